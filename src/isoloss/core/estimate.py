@@ -1,0 +1,48 @@
+"""A value with its interval."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+LEVEL = 0.95
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Estimate:
+    """A number with an interval at `level`. `low` and `high` are None where nothing was resampled."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    level: float = LEVEL
+
+    @classmethod
+    def from_draws(cls, draws: ArrayLike, *, value: float | None = None, level: float = LEVEL) -> "Estimate":
+        """Return `value` (the median where not given) with the percentile interval of the finite draws."""
+        finite = np.asarray(draws, dtype=float)
+        finite = finite[np.isfinite(finite)]
+        centre = float(np.median(finite)) if value is None and finite.size else value
+        if centre is None:
+            raise ValueError("no finite draw and no value")
+        if finite.size < 2:
+            return cls(value=centre, level=level)
+        low, high = np.quantile(finite, [(1 - level) / 2, (1 + level) / 2])
+        return cls(value=centre, low=float(low), high=float(high), level=level)
+
+    @classmethod
+    def from_stderr(cls, value: float, stderr: float, *, level: float = LEVEL) -> "Estimate":
+        """Return `value` with the normal interval of its standard error."""
+        from statistics import NormalDist
+
+        half = NormalDist().inv_cdf((1 + level) / 2) * stderr
+        return cls(value=value, low=value - half, high=value + half, level=level)
+
+    @property
+    def width(self) -> float | None:
+        """The interval's full width, or None without one."""
+        return None if self.low is None or self.high is None else self.high - self.low
+
+    def to_json(self) -> dict[str, float | None]:
+        """Return the estimate as every `--json` prints one."""
+        return {"value": self.value, "low": self.low, "high": self.high, "level": self.level}

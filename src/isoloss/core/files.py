@@ -1,0 +1,74 @@
+"""Files are written beside their target, then renamed: a reader sees the old file or the new one, never half of one."""
+
+import errno
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from isoloss.core.errors import StorageError
+
+
+@contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """Yield a temporary path in the target's folder; rename it onto `target` when the block succeeds.
+
+    Raises StorageError when the disk is full or the folder may not be written; `target` is then as it was.
+    """
+    with storage_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
+        os.close(handle)
+    temporary = Path(name)
+    try:
+        with storage_errors(target):
+            yield temporary
+            with temporary.open("rb") as written:
+                os.fsync(written.fileno())
+            temporary.chmod(0o644)
+            temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(target: Path, content: bytes) -> None:
+    """Write `content` to `target` atomically."""
+    with replacing(target) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(target: Path, content: str) -> None:
+    """Write `content` to `target` atomically, as UTF-8."""
+    write_bytes(target, content.encode("utf-8"))
+
+
+def write_json(target: Path, content: object) -> None:
+    """Write `content` to `target` atomically as indented JSON. NaN is refused: it is not JSON."""
+    write_text(target, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+@contextmanager
+def storage_errors(place: Path) -> Iterator[None]:
+    """Turn the operating system's 'no space' and 'no permission' into a StorageError that names the place."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageError(
+                "no space left on the disk",
+                place=str(place),
+                fix="free some space and run again: finished work is kept and the same command goes on from there",
+            ) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise StorageError(
+                "no permission to write here",
+                place=str(place),
+                fix="choose another folder with --out, or change its permissions",
+            ) from error
+        if error.errno in (errno.ENOTDIR, errno.EEXIST):
+            raise StorageError(
+                "a file stands where a folder is needed", place=str(place), fix="choose another folder with --out"
+            ) from error
+        raise

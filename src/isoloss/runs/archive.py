@@ -1,0 +1,190 @@
+"""The archive: a folder of records that any number of processes may write at once.
+
+    archive.json                 the schema of the folder
+    runs/<run>.json              one record a run; its presence is what 'finished' means
+    curves/<run>.parquet         step, tokens, train_nats, lr, and held-out losses where they were taken
+    documents/<run>.parquet      final loss of every held-out document: document, tokens, nats (mean per scored token)
+    corpora/<corpus>/            tokenised corpora
+    checkpoints/<trunk>/         unfinished trunks, removed when they are done
+
+Every file is written beside its target and renamed; the record comes last.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from isoloss.core import files
+from isoloss.core.errors import BadTable, DamagedArchive, InputError, NewerArchive
+from isoloss.runs.record import RECORD_SCHEMA, RunRecord
+
+ARCHIVE_SCHEMA = 1
+
+Columns = Mapping[str, Sequence[float] | np.ndarray[Any, Any]]
+
+
+class Archive:
+    """A folder of runs. Opening creates it; a folder of a newer schema is refused with NewerArchive."""
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder)
+        marker = self.folder / "archive.json"
+        if marker.exists():
+            _check_schema(_read_json(marker).get("schema"), ARCHIVE_SCHEMA, place=marker)
+        else:
+            files.write_json(marker, {"schema": ARCHIVE_SCHEMA, "kind": "isoloss archive"})
+
+    @staticmethod
+    def stands_in(folder: Path | str) -> bool:
+        """Whether `folder` is an archive."""
+        return (Path(folder) / "archive.json").is_file()
+
+    def corpus_folder(self, corpus: str) -> Path:
+        """Return the folder of a corpus by fingerprint."""
+        return self.folder / "corpora" / corpus
+
+    def checkpoint_folder(self, trunk: str) -> Path:
+        """Return the folder of a trunk's checkpoints."""
+        return self.folder / "checkpoints" / trunk
+
+    def has(self, run: str) -> bool:
+        """Whether the run ended as a record that need not be run again. A failed run is tried again."""
+        record = self.read(run)
+        return record is not None and record.status != "failed"
+
+    def read(self, run: str) -> RunRecord | None:
+        """Return a run's record, or None. Raises DamagedArchive or NewerArchive for a file that is not one."""
+        path = self.folder / "runs" / f"{run}.json"
+        return read_record(path) if path.exists() else None
+
+    def records(self) -> Iterator[RunRecord]:
+        """Yield every record, in the order of their fingerprints."""
+        for path in sorted((self.folder / "runs").glob("*.json")):
+            yield read_record(path)
+
+    def write(self, record: RunRecord, *, curve: Columns, documents: Columns) -> None:
+        """Write a run: curve and documents first, the record last."""
+        self.write_columns("curves", record.fingerprint, curve)
+        self.write_columns("documents", record.fingerprint, documents)
+        files.write_text(self.folder / "runs" / f"{record.fingerprint}.json", record.model_dump_json(indent=1) + "\n")
+
+    def write_columns(self, kind: str, name: str, columns: Columns) -> None:
+        """Write columns as Parquet under `kind`."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        table = pa.table({key: pa.array(np.asarray(values)) for key, values in columns.items()})
+        with files.replacing(self.folder / kind / f"{name}.parquet") as temporary:
+            pq.write_table(table, temporary)
+
+    def read_columns(self, kind: str, name: str) -> dict[str, np.ndarray[Any, Any]]:
+        """Return the columns of a Parquet file of the archive. Raises DamagedArchive where it cannot be read."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        path = self.folder / kind / f"{name}.parquet"
+        try:
+            table = pq.read_table(path)
+        except (OSError, pa.ArrowException) as error:
+            raise DamagedArchive(
+                f"cannot read Parquet: {error}", place=str(path),
+                fix=f"delete {path.parent.parent / 'runs' / (name + '.json')} and run the study again",
+            ) from error  # fmt: skip
+        return {key: table[key].to_numpy() for key in table.column_names}
+
+    def query(self, sql: str) -> "Any":
+        """Return the Arrow table of a SQL query over the view `runs`. The query can reach nothing else."""
+        return query_table(flat_table(self.records()), sql, name="runs")
+
+
+def read_record(path: Path) -> RunRecord:
+    """Return the record in `path`."""
+    content = _read_json(path)
+    _check_schema(content.get("schema"), RECORD_SCHEMA, place=path)
+    try:
+        return RunRecord.model_validate(content)
+    except ValidationError as error:
+        raise DamagedArchive(
+            f"not a record: {error.errors()[0]['msg']} at {error.errors()[0]['loc']}", place=str(path),
+            fix="delete the file and run the study again: that run alone is repeated",
+        ) from error  # fmt: skip
+
+
+def flat_table(records: Iterator[RunRecord]) -> "Any":
+    """Return records as an Arrow table of plain columns: one row a run."""
+    import pyarrow as pa
+
+    rows = [
+        {
+            "run": r.fingerprint, "trunk": r.trunk, "corpus": r.spec.corpus, "status": r.status,
+            "flags": list(r.flags), "params": r.counts.params(), "params_total": r.counts.total,
+            "params_non_embedding": r.counts.non_embedding, "tokens": r.spec.train_tokens,
+            "flops": r.counts.flops_per_token() * r.spec.train_tokens, "width": r.spec.model.width,
+            "depth": r.spec.model.depth, "heads": r.spec.model.heads, "ffn": r.spec.model.ffn,
+            "vocab_size": r.spec.model.vocab_size, "seed": r.spec.seed, "peak_lr": r.spec.optimiser.peak_lr,
+            "batch_tokens": r.spec.batch_tokens, "loss_nats": r.loss.nats if r.loss else None,
+            "stderr": r.loss.stderr if r.loss else None, "wall_seconds": r.wall_seconds, "error": r.error,
+        }
+        for r in records
+    ]  # fmt: skip
+    kinds = {
+        "flags": pa.list_(pa.string()), "loss_nats": pa.float64(), "stderr": pa.float64(), "flops": pa.float64(),
+        "peak_lr": pa.float64(), "wall_seconds": pa.float64(),
+    }  # fmt: skip
+    text = ("run", "trunk", "corpus", "status", "error")
+    whole = ("params", "params_total", "params_non_embedding", "tokens", "width", "depth", "heads", "ffn", "vocab_size",
+             "seed", "batch_tokens")  # fmt: skip
+    order = ["run", "trunk", "corpus", "status", "flags", *whole, "flops", "peak_lr", "loss_nats", "stderr",
+             "wall_seconds", "error"]  # fmt: skip
+    schema = pa.schema(
+        [(name, pa.string() if name in text else pa.int64() if name in whole else kinds[name]) for name in order]
+    )
+    return pa.Table.from_pylist(rows, schema=schema)
+
+
+def query_table(table: "Any", sql: str, *, name: str) -> "Any":
+    """Run one SQL query over `table` under `name`, with no access to files or network, and return an Arrow table."""
+    import duckdb
+
+    connection = duckdb.connect(":memory:")
+    try:
+        connection.register(name, table)
+        connection.execute("SET enable_external_access = false; SET lock_configuration = true")
+        relation = connection.sql(sql)
+        if relation is None:
+            raise BadTable("the statement returns no table", place="SQL", fix=f"write SELECT … FROM {name}")
+        return relation.to_arrow_table()
+    except duckdb.Error as error:
+        raise BadTable(
+            str(error).splitlines()[0], place="SQL", fix=f"columns of {name}: {', '.join(table.column_names)}"
+        ) from error
+    finally:
+        connection.close()
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise DamagedArchive(
+            f"cannot be read: {error}", place=str(path), fix="delete it and run the study again"
+        ) from error
+    if not isinstance(content, dict):
+        raise DamagedArchive("not a JSON object", place=str(path), fix="delete it and run the study again")
+    return content
+
+
+def _check_schema(found: object, known: int, *, place: Path) -> None:
+    if not isinstance(found, int):
+        raise InputError(
+            f"schema {found!r}, expected a number", place=str(place), fix="choose an isoloss results folder"
+        )
+    if found > known:
+        raise NewerArchive(
+            f"written with schema {found}; this isoloss reads up to {known}", place=str(place),
+            fix="upgrade isoloss: pip install --upgrade isoloss",
+        )  # fmt: skip

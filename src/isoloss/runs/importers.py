@@ -1,0 +1,227 @@
+"""Tables of runs from anywhere: CSV, Parquet, JSONL, data frames, or an archive folder, checked at the door."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isoloss.core.errors import BadTable, InputError, did_you_mean
+from isoloss.runs.archive import Archive, flat_table, query_table
+from isoloss.runs.observations import DataUnit, Floats, Observations, observations
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class ArrowExportable(Protocol):
+    """Anything with the Arrow PyCapsule interface: polars, pandas ≥ 2.2, pyarrow, DuckDB results."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+
+
+Source: TypeAlias = str | Path | ArrowExportable
+ROW = "__row__"  # position in the source, kept through --where for messages
+
+
+def read_runs(
+    source: Source,
+    *,
+    params: str = "params",
+    tokens: str = "tokens",
+    loss: str = "loss_nats",
+    flops: str | None = None,
+    corpus: str | None = None,
+    trunk: str | None = None,
+    stderr: str | None = None,
+    complexity: Sequence[str] = (),
+    where: str | None = None,
+    params_convention: str = "unstated",
+    data_unit: DataUnit = "tokens",
+) -> Observations:
+    """Return the runs in `source` as observations; the keywords name its columns.
+
+    `where` is a SQL condition over the source's own columns. Without `flops`, C = 6 · params · tokens. Raises BadTable
+    for a column that is missing or holds anything but positive numbers, naming the column, the rows and the columns
+    there are.
+    """
+    table = open_table(source)
+    if where is not None:
+        table = query_table(table, f"SELECT * FROM runs WHERE {where}", name="runs")
+        if not table.num_rows:
+            raise BadTable("no row satisfies the condition", place=f"--where {where}", fix="loosen the condition")
+    columns = _Columns(table, place=_name(source))
+    return observations(
+        params=columns.numbers(params),
+        tokens=columns.numbers(tokens),
+        loss_nats=columns.numbers(loss),
+        flops=columns.numbers(flops) if flops else None,
+        corpus=columns.texts(corpus) if corpus else "all",
+        trunk=columns.texts(trunk) if trunk else None,
+        stderr=columns.numbers(stderr) if stderr else None,
+        complexity={name: columns.numbers(name) for name in complexity},
+        rows=columns.rows,
+        params_convention=params_convention,
+        data_unit=data_unit,
+    )
+
+
+def open_table(source: Source) -> "pa.Table":
+    """Return `source` as an Arrow table with the column `__row__`: 1-based data rows in the order of the source."""
+    import pyarrow as pa
+
+    if isinstance(source, str | Path):
+        table = _read_path(Path(source))
+    elif hasattr(source, "__arrow_c_stream__"):
+        table = pa.table(source)
+    else:
+        raise InputError(
+            f"found a {type(source).__name__}, expected a path, a data frame or an Arrow table",
+            fix="pass a file, or a pandas, polars or Arrow table",
+        )
+    if table.num_rows == 0:
+        raise BadTable("no rows", place=_name(source), fix="give a table with one row a run")
+    return table.append_column(ROW, pa.array(np.arange(1, table.num_rows + 1)))
+
+
+def _read_path(path: Path) -> "pa.Table":
+    if path.is_dir():
+        if Archive.stands_in(path):
+            finished = (r for r in Archive(path).records() if r.status == "finished")
+            return flat_table(finished)
+        raise InputError("a folder, but no archive of runs", place=str(path), fix="give a file, or a results folder")
+    if not path.exists():
+        raise InputError("no such file", place=str(path), fix="check the path")
+    if path.stat().st_size == 0:
+        raise BadTable("the file is empty", place=str(path), fix="give a table with a header and one row a run")
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        raise InputError(
+            f"unknown kind of table {path.suffix!r}", place=str(path), fix=f"known: {', '.join(sorted(_READERS))}"
+        )
+    return _guarded(reader, path)
+
+
+def _guarded(reader: Any, path: Path) -> "pa.Table":
+    import pyarrow as pa
+
+    try:
+        return reader(path)
+    except (pa.ArrowException, UnicodeDecodeError) as error:
+        reason = str(error).splitlines()[0][:200]
+        raise BadTable(
+            f"cannot be read as {path.suffix[1:]}: {reason}",
+            place=str(path),
+            fix="check the file's format and encoding",
+        ) from error
+
+
+def _read_csv(path: Path) -> "pa.Table":
+    from pyarrow import csv
+
+    # 'nan' must stay visible: a missing value is told apart from a number that is none.
+    convert = csv.ConvertOptions(null_values=["", "NA", "N/A", "null", "NULL", "None"], strings_can_be_null=True)
+    parse = csv.ParseOptions(delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
+    return csv.read_csv(path, convert_options=convert, parse_options=parse)
+
+
+def _read_jsonl(path: Path) -> "pa.Table":
+    import pyarrow as pa
+
+    rows = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)  # takes the NaN that loggers write; the door refuses it by row
+        except ValueError as error:
+            raise BadTable(f"not JSON: {error}", place=f"{path}, line {number}", fix="correct the line") from error
+        if not isinstance(row, dict):
+            raise BadTable("not a JSON object", place=f"{path}, line {number}", fix="write one object a line")
+        rows.append(row)
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    return pa.table({name: _column_of([row.get(name) for row in rows]) for name in names})
+
+
+def _column_of(values: list[object]) -> "pa.Array":
+    """Return one column: numbers where all are, else text, so that a stray value is named by its row later."""
+    import pyarrow as pa
+
+    if all(value is None or (isinstance(value, int | float) and not isinstance(value, bool)) for value in values):
+        return pa.array(values, type=pa.float64(), from_pandas=False)
+    return pa.array(
+        [None if value is None else value if isinstance(value, str) else json.dumps(value) for value in values]
+    )
+
+
+def _read_parquet(path: Path) -> "pa.Table":
+    from pyarrow import parquet
+
+    return parquet.read_table(path)
+
+
+_READERS = {
+    ".csv": _read_csv, ".tsv": _read_csv, ".jsonl": _read_jsonl, ".ndjson": _read_jsonl, ".parquet": _read_parquet,
+}  # fmt: skip
+
+
+class _Columns:
+    """Columns of a table by name, with errors that name the place."""
+
+    def __init__(self, table: "pa.Table", *, place: str) -> None:
+        self.table = table
+        self.place = place
+        self.rows: NDArray[np.int64] = table[ROW].to_numpy()
+
+    def _column(self, name: str) -> "pa.ChunkedArray":
+        known = [column for column in self.table.column_names if column != ROW]
+        if name not in known:
+            raise BadTable(f"no column {name!r}", place=self.place, fix=did_you_mean(name, known))
+        column = self.table[name]
+        if column.null_count:
+            at = np.flatnonzero(column.is_null().to_numpy())
+            raise BadTable(
+                f"{len(at)} missing values, expected numbers or names everywhere",
+                place=f"{self.place}, column {name}, row {_some(self.rows[at])}",
+                fix="fill the rows, or leave them out with --where",
+            )
+        return column
+
+    def texts(self, name: str) -> list[str]:
+        return [str(value) for value in self._column(name).to_pylist()]
+
+    def numbers(self, name: str) -> Floats:
+        import pyarrow as pa
+
+        column = self._column(name)
+        kind = column.type
+        if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+            numbers: Floats = column.cast(pa.float64(), safe=False).to_numpy()
+            return numbers
+        return self._parsed(name, column.to_pylist())
+
+    def _parsed(self, name: str, values: list[object]) -> Floats:
+        numbers = np.empty(len(values))
+        for i, value in enumerate(values):
+            try:
+                if isinstance(value, bool) or not isinstance(value, str | int | float):
+                    raise ValueError
+                numbers[i] = float(value)
+            except ValueError:
+                raise BadTable(
+                    f"found {value!r}, expected a number",
+                    place=f"{self.place}, column {name}, row {self.rows[i]}",
+                    fix="correct the row, leave it out with --where, or name another column",
+                ) from None
+        return numbers
+
+
+def _some(rows: NDArray[np.int64]) -> str:
+    shown = ", ".join(map(str, rows[:5]))
+    return shown if len(rows) <= 5 else f"{shown} and {len(rows) - 5} more"
+
+
+def _name(source: Source) -> str:
+    return str(source) if isinstance(source, str | Path) else type(source).__name__

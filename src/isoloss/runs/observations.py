@@ -1,0 +1,180 @@
+"""A table of runs as laws see it: columns of numbers, each row one (N, D, loss), wherever the runs came from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isoloss.core.errors import BadTable, InputError, did_you_mean
+from isoloss.core.fingerprint import fingerprint
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Floats = NDArray[np.float64]
+DataUnit = Literal["tokens", "bytes"]
+
+OBSERVATIONS_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Observations:
+    """Columns of equal length, one row a run.
+
+    `params` is N by `params_convention`; `tokens` is D in `data_unit`; `flops` is C by `flops_convention`; losses are
+    nats per token. `trunk` names the training curve a row was taken from: rows of one trunk are not independent.
+    `rows` are 1-based positions in the source, for messages. `stderr` is the standard error of each loss, or None.
+    """
+
+    params: Floats
+    tokens: Floats
+    loss_nats: Floats
+    flops: Floats
+    run: NDArray[np.str_]
+    trunk: NDArray[np.str_]
+    corpus: NDArray[np.str_]
+    rows: NDArray[np.int64]
+    stderr: Floats | None = None
+    flags: tuple[tuple[str, ...], ...] | None = None
+    complexity: Mapping[str, Floats] = field(default_factory=dict)
+    params_convention: str = "unstated"
+    flops_convention: str = "6ND"
+    data_unit: DataUnit = "tokens"
+
+    def __len__(self) -> int:
+        return len(self.params)
+
+    @property
+    def corpora(self) -> list[str]:
+        """Corpus names in order of first appearance."""
+        return list(dict.fromkeys(self.corpus.tolist()))
+
+    @property
+    def fingerprint(self) -> str:
+        """Identity of the numbers that a fit sees."""
+        content = {
+            "params": self.params.tolist(), "tokens": self.tokens.tolist(), "loss_nats": self.loss_nats.tolist(),
+            "flops": self.flops.tolist(), "corpus": self.corpus.tolist(), "trunk": self.trunk.tolist(),
+            "stderr": None if self.stderr is None else self.stderr.tolist(),
+            "complexity": {name: values.tolist() for name, values in self.complexity.items()},
+            "params_convention": self.params_convention, "data_unit": self.data_unit,
+        }  # fmt: skip
+        return fingerprint(content, kind="table", version=OBSERVATIONS_VERSION)
+
+    def select(self, keep: NDArray[np.bool_] | NDArray[np.int64] | Sequence[int]) -> "Observations":
+        """Return the rows that a mask or an index picks, in that order."""
+        index = np.arange(len(self))[keep]
+        changed: dict[str, Any] = {}
+        for column in fields(self):
+            value = getattr(self, column.name)
+            if isinstance(value, np.ndarray):
+                changed[column.name] = value[index]
+        changed["flags"] = None if self.flags is None else tuple(self.flags[i] for i in index)
+        changed["complexity"] = {name: values[index] for name, values in self.complexity.items()}
+        return replace(self, **changed)
+
+    def where(self, *, corpus: str | Sequence[str] | None = None, flagged: bool | None = None) -> "Observations":
+        """Return the rows of the named corpora, and with or without flags. Raises InputError for an unknown corpus."""
+        keep = np.ones(len(self), dtype=bool)
+        if corpus is not None:
+            wanted = [corpus] if isinstance(corpus, str) else list(corpus)
+            for name in wanted:
+                if name not in self.corpora:
+                    raise InputError(f"no runs on corpus {name!r}", fix=did_you_mean(name, self.corpora))
+            keep &= np.isin(self.corpus, wanted)
+        if flagged is not None:
+            earned = np.array([bool(flags) for flags in self.flags or [()] * len(self)], dtype=bool)
+            keep &= earned == flagged
+        return self.select(keep)
+
+    def measure(self, name: str) -> Floats:
+        """Return the complexity column `name`. Raises InputError naming the columns there are."""
+        if name not in self.complexity:
+            raise InputError(f"no complexity column {name!r}", fix=did_you_mean(name, self.complexity))
+        return self.complexity[name]
+
+    def to_arrow(self) -> "pa.Table":
+        """Return the table for Arrow, pandas (`.to_pandas()`) or polars (`polars.from_arrow`)."""
+        import pyarrow as pa
+
+        columns: dict[str, Any] = {
+            name: getattr(self, name)
+            for name in ("run", "trunk", "corpus", "params", "tokens", "flops", "loss_nats")
+        }  # fmt: skip
+        if self.stderr is not None:
+            columns["stderr"] = self.stderr
+        if self.flags is not None:
+            columns["flags"] = [list(flags) for flags in self.flags]
+        columns.update(self.complexity)
+        return pa.table({name: pa.array(list(column)) for name, column in columns.items()})
+
+
+def observations(
+    *,
+    params: Sequence[float] | Floats,
+    tokens: Sequence[float] | Floats,
+    loss_nats: Sequence[float] | Floats,
+    flops: Sequence[float] | Floats | None = None,
+    run: Sequence[str] | None = None,
+    trunk: Sequence[str] | None = None,
+    corpus: Sequence[str] | str = "all",
+    stderr: Sequence[float] | Floats | None = None,
+    flags: Sequence[Sequence[str]] | None = None,
+    complexity: Mapping[str, Sequence[float] | Floats] | None = None,
+    rows: Sequence[int] | NDArray[np.int64] | None = None,
+    params_convention: str = "unstated",
+    data_unit: DataUnit = "tokens",
+) -> Observations:
+    """Return a checked table: numbers positive and finite, columns of one length. Raises BadTable with row numbers.
+
+    Without `flops`, C = 6 · params · tokens. Without `trunk`, every row is a trunk of its own.
+    """
+    n = len(params)
+    place = np.arange(1, n + 1) if rows is None else np.asarray(rows, dtype=np.int64)
+    n_params = _positive("params", params, n, place)
+    n_tokens = _positive("tokens", tokens, n, place)
+    names = np.array([f"row {i}" for i in place], dtype=np.str_) if run is None else np.asarray(run, dtype=np.str_)
+    return Observations(
+        params=n_params,
+        tokens=n_tokens,
+        loss_nats=_positive("loss", loss_nats, n, place),
+        flops=6 * n_params * n_tokens if flops is None else _positive("flops", flops, n, place),
+        run=names,
+        trunk=names if trunk is None else np.asarray(trunk, dtype=np.str_),
+        corpus=np.full(n, corpus, dtype=np.str_) if isinstance(corpus, str) else np.asarray(corpus, dtype=np.str_),
+        rows=place,
+        stderr=None if stderr is None else _positive("stderr", stderr, n, place),
+        flags=None if flags is None else tuple(tuple(f) for f in flags),
+        complexity={name: _finite(name, values, n, place) for name, values in (complexity or {}).items()},
+        params_convention=params_convention,
+        flops_convention="6ND" if flops is None else "given",
+        data_unit=data_unit,
+    )
+
+
+def _finite(name: str, values: Sequence[float] | Floats, n: int, rows: NDArray[np.int64]) -> Floats:
+    column = np.asarray(values, dtype=np.float64)
+    if column.shape != (n,):
+        raise BadTable(f"{len(column)} values, expected {n}", place=f"column {name}")
+    _refuse(name, column, ~np.isfinite(column), rows, "a finite number")
+    return column
+
+
+def _positive(name: str, values: Sequence[float] | Floats, n: int, rows: NDArray[np.int64]) -> Floats:
+    column = _finite(name, values, n, rows)
+    _refuse(name, column, column <= 0, rows, "a number above zero")
+    return column
+
+
+def _refuse(name: str, column: Floats, bad: NDArray[np.bool_], rows: NDArray[np.int64], expected: str) -> None:
+    if not bad.any():
+        return
+    at = np.flatnonzero(bad)
+    shown = ", ".join(str(rows[i]) for i in at[:5]) + (f" and {len(at) - 5} more" if len(at) > 5 else "")
+    raise BadTable(
+        f"found {column[at[0]]:g}, expected {expected}",
+        place=f"column {name}, row {shown}",
+        fix="correct the rows, or leave them out (on the command line: --where)",
+    )

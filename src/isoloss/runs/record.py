@@ -1,0 +1,41 @@
+"""What a run leaves behind: a record, whatever happened."""
+
+from typing import Literal
+
+from pydantic import ConfigDict, Field
+
+from isoloss.core.frozen import Frozen
+from isoloss.runs.shapes import Counts
+from isoloss.runs.spec import RunSpec
+
+RECORD_SCHEMA = 1
+
+Status = Literal["finished", "diverged", "failed"]
+
+
+class Loss(Frozen):
+    """Held-out loss in nats per scored token (positions 2…n of every window), its standard error over documents."""
+
+    nats: float
+    stderr: float
+    tokens: int
+    documents: int
+
+
+class RunRecord(Frozen):
+    """One finished, diverged or failed run. Curves and per-document losses stand in Parquet beside it."""
+
+    schema_version: int = Field(default=RECORD_SCHEMA, alias="schema")
+    fingerprint: str
+    trunk: str
+    spec: RunSpec
+    counts: Counts
+    status: Status
+    flags: tuple[str, ...] = ()
+    loss: Loss | None = None
+    wall_seconds: float
+    train_seconds: float = 0.0
+    provenance: dict[str, str] = Field(default_factory=dict)
+    error: str | None = None
+
+    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)

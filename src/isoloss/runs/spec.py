@@ -1,0 +1,123 @@
+"""What a run is: everything that changes its numbers, and nothing else.
+
+Where a run executes, which other runs share its trunk and how often it is checkpointed are absent: they change no
+number.
+"""
+
+from functools import cached_property
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from isoloss.core.fingerprint import fingerprint
+from isoloss.core.frozen import Frozen
+
+RUN_VERSION = 1  # raise when the same spec would train to other numbers
+
+
+class ModelSpec(Frozen):
+    """The shape of a decoder-only transformer. `family` names the builder in `isoloss.models`."""
+
+    family: Literal["llama"] = "llama"
+    width: int = Field(gt=0)
+    depth: int = Field(gt=0)
+    heads: int = Field(gt=0)
+    ffn: int = Field(gt=0)
+    vocab_size: int = Field(gt=1)
+    context: int = Field(gt=1)
+    tied: bool = False
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> Self:
+        if self.width % self.heads or (self.width // self.heads) % 2:
+            raise ValueError(f"width {self.width} does not split into {self.heads} heads of even size")
+        return self
+
+
+class Optimiser(Frozen):
+    """AdamW with decoupled weight decay on matrices (not on norm gains) and clipping of the global gradient norm."""
+
+    peak_lr: float = Field(gt=0)
+    beta1: float = Field(default=0.9, ge=0, lt=1)
+    beta2: float = Field(default=0.95, ge=0, lt=1)
+    eps: float = Field(default=1e-8, gt=0)
+    weight_decay: float = Field(default=0.1, ge=0)
+    clip_norm: float = Field(default=1.0, gt=0)
+
+
+class Schedule(Frozen):
+    """The learning rate over a run.
+
+    `cosine` falls from the peak to `final_fraction` of it at the run's own end, so every token count is a run of its
+    own. `constant` and `wsd` (warmup-stable-decay, Hu et al. 2024, arXiv:2404.06395) share one trunk at the peak;
+    under `wsd` a branch leaves the trunk and cools down linearly to `final_fraction` over the last `cooldown_fraction`
+    of its tokens.
+    """
+
+    kind: Literal["cosine", "constant", "wsd"] = "wsd"
+    warmup_tokens: int = Field(default=0, ge=0)
+    cooldown_fraction: float = Field(default=0.2, gt=0, le=1)
+    final_fraction: float = Field(default=0.0, ge=0, le=1)
+
+    @property
+    def shares_trunk(self) -> bool:
+        """Whether runs that differ in their token count alone can be branches of one trunk."""
+        return self.kind in ("constant", "wsd")
+
+
+class Numerics(Frozen):
+    """How the arithmetic is done. All of it changes the last digits, so all of it is part of the identity."""
+
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    threads: int = Field(default=1, gt=0)
+    compile: bool = False
+    device: Literal["cpu", "cuda"] = "cpu"
+
+
+class RunSpec(Frozen):
+    """One point of a grid: a model trained on `train_tokens` tokens of a corpus. Identity is `fingerprint`."""
+
+    corpus: str
+    model: ModelSpec
+    train_tokens: int = Field(gt=0)
+    batch_tokens: int = Field(gt=0)
+    optimiser: Optimiser
+    schedule: Schedule = Schedule()
+    numerics: Numerics = Numerics()
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _whole_batches(self) -> Self:
+        if self.batch_tokens % self.model.context:
+            raise ValueError(f"batch_tokens {self.batch_tokens} is no multiple of the context {self.model.context}")
+        if self.train_tokens % self.batch_tokens:
+            raise ValueError(f"train_tokens {self.train_tokens} is no multiple of batch_tokens {self.batch_tokens}")
+        return self
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps from the first token to the last."""
+        return self.train_tokens // self.batch_tokens
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Identity of the run."""
+        return fingerprint(self, kind="run", version=RUN_VERSION)
+
+    @cached_property
+    def trunk(self) -> str:
+        """Identity of the trunk: runs with equal trunks share every step before their branches."""
+        content = self.model_dump(exclude_defaults=True)
+        if self.schedule.shares_trunk:
+            content.pop("train_tokens")
+            content.get("schedule", {}).pop("cooldown_fraction", None)
+            content.get("schedule", {}).pop("final_fraction", None)
+        return fingerprint(content, kind="trunk", version=RUN_VERSION)
+
+
+def by_trunk(specs: list[RunSpec]) -> dict[str, list[RunSpec]]:
+    """Group distinct specs by trunk, each group in ascending tokens: one group is one piece of work."""
+    groups: dict[str, dict[str, RunSpec]] = {}
+    for spec in specs:
+        groups.setdefault(spec.trunk, {})[spec.fingerprint] = spec
+    return {trunk: sorted(group.values(), key=lambda spec: spec.train_tokens) for trunk, group in groups.items()}

@@ -1,0 +1,223 @@
+"""Counts, ladders, rules, identities, the archive and imported tables."""
+
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from isoloss.core.errors import BadTable, DamagedArchive, InputError, NewerArchive
+from isoloss.runs.archive import Archive
+from isoloss.runs.importers import read_runs
+from isoloss.runs.record import Loss, RunRecord
+from isoloss.runs.rules import PowerRule, branch_step, cooldown_steps, lr_fraction, round_tokens
+from isoloss.runs.shapes import LADDER_TOLERANCE, count, ladder
+from isoloss.runs.spec import ModelSpec, Optimiser, RunSpec, Schedule, by_trunk
+
+# Hidden, FFN, layers, heads of the gzip paper's six models and their published parameter counts.
+PUBLISHED = {
+    (64, 128, 2, 1): 4_178_368, (128, 256, 4, 2): 8_848_768, (256, 512, 6, 4): 20_320_000,
+    (512, 1024, 10, 8): 58_994_176, (1024, 2048, 20, 16): 275_295_232, (2048, 4096, 30, 32): 1_389_492_224,
+}  # fmt: skip
+TINY = ModelSpec(width=8, depth=1, heads=1, ffn=16, vocab_size=16, context=8)
+
+
+def spec(tokens=640, kind="wsd", **schedule):
+    return RunSpec(
+        corpus="corpus1-x", model=TINY, train_tokens=tokens, batch_tokens=32, optimiser=Optimiser(peak_lr=1e-2),
+        schedule=Schedule(kind=kind, **schedule),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("shape", "total"), PUBLISHED.items())
+def test_counts_of_the_published_shapes(shape, total):
+    width, ffn, depth, heads = shape
+    model = ModelSpec(width=width, ffn=ffn, depth=depth, heads=heads, vocab_size=32_001, context=256)
+    assert count(model).total == total
+
+
+def test_conventions_differ_by_what_they_count():
+    # Porian et al.: N = (4w + 3 d_ff) w l + V w, and attention adds s w l. Their smallest model, 96 wide and 3 deep.
+    counts = count(ModelSpec(width=96, ffn=256, depth=3, heads=3, vocab_size=50_432, context=2048))
+    assert counts.params("with_head") == 5_173_248
+    assert counts.params("non_embedding") == 331_776
+    assert counts.params("with_attention") == 5_763_072
+    assert counts.flops_per_token("with_head") == 31_039_488
+    assert counts.params("total") == counts.params("with_head") + counts.embedding + 7 * 96
+
+
+@given(st.floats(3e4, 3e8), st.integers(10, 4000), st.booleans())
+def test_ladders_hit_their_targets(target, vocab_size, tied):
+    assume(target > 30 * vocab_size)
+    (model,) = ladder([target], vocab_size=vocab_size, context=128, tied=tied)
+    assert abs(math.log(count(model).params() / target)) <= math.log1p(LADDER_TOLERANCE)
+    assert 2.2 <= model.ffn / model.width <= 3.4
+
+
+def test_a_vocabulary_larger_than_the_target_is_refused():
+    with pytest.raises(InputError, match="no llama shape"):
+        ladder([1e4], vocab_size=32_001, context=128, tied=True)
+
+
+@given(st.integers(1, 500), st.floats(0.01, 1.0), st.integers(0, 40))
+def test_a_branch_takes_its_share_and_the_rate_only_falls(steps, fraction, warmup):
+    run = spec(32 * steps, cooldown_fraction=fraction, warmup_tokens=32 * warmup)
+    assert branch_step(run) + cooldown_steps(run) == steps
+    assert cooldown_steps(run) == min(steps, max(1, math.ceil(fraction * steps)))
+    rates = [lr_fraction(run, step) for step in range(steps)]
+    assert all(0 < rate <= 1 for rate in rates)
+    start = max(branch_step(run), warmup)
+    assert all(a > b for a, b in zip(rates[start:], rates[start + 1 :], strict=False))
+
+
+def test_cosine_ends_where_it_should():
+    run = spec(3200, kind="cosine", warmup_tokens=320, final_fraction=0.1)
+    assert lr_fraction(run, 9) == pytest.approx(1.0)
+    assert lr_fraction(run, 10) == pytest.approx(1.0)
+    assert lr_fraction(run, 55) == pytest.approx(0.55)
+    assert 0.1 < lr_fraction(run, 99) < 0.102
+
+
+def test_one_trunk_serves_every_token_count_unless_the_schedule_knows_its_end():
+    assert len(by_trunk([spec(320), spec(640), spec(640)])) == 1
+    assert [s.train_tokens for s in by_trunk([spec(640), spec(320)])[spec().trunk]] == [320, 640]
+    assert len(by_trunk([spec(320, "cosine"), spec(640, "cosine")])) == 2
+    assert spec(cooldown_fraction=0.1).trunk == spec(cooldown_fraction=0.5).trunk
+    assert spec(cooldown_fraction=0.1).fingerprint != spec(cooldown_fraction=0.5).fingerprint
+
+
+def test_identities_are_held():
+    # A change here means that finished runs everywhere would be trained again: raise RUN_VERSION only on purpose.
+    assert spec().fingerprint == "run1-46df2ac85e7848632cf7"
+    assert spec().trunk == "trunk1-90231a9e7f874b5e3053"
+
+
+def test_rules_are_plain_arithmetic():
+    rule = PowerRule(at_params=1e5, value=5e-3, exponent=-0.25)
+    assert rule.at(1.6e6) == pytest.approx(2.5e-3, rel=1e-6)
+    assert round_tokens(1e6, batch_tokens=2048) == 488 * 2048
+
+
+def record(loss=2.0, status="finished", **changes):
+    run = spec(**changes)
+    return RunRecord(
+        fingerprint=run.fingerprint, trunk=run.trunk, spec=run, counts=count(run.model), status=status,
+        loss=Loss(nats=loss, stderr=0.01, tokens=100, documents=4), wall_seconds=1.0,
+    )  # fmt: skip
+
+
+def test_the_archive_gives_back_what_it_took(tmp_path):
+    archive = Archive(tmp_path)
+    written = record()
+    archive.write(written, curve={"step": [1, 2], "train_nats": [3.0, 2.0]}, documents={"nats": [2.0]})
+    assert archive.read(written.fingerprint) == written
+    assert archive.has(written.fingerprint)
+    assert archive.read_columns("curves", written.fingerprint)["train_nats"].tolist() == [3.0, 2.0]
+    assert Archive(tmp_path).query("SELECT loss_nats FROM runs").to_pylist() == [{"loss_nats": 2.0}]
+
+
+def test_a_failed_run_is_tried_again(tmp_path):
+    archive = Archive(tmp_path)
+    failed = record(status="failed")
+    archive.write(failed, curve={}, documents={})
+    assert not archive.has(failed.fingerprint)
+
+
+def test_a_newer_archive_is_refused_and_a_damaged_record_named(tmp_path):
+    archive = Archive(tmp_path)
+    written = record()
+    archive.write(written, curve={}, documents={})
+    path = tmp_path / "runs" / f"{written.fingerprint}.json"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(content | {"schema": 99}))
+    with pytest.raises(NewerArchive, match="schema 99"):
+        archive.read(written.fingerprint)
+    path.write_text('{"schema": 1, "finger')
+    with pytest.raises(DamagedArchive) as error:
+        archive.read(written.fingerprint)
+    assert str(path) in str(error.value)
+    (tmp_path / "archive.json").write_text('{"schema": 2}')
+    with pytest.raises(NewerArchive):
+        Archive(tmp_path)
+
+
+def test_queries_reach_nothing_but_the_runs(tmp_path):
+    archive = Archive(tmp_path)
+    archive.write(record(), curve={}, documents={})
+    secret = tmp_path / "secret.csv"
+    secret.write_text("a\n1\n")
+    with pytest.raises(BadTable):
+        archive.query(f"SELECT * FROM read_csv('{secret}')")
+    with pytest.raises(BadTable):
+        archive.query(f"COPY runs TO '{tmp_path / 'out.csv'}'")
+    with pytest.raises(BadTable):
+        archive.query("SET enable_external_access = true")
+
+
+ROWS = {"n": [1e6, 2e6, 4e6], "d": [1e7, 2e7, 4e7], "val": [3.0, 2.8, 2.6], "set": ["a", "a", "b"]}
+NAMED = {"params": "n", "tokens": "d", "loss": "val", "corpus": "set"}
+
+
+def test_tables_come_from_anywhere(tmp_path):
+    frame = pd.DataFrame(ROWS)
+    frame.to_csv(tmp_path / "runs.csv", index=False)
+    frame.to_parquet(tmp_path / "runs.parquet")
+    frame.to_json(tmp_path / "runs.jsonl", orient="records", lines=True)
+    sources = [tmp_path / "runs.csv", tmp_path / "runs.parquet", tmp_path / "runs.jsonl", frame, pl.DataFrame(ROWS)]
+    tables = [read_runs(source, **NAMED) for source in sources]
+    assert len({table.fingerprint for table in tables}) == 1
+    assert tables[0].flops.tolist() == [6e13, 2.4e14, 9.6e14]
+    assert tables[0].where(corpus="b").rows.tolist() == [3]
+
+
+def test_a_condition_keeps_the_row_numbers_of_the_source():
+    table = read_runs(pd.DataFrame(ROWS), where="n > 1e6 and \"set\" <> 'b'", **NAMED)
+    assert table.rows.tolist() == [2]
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "said"),
+    [("n", float("nan"), "row 2.*nan"), ("d", -5.0, "row 2.*-5.*above zero"), ("val", 0.0, "row 2.*0"),
+     ("d", float("inf"), "row 2.*inf"), ("val", None, "row 2.*missing")],
+)  # fmt: skip
+def test_bad_numbers_name_their_column_and_row(tmp_path, column, value, said):
+    rows = {key: list(values) for key, values in ROWS.items()}
+    rows[column][1] = value
+    lines = [json.dumps({key: values[i] for key, values in rows.items()}) for i in range(3)]
+    (tmp_path / "runs.jsonl").write_text("\n".join(lines))
+    with pytest.raises(BadTable, match=said) as error:
+        read_runs(tmp_path / "runs.jsonl", **NAMED)
+    assert column in error.value.place or {"n": "params", "d": "tokens", "val": "loss"}[column] in error.value.place
+
+
+def test_text_in_numbers_and_missing_columns(tmp_path):
+    path = tmp_path / "runs.csv"
+    path.write_text("n,d,val\n1e6,1e7,3\n1e6,lots,3\n")
+    with pytest.raises(BadTable, match="column d, row 2.*'lots'"):
+        read_runs(path, params="n", tokens="d", loss="val")
+    path.write_text("n,d,val\n1e6,1e7,3\n1e6,2e7,3\n")
+    with pytest.raises(BadTable, match="did you mean 'val'"):
+        read_runs(path, params="n", tokens="d", loss="vall")
+    with pytest.raises(BadTable, match="no row satisfies"):
+        read_runs(path, params="n", tokens="d", loss="val", where="n > 1e9")
+    with pytest.raises(BadTable, match="columns of runs"):
+        read_runs(path, params="n", tokens="d", loss="val", where="nn > 1e9")
+    with pytest.raises(InputError, match="no such file"):
+        read_runs(tmp_path / "none.csv")
+
+
+def test_flags_travel_with_their_rows():
+    from isoloss.runs.observations import observations
+
+    table = observations(
+        params=[1, 2], tokens=[1, 2], loss_nats=[1, 1], flags=[(), ("unconverged",)], complexity={"gzip": [0.1, 0.2]}
+    )
+    assert table.where(flagged=True).measure("gzip").tolist() == [0.2]
+    assert len(table.where(flagged=False)) == 1
+    with pytest.raises(InputError, match="did you mean 'gzip'"):
+        table.measure("gzp")
+    assert np.array_equal(table.to_arrow()["params"].to_numpy(), [1, 2])
