@@ -43,6 +43,13 @@ class Estimate:
         """The interval's full width, or None without one."""
         return None if self.low is None or self.high is None else self.high - self.low
 
+    @property
+    def variance(self) -> float:
+        """The variance of the normal distribution whose interval is as wide; 0 without an interval."""
+        from statistics import NormalDist
+
+        return ((self.width or 0.0) / (2 * NormalDist().inv_cdf((1 + self.level) / 2))) ** 2
+
     def to_json(self) -> dict[str, float | None]:
         """Return the estimate as every `--json` prints one."""
         return {"value": self.value, "low": self.low, "high": self.high, "level": self.level}

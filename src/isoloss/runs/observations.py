@@ -143,7 +143,7 @@ def observations(
         flops=6 * n_params * n_tokens if flops is None else _positive("flops", flops, n, place),
         run=names,
         trunk=names if trunk is None else np.asarray(trunk, dtype=np.str_),
-        corpus=np.full(n, corpus, dtype=np.str_) if isinstance(corpus, str) else np.asarray(corpus, dtype=np.str_),
+        corpus=np.full(n, corpus) if isinstance(corpus, str) else np.asarray(corpus, dtype=np.str_),
         rows=place,
         stderr=None if stderr is None else _positive("stderr", stderr, n, place),
         flags=None if flags is None else tuple(tuple(f) for f in flags),

@@ -1,0 +1,5 @@
+"""`python -m isoloss.cli`."""
+
+from isoloss.cli import main
+
+main()

@@ -1,0 +1,42 @@
+"""The application: one function a verb, imports where they are used so that `--help` answers at once."""
+
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="isoloss",
+    help="Scaling laws that know your data: from a corpus to the compute-optimal split of a budget, with intervals.\n\n"
+    "Start with `isoloss demo`; bring your own runs with `isoloss fit`, your own text with `isoloss measure` and "
+    "`isoloss new`.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+grammar_app = typer.Typer(
+    help="Probabilistic grammars: what they are, and corpora drawn from them.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+)
+app.add_typer(grammar_app, name="grammar")
+
+Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object to standard output.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random; same seed, same numbers.")]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from isoloss import __version__
+
+        typer.echo(f"isoloss {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    del version

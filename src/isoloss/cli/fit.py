@@ -1,0 +1,65 @@
+"""`isoloss fit`: a table of runs from anywhere to a law with intervals."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from isoloss.cli.app import Json, Seed, app
+
+Objective = Literal["huber", "lad", "gaussian"]
+Starts = Literal["auto", "hoffmann"]
+
+
+@app.command()
+def fit(
+    runs: Annotated[Path, typer.Argument(help="CSV, TSV, Parquet or JSONL with one row a run, or a results folder.")],
+    params: Annotated[str, typer.Option(help="Column of model sizes N.")] = "params",
+    tokens: Annotated[str, typer.Option(help="Column of training tokens D.")] = "tokens",
+    loss: Annotated[str, typer.Option(help="Column of final losses, nats per token.")] = "loss_nats",
+    flops: Annotated[str | None, typer.Option(help="Column of training FLOPs; without it C = 6·N·D.")] = None,
+    group: Annotated[str | None, typer.Option(help="Column that names the corpus: one fit a group.")] = None,
+    complexity: Annotated[
+        str | None, typer.Option(help="Columns of complexity measures, comma-separated: compares data-dependent laws.")
+    ] = None,
+    where: Annotated[str | None, typer.Option(help="SQL condition on the table's columns: which rows to fit.")] = None,
+    law: Annotated[str, typer.Option(help="Law to fit.")] = "chinchilla",
+    objective: Annotated[Objective, typer.Option(help="Loss of a residual of ln L.")] = "huber",
+    delta: Annotated[float, typer.Option(help="Huber's threshold on ln L.")] = 1e-3,
+    starts: Annotated[
+        Starts, typer.Option(help="hoffmann: the 4,500 of Hoffmann et al.; auto: few, as good.")
+    ] = "auto",
+    bootstrap: Annotated[int, typer.Option(min=0, help="Resamples for the intervals; 0 gives none.")] = 0,
+    trunk: Annotated[
+        str | None, typer.Option(help="Column naming the training curve of a row: rows of one are resampled together.")
+    ] = None,
+    seed: Seed = 0,
+    out: Annotated[Path | None, typer.Option(help="Write the fitted law here (JSON, draws in Parquet beside).")] = None,
+    json: Json = False,
+) -> None:
+    """Fit a scaling law to a table of runs from anywhere.
+
+    Example: `isoloss fit runs.csv --params n --tokens d --loss val_loss --group data --bootstrap 1000`
+
+    Every fit reports its optimum, how many starts agree on it, its warnings with remedies, and, with `--bootstrap`,
+    intervals on everything. Exit 1 where a fit did not converge.
+    """
+    from isoloss.cli import fit_output
+    from isoloss.laws.data_dependent import compare
+    from isoloss.laws.fitting import fit_groups
+    from isoloss.runs.importers import read_runs
+
+    measures = [name.strip() for name in complexity.split(",")] if complexity else []
+    table = read_runs(
+        runs, params=params, tokens=tokens, loss=loss, flops=flops, corpus=group, trunk=trunk, complexity=measures,
+        where=where,
+    )  # fmt: skip
+    fitted = fit_groups(
+        table, law=law, objective=objective, delta=delta, starts=starts, bootstrap=bootstrap, seed=seed
+    )  # fmt: skip
+    comparison = compare(table, measures, objective=objective, delta=delta, seed=seed) if measures else []
+    if out is not None:
+        fit_output.save(fitted, out)
+    fit_output.show(fitted, comparison, as_json=json)
+    if not all(law.convergence.converged for law in fitted):
+        raise typer.Exit(1)

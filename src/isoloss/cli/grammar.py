@@ -1,0 +1,123 @@
+"""`isoloss grammar describe` and `isoloss grammar sample`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from isoloss.cli.app import Json, Seed, grammar_app
+
+if TYPE_CHECKING:
+    from isoloss.grammar.families import GrammarSpec
+
+Family = Annotated[str, typer.Option(help="random, zipf, hierarchical, or explicit (with --file).")]
+Nonterminals = Annotated[int | None, typer.Option(help="random, zipf: nonterminals.")]
+Terminals = Annotated[int | None, typer.Option(help="random, zipf: terminals.")]
+MaxRules = Annotated[int | None, typer.Option(help="random, zipf: rules of a nonterminal, at most.")]
+MaxRhs = Annotated[int | None, typer.Option(help="random, zipf: symbols of a right-hand side, at most.")]
+Pfsa = Annotated[bool, typer.Option(help="random, zipf: right-hand sides of one symbol.")]
+Exponent = Annotated[float | None, typer.Option(help="zipf: exponent of the rule weights.")]
+Depth = Annotated[int | None, typer.Option(help="hierarchical: levels.")]
+Branching = Annotated[int | None, typer.Option(help="hierarchical: symbols of a rule.")]
+Vocabulary = Annotated[int | None, typer.Option(help="hierarchical: symbols of a level.")]
+Synonyms = Annotated[int | None, typer.Option(help="hierarchical: rules of a symbol.")]
+File = Annotated[Path | None, typer.Option(help="explicit: rules as text, S -> 'a' S [0.7] | 'b' [0.3]")]
+
+GZIP_DOCUMENTS = 1000  # as many as the gzip paper measures a corpus by
+GZIP_TOKENS = 256
+
+
+@grammar_app.command()
+def describe(
+    family: Family = "random",
+    nonterminals: Nonterminals = None,
+    terminals: Terminals = None,
+    max_rules: MaxRules = None,
+    max_rhs: MaxRhs = None,
+    pfsa: Pfsa = False,
+    exponent: Exponent = None,
+    depth: Depth = None,
+    branching: Branching = None,
+    vocabulary: Vocabulary = None,
+    synonyms: Synonyms = None,
+    file: File = None,
+    floor: Annotated[bool, typer.Option("--floor", help="Also the best possible loss of a window.")] = False,
+    context: Annotated[int, typer.Option(min=2, help="Tokens of a window, for the floor.")] = 256,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Say what a grammar is: does it end, how long are its sentences, how hard is it to predict, to compress.
+
+    Example: `isoloss grammar describe --nonterminals 10 --terminals 150 --max-rules 5 --max-rhs 3 --seed 1 --floor`
+    """
+    from isoloss.cli.output import print_json
+    from isoloss.cli.tables import show_pairs
+    from isoloss.complexity.measure import measure_tokens
+    from isoloss.grammar.describe import describe as describe_grammar
+    from isoloss.grammar.sampler import sample_documents
+
+    spec = _spec(family=family, nonterminals=nonterminals, terminals=terminals, max_rules=max_rules, max_rhs=max_rhs,
+                 pfsa=pfsa, exponent=exponent, depth=depth, branching=branching, vocabulary=vocabulary,
+                 synonyms=synonyms, file=file)  # fmt: skip
+    language = spec.language(seed=seed)
+    described = describe_grammar(spec.build(seed=seed), context=context, floor=floor, seed=seed)
+    documents = sample_documents(language, documents=GZIP_DOCUMENTS, document_tokens=GZIP_TOKENS, seed=seed)
+    content = {
+        **described.to_json(),
+        "gzip": measure_tokens(documents, "gzip", vocab_size=language.vocabulary_size, seed=seed).value.value,
+    }
+    if json:
+        print_json(content)
+    else:
+        show_pairs(content)
+
+
+@grammar_app.command()
+def sample(
+    tokens: Annotated[int, typer.Option(min=1, help="Training tokens to write.")],
+    out: Annotated[Path, typer.Option(help="Folder to write the corpus into.")],
+    family: Family = "random",
+    nonterminals: Nonterminals = None,
+    terminals: Terminals = None,
+    max_rules: MaxRules = None,
+    max_rhs: MaxRhs = None,
+    pfsa: Pfsa = False,
+    exponent: Exponent = None,
+    depth: Depth = None,
+    branching: Branching = None,
+    vocabulary: Vocabulary = None,
+    synonyms: Synonyms = None,
+    file: File = None,
+    context: Annotated[int, typer.Option(min=2, help="Tokens of a document: exactly one training window.")] = 256,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Write a corpus drawn from a grammar: training and held-out tokens, and the held-out side's exact floor.
+
+    Example: `isoloss grammar sample --nonterminals 10 --terminals 150 --max-rules 5 --max-rhs 3 --tokens 1000000 --out
+    g`
+    """
+    import time
+
+    from isoloss.cli.output import print_json
+    from isoloss.corpus.build import build
+    from isoloss.corpus.sources import PcfgSource
+
+    spec = _spec(family=family, nonterminals=nonterminals, terminals=terminals, max_rules=max_rules, max_rhs=max_rhs,
+                 pfsa=pfsa, exponent=exponent, depth=depth, branching=branching, vocabulary=vocabulary,
+                 synonyms=synonyms, file=file)  # fmt: skip
+    source = PcfgSource.model_validate({"name": family, "tokens": tokens, "grammar": spec.model_dump()})
+    started = time.perf_counter()
+    corpus = build(source, root=out, context=context, seed=seed)
+    seconds = time.perf_counter() - started
+    if json:
+        print_json({"tokens": corpus.n_tokens, "tokens_per_second": corpus.n_tokens / seconds,
+                    "path": str(corpus.folder), "fingerprint": corpus.fingerprint})  # fmt: skip
+    else:
+        typer.echo(f"{corpus.n_tokens:,} training and {corpus.heldout_tokens:,} held-out tokens: {corpus.folder}")
+
+
+def _spec(**options: Any) -> "GrammarSpec":
+    from isoloss.grammar.families import grammar_spec
+
+    return grammar_spec({name: value for name, value in options.items() if value not in (None, False)})

@@ -1,0 +1,176 @@
+"""Tables for people, on standard output."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from isoloss.core.errors import Unidentified
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from isoloss.complexity.paths import MeasuredPath
+    from isoloss.core.estimate import Estimate
+    from isoloss.laws.fitted import FittedLaw
+    from isoloss.study.check import Checked
+    from isoloss.study.result import StudyResult
+
+WIDE = 132  # columns for pipes, where no terminal says how wide it is
+
+
+def show_result(result: "StudyResult") -> None:
+    """Print the study's table, the answer in sentences, and the path of the report."""
+    console = _console()
+    console.print(_corpora_table(result))
+    if result.analysis is not None:
+        for name, reason in result.analysis.no_law.items():
+            console.print(f"no law for {name}: {reason}")
+        for verdict in result.analysis.balance:
+            console.print()
+            console.print(" ".join(verdict.sentences()))
+    for record in result.failed:
+        console.print(f"failed: {record.fingerprint}: {record.error}")
+    if result.report is not None:
+        console.print(f"\nreport: {result.report}", soft_wrap=True)
+
+
+def _corpora_table(result: "StudyResult") -> "Table":
+    budget = result.analysis.budget if result.analysis else None
+    ratio = f"ln(D*/N*) at {budget:.1e} FLOPs" if budget else "ln(D*/N*)"
+    table = _table("corpus", "gzip", "E", "α", "β", "a = β/(α+β)", ratio, "known floor", "flagged runs")
+    for name, corpus in result.corpora.items():
+        gzip = result.complexity.get(name, {}).get("gzip")
+        law = result.analysis.laws.get(name) if result.analysis else None
+        runs = sum(run.corpus == name for run in result.planned)
+        table.add_row(
+            name,
+            interval(gzip.value, digits=3) if gzip else "–",
+            *_law_cells(law, budget),
+            interval(corpus.floor, digits=3) if corpus.floor else "–",
+            f"{len(result.flagged(name))} of {runs}" if result.records else "–",
+        )
+    return table
+
+
+def _law_cells(law: "FittedLaw | None", budget: float | None) -> list[str]:
+    if law is None or budget is None:
+        return ["–"] * 5
+    cells = [interval(law.params[name], digits=2) for name in ("E", "alpha", "beta")]
+    for derive in (law.exponent_a, lambda: law.log_ratio(budget)):
+        try:
+            cells.append(interval(derive(), digits=2))
+        except Unidentified:
+            cells.append("not identified")
+    return cells
+
+
+def interval(estimate: "Estimate", *, digits: int) -> str:
+    """Return an estimate as text: value, and its interval where it has one."""
+    if estimate.low is None or estimate.high is None:
+        return f"{estimate.value:.{digits}f}"
+    return f"{estimate.value:.{digits}f}\n[{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
+
+
+def show_check(checked: "Checked") -> None:
+    """Print what a study will do and cost."""
+    console = _console()
+    table = _table("corpus", "N (params)", "width × depth", "D (tokens)", "FLOPs", "peak rate", "run")
+    for run in checked.runs:
+        model = run.spec.model
+        table.add_row(
+            run.corpus,
+            f"{run.counts.params(checked.study.grid.convention):,}",
+            f"{model.width} × {model.depth}",
+            f"{run.spec.train_tokens:,}",
+            f"{run.flops:.2e}",
+            f"{run.spec.optimiser.peak_lr:.2g}",
+            run.spec.fingerprint,
+        )
+    console.print(table)
+    console.print(
+        f"{len(checked.runs)} runs on {len(checked.corpora)} corpora, {checked.trained_tokens:,} tokens to train "
+        f"(shared trunks once), {checked.flops:.2e} FLOPs, about {_duration(checked.seconds_estimate)} "
+        f"on {checked.workers} cores.\nThe study is valid; nothing was executed."
+    )
+
+
+def show_measured(measured: Sequence["MeasuredPath"]) -> None:
+    """Print the measures of each path."""
+    table = _table("corpus", "bytes", "tokens", "measure", "value", "mean", "std", "sequences")
+    for corpus in measured:
+        for number, (measure, found) in enumerate(corpus.measures.items()):
+            first = [corpus.name, f"{corpus.bytes:,}", f"{corpus.tokens:,}"] if number == 0 else ["", "", ""]
+            table.add_row(
+                *first, measure, interval(found.value, digits=4), f"{found.mean:.4f}", f"{found.std:.4f}",
+                f"{found.sequences:,}",
+            )  # fmt: skip
+    _console().print(table)
+
+
+def show_rows(table: "Any") -> None:
+    """Print an Arrow table."""
+    shown = _table(*table.column_names)
+    for row in plain_rows(table):
+        shown.add_row(*(_cell(value) for value in row.values()))
+    _console().print(shown)
+
+
+def show_pairs(content: Mapping[str, Any]) -> None:
+    """Print names and values, one pair a line."""
+    shown = _table("quantity", "value")
+    for name, value in content.items():
+        is_estimate = isinstance(value, dict) and value.get("low") is not None
+        text = f"{value['value']:.4f} [{value['low']:.4f}, {value['high']:.4f}]" if is_estimate else _cell(value)
+        shown.add_row(name.replace("_", " "), text)
+    _console().print(shown)
+
+
+def plain_rows(table: "Any") -> list[dict[str, Any]]:
+    """Return an Arrow table as rows that JSON can hold: NaN and infinities become null, dates text."""
+    return [{name: _plain(value) for name, value in row.items()} for row in table.to_pylist()]
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, float):
+        return value if abs(value) < float("inf") else None
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    return str(value)
+
+
+def _cell(value: object) -> str:
+    match value:
+        case None:
+            return "–"
+        case float():
+            return f"{value:.5g}"
+        case list():
+            return " ".join(map(str, value))
+        case _:
+            return str(value)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _table(*columns: str) -> "Table":
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="left" if number == 0 else "right", overflow="fold")
+    return table
+
+
+def _console() -> "Any":
+    from rich.console import Console
+
+    console = Console(highlight=False, markup=False)
+    return console if console.is_terminal else Console(highlight=False, markup=False, width=WIDE)

@@ -1,0 +1,210 @@
+"""A corpus: tokens in a folder, split by document into a training and a held-out side.
+
+    corpus.json             this record
+    train.npy               training tokens, documents one after another (uint16 or uint32)
+    heldout.npy             held-out tokens
+    train_documents.npy     where each training document starts, and the end of the last (int64, documents + 1)
+    heldout_documents.npy   the same for the held-out side
+    floor.npy               generated corpora: best possible loss of each held-out document, mean nats, positions 2…n
+
+Documents stand in an order drawn from their content, so that any prefix is a random sample of them.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ConfigDict, Field, JsonValue, PrivateAttr, ValidationError
+
+from isoloss.core.errors import DamagedArchive, InputError, NewerArchive
+from isoloss.core.estimate import Estimate
+from isoloss.core.frozen import Frozen
+
+CORPUS_SCHEMA = 1
+
+Side = Literal["train", "heldout"]
+Tokens = NDArray[np.unsignedinteger[Any]]  # uint16 or uint32
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Windows:
+    """Where windows of `context` tokens start in a side's tokens, and the document each lies in (ascending)."""
+
+    starts: Ints
+    document: Ints
+    context: int
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def tokens(self, side: Tokens, *, index: NDArray[np.integer[Any]] | None = None) -> Tokens:
+        """Return the tokens of the windows picked by `index` (all without it): windows × context, a copy."""
+        starts = self.starts if index is None else self.starts[index]
+        picked: Tokens = side[starts[:, None] + np.arange(self.context)]
+        return picked
+
+
+def document_windows(offsets: Ints, context: int) -> Windows:
+    """Return the ⌊n / context⌋ disjoint windows from the start of each document [offsets[d], offsets[d + 1])."""
+    per_document = np.diff(offsets) // context
+    document = np.repeat(np.arange(len(per_document)), per_document)
+    first = np.cumsum(per_document) - per_document
+    within = np.arange(len(document)) - first[document]
+    return Windows(starts=offsets[document] + context * within, document=document, context=context)
+
+
+class Corpus(Frozen):
+    """What a corpus is. `fingerprint` is its identity; `name` is for people and may differ from study to study.
+
+    `unigram_nats` is the held-out cross-entropy under the training side's token frequencies (add-one smoothed), in
+    nats per token. `floor` is the mean of the best possible losses of the held-out documents, known for generated
+    corpora. `heldout_in_train` counts the held-out windows, of the context the corpus was built for, that stand
+    verbatim in the training side (None: not looked for): near duplicates in text, chance in generated documents.
+    `dropped` counts what the source held and the corpus does not, by reason. `bytes_per_token` is None where tokens
+    stand for no text.
+    """
+
+    schema_version: int = Field(default=CORPUS_SCHEMA, alias="schema")
+    fingerprint: str
+    name: str
+    kind: Literal["text", "generated"]
+    source: dict[str, JsonValue]
+    tokenizer: str
+    vocab_size: int = Field(gt=1)
+    n_tokens: int = Field(gt=0)
+    n_documents: int = Field(gt=0)
+    heldout_tokens: int = Field(gt=0)
+    heldout_documents: int = Field(gt=0)
+    bytes_per_token: float | None
+    document_tokens: int | None = None
+    unigram_nats: float
+    heldout_in_train: int | None = None
+    floor: Estimate | None = None
+    dropped: dict[str, int] = Field(default_factory=dict)
+
+    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
+
+    _folder: Path | None = PrivateAttr(default=None)
+
+    @classmethod
+    def open(cls, folder: Path | str) -> Self:
+        """Return the corpus in `folder`, its files checked against its record without reading the tokens.
+
+        Raises DamagedArchive where a file is missing or is not what was written, NewerArchive for a newer schema.
+        """
+        folder = Path(folder)
+        corpus = cls._read_record(folder / "corpus.json")
+        corpus._folder = folder
+        corpus._check_files()
+        return corpus
+
+    @classmethod
+    def _read_record(cls, path: Path) -> Self:
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise _damaged(path, f"cannot be read: {error}") from error
+        schema = content.get("schema") if isinstance(content, dict) else None
+        if isinstance(schema, int) and schema > CORPUS_SCHEMA:
+            raise NewerArchive(
+                f"written with schema {schema}; this isoloss reads up to {CORPUS_SCHEMA}",
+                place=str(path),
+                fix="upgrade isoloss: pip install --upgrade isoloss",
+            )
+        try:
+            return cls.model_validate(content)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise _damaged(path, f"not a corpus: {first['msg']} at {first['loc']}") from error
+
+    def _check_files(self) -> None:
+        expected = {
+            "train.npy": self.n_tokens,
+            "heldout.npy": self.heldout_tokens,
+            "train_documents.npy": self.n_documents + 1,
+            "heldout_documents.npy": self.heldout_documents + 1,
+        }
+        if self.floor is not None:
+            expected["floor.npy"] = self.heldout_documents
+        for name, length in expected.items():
+            found = self._array(name).shape
+            if found != (length,):
+                raise _damaged(self.folder / name, f"holds an array of shape {found}, the record says ({length},)")
+        for side in ("train", "heldout"):
+            offsets, tokens = self._array(f"{side}_documents.npy"), len(self._array(f"{side}.npy"))
+            if offsets[0] != 0 or offsets[-1] != tokens or np.any(np.diff(offsets) <= 0):
+                raise _damaged(self.folder / f"{side}_documents.npy", f"is no ascending division of {tokens} tokens")
+
+    @property
+    def folder(self) -> Path:
+        """Where the corpus lies. Raises InputError for a record that was read without its folder."""
+        if self._folder is None:
+            raise InputError("this corpus record has no folder", fix="open it with Corpus.open(folder)")
+        return self._folder
+
+    def renamed(self, name: str) -> Self:
+        """Return the same corpus under another name; its folder and identity stay."""
+        return self if name == self.name else self.model_copy(update={"name": name})
+
+    @property
+    def train(self) -> Tokens:
+        """The training tokens, mapped from the file anew at each access: keep them in a variable."""
+        return self.tokens("train")
+
+    @property
+    def heldout(self) -> Tokens:
+        """The held-out tokens, mapped from the file anew at each access: keep them in a variable."""
+        return self.tokens("heldout")
+
+    def tokens(self, side: Side) -> Tokens:
+        """Return a side's tokens, mapped from the file."""
+        mapped: Tokens = self._array(f"{side}.npy")
+        return mapped
+
+    def documents(self, side: Side) -> Ints:
+        """Return a side's document offsets: document d is tokens[offsets[d] : offsets[d + 1]]."""
+        return np.array(self._array(f"{side}_documents.npy"), dtype=np.int64)
+
+    @property
+    def document_floor(self) -> Floats | None:
+        """Best possible loss of each held-out document, mean nats over positions 2…n; None for text."""
+        return None if self.floor is None else np.array(self._array("floor.npy"), dtype=np.float64)
+
+    def windows(self, side: Side, context: int) -> Windows:
+        """Return the windows of `context` tokens of a side: disjoint, from each document's start, never across two.
+
+        In a generated corpus a document is exactly one window: raises
+        InputError where `context` differs from `document_tokens`.
+        """
+        self._require_context(context)
+        return document_windows(self.documents(side), context)
+
+    def token_budget(self, context: int) -> int:
+        """Return how many training tokens the windows of `context` tokens hold: the most a single pass can train on."""
+        return len(self.windows("train", context)) * context
+
+    def _require_context(self, context: int) -> None:
+        if self.document_tokens is not None and context != self.document_tokens:
+            raise InputError(
+                f"corpus {self.name!r} was generated as documents of {self.document_tokens} tokens; "
+                f"windows of {context} were asked",
+                fix=f"use context {self.document_tokens}, or generate the corpus with document_tokens = {context}",
+            )
+
+    def _array(self, name: str) -> Any:
+        path = self.folder / name
+        try:
+            return np.load(path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise _damaged(path, f"cannot be read: {error}") from error
+
+
+def _damaged(path: Path, message: str) -> DamagedArchive:
+    return DamagedArchive(
+        message, place=str(path), fix=f"delete the folder {path.parent} and run again: the corpus is built anew"
+    )

@@ -1,0 +1,127 @@
+"""Generating a corpus from a grammar, with the best possible loss of every held-out document."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isoloss.core.estimate import Estimate
+from isoloss.core.fingerprint import fingerprint
+from isoloss.core.frozen import Frozen
+from isoloss.core.progress import Progress
+from isoloss.core.rng import derive_seed
+from isoloss.corpus import store
+from isoloss.corpus.corpus import Corpus
+from isoloss.corpus.overlap import stand_in
+from isoloss.corpus.sources import PcfgSource
+from isoloss.corpus.tokenizers import token_dtype
+from isoloss.grammar.families import ExplicitGrammar, GrammarSpec
+from isoloss.grammar.floor import document_floor, scored_means
+from isoloss.grammar.pcfg import Grammar
+from isoloss.grammar.sampler import sample_blocks, sample_documents
+
+GENERATED_VERSION = 1  # raise when the same grammar and seed would give other documents
+
+
+class Recipe(Frozen):
+    """All that a generated corpus depends on."""
+
+    grammar: str
+    seed: int
+    documents: int
+    heldout_documents: int
+    document_tokens: int
+
+    @property
+    def fingerprint(self) -> str:
+        """Identity of the corpus."""
+        return fingerprint(self, kind="pcfg", version=GENERATED_VERSION)
+
+
+def generate(
+    source: PcfgSource, *, root: Path, context: int, seed: int, base: Path | None, progress: Progress
+) -> Corpus:
+    """Return the corpus that `source` draws from its grammar, documents of `context` tokens each.
+
+    The held-out documents are independent draws, so their mean loss estimates the expected loss under the grammar.
+    Where a grammar says little, one may equal a training document by chance; such documents stay (without them the
+    sample would lean to the unlikely), and `heldout_in_train` counts them. Raises BadGrammar.
+    """
+    seed = seed if source.seed is None else source.seed
+    grammar = _from_base(source.grammar, base).language(seed=seed)
+    recipe = Recipe(
+        grammar=grammar.fingerprint,
+        seed=seed,
+        documents=-(-source.tokens // context),
+        heldout_documents=-(-source.heldout_tokens // context),
+        document_tokens=context,
+    )
+    target = root / recipe.fingerprint
+    if target.exists():
+        return Corpus.open(target).renamed(source.name)
+    with store.workshop(root) as workshop:
+        built = workshop / "corpus"
+        built.mkdir()
+        _write_heldout(built, grammar, recipe)
+        _write_train(built, grammar, recipe, progress)
+        return store.place(_record(source, recipe, grammar, built), built, target)
+
+
+def _from_base(spec: GrammarSpec, base: Path | None) -> GrammarSpec:
+    """Return the parameters with a grammar's file taken from `base`."""
+    if base is None or not isinstance(spec, ExplicitGrammar) or spec.file is None:
+        return spec
+    return spec.model_copy(update={"file": base / spec.file})
+
+
+def _write_heldout(built: Path, grammar: Grammar, recipe: Recipe) -> None:
+    """Write the held-out documents, and the floor of each."""
+    documents, context = recipe.heldout_documents, recipe.document_tokens
+    seed = derive_seed(recipe.seed, "held-out documents", recipe.grammar)
+    heldout = sample_documents(grammar, documents=documents, document_tokens=context, seed=seed)
+    store.save(built, "heldout", heldout.ravel())
+    store.save(built, "heldout_documents", np.arange(documents + 1, dtype=np.int64) * context)
+    store.save(built, "floor", scored_means(document_floor(grammar, heldout)))
+
+
+def _write_train(built: Path, grammar: Grammar, recipe: Recipe, progress: Progress) -> None:
+    documents, context = recipe.documents, recipe.document_tokens
+    seed = derive_seed(recipe.seed, "training documents", recipe.grammar)
+    target = store.create(built, "train", token_dtype(grammar.vocabulary_size), documents * context)
+    written = 0
+    with progress.task("sampling documents of a grammar", total=len(target)) as task:
+        for block in sample_blocks(grammar, documents=documents, document_tokens=context, seed=seed):
+            target[written : written + block.size] = block.ravel()
+            written += block.size
+            task.advance(block.size)
+    target.flush()
+    store.save(built, "train_documents", np.arange(documents + 1, dtype=np.int64) * context)
+
+
+def _record(source: PcfgSource, recipe: Recipe, grammar: Grammar, built: Path) -> Corpus:
+    train, heldout = (np.load(built / f"{side}.npy", mmap_mode="r") for side in ("train", "heldout"))
+    parameters = source.grammar.model_dump(mode="json")
+    return Corpus(
+        fingerprint=recipe.fingerprint,
+        name=source.name,
+        kind="generated",
+        source={"kind": source.source, "parameters": parameters, **recipe.model_dump()},
+        tokenizer="grammar",
+        vocab_size=grammar.vocabulary_size,
+        n_tokens=len(train),
+        n_documents=recipe.documents,
+        heldout_tokens=len(heldout),
+        heldout_documents=recipe.heldout_documents,
+        bytes_per_token=None,
+        document_tokens=recipe.document_tokens,
+        unigram_nats=store.unigram_nats(train, heldout, grammar.vocabulary_size),
+        heldout_in_train=int(stand_in(train, heldout.reshape(-1, recipe.document_tokens)).sum()),
+        floor=_mean(np.load(built / "floor.npy")),
+    )
+
+
+def _mean(floors: NDArray[np.float64]) -> Estimate:
+    """Return the mean over documents, which are independent draws, with its normal interval."""
+    if len(floors) == 1:
+        return Estimate(value=float(floors[0]))
+    return Estimate.from_stderr(float(floors.mean()), float(floors.std(ddof=1) / np.sqrt(len(floors))))

@@ -1,0 +1,138 @@
+"""Files by pattern: paths, folders, globs, and `{package:NAME}` for the folder of an installed package."""
+
+import glob
+import importlib.metadata
+import importlib.util
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from isoloss.core.errors import BadCorpus, nearest
+
+PACKAGE = re.compile(r"\{package:([^{}]*)\}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundFile:
+    """A file that a pattern names.
+
+    `key` is its path below the pattern's fixed part, the same on every machine; `named` says it was named by itself.
+    """
+
+    path: Path
+    key: str
+    named: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """The files that patterns name, sorted and each once; how many were excluded; the packages they come from."""
+
+    files: list[FoundFile]
+    excluded: int = 0
+    packages: dict[str, dict[str, str]] = field(default_factory=dict)
+
+
+def find_files(patterns: Sequence[str], *, exclude: Sequence[str] = (), base: Path | None = None) -> Found:
+    """Return the files that `patterns` name, relative ones taken from `base` (the current folder without it).
+
+    A folder stands for every file below it, hidden ones left out. A pattern of `exclude` takes away the files and
+    folders it matches: by their whole path where it is absolute, at any depth where it is not; `*` crosses folders.
+    Raises BadCorpus for a pattern that matches nothing.
+    """
+    found: dict[Path, FoundFile] = {}
+    for pattern in patterns:
+        for file in _expand(_absolute(pattern, base), written=pattern):
+            found.setdefault(file.path, file)
+    excluded: set[Path] = set()
+    for pattern in exclude:
+        excluded |= _matching(found, pattern)
+    kept = [file for file in found.values() if file.path not in excluded]
+    if not kept:
+        raise BadCorpus(
+            f"exclude takes away all {len(found)} files", place=", ".join(exclude), fix="loosen the exclude patterns"
+        )
+    names = {name for pattern in patterns for name in PACKAGE.findall(pattern)}
+    return Found(
+        files=sorted(kept, key=lambda file: (file.key, str(file.path))),
+        excluded=len(found) - len(kept),
+        packages={name: package_origin(name) for name in sorted(names)},
+    )
+
+
+def package_folder(name: str) -> Path:
+    """Return the folder of the installed import package `name` without importing it. Raises BadCorpus where none is."""
+    place = f"{{package:{name}}}"
+    spec = importlib.util.find_spec(name) if name.isidentifier() else None
+    if spec is None:
+        close = nearest(name, importlib.metadata.packages_distributions())
+        guess = f"did you mean {{package:{close}}}? " if close else ""
+        raise BadCorpus(
+            f"no import package {name!r} is installed here",
+            place=place,
+            fix=f"{guess}install the distribution that brings it, or name files of your own",
+        )
+    if not spec.submodule_search_locations:
+        raise BadCorpus(f"{name!r} is a module without a folder", place=place, fix="name the files themselves")
+    return Path(next(iter(spec.submodule_search_locations)))
+
+
+def package_origin(name: str) -> dict[str, str]:
+    """Return which distribution brought an import package, and its version: what it takes to get the same files."""
+    distributions = importlib.metadata.packages_distributions().get(name, [])
+    if not distributions:
+        return {"distribution": "unknown", "version": "unknown"}
+    return {"distribution": distributions[0], "version": importlib.metadata.version(distributions[0])}
+
+
+def _absolute(pattern: str, base: Path | None) -> str:
+    return os.path.normpath((base or Path.cwd()) / _resolved(pattern))
+
+
+def _resolved(pattern: str) -> Path:
+    return Path(PACKAGE.sub(lambda match: str(package_folder(match[1])), pattern)).expanduser()
+
+
+def _expand(pattern: str, *, written: str) -> Iterator[FoundFile]:
+    path = Path(pattern)
+    if path.is_file():
+        yield FoundFile(path=path, key=path.name, named=True)
+        return
+    root = path if path.is_dir() else _fixed_part(path)
+    matches = glob.iglob(f"{glob.escape(pattern)}/**" if path.is_dir() else pattern, recursive=True)
+    files = [Path(match) for match in matches if os.path.isfile(match)]
+    if not files:
+        _raise_empty(path, root, written)
+    for file in files:
+        yield FoundFile(path=file, key=file.relative_to(root).as_posix(), named=False)
+
+
+def _fixed_part(pattern: Path) -> Path:
+    """Return the folder that a glob starts from: everything before its first part with a wildcard."""
+    return next(parent for parent in pattern.parents if not glob.has_magic(str(parent)))
+
+
+def _raise_empty(path: Path, root: Path, written: str) -> None:
+    if not root.is_dir():
+        raise BadCorpus(f"no folder {root}", place=written, fix="correct the path")
+    if path.is_dir():
+        raise BadCorpus(f"no file below {root}", place=written, fix="name a folder that holds text")
+    if not glob.has_magic(str(path)):
+        close = nearest(path.name, (entry.name for entry in root.iterdir()))
+        guess = f"did you mean {close!r}? " if close else ""
+        raise BadCorpus("no such file or folder", place=written, fix=f"{guess}searched in {root}")
+    raise BadCorpus(f"matches no file; searched in {root}", place=written, fix="correct the pattern, or the folder")
+
+
+def _matching(found: dict[Path, FoundFile], pattern: str) -> set[Path]:
+    resolved = _resolved(pattern)
+    whole = str(resolved) if resolved.is_absolute() else f"*/{resolved}"
+    matching = {path for path in found if fnmatchcase(str(path), whole) or fnmatchcase(str(path), f"{whole}/*")}
+    if not matching:
+        raise BadCorpus(
+            f"exclude matches none of the {len(found)} files", place=pattern, fix="correct the pattern, or remove it"
+        )
+    return matching

@@ -1,0 +1,62 @@
+"""What a study's `[[corpus]]` table says: a corpus out of files, or out of a grammar."""
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from isoloss.core.frozen import Frozen
+from isoloss.grammar.families import AnyGrammar
+
+# 512 windows of 128 tokens: the standard error of a held-out loss is then about 1 % on source code in bytes.
+HELDOUT_TOKENS = 65_536
+
+
+def _one_or_more(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+Patterns = Annotated[tuple[str, ...], BeforeValidator(_one_or_more)]
+
+
+class FilesSource(Frozen):
+    """A corpus out of text files.
+
+    `paths` are files, folders and globs; `{package:NAME}` stands for the folder of an installed import package.
+    `exclude` takes files away. Each file is a document, each row where a file has rows (`text_field` names the
+    column); `separator` cuts files into documents at that text, `piece_bytes` at the first line end after so many
+    bytes. `tokens` is how many training tokens are wanted: reading, in an order drawn from `seed`, stops when they
+    are there.
+
+    A share of the documents is held out; of those, windows amounting to at most `heldout_tokens` are kept.
+    """
+
+    name: str = Field(min_length=1)
+    source: Literal["files"] = "files"
+    paths: Patterns = Field(min_length=1)
+    exclude: Patterns = ()
+    tokenizer: str = "bytes"
+    tokens: int | None = Field(default=None, gt=0)
+    heldout_fraction: float = Field(default=0.05, gt=0, lt=1)
+    heldout_tokens: int = Field(default=HELDOUT_TOKENS, gt=0)
+    text_field: str = "text"
+    separator: str | None = Field(default=None, min_length=1)
+    piece_bytes: int | None = Field(default=None, gt=0)
+    seed: int = Field(default=0, ge=0)
+
+
+class PcfgSource(Frozen):
+    """A corpus out of a probabilistic context-free grammar: documents of exactly one training window.
+
+    `tokens` training tokens (rounded up to whole documents) and `heldout_tokens` beside them, drawn from streams of
+    their own. Rules and documents are drawn from `seed`, the study's where it is not given.
+    """
+
+    name: str = Field(min_length=1)
+    source: Literal["pcfg"] = "pcfg"
+    grammar: AnyGrammar
+    tokens: int = Field(gt=0)
+    heldout_tokens: int = Field(default=HELDOUT_TOKENS, gt=0)
+    seed: int | None = Field(default=None, ge=0)
+
+
+CorpusSource = Annotated[FilesSource | PcfgSource, Field(discriminator="source")]

@@ -1,0 +1,37 @@
+"""One trainer a trunk: a lock that its holder's death releases, whatever kills it."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def trunk_lock(path: Path) -> Iterator[bool]:
+    """Hold the lock at `path` while the block runs; yield False where another process holds it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(handle)
+            yield False
+            return
+        if _names(path, handle):
+            break
+        os.close(handle)  # the holder before us removed the file while we waited for it
+    try:
+        yield True
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _names(path: Path, handle: int) -> bool:
+    """Whether `path` is still the file that is open as `handle`."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(handle))
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,120 @@
+"""A worker: `python -m isoloss.execution.worker_main ARCHIVE` trains the jobs that it reads from standard input.
+
+Standard input is also the cord to the conductor: when it closes, because the conductor is done, was interrupted or was
+killed, the worker writes a checkpoint and ends. Events go to standard output, everything else to standard error.
+"""
+
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TextIO
+
+from isoloss.core.errors import IsolossError
+from isoloss.execution.lock import trunk_lock
+from isoloss.execution.messages import Assignment, JobEnded, JobRefused, Message
+from isoloss.runs.archive import Archive
+from isoloss.training.job import TrunkJob
+
+# Time to finish a step and write a checkpoint once the cord is cut.
+GRACE_SECONDS = 5.0
+# How long a worker waits for a trunk that another process trains before it asks for other work.
+LOCK_SECONDS = 2.0
+
+
+class Cord:
+    """Assignments from the conductor, and whether it still holds on.
+
+    When it is cut the process ends: at once, or while `training` is set after some seconds of grace.
+    """
+
+    def __init__(self, source: TextIO) -> None:
+        self.cut = threading.Event()
+        self.training = threading.Event()
+        self._assignments: queue.SimpleQueue[Assignment | None] = queue.SimpleQueue()
+        threading.Thread(target=self._listen, args=(source,), daemon=True).start()
+
+    def next(self) -> Assignment | None:
+        """Return the next assignment, or None when there will be no more."""
+        return self._assignments.get()
+
+    def _listen(self, source: TextIO) -> None:
+        for line in source:
+            self._assignments.put(Assignment.model_validate_json(line))
+        self.cut.set()
+        self._assignments.put(None)
+        if self.training.is_set():
+            time.sleep(GRACE_SECONDS)
+        os._exit(0)
+
+
+class Voice:
+    """Messages to the conductor. When nobody listens any more they are dropped: the cord is about to be cut."""
+
+    def __init__(self, target: TextIO) -> None:
+        self.target = target
+
+    def tell(self, message: Message) -> None:
+        """Write one line."""
+        try:
+            print(message.model_dump_json(), file=self.target, flush=True)
+        except BrokenPipeError:
+            return
+
+
+def work(archive: Archive, cord: Cord, voice: Voice) -> None:
+    """Train one assignment after another until the cord is cut."""
+    # Loading torch takes seconds; the cord is watched already.
+    from isoloss.training.worker import Stopped
+
+    while (assignment := cord.next()) is not None:
+        cord.training.set()
+        try:
+            voice.tell(_train(archive, assignment, cord, voice))
+        except IsolossError as error:
+            voice.tell(JobRefused.because(error))
+        except Stopped:
+            return
+        cord.training.clear()
+
+
+def _train(archive: Archive, assignment: Assignment, cord: Cord, voice: Voice) -> JobEnded:
+    from isoloss.training.worker import run_trunk
+
+    give_up = time.monotonic() + LOCK_SECONDS
+    while not cord.cut.is_set():
+        with trunk_lock(lock_path(archive, assignment.job)) as held:
+            if held:
+                run_trunk(
+                    assignment.job, archive, report=voice.tell, stop=cord.cut.is_set,
+                    checkpoint_seconds=assignment.checkpoint_seconds,
+                )  # fmt: skip
+                return JobEnded()
+        if time.monotonic() > give_up:
+            break
+        time.sleep(LOCK_SECONDS / 20)
+    return JobEnded(busy=True)
+
+
+def lock_path(archive: Archive, job: TrunkJob) -> Path:
+    """Return where the lock of a trunk lies: beside its checkpoints."""
+    return archive.checkpoint_folder(job.trunk).with_suffix(".lock")
+
+
+def main() -> None:
+    """Serve the conductor that started this process."""
+    # Ctrl-C reaches the whole group; the conductor answers it, by cutting the cord.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A line that a library prints must not stand among the events.
+    events = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    work(Archive(sys.argv[1]), Cord(sys.stdin), Voice(events))
+    # All is on the disk and told; taking the libraries down in order would cost seconds.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

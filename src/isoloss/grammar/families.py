@@ -1,0 +1,210 @@
+"""Families of grammars: the strict parameters of each, and the grammar they stand for.
+
+A study names one in TOML, `{ family = "random", nonterminals = 50, terminals = 500, max_rules = 20, max_rhs = 15 }`.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, ValidationError, model_validator
+
+from isoloss.core.errors import BadGrammar, did_you_mean
+from isoloss.core.frozen import Frozen
+from isoloss.core.registry import Registry
+from isoloss.core.rng import stream
+from isoloss.grammar.notation import parse_grammar
+from isoloss.grammar.pcfg import Grammar, Rule
+from isoloss.grammar.transform import condition_on_termination
+
+MAX_WEIGHT = 100  # rule weights are randint(1, 100), both ends included: the released code of Pandey 2024
+
+
+class GrammarSpec(Frozen, ABC):
+    """Parameters that name one grammar of a family.
+
+    `conditioned`: corpora are sampled from the grammar given that each sentence ends (see `language`). The default,
+    because the published sampler restarts sentences that do not end, and because every closed form then exists.
+    """
+
+    conditioned: bool = True
+
+    @abstractmethod
+    def build(self, *, seed: int = 0) -> Grammar:
+        """Return the grammar as the family draws it; `seed` serves where the parameters give none."""
+
+    def language(self, *, seed: int = 0) -> Grammar:
+        """Return the grammar that corpora are sampled from: conditioned on termination unless declined."""
+        grammar = self.build(seed=seed)
+        return condition_on_termination(grammar) if self.conditioned else grammar
+
+
+class DrawnGrammar(GrammarSpec):
+    """A family that draws its rules at random, from `seed` or, without one, from the study's."""
+
+    seed: int | None = None
+
+    def build(self, *, seed: int = 0) -> Grammar:
+        """Return the grammar drawn from `self.seed`, or from `seed` where there is none."""
+        return self._draw(stream(seed if self.seed is None else self.seed, "grammar rules"))
+
+    @abstractmethod
+    def _draw(self, generator: np.random.Generator) -> Grammar: ...
+
+
+class UniformSymbols(DrawnGrammar):
+    """Rules of random length over uniform symbols; families of it differ in the rules' weights.
+
+    Each nonterminal has U{1..max_rules} rules; each right-hand side U{1..max_rhs} symbols (one, for a `pfsa`), uniform
+    over nonterminals and terminals; the start is a uniform nonterminal. `paper_collision` makes token 0 both terminal
+    and separator, as in the released code of Pandey 2024.
+    """
+
+    nonterminals: int = Field(gt=0)
+    terminals: int = Field(gt=0)
+    max_rules: int = Field(gt=0)
+    max_rhs: int = Field(gt=0)
+    pfsa: bool = False
+    paper_collision: bool = False
+
+    @abstractmethod
+    def _draw_weights(self, generator: np.random.Generator, rules: int) -> NDArray[np.float64]: ...
+
+    def _draw(self, generator: np.random.Generator) -> Grammar:
+        rules = [self._draw_rules(generator) for _ in range(self.nonterminals)]
+        return Grammar.from_rules(
+            rules,
+            nonterminals=_numbered("N", self.nonterminals),
+            terminals=_numbered("t", self.terminals),
+            start=np.ones(self.nonterminals),
+            separator_is_terminal=self.paper_collision,
+        )
+
+    def _draw_rules(self, generator: np.random.Generator) -> list[Rule]:
+        count = int(generator.integers(1, self.max_rules, endpoint=True))
+        weights = self._draw_weights(generator, count)
+        lengths = generator.integers(1, 1 if self.pfsa else self.max_rhs, size=count, endpoint=True)
+        drawn = generator.integers(-self.nonterminals, self.terminals, size=lengths.sum())
+        symbols = drawn if self.paper_collision else drawn + (drawn >= 0)
+        split = np.split(symbols, np.cumsum(lengths)[:-1])
+        return [(weight, part.tolist()) for weight, part in zip(weights.tolist(), split, strict=True)]
+
+
+class RandomGrammar(UniformSymbols):
+    """Random rules with weights U{1..100}: the grammars of Pandey 2024 (arXiv:2405.16684)."""
+
+    family: Literal["random"] = "random"
+
+    def _draw_weights(self, generator: np.random.Generator, rules: int) -> NDArray[np.float64]:
+        return generator.integers(1, MAX_WEIGHT, size=rules, endpoint=True).astype(float)
+
+
+class ZipfGrammar(UniformSymbols):
+    """Random rules, the k-th of each nonterminal with weight k^-exponent: few rules do most of the work."""
+
+    family: Literal["zipf"] = "zipf"
+    exponent: float = Field(default=1.0, ge=0, le=10)
+
+    def _draw_weights(self, generator: np.random.Generator, rules: int) -> NDArray[np.float64]:
+        return np.asarray(np.arange(1, rules + 1, dtype=float) ** -self.exponent)
+
+
+class ExplicitGrammar(GrammarSpec):
+    """A grammar written out in `file` or as `text`: `S -> 'a' S [0.7] | 'b' [0.3]`. It starts at its first rule."""
+
+    family: Literal["explicit"] = "explicit"
+    file: Path | None = None
+    text: str | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.file is None) == (self.text is None):
+            raise ValueError("an explicit grammar needs either file or text")
+        return self
+
+    def build(self, *, seed: int = 0) -> Grammar:
+        """Return the grammar as written; nothing in it is random. Raises BadGrammar with line and column."""
+        if self.file is None:
+            return parse_grammar(self.text or "", place="grammar text")
+        try:
+            text = self.file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadGrammar(f"cannot read the grammar: {error}", place=str(self.file)) from error
+        return parse_grammar(text, place=str(self.file))
+
+
+class HierarchicalGrammar(DrawnGrammar):
+    """The random hierarchy model of Cagnetta et al. 2024 (Physical Review X 14, 031001).
+
+    `depth` levels of `vocabulary` symbols; each symbol of a level has `synonyms` equally likely rules, each a string of
+    `branching` symbols of the level below, and no string is shared: sentences of branching^depth tokens have one parse.
+    """
+
+    family: Literal["hierarchical"] = "hierarchical"
+    depth: int = Field(gt=0, le=16)
+    branching: int = Field(default=2, gt=1, le=16)
+    vocabulary: int = Field(gt=1)
+    synonyms: int = Field(gt=0)
+
+    @model_validator(mode="after")
+    def _enough_strings(self) -> Self:
+        if self.synonyms * self.vocabulary > self.vocabulary**self.branching:
+            raise ValueError(
+                f"{self.vocabulary} symbols of {self.synonyms} synonyms need more than the "
+                f"{self.vocabulary**self.branching} strings of {self.branching}"
+            )
+        return self
+
+    def _draw(self, generator: np.random.Generator) -> Grammar:
+        rules = [owned for level in range(self.depth) for owned in self._draw_level(generator, level)]
+        return Grammar.from_rules(
+            rules,
+            nonterminals=[f"L{level}.{i}" for level in range(self.depth) for i in range(self.vocabulary)],
+            terminals=_numbered("t", self.vocabulary),
+            start=[1.0] * self.vocabulary + [0.0] * self.vocabulary * (self.depth - 1),
+        )
+
+    def _draw_level(self, generator: np.random.Generator, level: int) -> list[list[Rule]]:
+        """Rules of the symbols of one level; level 0 is the top, and the last one writes terminals."""
+        strings = generator.choice(
+            self.vocabulary**self.branching, size=(self.vocabulary, self.synonyms), replace=False, shuffle=True
+        )
+        digits = strings[..., None] // self.vocabulary ** np.arange(self.branching) % self.vocabulary
+        symbols = digits + 1 if level == self.depth - 1 else ~(digits + (level + 1) * self.vocabulary)
+        return [[(1.0, string) for string in owned] for owned in symbols.tolist()]
+
+
+AnyGrammar = Annotated[
+    RandomGrammar | ZipfGrammar | ExplicitGrammar | HierarchicalGrammar, Field(discriminator="family")
+]
+FAMILIES: Registry[type[GrammarSpec]] = Registry("grammar family")
+FAMILIES.add("random", RandomGrammar)
+FAMILIES.add("zipf", ZipfGrammar)
+FAMILIES.add("explicit", ExplicitGrammar)
+FAMILIES.add("hierarchical", HierarchicalGrammar)
+
+
+def grammar_spec(table: Mapping[str, object]) -> GrammarSpec:
+    """Return the parameters that `table` writes down, as a study or a command line has them.
+
+    Raises UnknownName for an unknown family, BadGrammar for an unknown, missing or impossible parameter.
+    """
+    family = FAMILIES[str(table.get("family", "random"))]
+    try:
+        return family.model_validate(dict(table))
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        unknown = first["type"] == "extra_forbidden"
+        raise BadGrammar(
+            f"unknown parameter {name!r}" if unknown else f"{name or 'parameters'}: {first['msg']}",
+            place=f"grammar family {table.get('family', 'random')!r}",
+            fix=did_you_mean(name, family.model_fields) if unknown else None,
+        ) from error
+
+
+def _numbered(prefix: str, count: int) -> list[str]:
+    return [f"{prefix}{i}" for i in range(count)]

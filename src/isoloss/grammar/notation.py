@@ -1,0 +1,169 @@
+"""The textual notation of grammars: NLTK's, with line and column in every error.
+
+    # comments and blank lines are skipped
+    S -> 'a' S [0.7] | 'b' [0.3]
+    S -> [1e-3]          # an empty right-hand side; probabilities of a nonterminal sum to one over all its lines
+
+Symbols in quotes are terminals, bare words nonterminals; probabilities are decimals, with exponents where wanted, or
+fractions (`[1/3]`). A line that begins with `|` goes on with the nonterminal of the line before. The first is the
+start.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import numpy as np
+
+from isoloss.core.errors import BadGrammar, nearest
+from isoloss.grammar.branching import productive
+from isoloss.grammar.pcfg import Grammar
+
+# Thirds written with six digits sum to within 1e-6 of one; anything further off is a slip, not rounding.
+SUM_TOLERANCE = 1e-5
+
+_PIECES = re.compile(
+    r"""(?P<space>\s+|\#.*)
+      | (?P<arrow>->|→)
+      | (?P<bar>\|)
+      | (?P<probability>\[[^\]]*\])
+      | (?P<terminal>'[^']*'|"[^"]*")
+      | (?P<name>(?:(?!->|→)[^\s'"\[\]|\#])+)""",
+    re.VERBOSE,
+)
+_PROBABILITY = re.compile(r"\+?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|\d+\s*/\s*\d*[1-9]\d*")
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A symbol, arrow, bar or probability, and where it stands (both from 1)."""
+
+    kind: str
+    text: str
+    line: int
+    column: int
+
+
+@dataclass(slots=True)
+class _Alternative:
+    """One right-hand side; `probability` stays NaN until it is read."""
+
+    lhs: _Piece
+    symbols: list[_Piece] = field(default_factory=list)
+    probability: float = float("nan")
+
+
+def parse_grammar(text: str, *, place: str) -> Grammar:
+    """Return the grammar that `text` writes down; terminals are numbered in order of appearance.
+
+    Raises BadGrammar, with `place`:line:column, for what cannot be read, for a nonterminal without rules or one that
+    can never end, and for probabilities that do not sum to one.
+    """
+    alternatives = list(_alternatives(text, place))
+    if not alternatives:
+        raise BadGrammar("the grammar has no rule", place=place, fix="write for example S -> 'a' S [0.7] | 'b' [0.3]")
+    owners = {a.lhs.text: a.lhs for a in reversed(alternatives)}  # where each is first defined
+    nonterminals = list(dict.fromkeys(a.lhs.text for a in alternatives))
+    terminals = list(dict.fromkeys(s.text for a in alternatives for s in a.symbols if s.kind == "terminal"))
+    codes = {("name", name): ~i for i, name in enumerate(nonterminals)}
+    codes |= {("terminal", name): i + 1 for i, name in enumerate(terminals)}
+    _check_defined(alternatives, codes, nonterminals, place)
+    _check_sums(alternatives, owners, place)
+    grammar = Grammar.from_rules(
+        [
+            [(a.probability, [codes[s.kind, s.text] for s in a.symbols]) for a in alternatives if a.lhs.text == name]
+            for name in nonterminals
+        ],
+        nonterminals=nonterminals,
+        terminals=terminals,
+        start=np.eye(len(nonterminals))[0],
+    )
+    for name, ends in zip(nonterminals, productive(grammar), strict=True):
+        if not ends:
+            raise _error(f"{name!r} can never end", owners[name], place, "give it a rule of terminals only")
+    return grammar
+
+
+def _alternatives(text: str, place: str) -> Iterator[_Alternative]:
+    """Yield every right-hand side of every line."""
+    lhs: _Piece | None = None
+    for number, line in enumerate(text.splitlines(), 1):
+        pieces = list(_pieces(line, number, place))
+        if not pieces:
+            continue
+        if pieces[0].kind != "bar":
+            if len(pieces) < 2 or pieces[0].kind != "name" or pieces[1].kind != "arrow":
+                raise _error("expected a nonterminal and ->", pieces[0], place, "write for example S -> 'b' [0.3]")
+            lhs = pieces[0]
+            del pieces[0]
+        if lhs is None:
+            raise _error("a line begins with | but no nonterminal came before", pieces[0], place)
+        yield from _right_hand_sides(lhs, pieces, place)
+
+
+def _right_hand_sides(lhs: _Piece, pieces: list[_Piece], place: str) -> Iterator[_Alternative]:
+    """Yield what follows each arrow or bar in `pieces`: symbols, then a probability in brackets."""
+    for opening, piece in enumerate(pieces):
+        if piece.kind not in ("arrow", "bar"):
+            continue
+        alternative = _Alternative(lhs)
+        for follower in pieces[opening + 1 :]:
+            if follower.kind == "bar":
+                break
+            if follower.kind == "arrow" or alternative.probability == alternative.probability:
+                raise _error(f"expected | or the line's end, found {follower.text!r}", follower, place)
+            if follower.kind == "probability":
+                alternative.probability = _probability(follower, place)
+            else:
+                alternative.symbols.append(follower)
+        if alternative.probability != alternative.probability:
+            last = alternative.symbols[-1] if alternative.symbols else piece
+            raise _error(
+                f"no probability after {last.text!r}", last, place, "end every right-hand side with one: [0.5]"
+            )
+        yield alternative
+
+
+def _pieces(line: str, number: int, place: str) -> Iterator[_Piece]:
+    at = 0
+    while at < len(line):
+        match = _PIECES.match(line, at)
+        if match is None or match.lastgroup is None:
+            unclosed = "a quote or bracket that is not closed, or is not opened"
+            raise BadGrammar(f"found {line[at]!r}: {unclosed}", place=f"{place}:{number}:{at + 1}")
+        if match.lastgroup != "space":
+            text = match.group()
+            yield _Piece(match.lastgroup, text[1:-1] if match.lastgroup == "terminal" else text, number, at + 1)
+        at = match.end()
+
+
+def _probability(piece: _Piece, place: str) -> float:
+    written = piece.text[1:-1].strip()
+    if not _PROBABILITY.fullmatch(written) or not 0 <= (value := Fraction(written.replace(" ", ""))) <= 1:
+        raise _error(
+            f"{piece.text} is no probability", piece, place, "write a number from 0 to 1: [0.7], [7e-1] or [7/10]"
+        )
+    return float(value)
+
+
+def _check_defined(
+    alternatives: list[_Alternative], codes: dict[tuple[str, str], int], nonterminals: list[str], place: str
+) -> None:
+    for symbol in (s for a in alternatives for s in a.symbols):
+        if (symbol.kind, symbol.text) not in codes:
+            close = nearest(symbol.text, nonterminals)
+            guess = f"did you mean {close!r}? " if close else ""
+            fix = f"{guess}give it rules, or quote it if it is a terminal"
+            raise _error(f"nonterminal {symbol.text!r} has no rule", symbol, place, fix)
+
+
+def _check_sums(alternatives: list[_Alternative], owners: dict[str, _Piece], place: str) -> None:
+    for name, owner in owners.items():
+        total = sum(a.probability for a in alternatives if a.lhs.text == name)
+        if abs(total - 1) > SUM_TOLERANCE:
+            raise _error(f"probabilities of {name!r} sum to {total:.6g}, not to 1", owner, place)
+
+
+def _error(message: str, piece: _Piece, place: str, fix: str | None = None) -> BadGrammar:
+    return BadGrammar(message, place=f"{place}:{piece.line}:{piece.column}", fix=fix)

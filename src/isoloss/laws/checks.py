@@ -1,0 +1,225 @@
+"""What a fit refuses, leaves out, and warns of: every check with its remedy."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isoloss.core.errors import BadTable
+from isoloss.laws.engine import CONVERGED, Optimum, Problem, linearise
+from isoloss.laws.fitted import Exclusion, LawWarning
+from isoloss.laws.law import Floats, Law
+from isoloss.runs.observations import Observations
+
+# Runs with these flags say more about their training than about the law: left out, and listed.
+EXCLUDED_FLAGS = ("unconverged", "saturated")
+
+# Thresholds of warnings. Each is a judgement, stated here and in the message.
+LARGE_RMSE = 0.05  # of ln L: good grids fit to .3–3 %, unconverged ones to 10–60 % (the gzip paper's runs)
+PLATEAU = 0.95  # of the highest loss: rows above it are "still where training started"
+PLATEAU_SPAN = 4.0  # … although their tokens or parameters span this factor
+NARROW_SPAN = 4.0
+FLAT_CONDITION = 300.0  # 33 on the 240 Chinchilla rows, 8–36 on the gzip paper's
+FEW_STARTS = 0.02
+EQUAL_SIZES = 0.02  # sizes this near in ln N count as one
+
+
+def leave_out(observations: Observations, *, flags: Sequence[str]) -> tuple[Observations, tuple[Exclusion, ...]]:
+    """Return the table without runs that carry any of `flags`, and the list of those runs."""
+    earned = observations.flags or ((),) * len(observations)
+    reasons = [", ".join(flag for flag in of_row if flag in flags) for of_row in earned]
+    excluded = tuple(
+        Exclusion(row=int(row), run=str(run), reason=f"flagged {reason}")
+        for row, run, reason in zip(observations.rows, observations.run, reasons, strict=True)
+        if reason
+    )
+    return observations.select(np.array([not reason for reason in reasons], dtype=bool)), excluded
+
+
+def refuse_unfittable(
+    observations: Observations, *, law: type[Law], fixed: Mapping[str, float], excluded: Sequence[Exclusion] = ()
+) -> None:
+    """Raise BadTable, with the remedy, where the rows cannot determine the law whatever their losses are."""
+    needed = len(law.parameters) - len(fixed) + 1
+    left_out = f" ({len(excluded)} flagged runs are left out)" if excluded else ""
+    group = f"group {_group(observations)}"
+    if len(observations) < needed:
+        raise BadTable(
+            f"{len(observations)} rows{left_out}, expected at least {needed}: one more than the {needed - 1} "
+            f"parameters of {law.name}",
+            place=group,
+            fix="add runs, merge groups, or fit a law with fewer parameters",
+        )
+    points = np.unique(np.column_stack([observations.params, observations.tokens]), axis=0)
+    if len(points) < needed:
+        raise BadTable(
+            f"{len(observations)} rows but only {len(points)} distinct pairs of parameters and tokens, expected at "
+            f"least {needed}",
+            place=group,
+            fix="add runs at other sizes and token counts; repeats of a run inform about noise alone",
+        )
+    for name, column in (("parameters", observations.params), ("tokens", observations.tokens)):
+        if len(np.unique(column)) == 1:
+            raise BadTable(
+                f"every row has the same {name}, {column[0]:g}", place=group,
+                fix=f"add runs with other {name}: a law of both needs both to vary",
+            )  # fmt: skip
+    if len(np.unique(observations.loss_nats)) == 1:
+        raise BadTable(
+            f"every row has the same loss, {observations.loss_nats[0]:g}", place=group,
+            fix="check that the loss column is the final held-out loss of each run",
+        )  # fmt: skip
+
+
+def table_warnings(observations: Observations) -> tuple[LawWarning, ...]:
+    """Return what the table alone gives reason to warn of."""
+    return tuple(warning for check in _TABLE_CHECKS for warning in check(observations))
+
+
+def fit_warnings(observations: Observations, problem: Problem, optimum: Optimum) -> tuple[LawWarning, ...]:
+    """Return what the optimum gives reason to warn of."""
+    return tuple(warning for check in _FIT_CHECKS for warning in check(observations, problem, optimum))
+
+
+def _group(observations: Observations) -> str:
+    names = observations.corpora
+    return repr(names[0]) if len(names) == 1 else f"of {len(names)} corpora" if names else "without rows"
+
+
+def _duplicates(observations: Observations) -> Iterator[LawWarning]:
+    rows = np.column_stack([observations.params, observations.tokens, observations.loss_nats])
+    repeats = len(rows) - len(np.unique(rows, axis=0))
+    if repeats:
+        yield LawWarning(
+            code="duplicate_rows",
+            message=f"{repeats} of {len(rows)} rows repeat another exactly (parameters, tokens and loss): they count "
+            "twice and make intervals too narrow. Remove them unless they really are separate runs.",
+        )
+
+
+def _narrow_grid(observations: Observations) -> Iterator[LawWarning]:
+    for name, column in (("parameters", observations.params), ("tokens", observations.tokens)):
+        span = float(column.max() / column.min())
+        if span < NARROW_SPAN:
+            yield LawWarning(
+                code="narrow_grid",
+                message=f"{name} span a factor of {span:.2g} only: the exponent and the constant beneath it cannot be "
+                "told apart. Add runs until they span a factor of 10 or more.",
+            )
+    sizes = _distinct(np.log(observations.params))
+    if sizes < 3:
+        yield LawWarning(
+            code="narrow_grid",
+            message=f"only {sizes} distinct model sizes: E, A and α need three at least. Add a size.",
+        )
+
+
+def _distinct(values: Floats) -> int:
+    return 1 + int((np.diff(np.sort(values)) > EQUAL_SIZES).sum())
+
+
+def _not_converged(observations: Observations, problem: Problem, optimum: Optimum) -> Iterator[LawWarning]:
+    found = optimum.convergence
+    if not found.converged:
+        yield LawWarning(
+            code="not_converged",
+            message=f"the gradient is {found.gradient_norm:.1e} of its scale at the best end, expected under "
+            f"{CONVERGED:.0e}. Do not use these values; try starts='hoffmann', or a larger delta.",
+        )
+    if found.starts > 1 and found.starts_agreeing < max(2, FEW_STARTS * found.starts):
+        yield LawWarning(
+            code="few_agreeing_starts",
+            message=f"{found.starts_agreeing} of {found.starts} starts ended at the best point: another optimum may be "
+            "better. Compare starts='hoffmann', and look at the grid for a law that it cannot determine.",
+        )
+
+
+def _bounds(observations: Observations, problem: Problem, optimum: Optimum) -> Iterator[LawWarning]:
+    others = [name for name in optimum.convergence.active_bounds if name != "E"]
+    if others:
+        yield LawWarning(
+            code="bound_reached",
+            message=f"{', '.join(others)} ended at a bound of the search: the rows do not follow this law. Leave out "
+            "unconverged and saturated runs, or widen the grid.",
+        )
+
+
+def _irreducible_loss(observations: Observations, problem: Problem, optimum: Optimum) -> Iterator[LawWarning]:
+    if "E" not in problem.law.parameters:
+        return
+    index = problem.law.parameters.index("E")
+    if problem.low[index] == problem.high[index]:
+        return
+    value = float(optimum.free[index])
+    stderr = _standard_error(problem, optimum.free, index)
+    if value < 2 * stderr:
+        doubt = "is at its bound" if np.isinf(stderr) else f"has a standard error of about {stderr:.2g}"
+        yield LawWarning(
+            code="E_not_identified",
+            message=f"the irreducible loss E = {value:.3g} {doubt} and cannot be told from 0: extrapolated losses are "
+            "too low by an unknown amount. Add larger models and more tokens, or fix E at a known floor.",
+        )
+
+
+def _standard_error(problem: Problem, free: Floats, index: int) -> float:
+    """Return the linearised standard error of a free parameter, infinite where it is at a bound or not determined."""
+    moving = (free > problem.low) & (free < problem.high)
+    if not moving[index]:
+        return float("inf")
+    residuals, columns = linearise(problem, free)
+    scaled = columns * np.sqrt(problem.weights)[:, None]
+    freedom = max(len(residuals) - columns.shape[1], 1)
+    variance = float((problem.weights * residuals**2).sum()) / freedom
+    covariance = np.linalg.pinv(scaled.T @ scaled, hermitian=True) * variance
+    return float(np.sqrt(covariance[moving[:index].sum(), moving[:index].sum()]))
+
+
+def _flat_direction(observations: Observations, problem: Problem, optimum: Optimum) -> Iterator[LawWarning]:
+    condition = optimum.convergence.condition_number
+    if condition > FLAT_CONDITION:
+        yield LawWarning(
+            code="flat_direction",
+            message=f"the condition number is {condition:.2g} (over {FLAT_CONDITION:.0f}): some parameters trade "
+            "against each other almost freely. Read predictions and their intervals, not single parameters; widen the "
+            "grid.",
+        )
+
+
+def _poor_fit(observations: Observations, problem: Problem, optimum: Optimum) -> Iterator[LawWarning]:
+    residuals, _ = linearise(problem, optimum.free)
+    rmse = root_mean_square(residuals)
+    if rmse <= LARGE_RMSE:
+        return
+    yield LawWarning(
+        code="poor_fit",
+        message=f"the law misses the losses by {rmse:.0%} (root mean square of ln L; over {LARGE_RMSE:.0%}): these "
+        f"runs do not follow {problem.law.formula}. Look at the residuals before using any parameter.",
+    )
+    plateau = _plateau(observations)
+    if plateau.any():
+        missed = root_mean_square(residuals[plateau])
+        yield LawWarning(
+            code="unconverged_runs",
+            message=f"{plateau.sum()} of {len(plateau)} runs lie within {1 - PLATEAU:.0%} of the highest loss, "
+            f"{observations.loss_nats.max():.3g} nats, although their parameters or tokens span a factor of "
+            f"{PLATEAU_SPAN:.0f} or more; the law misses them by {missed:.0%}. They look hardly trained: leave them "
+            "out (on the command line: --where), or train longer or with a larger learning rate.",
+        )
+
+
+def _plateau(observations: Observations) -> NDArray[np.bool_]:
+    """Return the rows near the highest loss, where they are three or more and span much of the grid; else none."""
+    top = observations.loss_nats >= PLATEAU * observations.loss_nats.max()
+    spans = [float(column[top].max() / column[top].min()) for column in (observations.params, observations.tokens)]
+    return top if top.sum() >= 3 and max(spans) >= PLATEAU_SPAN else np.zeros_like(top)
+
+
+def root_mean_square(values: Floats) -> float:
+    """Return the root of the mean square."""
+    return float(np.sqrt(np.mean(values**2)))
+
+
+_TABLE_CHECKS: tuple[Callable[[Observations], Iterator[LawWarning]], ...] = (_duplicates, _narrow_grid)
+_FIT_CHECKS: tuple[Callable[[Observations, Problem, Optimum], Iterator[LawWarning]], ...] = (
+    _not_converged, _bounds, _irreducible_loss, _flat_direction, _poor_fit,
+)  # fmt: skip

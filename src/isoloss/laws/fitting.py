@@ -1,0 +1,209 @@
+"""Fit a law to a table of runs: check, solve, warn, resample."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from isoloss.core.errors import InputError, did_you_mean
+from isoloss.core.estimate import Estimate
+from isoloss.core.rng import stream
+from isoloss.laws.checks import (
+    EXCLUDED_FLAGS,
+    fit_warnings,
+    leave_out,
+    refuse_unfittable,
+    root_mean_square,
+    table_warnings,
+)
+from isoloss.laws.engine import (
+    CONVERGED,
+    Optimum,
+    Problem,
+    Solutions,
+    best_ends,
+    find_optimum,
+    linearise,
+    pose,
+    starting_points,
+    warm,
+)
+from isoloss.laws.fitted import Domain, Exclusion, FittedLaw, IntervalMethod, LawWarning
+from isoloss.laws.intervals import MethodName, choose_method, resample
+from isoloss.laws.law import Floats, Law, Objective, StartsName, WeightsName
+from isoloss.laws.registry import laws
+from isoloss.runs.observations import Observations
+
+FEW_FAILED_REFITS = 0.05
+
+
+def fit(
+    observations: Observations,
+    *,
+    law: str | type[Law] = "chinchilla",
+    objective: Objective = "huber",
+    delta: float = 1e-3,
+    starts: StartsName = "auto",
+    bootstrap: int = 0,
+    method: MethodName = "auto",
+    seed: int = 0,
+    fixed: Mapping[str, float] | None = None,
+    weights: WeightsName = "equal",
+    exclude_flags: Sequence[str] = EXCLUDED_FLAGS,
+) -> FittedLaw:
+    """Return a law fitted to one group of runs, with `bootstrap` draws.
+
+    The objective is the sum over rows of Huber's loss (`delta`), the absolute value (`lad`) or half the square
+    (`gaussian`) of ln L − ln L̂, as in Hoffmann et al. 2022. `weights="stderr"` weighs rows by 1/σ² of ln L, mean 1.
+    Runs flagged with one of `exclude_flags` are left out and listed. Raises BadTable where the rows cannot determine
+    the law.
+    """
+    definition = laws[law] if isinstance(law, str) else law
+    held = dict(fixed or {})
+    used, excluded = leave_out(observations, flags=exclude_flags)
+    refuse_unfittable(used, law=definition, fixed=held, excluded=excluded)
+    if bootstrap < 0:
+        raise InputError(f"{bootstrap} draws", fix="give the number of draws, 0 for none")
+    warm(definition)
+    started = time.perf_counter()
+    problem = pose(
+        used, law=definition, objective=objective, delta=delta, weights=row_weights(used, weights), fixed=held
+    )
+    optimum = find_optimum(problem, starting_points(problem, starts))
+    seconds = time.perf_counter() - started
+    point = _at_optimum(used, problem, optimum, fixed=tuple(held), weights=weights, excluded=excluded, seed=seed)
+    return _with_draws(
+        replace(point, fit_seconds=seconds), used, problem, optimum, draws=bootstrap, method=choose_method(used, method)
+    )
+
+
+def fit_groups(
+    observations: Observations,
+    *,
+    law: str | type[Law] = "chinchilla",
+    objective: Objective = "huber",
+    delta: float = 1e-3,
+    starts: StartsName = "auto",
+    bootstrap: int = 0,
+    method: MethodName = "auto",
+    seed: int = 0,
+    fixed: Mapping[str, float] | None = None,
+    weights: WeightsName = "equal",
+    exclude_flags: Sequence[str] = EXCLUDED_FLAGS,
+) -> list[FittedLaw]:
+    """Return one fitted law per corpus, in order of first appearance; see `fit`."""
+    return [
+        fit(
+            observations.where(corpus=corpus), law=law, objective=objective, delta=delta, starts=starts,
+            bootstrap=bootstrap, method=method, seed=seed, fixed=fixed, weights=weights, exclude_flags=exclude_flags,
+        )
+        for corpus in observations.corpora
+    ]  # fmt: skip
+
+
+def posed_again(law: FittedLaw, observations: Observations) -> tuple[Observations, Problem]:
+    """Return the rows that a law used and the problem they posed. Raises InputError where the table is another."""
+    used = observations.select(~np.isin(observations.rows, [exclusion.row for exclusion in law.excluded]))
+    if used.fingerprint != law.observations:
+        raise InputError(
+            f"the law of {law.group!r} was fitted to table {law.observations}, not to this one ({used.fingerprint})",
+            fix="give the very rows that it was fitted to",
+        )
+    fixed = {name: law.params[name].value for name in law.fixed}
+    problem = pose(
+        used, law=law.definition, objective=law.objective, delta=law.delta, weights=row_weights(used, law.weights),
+        fixed=fixed,
+    )  # fmt: skip
+    return used, problem
+
+
+def row_weights(observations: Observations, weights: WeightsName) -> Floats:
+    """Return the weight of each row. Raises InputError for an unknown name or a table without standard errors."""
+    if weights == "equal":
+        return np.ones(len(observations))
+    if weights != "stderr":
+        raise InputError(f"unknown weights {weights!r}", fix=did_you_mean(weights, ("equal", "stderr")))
+    if observations.stderr is None:
+        raise InputError("weights='stderr' needs standard errors; the table has none", fix="use weights='equal'")
+    return np.asarray((observations.loss_nats / observations.stderr) ** 2)
+
+
+def law_name(definition: type[Law]) -> str:
+    """Return the name that finds `definition` again: its registered one, or `module:Name`."""
+    registered = definition.name in laws and laws[definition.name] is definition
+    return definition.name if registered else f"{definition.__module__}:{definition.__qualname__}"
+
+
+def _at_optimum(
+    used: Observations,
+    problem: Problem,
+    optimum: Optimum,
+    *,
+    fixed: tuple[str, ...],
+    weights: WeightsName,
+    excluded: tuple[Exclusion, ...],
+    seed: int,
+) -> FittedLaw:
+    """Return the fit without draws."""
+    values = problem.law.to_values(optimum.free, problem.origin)
+    return FittedLaw(
+        law=law_name(problem.law),
+        group=used.corpora[0] if len(used.corpora) == 1 else "all",
+        params={name: Estimate(value=float(v)) for name, v in zip(problem.law.parameters, values, strict=True)},
+        draws=np.empty((0, len(values))),
+        objective=problem.objective,
+        delta=problem.delta,
+        objective_value=optimum.objective,
+        convergence=optimum.convergence,
+        warnings=table_warnings(used) + fit_warnings(used, problem, optimum),
+        domain=Domain.of(used),
+        rmse=root_mean_square(linearise(problem, optimum.free)[0]),
+        rows_used=len(used),
+        excluded=excluded,
+        params_convention=used.params_convention,
+        data_unit=used.data_unit,
+        interval_method="none",
+        observations=used.fingerprint,
+        seed=seed,
+        fixed=fixed,
+        weights=weights,
+    )
+
+
+def _with_draws(
+    point: FittedLaw, used: Observations, problem: Problem, optimum: Optimum, *, draws: int, method: IntervalMethod
+) -> FittedLaw:
+    """Return the fit with its draws and the intervals that they give."""
+    if draws == 0:
+        return point
+    started = time.perf_counter()
+    generator = stream(point.seed, "intervals", method, point.observations)
+    resamples = resample(used, problem, optimum.free, method=method, draws=draws, generator=generator)
+    points = np.vstack([optimum.free, optimum.others])
+    ends = best_ends(problem, np.tile(points, (draws, 1, 1)), targets=resamples.targets, weights=resamples.weights)
+    values = problem.law.to_values(ends.free, problem.origin)
+    return replace(
+        point,
+        params={
+            name: Estimate.from_draws(values[:, i], value=estimate.value)
+            for i, (name, estimate) in enumerate(point.params.items())
+        },
+        draws=values,
+        interval_method=method,
+        warnings=point.warnings + _draw_warnings(ends),
+        bootstrap_seconds=time.perf_counter() - started,
+    )
+
+
+def _draw_warnings(ends: Solutions) -> tuple[LawWarning, ...]:
+    failed = float((ends.gradient_norm > CONVERGED).mean())
+    if failed <= FEW_FAILED_REFITS:
+        return ()
+    return (
+        LawWarning(
+            code="refits_not_converged",
+            message=f"{failed:.0%} of the resampled fits did not converge: read the intervals as rough. Widen the "
+            "grid, or use objective='huber' with a larger delta.",
+        ),
+    )

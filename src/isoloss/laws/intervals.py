@@ -1,0 +1,86 @@
+"""Draws of a fit: what the parameters would have been had the same runs been repeated.
+
+Three ways, chosen by what the rows are:
+
+rows               many rows, each a training curve of its own: resample rows (Efron 1979)
+trunks             many curves with several rows each: resample whole curves
+parametric_trunks  few curves, or few rows: simulate from the law with the noise of `isoloss.laws.noise`, and refit
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isoloss.core.errors import InputError, did_you_mean
+from isoloss.laws.engine import Problem, linearise
+from isoloss.laws.fitted import IntervalMethod
+from isoloss.laws.law import Floats
+from isoloss.laws.noise import TrunkNoise, trunk_noise
+from isoloss.runs.observations import Observations
+
+MethodName = Literal["auto", "rows", "trunks", "parametric_trunks"]
+METHODS: tuple[MethodName, ...] = ("auto", "rows", "trunks", "parametric_trunks")
+
+# Below these a resample may lose a whole side of the grid. At and above them resampled rows (5 × 5 grids and larger)
+# and trunks (12 × 5 and larger) held the truth 93–99 % of the time, with trunk effects as large as the point noise too
+# (benchmarks/coverage.py).
+FEWEST_ROWS = 25
+FEWEST_TRUNKS = 12
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Resamples:
+    """What the runs might have been: new ln losses (draws, n), or new weights of the rows (draws, n)."""
+
+    targets: Floats | None = None
+    weights: Floats | None = None
+
+
+def choose_method(observations: Observations, method: MethodName) -> IntervalMethod:
+    """Return the method that `auto` stands for on this table, or the one asked for. Raises InputError for another."""
+    if method not in METHODS:
+        raise InputError(f"unknown interval method {method!r}", fix=did_you_mean(method, METHODS))
+    if method != "auto":
+        return method
+    trunks = len(np.unique(observations.trunk))
+    if trunks == len(observations):
+        return "rows" if trunks >= FEWEST_ROWS else "parametric_trunks"
+    return "trunks" if trunks >= FEWEST_TRUNKS else "parametric_trunks"
+
+
+def resample(
+    observations: Observations,
+    problem: Problem,
+    free: Floats,
+    *,
+    method: IntervalMethod,
+    draws: int,
+    generator: np.random.Generator,
+    targets: Floats | None = None,
+) -> Resamples:
+    """Return resamples by `method` of the rows around a fit that ended at `free`.
+
+    `targets` replace the problem's ln losses, for a fit to simulated ones.
+    """
+    if method != "parametric_trunks":
+        unit = observations.rows if method == "rows" else observations.trunk
+        return Resamples(weights=problem.weights * _counts(unit, draws, generator))
+    noise = noise_around(observations, problem, free, targets=targets)
+    return Resamples(targets=problem.evaluate(free)[0] + noise.draw(generator, draws))
+
+
+def noise_around(
+    observations: Observations, problem: Problem, free: Floats, *, targets: Floats | None = None
+) -> TrunkNoise:
+    """Return the noise of the rows around a fit that ended at `free`."""
+    residuals, jacobian = linearise(problem, free, targets=targets)
+    return trunk_noise(residuals, jacobian, observations.trunk, problem.weights)
+
+
+def _counts(units: NDArray[Any], draws: int, generator: np.random.Generator) -> Floats:
+    """Return how often each row (draws, n) occurs when as many units as there are are drawn with replacement."""
+    kinds, member = np.unique(units, return_inverse=True)
+    drawn = generator.multinomial(len(kinds), np.full(len(kinds), 1 / len(kinds)), size=draws)
+    return drawn[:, member].astype(np.float64)

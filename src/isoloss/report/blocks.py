@@ -1,0 +1,107 @@
+"""What a page is made of, the same for HTML and Markdown: sections of prose, pictures, tables and notes."""
+
+from dataclasses import dataclass
+
+from matplotlib.figure import Figure
+
+from isoloss.core.estimate import Estimate
+from isoloss.report.numbers import MISSING, Style, Writer, value_and_interval
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A column's heading. `about` is its definition, shown on request; `numeric` columns align right."""
+
+    title: str
+    unit: str = ""
+    about: str = ""
+    numeric: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """A cell: `detail` is set smaller (an interval), `sort` is what it sorts by where its text does not serve."""
+
+    text: str
+    detail: str = ""
+    sort: float | str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A row. `anchor` identifies it, `tip` is what a point that links to it says, `marked` rows earned a flag."""
+
+    cells: tuple[Cell, ...]
+    anchor: str = ""
+    tip: str = ""
+    marked: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table with its caption; `searchable` ones get a search box. The first column holds the rows' headings."""
+
+    name: str
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    searchable: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Drawing:
+    """A figure with everything that is said about it: how to read it and what it shows, for those who do not see it.
+
+    `narrow` is the same for a phone; where absent, the figure is shown on wide screens alone.
+    """
+
+    name: str
+    title: str
+    caption: str
+    alt: str
+    wide: Figure
+    narrow: Figure | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Note:
+    """A heading with a sentence or two."""
+
+    title: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notes:
+    """Several notes: `warnings` stand out, others are definitions."""
+
+    items: tuple[Note, ...]
+    warnings: bool = False
+
+
+Block = str | Drawing | Table | Notes
+"""A paragraph, a picture, a table or notes."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Section:
+    """A part of the page under one heading. `folded` blocks stand behind a line that opens them, if need be on wide
+    screens alone."""
+
+    name: str
+    title: str
+    blocks: tuple[Block, ...]
+    folded_title: str = ""
+    folded: tuple[Block, ...] = ()
+    folded_for_wide: bool = False
+
+
+def estimate_cell(estimate: Estimate | None, *, style: Style = "fixed") -> Cell:
+    """Return the cell of an estimate: its value, its interval below, sorted by value."""
+    text, interval = value_and_interval(estimate, style=style)
+    return Cell(text=text, detail=interval, sort=estimate.value if estimate and text != MISSING else None)
+
+
+def number_cell(value: float | None, write: Writer = str) -> Cell:
+    """Return the cell of a bare number as `write` writes it; a missing one sorts last."""
+    return Cell(text=MISSING) if value is None else Cell(text=write(value), sort=value)

@@ -1,0 +1,109 @@
+"""Everything a report says, gathered by whoever conducted the study: the report looks nothing up."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isoloss.core.estimate import Estimate
+from isoloss.laws.balance import BalanceVerdict
+from isoloss.laws.coverage import Coverage
+from isoloss.laws.data_dependent import Comparison
+from isoloss.laws.fitted import FittedLaw, FrontierPoint
+from isoloss.runs.observations import Observations
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusSummary:
+    """One corpus of the study. `measures` are complexities by name; `floor` is the best possible loss, where known."""
+
+    name: str
+    kind: Literal["text", "generated"]
+    source: str
+    tokens: int
+    heldout_tokens: int
+    vocab_size: int
+    unigram_nats: float
+    bytes_per_token: float | None = None
+    measures: dict[str, Estimate] = field(default_factory=dict)
+    floor: Estimate | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRow:
+    """One run of the study, failed ones included. `loss_nats` and `stderr` are nats per scored held-out token."""
+
+    run: str
+    corpus: str
+    params: int
+    tokens: int
+    flops: float
+    width: int
+    depth: int
+    heads: int
+    peak_lr: float
+    status: str
+    wall_seconds: float
+    loss_nats: float | None = None
+    stderr: float | None = None
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Curve:
+    """The training loss of one run, in nats per token of each step's batch, against the tokens seen."""
+
+    corpus: str
+    params: float
+    tokens: NDArray[np.float64]
+    train_nats: NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ReportData:
+    """A study from its question to its answer.
+
+    Corpora are compared at `budget_flops` and by the complexity `measure`. `laws` are fits without flagged runs,
+    `laws_unfiltered` the same with them; `no_law` says why a corpus has none. `frontier` holds the best splits of some
+    budgets. `balance` has one verdict a kind of corpus (`generated`, or another word for real text), `comparison` one
+    element a measure, and `coverage` how often simulated intervals on each corpus's very grid held the truth.
+    `flag_meanings` says when a run earns each flag.
+    """
+
+    title: str
+    question: str
+    created: datetime
+    version: str
+    provenance: Mapping[str, str]
+    seconds: float
+    budget_flops: float
+    corpora: Sequence[CorpusSummary]
+    observations: Observations
+    runs: Sequence[RunRow]
+    laws: Mapping[str, FittedLaw] = field(default_factory=dict)
+    laws_unfiltered: Mapping[str, FittedLaw] = field(default_factory=dict)
+    no_law: Mapping[str, str] = field(default_factory=dict)
+    frontier: Mapping[str, Sequence[FrontierPoint]] = field(default_factory=dict)
+    comparison: Sequence[Comparison] = ()
+    balance: Sequence[BalanceVerdict] = ()
+    coverage: Mapping[str, Coverage] = field(default_factory=dict)
+    curves: Sequence[Curve] = ()
+    measure: str = "gzip"
+    flag_meanings: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """The kind of every corpus by name."""
+        return {corpus.name: corpus.kind for corpus in self.corpora}
+
+    @property
+    def floors(self) -> dict[str, Estimate]:
+        """The exact floors, for the corpora that have one."""
+        return {corpus.name: corpus.floor for corpus in self.corpora if corpus.floor is not None}
+
+    def complexity(self, corpus: str) -> Estimate | None:
+        """Return the corpus's complexity by `measure`, or None where it was not measured."""
+        return next((c.measures.get(self.measure) for c in self.corpora if c.name == corpus), None)

@@ -1,0 +1,247 @@
+"""The figures of a report with their words: what each shows, how to read it, and a text for those who do not see it."""
+
+import re
+from functools import partial
+
+from isoloss.laws.balance import STEP, BalanceVerdict
+from isoloss.report.blocks import Drawing
+from isoloss.report.data import ReportData
+from isoloss.report.figures.balance import BalancePoint, balance
+from isoloss.report.figures.compute import loss_against_compute
+from isoloss.report.figures.contours import contours, split_sentence
+from isoloss.report.figures.curves import training_curves
+from isoloss.report.figures.excess import excess_over_floor
+from isoloss.report.figures.forest import forest
+from isoloss.report.figures.residuals import residuals
+from isoloss.report.numbers import fixed, power_of_ten, value_and_interval
+from isoloss.report.tables import by_complexity, exponent, exponential, log_ratio
+from isoloss.report.theme import short
+from isoloss.report.verdicts import balance_line, kind_of
+
+HOLLOW = "Hollow marks are runs that the fit left out; their shape names the flag."
+
+
+def corpus_order(data: ReportData) -> list[str]:
+    """Return the corpora that have runs, in the order of every table and figure."""
+    with_runs = set(data.observations.corpora)
+    return [corpus.name for corpus in by_complexity(data) if corpus.name in with_runs]
+
+
+def contour_sheet(data: ReportData) -> Drawing:
+    """Return the headline picture: contours of all corpora on the same axes."""
+    names = corpus_order(data)
+    draw = partial(
+        contours, data.observations, data.laws, budget=data.budget_flops, corpora=names, titles=panel_titles(data)
+    )
+    budget = power_of_ten(data.budget_flops)
+    return Drawing(
+        name="contours",
+        title="Iso-loss contours over parameters and data",
+        caption=(
+            f"A curve joins the pairs of parameters and training {data.observations.data_unit} with the same "
+            "predicted loss; its value, in nats per token, stands at the right edge. The shaded rectangle is the "
+            "range of the fitted runs: inside it the law interpolates, beyond it (dashed) it extrapolates. "
+            "Dotted lines join equal compute, C = 6·N·D, at powers of ten; the dashed black line is the common "
+            f"budget of {budget} FLOPs. The orange line is the efficient frontier, the best split of every "
+            "budget, with its 95 % interval; the star is the best split of the common budget. Dots are runs. "
+            f"{HOLLOW} All panels share their axes. {_convention(data)}"
+        ),
+        alt=f"{_count(len(names))} of iso-loss contours, a corpus each. At {budget} FLOPs the best split is: "
+        + "; ".join(f"{name}: {split_sentence(law, data.budget_flops)}" for name, law in data.laws.items())
+        + ".",
+        wide=draw(),
+        narrow=draw(layout="narrow"),
+    )
+
+
+def contour_pages(data: ReportData) -> list[Drawing]:
+    """Return one large contour picture a corpus that has a law."""
+    titles = panel_titles(data)
+    return [
+        Drawing(
+            name=f"contours-{number}-{slug(name)}",
+            title=f"Iso-loss contours of {name}",
+            caption=f"{name} alone, to be read as the sheet of all corpora.",
+            alt=f"Iso-loss contours of {name}. Best split of {power_of_ten(data.budget_flops)} FLOPs: "
+            f"{split_sentence(data.laws[name], data.budget_flops)}.",
+            wide=contours(data.observations, data.laws, budget=data.budget_flops, corpora=[name], titles=titles),
+        )
+        for number, name in enumerate(corpus_order(data), start=1)
+        if name in data.laws
+    ]
+
+
+def slug(name: str) -> str:
+    """Return a name fit for a file: lower-case letters, digits and dashes; names of other scripts become `corpus`."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40] or "corpus"
+
+
+def panel_titles(data: ReportData) -> dict[str, str]:
+    """Return each corpus's title: its name and, where measured, its complexity."""
+    titles = {}
+    for corpus in data.corpora:
+        complexity = corpus.measures.get(data.measure)
+        titles[corpus.name] = short(corpus.name, 24) + (
+            f" · {data.measure} {fixed(complexity.value, 2)}" if complexity else ""
+        )
+    return titles
+
+
+def balance_picture(data: ReportData) -> Drawing | None:
+    """Return balance against complexity, or None where fewer than two corpora have both."""
+    points = balance_points(data)
+    if len(points) < 2:
+        return None
+    lines = {kind_of(verdict): balance_line(verdict) for verdict in data.balance if verdict.verdict == "moves"}
+    notes = {kind_of(verdict): slope_note(verdict) for verdict in data.balance}
+    draw = partial(balance, points, budget=data.budget_flops, measure=data.measure, lines=lines, notes=notes)
+    return Drawing(
+        name="balance",
+        title="The best balance against compressibility",
+        caption=(
+            "Each mark is a corpus: how hard it is to compress, and the logarithm of the best number of training "
+            f"tokens per parameter at {power_of_ten(data.budget_flops)} FLOPs; the right axis reads it as that "
+            "number. Bars are 95 % intervals. Real text and generated language stand apart, for one need not "
+            "speak for the other. A regression line with its band is drawn only where the verdict is that the "
+            "balance moves."
+        ),
+        alt="Best tokens per parameter against compressibility. "
+        + "; ".join(f"{p.name}: {data.measure} {fixed(p.complexity.value, 2)}, ln(D*/N*) {fixed(p.log_ratio.value, 2)}"
+                    for p in points) + ".",
+        wide=draw(),
+        narrow=draw(layout="narrow"),
+    )  # fmt: skip
+
+
+def balance_points(data: ReportData) -> list[BalancePoint]:
+    """Return the corpora whose complexity and balance are both known."""
+    points = []
+    for name in corpus_order(data):
+        complexity, ratio = data.complexity(name), log_ratio(data.laws.get(name), data.budget_flops)
+        if complexity is not None and ratio is not None:
+            points.append(BalancePoint(name=name, kind=data.kinds[name], complexity=complexity, log_ratio=ratio))
+    return points
+
+
+def slope_note(verdict: BalanceVerdict) -> str:
+    """Return a verdict's slope for the panel's title: the factor on tokens per parameter for a step of the measure."""
+    if verdict.slope is None:
+        return "too few corpora to judge"
+    factor, interval = value_and_interval(exponential(verdict.slope), style="plain")
+    return f"×{factor} {interval} per {STEP:g} of {verdict.measure}"
+
+
+def compute_picture(data: ReportData) -> Drawing:
+    """Return loss against compute."""
+    names = corpus_order(data)
+    draw = partial(loss_against_compute, data.observations, data.laws, floors=data.floors, corpora=names)
+    floor = " The dotted line is the exact best possible loss, known for generated corpora." if data.floors else ""
+    return Drawing(
+        name="compute",
+        title="Loss against compute",
+        caption=(
+            "Marks are runs, coloured by model size, small dark to large bright; the number above each curve is "
+            "the size. Thin curves are the law at that size. The orange line is the least loss that the law "
+            "expects for the compute, with its 95 % interval; it is dashed where it leaves the ranges of the "
+            f"fitted runs.{floor} {HOLLOW} Losses of different tokenizers do not compare, so each panel has its "
+            "own scale."
+        ),
+        alt=f"{_count(len(names))} of held-out loss against training FLOPs. Lowest loss of a run: "
+        + "; ".join(f"{name}: {fixed(_lowest(data, name), 3)}" for name in names)
+        + ".",
+        wide=draw(),
+        narrow=draw(layout="narrow"),
+    )
+
+
+def _lowest(data: ReportData, corpus: str) -> float:
+    return float(data.observations.where(corpus=corpus).loss_nats.min())
+
+
+def excess_picture(data: ReportData) -> Drawing | None:
+    """Return excess over the floor, or None where no corpus with runs has a floor."""
+    floors = {name: floor for name, floor in data.floors.items() if name in data.observations.corpora}
+    if not floors:
+        return None
+    return Drawing(
+        name="excess",
+        title="Excess over the exact floor",
+        caption=(
+            "For generated corpora the best possible loss is known exactly, so what is drawn is all that more "
+            "compute could remove. Bars are two standard errors of the loss. A run at the floor, within its own "
+            "error, stands on the lower edge: such a run says nothing about how loss falls. The dashed line is "
+            f"how far the fitted E stands above the truth. {HOLLOW}"
+        ),
+        alt=f"{_count(len(floors))} of loss minus exact floor against training FLOPs: "
+        + "; ".join(f"{name}: floor {fixed(floor.value, 3)} nats per token" for name, floor in floors.items())
+        + ".",
+        wide=excess_over_floor(data.observations, data.laws, floors=floors),
+        narrow=excess_over_floor(data.observations, data.laws, floors=floors, layout="narrow"),
+    )
+
+
+def coefficient_picture(data: ReportData) -> Drawing:
+    """Return the forest plot of coefficients."""
+    laws = {name: data.laws[name] for name in corpus_order(data) if name in data.laws}
+    draw = partial(forest, laws, kinds=data.kinds, floors=data.floors)
+    exponents = {name: " ".join(value_and_interval(exponent(law))) for name, law in laws.items()}
+    return Drawing(
+        name="coefficients",
+        title="Coefficients of every law",
+        caption=(
+            "L = E + A/N^α + B/D^β, and a = β/(α+β), the exponent of the best size in compute. Marks are optima, "
+            "bars 95 % intervals. For generated corpora the exact floor stands beside E, which should meet it. "
+            "Dashed and dotted lines are Chinchilla's values, as published and as refitted by Besiroglu et al. "
+            "(2024): α, β and a compare with them; E, A and B hang on tokenizer and text and do not."
+        ),
+        alt="Coefficients with intervals. Exponent a: "
+        + "; ".join(f"{n}: {text}" for n, text in exponents.items())
+        + ".",
+        wide=draw(),
+        narrow=draw(layout="narrow"),
+    )
+
+
+def residual_picture(data: ReportData) -> Drawing:
+    """Return residuals against parameters and data."""
+    laws = {name: data.laws[name] for name in corpus_order(data) if name in data.laws}
+    errors = "; ".join(f"{name}: {fixed(100 * law.rmse, 2)} %" for name, law in laws.items())
+    return Drawing(
+        name="residuals",
+        title="What the laws leave unexplained",
+        caption=(
+            "100 · (ln loss − ln predicted) of every run, which is its error in percent of the loss, against "
+            "parameters (left of each pair) and training data (right). A law that fits scatters evenly around "
+            f"zero; a bend is a defect of its form. The shaded band is ±1 %. {HOLLOW}"
+        ),
+        alt=f"Residuals of ln loss against parameters and data. Root mean square: {errors}.",
+        wide=residuals(data.observations, laws),
+        narrow=residuals(data.observations, laws, layout="narrow"),
+    )
+
+
+def curve_picture(data: ReportData) -> Drawing | None:
+    """Return the training curves, or None where none were kept."""
+    if not data.curves:
+        return None
+    names = [name for name in corpus_order(data) if any(curve.corpus == name for curve in data.curves)]
+    return Drawing(
+        name="curves",
+        title="Training curves",
+        caption=(
+            "Training loss against tokens seen, averaged over steps in even steps of the logarithm, coloured by "
+            "model size, small dark to large bright; the number at each end is the size."
+        ),
+        alt=f"{_count(len(names))} of training loss against tokens seen, one line a run.",
+        wide=training_curves(data.curves, corpora=names),
+        narrow=training_curves(data.curves, corpora=names, layout="narrow"),
+    )
+
+
+def _count(panels: int) -> str:
+    return "One panel" if panels == 1 else f"{panels} panels"
+
+
+def _convention(data: ReportData) -> str:
+    convention = data.observations.params_convention
+    return "" if convention == "unstated" else f"Parameters are counted {convention.replace('_', ' ')}."

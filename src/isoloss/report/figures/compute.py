@@ -1,0 +1,137 @@
+"""Loss against compute: each model size's curve, the frontier below them, and the floor where it is known."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from isoloss.core.errors import Unidentified
+from isoloss.core.estimate import Estimate
+from isoloss.laws.fitted import FittedLaw, FrontierPoint
+from isoloss.report.figures.marks import band, draw_runs, key, marks
+from isoloss.report.numbers import si
+from isoloss.report.theme import (
+    FRONTIER,
+    MUTED,
+    PURPLE,
+    Entry,
+    Layout,
+    Panels,
+    drawn,
+    edge_panels,
+    log_axis,
+    name_point,
+    padded_log,
+    short,
+    size_colours,
+)
+from isoloss.runs.observations import Observations
+
+FRONTIER_POINTS = 33
+CURVE_POINTS = 24
+NAMED_SIZES = 8  # more names than this on one panel overlap
+
+
+@drawn
+def loss_against_compute(
+    observations: Observations,
+    laws: Mapping[str, FittedLaw],
+    *,
+    floors: Mapping[str, Estimate],
+    corpora: Sequence[str] | None = None,
+    titles: Mapping[str, str] | None = None,
+    layout: Layout = "wide",
+) -> Figure:
+    """Return one panel a corpus: runs coloured by size, the law's curve of each size, the frontier L*(C), the floor.
+
+    Compute is shared by all panels; losses are not, for nats per token of two tokenizers do not compare.
+    """
+    names = list(corpora) if corpora is not None else observations.corpora
+    sizes = {name: observations.where(corpus=name) for name in names}
+    looks = [look for name in names for look in marks(sizes[name], laws.get(name))]
+    panels = _panels(layout)
+    figure, grid = panels.grid(len(names), key=[*key(looks), *_key(bool(laws), bool(floors))])
+    limits = padded_log(observations.flops, pad=0.12)
+    left, bottom = edge_panels(len(names), panels.columns)
+    for index, (name, (axes,)) in enumerate(zip(names, grid, strict=True)):
+        axes.set(xscale="log", yscale="log", xlim=limits)
+        _panel(axes, sizes[name], laws.get(name), floors.get(name))
+        axes.set_title(short((titles or {}).get(name, name)))
+        axes.set_xlabel("training FLOPs C" if index in bottom else "")
+        axes.set_ylabel("loss, nats per token" if index in left else "")
+    return figure
+
+
+def _panels(layout: Layout) -> Panels:
+    if layout == "narrow":
+        return Panels(width=2.95, height=2.3, columns=1, left=0.62, gap_y=0.86)
+    return Panels(width=3.1, height=2.45, columns=3, left=0.7, gap_x=0.55)
+
+
+def _key(laws: bool, floors: bool) -> list[Entry]:
+    entries: list[Entry] = (
+        [(Line2D([], [], color=MUTED, linewidth=1), "the law, one curve a model size")] if laws else []
+    )
+    if laws:
+        line = Line2D([], [], color=FRONTIER, linewidth=2.2)
+        entries.append(((band(FRONTIER), line), "least loss for the compute, 95 % interval"))
+    if floors:
+        entries.append(
+            (Line2D([], [], color=PURPLE, linewidth=1.8, linestyle=(0, (1, 1))), "exact floor of the grammar")
+        )
+    return entries
+
+
+def _panel(axes: Axes, runs: Observations, law: FittedLaw | None, floor: Estimate | None) -> None:
+    colours = size_colours(runs.params.tolist())
+    _curves(axes, runs, law, colours)
+    if law is not None:
+        _frontier(axes, law)
+    shades = np.array([colours[size] for size in runs.params.tolist()])
+    draw_runs(axes, runs, marks(runs, law), x=runs.flops, y=runs.loss_nats, colours=shades)
+    lowest = min(float(runs.loss_nats.min()), floor.value if floor else np.inf)
+    axes.set_ylim(*padded_log([lowest, float(runs.loss_nats.max())], pad=0.1))
+    if floor is not None:
+        axes.axhline(floor.value, color=PURPLE, linewidth=1.8, linestyle=(0, (1, 1)), zorder=2)
+        if floor.low is not None and floor.high is not None:
+            axes.axhspan(floor.low, floor.high, color=PURPLE, alpha=0.2, linewidth=0)
+    log_axis(axes.xaxis, kind="power")
+    log_axis(axes.yaxis, kind="plain")
+
+
+def _curves(axes: Axes, runs: Observations, law: FittedLaw | None, colours: Mapping[float, str]) -> None:
+    """Draw each size's curve over its own token range: the law's where there is one, else a line through the runs."""
+    for index, (size, colour) in enumerate(colours.items()):
+        rows = runs.select(runs.params == size)
+        order = np.argsort(rows.tokens)
+        flops, loss = rows.flops[order], rows.loss_nats[order]
+        if law is not None:
+            tokens = np.geomspace(rows.tokens.min(), rows.tokens.max(), CURVE_POINTS)
+            per_token = np.interp(np.log(tokens), np.log(rows.tokens[order]), flops / rows.tokens[order])
+            flops, loss = per_token * tokens, law.predict(params=size, tokens=tokens)
+        axes.plot(flops, loss, color=colour, linewidth=1, zorder=2.2)
+        if len(colours) <= NAMED_SIZES or index % 2 == 0:
+            name_point(axes, si(size, 2), (flops[0], max(loss[0], rows.loss_nats[order][0])))
+
+
+def _frontier(axes: Axes, law: FittedLaw) -> None:
+    low, high = axes.get_xlim()
+    try:
+        points = law.frontier(flops=np.geomspace(low, high, FRONTIER_POINTS).tolist())
+    except Unidentified:
+        axes.text(0.97, 0.92, "no interior optimum", transform=axes.transAxes, ha="right", color=MUTED)
+        return
+    flops, loss = np.array([p.flops for p in points]), np.array([p.loss.value for p in points])
+    axes.plot(flops, loss, color=FRONTIER, linewidth=1.1, linestyle=(0, (3, 2)), zorder=3)
+    within = np.array([p.interpolated for p in points])
+    axes.plot(flops[within], loss[within], color=FRONTIER, linewidth=2.2, zorder=3.1)
+    _band(axes, points)
+
+
+def _band(axes: Axes, points: Sequence[FrontierPoint]) -> None:
+    known = [(p.flops, p.loss.low, p.loss.high) for p in points if p.loss.low is not None and p.loss.high is not None]
+    if known:
+        flops, low, high = zip(*known, strict=True)
+        axes.fill_between(flops, low, high, color=FRONTIER, alpha=0.22, linewidth=0, zorder=2.1)

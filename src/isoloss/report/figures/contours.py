@@ -1,0 +1,257 @@
+"""Iso-loss contours over parameters and data: the study's headline picture.
+
+Inside the fitted ranges contours are filled and solid; outside, where the law extrapolates, they are thin and dashed.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+
+from isoloss.core.errors import Unidentified
+from isoloss.laws.fitted import Domain, FittedLaw, FrontierPoint
+from isoloss.report.figures.marks import Mark, band, draw_runs, key, marks
+from isoloss.report.numbers import fixed, power_of_ten, si
+from isoloss.report.theme import (
+    FRONTIER,
+    INK,
+    MUTED,
+    PAPER,
+    Entry,
+    Layout,
+    Panels,
+    drawn,
+    edge_panels,
+    log_axis,
+    sequence,
+    short,
+)
+from isoloss.runs.observations import Observations
+
+Window = tuple[tuple[float, float], tuple[float, float]]
+
+GRID = 36  # points a side on which a law is evaluated: contours look smooth, and the drawing stays small
+LEVELS = 8  # labelled contours along the right edge
+BEYOND = 2.2  # factor by which the window reaches past the runs, so that extrapolation is seen as such
+FRONTIER_POINTS = 41
+TITLE_LENGTH = 38
+
+
+@drawn
+def contours(
+    observations: Observations,
+    laws: Mapping[str, FittedLaw],
+    *,
+    budget: float,
+    corpora: Sequence[str] | None = None,
+    titles: Mapping[str, str] | None = None,
+    layout: Layout = "wide",
+) -> Figure:
+    """Return one panel a corpus, all on the same axes: contours, runs, compute lines, frontier and its interval."""
+    names = list(corpora) if corpora is not None else observations.corpora
+    single = len(names) == 1
+    panels = _panels(single, layout)
+    window = shared_window(observations)
+    looks = [look for name in names for look in marks(observations.where(corpus=name), laws.get(name))]
+    figure, grid = panels.grid(len(names), key=_key(looks))
+    left, bottom = edge_panels(len(names), panels.columns)
+    for index, (name, (axes,)) in enumerate(zip(names, grid, strict=True)):
+        _panel(axes, observations.where(corpus=name), laws.get(name), window=window, budget=budget)
+        _label(axes, observations, outer_left=index in left, outer_bottom=index in bottom)
+        axes.set_title(short((titles or {}).get(name, name), TITLE_LENGTH), pad=14)
+    return figure
+
+
+def _panels(single: bool, layout: Layout) -> Panels:
+    if layout == "narrow":
+        return Panels(width=2.66, height=2.6, columns=1, left=0.62, right=0.46, top=0.46, gap_y=1.0)
+    if single:
+        return Panels(width=5.6, height=4.6, columns=1, left=0.75, right=0.6, top=0.5)
+    return Panels(width=3.0, height=2.75, columns=3, left=0.7, right=0.5, top=0.46, gap_x=0.52, gap_y=0.78)
+
+
+def shared_window(observations: Observations) -> Window:
+    """Return the limits of parameters and tokens that show every run with a margin to extrapolate into."""
+    params, tokens = observations.params, observations.tokens
+    return (
+        (float(params.min()) / BEYOND, float(params.max()) * BEYOND),
+        (float(tokens.min()) / BEYOND, float(tokens.max()) * BEYOND),
+    )
+
+
+def _panel(axes: Axes, runs: Observations, law: FittedLaw | None, *, window: Window, budget: float) -> None:
+    axes.set(xscale="log", yscale="log", xlim=window[0], ylim=window[1])
+    axes.grid(False)
+    _compute_lines(axes, window, budget)
+    if law is not None:
+        _contours(axes, law, window)
+        _frontier(axes, law, window, budget)
+    else:
+        axes.text(0.97, 0.04, "no law fitted", transform=axes.transAxes, ha="right", color=MUTED)
+    draw_runs(axes, runs, marks(runs, law), x=runs.params, y=runs.tokens)
+    log_axis(axes.xaxis)
+    log_axis(axes.yaxis)
+
+
+def _label(axes: Axes, observations: Observations, *, outer_left: bool, outer_bottom: bool) -> None:
+    unit = observations.data_unit
+    if outer_bottom:
+        axes.set_xlabel("parameters N")
+    if outer_left:
+        axes.set_ylabel(f"training {unit} D")
+    axes.tick_params(labelleft=outer_left, labelbottom=True)
+
+
+def _contours(axes: Axes, law: FittedLaw, window: Window) -> None:
+    params, tokens = (np.geomspace(low, high, GRID) for low, high in window)
+    loss = law.predict(params=params[None, :], tokens=tokens[:, None])
+    levels, labelled = loss_levels(law, window)
+    if len(levels) < 2:
+        return
+    inside = Rectangle(
+        (law.domain.params_low, law.domain.tokens_low),
+        law.domain.params_high - law.domain.params_low,
+        law.domain.tokens_high - law.domain.tokens_low,
+        facecolor="none", edgecolor=MUTED, linewidth=0.7, linestyle=(0, (1, 2)), zorder=1.5,
+    )  # fmt: skip
+    axes.add_patch(inside)
+    edges = np.concatenate([[min(loss.min(), levels[0]) * 0.99], levels, [max(loss.max(), levels[-1]) * 1.01]])
+    shades, fills = _shades(law, levels)
+    axes.contourf(params, tokens, loss, levels=edges, colors=fills, alpha=0.3, zorder=1).set_clip_path(inside)
+    axes.contour(params, tokens, loss, levels=levels, colors=shades, linewidths=0.7, linestyles="dashed", zorder=1.2)
+    axes.contour(params, tokens, loss, levels=levels, colors=shades, linewidths=1.3, zorder=1.4).set_clip_path(inside)
+    for place, text in labelled:
+        axes.annotate(text, (1, place), xycoords=axes.get_yaxis_transform(), xytext=(3, 0), textcoords="offset points",
+                      va="center", fontsize=7.5, annotation_clip=False)  # fmt: skip
+    axes.annotate("nats", (1, 1), xycoords="axes fraction", xytext=(3, 6), textcoords="offset points",
+                  fontsize=7.5, color=MUTED, annotation_clip=False)  # fmt: skip
+
+
+def _shades(law: FittedLaw, levels: Sequence[float]) -> tuple[list[str], list[str]]:
+    """Return the colours of the levels and of the bands around them: the whole sequence within the fitted ranges, its
+    ends beyond them, light where loss is low."""
+    domain = law.domain
+    best = float(law.predict(params=domain.params_high, tokens=domain.tokens_high))
+    worst = float(law.predict(params=domain.params_low, tokens=domain.tokens_low))
+    first, last = (float(np.interp(loss, levels, np.arange(len(levels)))) for loss in (best, worst))
+
+    def shade(ranks: np.ndarray) -> list[str]:
+        return sequence(1 - (ranks - first) / max(last - first, 1e-9))
+
+    return shade(np.arange(len(levels))), shade(np.arange(len(levels) + 1) - 0.5)
+
+
+def loss_levels(law: FittedLaw, window: Window) -> tuple[list[float], list[tuple[float, str]]]:
+    """Return the contour levels in ascending order, and (tokens, text) of those that leave by the right edge.
+
+    Levels are the law's losses at even steps along the right edge and on below it up to the largest loss in the window:
+    contours spread evenly whatever the law's scale. They are rounded as their spacing allows; a label is its level.
+    """
+    (n_low, n_high), (d_low, d_high) = window
+    step = (d_high / d_low) ** (1 / LEVELS)
+    right = law.predict(params=n_high, tokens=d_high / step ** (np.arange(LEVELS) + 0.5))
+    lower = law.predict(params=n_high, tokens=d_low / step ** (np.arange(LEVELS) + 0.5))
+    highest = float(law.predict(params=n_low, tokens=d_low))
+    raw = np.concatenate([right, lower[lower < highest]])
+    decimals = _decimals(np.diff(right))
+    levels = sorted({round(float(x), decimals) for x in raw})
+    edge = np.geomspace(d_low, d_high, 400)
+    at_edge = law.predict(params=n_high, tokens=edge)
+    labelled = [
+        (float(np.exp(np.interp(-level, -at_edge, np.log(edge)))), fixed(level, decimals))
+        for level in levels
+        if at_edge[-1] <= level <= at_edge[0]
+    ]
+    return levels, labelled
+
+
+def _decimals(gaps: np.ndarray) -> int:
+    smallest = float(np.abs(gaps).min())
+    return int(np.clip(np.ceil(-np.log10(max(smallest, 1e-6))), 1, 6))
+
+
+def _compute_lines(axes: Axes, window: Window, budget: float) -> None:
+    """Draw lines of equal compute, C = 6·N·D, at every power of ten, and the common budget among them."""
+    (n_low, n_high), (d_low, d_high) = window
+    first, last = np.log10(6 * n_low * d_low), np.log10(6 * n_high * d_high)
+    ends = np.array([n_low, n_high])
+    for exponent in range(int(np.ceil(first)), int(np.floor(last)) + 1):
+        axes.plot(ends, 10.0**exponent / (6 * ends), color=MUTED, linewidth=0.5, linestyle=(0, (1, 3)), zorder=1.1)
+    axes.plot(ends, budget / (6 * ends), color=INK, linewidth=0.8, linestyle=(0, (4, 2)), zorder=2)
+    _name_budget(axes, window, budget)
+
+
+def _name_budget(axes: Axes, window: Window, budget: float) -> None:
+    """Write the budget where its line leaves the panel: above it, or inside at the left edge."""
+    (n_low, n_high), (_, d_high) = window
+    share = np.log(budget / (6 * d_high) / n_low) / np.log(n_high / n_low)
+    if 0 <= share <= 1:
+        side = "left" if share < 0.2 else "right" if share > 0.8 else "center"
+        axes.annotate(_flops(budget), (share, 1), xycoords="axes fraction", xytext=(0, 2),
+                      textcoords="offset points", ha=side, va="bottom", fontsize=7.5)  # fmt: skip
+    else:
+        axes.annotate(_flops(budget), (0, budget / (6 * n_low)), xycoords=axes.get_yaxis_transform(), xytext=(4, 3),
+                      textcoords="offset points", va="bottom", fontsize=7.5)  # fmt: skip
+
+
+def _flops(budget: float) -> str:
+    return f"{power_of_ten(budget)} FLOPs"
+
+
+def _frontier(axes: Axes, law: FittedLaw, window: Window, budget: float) -> None:
+    (n_low, n_high), (d_low, d_high) = window
+    try:
+        points = law.frontier(flops=np.geomspace(6 * n_low * d_low, 6 * n_high * d_high, FRONTIER_POINTS).tolist())
+        best = law.optimum(budget)
+    except Unidentified:
+        axes.text(0.97, 0.04, "no interior optimum", transform=axes.transAxes, ha="right", color=MUTED)
+        return
+    _band(axes, points)
+    params, tokens = (np.array([getattr(p, name).value for p in points]) for name in ("params", "tokens"))
+    axes.plot(params, tokens, color=FRONTIER, linewidth=1.2, linestyle=(0, (3, 2)), zorder=3)
+    within = inside(law.domain, params, tokens)
+    axes.plot(params[within], tokens[within], color=FRONTIER, linewidth=2.4, zorder=3.1)
+    axes.plot(best.params.value, best.tokens.value, marker="*", markersize=12, color=FRONTIER,
+              markeredgecolor=PAPER, markeredgewidth=0.8, zorder=6)  # fmt: skip
+
+
+def inside(domain: Domain, params: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+    """Return where points lie within the fitted ranges of parameters and tokens."""
+    return (
+        (params >= domain.params_low) & (params <= domain.params_high)
+        & (tokens >= domain.tokens_low) & (tokens <= domain.tokens_high)
+    )  # fmt: skip
+
+
+def _band(axes: Axes, points: Sequence[FrontierPoint]) -> None:
+    """Fill the interval of the frontier: each budget's interval of N*, taken along that budget's compute line."""
+    known = [(p.flops, p.params.low, p.params.high) for p in points if p.params.low and p.params.high]
+    if len(known) < 2:
+        return
+    flops, low, high = (np.array(column) for column in zip(*known, strict=True))
+    axes.fill(
+        np.concatenate([low, high[::-1]]), np.concatenate([flops / (6 * low), (flops / (6 * high))[::-1]]),
+        color=FRONTIER, alpha=0.2, linewidth=0, zorder=2.5,
+    )  # fmt: skip
+
+
+def _key(looks: Sequence[Mark]) -> list[Entry]:
+    line = Line2D([], [], color=FRONTIER, linewidth=2.4)
+    optimum = Line2D([], [], linestyle="none", marker="*", markersize=9, color=FRONTIER)
+    return [
+        *key(looks),
+        ((band(FRONTIER), line), "efficient frontier and its 95 % interval"),
+        (optimum, "best split of the budget"),
+    ]
+
+
+def split_sentence(law: FittedLaw, budget: float) -> str:
+    """Return the best split of the budget in words, for titles and alternative text."""
+    try:
+        best = law.optimum(budget)
+    except Unidentified:
+        return "no interior optimum"
+    return f"{si(best.params.value)} parameters, {si(best.tokens.value)} {law.data_unit}"

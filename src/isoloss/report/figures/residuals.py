@@ -1,0 +1,64 @@
+"""What the laws leave unexplained: residuals of ln loss against size and data."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from isoloss.laws.fitted import FittedLaw
+from isoloss.report.figures.marks import Mark, draw_runs, key, marks
+from isoloss.report.theme import INK, RULE, Layout, Panels, drawn, edge_panels, log_axis, padded_log, short
+from isoloss.runs.observations import Floats, Observations
+
+
+@drawn
+def residuals(
+    observations: Observations,
+    laws: Mapping[str, FittedLaw],
+    *,
+    titles: Mapping[str, str] | None = None,
+    layout: Layout = "wide",
+) -> Figure:
+    """Return a pair of panels a corpus: 100 · (ln L − ln L̂) against parameters and against data, one scale for all."""
+    names = list(laws)
+    runs = {name: observations.where(corpus=name) for name in names}
+    percent = {name: 100 * laws[name].residuals(runs[name]) for name in names}
+    looks = [look for name in names for look in marks(runs[name], laws[name])]
+    panels = _panels(layout)
+    figure, grid = panels.grid(len(names), key=key(looks))
+    limit = 1.12 * max(float(np.abs(values).max()) for values in percent.values())
+    left, bottom = edge_panels(len(names), panels.columns)
+    for index, (name, pair) in enumerate(zip(names, grid, strict=True)):
+        own = marks(runs[name], laws[name])
+        for axes, column in zip(pair, (runs[name].params, runs[name].tokens), strict=True):
+            _panel(axes, runs[name], own, x=column, percent=percent[name], limit=limit)
+        _label(pair, observations, outer_left=index in left, outer_bottom=index in bottom)
+        rmse = f"rms {100 * laws[name].rmse:.2g} %"
+        pair[0].set_title(short((titles or {}).get(name, name), 22))
+        pair[1].set_title(rmse, loc="right", fontweight="normal", fontsize=8)
+    return figure
+
+
+def _panels(layout: Layout) -> Panels:
+    if layout == "narrow":
+        return Panels(width=2.98, height=1.55, columns=1, split=2, left=0.6, right=0.12, gap_y=0.86)
+    return Panels(width=3.32, height=1.8, columns=3, split=2, left=0.68, gap_x=0.22, gap_y=0.66)
+
+
+def _panel(axes: Axes, runs: Observations, looks: Sequence[Mark], *, x: Floats, percent: Floats, limit: float) -> None:
+    axes.set(xscale="log", xlim=padded_log(x, pad=0.1), ylim=(-limit, limit))
+    axes.axhline(0, color=INK, linewidth=0.8, zorder=2)
+    axes.axhspan(-1, 1, color=RULE, alpha=0.5, linewidth=0, zorder=0.5)
+    draw_runs(axes, runs, looks, x=x, y=percent, size=15)
+    log_axis(axes.xaxis, most=4)
+
+
+def _label(pair: Sequence[Axes], observations: Observations, *, outer_left: bool, outer_bottom: bool) -> None:
+    pair[0].tick_params(labelleft=outer_left)
+    pair[1].tick_params(labelleft=False)
+    if outer_left:
+        pair[0].set_ylabel("residual of ln loss, %")
+    if outer_bottom:
+        pair[0].set_xlabel("parameters N")
+        pair[1].set_xlabel(f"{observations.data_unit} D")

@@ -1,0 +1,82 @@
+"""How each number of the report is defined, in the words of this study's own settings."""
+
+from isoloss.report.blocks import Note
+from isoloss.report.data import ReportData
+from isoloss.report.numbers import plain, power_of_ten
+from isoloss.report.tables import INTERVAL_METHOD
+
+CONVENTIONS = {
+    "total": "Every weight of the model, embeddings included.",
+    "non_embedding": "The matrices inside the blocks; neither embedding nor output head (Kaplan et al. 2020).",
+    "with_head": "The matrices inside the blocks and the output head, not the embedding (Porian et al. 2024).",
+    "with_attention": "As with head, and the multiplications of the attention scores (Porian et al. 2024).",
+}
+FLOPS = {"6ND": "C = 6 · N · D, forward and backward."}
+AS_GIVEN = "As the table of runs gives them."
+OBJECTIVES = {
+    "huber": "the sum of Huber losses of ln L − ln L̂ with δ = {delta}",
+    "lad": "the sum of absolute values of ln L − ln L̂",
+    "gaussian": "half the sum of squares of ln L − ln L̂",
+}
+INDEPENDENCE = (
+    "Points of one training curve are not independent. Intervals on derived numbers come from the same refits."
+)
+
+LOSS = Note(
+    title="Loss",
+    text="Cross-entropy of held-out documents in nats per scored token. Positions 2 to n of every window of n tokens "
+    "are scored; the first has no context. A document of a generated corpus is one window and starts at a sentence; "
+    "windows of text never cross documents. The standard error is over documents.",
+)
+BITS = Note(title="Bits per byte", text="Loss / (ln 2 · bytes per token). It alone compares tokenizers.")
+FRONTIER = Note(
+    title="Frontier",
+    text="N* and D* have the least predicted loss among all splits of the same C; a is the slope of ln N* in ln C. A "
+    "prediction says how far it stands outside the ranges of the fitted runs.",
+)
+FLOOR = Note(
+    title="Floor",
+    text="The loss of the best possible predictor that knows the grammar, on the same held-out documents and "
+    "positions. Known for generated corpora alone.",
+)
+BALANCE = "ln(D*/N*) at {budget} FLOPs: the logarithm of the best number of tokens per parameter."
+COMPLEXITY = (
+    "{measure}: compressed size / raw size of a document. How tokens are written as bytes is part of the measure. Its "
+    "interval is over documents."
+)
+FLAGS = "Flagged runs are shown everywhere, left out of the fits, and the fits are repeated with them."
+
+
+def method_notes(data: ReportData) -> tuple[Note, ...]:
+    """Return the definitions, from the loss of one run to the balance of a budget."""
+    runs = data.observations
+    meanings = " ".join(f"{flag.capitalize()}: {meaning}" for flag, meaning in data.flag_meanings.items())
+    return (
+        LOSS,
+        BITS,
+        Note(title="Parameters N", text=CONVENTIONS.get(runs.params_convention, AS_GIVEN)),
+        Note(title="Data D", text=f"Training {runs.data_unit}, repeated ones counted each time."),
+        Note(title="Compute C", text=FLOPS.get(runs.flops_convention, AS_GIVEN)),
+        *_law_notes(data),
+        FRONTIER,
+        Note(title="Balance", text=BALANCE.format(budget=power_of_ten(data.budget_flops))),
+        Note(title="Complexity", text=COMPLEXITY.format(measure=data.measure)),
+        FLOOR,
+        Note(title="Flags", text=f"{meanings} {FLAGS}".strip()),
+    )
+
+
+def _law_notes(data: ReportData) -> list[Note]:
+    if not data.laws:
+        return []
+    law = next(iter(data.laws.values()))
+    objective = OBJECTIVES[law.objective].format(delta=plain(law.delta))
+    definition = law.definition
+    law_text = (
+        f"{definition.formula} ({definition.source}), one a corpus, at the least of {objective}, from many starts."
+    )
+    methods = {INTERVAL_METHOD[each.interval_method] for each in data.laws.values()} - {INTERVAL_METHOD["none"]}
+    if not methods:
+        return [Note(title="Law", text=law_text)]
+    intervals = f"95 % percentile intervals of refits to {' or '.join(sorted(methods))}. {INDEPENDENCE}"
+    return [Note(title="Law", text=law_text), Note(title="Intervals", text=intervals)]

@@ -1,0 +1,99 @@
+"""Numbers as people read them: 94k parameters, 1.5 × 10¹² FLOPs, 0.35 [0.33, 0.37]."""
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Literal
+
+from isoloss.core.estimate import Estimate
+
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_SUFFIXES = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
+MISSING = "–"
+
+
+def si(value: float, digits: int = 3, *, trim: bool = True) -> str:
+    """Return 94000 as `94k`, 1.5e6 as `1.5M`, 2e9 as `2B` (the field's billion)."""
+    if abs(value) >= 1e15:
+        return power_of_ten(value)
+    for scale, suffix in _SUFFIXES:
+        if abs(value) >= 0.9995 * scale:
+            return f"{plain(value / scale, digits, trim=trim)}{suffix}"
+    return plain(value, digits, trim=trim)
+
+
+def plain(value: float, digits: int = 3, *, trim: bool = True) -> str:
+    """Return `value` to `digits` significant digits, with a power of ten only outside 1e-4 to 1e6.
+
+    `trim` drops the zeros of round numbers (a tick), which a column of numbers keeps.
+    """
+    if value == 0:
+        return "0"
+    if not 1e-4 <= abs(value) < 1e6:
+        return power_of_ten(value, digits)
+    rounded = float(f"{value:.{digits - 1}e}")
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(rounded))))
+    text = f"{rounded:.{decimals}f}"
+    if trim and "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return text.replace("-", "−")
+
+
+def power_of_ten(value: float, digits: int = 2) -> str:
+    """Return 1e12 as `10¹²` and 1.5e12 as `1.5×10¹²`."""
+    if value == 0:
+        return "0"
+    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+    power = "10" + str(int(exponent)).translate(_SUPERSCRIPTS)
+    head = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
+    if head in ("1", "-1"):
+        return ("−" if head == "-1" else "") + power
+    return f"{head.replace('-', '−')}×{power}"
+
+
+def fixed(value: float, decimals: int) -> str:
+    """Return `value` with `decimals` decimals and a true minus sign."""
+    text = f"{value:.{decimals}f}"
+    return (text.lstrip("-") if float(text) == 0 else text).replace("-", "−")
+
+
+def decimals_for(estimate: Estimate) -> int:
+    """Return the decimals worth printing: two significant digits of the interval's width, but two to four decimals."""
+    if not estimate.width or not math.isfinite(estimate.width):
+        return 3
+    return min(4, max(2, 1 - math.floor(math.log10(estimate.width))))
+
+
+Writer = Callable[[float], str]
+Style = Literal["fixed", "si", "plain"]
+
+_STYLES: dict[Style, Callable[[Estimate], Writer]] = {
+    "fixed": lambda estimate: partial(fixed, decimals=decimals_for(estimate)),
+    "si": lambda _: partial(si, trim=False),
+    "plain": lambda _: partial(plain, trim=False),
+}
+
+
+def value_and_interval(estimate: Estimate | None, *, style: Style = "fixed") -> tuple[str, str]:
+    """Return an estimate as two texts: the value, and its interval or nothing.
+
+    `style` is `fixed` (decimals by the interval's width), `si` (for counts) or `plain` (significant digits).
+    """
+    if estimate is None or not math.isfinite(estimate.value):
+        return MISSING, ""
+    write = _STYLES[style](estimate)
+    if estimate.low is None or estimate.high is None:
+        return write(estimate.value), ""
+    return write(estimate.value), f"[{write(estimate.low)}, {write(estimate.high)}]"
+
+
+def duration(seconds: float) -> str:
+    """Return `43 s`, `5 min 12 s`, `3 h 20 min`."""
+    if seconds < 1:
+        return f"{seconds:.2f} s"
+    if seconds < 59.5:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"

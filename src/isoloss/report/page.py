@@ -1,0 +1,188 @@
+"""The report as files: one self-contained HTML page, its Markdown twin, and every figure as SVG and PNG."""
+
+import base64
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
+
+from isoloss.core import files
+from isoloss.report import render
+from isoloss.report.blocks import Block, Drawing, Notes, Section, Table
+from isoloss.report.data import ReportData
+from isoloss.report.sections import facts, sections
+from isoloss.report.theme import SEQUENCE, SEQUENCE_DARK
+from isoloss.report.verdicts import NOT_JUDGED, answer
+
+FIGURES = "figures"
+HTML_NAME, MARKDOWN_NAME = "report.html", "report.md"
+
+_MARKDOWN_SPECIAL = re.compile(r"([\\`*_\[\]|#~])")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportFiles:
+    """Where the report was written. `figures` are the SVG and PNG files in the order of the page."""
+
+    html: Path
+    markdown: Path
+    figures: tuple[Path, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A drawing ready for the templates: inlined for wide and narrow screens, and the names of its files."""
+
+    name: str
+    number: str
+    title: str
+    caption: str
+    alt: str
+    wide: Markup
+    narrow: Markup | None
+    svg: str
+    png: bytes
+
+    @property
+    def svg_file(self) -> str:
+        """The SVG file, relative to the page."""
+        return f"{FIGURES}/{self.name}.svg"
+
+    @property
+    def png_file(self) -> str:
+        """The PNG file, relative to the page."""
+        return f"{FIGURES}/{self.name}.png"
+
+
+def write_report(data: ReportData, folder: Path | str) -> ReportFiles:
+    """Write the report of `data` into `folder` and return the paths. Files that exist are replaced, each atomically.
+
+    The page comes last: whoever sees it sees its figures. Raises StorageError where the folder cannot be written.
+    """
+    target = Path(folder)
+    parts = sections(data)
+    pictures = _pictures(parts)
+    context = _context(data, parts, pictures)
+    written: list[Path] = []
+    for picture in pictures.values():
+        files.write_text(target / picture.svg_file, picture.svg)
+        files.write_bytes(target / picture.png_file, picture.png)
+        written += [target / picture.svg_file, target / picture.png_file]
+    templates = _templates()
+    files.write_text(target / MARKDOWN_NAME, _tidy(templates.get_template("page.md.j2").render(context)))
+    files.write_text(target / HTML_NAME, templates.get_template("page.html.j2").render(context))
+    return ReportFiles(html=target / HTML_NAME, markdown=target / MARKDOWN_NAME, figures=tuple(written))
+
+
+def _pictures(parts: Sequence[Section]) -> dict[str, Picture]:
+    """Return the drawings by name, numbered 1, 2, 3; folded ones are numbered under the last before them: 1.1, 1.2."""
+    pictures: dict[str, Picture] = {}
+    number = 0
+    for part in parts:
+        for drawing in _drawings(part.blocks):
+            number += 1
+            pictures[drawing.name] = _picture(drawing, str(number))
+        for below, drawing in enumerate(_drawings(part.folded), start=1):
+            pictures[drawing.name] = _picture(drawing, f"{number}.{below}")
+    return pictures
+
+
+def _drawings(blocks: Sequence[Block]) -> list[Drawing]:
+    return [block for block in blocks if isinstance(block, Drawing)]
+
+
+def _picture(drawing: Drawing, number: str) -> Picture:
+    raw = render.raw_svg(drawing.wide)
+    narrow = render.raw_svg(drawing.narrow) if drawing.narrow else None
+    return Picture(
+        name=drawing.name,
+        number=number,
+        title=drawing.title,
+        caption=drawing.caption,
+        alt=drawing.alt,
+        wide=Markup(render.inline_svg(raw, name=drawing.name, alt=drawing.alt)),
+        narrow=Markup(render.inline_svg(narrow, name=f"{drawing.name}-narrow", alt=drawing.alt)) if narrow else None,
+        svg=render.svg_file(raw),
+        png=render.png_bytes(drawing.wide),
+    )
+
+
+def _context(data: ReportData, parts: Sequence[Section], pictures: dict[str, Picture]) -> dict[str, Any]:
+    script = _asset("page.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return {
+        "title": data.title,
+        "question": data.question,
+        "version": data.version,
+        "created": data.created.date().isoformat(),
+        "answers": [answer(verdict) for verdict in data.balance] or [NOT_JUDGED],
+        "facts": facts(data),
+        "sections": [_section(part, pictures) for part in parts],
+        "style": Markup(_asset("style.css") + _sequence_style()),
+        "script": Markup(script),
+        "script_hash": digest,
+    }
+
+
+def _section(part: Section, pictures: dict[str, Picture]) -> dict[str, Any]:
+    return {
+        "name": part.name,
+        "title": part.title,
+        "blocks": [_block(block, pictures) for block in part.blocks],
+        "folded_title": part.folded_title,
+        "folded": [_block(block, pictures) for block in part.folded],
+        "folded_for_wide": part.folded_for_wide,
+    }
+
+
+def _block(block: Block, pictures: dict[str, Picture]) -> dict[str, Any]:
+    match block:
+        case Drawing():
+            return {"kind": "picture", "item": pictures[block.name]}
+        case Table():
+            return {"kind": "table", "item": block}
+        case Notes():
+            return {"kind": "notes", "item": block}
+        case str():
+            return {"kind": "prose", "item": block}
+
+
+@cache
+def _templates() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("isoloss.report", "templates"),
+        autoescape=select_autoescape(enabled_extensions=("html.j2",), default=False),
+        undefined=StrictUndefined,
+    )
+    environment.filters["md"] = markdown_text
+    environment.filters["bracketed"] = lambda text: text if text[0] in "[(" else f"({text})"
+    return environment
+
+
+def markdown_text(text: object) -> str:
+    """Return text that Markdown shows as it is: one line, nothing of it markup, HTML or a table's bar."""
+    line = " ".join(str(text).split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _MARKDOWN_SPECIAL.sub(r"\\\1", line)
+
+
+def _tidy(markdown: str) -> str:
+    return re.sub(r"\n{3,}", "\n\n", markdown).strip() + "\n"
+
+
+def _asset(name: str) -> str:
+    return resources.files("isoloss.report").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def _sequence_style() -> str:
+    """Return the CSS variables of the figures' sequence of colours, for light paper and dark."""
+    light, dark = (
+        "".join(f"--seq-{i}:{colour};" for i, colour in enumerate(colours)) for colours in (SEQUENCE, SEQUENCE_DARK)
+    )
+    return f":root{{{light}}}\n@media (prefers-color-scheme: dark){{:root{{{dark}}}}}\n"

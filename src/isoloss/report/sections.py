@@ -1,0 +1,132 @@
+"""The report as a sequence of sections: what it says and in which order. HTML and Markdown are written from it."""
+
+from isoloss.report.blocks import Block, Note, Notes, Section
+from isoloss.report.data import ReportData
+from isoloss.report.drawings import (
+    balance_picture,
+    coefficient_picture,
+    compute_picture,
+    contour_pages,
+    contour_sheet,
+    curve_picture,
+    excess_picture,
+    residual_picture,
+)
+from isoloss.report.methods import method_notes
+from isoloss.report.numbers import duration, power_of_ten
+from isoloss.report.tables import (
+    comparison_table,
+    corpora_table,
+    coverage_table,
+    exclusions_table,
+    fit_table,
+    frontier_table,
+    key_table,
+    runs_table,
+    unfiltered_table,
+)
+
+
+def sections(data: ReportData) -> tuple[Section, ...]:
+    """Return the report's sections in reading order; those that would be empty are left out."""
+    parts = [_picture(data), _numbers(data), _balance(data), _compute(data), _coefficients(data), _trust(data),
+             _corpora(data), _runs(data), _methods(data), _provenance(data)]  # fmt: skip
+    return tuple(part for part in parts if part.blocks)
+
+
+def facts(data: ReportData) -> tuple[Note, ...]:
+    """Return the study's size in a few numbers."""
+    finished = sum(row.loss_nats is not None for row in data.runs)
+    flagged = sum(bool(row.flags) for row in data.runs)
+    flops = sum(row.flops for row in data.runs)
+    return (
+        Note(title="corpora", text=str(len(data.corpora))),
+        Note(title="runs with a loss", text=f"{finished} of {len(data.runs)}"),
+        Note(title="flagged", text=str(flagged)),
+        Note(title="FLOPs of all runs", text=power_of_ten(flops) if flops else "0"),
+        Note(title="FLOPs, common budget", text=power_of_ten(data.budget_flops)),
+        Note(title="whole study", text=duration(data.seconds)),
+    )
+
+
+def _kept(*blocks: Block | None) -> tuple[Block, ...]:
+    return tuple(block for block in blocks if block is not None)
+
+
+def _picture(data: ReportData) -> Section:
+    if not len(data.observations):
+        return Section(
+            name="picture", title="The picture", blocks=("No run ended with a loss: there is nothing to draw.",)
+        )
+    large = contour_pages(data) if len(data.laws) > 1 else []
+    return Section(
+        name="picture", title="The picture", blocks=(contour_sheet(data),),
+        folded_title="One large picture a corpus", folded=tuple(large), folded_for_wide=True,
+    )  # fmt: skip
+
+
+def _numbers(data: ReportData) -> Section:
+    missing = tuple(Note(title=f"No law for {name}", text=reason) for name, reason in data.no_law.items())
+    return Section(
+        name="numbers", title="The numbers",
+        blocks=_kept(key_table(data), Notes(items=missing, warnings=True) if missing else None),
+    )  # fmt: skip
+
+
+def _balance(data: ReportData) -> Section:
+    return Section(
+        name="balance", title="Does the balance move?",
+        blocks=_kept(balance_picture(data), comparison_table(data) if data.comparison else None),
+    )  # fmt: skip
+
+
+def _compute(data: ReportData) -> Section:
+    if not len(data.observations):
+        return Section(name="compute", title="What compute buys", blocks=())
+    return Section(
+        name="compute", title="What compute buys",
+        blocks=_kept(compute_picture(data), excess_picture(data), frontier_table(data) if data.frontier else None),
+    )  # fmt: skip
+
+
+def _coefficients(data: ReportData) -> Section:
+    blocks = (coefficient_picture(data), fit_table(data)) if data.laws else ()
+    return Section(name="laws", title="The laws", blocks=blocks)
+
+
+def _trust(data: ReportData) -> Section:
+    warnings = tuple(
+        Note(title=f"{name}: {warning.code.replace('_', ' ')}", text=warning.message)
+        for name, law in data.laws.items()
+        for warning in law.warnings
+    )
+    blocks = _kept(
+        Notes(items=warnings, warnings=True) if warnings else None,
+        residual_picture(data) if data.laws else None,
+        unfiltered_table(data) if data.laws_unfiltered else None,
+        coverage_table(data) if data.coverage else None,
+    )
+    left_out = exclusions_table(data)
+    return Section(
+        name="trust", title="How far to trust it", blocks=blocks,
+        folded_title=f"{len(left_out.rows)} rows left out of the fits", folded=(left_out,) if left_out.rows else (),
+    )  # fmt: skip
+
+
+def _corpora(data: ReportData) -> Section:
+    return Section(name="corpora", title="The corpora", blocks=(corpora_table(data),) if data.corpora else ())
+
+
+def _runs(data: ReportData) -> Section:
+    blocks = _kept(curve_picture(data), runs_table(data) if data.runs else None)
+    return Section(name="runs", title="Every run", blocks=blocks)
+
+
+def _methods(data: ReportData) -> Section:
+    return Section(name="definitions", title="How each number is defined", blocks=(Notes(items=method_notes(data)),))
+
+
+def _provenance(data: ReportData) -> Section:
+    notes = [Note(title="isoloss", text=data.version), *(Note(title=k, text=v) for k, v in data.provenance.items())]
+    notes.append(Note(title="table of runs", text=data.observations.fingerprint))
+    return Section(name="provenance", title="Where it comes from", blocks=(Notes(items=tuple(notes)),))

@@ -1,0 +1,367 @@
+"""The tables of a report, each from the data alone."""
+
+import math
+from collections.abc import Sequence
+from functools import partial
+
+from isoloss.core.errors import Unidentified
+from isoloss.core.estimate import Estimate
+from isoloss.laws.data_dependent import Comparison
+from isoloss.laws.fitted import FittedLaw, FrontierPoint
+from isoloss.report.blocks import Cell, Column, Row, Table, estimate_cell, number_cell
+from isoloss.report.data import CorpusSummary, ReportData, RunRow
+from isoloss.report.figures.marks import anchor
+from isoloss.report.numbers import MISSING, duration, fixed, plain, power_of_ten, si
+
+TWO, THREE, FOUR = (partial(fixed, decimals=decimals) for decimals in (2, 3, 4))
+DIGITS = partial(plain, trim=False)
+CORPUS = Column(title="corpus", numeric=False)
+
+
+def key_table(data: ReportData) -> Table:
+    """Return one row a corpus, easiest first: complexity, law, floor and the best balance at the common budget."""
+    budget = power_of_ten(data.budget_flops)
+    columns = (
+        CORPUS,
+        Column(title=data.measure, about="compressed size / raw size; higher is harder to compress"),
+        Column(title="E", unit="nats/token", about="the law's loss at infinite size and data"),
+        Column(title="floor", unit="nats/token", about="the exact best possible loss, known for generated corpora"),
+        Column(title="α", about="exponent of parameters in the law"),
+        Column(title="β", about="exponent of data in the law"),
+        Column(title="a", about="exponent of the best size: N* ∝ C^a"),
+        Column(title="ln(D*/N*)", unit=f"at {budget}", about="logarithm of the best number of tokens per parameter"),
+        Column(title="D*/N*", unit=f"at {budget}", about="the best number of training tokens per parameter"),
+        Column(title="runs", about="runs with a loss, and how many of them earned a flag"),
+    )
+    return Table(
+        name="key", columns=columns, rows=tuple(_key_row(data, corpus) for corpus in by_complexity(data)),
+        caption=f"The study in one table. Brackets are 95 % intervals. Balance is at {budget} FLOPs.",
+    )  # fmt: skip
+
+
+def by_complexity(data: ReportData) -> list[CorpusSummary]:
+    """Return the corpora, real text first, each kind from easy to hard to compress."""
+
+    def place(corpus: CorpusSummary) -> tuple[bool, float]:
+        measure = corpus.measures.get(data.measure)
+        return corpus.kind != "text", measure.value if measure else math.inf
+
+    return sorted(data.corpora, key=place)
+
+
+def _key_row(data: ReportData, corpus: CorpusSummary) -> Row:
+    law = data.laws.get(corpus.name)
+    ratio = log_ratio(law, data.budget_flops)
+    own = [row for row in data.runs if row.corpus == corpus.name and row.loss_nats is not None]
+    flagged = sum(bool(row.flags) for row in own)
+    cells = (
+        Cell(text=corpus.name, detail=KIND_NAME[corpus.kind]),
+        estimate_cell(data.complexity(corpus.name)),
+        estimate_cell(_param(law, "E")),
+        estimate_cell(corpus.floor),
+        estimate_cell(_param(law, "alpha")),
+        estimate_cell(_param(law, "beta")),
+        estimate_cell(exponent(law)),
+        estimate_cell(ratio),
+        estimate_cell(exponential(ratio), style="plain"),
+        Cell(text=str(len(own)), detail=f"{flagged} flagged" if flagged else "", sort=len(own)),
+    )
+    return Row(cells=cells)
+
+
+KIND_NAME = {"text": "real text", "generated": "generated"}
+
+
+def _param(law: FittedLaw | None, name: str) -> Estimate | None:
+    return law.params.get(name) if law else None
+
+
+def exponent(law: FittedLaw | None) -> Estimate | None:
+    """Return the law's a, or None where it has no interior optimum."""
+    try:
+        return law.exponent_a() if law else None
+    except Unidentified:
+        return None
+
+
+def log_ratio(law: FittedLaw | None, flops: float) -> Estimate | None:
+    """Return ln(tokens/params) at a budget's best split, or None where the law has none."""
+    try:
+        return law.log_ratio(flops) if law else None
+    except Unidentified:
+        return None
+
+
+def exponential(estimate: Estimate | None) -> Estimate | None:
+    """Return the estimate of exp(x), or None of None."""
+    if estimate is None:
+        return None
+    low, high = (None if end is None else math.exp(end) for end in (estimate.low, estimate.high))
+    return Estimate(value=math.exp(estimate.value), low=low, high=high, level=estimate.level)
+
+
+def fit_table(data: ReportData) -> Table:
+    """Return one row a law: how well it fits and the proof that its optimum was reached."""
+    columns = (
+        CORPUS, Column(title="A"), Column(title="B"),
+        Column(title="error", unit="% of ln loss", about="root mean square of ln L − ln L̂ over the rows used"),
+        Column(title="rows", unit="used"), Column(title="left out"),
+        Column(title="starts", unit="agreeing", about="starting points that ended within 1e-6 of the best objective"),
+        Column(title="gradient", about="largest cosine between residual influence and a parameter's direction"),
+        Column(title="condition", about="condition number of the scaled Jacobian: above 1000 parameters trade off"),
+        Column(title="at a bound", numeric=False), Column(title="intervals by", numeric=False),
+    )  # fmt: skip
+    return Table(
+        name="fits", columns=columns, rows=tuple(_fit_row(name, law) for name, law in data.laws.items()),
+        caption="How each law was fitted, and the proof that its optimum was reached.",
+    )  # fmt: skip
+
+
+INTERVAL_METHOD = {
+    "rows": "resampled rows",
+    "trunks": "resampled curves",
+    "parametric_trunks": "simulated curves",
+    "none": "none",
+}
+
+
+def _fit_row(name: str, law: FittedLaw) -> Row:
+    proof = law.convergence
+    return Row(
+        cells=(
+            Cell(text=name, detail=law.law),
+            estimate_cell(law.params.get("A"), style="plain"),
+            estimate_cell(law.params.get("B"), style="plain"),
+            number_cell(100 * law.rmse, TWO),
+            number_cell(law.rows_used),
+            number_cell(len(law.excluded)),
+            Cell(text=f"{proof.starts_agreeing} of {proof.starts}", sort=proof.starts_agreeing),
+            number_cell(proof.gradient_norm, power_of_ten),
+            number_cell(proof.condition_number, lambda x: plain(x) if math.isfinite(x) else "∞"),
+            Cell(text=", ".join(proof.active_bounds) or "no"),
+            Cell(text=INTERVAL_METHOD[law.interval_method]),
+        )
+    )  # fmt: skip
+
+
+def frontier_table(data: ReportData) -> Table:
+    """Return the best split of every budget, corpus by corpus."""
+    columns = (
+        CORPUS, Column(title="budget", unit="FLOPs"), Column(title="N*", unit="parameters"),
+        Column(title="D*", unit="tokens"), Column(title="D*/N*"), Column(title="loss", unit="nats/token"),
+        Column(title="reach", about="how far the point lies outside the ranges of the fitted runs", numeric=False),
+    )  # fmt: skip
+    rows = [_frontier_row(name, point) for name, points in data.frontier.items() for point in points]
+    return Table(name="frontier", columns=columns, rows=tuple(rows), caption="What to train at each budget.")
+
+
+def _frontier_row(name: str, point: FrontierPoint) -> Row:
+    reach = "inside the runs" if point.interpolated else f"{plain(point.extrapolation, 2)}× beyond them"
+    return Row(
+        cells=(
+            Cell(text=name),
+            number_cell(point.flops, power_of_ten),
+            estimate_cell(point.params, style="si"),
+            estimate_cell(point.tokens, style="si"),
+            estimate_cell(exponential(point.log_ratio), style="plain"),
+            estimate_cell(point.loss),
+            Cell(text=reach, sort=point.extrapolation),
+        )
+    )
+
+
+def unfiltered_table(data: ReportData) -> Table:
+    """Return each law beside the one fitted with the flagged runs: whether the flags decide the answer."""
+    columns = (
+        CORPUS, Column(title="rows", unit="without flagged"), Column(title="rows", unit="with"),
+        Column(title="a", unit="without flagged"), Column(title="a", unit="with"),
+        Column(title="ln(D*/N*)", unit="without flagged"), Column(title="ln(D*/N*)", unit="with"),
+        Column(title="error", unit="%, without"), Column(title="error", unit="%, with"),
+    )  # fmt: skip
+    names = [corpus.name for corpus in by_complexity(data) if corpus.name in {*data.laws, *data.laws_unfiltered}]
+    rows = [_unfiltered_row(data, name) for name in names]
+    return Table(name="unfiltered", columns=columns, rows=tuple(rows),
+                 caption="The fits again with the flagged runs: where the two disagree, the flags decide.")  # fmt: skip
+
+
+def _unfiltered_row(data: ReportData, name: str) -> Row:
+    pair = (data.laws.get(name), data.laws_unfiltered.get(name))
+    rows = [number_cell(law.rows_used if law else None) for law in pair]
+    exponents = [estimate_cell(exponent(law)) for law in pair]
+    ratios = [estimate_cell(log_ratio(law, data.budget_flops)) for law in pair]
+    errors = [number_cell(100 * law.rmse if law else None, TWO) for law in pair]
+    return Row(cells=(Cell(text=name), *rows, *exponents, *ratios, *errors))
+
+
+def corpora_table(data: ReportData) -> Table:
+    """Return one row a corpus: where it comes from and how large and complex it is."""
+    measures = list(dict.fromkeys(name for corpus in data.corpora for name in corpus.measures))
+    columns = (
+        CORPUS, Column(title="source", numeric=False), Column(title="tokens", unit="training"),
+        Column(title="tokens", unit="held out"), Column(title="vocabulary"),
+        Column(title="bytes", unit="per token"), Column(title="unigram", unit="nats/token"),
+        *(Column(title=name) for name in measures),
+    )  # fmt: skip
+    rows = [
+        Row(
+            cells=(
+                Cell(text=corpus.name, detail=KIND_NAME[corpus.kind]),
+                Cell(text=corpus.source),
+                number_cell(corpus.tokens, si),
+                number_cell(corpus.heldout_tokens, si),
+                number_cell(corpus.vocab_size),
+                number_cell(corpus.bytes_per_token, TWO),
+                number_cell(corpus.unigram_nats, THREE),
+                *(estimate_cell(corpus.measures.get(name)) for name in measures),
+            )
+        )
+        for corpus in by_complexity(data)
+    ]
+    return Table(name="corpora", columns=columns, rows=tuple(rows),
+                 caption="Where each corpus comes from, how large it is, and how complex it measures.")  # fmt: skip
+
+
+def exclusions_table(data: ReportData) -> Table:
+    """Return every row that a fit left out, with the reason."""
+    columns = (CORPUS, Column(title="row"), Column(title="run", numeric=False), Column(title="reason", numeric=False))
+    rows = [
+        Row(cells=(Cell(text=name), number_cell(e.row), Cell(text=e.run), Cell(text=e.reason)))
+        for name, law in data.laws.items()
+        for e in law.excluded
+    ]
+    return Table(name="exclusions", columns=columns, rows=tuple(rows), caption="Rows left out of the fits, and why.")
+
+
+def runs_table(data: ReportData) -> Table:
+    """Return every run, failed ones included; points of the figures link to its rows.
+
+    Excess and bits per byte are columns only where some corpus has a floor, or known bytes per token.
+    """
+    corpora = {corpus.name: corpus for corpus in data.corpora}
+    parts = [_run_columns(row, corpora[row.corpus]) for row in data.runs]
+    unknown = {column for column in OPTIONAL if all(cells[column].text == MISSING for cells in parts)}
+    columns = [column for column in RUN_COLUMNS if column not in unknown]
+    rows = [
+        Row(
+            cells=tuple(cells[column] for column in columns),
+            anchor=anchor(row.run),
+            tip=run_tip(row),
+            marked=bool(row.flags) or row.status != "finished",
+        )
+        for row, cells in zip(data.runs, parts, strict=True)
+    ]
+    return Table(name="runs", columns=tuple(columns), rows=tuple(rows), searchable=True,
+                 caption="All runs. Click a heading to sort; points in the figures lead here.")  # fmt: skip
+
+
+EXCESS = Column(title="excess", unit="nats", about="loss above the exact floor, in nats per token")
+BITS = Column(title="bits", unit="per byte", about="loss in bits per byte of text; it alone compares tokenizers")
+OPTIONAL = (EXCESS, BITS)
+RUN_COLUMNS = (
+    CORPUS, Column(title="N", unit="parameters"), Column(title="D", unit="tokens"), Column(title="C", unit="FLOPs"),
+    Column(title="loss", unit="nats/token"), Column(title="± s.e.", about="standard error over held-out documents"),
+    EXCESS, BITS, Column(title="shape", unit="width, depth, heads"), Column(title="peak", unit="rate"),
+    Column(title="time", unit="wall"), Column(title="status", numeric=False),
+)  # fmt: skip
+
+
+def _run_columns(row: RunRow, corpus: CorpusSummary) -> dict[Column, Cell]:
+    excess = row.loss_nats - corpus.floor.value if row.loss_nats is not None and corpus.floor else None
+    bits = bits_per_byte(row.loss_nats, corpus.bytes_per_token)
+    cells = (
+        Cell(text=row.corpus),
+        number_cell(row.params, si),
+        number_cell(row.tokens, si),
+        number_cell(row.flops, partial(power_of_ten, digits=3)),
+        number_cell(row.loss_nats, FOUR),
+        number_cell(row.stderr, FOUR),
+        number_cell(excess, FOUR),
+        number_cell(bits, THREE),
+        Cell(text=f"{row.width}, {row.depth}, {row.heads}", sort=row.width),
+        number_cell(row.peak_lr, plain),
+        number_cell(row.wall_seconds, duration),
+        Cell(text=", ".join((row.status, *row.flags))),
+    )
+    return dict(zip(RUN_COLUMNS, cells, strict=True))
+
+
+def bits_per_byte(loss_nats: float | None, bytes_per_token: float | None) -> float | None:
+    """Return loss in bits per byte of text, or None where either is unknown. It alone compares tokenizers."""
+    if loss_nats is None or bytes_per_token is None:
+        return None
+    return loss_nats / (math.log(2) * bytes_per_token)
+
+
+def run_tip(row: RunRow) -> str:
+    """Return what a run's point says when it is pointed at."""
+    loss = f"loss {fixed(row.loss_nats, 3)}" if row.loss_nats is not None else row.status
+    error = f" ± {fixed(row.stderr, 3)}" if row.stderr is not None else ""
+    flags = f" · {', '.join(row.flags)}" if row.flags else ""
+    return f"{row.corpus} · N {si(row.params)} · D {si(row.tokens)} · {loss}{error}{flags}"
+
+
+def comparison_table(data: ReportData) -> Table:
+    """Return, for every measure, how well it predicts the losses of a corpus that was left out."""
+    names = list(dict.fromkeys(name for comparison in data.comparison for name in comparison.corpora))
+    columns = (
+        Column(title="measure", numeric=False),
+        Column(
+            title="error", unit="% of loss", about="root mean square of ln L − ln L̂ on left-out corpora, their mean"
+        ),
+        Column(title="ignoring it", unit="% of loss", about="the same for one law pooled over the other corpora"),
+        Column(title="p", about="two-sided sign-flip test of the paired differences"),
+        Column(title="least p", about="what the test could show at best with this many corpora"),
+        *(Column(title=name, unit="% of loss") for name in names),
+    )
+    return Table(
+        name="comparison", columns=columns, rows=tuple(_comparison_row(each, names) for each in data.comparison),
+        caption="Does complexity predict a corpus that was never fitted? Its law's coefficients are read off lines "
+        "through the other corpora; in brackets, one law for all that ignores complexity.",
+    )  # fmt: skip
+
+
+def _comparison_row(comparison: Comparison, names: Sequence[str]) -> Row:
+    cells = (
+        Cell(text=comparison.measure),
+        number_cell(100 * comparison.heldout_error, DIGITS),
+        number_cell(100 * comparison.pooled_error, DIGITS),
+        number_cell(comparison.p_value, plain),
+        number_cell(comparison.smallest_p_value, plain),
+        *(_error_cell(comparison.corpora.get(name)) for name in names),
+    )
+    return Row(cells=cells)
+
+
+def _error_cell(errors: tuple[float, float] | None) -> Cell:
+    if errors is None:
+        return Cell(text=MISSING)
+    heldout, pooled = errors
+    return Cell(text=DIGITS(100 * heldout), detail=f"({DIGITS(100 * pooled)})", sort=heldout)
+
+
+QUANTITIES = {"E": "E", "A": "A", "B": "B", "alpha": "α", "beta": "β", "exponent_a": "a", "log_ratio": "ln(D*/N*)"}
+
+
+def coverage_table(data: ReportData) -> Table:
+    """Return how often simulated intervals on each corpus's very grid held the truth."""
+    quantities = [q for q in QUANTITIES if any(q in coverage.shares for coverage in data.coverage.values())]
+    columns = (CORPUS, *(Column(title=QUANTITIES[q], unit="% held") for q in quantities), Column(title="simulations"))
+    rows = [
+        Row(cells=(
+            Cell(text=name),
+            *(estimate_cell(_percent(coverage.shares.get(quantity)), style="plain") for quantity in quantities),
+            number_cell(coverage.simulations),
+        ))
+        for name, coverage in data.coverage.items()
+    ]  # fmt: skip
+    return Table(
+        name="coverage", columns=columns, rows=tuple(rows),
+        caption="How often the intervals would hold the truth, simulated on these grids: 95 % is promised.",
+    )  # fmt: skip
+
+
+def _percent(share: Estimate | None) -> Estimate | None:
+    if share is None:
+        return None
+    low, high = (None if end is None else 100 * end for end in (share.low, share.high))
+    return Estimate(value=100 * share.value, low=low, high=high, level=share.level)

@@ -1,0 +1,289 @@
+"""How every figure looks: colours, type, scales and the grid of panels. No pyplot, no global state left behind.
+
+Every colour is a sentinel: `render.inline_svg` turns it into a CSS variable, so that one drawing serves the light and
+the dark page.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import wraps
+from itertools import pairwise
+from typing import Any, Literal, ParamSpec, TypeVar
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+
+from isoloss.report.numbers import Writer, plain, power_of_ten, si
+
+INK = "#1d2126"
+MUTED = "#626b76"
+RULE = "#dfe3e8"
+PAPER = "#ffffff"
+
+# Okabe & Ito 2008, the palette that survives the common colour-vision deficiencies.
+BLUE = "#0072b2"
+GREEN = "#009e73"
+VERMILLION = "#d55e00"
+PURPLE = "#cc79a7"
+
+# Dark to light; viridis reads the same with any colour vision. Its ends, unseen on either paper, are left out.
+SEQUENCE_STEPS = 32
+SEQUENCE = [to_hex(c) for c in matplotlib.colormaps["viridis"](np.linspace(0.04, 0.84, SEQUENCE_STEPS))]
+SEQUENCE_DARK = [to_hex(c) for c in matplotlib.colormaps["viridis"](np.linspace(0.36, 0.98, SEQUENCE_STEPS))]
+
+SENTINELS = {
+    INK: "--ink", MUTED: "--muted", RULE: "--rule", PAPER: "--paper", BLUE: "--blue", GREEN: "--green",
+    VERMILLION: "--vermillion", PURPLE: "--purple", **{colour: f"--seq-{i}" for i, colour in enumerate(SEQUENCE)},
+}  # fmt: skip
+
+KIND_COLOUR = {"text": BLUE, "generated": GREEN}
+KIND_MARKER = {"text": "o", "generated": "D"}
+FRONTIER = VERMILLION
+
+# Shape tells a flag apart where colour is not seen.
+FLAG_MARKER = {"saturated": "s", "unconverged": "^"}
+OTHER_FLAG_MARKER = "X"
+
+POINTS_PER_INCH = 72
+
+Entry = tuple[Any, str]
+"""One entry of a legend: its sign (an artist, or several drawn over each other) and its words."""
+
+SHORT_SPAN = 4.0  # a logarithmic axis of a smaller ratio reads best with evenly stepped ticks
+
+KEY_POINTS = 8.5
+KEY_SIGN, KEY_GAP, KEY_ROW, KEY_INSET = 0.3, 0.2, 0.2, 0.06  # inches
+Layout = Literal["wide", "narrow"]
+
+_STYLE: dict[Any, Any] = {
+    "figure.facecolor": "none",
+    "savefig.facecolor": "none",
+    "axes.facecolor": "none",
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 9.5,
+    "axes.titley": 1.0,  # a fixed place: finding a free one costs a tenth of the drawing
+    "axes.titleweight": "bold",
+    "axes.labelsize": 9,
+    "grid.color": RULE,
+    "grid.linewidth": 0.6,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "xtick.major.size": 3,
+    "ytick.major.size": 3,
+    "text.color": INK,
+    "font.size": 8.5,
+    "font.family": ["DejaVu Sans"],
+    "text.parse_math": False,  # a corpus may be called "$x$"
+    "legend.frameon": False,
+    "lines.linewidth": 1.5,
+    "svg.fonttype": "none",  # the page's own font: small, selectable, read aloud
+    "svg.hashsalt": "isoloss",  # the same drawing is the same bytes
+    "path.simplify": True,
+}
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Apply the style for the block alone, whatever the user's own matplotlib settings are."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_STYLE)
+        yield
+
+
+def drawn(draw: Callable[P, R]) -> Callable[P, R]:
+    """Decorate a drawing function so that it runs inside `styled`."""
+
+    @wraps(draw)
+    def inside(*args: P.args, **kwargs: P.kwargs) -> R:
+        with styled():
+            return draw(*args, **kwargs)
+
+    return inside
+
+
+@dataclass(frozen=True, kw_only=True)
+class Panels:
+    """Sizes in inches of a grid of equal panels; a panel holds `split` axes side by side."""
+
+    width: float = 2.95
+    height: float = 2.55
+    columns: int = 3
+    split: int = 1
+    left: float = 0.72
+    right: float = 0.15
+    top: float = 0.36
+    bottom: float = 0.52
+    gap_x: float = 0.38
+    gap_y: float = 0.72
+    gap_split: float = 0.14
+
+    def grid(self, count: int, *, key: Sequence[Entry] = ()) -> tuple[Figure, list[list[Axes]]]:
+        """Return a figure with its legend on top and, for each of `count` panels in reading order, its axes."""
+        columns = max(1, min(self.columns, count))
+        rows = -(-count // columns)
+        wide = self.left + columns * self.width + (columns - 1) * self.gap_x + self.right
+        key_rows = _key_rows(key, room=wide - 2 * KEY_INSET)
+        top = self.top + KEY_ROW * len(key_rows)
+        high = top + rows * self.height + (rows - 1) * self.gap_y + self.bottom
+        figure = Figure(figsize=(wide, high))
+        _place_key(figure, key_rows)
+        part = (self.width - (self.split - 1) * self.gap_split) / self.split
+        panels = []
+        for index in range(count):
+            row, column = divmod(index, columns)
+            x = self.left + column * (self.width + self.gap_x)
+            y = high - top - self.height - row * (self.height + self.gap_y)
+            starts = [x + k * (part + self.gap_split) for k in range(self.split)]
+            panels.append([figure.add_axes((s / wide, y / high, part / wide, self.height / high)) for s in starts])
+        return figure, panels
+
+
+def _key_rows(entries: Sequence[Entry], *, room: float) -> list[list[tuple[float, Entry]]]:
+    """Return the legend's rows, each entry with its place in inches, as many a row as fit in `room`."""
+    rows: list[list[tuple[float, Entry]]] = []
+    x = room
+    for entry in entries:
+        needed = KEY_SIGN + text_points(entry[1], KEY_POINTS) / POINTS_PER_INCH
+        if x + needed > room or not rows:
+            rows.append([])
+            x = 0.0
+        rows[-1].append((x, entry))
+        x += needed + KEY_GAP
+    return rows
+
+
+def text_points(text: str, size: float) -> float:
+    """Return the width in points of `text` set at `size` points in the figures' face."""
+    width, _, _ = text_to_path.get_text_width_height_descent(text, FontProperties(size=size), ismath=False)
+    return float(width)
+
+
+def _place_key(figure: Figure, rows: Sequence[Sequence[tuple[float, Entry]]]) -> None:
+    width, height = figure.get_size_inches()
+    for index, row in enumerate(rows):
+        y = 1 - (index + 0.5) * KEY_ROW / height
+        for x, (sign, label) in row:
+            figure.legend(
+                [sign], [label], loc="center left", bbox_to_anchor=((KEY_INSET + x) / width, y), borderaxespad=0,
+                borderpad=0, handletextpad=0.5, handlelength=1.8, fontsize=KEY_POINTS,
+            )  # fmt: skip
+
+
+def edge_panels(count: int, columns: int) -> tuple[set[int], set[int]]:
+    """Return the panels on the left edge and those with nothing below them, where shared labels stand.
+
+    In one column every panel is both: on a phone its neighbours are out of sight.
+    """
+    columns = max(1, min(columns, count))
+    if columns == 1:
+        return set(range(count)), set(range(count))
+    return {i for i in range(count) if i % columns == 0}, {i for i in range(count) if i + columns >= count}
+
+
+def log_ticks(low: float, high: float, *, most: int = 6) -> list[float]:
+    """Return at most `most` round tick values on a logarithmic axis: even steps where the span is short."""
+    first, last = int(np.floor(np.log10(low))), int(np.ceil(np.log10(high)))
+    candidates = [
+        [m * 10.0**k for k in range(first, last + 1) for m in steps]
+        for steps in ((1, 1.5, 2, 3, 4, 5, 6, 8), (1, 2, 3, 5), (1, 2, 5), (1, 3), (1,))
+    ]
+    candidates += [
+        [10.0**k for k in range(first, last + 1) if k % stride == 0] for stride in range(2, last - first + 2)
+    ]
+    if high / low < SHORT_SPAN:
+        candidates.insert(0, list(MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)))
+    visible = [[t for t in ticks if low * 0.999 <= t <= high * 1.001] for ticks in candidates]
+    return max((ticks for ticks in visible if len(ticks) <= most), key=len, default=[])
+
+
+_TICK_WRITERS: dict[str, Writer] = {"si": si, "power": power_of_ten, "plain": plain}
+
+
+def log_axis(axis: Axis, *, kind: Literal["si", "power", "plain"] = "si", most: int = 6) -> None:
+    """Give a logarithmic axis, whose limits are set, few round ticks with short labels."""
+    low, high = sorted(axis.get_view_interval())
+    axis.set_major_locator(FixedLocator(log_ticks(low, high, most=most)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda x, _: _TICK_WRITERS[kind](x)))
+
+
+def padded_log(values: Sequence[float] | np.ndarray, *, pad: float = 0.06) -> tuple[float, float]:
+    """Return limits that leave a margin of `pad` of the logarithmic span (or 10 % of one value) around `values`."""
+    logs = np.log(np.asarray(values, dtype=float))
+    low, high = float(logs.min()), float(logs.max())
+    margin = pad * (high - low) if high > low else 0.1
+    return float(np.exp(low - margin)), float(np.exp(high + margin))
+
+
+def spread(places: Sequence[float], gap: float) -> list[float]:
+    """Return places moved apart just enough to stand `gap` from each other, in their order and around their mean."""
+    order = np.argsort(places, kind="stable")
+    moved = np.asarray(places, dtype=float)[order]
+    groups = [[i] for i in range(len(moved))]
+    merged = True
+    while merged:
+        merged = False
+        for left, right in pairwise(range(len(groups))):
+            centres = [float(np.mean(moved[group])) for group in (groups[left], groups[right])]
+            needed = gap * (len(groups[left]) + len(groups[right])) / 2
+            if centres[1] - centres[0] < needed - 1e-9:
+                groups[left : right + 1] = [groups[left] + groups[right]]
+                merged = True
+                break
+    result = np.empty_like(moved)
+    for group in groups:
+        result[order[group]] = float(np.mean(moved[group])) + gap * (np.arange(len(group)) - (len(group) - 1) / 2)
+    return [float(place) for place in result]
+
+
+def name_point(axes: Axes, text: str, place: tuple[float, float], *, offset: tuple[float, float] = (0, 5)) -> None:
+    """Write a small name beside a point, `offset` in points, on paper: curves do not strike it through."""
+    axes.annotate(
+        text, place, xytext=offset, textcoords="offset points", fontsize=7.5, zorder=6, annotation_clip=False,
+        ha="center" if offset[0] == 0 else "left", va="bottom" if offset[0] == 0 else "center",
+        bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.75, "pad": 0.5},
+    )  # fmt: skip
+
+
+def sequence(places: Sequence[float] | np.ndarray) -> list[str]:
+    """Return the colours at `places` of `SEQUENCE`: 0 darkest, 1 lightest."""
+    return [SEQUENCE[round(place * (SEQUENCE_STEPS - 1))] for place in np.clip(places, 0, 1)]
+
+
+def size_colours(sizes: Sequence[float]) -> dict[float, str]:
+    """Return one colour a model size, the smallest darkest."""
+    ordered = sorted(set(sizes))
+    places = np.linspace(0, 1, len(ordered)) if len(ordered) > 1 else [0.3]
+    return dict(zip(ordered, sequence(places), strict=True))
+
+
+def short(name: str, length: int = 30) -> str:
+    """Return a name fit for a title: at most `length` characters on one line, the middle left out of longer ones."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in name).split())
+    if len(line) <= length:
+        return line
+    head = length // 2
+    return line[:head].rstrip() + "…" + line[head + 1 - length :].lstrip()

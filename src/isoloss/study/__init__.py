@@ -1,0 +1,1 @@
+"""A question as a file, and the laboratory that answers it: the only place where rooms work together."""

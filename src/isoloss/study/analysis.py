@@ -1,0 +1,190 @@
+"""From a study's table to its answer: fits with and without flagged runs, left-out corpora, the balance."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from isoloss.complexity.measure import Complexity
+from isoloss.core.errors import InputError, Unidentified, WorkError
+from isoloss.core.progress import Progress, Task
+from isoloss.corpus.corpus import Corpus
+from isoloss.laws.balance import BalanceVerdict, common_budget, judge_balance
+from isoloss.laws.checks import EXCLUDED_FLAGS
+from isoloss.laws.coverage import Coverage, simulate_coverage
+from isoloss.laws.data_dependent import FEWEST_CORPORA, Comparison, compare
+from isoloss.laws.fitted import FittedLaw, FrontierPoint
+from isoloss.laws.fitting import fit
+from isoloss.runs.observations import Observations
+from isoloss.study.spec import Study
+
+BALANCE_MEASURE = "gzip"
+FRONTIER_BUDGETS = 25  # per corpus, evenly in ln C over the range of its runs
+
+
+@dataclass(frozen=True, kw_only=True)
+class HoldoutError:
+    """How well a law predicts the runs its fit never saw: root mean square of ln L − ln L̂ over `runs` runs."""
+
+    corpus: str
+    runs: int
+    rmse: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Analysis:
+    """Everything that was fitted. `laws` leave flagged runs out, `laws_unfiltered` keep them; `no_law` says why not.
+
+    `measure` is the complexity that balances are held against, `budget` the FLOPs at which they are compared.
+    """
+
+    observations: Observations
+    measure: str
+    budget: float
+    laws: dict[str, FittedLaw]
+    laws_unfiltered: dict[str, FittedLaw]
+    no_law: dict[str, str]
+    comparison: list[Comparison]
+    balance: list[BalanceVerdict]
+    coverage: dict[str, Coverage]
+    holdout: list[HoldoutError]
+
+    def frontier(self) -> dict[str, list[FrontierPoint]]:
+        """Return the best split of budgets over each corpus's range; a corpus without an interior optimum has none."""
+        return {name: points for name, law in self.laws.items() if (points := _frontier(law))}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the keys of `isoloss run --json` that fits give."""
+        return {
+            "budget_flops": self.budget,
+            "laws": [law.to_json() for law in self.laws.values()],
+            "no_law": self.no_law,
+            "comparison": [one.to_json() for one in self.comparison],
+            "balance": [verdict.to_json() for verdict in self.balance],
+            "coverage": {
+                name: {quantity: share.to_json() for quantity, share in coverage.shares.items()}
+                for name, coverage in self.coverage.items()
+            },
+            "holdout": [{"corpus": h.corpus, "runs": h.runs, "rmse": h.rmse} for h in self.holdout],
+        }
+
+
+def analyse(
+    study: Study,
+    table: Observations,
+    corpora: Mapping[str, Corpus],
+    complexity: Mapping[str, Mapping[str, Complexity]],
+    *,
+    progress: Progress,
+) -> Analysis:
+    """Return the laws and the answer of a study. A corpus whose runs determine no law is listed with the reason.
+
+    Raises WorkError where no run has finished.
+    """
+    seen, unseen = _hold_out(study, table)
+    if not len(seen):
+        raise WorkError("no run that may be fitted has finished", fix="isoloss runs DIR shows what became of them")
+    with progress.task("fits", total=3 * len(corpora)) as task:
+        laws, no_law = _fit_each(study, seen, corpora, task)
+        unfiltered, _ = _fit_each(study, seen, laws, task, exclude_flags=())
+        coverage = {}
+        for name, law in laws.items():
+            if len(law.draws):
+                task.advance(1, detail=f"coverage of the intervals on {name}")
+                coverage[name] = simulate_coverage(law, seen.where(corpus=name), seed=study.seed)
+    measure = BALANCE_MEASURE if BALANCE_MEASURE in table.complexity else next(iter(table.complexity))
+    judged = {name: law for name, law in laws.items() if len(law.draws)}
+    budget = _budget(list(laws.values()), seen)
+    return Analysis(
+        observations=table,
+        measure=measure,
+        budget=budget,
+        laws=laws,
+        laws_unfiltered=unfiltered,
+        no_law=no_law,
+        comparison=_comparison(study, seen, laws),
+        balance=_balance(judged, corpora, complexity, measure=measure, budget=budget),
+        coverage=coverage,
+        holdout=[
+            HoldoutError(corpus=name, runs=len(rows), rmse=float(np.sqrt(np.mean(law.residuals(rows) ** 2))))
+            for name, law in laws.items()
+            if name in unseen.corpora and len(rows := unseen.where(corpus=name))
+        ],
+    )
+
+
+def _hold_out(study: Study, table: Observations) -> tuple[Observations, Observations]:
+    """Return the runs that fits see, and those kept from them by the study's rule."""
+    if study.fit.holdout is None:
+        return table, table.select([])
+    above = table.flops > study.fit.holdout.flops_above
+    return table.select(~above), table.select(above)
+
+
+def _fit_each(
+    study: Study,
+    table: Observations,
+    corpora: Iterable[str],
+    task: Task,
+    *,
+    exclude_flags: tuple[str, ...] = EXCLUDED_FLAGS,
+) -> tuple[dict[str, FittedLaw], dict[str, str]]:
+    """Return a law for every corpus, or the reason why it has none."""
+    laws, reasons = {}, {}
+    for name in corpora:
+        task.advance(0, detail=name)
+        try:
+            laws[name] = fit(
+                table.where(corpus=name), objective=study.fit.objective, delta=study.fit.delta,
+                bootstrap=study.fit.bootstrap, seed=study.seed, exclude_flags=exclude_flags,
+            )  # fmt: skip
+        except InputError as error:
+            reasons[name] = f"{error.message}; {error.fix}" if error.fix else error.message
+        task.advance(1)
+    return laws, reasons
+
+
+def _budget(laws: Sequence[FittedLaw], table: Observations) -> float:
+    """Return the budget at which corpora are compared: the middle of what every law's runs span, or of all runs."""
+    if laws:
+        return common_budget(laws)
+    return float(np.sqrt(table.flops.min() * table.flops.max()))
+
+
+def _balance(
+    laws: Mapping[str, FittedLaw],
+    corpora: Mapping[str, Corpus],
+    complexity: Mapping[str, Mapping[str, Complexity]],
+    *,
+    measure: str,
+    budget: float,
+) -> list[BalanceVerdict]:
+    """Return one verdict a kind of corpus: real and generated apart, or tokenisation would be taken for complexity."""
+    values = {name: measured[measure].value for name, measured in complexity.items()}
+    kinds = dict.fromkeys(corpus.kind for corpus in corpora.values())
+    return [
+        judge_balance(
+            [law for name, law in laws.items() if corpora[name].kind == kind], values, kind=kind, measure=measure,
+            budget=budget,
+        )
+        for kind in kinds
+    ]  # fmt: skip
+
+
+def _comparison(study: Study, table: Observations, laws: Mapping[str, FittedLaw]) -> list[Comparison]:
+    """Return the test on left-out corpora, where the study asks for it and enough corpora have laws."""
+    if "data_dependent" not in study.fit.laws or len(laws) < FEWEST_CORPORA:
+        return []
+    fitted = table.where(corpus=list(laws))
+    return compare(
+        fitted, list(fitted.complexity), objective=study.fit.objective, delta=study.fit.delta, seed=study.seed
+    )
+
+
+def _frontier(law: FittedLaw) -> list[FrontierPoint]:
+    budgets = np.geomspace(law.domain.flops_low, law.domain.flops_high, FRONTIER_BUDGETS)
+    try:
+        return law.frontier(flops=budgets.tolist())
+    except Unidentified:
+        return []

@@ -1,0 +1,82 @@
+"""Turn a validation error into one sentence a person can act on: key, what was found, the nearest known key."""
+
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from isoloss.core.errors import did_you_mean
+
+
+def explain(error: ValidationError, model: type[BaseModel]) -> tuple[str, str]:
+    """Return (message, fix) for the errors in `error`: all of them, the first one's fix."""
+    # A misspelt key also leaves its namesake missing: the spelling is the news.
+    details = sorted(error.errors(include_url=False), key=lambda detail: detail["type"] != "extra_forbidden")
+    told = [_one(dict(detail), model) for detail in details]
+    message = "; ".join(text for text, _ in told[:5]) + (f"; and {len(told) - 5} more" if len(told) > 5 else "")
+    return message, told[0][1]
+
+
+def _one(detail: dict[str, Any], model: type[BaseModel]) -> tuple[str, str]:
+    location = detail["loc"]
+    key = ".".join(str(part) for part in _without_tags(location, model)) or "the file"
+    match detail["type"]:
+        case "extra_forbidden":
+            known = _keys(_container(location[:-1], model))
+            return f"unknown key {key!r}", did_you_mean(str(location[-1]), known)
+        case "missing":
+            return f"{key!r} is missing", f"add {location[-1]!r}"
+        case "literal_error" | "union_tag_invalid":
+            found = detail["input"].get("source") if isinstance(detail["input"], dict) else detail["input"]
+            expected = detail.get("ctx", {})
+            choices = str(expected.get("expected") or expected.get("expected_tags")).replace("'", "")
+            names = [name.strip() for name in choices.replace(" or ", ", ").split(",")]
+            return f"{key}: found {found!r}", did_you_mean(str(found), names)
+        case "union_tag_not_found":
+            return f"{key}: 'source' is missing", 'add source = "files" or source = "pcfg"'
+        case "value_error":
+            return f"{key}: {detail['ctx']['error']}", "change the value"
+        case _:
+            return f"{key}: {detail['msg'].lower()}, found {detail['input']!r}", "change the value"
+
+
+def _container(location: tuple[int | str, ...], model: type[BaseModel]) -> list[type[BaseModel]]:
+    """Return the models that a location may lie in. Parts that are no field are list positions or union tags."""
+    current: list[type[BaseModel]] = [model]
+    for part in location:
+        if isinstance(part, int):
+            continue
+        fields = [m.model_fields[part] for m in current if part in _keys([m])]
+        if fields:
+            current = [inner for f in fields for inner in _models_in(f.annotation)]
+        else:
+            tagged = [m for m in current if part in _tags(m)]
+            current = tagged or current
+    return current
+
+
+def _without_tags(location: tuple[int | str, ...], model: type[BaseModel]) -> list[int | str]:
+    kept: list[int | str] = []
+    for i, part in enumerate(location):
+        inner = _container(location[:i], model)
+        last = i == len(location) - 1
+        if isinstance(part, int) or last or part in _keys(inner):
+            kept.append(part)
+    return kept
+
+
+def _keys(models: list[type[BaseModel]]) -> list[str]:
+    return [f.alias or name for m in models for name, f in m.model_fields.items()]
+
+
+def _tags(model: type[BaseModel]) -> set[str]:
+    return {str(value) for f in model.model_fields.values() for value in _literals(f.annotation)}
+
+
+def _literals(annotation: Any) -> list[object]:
+    return [a for a in get_args(annotation) if isinstance(a, str)]
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [m for argument in get_args(annotation) for m in _models_in(argument)]

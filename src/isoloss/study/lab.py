@@ -1,0 +1,213 @@
+"""The laboratory: the only conductor. Whatever trains, measures and fits together goes through here.
+
+A results folder is an archive (`isoloss.runs.archive`) with, beside it:
+
+    study.json      the study last run here, and which corpus each of its names stands for
+    laws/           fitted laws: JSON, draws in Parquet
+    report/         the page, its Markdown twin, the figures
+    isoloss.log     what happened when
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+
+from isoloss.complexity.measure import Complexity, measure_corpus
+from isoloss.core.errors import InputError
+from isoloss.core.progress import Progress, Quiet
+from isoloss.corpus.build import build
+from isoloss.corpus.corpus import Corpus
+from isoloss.runs.archive import Archive, flat_table, query_table
+from isoloss.runs.observations import Observations, observations
+from isoloss.runs.record import RunRecord
+from isoloss.study.analysis import Analysis, analyse
+from isoloss.study.memory import recall, remember
+from isoloss.study.neighbours import with_neighbour_flags
+from isoloss.study.plan import PlannedRun, plan_runs
+from isoloss.study.result import StudyResult
+from isoloss.study.spec import Study
+
+if TYPE_CHECKING:
+    from isoloss.report.page import ReportFiles
+
+Stage = Literal["corpora", "complexity", "train", "fit", "report"]
+STAGES: tuple[Stage, ...] = get_args(Stage)
+
+
+class Lab:
+    """A results folder and the means to fill it. Every method picks up what is there and adds what is missing."""
+
+    def __init__(
+        self,
+        folder: Path | str,
+        *,
+        executor: str = "local",
+        workers: int | None = None,
+        base: Path | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        self.archive = Archive(folder)
+        self.folder = self.archive.folder
+        self.executor = executor
+        self.workers = workers
+        self.base = base
+        self.progress: Progress = progress or Quiet(self.folder / "isoloss.log")
+        self._corpora: dict[str, Corpus] = {}
+
+    @classmethod
+    def reopen(cls, folder: Path | str, *, progress: Progress | None = None) -> "Lab":
+        """Return the lab of an existing results folder. Raises InputError where there is none."""
+        if not Archive.stands_in(folder):
+            raise InputError("no results folder", place=str(folder), fix="make one with `isoloss run STUDY`")
+        return cls(folder, progress=progress)
+
+    def run(self, study: Study, *, until: Stage = "report") -> StudyResult:
+        """Do everything up to the stage `until` and return what there is then."""
+        started = time.perf_counter()
+        last = STAGES.index(until)
+        corpora = self.corpora(study)
+        result = StudyResult(study=study, corpora=corpora, planned=plan_runs(study, corpora))
+        if last >= STAGES.index("complexity"):
+            result.complexity = self.complexity(study)
+        if last >= STAGES.index("train"):
+            result.records = self.train(study)
+        if last >= STAGES.index("fit"):
+            result.analysis = self.fit(study)
+        if last >= STAGES.index("report"):
+            result.report = self._write_report(result).html
+        result.seconds = time.perf_counter() - started
+        return result
+
+    def corpora(self, study: Study) -> dict[str, Corpus]:
+        """Return the study's corpora by name, building those that are not there."""
+        if self._corpora and list(self._corpora) == [source.name for source in study.corpus]:
+            return self._corpora
+        corpora: dict[str, Corpus] = {}
+        root = self.folder / "corpora"
+        with self.progress.task("corpora", total=len(study.corpus)) as task:
+            for source in study.corpus:
+                task.advance(0, detail=source.name)
+                corpora[source.name] = build(
+                    source, root=root, context=study.grid.context, seed=study.seed, base=self.base
+                )
+                task.advance(1)
+        remember(self.folder, study, corpora)
+        self._corpora = corpora
+        return corpora
+
+    def complexity(self, study: Study) -> dict[str, dict[str, Complexity]]:
+        """Return every measure of every corpus: corpus name → measure → value with interval."""
+        corpora, settings = self.corpora(study), study.complexity
+        measured: dict[str, dict[str, Complexity]] = {name: {} for name in corpora}
+        with self.progress.task("complexity", total=len(corpora) * len(settings.measures)) as task:
+            for name, corpus in corpora.items():
+                for measure in settings.measures:
+                    task.advance(0, detail=f"{name}: {measure}")
+                    measured[name][measure] = measure_corpus(
+                        corpus, measure, settings=settings.settings, seed=study.seed
+                    )
+                    task.advance(1)
+        return measured
+
+    def train(self, study: Study) -> list[RunRecord]:
+        """Train what the archive lacks, and return the records of all the study's runs in the order of its plan.
+
+        Failures come back as records. Finished runs are never trained again; interrupted ones go on.
+        """
+        from isoloss.study.training import train_missing
+
+        planned = plan_runs(study, self.corpora(study))
+        train_missing(
+            [run.spec for run in planned], self.archive, executor=self.executor, workers=self.workers,
+            progress=self.progress,
+        )  # fmt: skip
+        return self._records(planned)
+
+    def observations(self, study: Study, *, measures: Sequence[str] | None = None) -> Observations:
+        """Return the finished runs as a table, corpus by corpus, with a column for each of `measures` (all)."""
+        planned = plan_runs(study, self.corpora(study))
+        complexity = self.complexity(study)
+        return _table(study, planned, self._records(planned), complexity, measures or study.complexity.measures)
+
+    def fit(self, study: Study) -> Analysis:
+        """Fit every law the study asks for, and write the laws into the folder."""
+        table = self.observations(study)
+        analysis = analyse(study, table, self.corpora(study), self.complexity(study), progress=self.progress)
+        for name, law in analysis.laws.items():
+            law.save(self.folder / "laws" / f"{name}.json")
+        return analysis
+
+    def report(self, study: Study) -> "ReportFiles":
+        """Measure, fit and write the report from the runs that are there. Trains nothing."""
+        corpora = self.corpora(study)
+        planned = plan_runs(study, corpora)
+        result = StudyResult(study=study, corpora=corpora, planned=planned)
+        result.complexity = self.complexity(study)
+        result.records = self._records(planned)
+        result.analysis = self.fit(study)
+        return self._write_report(result)
+
+    def remembered_study(self) -> Study:
+        """Return the study last run in this folder, its corpora opened by fingerprint: no source is read again."""
+        study, names = recall(self.folder)
+        self._corpora = {
+            name: Corpus.open(self.archive.corpus_folder(fingerprint)).renamed(name)
+            for name, fingerprint in names.items()
+        }
+        return study
+
+    def query(self, sql: str | None = None) -> "Any":
+        """Return the runs of the folder as an Arrow table, or a SQL query over them (table `runs`, corpora by name)."""
+        table = flat_table(self.archive.records())
+        _, names = recall(self.folder)
+        named = {fingerprint: name for name, fingerprint in names.items()}
+        column = [named.get(corpus, corpus) for corpus in table["corpus"].to_pylist()]
+        table = table.set_column(table.column_names.index("corpus"), "corpus", [column])
+        return query_table(table, sql or "SELECT * FROM runs ORDER BY corpus, params, tokens", name="runs")
+
+    def _records(self, planned: Sequence[PlannedRun]) -> list[RunRecord]:
+        found = (self.archive.read(run.spec.fingerprint) for run in planned)
+        records = [record for record in found if record is not None]
+        return with_neighbour_flags(records, planned, self._corpora, self.archive)
+
+    def _write_report(self, result: StudyResult) -> "ReportFiles":
+        from isoloss.report.page import write_report
+        from isoloss.study.reporting import report_data
+
+        with self.progress.task("report", total=1) as task:
+            written = write_report(report_data(result, self.archive), self.folder / "report")
+            task.advance(1)
+        return written
+
+
+def _table(
+    study: Study,
+    planned: Sequence[PlannedRun],
+    records: Sequence[RunRecord],
+    complexity: Mapping[str, Mapping[str, Complexity]],
+    measures: Sequence[str],
+) -> Observations:
+    """Return the finished runs as observations by the study's conventions."""
+    by_run = {record.fingerprint: record for record in records}
+    rows = [
+        (run, record, record.loss)
+        for run in planned
+        if (record := by_run.get(run.spec.fingerprint)) and record.status == "finished" and record.loss
+    ]
+    convention = study.grid.convention
+    return observations(
+        params=[run.counts.params(convention) for run, _, _ in rows],
+        tokens=[run.spec.train_tokens for run, _, _ in rows],
+        loss_nats=[loss.nats for _, _, loss in rows],
+        flops=[run.flops for run, _, _ in rows],
+        run=[record.fingerprint for _, record, _ in rows],
+        trunk=[record.trunk for _, record, _ in rows],
+        corpus=[run.corpus for run, _, _ in rows],
+        stderr=[loss.stderr for _, _, loss in rows],
+        flags=[record.flags for _, record, _ in rows],
+        complexity={m: np.array([complexity[run.corpus][m].value.value for run, _, _ in rows]) for m in measures},
+        params_convention=convention,
+    )

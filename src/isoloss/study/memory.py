@@ -1,0 +1,43 @@
+"""What a results folder remembers of its study, so that it can be fitted and reported again without the sources."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from isoloss.core import files
+from isoloss.core.errors import InputError, NewerArchive
+from isoloss.corpus.corpus import Corpus
+from isoloss.study.spec import Study
+
+MEMORY_SCHEMA = 1
+
+
+def remember(folder: Path, study: Study, corpora: Mapping[str, Corpus]) -> None:
+    """Write the study and the fingerprint of each of its corpora into `folder`."""
+    content = {
+        "schema": MEMORY_SCHEMA,
+        "study": study.model_dump(mode="json", by_alias=True),
+        "corpora": {name: corpus.fingerprint for name, corpus in corpora.items()},
+    }
+    files.write_json(folder / "study.json", content)
+
+
+def recall(folder: Path) -> tuple[Study, dict[str, str]]:
+    """Return the study of `folder` and corpus name → fingerprint. Raises InputError where there is none."""
+    path = folder / "study.json"
+    if not path.exists():
+        raise InputError("no study was run in this folder", place=str(path), fix="run one: isoloss run STUDY --out DIR")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["schema"] > MEMORY_SCHEMA:
+            raise NewerArchive(
+                f"written with schema {content['schema']}; this isoloss reads up to {MEMORY_SCHEMA}",
+                place=str(path),
+                fix="upgrade isoloss: pip install --upgrade isoloss",
+            )
+        return Study.model_validate(content["study"]), dict(content["corpora"])
+    except (ValueError, KeyError, TypeError, ValidationError) as error:
+        fix = "run the study again with the same --out"
+        raise InputError(f"not a study: {error}", place=str(path), fix=fix) from error

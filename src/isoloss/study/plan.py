@@ -1,0 +1,95 @@
+"""From a study to its runs: every size × token count × seed on every corpus, as specs, with what they will cost."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from isoloss.core.errors import InputError
+from isoloss.core.rng import derive_seed
+from isoloss.corpus.corpus import Corpus
+from isoloss.runs.rules import round_tokens
+from isoloss.runs.shapes import Counts, count, ladder
+from isoloss.runs.spec import ModelSpec, Numerics, Optimiser, RunSpec, Schedule
+from isoloss.study.spec import Study
+from isoloss.training.job import TrunkJob, check_enough_windows
+
+# Measured on one core of a 2023 Xeon, fp32, context 256, vocabulary 256: 285, 193, 88 and 50 thousand tokens a second
+# at 1e4, 3e4, 1e5 and 2.5e5 parameters (docs/log.md, 2026-11-21). Untested above 1e6.
+SECONDS_PER_TOKEN = 2.8e-6
+SECONDS_PER_TOKEN_AND_PARAM = 6.9e-11
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedRun:
+    """One run of a study. `corpus` is the study's name for it; identity is the spec's fingerprint."""
+
+    corpus: str
+    spec: RunSpec
+    counts: Counts
+    flops: float
+
+
+def plan_runs(study: Study, corpora: Mapping[str, Corpus]) -> list[PlannedRun]:
+    """Return every run of the study, corpus by corpus, size by size, in ascending tokens.
+
+    Raises BadCorpus for a corpus smaller than the grid needs, and InputError where no shape fits a size.
+    """
+    planned = [
+        run
+        for name, corpus in corpora.items()
+        for model in ladder(
+            study.grid.params, vocab_size=corpus.vocab_size, context=study.grid.context, tied=study.grid.tied,
+            family=study.grid.family, convention=study.grid.convention,
+        )
+        for seed in study.grid.seeds
+        for run in _points(study, name, corpus, model, seed)
+    ]  # fmt: skip
+    for name, corpus in corpora.items():
+        specs = [run.spec for run in planned if run.corpus == name]
+        check_enough_windows(specs, corpus)
+        _refuse_repeats(specs, name)
+    return planned
+
+
+def _refuse_repeats(specs: Sequence[RunSpec], name: str) -> None:
+    """Raise InputError where two targets of the grid come to the same run."""
+    if len({spec.fingerprint for spec in specs}) < len(specs):
+        raise InputError(
+            f"two sizes or two token counts of the grid come to the same run on corpus {name!r}",
+            place="grid",
+            fix="space grid.params by more than 10 % and grid.tokens by more than training.batch_tokens",
+        )
+
+
+def _points(study: Study, name: str, corpus: Corpus, model: ModelSpec, seed: int) -> list[PlannedRun]:
+    training, counts = study.training, count(model)
+    peak_lr = training.peak_lr.at(counts.params(study.grid.convention))
+    points = []
+    for tokens in study.grid.tokens:
+        spec = RunSpec(
+            corpus=corpus.fingerprint,
+            model=model,
+            train_tokens=round_tokens(tokens, batch_tokens=training.batch_tokens),
+            batch_tokens=training.batch_tokens,
+            optimiser=Optimiser(
+                peak_lr=peak_lr, beta2=training.beta2, weight_decay=training.weight_decay, clip_norm=training.clip_norm
+            ),
+            schedule=Schedule(
+                kind=training.schedule, warmup_tokens=training.warmup_tokens,
+                cooldown_fraction=training.cooldown_fraction, final_fraction=training.final_fraction,
+            ),
+            numerics=Numerics(dtype=training.dtype, threads=training.threads, compile=training.compile),
+            seed=derive_seed(study.seed, "run", str(seed)),
+        )  # fmt: skip
+        flops = counts.flops_per_token(study.grid.convention) * spec.train_tokens
+        points.append(PlannedRun(corpus=name, spec=spec, counts=counts, flops=flops))
+    return points
+
+
+def core_seconds(jobs: Sequence[TrunkJob]) -> float:
+    """Return a rough time for training on one core of a current server, without evaluations and start-up."""
+    return sum(job.tokens * seconds_per_token(job) for job in jobs)
+
+
+def seconds_per_token(job: TrunkJob) -> float:
+    """Return a rough time per trained token of a job."""
+    return SECONDS_PER_TOKEN + SECONDS_PER_TOKEN_AND_PARAM * count(job.specs[0].model).params()

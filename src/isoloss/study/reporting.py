@@ -1,0 +1,118 @@
+"""From a finished study to what its report says."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import numpy as np
+
+from isoloss import __version__
+from isoloss.core.errors import InputError
+from isoloss.corpus.corpus import Corpus
+from isoloss.report.data import CorpusSummary, Curve, ReportData, RunRow
+from isoloss.runs.archive import Archive
+from isoloss.runs.record import RunRecord
+from isoloss.study.plan import PlannedRun
+from isoloss.study.result import StudyResult
+
+
+def report_data(result: StudyResult, archive: Archive) -> ReportData:
+    """Return everything the page says. Raises InputError for a study that was not fitted yet."""
+    analysis = result.analysis
+    if analysis is None:
+        raise InputError("the study has no fits yet", fix="run it without --until, or until fit")
+    records = {record.fingerprint: record for record in result.records}
+    return ReportData(
+        title=result.study.name,
+        question=result.study.question,
+        created=datetime.now(UTC),
+        version=__version__,
+        provenance=_provenance(result),
+        seconds=sum(record.wall_seconds for record in result.records),
+        budget_flops=analysis.budget,
+        corpora=[_summary(name, corpus, result) for name, corpus in result.corpora.items()],
+        observations=analysis.observations,
+        runs=[_row(run, records[run.spec.fingerprint], result) for run in result.planned
+              if run.spec.fingerprint in records],
+        laws=analysis.laws,
+        laws_unfiltered=analysis.laws_unfiltered,
+        no_law=analysis.no_law,
+        frontier=analysis.frontier(),
+        comparison=analysis.comparison,
+        balance=analysis.balance,
+        coverage=analysis.coverage,
+        curves=list(_curves(result, records, archive)),
+        measure=analysis.measure,
+    )  # fmt: skip
+
+
+def _summary(name: str, corpus: Corpus, result: StudyResult) -> CorpusSummary:
+    return CorpusSummary(
+        name=name,
+        kind=corpus.kind,
+        source=_described(corpus),
+        tokens=corpus.n_tokens,
+        heldout_tokens=corpus.heldout_tokens,
+        vocab_size=corpus.vocab_size,
+        unigram_nats=corpus.unigram_nats,
+        bytes_per_token=corpus.bytes_per_token,
+        measures={measure: found.value for measure, found in result.complexity.get(name, {}).items()},
+        floor=corpus.floor,
+    )
+
+
+def _described(corpus: Corpus) -> str:
+    """Return where a corpus comes from in one line: packages with versions, or the grammar's parameters."""
+    source = corpus.source
+    packages = source.get("packages")
+    if isinstance(packages, dict) and packages:
+        named = ", ".join(f"{package} {version}" for package, version in packages.items())
+        return f"{named}: {source.get('documents')} documents as {corpus.tokenizer}"
+    grammar = source.get("grammar")
+    if isinstance(grammar, dict):
+        return "grammar " + ", ".join(f"{key} {value}" for key, value in grammar.items())
+    return f"{source.get('documents')} documents as {corpus.tokenizer}"
+
+
+def _row(run: PlannedRun, record: RunRecord, result: StudyResult) -> RunRow:
+    model = record.spec.model
+    return RunRow(
+        run=record.fingerprint,
+        corpus=run.corpus,
+        params=record.counts.params(result.study.grid.convention),
+        tokens=record.spec.train_tokens,
+        flops=run.flops,
+        width=model.width,
+        depth=model.depth,
+        heads=model.heads,
+        peak_lr=record.spec.optimiser.peak_lr,
+        status=record.status,
+        wall_seconds=record.wall_seconds,
+        loss_nats=record.loss.nats if record.loss else None,
+        stderr=record.loss.stderr if record.loss else None,
+        flags=record.flags,
+    )
+
+
+def _curves(result: StudyResult, records: dict[str, RunRecord], archive: Archive) -> Iterator[Curve]:
+    """Yield the curve of the longest run of each size on each corpus."""
+    longest = {(run.corpus, run.spec.model): run for run in result.planned}  # the plan ascends in tokens
+    for run in longest.values():
+        record = records.get(run.spec.fingerprint)
+        if record is None or record.status != "finished":
+            continue
+        curve = archive.read_columns("curves", record.fingerprint)
+        yield Curve(
+            corpus=run.corpus,
+            params=run.counts.params(result.study.grid.convention),
+            tokens=np.asarray(curve["tokens"], dtype=np.float64),
+            train_nats=np.asarray(curve["train_nats"], dtype=np.float64),
+        )
+
+
+def _provenance(result: StudyResult) -> dict[str, str]:
+    """Return versions and machine as the runs recorded them, and the study's identity."""
+    seen: dict[str, set[str]] = {}
+    for record in result.records:
+        for key, value in record.provenance.items():
+            seen.setdefault(key, set()).add(value)
+    return {key: ", ".join(sorted(values)) for key, values in sorted(seen.items())}

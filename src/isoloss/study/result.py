@@ -1,0 +1,71 @@
+"""What a study came to: everything a person or a program is told at the end."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from isoloss.complexity.measure import Complexity
+from isoloss.corpus.corpus import Corpus
+from isoloss.runs.record import RunRecord
+from isoloss.study.analysis import Analysis
+from isoloss.study.plan import PlannedRun
+from isoloss.study.spec import Study
+
+
+@dataclass(kw_only=True)
+class StudyResult:
+    """A study as far as it was run: later stages are None or empty where `until` stopped before them."""
+
+    study: Study
+    corpora: dict[str, Corpus]
+    planned: Sequence[PlannedRun]
+    complexity: dict[str, dict[str, Complexity]] = field(default_factory=dict)
+    records: Sequence[RunRecord] = ()
+    analysis: Analysis | None = None
+    report: Path | None = None
+    seconds: float = 0.0
+
+    @property
+    def failed(self) -> list[RunRecord]:
+        """Runs that ended without a usable loss because something broke (diverged runs are results, not failures)."""
+        return [record for record in self.records if record.status == "failed"]
+
+    def flagged(self, corpus: str | None = None) -> list[RunRecord]:
+        """Return the runs that earned a flag, on one corpus or on all."""
+        wanted = {run.spec.fingerprint for run in self.planned if corpus in (None, run.corpus)}
+        return [record for record in self.records if record.flags and record.fingerprint in wanted]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the keys of `isoloss run --json`."""
+        analysis = self.analysis.to_json() if self.analysis else {"laws": [], "comparison": []}
+        return {
+            "name": self.study.name,
+            "corpora": [self._corpus_json(name) for name in self.corpora],
+            "runs": {
+                "planned": len(self.planned),
+                "finished": sum(record.status == "finished" for record in self.records),
+                "diverged": sum(record.status == "diverged" for record in self.records),
+                "failed": len(self.failed),
+                "flagged": len(self.flagged()),
+            },
+            **analysis,
+            "report": str(self.report) if self.report else None,
+            "seconds": self.seconds,
+        }
+
+    def _corpus_json(self, name: str) -> dict[str, Any]:
+        corpus = self.corpora[name]
+        return {
+            "name": name,
+            "kind": corpus.kind,
+            "fingerprint": corpus.fingerprint,
+            "tokens": corpus.n_tokens,
+            "heldout_tokens": corpus.heldout_tokens,
+            "vocab_size": corpus.vocab_size,
+            "bytes_per_token": corpus.bytes_per_token,
+            "unigram_nats": corpus.unigram_nats,
+            "measures": {measure: found.to_json() for measure, found in self.complexity.get(name, {}).items()},
+            "floor": corpus.floor.to_json() if corpus.floor else None,
+            "flagged": len(self.flagged(name)),
+        }

@@ -1,0 +1,165 @@
+"""The study file: strict TOML to a frozen `Study`. An unknown key is an error that names its nearest neighbour."""
+
+import re
+import tomllib
+from importlib.resources import files as package_files
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, Field, ValidationError, model_validator
+
+from isoloss.complexity.base import MeasureSettings
+from isoloss.core.errors import BadStudy, did_you_mean
+from isoloss.core.frozen import Frozen
+from isoloss.corpus.sources import CorpusSource
+from isoloss.runs.rules import PowerRule
+from isoloss.runs.shapes import DEFAULT_CONVENTION, ParamsConvention
+from isoloss.study.explain import explain
+
+STUDY_SCHEMA = 1
+SHIPPED = ("laptop",)
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+
+
+def _ascending(values: tuple[float, ...]) -> tuple[float, ...]:
+    if any(later <= earlier for earlier, later in pairwise(values)):
+        raise ValueError("values must ascend without repeats")
+    return values
+
+
+Ladder = Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1), AfterValidator(_ascending)]
+
+
+class ComplexitySettings(MeasureSettings):
+    """Which measures, and on what."""
+
+    measures: tuple[str, ...] = Field(default=("gzip",), min_length=1)
+
+    @property
+    def settings(self) -> MeasureSettings:
+        """What is measured, whatever the measure."""
+        return MeasureSettings(**self.model_dump(exclude={"measures"}))
+
+
+class Grid(Frozen):
+    """Sizes × token counts × seeds. `params` are targets by `convention`; real shapes are chosen and recorded."""
+
+    family: Literal["llama"] = "llama"
+    params: Ladder
+    tokens: Ladder
+    seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
+    context: int = Field(default=256, gt=1)
+    tied: bool = True
+    convention: ParamsConvention = DEFAULT_CONVENTION
+
+
+class Training(Frozen):
+    """How every run of the grid is trained; the resolved rate and warm-up are recorded with each run."""
+
+    schedule: Literal["cosine", "constant", "wsd"] = "wsd"
+    batch_tokens: int = Field(gt=0)
+    peak_lr: PowerRule
+    warmup_tokens: int = Field(default=0, ge=0)
+    cooldown_fraction: float = Field(default=0.2, gt=0, le=1)
+    final_fraction: float = Field(default=0.0, ge=0, le=1)
+    beta2: float = Field(default=0.95, ge=0, lt=1)
+    weight_decay: float = Field(default=0.1, ge=0)
+    clip_norm: float = Field(default=1.0, gt=0)
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    threads: int = Field(default=1, gt=0)
+    compile: bool = False
+
+
+class Holdout(Frozen):
+    """Runs that the fit never sees, predicted afterwards."""
+
+    flops_above: float = Field(gt=0)
+
+
+class Fit(Frozen):
+    """Which laws, by which objective, with how many resamples."""
+
+    laws: tuple[Literal["chinchilla", "data_dependent"], ...] = ("chinchilla", "data_dependent")
+    objective: Literal["huber", "lad", "gaussian"] = "huber"
+    delta: float = Field(default=1e-3, gt=0)
+    bootstrap: int = Field(default=1000, ge=0)
+    holdout: Holdout | None = None
+
+
+class Study(Frozen):
+    """One question: corpora, measures, a grid, a way of training, laws to fit."""
+
+    schema_version: Literal[1] = Field(alias="schema")
+    name: str = Field(pattern=NAME_PATTERN)
+    question: str = ""
+    seed: int = Field(ge=0)
+    corpus: tuple[CorpusSource, ...] = Field(min_length=1)
+    complexity: ComplexitySettings = ComplexitySettings()
+    grid: Grid
+    training: Training
+    fit: Fit = Fit()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        names = [corpus.name for corpus in self.corpus]
+        unfit = [name for name in names if not re.fullmatch(NAME_PATTERN, name)]
+        if unfit:
+            raise ValueError(f"corpus name {unfit[0]!r} is also a file name: use letters, digits, '.', '_' and '-'")
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise ValueError(f"corpus names must differ; repeated: {', '.join(repeated)}")
+        if self.training.batch_tokens % self.grid.context:
+            raise ValueError(
+                f"training.batch_tokens {self.training.batch_tokens} is no multiple of grid.context {self.grid.context}"
+            )
+        return self
+
+    @classmethod
+    def load(cls, path: Path | str) -> "Study":
+        """Return the study in the TOML file at `path`. Raises BadStudy naming the place and the fix."""
+        path = Path(path)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except FileNotFoundError as error:
+            fix = "write one with `isoloss new NAME`, or check the path"
+            raise BadStudy("no such study file", place=str(path), fix=fix) from error
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadStudy(f"cannot be read: {error}", place=str(path), fix="give a TOML file in UTF-8") from error
+        return cls.parse(text, place=str(path))
+
+    @classmethod
+    def shipped(cls, name: str) -> "Study":
+        """Return a study that comes with the package, by name."""
+        return cls.parse(shipped_text(name), place=f"{name}.toml")
+
+    @classmethod
+    def parse(cls, text: str, *, place: str) -> "Study":
+        """Return the study in `text`; `place` is named in errors."""
+        try:
+            content = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise BadStudy(f"not valid TOML: {error}", place=place, fix="correct the line named") from error
+        _require_schema(content, place=place)
+        try:
+            return cls.model_validate(content)
+        except ValidationError as error:
+            message, fix = explain(error, cls)
+            raise BadStudy(message, place=place, fix=fix) from error
+
+
+def shipped_text(name: str) -> str:
+    """Return the TOML text of a shipped study."""
+    if name not in SHIPPED:
+        raise BadStudy(f"no shipped study {name!r}", fix=did_you_mean(name, SHIPPED))
+    return (package_files("isoloss.study") / "studies" / f"{name}.toml").read_text(encoding="utf-8")
+
+
+def _require_schema(content: dict[str, Any], *, place: str) -> None:
+    found = content.get("schema")
+    if isinstance(found, int) and found > STUDY_SCHEMA:
+        raise BadStudy(
+            f"written for study schema {found}; this isoloss reads up to {STUDY_SCHEMA}",
+            place=place,
+            fix="upgrade isoloss: pip install --upgrade isoloss",
+        )

@@ -1,0 +1,21 @@
+"""A commented study file to start from."""
+
+import re
+from importlib.resources import files as package_files
+from pathlib import Path
+
+from isoloss.core.errors import InputError
+from isoloss.core.files import write_text
+from isoloss.study.spec import NAME_PATTERN
+
+
+def write_template(name: str, *, folder: Path) -> Path:
+    """Write `NAME.toml` into `folder` and return its path. Raises InputError for a name in use or unfit for a file."""
+    if not re.fullmatch(NAME_PATTERN, name):
+        raise InputError(f"{name!r} cannot name a study", fix="use letters, digits, '.', '_' and '-'")
+    path = folder / f"{name}.toml"
+    if path.exists():
+        raise InputError("a file stands there already", place=str(path), fix="choose another name")
+    text = (package_files("isoloss.study") / "studies" / "template.toml").read_text(encoding="utf-8")
+    write_text(path, text.replace("NAME", name))
+    return path

@@ -1,0 +1,1 @@
+"""From a RunSpec to a RunRecord: data order, loop, evaluation, checkpoints."""

@@ -1,0 +1,88 @@
+"""Checkpoints: a snapshot in one file of plain arrays, each with its checksum (NumPy's npz; nothing is unpickled)."""
+
+import json
+import shutil
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from isoloss.core import files
+from isoloss.training.loop import Snapshot
+
+CHECKPOINT_SCHEMA = 1
+# Work that a kill may cost. It is counted by the clock, because a step takes from milliseconds to minutes.
+CHECKPOINT_SECONDS = 15.0
+# Writing may take this share of the time: large states are written less often.
+WRITING_SHARE = 0.05
+
+
+class UnusableCheckpoint(Exception):
+    """A file that is no checkpoint of ours, or is damaged: training starts from before it."""
+
+
+class Checkpoints:
+    """The files of an unfinished trunk: its own state, and that of the branch it was in."""
+
+    def __init__(self, folder: Path, *, every_seconds: float) -> None:
+        self.folder = folder
+        self.interval = self.every_seconds = every_seconds
+        self.last = time.monotonic()
+        self.on_disk: dict[str, tuple[str, int]] = {}
+
+    def due(self) -> bool:
+        """Whether the time between two checkpoints has passed."""
+        return time.monotonic() - self.last >= self.interval
+
+    def save(self, which: str, identity: str, snapshot: Snapshot) -> None:
+        """Write the snapshot of `identity`, a trunk or a run, under the name `which`, unless it is there."""
+        if self.on_disk.get(which) == (identity, snapshot.step):
+            return
+        started = time.monotonic()
+        save(self.folder / f"{which}.npz", snapshot, identity=identity)
+        self.on_disk[which] = (identity, snapshot.step)
+        self.last = time.monotonic()
+        self.interval = max(self.every_seconds, (self.last - started) / WRITING_SHARE)
+
+    def load(self, which: str, identity: str) -> Snapshot | None:
+        """Return the snapshot of `identity` under the name `which`, or None. Raises UnusableCheckpoint."""
+        return load(self.folder / f"{which}.npz", identity=identity)
+
+    def remove(self) -> None:
+        """Remove what is needed only to go on."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def save(path: Path, snapshot: Snapshot, *, identity: str) -> None:
+    """Write the snapshot of `identity` (a trunk or a run) to `path`, atomically."""
+    about = {
+        "schema": CHECKPOINT_SCHEMA, "identity": identity, "train_seconds": snapshot.train_seconds,
+        "heldout_nats": list(snapshot.heldout_nats.items()),
+    }  # fmt: skip
+    arrays: dict[str, Any] = {name: tensor.cpu().numpy() for name, tensor in snapshot.tensors.items()}
+    with files.replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, about=np.array(json.dumps(about)), step_losses=np.array(snapshot.step_losses), **arrays)
+
+
+def load(path: Path, *, identity: str) -> Snapshot | None:
+    """Return the snapshot of `identity` in `path`, or None where there is none. Raises UnusableCheckpoint."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            content = {name: arrays[name] for name in arrays.files}  # reading checks every checksum
+        about = json.loads(str(content.pop("about")))
+        step_losses = tuple(content.pop("step_losses").tolist())
+    except FileNotFoundError:
+        return None
+    except (OSError, EOFError, ValueError, KeyError, AttributeError, zipfile.BadZipFile) as error:
+        raise UnusableCheckpoint(f"{path.name}: {error}") from error
+    if about.get("schema") != CHECKPOINT_SCHEMA or about.get("identity") != identity:
+        return None
+    return Snapshot(
+        step_losses=step_losses,
+        heldout_nats=dict(about["heldout_nats"]),
+        train_seconds=about["train_seconds"],
+        tensors={name: torch.from_numpy(array) for name, array in content.items()},
+    )

@@ -1,0 +1,48 @@
+"""Batches of training windows, in an order that depends on the corpus and the seed alone.
+
+Legend: B windows, T positions of a window.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from isoloss.core.rng import stream
+from isoloss.corpus.corpus import Corpus, Side, Tokens
+from isoloss.runs.spec import RunSpec
+
+
+class TrainingWindows:
+    """The training windows of a corpus in one random order, read once: the same for every model of a seed."""
+
+    def __init__(self, corpus: Corpus, spec: RunSpec) -> None:
+        self.windows = corpus.windows("train", spec.model.context)
+        self.tokens = corpus.train
+        self.order = stream(spec.seed, "order of windows", corpus.fingerprint).permutation(len(self.windows))
+        self.per_batch = spec.batch_tokens // spec.model.context
+
+    def batch(self, step: int) -> Tensor:
+        """Return the windows of 0-based `step`: (B, T)."""
+        index = self.order[step * self.per_batch : (step + 1) * self.per_batch]
+        return _tensor(self.windows.tokens(self.tokens, index=index))
+
+
+class HeldoutWindows:
+    """All held-out windows of a corpus."""
+
+    side: Side = "heldout"
+
+    def __init__(self, corpus: Corpus, *, context: int) -> None:
+        self.windows = corpus.windows(self.side, context)
+        self.tokens = corpus.heldout
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    def slice(self, first: int, last: int) -> Tensor:
+        """Return windows first … last - 1: (B, T)."""
+        return _tensor(self.windows.tokens(self.tokens, index=np.arange(first, last)))
+
+
+def _tensor(tokens: Tokens) -> Tensor:
+    return torch.from_numpy(tokens.astype(np.int64))

@@ -1,0 +1,27 @@
+"""Held-out loss: every window, positions 2…n, with a standard error over documents."""
+
+import numpy as np
+import torch
+
+from isoloss.models.llama import Llama
+from isoloss.runs.documents import DocumentLosses, Floats
+from isoloss.training.data import HeldoutWindows
+from isoloss.training.numerics import Arithmetic
+
+
+def heldout_losses(model: Llama, heldout: HeldoutWindows, arithmetic: Arithmetic) -> DocumentLosses:
+    """Return the loss of every held-out document that holds a window."""
+    per_pass = arithmetic.windows_at_once(heldout.windows.context)
+    nats = np.empty(len(heldout))
+    for first in range(0, len(heldout), per_pass):
+        last = min(first + per_pass, len(heldout))
+        with torch.no_grad(), arithmetic.autocast():
+            tokens_BT = heldout.slice(first, last).to(arithmetic.device)
+            nats[first:last] = model.token_nats(tokens_BT).sum(dim=1).cpu().numpy()
+    return _by_document(nats, heldout)
+
+
+def _by_document(window_nats: Floats, heldout: HeldoutWindows) -> DocumentLosses:
+    document, place = np.unique(heldout.windows.document, return_inverse=True)
+    tokens = np.bincount(place) * (heldout.windows.context - 1)
+    return DocumentLosses(document=document, tokens=tokens, nats=np.bincount(place, weights=window_nats) / tokens)

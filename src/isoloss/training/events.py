@@ -1,0 +1,78 @@
+"""What a worker tells while it trains: plain records that travel as lines of JSON."""
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from isoloss.core.frozen import Frozen
+from isoloss.runs.rules import branch_step
+from isoloss.runs.spec import RunSpec
+from isoloss.training.job import TrunkJob
+
+
+class Advanced(Frozen):
+    """`tokens` of the job's `total_tokens` are trained on; `loss_nats` is the latest training loss."""
+
+    kind: Literal["advanced"] = "advanced"
+    trunk: str
+    tokens: int
+    total_tokens: int
+    loss_nats: float
+    tokens_per_second: float
+
+
+class RunEnded(Frozen):
+    """A run's record stands in the archive."""
+
+    kind: Literal["run_ended"] = "run_ended"
+    trunk: str
+    run: str
+    status: str
+
+
+class Note(Frozen):
+    """Something worth a line in the log."""
+
+    kind: Literal["note"] = "note"
+    trunk: str
+    text: str
+
+
+Event = Annotated[Advanced | RunEnded | Note, Field(discriminator="kind")]
+Report = Callable[[Advanced | RunEnded | Note], None]
+
+EVENTS: TypeAdapter[Advanced | RunEnded | Note] = TypeAdapter(Event)
+
+REPORT_SECONDS = 0.5
+
+
+class Progress:
+    """Tells how far a job is, twice a second."""
+
+    def __init__(self, job: TrunkJob, report: Report) -> None:
+        self.job, self.report = job, report
+        self.finished_branch_steps = 0
+        self.trained_steps = 0
+        self.started = self.last_told = time.monotonic()
+
+    def count_finished(self, specs: Iterable[RunSpec]) -> None:
+        """Take the branches of `specs` as done."""
+        self.finished_branch_steps += sum(spec.steps - branch_step(spec) for spec in specs)
+
+    def step(self, *, step: int, loss_nats: float) -> None:
+        """Take one more step as trained: the one that brought the model to `step`."""
+        self.trained_steps += 1
+        now = time.monotonic()
+        if now - self.last_told < REPORT_SECONDS:
+            return
+        self.last_told = now
+        batch_tokens = self.job.specs[0].batch_tokens
+        self.report(
+            Advanced(
+                trunk=self.job.trunk, tokens=(step + self.finished_branch_steps) * batch_tokens,
+                total_tokens=self.job.tokens, loss_nats=loss_nats,
+                tokens_per_second=self.trained_steps * batch_tokens / (now - self.started),
+            )
+        )  # fmt: skip

@@ -1,0 +1,66 @@
+"""The unit of training: one trunk with all its branches. No torch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from isoloss.core.errors import BadCorpus
+from isoloss.corpus.corpus import Corpus
+from isoloss.runs.rules import branch_step
+from isoloss.runs.shapes import count
+from isoloss.runs.spec import RunSpec, by_trunk
+
+
+@dataclass(frozen=True)
+class TrunkJob:
+    """Runs that share a trunk, in the order in which they leave it."""
+
+    specs: tuple[RunSpec, ...]
+
+    def __post_init__(self) -> None:
+        assert self.specs, "a job has runs"
+        assert len({spec.trunk for spec in self.specs}) == 1, "the runs of a job share a trunk"
+        ordered = sorted(self.specs, key=lambda spec: (branch_step(spec), spec.steps, spec.fingerprint))
+        object.__setattr__(self, "specs", tuple(ordered))
+
+    @property
+    def trunk(self) -> str:
+        """Identity of the trunk."""
+        return self.specs[0].trunk
+
+    @property
+    def tokens(self) -> int:
+        """Tokens to train on in all: shared steps count once."""
+        shared = branch_step(self.specs[-1])
+        branches = sum(spec.steps - branch_step(spec) for spec in self.specs)
+        return (shared + branches) * self.specs[0].batch_tokens
+
+    @property
+    def flops(self) -> float:
+        """Training FLOPs in all, counted exactly: what jobs are ordered by."""
+        return count(self.specs[0].model).flops_per_token("exact") * self.tokens
+
+
+def trunk_jobs(specs: Sequence[RunSpec]) -> list[TrunkJob]:
+    """Return one job a trunk, the longest first."""
+    jobs = [TrunkJob(tuple(group)) for group in by_trunk(list(specs)).values()]
+    return sorted(jobs, key=lambda job: (-job.flops, job.trunk))
+
+
+def check_enough_windows(specs: Sequence[RunSpec], corpus: Corpus) -> None:
+    """Raise BadCorpus where one pass over `corpus` holds fewer windows than a run of it needs.
+
+    Also where fewer than two held-out documents hold a window: a loss without a standard error is refused.
+    """
+    for spec in max(specs, key=lambda spec: spec.train_tokens), *specs:
+        held = corpus.token_budget(spec.model.context)
+        if held < spec.train_tokens:
+            raise BadCorpus(
+                f"{held:,} training tokens in windows of {spec.model.context}, a run needs {spec.train_tokens:,}",
+                place=f"corpus {corpus.name!r}", fix="add text, train on fewer tokens, or shorten the context",
+            )  # fmt: skip
+        scored = len(set(corpus.windows("heldout", spec.model.context).document.tolist()))
+        if scored < 2:
+            raise BadCorpus(
+                f"{scored} held-out document(s) with a window of {spec.model.context} tokens, two are needed",
+                place=f"corpus {corpus.name!r}", fix="add text, or shorten the context",
+            )  # fmt: skip

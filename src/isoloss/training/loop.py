@@ -1,0 +1,115 @@
+"""The training loop: one model, one optimiser, one step after another; its whole state can be taken and put back.
+
+Legend: B windows, T positions of a window.
+"""
+
+import math
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from isoloss.models import build
+from isoloss.runs.rules import lr_fraction
+from isoloss.runs.spec import RunSpec
+from isoloss.training.data import TrainingWindows
+from isoloss.training.numerics import Arithmetic
+from isoloss.training.optimise import FlatAdamW, State
+
+# A run has diverged when its training loss, averaged over so many steps, or its final held-out loss, stands so far
+# above the loss of the first step, which is about a uniform guess: no healthy run is half a nat worse than that.
+DIVERGENCE_STEPS = 16
+DIVERGENCE_NATS = 0.5
+
+
+class Diverged(Exception):
+    """Training broke down; the text says how."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """The state after some steps: everything that the next step depends on, and the history a record needs."""
+
+    step_losses: tuple[float, ...]
+    heldout_nats: dict[int, float]
+    train_seconds: float
+    tensors: State
+
+    @property
+    def step(self) -> int:
+        """Steps taken so far."""
+        return len(self.step_losses)
+
+
+class Trainer:
+    """A model in training. The spec's schedule enters step by step, so that branches of a trunk can take over."""
+
+    def __init__(self, spec: RunSpec, data: TrainingWindows) -> None:
+        self.data = data
+        self.arithmetic = Arithmetic(spec.numerics)
+        self.model = build(spec.model, spec.numerics, seed=spec.seed)
+        self.optimiser = FlatAdamW(self.model, spec.optimiser)
+        self.summed_nats = torch.compile(self.model) if spec.numerics.compile else self.model
+        self.windows_at_once = self.arithmetic.windows_at_once(spec.model.context)
+        self.step_losses: list[float] = []
+        self.heldout_nats: dict[int, float] = {}  # by step, where it was taken along the way
+        self.train_seconds = 0.0
+
+    @property
+    def step(self) -> int:
+        """Steps taken so far."""
+        return len(self.step_losses)
+
+    def advance(self, spec: RunSpec) -> None:
+        """Take the next step of `spec`. Raises Diverged, with the loss of that step on record if it is a number."""
+        started = time.perf_counter()
+        loss = self._accumulate_gradients()
+        norm = self.optimiser.step(learning_rate=spec.optimiser.peak_lr * lr_fraction(spec, self.step))
+        self.train_seconds += time.perf_counter() - started
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            raise Diverged(f"loss {loss}, gradient norm {norm} at step {self.step + 1}")
+        self.step_losses.append(loss)
+        self._check_recent()
+
+    def _accumulate_gradients(self) -> float:
+        """Add up the gradient of the next batch, some windows at a time, and return its mean loss."""
+        tokens_BT = self.data.batch(self.step).to(self.arithmetic.device)
+        scored = tokens_BT.numel() - len(tokens_BT)
+        self.optimiser.zero_gradients()
+        total = 0.0
+        for part_BT in torch.split(tokens_BT, self.windows_at_once):
+            with self.arithmetic.autocast():
+                mean = self.summed_nats(part_BT) / scored
+            mean.backward()
+            total += float(mean.detach())
+        return total
+
+    def _check_recent(self) -> None:
+        recent = self.step_losses[-DIVERGENCE_STEPS:]
+        if len(recent) == DIVERGENCE_STEPS and np.mean(recent) > self.step_losses[0] + DIVERGENCE_NATS:
+            raise Diverged(
+                f"training loss {np.mean(recent):.3f} over {DIVERGENCE_STEPS} steps up to step {self.step}, "
+                f"{self.step_losses[0]:.3f} at the first"
+            )
+
+    def check_final(self, heldout_nats: float) -> None:
+        """Raise Diverged where the held-out loss is no number or far above the first step's loss."""
+        if not heldout_nats <= self.step_losses[0] + DIVERGENCE_NATS:
+            raise Diverged(
+                f"held-out loss {heldout_nats:.3f} at the end, training loss {self.step_losses[0]:.3f} at the start"
+            )
+
+    def snapshot(self) -> Snapshot:
+        """Return a copy of the state."""
+        return Snapshot(
+            step_losses=tuple(self.step_losses), heldout_nats=dict(self.heldout_nats),
+            train_seconds=self.train_seconds, tensors=self.optimiser.state(),
+        )  # fmt: skip
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go back to a snapshot: the steps that follow are the same to the last bit."""
+        self.step_losses = list(snapshot.step_losses)
+        self.heldout_nats = dict(snapshot.heldout_nats)
+        self.train_seconds = snapshot.train_seconds
+        self.optimiser.restore(snapshot.tensors)

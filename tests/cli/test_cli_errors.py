@@ -1,0 +1,93 @@
+"""Bad input: a sentence with place and remedy, exit 2, nothing written."""
+
+import json
+
+import pytest
+
+RUNS = "params,tokens,loss\n" + "".join(
+    f"{10 ** (6 + i % 4)},{10 ** (7 + i % 5)},{2 + 1 / (1 + i)}\n" for i in range(20)
+)
+ONE_SIZE = "params,tokens,loss\n" + "".join(f"1e6,{i}e7,{3 - i / 20}\n" for i in range(1, 20))
+COLUMNS = ["--loss", "loss"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "options", "said"),
+    [
+        ("none.csv", None, [], "no such file"),
+        ("empty.csv", "", [], "empty"),
+        ("header.csv", "params,tokens,loss\n", [], "no rows"),
+        ("runs.csv", RUNS, ["--params", "parms"], "did you mean 'params'"),
+        ("nan.csv", RUNS + "1e6,nan,2\n", [], "row 21"),
+        ("negative.csv", RUNS + "1e6,-5,2\n", [], "row 21"),
+        ("zero.csv", RUNS + "0,5,2\n", [], "row 21"),
+        ("text.csv", RUNS + "a,b,c\n", [], "row 21"),
+        ("few.csv", "params,tokens,loss\n1,2,3\n", [], "rows"),
+        ("same.csv", "params,tokens,loss\n" + "1e6,1e7,3\n" * 20, [], "identical"),
+        ("one_size.csv", ONE_SIZE, [], "size"),
+        ("law.csv", RUNS, ["--law", "chinchila"], "did you mean 'chinchilla'"),
+        ("objective.csv", RUNS, ["--objective", "hubber"], "huber"),
+        ("starts.csv", RUNS, ["--starts", "hofmann"], "hoffmann"),
+        ("binary.csv", bytes(range(256)) * 20, [], "cannot be read"),
+        ("where.csv", RUNS, ["--where", "prams > 1"], "columns of runs"),
+        ("kind.xlsx", "x", [], "unknown kind"),
+    ],
+)  # fmt: skip
+def test_fit_says_what_is_wrong_with_a_table(isoloss, tmp_path, name, content, options, said):
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    told = isoloss("fit", path, *COLUMNS, *options)
+    assert (told.code, told.out) == (2, "")
+    assert said in told.err
+    assert "fix: " in told.err
+    as_json = isoloss("fit", path, *COLUMNS, *options, "--json")
+    assert as_json.code == 2
+    assert set(as_json.json["error"]) == {"kind", "message", "place", "fix"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["fitt"], ["fit"], ["--nonsense"], ["measure", "nothing*"], ["check", "none.toml"], ["report", "nowhere"],
+     ["runs", "nowhere"], ["grammar", "describe", "--nonterminals", "many"], ["new", "a/b"]],
+)  # fmt: skip
+def test_a_wrong_call_is_told_and_exits_2(isoloss, arguments, tmp_path):
+    told = isoloss(*arguments)
+    assert told.code == 2
+    assert "error: " in told.err
+    told = isoloss(*arguments, "--json")
+    assert told.code == 2
+    assert told.json["error"]["message"]
+    assert not list(tmp_path.iterdir())
+
+
+def test_text_that_cannot_be_measured(isoloss, tmp_path):
+    (tmp_path / "empty.txt").write_text("")
+    (tmp_path / "binary.txt").write_bytes(b"abc\0" * 999)
+    (tmp_path / "latin.txt").write_bytes("caf\xe9 ".encode("latin-1") * 999)
+    (tmp_path / "short.txt").write_text("too short")
+    (tmp_path / "fine.txt").write_text("hello " * 999)
+    for name in ("empty.txt", "binary.txt", "latin.txt", "short.txt", "nothing-*.txt"):
+        told = isoloss("measure", name)
+        assert told.code == 2, name
+        assert name.split("*")[0] in told.err
+    told = isoloss("measure", "fine.txt", "--measure", "gzp")
+    assert told.code == 2
+    assert "did you mean 'gzip'" in told.err
+
+
+def test_help_teaches_every_verb(isoloss):
+    top = isoloss("--help")
+    assert top.code == 0
+    for verb in ("demo", "new", "check", "run", "measure", "fit", "report", "runs", "grammar"):
+        assert verb in top.out
+        assert "--json" in isoloss(*(["grammar", "describe"] if verb == "grammar" else [verb]), "--help").out
+
+
+def test_new_writes_a_study_that_loads(isoloss, tmp_path):
+    from isoloss.study.spec import Study
+
+    made = isoloss("new", "mine", "--json")
+    assert json.loads(made.out)["study"] == "mine.toml"
+    assert Study.load(tmp_path / "mine.toml").name == "mine"
+    assert isoloss("new", "mine").code == 2

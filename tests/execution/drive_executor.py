@@ -1,0 +1,30 @@
+"""A conductor to be killed: `python drive_executor.py ARCHIVE` trains two small studies' worth of trunks and ends."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
+
+from tiny_training import tiny_spec
+
+from isoloss.execution.local import LocalExecutor
+from isoloss.runs.archive import Archive
+from isoloss.training.job import trunk_jobs
+
+
+def study_specs():
+    return [
+        *(tiny_spec(steps, width=8, seed=seed) for seed in (0, 1) for steps in (100, 200, 400, 800)),
+        tiny_spec(700, width=16, kind="cosine"),
+    ]
+
+
+def main():
+    archive = Archive(sys.argv[1])
+    executor = LocalExecutor(2, checkpoint_seconds=0.1)
+    for _ in executor.run(trunk_jobs(study_specs()), archive, on_event=lambda event: print(event, flush=True)):
+        pass
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,177 @@
+"""The local executor: every run ends as a record, whatever becomes of workers and conductors; nothing runs twice."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from drive_executor import study_specs
+from tiny_training import tiny_spec, write_corpus
+
+from isoloss.core.errors import BadCorpus, UnknownName
+from isoloss.execution import executor
+from isoloss.execution.local import LocalExecutor
+from isoloss.execution.lock import trunk_lock
+from isoloss.execution.worker_main import lock_path
+from isoloss.runs.archive import Archive
+from isoloss.training.job import trunk_jobs
+from isoloss.training.worker import run_trunk
+
+DRIVER = Path(__file__).with_name("drive_executor.py")
+
+
+def processes_of(archive):
+    """Command lines, with their ids, of every process that names the archive."""
+    listing = subprocess.run(["ps", "-axww", "-o", "pid=,command="], capture_output=True, text=True, check=True).stdout
+    return [line for line in listing.splitlines() if str(archive.folder) in line]
+
+
+def wait_until_gone(archive, seconds):
+    deadline = time.monotonic() + seconds
+    while (left := processes_of(archive)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return left
+
+
+@pytest.fixture
+def archive(tmp_path):
+    archive = Archive(tmp_path / "archive")
+    write_corpus(archive, windows=3300)
+    return archive
+
+
+def losses(archive):
+    return {record.fingerprint: (record.status, record.loss) for record in archive.records()}
+
+
+@pytest.mark.slow
+def test_two_workers_give_what_one_process_gives_and_train_nothing_twice(archive, tmp_path):
+    specs = [tiny_spec(steps, seed=seed) for seed in (0, 1, 2) for steps in (5, 10)]
+    events = []
+    records = list(LocalExecutor(2).run(trunk_jobs(specs), archive, on_event=events.append))
+    assert {r.fingerprint for r in records} == {s.fingerprint for s in specs}
+    assert len(records) == len(specs)
+    assert sorted(e.run for e in events if e.kind == "run_ended") == sorted(s.fingerprint for s in specs)
+    alone = Archive(tmp_path / "alone")
+    write_corpus(alone, windows=3300)
+    for job in trunk_jobs(specs):
+        run_trunk(job, alone)
+    assert losses(archive) == losses(alone)
+    before = {path: path.stat().st_ino for path in (archive.folder / "runs").iterdir()}
+    again = list(LocalExecutor(2).run(trunk_jobs(specs), archive))
+    assert losses(archive) == {r.fingerprint: (r.status, r.loss) for r in again}
+    assert before == {path: path.stat().st_ino for path in (archive.folder / "runs").iterdir()}
+    assert not wait_until_gone(archive, 5)
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_is_replaced_once_then_its_runs_fail_with_the_reason(archive):
+    victim, other = tiny_spec(2000, width=16, corpus="corpus1-long"), tiny_spec(5, seed=1)
+    killed = set()
+
+    def kill_whoever_trains_the_victim(event):
+        if event.kind == "advanced" and event.trunk == victim.trunk:
+            for line in processes_of(archive):
+                pid = int(line.split()[0])
+                if pid not in killed:
+                    killed.add(pid)
+                    os.kill(pid, signal.SIGKILL)
+
+    write_corpus(archive, name="long", windows=8000)
+    records = list(LocalExecutor(1).run(trunk_jobs([victim, other]), archive, on_event=kill_whoever_trains_the_victim))
+    by_run = {record.fingerprint: record for record in records}
+    assert len(killed) == 2
+    assert by_run[victim.fingerprint].status == "failed"
+    assert "SIGKILL" in by_run[victim.fingerprint].error
+    assert by_run[other.fingerprint].status == "finished"
+    assert not archive.has(victim.fingerprint), "a failed run is tried again by the same command"
+
+
+@pytest.mark.slow
+def test_a_trunk_that_another_process_trains_is_waited_for(archive):
+    held, free = tiny_spec(5), tiny_spec(5, seed=1)
+    events, ended = [], []
+    with trunk_lock(lock_path(archive, trunk_jobs([held])[0])) as mine:
+        assert mine
+        running = LocalExecutor(1).run(trunk_jobs([held, free]), archive, on_event=events.append)
+        ended.append(next(running).fingerprint)
+        assert ended == [free.fingerprint]
+    ended += [record.fingerprint for record in running]
+    assert ended == [free.fingerprint, held.fingerprint]
+
+
+@pytest.mark.slow
+def test_leaving_the_iterator_stops_the_workers_with_their_state_saved(archive):
+    write_corpus(archive, name="long", windows=12000)
+    job = trunk_jobs([tiny_spec(steps, width=16, corpus="corpus1-long") for steps in (50, 3000)])[0]
+    running = LocalExecutor(1).run([job], archive)
+    assert next(running).status == "finished"
+    running.close()
+    assert not processes_of(archive)
+    assert (archive.checkpoint_folder(job.trunk) / "trunk.npz").exists()
+
+
+@pytest.mark.slow
+def test_a_corpus_too_small_is_refused_with_its_error(archive):
+    with pytest.raises(BadCorpus, match="a run needs"):
+        list(LocalExecutor(1).run(trunk_jobs([tiny_spec(100_000)]), archive))
+    assert not wait_until_gone(archive, 5)
+
+
+def test_an_unknown_executor_is_answered_with_the_known_ones():
+    with pytest.raises(UnknownName, match="local"):
+        executor("locla")
+
+
+def test_a_trunk_lock_is_held_by_one_and_leaves_nothing(tmp_path):
+    path = tmp_path / "checkpoints" / "trunk.lock"
+    with trunk_lock(path) as first:
+        assert first
+        with trunk_lock(path) as second:
+            assert not second
+    assert not path.exists()
+    with trunk_lock(path) as third:
+        assert third
+
+
+@pytest.mark.slow
+def test_kills_at_random_moments_change_nothing(archive, tmp_path):
+    undisturbed = Archive(tmp_path / "undisturbed")
+    write_corpus(undisturbed, windows=3300)
+    for job in trunk_jobs(study_specs()):
+        run_trunk(job, undisturbed)
+
+    chance = random.Random(20)
+    stamps: dict[Path, tuple[int, int]] = {}
+    for life in range(20):
+        # Every fourth kill falls into the start of the processes, the others into training.
+        finished = _live(archive, alone=life % 2 == 1, in_training=life % 4 > 0, seconds=chance.uniform(0.0, 1.5))
+        assert not wait_until_gone(archive, 10), f"life {life} left orphans"
+        for path in (archive.folder / "runs").glob("*.json"):
+            stamp = (path.stat().st_ino, path.stat().st_mtime_ns)
+            assert stamps.setdefault(path, stamp) == stamp, "a finished record was written again"
+        if finished:
+            break
+    subprocess.run([sys.executable, str(DRIVER), str(archive.folder)], check=True, stdout=subprocess.DEVNULL)
+    assert life > 10, "the study ended before it was killed often enough to show anything"
+    assert losses(archive) == losses(undisturbed)
+    assert not list((archive.folder / "checkpoints").iterdir())
+
+
+def _live(archive, *, alone, in_training, seconds):
+    """Start a conductor, kill it (`alone`, or with its whole group) after some time, and tell whether it was done."""
+    conductor = subprocess.Popen(
+        [sys.executable, str(DRIVER), str(archive.folder)], start_new_session=True, stdout=subprocess.PIPE
+    )
+    with conductor:
+        if in_training:
+            conductor.stdout.readline()
+        try:
+            return conductor.wait(seconds) == 0
+        except subprocess.TimeoutExpired:
+            os.kill(conductor.pid, signal.SIGKILL) if alone else os.killpg(conductor.pid, signal.SIGKILL)
+            return False

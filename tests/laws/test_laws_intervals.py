@@ -1,0 +1,115 @@
+"""Noise components, the choice of method, and resamples."""
+
+import numpy as np
+import pytest
+from laws_tables import DEMO_TOKENS, simulated
+
+from isoloss.core.errors import InputError
+from isoloss.laws.coverage import simulate_coverage
+from isoloss.laws.fitting import fit, posed_again
+from isoloss.laws.intervals import choose_method, noise_around
+from isoloss.laws.noise import CELLS, PRIOR_EXPONENT, trunk_noise
+
+
+def test_posterior_is_the_dense_restricted_likelihood():
+    generator = np.random.default_rng(0)
+    trunks = np.repeat(["a", "b", "c", "d"], 5)
+    jacobian, residuals = generator.normal(size=(20, 4)), generator.normal(size=20)
+    weights = generator.uniform(0.5, 2, 20)
+    found = trunk_noise(residuals, jacobian, trunks, weights)
+    members = np.equal.outer(trunks, np.unique(trunks)).astype(float)
+    density = []
+    for ratio, variance in zip(found.ratios, found.point_variances, strict=True):
+        covariance = np.diag(1 / weights) + ratio * members @ members.T
+        inverse = np.linalg.inv(covariance)
+        information = jacobian.T @ inverse @ jacobian
+        projected = inverse - inverse @ jacobian @ np.linalg.solve(information, jacobian.T @ inverse)
+        quadratic = residuals @ projected @ residuals
+        assert variance == pytest.approx(quadratic / 16)
+        density.append(
+            -0.5 * (np.linalg.slogdet(covariance)[1] + np.linalg.slogdet(information)[1] + 16 * np.log(quadratic))
+        )
+    density += PRIOR_EXPONENT * np.log1p(-np.arange(CELLS) / CELLS)
+    expected = np.exp(density - np.max(density))
+    np.testing.assert_allclose(found.posterior, expected / expected.sum(), rtol=1e-8)
+
+
+def test_many_trunks_give_both_variances_back():
+    generator = np.random.default_rng(1)
+    trunks = np.repeat(np.arange(300).astype(str), 6)
+    noise = 0.02 * generator.normal(size=300)[np.unique(trunks, return_inverse=True)[1]]
+    residuals = noise + 0.01 * generator.normal(size=1800)
+    found = trunk_noise(residuals, generator.normal(size=(1800, 5)), trunks, np.ones(1800))
+    # 300 trunks know their deviation to 4 %, 1,500 points theirs to 2 %; two standard errors.
+    assert found.trunk_sd == pytest.approx(0.02, rel=0.1)
+    assert found.point_sd == pytest.approx(0.01, rel=0.05)
+
+
+def test_drawn_noise_has_the_variances_of_the_posterior():
+    generator = np.random.default_rng(2)
+    trunks = np.repeat(np.arange(40).astype(str), 5)
+    noise = 0.01 * np.repeat(generator.normal(size=40), 5) + 0.01 * generator.normal(size=200)
+    found = trunk_noise(noise, np.ones((200, 1)), trunks, np.ones(200))
+    drawn = found.draw(np.random.default_rng(3), 4000).reshape(4000, 40, 5)
+    within = drawn.std(axis=2, ddof=1)
+    assert np.sqrt((within**2).mean()) == pytest.approx(found.point_sd, rel=0.05)
+    assert np.corrcoef(drawn[:, 0, 0], drawn[:, 0, 1])[0, 1] == pytest.approx(0.5, abs=0.15)
+    assert abs(np.corrcoef(drawn[:, 0, 0], drawn[:, 1, 0])[0, 1]) < 0.06
+
+
+def test_method_follows_the_rows():
+    alone = {"tokens": DEMO_TOKENS, "single": True}
+    assert choose_method(simulated(sizes=np.geomspace(1e4, 1e6, 5), **alone), "auto") == "rows"
+    assert choose_method(simulated(sizes=np.geomspace(1e4, 1e6, 4), **alone), "auto") == "parametric_trunks"
+    assert choose_method(simulated(sizes=np.geomspace(1e4, 1e6, 12)), "auto") == "trunks"
+    assert choose_method(simulated(), "auto") == "parametric_trunks"
+    assert choose_method(simulated(), "rows") == "rows"
+
+
+@pytest.mark.parametrize("method", ["rows", "trunks", "parametric_trunks"])
+def test_every_method_gives_draws_around_the_optimum(method):
+    table = simulated(sizes=np.geomspace(1e4, 1e6, 12), seed=2)
+    found = fit(table, bootstrap=200, method=method)
+    assert found.interval_method == method
+    assert found.draws.shape == (200, 5)
+    alpha = found.params["alpha"]
+    assert alpha.low < alpha.value < alpha.high
+    # Twelve sizes, noise .4 %: α is known to about .02.
+    assert alpha.width < 0.1
+
+
+def test_trunk_effects_widen_what_they_touch():
+    # Trunk effects of 2 % against points of .2 %: size-dependent parameters must know less than resampled rows pretend.
+    table = simulated(sizes=np.geomspace(1e4, 1e6, 8), point_sd=0.002, trunk_sd=0.02, seed=4)
+    by_trunk = fit(table, bootstrap=400, method="parametric_trunks").params["alpha"]
+    by_row = fit(table, bootstrap=400, method="rows").params["alpha"]
+    assert by_trunk.width > 1.5 * by_row.width
+
+
+def test_noise_around_a_fit_is_found():
+    table = simulated(sizes=np.geomspace(1e4, 1e6, 30), point_sd=0.004, trunk_sd=0.004, seed=5)
+    law = fit(table)
+    used, problem = posed_again(law, table)
+    noise = noise_around(used, problem, problem.law.to_free(law.values, problem.origin))
+    assert noise.point_sd == pytest.approx(0.004, rel=0.15)
+    assert noise.trunk_sd == pytest.approx(0.004, rel=0.4)
+
+
+def test_coverage_asks_for_the_fitted_table():
+    law = fit(simulated(seed=1), bootstrap=10)
+    with pytest.raises(InputError, match="not to this one"):
+        simulate_coverage(law, simulated(seed=2))
+    with pytest.raises(InputError, match="draws"):
+        simulate_coverage(law, simulated(seed=1), draws=1)
+
+
+def test_coverage_is_repeatable_and_carries_its_error():
+    table = simulated(seed=1)
+    law = fit(table, bootstrap=10)
+    one, two = (simulate_coverage(law, table, simulations=40, draws=60, seed=5) for _ in range(2))
+    assert one.shares == two.shares
+    assert list(one.shares) == ["E", "A", "B", "alpha", "beta", "exponent_a", "log_ratio"]
+    share = one.shares["alpha"]
+    assert 0 <= share.low <= share.value <= share.high <= 1
+    # Wilson's interval of 40 trials near .95 is about .14 wide.
+    assert 0.05 < share.width < 0.3

@@ -1,0 +1,177 @@
+"""Our Llama is transformers' Llama: same counts, same logits, same loss, same gradients, however it is computed."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional as F
+
+from isoloss.models import build, fused, operations, plain
+from isoloss.models.exchange import from_transformers, to_transformers
+from isoloss.models.llama import Llama
+from isoloss.runs.shapes import count
+from isoloss.runs.spec import ModelSpec, Numerics
+
+PUBLISHED = {  # Pandey 2024, arXiv:2405.16684: (hidden, ffn, layers, heads) → parameters at vocabulary 32,001
+    (64, 128, 2, 1): 4_178_368,
+    (128, 256, 4, 2): 8_848_768,
+    (256, 512, 6, 4): 20_320_000,
+    (512, 1024, 10, 8): 58_994_176,
+    (1024, 2048, 20, 16): 275_295_232,
+    (2048, 4096, 30, 32): 1_389_492_224,
+}
+ONE_CORE, ANYWHERE = Numerics(), Numerics(threads=2)
+
+
+@st.composite
+def shapes(draw, max_width=48):
+    heads = draw(st.integers(1, 4))
+    width = heads * 2 * draw(st.integers(1, max(1, max_width // heads // 2)))
+    return ModelSpec(
+        width=width, depth=draw(st.integers(1, 3)), heads=heads, ffn=draw(st.integers(1, 70)),
+        vocab_size=draw(st.integers(2, 300)), context=draw(st.integers(2, 150)), tied=draw(st.booleans()),
+    )  # fmt: skip
+
+
+def tokens_for(spec, windows, seed=0):
+    return torch.randint(spec.vocab_size, (windows, spec.context), generator=torch.Generator().manual_seed(seed))
+
+
+def peer(spec):
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig(
+        vocab_size=spec.vocab_size, hidden_size=spec.width, intermediate_size=spec.ffn,
+        num_hidden_layers=spec.depth, num_attention_heads=spec.heads, max_position_embeddings=spec.context,
+        tie_word_embeddings=spec.tied,
+    )  # fmt: skip
+    return LlamaForCausalLM(config)
+
+
+def lively(spec, numerics, seed=0):
+    """A model far from its quiet start, so that every term of it matters."""
+    model = build(spec, numerics, seed=seed)
+    with torch.no_grad():
+        for weight in model.parameters():
+            noise = torch.empty_like(weight).normal_(generator=torch.Generator().manual_seed(weight.numel()))
+            weight.add_(noise * 0.3)
+    return model
+
+
+@pytest.mark.parametrize(("shape", "published"), PUBLISHED.items())
+def test_counts_are_the_published_ones(shape, published):
+    width, ffn, depth, heads = shape
+    spec = ModelSpec(width=width, ffn=ffn, depth=depth, heads=heads, vocab_size=32_001, context=256)
+    with torch.device("meta"):
+        ours, theirs = Llama(spec, plain), peer(spec)
+    assert sum(p.numel() for p in ours.parameters()) == published
+    assert sum(p.numel() for p in theirs.parameters()) == published
+    assert count(spec).total == published
+
+
+@given(shapes())
+def test_counts_from_shapes_are_counts_of_built_models(spec):
+    with torch.device("meta"):
+        model = Llama(spec, plain)
+    matrices = [p for name, p in model.named_parameters() if name.startswith("blocks") and p.ndim == 2]
+    assert count(spec).total == sum(p.numel() for p in model.parameters())
+    assert count(spec).non_embedding == sum(p.numel() for p in matrices)
+    assert count(spec).head == model.head.numel()
+
+
+@pytest.mark.parametrize("numerics", [ONE_CORE, ANYWHERE], ids=["fused", "plain"])
+@pytest.mark.parametrize("tied", [False, True])
+def test_logits_and_loss_equal_transformers(numerics, tied):
+    spec = ModelSpec(width=48, depth=3, heads=3, ffn=100, vocab_size=97, context=160, tied=tied)
+    torch.manual_seed(1)
+    theirs = peer(spec)
+    with torch.no_grad():
+        for weight in theirs.parameters():
+            weight.mul_(5 if weight.ndim == 2 else 1)  # from 0.02 to where softmax and silu are not straight lines
+    ours = build(spec, numerics, seed=0)
+    from_transformers(ours, theirs.state_dict())
+    tokens = tokens_for(spec, 3)
+    with torch.no_grad():
+        expected = theirs(input_ids=tokens, labels=tokens)
+        # Float32 sums in another order: 1e-5 is a hundred roundings at logits of order one.
+        torch.testing.assert_close(ours.logits(tokens), expected.logits, atol=1e-5, rtol=1e-5)
+        mean = ours(tokens) / (tokens.numel() - len(tokens))
+        torch.testing.assert_close(mean, expected.loss, atol=1e-5, rtol=1e-5)
+    for name, weight in to_transformers(ours).items():
+        assert torch.equal(weight, theirs.state_dict()[name])
+
+
+@settings(max_examples=25, deadline=None)
+@given(shapes(), st.integers(1, 3))
+def test_fused_and_plain_agree_on_loss_and_gradients(spec, windows):
+    tokens = tokens_for(spec, windows)
+    found = []
+    for numerics in (ONE_CORE, ANYWHERE):
+        model = lively(spec, numerics)
+        loss = model(tokens)
+        loss.backward()
+        found.append((loss.detach(), model.token_nats(tokens).detach(), [p.grad for p in model.parameters()]))
+    (loss, nats, gradients), (other_loss, other_nats, other_gradients) = found
+    torch.testing.assert_close(loss, other_loss, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(nats, other_nats, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(nats.sum().float(), loss, rtol=1e-5, atol=1e-5)
+    for ours, others in zip(gradients, other_gradients, strict=True):
+        # Sums of hundreds of float32 terms of either sign: compared at the scale of the largest.
+        scale = others.abs().max().item() + 1e-3
+        torch.testing.assert_close(ours / scale, others / scale, rtol=0, atol=2e-4)
+
+
+def test_which_operations_hold_follows_from_the_numerics():
+    assert operations(Numerics()) is fused
+    for other in (Numerics(threads=2), Numerics(dtype="bfloat16"), Numerics(compile=True), Numerics(device="cuda")):
+        assert operations(other) is plain
+
+
+def test_windows_beyond_the_kept_length_agree_too():
+    spec = ModelSpec(width=8, depth=1, heads=1, ffn=8, vocab_size=11, context=fused.LONGEST_KEPT + 40)
+    tokens = tokens_for(spec, 1)
+    with torch.no_grad():
+        torch.testing.assert_close(lively(spec, ONE_CORE)(tokens), lively(spec, ANYWHERE)(tokens), rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize("numerics", [ONE_CORE, ANYWHERE], ids=["fused", "plain"])
+def test_no_position_sees_what_comes_after_it(numerics):
+    spec = ModelSpec(width=16, depth=2, heads=2, ffn=20, vocab_size=50, context=100)
+    model, tokens = lively(spec, numerics), tokens_for(spec, 1)
+    changed = tokens.clone()
+    changed[0, 70:] = (changed[0, 70:] + 1) % 50
+    with torch.no_grad():
+        before, after = model.logits(tokens)[0], model.logits(changed)[0]
+    assert torch.equal(before[:70], after[:70])
+    assert not torch.allclose(before[70:], after[70:])
+
+
+@pytest.mark.parametrize("poison", [float("nan"), float("inf")])
+def test_a_broken_weight_shows_in_the_loss(poison):
+    spec = ModelSpec(width=16, depth=2, heads=2, ffn=20, vocab_size=50, context=40)
+    for name in ("blocks.0.qkv", "blocks.1.down", "blocks.0.gate_up", "head", "embedding"):
+        model, tokens = lively(spec, ONE_CORE), tokens_for(spec, 2)
+        with torch.no_grad():
+            model.get_parameter(name)[tokens[0, 0] % 16].fill_(poison)
+        model(tokens).backward()
+        norms = [p.grad.norm() for p in model.parameters()]
+        assert not torch.isfinite(torch.stack(norms)).all(), name
+
+
+def test_initial_weights_follow_from_seed_and_shape_alone():
+    spec = ModelSpec(width=64, depth=2, heads=2, ffn=96, vocab_size=300, context=64)
+    first, again, other = (build(spec, n, seed=s) for n, s in ((ONE_CORE, 1), (ANYWHERE, 1), (ONE_CORE, 2)))
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), again.parameters(), strict=True))
+    assert not torch.equal(first.head, other.head)
+    assert torch.all(first.norm == 1)
+    # √(2/320) and half of it; 12,288 and 4,096 draws know it to .6 and 1.1 %.
+    assert first.blocks[0].qkv.std().item() == pytest.approx(0.0791, rel=0.03)
+    assert first.blocks[0].attention_out.std().item() == pytest.approx(0.0791 / 2, rel=0.05)
+
+
+def test_the_first_loss_is_near_uniform():
+    spec = ModelSpec(width=32, depth=2, heads=1, ffn=84, vocab_size=256, context=128)
+    model, tokens = build(spec, ONE_CORE, seed=0), tokens_for(spec, 4)
+    uniform = F.cross_entropy(torch.zeros(1, 256), torch.zeros(1, dtype=torch.long))
+    # Logits of unit-rms features start with a standard deviation of √(2/5): half their variance is lost in the loss.
+    assert model.token_nats(tokens).mean().item() == pytest.approx(uniform.item() + 0.2, abs=0.1)

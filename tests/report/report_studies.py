@@ -1,0 +1,174 @@
+"""A study simulated from laws we chose: runs drawn from Chinchilla's form, fitted by the laws room, ready to report."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import numpy as np
+
+from isoloss.core.estimate import Estimate
+from isoloss.core.rng import stream
+from isoloss.laws.balance import BalanceVerdict, judge_balance
+from isoloss.laws.coverage import Coverage, simulate_coverage
+from isoloss.laws.data_dependent import compare
+from isoloss.laws.fitted import FittedLaw
+from isoloss.laws.fitting import fit
+from isoloss.report.data import CorpusSummary, Curve, ReportData, RunRow
+from isoloss.runs.observations import Observations, observations
+
+# name: (kind, gzip ratio, (E, A, B, α, β))
+CORPORA = {
+    "cpp": ("text", 0.36, (0.75, 17.0, 92.0, 0.34, 0.42)),
+    "python": ("text", 0.41, (0.90, 18.0, 65.0, 0.33, 0.40)),
+    "english": ("text", 0.50, (1.30, 18.0, 21.0, 0.36, 0.34)),
+    "pcfg easy": ("generated", 0.22, (0.97, 12.0, 139.0, 0.50, 0.60)),
+    "pcfg medium": ("generated", 0.36, (0.90, 24.0, 71.0, 0.40, 0.44)),
+    "pcfg hard": ("generated", 0.51, (0.40, 41.0, 134.0, 0.35, 0.45)),
+}
+SIZES = (12e3, 35e3, 1e5, 2.6e5)
+TOKENS = (62.5e3, 125e3, 250e3, 500e3, 1e6)
+HOSTILE = '<script>alert("owned")</script>'
+NOISE = 0.004  # of ln loss, as between seeds of small models
+BUDGET = 1.2e11  # within the compute of every model size's runs
+
+
+def simulated_runs(names: list[str]) -> Observations:
+    """Return a grid of runs a corpus, some flagged: the largest model's shortest, and the easy grammar's late ones."""
+    rows: dict[str, list] = {key: [] for key in ("params", "tokens", "loss_nats", "run", "trunk", "corpus", "flags")}
+    for name in names:
+        E, A, B, alpha, beta = CORPORA[name][2]
+        noise = stream(0, "simulated runs", name)
+        for size in SIZES:
+            for tokens in TOKENS:
+                loss = (E + A / size**alpha + B / tokens**beta) * np.exp(NOISE * noise.standard_normal())
+                unconverged = tokens == TOKENS[0] and size == SIZES[-1]
+                saturated = name == "pcfg easy" and size > SIZES[1] and tokens >= TOKENS[-2]
+                rows["params"].append(size)
+                rows["tokens"].append(tokens)
+                rows["loss_nats"].append(float(loss))
+                rows["run"].append(f"run1-{name}-{size:g}-{tokens:g}")
+                rows["trunk"].append(f"trunk1-{name}-{size:g}")
+                rows["corpus"].append(name)
+                rows["flags"].append(("unconverged",) * unconverged + ("saturated",) * saturated)
+    gzip = [CORPORA[name][1] for name in rows["corpus"]]
+    return observations(**rows, stderr=[0.006] * len(gzip), complexity={"gzip": gzip}, params_convention="with_head")
+
+
+def summary(name: str) -> CorpusSummary:
+    kind, gzip, truth = CORPORA[name]
+    generated = kind == "generated"
+    return CorpusSummary(
+        name=name,
+        kind=kind,
+        source="pcfg random (50, 500, 20, 15), seed 1" if generated else f"files: sources/{name}/**/*",
+        tokens=2_000_000,
+        heldout_tokens=131_072,
+        vocab_size=501 if generated else 256,
+        bytes_per_token=None if generated else 1.0,
+        unigram_nats=3.1,
+        measures={"gzip": Estimate(value=gzip, low=gzip - 0.008, high=gzip + 0.008)},
+        floor=Estimate(value=truth[0], low=truth[0] - 0.004, high=truth[0] + 0.004) if generated else None,
+    )
+
+
+def run_rows(runs: Observations) -> list[RunRow]:
+    rows = [
+        RunRow(
+            run=str(runs.run[i]),
+            corpus=str(runs.corpus[i]),
+            params=int(runs.params[i]),
+            tokens=int(runs.tokens[i]),
+            flops=float(runs.flops[i]),
+            width=64,
+            depth=2,
+            heads=2,
+            peak_lr=5e-3,
+            status="finished",
+            wall_seconds=float(runs.flops[i] / 2e11),
+            loss_nats=float(runs.loss_nats[i]),
+            stderr=0.006,
+            flags=runs.flags[i] if runs.flags else (),
+        )
+        for i in range(len(runs))
+    ]
+    broken = replace(rows[0], run="run1-broken", status="diverged", loss_nats=None, stderr=None, flags=())
+    return [*rows, broken]
+
+
+def training_curve(name: str, size: float) -> Curve:
+    E, A, B, alpha, beta = CORPORA[name][2]
+    tokens = np.arange(1, 489) * 2048.0
+    noise = stream(0, "simulated curve", name, f"{size:g}").standard_normal(len(tokens))
+    loss = (E + A / size**alpha + B / tokens**beta + 3 * np.exp(-tokens / 2e4)) * np.exp(0.03 * noise)
+    return Curve(corpus=name, params=size, tokens=tokens, train_nats=loss)
+
+
+def simulated_study(names: list[str], *, bootstrap: int = 100) -> ReportData:
+    """Return the report's data of a study on `names`, every law really fitted."""
+    runs = simulated_runs(names)
+    laws = {name: fit(runs.where(corpus=name), bootstrap=bootstrap, seed=1) for name in names}
+    unfiltered = {name: fit(runs.where(corpus=name), bootstrap=bootstrap, seed=1, exclude_flags=()) for name in names}
+    return ReportData(
+        title="laptop",
+        question="Does the compute-optimal balance move as corpora get harder to compress?",
+        created=datetime(2026, 11, 21, tzinfo=UTC),
+        version="0.1.0",
+        provenance={"study": "studies/laptop.toml", "seed": "17"},
+        seconds=312.0,
+        budget_flops=BUDGET,
+        corpora=[summary(name) for name in names],
+        observations=runs,
+        runs=run_rows(runs),
+        laws=laws,
+        laws_unfiltered=unfiltered,
+        balance=judged(laws) if bootstrap else (),
+        coverage={name: coverage(law, runs) for name, law in laws.items()} if bootstrap else {},
+        comparison=compare(runs, ["gzip"]) if len(names) > 2 else (),
+        flag_meanings={"saturated": "the loss is within its error of the floor."},
+        frontier={name: law.frontier(flops=[BUDGET / 10, BUDGET, BUDGET * 10]) for name, law in laws.items()},
+        curves=[training_curve(name, size) for name in names for size in SIZES],
+    )
+
+
+def judged(laws: dict[str, FittedLaw]) -> list[BalanceVerdict]:
+    complexity = {name: summary(name).measures["gzip"] for name in laws}
+    by_kind = {kind: [law for name, law in laws.items() if CORPORA[name][0] == kind] for kind in ("text", "generated")}
+    return [judge_balance(own, complexity, kind=kind, budget=BUDGET) for kind, own in by_kind.items() if own]
+
+
+def coverage(law: FittedLaw, runs: Observations) -> Coverage:
+    return simulate_coverage(law, runs.where(corpus=law.group), simulations=20, draws=40)
+
+
+def renamed(data: ReportData, old: str, new: str) -> ReportData:
+    """Return the study with one corpus called otherwise, everywhere."""
+    runs = data.observations
+    corpus = np.array([new if name == old else name for name in runs.corpus.tolist()])
+    laws = {new if name == old else name: law for name, law in data.laws.items()}
+    return replace(
+        data,
+        observations=replace(runs, corpus=corpus),
+        corpora=[replace(c, name=new) if c.name == old else c for c in data.corpora],
+        runs=[replace(row, corpus=new) if row.corpus == old else row for row in data.runs],
+        curves=[replace(curve, corpus=new) if curve.corpus == old else curve for curve in data.curves],
+        laws=laws,
+        laws_unfiltered={},
+        frontier={},
+        coverage={},
+    )
+
+
+def without_runs(data: ReportData) -> ReportData:
+    """Return the study as it is when no run ended with a loss."""
+    nothing = observations(params=[], tokens=[], loss_nats=[], corpus=[])
+    return replace(
+        data,
+        observations=nothing,
+        runs=[replace(row, status="failed", loss_nats=None, stderr=None) for row in data.runs],
+        laws={},
+        laws_unfiltered={},
+        frontier={},
+        balance=(),
+        coverage={},
+        curves=(),
+        no_law={"python": "no run ended with a loss; see the errors in the archive"},
+    )
