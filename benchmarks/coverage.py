@@ -54,9 +54,8 @@ def main() -> None:
     parser.add_argument("--simulations", type=int, default=200)
     parser.add_argument("--draws", type=int, default=200)
     options = parser.parse_args()
-    print(
-        f"{options.simulations} simulations: a share of .95 is known to ±{1.96 * np.sqrt(0.0475 / options.simulations):.3f}"
-    )
+    error = 1.96 * np.sqrt(0.95 * 0.05 / options.simulations)
+    print(f"{options.simulations} simulations: a share of .95 is known to ±{error:.3f}")
     print(f"{'design':<12}{'method':<19}{'trunk/point':<13}" + "".join(f"{name:>8}" for name in NAMES))
     for sizes, method, ratios, shared in (
         (4, "parametric_trunks", (0.0, 0.5, 1.0, 2.0), True),

@@ -1,11 +1,11 @@
-"""The command line as a user has it: a process, its streams, its exit code."""
+"""The command line as a user has it: its streams and its exit code."""
 
 import json
-import subprocess
-import sys
 from dataclasses import dataclass
 
 import pytest
+
+from isoloss import cli
 
 
 @dataclass(frozen=True)
@@ -20,21 +20,14 @@ class Outcome:
         return json.loads(self.out)
 
 
-@pytest.fixture
-def isoloss(tmp_path):
-    """Run `isoloss` with arguments in an empty folder."""
+@pytest.fixture()
+def isoloss(tmp_path, monkeypatch, capsys):
+    """Run `isoloss` with arguments in an empty folder; an unexpected exception fails the test with its traceback."""
+    monkeypatch.chdir(tmp_path)
 
-    def call(*arguments, timeout=240, cwd=tmp_path, **options):
-        done = subprocess.run(
-            [sys.executable, "-m", "isoloss.cli", *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            cwd=cwd,
-            check=False,
-            **options,
-        )
-        assert "Traceback" not in done.stderr + done.stdout, done.stderr
-        return Outcome(done.returncode, done.stdout, done.stderr)
+    def call(*arguments):
+        code = cli.run([str(argument) for argument in arguments])
+        told = capsys.readouterr()
+        return Outcome(code, told.out, told.err)
 
     return call

@@ -43,18 +43,17 @@ def test_a_branching_process_of_one_type(p):
         assert grammar.tokens_per_sentence is grammar.derivation_nats_per_token is grammar.unigram_nats is None
 
 
-@pytest.mark.parametrize("excess", [0, 1e-14, -1e-14, 1e-9, 1e-6])
-def test_criticality_costs_no_accuracy(excess):
+@pytest.mark.parametrize(
+    ("excess", "error"),
+    # Within 1e-12 of critical counts as critical. Beyond, round-off of 1e-16 is over a slope of 2 · excess.
+    [(0, 0), (-1e-14, 0), (1e-14, 1e-13), (-1e-9, 0), (1e-9, 5e-8), (1e-6, 1e-10), (1e-3, 1e-13)],
+)
+def test_criticality_costs_no_accuracy(excess, error):
     # At p = ½ the smallest root is a double one: an iteration alone would stop some 1e-8 below it.
     p = 0.5 + excess
     grammar = Grammar.from_rules([[(p, [-1, -1]), (1 - p, [1])]], nonterminals=["S"], terminals=["a"], start=np.ones(1))
-    # Round-off of 1e-16 in p q² + 1 − p − q, over its slope 2 · excess; none where the root is known to be 1.
-    assert grammar.termination_probability == pytest.approx(
-        min(1, (1 - p) / p), abs=max(1e-15, 1e-16 / excess if excess > 1e-12 else 0)
-    )
-    if abs(excess) < 1e-13:
-        assert grammar.termination_probability == 1
-        assert grammar.tokens_per_sentence is None
+    assert grammar.termination_probability == pytest.approx(min(1, (1 - p) / p), abs=error, rel=0)
+    assert (grammar.tokens_per_sentence is None) == (excess > -1e-12)
 
 
 @given(grammar=small_grammars(shortest=0))
@@ -64,10 +63,11 @@ def test_termination_is_the_smallest_fixed_point(grammar):
     assert np.all((q >= 0) & (q <= 1))
     assert grammar.sum_rules(grammar.multiply_symbols(q)) == pytest.approx(q, abs=1e-12)
     below = np.zeros_like(q)  # P(the derivation ends within k levels) grows to the smallest fixed point
-    for _ in range(500):
+    for _ in range(300):
         below = grammar.sum_rules(grammar.multiply_symbols(below))
     assert np.all(below <= q + 1e-12)
-    assert below == pytest.approx(q, abs=0.02)  # a critical one is still 2 / (500 σ²) below after 500 levels
+    if abs(grammar.spectral_radius - 1) > 0.1:  # near critical it grows too slowly to tell
+        assert below[grammar.reachable] == pytest.approx(q[grammar.reachable], abs=1e-6)
 
 
 @given(grammar=small_grammars(shortest=0))

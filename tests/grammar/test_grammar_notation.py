@@ -91,6 +91,7 @@ def test_errors_point_at_the_place(text, place, message):
 @given(st.text(alphabet="ST ab'\"->|[].015#\n/→", max_size=40))
 def test_no_text_breaks_the_reader(text):
     try:
-        assert written(text).termination_probabilities.min() > 0
-    except BadGrammar as error:
-        assert error.place.startswith("test")
+        grammar = written(text)
+    except BadGrammar:
+        return
+    assert grammar.termination_probabilities.min() > 0

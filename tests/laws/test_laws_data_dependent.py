@@ -5,9 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from laws_tables import DEMO_LAW, gzip_rows, simulated
+from scipy import stats
 
 from isoloss.core.errors import InputError
 from isoloss.laws.data_dependent import DataDependent, compare, corpus_complexity, sign_flip_p_value
+from isoloss.laws.fitting import fit
 from isoloss.runs.observations import Observations, observations
 
 SIZES, TOKENS = np.geomspace(1e4, 1e6, 6), np.geomspace(6e4, 4e6, 6)
@@ -69,6 +71,17 @@ def test_the_measure_that_matters_predicts_unseen_corpora():
     assert {"measure", "heldout_error", "pooled_error", "p_value"} <= by_gzip.to_json().keys()
 
 
+def test_errors_are_on_corpora_that_no_fit_saw():
+    rows = table([law_of(h) for h in COMPLEXITY[:4]], COMPLEXITY[:4])
+    (found,) = compare(rows, ["gzip"])
+    unseen, others = rows.where(corpus="c3"), rows.where(corpus=["c0", "c1", "c2"])
+    pooled = fit(others).residuals(unseen)
+    assert found.corpora["c3"][1] == pytest.approx(np.sqrt(np.mean(pooled**2)))
+    joint = DataDependent(complexity="gzip").fit(others)
+    predicted = joint.predict(params=unseen.params, tokens=unseen.tokens, complexity=COMPLEXITY[3])
+    assert found.corpora["c3"][0] == pytest.approx(np.sqrt(np.mean(np.log(unseen.loss_nats / predicted) ** 2)))
+
+
 def test_a_measure_that_does_not_matter_is_not_preferred():
     rows = table([DEMO_LAW] * 5, COMPLEXITY[:5])
     (found,) = compare(rows, ["gzip"])
@@ -103,9 +116,7 @@ def test_sign_flips_are_exact_for_few_and_close_for_many():
     many = np.random.default_rng(0).normal(0.5, 1, 20)
     t = abs(many.mean()) / many.std(ddof=1) * np.sqrt(20)
     # The t test of 20 normal differences agrees to a few hundredths.
-    from scipy.stats import t as student
-
-    assert sign_flip_p_value(many, seed=0) == pytest.approx(2 * student.sf(t, 19), abs=0.02)
+    assert sign_flip_p_value(many, seed=0) == pytest.approx(2 * stats.t.sf(t, 19), abs=0.02)
 
 
 def test_the_gzip_papers_own_runs_do_not_settle_it():

@@ -7,7 +7,7 @@ from laws_tables import DEMO_TOKENS, simulated
 from isoloss.core.errors import InputError
 from isoloss.laws.coverage import simulate_coverage
 from isoloss.laws.fitting import fit, posed_again
-from isoloss.laws.intervals import choose_method, noise_around
+from isoloss.laws.intervals import choose_method, noise_around, resample
 from isoloss.laws.noise import CELLS, PRIOR_EXPONENT, trunk_noise
 
 
@@ -64,6 +64,22 @@ def test_method_follows_the_rows():
     assert choose_method(simulated(sizes=np.geomspace(1e4, 1e6, 12)), "auto") == "trunks"
     assert choose_method(simulated(), "auto") == "parametric_trunks"
     assert choose_method(simulated(), "rows") == "rows"
+
+
+def test_trunks_are_resampled_whole_and_rows_alone():
+    table = simulated(sizes=np.geomspace(1e4, 1e6, 12))
+    used, problem = posed_again(fit(table), table)
+    found = {
+        method: resample(
+            used, problem, problem.low, method=method, draws=500, generator=np.random.default_rng(0)
+        ).weights.reshape(500, 12, 5)
+        for method in ("trunks", "rows")
+    }
+    assert (found["trunks"] == found["trunks"][:, :, :1]).all()
+    assert (found["trunks"].sum(axis=(1, 2)) == 60).all()
+    # A row is drawn about once in 60: its count has variance 1 − 1/60.
+    assert found["rows"][:, 0, 0].var() == pytest.approx(1, abs=0.2)
+    assert (found["rows"] != found["rows"][:, :, :1]).any()
 
 
 @pytest.mark.parametrize("method", ["rows", "trunks", "parametric_trunks"])

@@ -49,7 +49,8 @@ class Visit:
     """A page opened from the disk, with everything it asked for and complained of."""
 
     def __init__(self, browser: Browser, report: Path, viewport: dict[str, int], **context: str) -> None:
-        self.page: Page = browser.new_context(viewport=viewport, **context).new_page()
+        # Without smooth scrolling, a click lands where its target was seen.
+        self.page: Page = browser.new_context(viewport=viewport, reduced_motion="reduce", **context).new_page()
         self.requests: list[str] = []
         self.complaints: list[str] = []
         self.page.on("request", lambda request: self.requests.append(request.url))

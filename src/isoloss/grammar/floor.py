@@ -42,7 +42,9 @@ FIRST_ITEMS = 2**13  # chart items a document may make at first; a document that
 # kept, nine items in ten would be such, and an inner probability, relative to its ever less likely nonterminal, could
 # overflow.
 NEGLIGIBLE = 1e-20
-MAX_TOKENS = 40_000_000  # where sampling stops at the latest: 4 to 12 s on one core for the published grammars
+# A half-width this small will do for any value: seeds of small trained models differ by more.
+FINE_NATS = 1e-3
+MAX_TOKENS = 20_000_000  # where sampling stops at the latest: 2 to 6 s on one core for the published grammars
 # The count of documents still needed is itself an estimate; a tenth more saves most second thoughts.
 HEADROOM = 1.1
 
@@ -162,10 +164,14 @@ def _half_width(means: Floats) -> float:
     return NormalDist().inv_cdf((1 + LEVEL) / 2) * float(means.std(ddof=1) / np.sqrt(len(means)))
 
 
+def _wanted(means: Floats, tolerance: float) -> float:
+    return max(FINE_NATS, tolerance * float(means.mean()))
+
+
 def _blocks_needed(means: Floats, tolerance: float) -> int:
     """How many blocks would bring the interval within `tolerance`; at most four times as many."""
     done = len(means) // BLOCK_DOCUMENTS
-    half, wanted = _half_width(means), tolerance * float(means.mean())
+    half, wanted = _half_width(means), _wanted(means, tolerance)
     return done if half <= wanted else max(done + 1, min(4 * done, ceil(HEADROOM * done * (half / wanted) ** 2)))
 
 
@@ -176,5 +182,5 @@ def _estimate(means: Floats, tolerance: float) -> Floor:
         low=value - half,
         high=value + half,
         documents=len(means),
-        within_tolerance=half <= tolerance * value,
+        within_tolerance=half <= _wanted(means, tolerance),
     )

@@ -42,10 +42,8 @@ def sample_documents(
     BadGrammar where a derivation can go on for ever without a token.
     """
     blocks = sample_blocks(grammar, documents=documents, document_tokens=document_tokens, seed=seed, workers=workers)
-    filled = np.empty((documents, document_tokens), token_dtype(grammar.vocabulary_size))
-    for number, block in enumerate(blocks):
-        filled[number * BLOCK_DOCUMENTS : number * BLOCK_DOCUMENTS + len(block)] = block
-    return filled
+    none = np.empty((0, document_tokens), token_dtype(grammar.vocabulary_size))
+    return np.concatenate([none, *blocks])
 
 
 def sample_blocks(

@@ -203,8 +203,8 @@ def _verdict_sentence(verdict: BalanceVerdict) -> str:
             f"follow {_unit(verdict.measure)} is not shown: tokens per parameter change {factor} ({probability})."
         )
     return (
-        f"{among} it is not shown that {harder} ask for another balance: tokens per parameter change {factor} "
-        f"({probability}), and no change fits these runs as well."
+        f"{among} no movement is identified: that {harder} ask for another balance is not shown, tokens per parameter "
+        f"change {factor} ({probability}), and no change fits these runs as well."
     )
 
 

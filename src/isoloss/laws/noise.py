@@ -20,7 +20,7 @@ CELLS = 80
 # Prior density of the share s: 2 (1 − s). On grids of 4 and 6 trunks × 5 points intervals then hold the truth 92–100 %
 # of the time without trunk effects, 92–99 % where they are half the point noise, 90–97 % where they equal it, and
 # 83–93 % at twice it (benchmarks/coverage.py, 200 simulations each). A uniform prior (uniform shrinkage, Daniels 1999)
-# gives 88–94 % at twice, and 99–100 % with intervals twice too wide where trunk effects are small, as those of cooldowns.
+# gives 88–94 % at twice, and 99–100 % with intervals twice too wide where trunk effects are small.
 PRIOR_EXPONENT = 1.0
 
 

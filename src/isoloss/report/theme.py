@@ -214,7 +214,9 @@ def log_ticks(low: float, high: float, *, most: int = 6) -> list[float]:
         [10.0**k for k in range(first, last + 1) if k % stride == 0] for stride in range(2, last - first + 2)
     ]
     if high / low < SHORT_SPAN:
-        candidates.insert(0, list(MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)))
+        # Ticks just outside either end count as inside: where they make one too many, wider steps serve.
+        even = [MaxNLocator(bins, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high) for bins in (most, most - 2)]
+        candidates = [*map(list, even), *candidates]
     visible = [[t for t in ticks if low * 0.999 <= t <= high * 1.001] for ticks in candidates]
     return max((ticks for ticks in visible if len(ticks) <= most), key=len, default=[])
 

@@ -70,7 +70,7 @@ def save(path: Path, snapshot: Snapshot, *, identity: str) -> None:
 def load(path: Path, *, identity: str) -> Snapshot | None:
     """Return the snapshot of `identity` in `path`, or None where there is none. Raises UnusableCheckpoint."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             content = {name: arrays[name] for name in arrays.files}  # reading checks every checksum
         about = json.loads(str(content.pop("about")))
         step_losses = tuple(content.pop("step_losses").tolist())

@@ -1,0 +1,149 @@
+"""Verbs at work: published pins, the gzip number, the kill, the full disk."""
+
+import gzip
+import io
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+DATA = Path(__file__).parents[2].parent / "shared" / "data"
+CHINCHILLA = DATA / "chinchilla2022" / "chinchilla_runs_245.csv"
+COLUMNS = ["--params", "params", "--tokens", "tokens", "--loss", "loss"]
+
+
+@pytest.mark.skipif(not CHINCHILLA.exists(), reason="the published points are not at hand")
+def test_fit_reproduces_the_published_optimum(isoloss, tmp_path):
+    told = isoloss("fit", CHINCHILLA, "--where", "not epoch_outlier", *COLUMNS, "--starts", "hoffmann", "--json",
+                   "--out", tmp_path / "law.json")  # fmt: skip
+    assert told.code == 0
+    (fit,) = told.json["fits"]
+    # Besiroglu et al. 2024; the pins are printed to five or six digits.
+    expected = {"E": 1.81722, "A": 477.83, "B": 2143.42, "alpha": 0.347311, "beta": 0.367172}
+    assert {name: p["value"] for name, p in fit["params"].items()} == pytest.approx(expected, rel=1e-4)
+    assert fit["objective_value"] == pytest.approx(0.001018274018, rel=1e-6)
+    assert fit["converged"]
+    assert fit["rows_used"] == 240
+    assert fit["starts_agreeing"] > 1000
+    assert json.loads((tmp_path / "law.json").read_text())["kind"] == "isoloss law"
+    assert "estimate" in isoloss("fit", CHINCHILLA, "--where", "not epoch_outlier", *COLUMNS).out
+
+
+def test_a_fit_that_cannot_write_its_law_says_so(isoloss, tmp_path):
+    rows = [f"{n},{d},{1 + (1e4 / n) ** 0.4 + (1e5 / d) ** 0.4}" for n in (1e5, 1e6, 1e7) for d in (1e7, 1e8, 1e9)]
+    (tmp_path / "runs.csv").write_text("params,tokens,loss\n" + "\n".join(rows) + "\n")
+    (tmp_path / "file").write_text("")
+    told = isoloss("fit", "runs.csv", *COLUMNS, "--out", "file/law.json", "--json")
+    assert told.code == 1
+    assert told.json["error"]["kind"] == "StorageError"
+
+
+def test_measure_gives_the_number_of_three_lines_of_gzip(isoloss, tmp_path):
+    (tmp_path / "texts").mkdir()
+    text = (" ".join(str(i * i % 9973) for i in range(20_000))).encode()
+    for number in range(4):
+        (tmp_path / "texts" / f"{number}.txt").write_bytes(text[number * 20_000 : (number + 1) * 20_000])
+    told = isoloss("measure", "texts", "--sequence-tokens", 256, "--samples", 1000, "--json").json["corpora"][0]
+    ratios = []
+    for path in (tmp_path / "texts").iterdir():
+        content = path.read_bytes()
+        for start in range(0, len(content) - 255, 256):
+            buffer = io.BytesIO()
+            with gzip.GzipFile(fileobj=buffer, mode="wb") as file:
+                file.write(b"".join(token.to_bytes(4, "big", signed=True) for token in content[start : start + 256]))
+            ratios.append(len(buffer.getvalue()) / 1024)
+    measured = told["measures"]["gzip"]
+    assert measured["sequences"] == len(ratios)
+    assert measured["median"] == measured["value"] == statistics.median(ratios)
+    assert measured["mean"] == pytest.approx(statistics.mean(ratios), rel=1e-12)
+    assert measured["low"] <= measured["value"] <= measured["high"]
+
+
+def test_a_grammar_is_described_and_sampled(isoloss, tmp_path):
+    (tmp_path / "coin.pcfg").write_text("S -> 'a' S [0.7] | 'b' [0.3]\n")
+    told = isoloss("grammar", "describe", "--family", "explicit", "--file", "coin.pcfg", "--floor", "--json").json
+    assert told["tokens_per_sentence"] == pytest.approx(1 / 0.3)
+    assert told["floor_nats_per_token"]["low"] < told["floor_nats_per_token"]["value"]
+    sampled = isoloss("grammar", "sample", "--family", "explicit", "--file", "coin.pcfg", "--tokens", 20_000, "--out",
+                      "corpora", "--json").json  # fmt: skip
+    assert Path(tmp_path / sampled["path"], "train.npy").exists()
+    assert sampled["tokens"] >= 20_000
+
+
+STUDY = """
+schema = 1
+name = "small"
+seed = 1
+
+[[corpus]]
+name = "language"
+source = "pcfg"
+tokens = 40_000
+heldout_tokens = 4_096
+grammar = { family = "random", nonterminals = 4, terminals = 10, max_rules = 8, max_rhs = 5, seed = 2 }
+
+[complexity]
+sequence_tokens = 64
+
+[grid]
+params = [4e3, 6e3]
+tokens = [8e3, 1.6e4]
+context = 64
+
+[training]
+batch_tokens = 512
+peak_lr = { at_params = 1e4, value = 1e-2 }
+"""
+
+
+def test_check_lists_every_run_and_writes_nothing(isoloss, tmp_path):
+    (tmp_path / "small.toml").write_text(STUDY)
+    told = isoloss("check", "small.toml", "--json")
+    assert told.code == 0
+    assert len(told.json["runs"]) == 4
+    assert {"fingerprint", "corpus", "counts", "tokens", "flops"} <= set(told.json["runs"][0])
+    assert told.json["seconds_estimate"] > 0
+    assert [path.name for path in tmp_path.iterdir()] == ["small.toml"]
+
+
+@pytest.mark.slow()
+def test_a_full_disk_ends_in_exit_1_and_the_same_command_goes_on(isoloss, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(out)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode != 0:
+        pytest.skip("a small file system can be mounted by root only")
+    try:
+        (tmp_path / "small.toml").write_text(STUDY)
+        assert isoloss("run", "small.toml", "--out", "out", "--until", "complexity").code == 0
+        kept = {path: path.read_bytes() for path in out.rglob("*.*") if path.is_file() and path.suffix != ".log"}
+        (out / "ballast").write_bytes(bytes(shutil.disk_usage(out).free - 8192))
+        full = isoloss("run", "small.toml", "--out", "out", "--until", "train", "--json")
+        assert full.code == 1
+        assert full.json["error"]["kind"] == "StorageError"
+        assert "no space" in full.json["error"]["message"]
+        assert {path: path.read_bytes() for path in kept} == kept
+        (out / "ballast").unlink()
+        told = isoloss("run", "small.toml", "--out", "out", "--until", "train", "--json")
+        assert told.code == 0, told.err
+        assert told.json["runs"]["finished"] == 4
+    finally:
+        subprocess.run(["umount", str(out)], check=True)
+
+
+@pytest.mark.skipif(os.geteuid() == 0 and shutil.which("setpriv") is None, reason="root may write everywhere")
+def test_a_folder_that_may_not_be_written_ends_in_exit_1(tmp_path):
+    (tmp_path / "small.toml").write_text(STUDY)
+    tmp_path.chmod(0o555)
+    mortal = ["setpriv", "--bounding-set=-dac_override", "--inh-caps=-dac_override"] if os.geteuid() == 0 else []
+    command = [*mortal, sys.executable, "-m", "isoloss.cli", "run", "small.toml", "--out", "out", "--json"]
+    told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=240)
+    tmp_path.chmod(0o755)
+    assert told.returncode == 1, told.stderr
+    assert json.loads(told.stdout)["error"]["kind"] == "StorageError"
+    assert "no permission" in json.loads(told.stdout)["error"]["message"]

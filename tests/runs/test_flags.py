@@ -1,0 +1,110 @@
+"""A flag is earned by a run that really is so, and not by its neighbour: runs are trained here, on a known chain."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from isoloss.runs.archive import Archive
+from isoloss.runs.documents import DocumentLosses, mean_by_document
+from isoloss.runs.flags import flags_of, saturated_by_neighbours
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
+
+
+def documents(nats, tokens=31):
+    return DocumentLosses(
+        document=np.arange(len(nats)), tokens=np.full(len(nats), tokens), nats=np.asarray(nats, dtype=float)
+    )
+
+
+@pytest.fixture(scope="module")
+def grid(tmp_path_factory):
+    """Runs of three lengths and two sizes on the chain: from hardly begun to at its floor."""
+    pytest.importorskip("torch")
+    from tiny_training import tiny_spec, write_corpus
+
+    from isoloss.training.job import trunk_jobs
+    from isoloss.training.worker import run_trunk
+
+    archive = Archive(tmp_path_factory.mktemp("archive"))
+    corpus = write_corpus(archive, windows=6400, heldout=100)
+    specs = {(width, steps): tiny_spec(steps, width=width) for width in (16, 32) for steps in (2, 60, 800, 1600)}
+    for job in trunk_jobs(list(specs.values())):
+        run_trunk(job, archive)
+    flags = {at: archive.read(spec.fingerprint).flags for at, spec in specs.items()}
+    losses = {at: DocumentLosses(**archive.read_columns("documents", spec.fingerprint)) for at, spec in specs.items()}
+    return corpus, flags, losses
+
+
+def test_a_run_that_has_hardly_begun_is_unconverged_and_a_longer_one_is_not(grid):
+    _, flags, _ = grid
+    assert flags[16, 2] == ("unconverged",)
+    assert flags[16, 60] == ()
+
+
+def test_a_run_at_the_floor_is_saturated_and_a_shorter_one_is_not(grid):
+    corpus, flags, losses = grid
+    assert flags[32, 1600] == ("saturated",)
+    assert losses[32, 1600].mean().value < 1.01 * corpus.document_floor.mean()
+    assert flags[32, 60] == ()
+
+
+def test_without_a_floor_neighbours_tell(grid):
+    _, _, losses = grid
+
+    def saturated(width, steps):
+        more = {2: 60, 60: 800, 800: 1600}[steps]
+        return saturated_by_neighbours(
+            losses[width, steps], larger_model=losses[32, steps], more_tokens=losses[width, more]
+        )
+
+    assert not saturated(16, 2)
+    assert not saturated(16, 60)
+
+
+def test_neighbours_must_both_stand_still():
+    rng = np.random.default_rng(0)
+    base = rng.uniform(1, 2, size=200)
+    run = documents(base)
+    # Documents differ by .3; paired differences by .01 only, so .01 lower is 14 standard errors.
+    same, lower = (documents(base + shift + 0.01 * rng.standard_normal(200)) for shift in (0.0, -0.01))
+    assert saturated_by_neighbours(run, larger_model=same, more_tokens=same)
+    assert not saturated_by_neighbours(run, larger_model=lower, more_tokens=same)
+    assert not saturated_by_neighbours(run, larger_model=same, more_tokens=lower)
+    assert not saturated_by_neighbours(run, larger_model=same, more_tokens=None)
+    assert not saturated_by_neighbours(run, larger_model=None, more_tokens=same)
+    with pytest.raises(ValueError, match="different documents"):
+        saturated_by_neighbours(run, larger_model=documents(base[:-1]), more_tokens=same)
+
+
+def test_margins_are_two_standard_errors_and_two_or_one_percent():
+    spread = np.linspace(-1, 1, 101)  # mean 0, standard error .058
+    quiet = np.zeros(101)
+    # Two standard errors are .117 of a unigram entropy of 3, more than 2 % of it.
+    assert flags_of(documents(3.0 - 0.11 + spread), unigram_nats=3.0) == ("unconverged",)
+    assert flags_of(documents(3.0 - 0.13 + spread), unigram_nats=3.0) == ()
+    assert flags_of(documents(3.0 - 0.05 + quiet), unigram_nats=3.0) == ("unconverged",)
+    assert flags_of(documents(3.0 - 0.07 + quiet), unigram_nats=3.0) == ()
+    floor = 1.0 + spread  # however documents differ, the excess over their own floor is what counts
+    assert flags_of(documents(floor + 0.009), unigram_nats=3.0, floor_nats=floor) == ("saturated",)
+    assert flags_of(documents(floor + 0.011), unigram_nats=3.0, floor_nats=floor) == ()
+
+
+def test_the_standard_error_over_documents_covers():
+    """Means of correlated tokens in unequal documents fall within 1.96 standard errors in 95 % of draws."""
+    rng = np.random.default_rng(1)
+    hits = 0
+    for _ in range(1000):
+        tokens = rng.integers(20, 200, size=80)
+        values = 2.0 + 0.5 * rng.standard_normal(80)
+        mean = mean_by_document(values, tokens)
+        hits += abs(mean.value - 2.0) < 1.96 * mean.stderr
+    # 80 documents: the error is a little short, as of any t with 80 degrees; 1,000 draws know the share to .7 %.
+    assert hits / 1000 == pytest.approx(0.94, abs=0.02)
+
+
+def test_one_document_shows_no_spread():
+    with pytest.raises(ValueError, match="needs two"):
+        mean_by_document(np.array([1.0]), np.array([5]))

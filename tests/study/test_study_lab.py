@@ -1,0 +1,137 @@
+"""A whole study, really trained: tiny, but every stage as in the demo."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from isoloss.core.errors import BadCorpus, InputError
+from isoloss.study.lab import Lab
+from isoloss.study.spec import Study
+
+TOML = """
+schema = 1
+name = "tiny"
+question = "Does every stage work?"
+seed = 3
+
+[[corpus]]
+name = "text"
+source = "files"
+paths = ["words/*.txt"]
+heldout_fraction = 0.2
+heldout_tokens = 8_192
+
+[[corpus]]
+name = "language"
+source = "pcfg"
+tokens = 100_000
+heldout_tokens = 8_192
+grammar = { family = "random", nonterminals = 4, terminals = 10, max_rules = 8, max_rhs = 5, seed = 2 }
+
+[complexity]
+measures = ["gzip", "unigram"]
+sequence_tokens = 64
+
+[grid]
+params = [6e3, 9e3, 1.4e4]
+tokens = [8e3, 1.6e4, 3.2e4]
+context = 64
+
+[training]
+batch_tokens = 512
+warmup_tokens = 2048
+peak_lr = { at_params = 1e4, value = 1e-2 }
+
+[fit]
+bootstrap = 50
+"""
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    """Text of a Zipfian vocabulary: 12 documents."""
+    folder = tmp_path_factory.mktemp("study")
+    generator = np.random.default_rng(0)
+    words = ["".join(generator.choice(list("abcdefghij"), generator.integers(2, 7))) for _ in range(200)]
+    (folder / "words").mkdir()
+    for number in range(12):
+        drawn = generator.zipf(1.3, 3000) % len(words)
+        (folder / "words" / f"{number}.txt").write_text(" ".join(words[i] for i in drawn))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(base):
+    """The study run to its report."""
+    lab = Lab(base / "out", base=base)
+    return lab, lab.run(Study.parse(TOML, place="tiny.toml"))
+
+
+@pytest.mark.slow()
+class TestWholeStudy:
+    def test_every_planned_run_ends_as_a_record(self, finished):
+        _, result = finished
+        assert len(result.planned) == len(result.records) == 18
+        assert {record.status for record in result.records} == {"finished"}
+        assert len({record.trunk for record in result.records}) == 6
+
+    def test_no_loss_lies_below_the_floor_and_more_tokens_help(self, finished):
+        _, result = finished
+        floor = result.corpora["language"].floor
+        language = [r for r, p in zip(result.records, result.planned, strict=True) if p.corpus == "language"]
+        for record in language:
+            # Scored on the very documents the floor is of: a loss below it is an error of the laboratory.
+            assert record.loss.nats > floor.value
+        assert language[2].loss.nats < language[0].loss.nats
+
+    def test_the_report_stands_and_the_json_has_the_contract(self, finished):
+        _, result = finished
+        assert Path(result.report).read_text().startswith("<!doctype html>")
+        told = json.loads(json.dumps(result.to_json(), allow_nan=False))
+        assert {"corpora", "runs", "laws", "comparison", "report", "seconds"} <= set(told)
+        assert told["runs"]["planned"] == told["runs"]["finished"] == 18
+        language = next(corpus for corpus in told["corpora"] if corpus["name"] == "language")
+        assert language["floor"]["low"] < language["floor"]["value"] < language["floor"]["high"]
+        assert {"value", "low", "high", "level"} <= set(language["measures"]["gzip"])
+
+    def test_the_same_command_again_trains_nothing_and_says_the_same(self, finished, base):
+        _, first = finished
+        written = {path: path.stat().st_mtime_ns for path in (base / "out" / "runs").iterdir()}
+        corpora = {path: path.stat().st_mtime_ns for path in (base / "out" / "corpora").rglob("*.npy")}
+        again = Lab(base / "out", base=base).run(Study.parse(TOML, place="tiny.toml"))
+        assert {path: path.stat().st_mtime_ns for path in (base / "out" / "runs").iterdir()} == written
+        assert {path: path.stat().st_mtime_ns for path in (base / "out" / "corpora").rglob("*.npy")} == corpora
+        for key in ("corpora", "runs", "comparison", "balance"):
+            assert again.to_json()[key] == first.to_json()[key]
+
+    def test_the_report_can_be_written_again_without_the_sources(self, finished, base):
+        lab = Lab.reopen(base / "out")
+        lab.base = Path("/nowhere")
+        files = lab.report(lab.remembered_study())
+        assert files.html.exists()
+        assert files.markdown.exists()
+
+    def test_runs_can_be_queried_by_the_names_of_corpora(self, finished, base):
+        table = Lab.reopen(base / "out").query("SELECT corpus, count(*) AS n FROM runs GROUP BY corpus ORDER BY corpus")
+        assert table.to_pylist() == [{"corpus": "language", "n": 9}, {"corpus": "text", "n": 9}]
+
+
+def test_a_corpus_too_small_for_the_grid_is_refused_before_training(base, tmp_path):
+    greedy = Study.parse(TOML.replace("3.2e4]", "3.2e7]"), place="tiny.toml")
+    with pytest.raises(BadCorpus, match=r"training tokens.*needs 32,") as error:
+        Lab(tmp_path, base=base).run(greedy)
+    assert "text" in error.value.place
+    assert not (tmp_path / "runs").exists()
+
+
+def test_sizes_that_come_to_one_shape_are_refused(base, tmp_path):
+    twins = Study.parse(TOML.replace("9e3,", "9e3, 9.01e3,"), place="tiny.toml")
+    with pytest.raises(InputError, match="same run"):
+        Lab(tmp_path, base=base).run(twins, until="corpora")
+
+
+def test_a_folder_without_a_study_is_no_results_folder(tmp_path):
+    with pytest.raises(InputError, match="no results folder"):
+        Lab.reopen(tmp_path)
