@@ -20,7 +20,7 @@ class Outcome:
         return json.loads(self.out)
 
 
-@pytest.fixture()
+@pytest.fixture
 def isoloss(tmp_path, monkeypatch, capsys):
     """Run `isoloss` with arguments in an empty folder; an unexpected exception fails the test with its traceback."""
     monkeypatch.chdir(tmp_path)

@@ -111,7 +111,7 @@ def test_check_lists_every_run_and_writes_nothing(isoloss, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["small.toml"]
 
 
-@pytest.mark.slow()
+@pytest.mark.slow
 def test_a_full_disk_ends_in_exit_1_and_the_same_command_goes_on(isoloss, tmp_path):
     out = tmp_path / "out"
     out.mkdir()

@@ -173,6 +173,8 @@ def test_a_document_of_another_grammar_is_refused():
         document_floor(grammar, np.array([[1, 2, 0], [1, 1, 2]], dtype=np.uint16))
     with pytest.raises(BadCorpus, match="token 7 is outside the grammar's 3 tokens"):
         document_floor(grammar, np.array([[7, 2, 0]], dtype=np.uint16))
+    with pytest.raises(BadCorpus, match="token -1 is outside the grammar's 3 tokens"):
+        document_floor(grammar, np.array([[-1, 2, 0]]))
     with pytest.raises(BadCorpus, match=r"begins with \[2\]"):
         next_token_probabilities(grammar, [2])
 

@@ -109,6 +109,16 @@ def test_two_corpora_are_not_enough_and_two_alike_neither():
     assert "3 corpora" in few.sentences()[0]
 
 
+def test_a_corpus_without_a_balance_is_left_out_and_named():
+    laws = study([0.0, 0.5, 1.0, 1.5])
+    barely_falls = DEMO_LAW | {"A": 0.02 * 1e5**0.05, "alpha": 0.05}
+    laws[3] = fit(simulated(law=barely_falls, point_sd=0.01, corpus="corpus 3"), bootstrap=200)
+    verdict = judge_balance(laws, complexities(0.25, 0.35, 0.45, 0.55), kind="real")
+    assert verdict.left_out == ("corpus 3",)
+    assert len(verdict.corpora) == 3
+    assert "Left out, having no optimum: corpus 3." in verdict.sentences()[1]
+
+
 def test_what_is_missing_is_asked_for():
     laws = study([0.0, 0.5, 1.0])
     with pytest.raises(InputError, match="no complexity for corpus 'corpus 2'"):

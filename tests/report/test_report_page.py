@@ -1,7 +1,6 @@
 """The report as files: whole, self-contained, the same twice, and honest where something is missing."""
 
 import re
-import time
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -213,12 +212,8 @@ def test_the_key_tables_balance_is_the_exponential_of_its_logarithm(study: Repor
         assert ratio == pytest.approx(np.exp(logarithm))
 
 
-@pytest.mark.slow
-def test_six_corpora_of_twenty_runs_take_under_fifteen_seconds(study: ReportData, tmp_path: Path) -> None:
-    """Of this process's own time: 6 s where this was written, and the machine may be shared."""
-    started = time.process_time()
+def test_six_corpora_of_twenty_runs_stay_under_five_megabytes(study: ReportData, tmp_path: Path) -> None:
     files = write_report(study, tmp_path)
-    assert time.process_time() - started < 15
     assert files.html.stat().st_size < 5 * MEGABYTE
 
 

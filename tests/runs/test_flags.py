@@ -19,23 +19,27 @@ def documents(nats, tokens=31):
     )
 
 
-@pytest.fixture(scope="module")
-def grid(tmp_path_factory):
-    """Runs of three lengths and two sizes on the chain: from hardly begun to at its floor."""
+def trained(archive, *, steps, **corpus):
+    """Runs of two widths and some lengths on a chain: the corpus, flags and losses by (width, steps)."""
     pytest.importorskip("torch")
     from tiny_training import tiny_spec, write_corpus
 
     from isoloss.training.job import trunk_jobs
     from isoloss.training.worker import run_trunk
 
-    archive = Archive(tmp_path_factory.mktemp("archive"))
-    corpus = write_corpus(archive, windows=6400, heldout=100)
-    specs = {(width, steps): tiny_spec(steps, width=width) for width in (16, 32) for steps in (2, 60, 800, 1600)}
+    chain = write_corpus(archive, **corpus)
+    specs = {(width, n): tiny_spec(n, width=width) for width in (16, 32) for n in steps}
     for job in trunk_jobs(list(specs.values())):
         run_trunk(job, archive)
     flags = {at: archive.read(spec.fingerprint).flags for at, spec in specs.items()}
-    losses = {at: DocumentLosses(**archive.read_columns("documents", spec.fingerprint)) for at, spec in specs.items()}
-    return corpus, flags, losses
+    tables = {at: archive.read_columns("documents", spec.fingerprint) for at, spec in specs.items()}
+    return chain, flags, {at: DocumentLosses(**table) for at, table in tables.items()}
+
+
+@pytest.fixture(scope="module")
+def grid(tmp_path_factory):
+    """From hardly begun to at the floor, on a chain that has much to teach."""
+    return trained(Archive(tmp_path_factory.mktemp("archive")), steps=(2, 60, 400, 1600), windows=6400, heldout=100)
 
 
 def test_a_run_that_has_hardly_begun_is_unconverged_and_a_longer_one_is_not(grid):
@@ -51,17 +55,14 @@ def test_a_run_at_the_floor_is_saturated_and_a_shorter_one_is_not(grid):
     assert flags[32, 60] == ()
 
 
-def test_without_a_floor_neighbours_tell(grid):
+def test_without_a_floor_neighbours_tell(grid, tmp_path):
     _, _, losses = grid
-
-    def saturated(width, steps):
-        more = {2: 60, 60: 800, 800: 1600}[steps]
-        return saturated_by_neighbours(
-            losses[width, steps], larger_model=losses[32, steps], more_tokens=losses[width, more]
-        )
-
-    assert not saturated(16, 2)
-    assert not saturated(16, 60)
+    assert not saturated_by_neighbours(losses[16, 60], larger_model=losses[32, 60], more_tokens=losses[16, 400]), (
+        "more tokens still help"
+    )
+    # Of a chain that is almost fair there is little to learn, and that is soon learnt.
+    _, _, dull = trained(Archive(tmp_path), steps=(400, 800), windows=3300, heldout=60, sharpness=0.3)
+    assert saturated_by_neighbours(dull[16, 400], larger_model=dull[32, 400], more_tokens=dull[16, 800])
 
 
 def test_neighbours_must_both_stand_still():
@@ -101,8 +102,8 @@ def test_the_standard_error_over_documents_covers():
         values = 2.0 + 0.5 * rng.standard_normal(80)
         mean = mean_by_document(values, tokens)
         hits += abs(mean.value - 2.0) < 1.96 * mean.stderr
-    # 80 documents: the error is a little short, as of any t with 80 degrees; 1,000 draws know the share to .7 %.
-    assert hits / 1000 == pytest.approx(0.94, abs=0.02)
+    # A little under .95, as of any t with 80 degrees; 1,000 draws know the share to .7 %.
+    assert hits / 1000 == pytest.approx(0.945, abs=0.02)
 
 
 def test_one_document_shows_no_spread():

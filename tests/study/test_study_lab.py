@@ -69,7 +69,7 @@ def finished(base):
     return lab, lab.run(Study.parse(TOML, place="tiny.toml"))
 
 
-@pytest.mark.slow()
+@pytest.mark.slow
 class TestWholeStudy:
     def test_every_planned_run_ends_as_a_record(self, finished):
         _, result = finished

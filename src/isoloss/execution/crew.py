@@ -133,7 +133,7 @@ class _Worker:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "isoloss.execution.worker_main", str(archive.folder.resolve())],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True, encoding="utf-8",
-            env={**os.environ, **_environment(threads)},
+            env={**os.environ, **environment(threads)},
         )  # fmt: skip
         self.listener = threading.Thread(target=self._listen, args=(inbox,), daemon=True)
         self.listener.start()
@@ -200,7 +200,7 @@ class _Worker:
         inbox.put((self, None))
 
 
-def _environment(threads: int) -> dict[str, str]:
+def environment(threads: int) -> dict[str, str]:
     """Return what must be set before a worker's libraries load. None of it changes a number."""
     count = str(threads)
     return {

@@ -2,10 +2,9 @@
 
 The probability of a token given those before it in its document is a ratio of prefix probabilities (Jelinek & Lafferty
 1991), computed left to right by Earley's algorithm with forward and inner probabilities (Stolcke 1995). What makes it
-fast here, without approximation:
+fast here, and exact to round-off:
 
-- A document is one derivation of *sentence → start separator*, again and again; nothing else is special at sentence
-ends.
+- A document is *sentence → start separator* derived again and again: the ends of sentences need no code of their own.
 - An item's forward probability is its inner one times how often its nonterminal was expected to begin at its origin. So
   only inner probabilities are kept, and predictions stay one vector a column: rules are looked up by their first symbol
   when a token or a finished nonterminal meets them, never enumerated.
@@ -33,7 +32,7 @@ from isoloss.grammar._floor_kernels import COUNTERS, NONE, Automaton, Chart, sco
 from isoloss.grammar.automaton import compile_automaton
 from isoloss.grammar.branching import Floats
 from isoloss.grammar.pcfg import Grammar
-from isoloss.grammar.sampler import Documents, Tables
+from isoloss.grammar.sampler import Documents, Tables, token_dtype
 
 BLOCK_DOCUMENTS = 256
 FIRST_ITEMS = 2**13  # chart items a document may make at first; a document that needs more gets four times as many
@@ -63,10 +62,13 @@ def document_floor(grammar: Grammar, documents: Documents, *, workers: int = 1) 
     Documents start at a sentence start and may be cut anywhere. Raises BadGrammar where the grammar may emit no next
     token, BadCorpus where a document is none of the grammar's.
     """
-    if documents.size and int(documents.max()) >= grammar.vocabulary_size:
-        raise BadCorpus(f"token {documents.max()} is outside the grammar's {grammar.vocabulary_size} tokens")
+    for extreme in (documents.min(), documents.max()) if documents.size else ():
+        if not 0 <= extreme < grammar.vocabulary_size:
+            raise BadCorpus(f"token {extreme} is outside the grammar's {grammar.vocabulary_size} tokens")
     automaton = compile_automaton(grammar)
-    blocks = np.split(documents, range(BLOCK_DOCUMENTS, len(documents), BLOCK_DOCUMENTS))
+    # A copy: the kernel would be compiled anew for arrays of another type, or that are read-only as memory maps are.
+    writable = np.array(documents, dtype=token_dtype(grammar.vocabulary_size), order="C")
+    blocks = np.split(writable, range(BLOCK_DOCUMENTS, len(documents), BLOCK_DOCUMENTS))
     with ThreadPoolExecutor(workers) as pool:
         losses = np.concatenate(list(pool.map(lambda block: _score(automaton, block), blocks)))
     if (impossible := np.argwhere(np.isinf(losses))).size:
@@ -83,8 +85,9 @@ def next_token_probabilities(grammar: Grammar, prefix: Sequence[int]) -> Floats:
 
     Raises BadGrammar where the grammar may emit no next token, BadCorpus where no document begins so.
     """
-    endings = np.arange(grammar.vocabulary_size, dtype=np.uint32)[:, None]
-    documents = np.hstack([np.tile(np.array(prefix, np.uint32), (len(endings), 1)), endings])
+    documents = np.empty((grammar.vocabulary_size, len(prefix) + 1), token_dtype(grammar.vocabulary_size))
+    documents[:, :-1] = prefix
+    documents[:, -1] = np.arange(grammar.vocabulary_size)
     losses = _score(compile_automaton(grammar), documents)
     if np.all(np.isinf(losses[:, -1])):
         raise BadCorpus(f"no document of the grammar begins with {list(prefix)}")
@@ -169,7 +172,7 @@ def _wanted(means: Floats, tolerance: float) -> float:
 
 
 def _blocks_needed(means: Floats, tolerance: float) -> int:
-    """How many blocks would bring the interval within `tolerance`; at most four times as many."""
+    """How many blocks would bring the interval within `tolerance`, at most four times those there are."""
     done = len(means) // BLOCK_DOCUMENTS
     half, wanted = _half_width(means), _wanted(means, tolerance)
     return done if half <= wanted else max(done + 1, min(4 * done, ceil(HEADROOM * done * (half / wanted) ** 2)))

@@ -33,7 +33,9 @@ IDENTITY_DIGITS = 12  # weights are hashed to this many digits: the last ones de
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Grammar:
-    """Rules in compressed rows: nonterminal A owns rules `rule_offsets[A]:rule_offsets[A + 1]`, rule r the symbols
+    """A probabilistic grammar as arrays, from `from_rules`; closed forms are its properties.
+
+    Rules are in compressed rows: nonterminal A owns rules `rule_offsets[A]:rule_offsets[A + 1]`, rule r the symbols
     `symbols[symbol_offsets[r]:symbol_offsets[r + 1]]`. A symbol s ≥ 0 is the token s; s < 0 is the nonterminal ~s.
 
     Token 0 is the separator and terminal i is the token i + 1, unless `separator_is_terminal`: then terminal i is the
@@ -72,7 +74,8 @@ class Grammar:
         symbols = np.array([symbol for _, symbols in flat for symbol in symbols], dtype=np.int32)
         weights = np.array([weight for weight, _ in flat], dtype=float)
         tokens = len(terminals) + (0 if separator_is_terminal else 1)
-        _check(nonterminals, rule_offsets, symbols, weights, np.asarray(start, dtype=float), tokens)
+        lowest = 0 if separator_is_terminal else SEPARATOR + 1
+        _check(nonterminals, rule_offsets, symbols, weights, np.asarray(start, dtype=float), range(lowest, tokens))
         weights /= np.repeat(np.add.reduceat(weights, rule_offsets[:-1]), np.diff(rule_offsets))
         return cls(
             nonterminals=tuple(nonterminals),
@@ -248,7 +251,7 @@ def _rounded(value: float) -> float:
 
 
 def _check(
-    names: Sequence[str], rule_offsets: Ints, symbols: Ints, weights: Floats, start: Floats, tokens: int
+    names: Sequence[str], rule_offsets: Ints, symbols: Ints, weights: Floats, start: Floats, terminals: range
 ) -> None:
     """Raise BadGrammar where arrays do not make a grammar."""
     if not names or len(rule_offsets) != len(names) + 1 or len(start) != len(names):
@@ -261,5 +264,7 @@ def _check(
         raise BadGrammar("a rule's weight is negative or not finite", fix="weights are positive numbers")
     if not (np.all(start >= 0) and np.isfinite(start.sum()) and start.sum() > 0):
         raise BadGrammar("the start weights are no distribution", fix="give at least one nonterminal a positive weight")
-    if symbols.size and (symbols.max() >= tokens or symbols.min() < -len(names)):
-        raise BadGrammar(f"a symbol is outside the {tokens} tokens and {len(names)} nonterminals")
+    known = (symbols >= -len(names)) & (symbols < terminals.stop) & ((symbols < 0) | (symbols >= terminals.start))
+    if not np.all(known):
+        wrong = symbols[~known][0]
+        raise BadGrammar(f"symbol {wrong} is none of {len(terminals)} terminals and {len(names)} nonterminals")

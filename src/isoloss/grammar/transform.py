@@ -1,6 +1,5 @@
 """Exact transformations of grammars: conditioning on termination, and removal of empty right-hand sides."""
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -116,18 +115,14 @@ def _split_nullable(grammar: Grammar, empty: NDArray[np.float64]) -> Grammar:
     )
 
 
-def _variants(symbols: tuple[int, ...], empty: NDArray[np.float64]) -> Iterator[tuple[float, list[int]]]:
-    """Yield (probability, right-hand side) for every choice of which nullable nonterminals derive nothing."""
-    if not symbols:
-        yield 1.0, []
-        return
-    head = symbols[0]
-    dropped = float(empty[~head]) if head < 0 else 0.0
-    for probability, rest in _variants(symbols[1:], empty):
-        if dropped < 1:
-            yield probability * (1 - dropped), [head, *rest]
-        if dropped > 0:
-            yield probability * dropped, rest
+def _variants(symbols: tuple[int, ...], empty: NDArray[np.float64]) -> list[tuple[float, list[int]]]:
+    """Return (probability, right-hand side) for every choice of which nullable nonterminals derive nothing."""
+    variants: list[tuple[float, list[int]]] = [(1.0, [])]
+    for symbol in symbols:
+        dropped = float(empty[~symbol]) if symbol < 0 else 0.0
+        keeping = [(p * (1 - dropped), [*kept, symbol]) for p, kept in variants if dropped < 1]
+        variants = keeping + [(p * dropped, kept) for p, kept in variants if dropped > 0]
+    return variants
 
 
 def check_emits(grammar: Grammar) -> None:

@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from isoloss.laws._arithmetic import compiled as compiled
     from isoloss.laws.balance import judge_balance as judge_balance
     from isoloss.laws.chinchilla import Chinchilla as Chinchilla
     from isoloss.laws.coverage import simulate_coverage as simulate_coverage
@@ -22,6 +23,7 @@ _HOMES = {
     "FittedLaw": "fitted",
     "Law": "law",
     "compare": "data_dependent",
+    "compiled": "_arithmetic",
     "fit": "fitting",
     "fit_groups": "fitting",
     "judge_balance": "balance",

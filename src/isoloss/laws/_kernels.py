@@ -267,27 +267,29 @@ def move(state: Any, trial: Any) -> None:
 
 
 @compiled
-def stage(
-    kernel: Any,
-    rows: Any,
-    bounds: Any,
-    state: Any,
-    trial: Any,
-    delta: float,
-    tolerance: float,
-    damping: float,
-    budget: int,
-) -> tuple[float, float, float, int]:
-    """Minimise at one δ from `state`, in place; return objective, gradient norm, damping and the steps tried.
+def next_damping(damping: float, decrease: float, promise: float) -> float:
+    """The damping after a step that decreased the objective (Madsen, Nielsen & Tingleff 2004, eq. 2.21)."""
+    gain = decrease / promise if promise > 0 else 0.0
+    return max(damping * max(0.1, 1 - (2 * gain - 1) ** 3), LEAST_DAMPING)
 
-    Marquardt's scaling; damping by Nielsen's rule (Madsen, Nielsen & Tingleff 2004, eq. 2.21).
-    """
+
+@compiled
+def room(p: int) -> Any:
+    """Room for a local model and for solving it."""
+    model = Quadratic(np.empty((p, p)), np.empty(p), np.empty(p))
+    matrices, vectors = (np.empty((p, p)), np.empty((p, p))), (np.empty(p), np.empty(p))
+    return model, System(*matrices, *vectors, np.empty(p, dtype=np.bool_), np.empty(p))
+
+
+@compiled
+def stage(
+    kernel: Any, rows: Any, bounds: Any, state: Any, trial: Any,
+    delta: float, tolerance: float, damping: float, budget: int,
+) -> tuple[float, float, float, int]:  # fmt: skip
+    """Minimise at one δ from `state`, in place; return objective, gradient norm, damping and the steps tried."""
     p, n = state.jacobian.shape
     psi, curvature = np.empty(n), np.empty(n)
-    model = Quadratic(np.empty((p, p)), np.empty(p), np.empty(p))
-    system = System(
-        np.empty((p, p)), np.empty((p, p)), np.empty(p), np.empty(p), np.empty(p, dtype=np.bool_), np.empty(p)
-    )
+    model, system = room(p)
     objective = huber_sum(state.residuals, rows.weights, delta)
     norm, growth = 1.0, 2.0
     moved = True
@@ -302,8 +304,7 @@ def stage(
             value = improve(kernel, rows, bounds, state, trial, system, delta)
             promise = promised_decrease(model, system.step)
             if value < objective:
-                gain = (objective - value) / promise if promise > 0 else 0.0
-                damping = max(damping * max(0.1, 1 - (2 * gain - 1) ** 3), LEAST_DAMPING)
+                damping = next_damping(damping, objective - value, promise)
                 growth = 2.0
                 move(state, trial)
                 objective = value

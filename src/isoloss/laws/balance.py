@@ -13,7 +13,7 @@ import numpy as np
 
 from isoloss.core.errors import InputError, Unidentified
 from isoloss.core.estimate import LEVEL, Estimate
-from isoloss.laws.fitted import FittedLaw
+from isoloss.laws.fitted import FittedLaw, FrontierPoint
 from isoloss.laws.meta import MetaRegression, meta_regression
 
 Verdict = Literal["moves", "differs", "not_identified", "not_enough_corpora"]
@@ -39,7 +39,7 @@ class BalanceVerdict:
 
     `slope` is the change of ln(tokens/params) per 0.1 of the measure; `smallest_detectable` the change that the design
     shows four times in five; `scatter` the standard deviation of balances around the line beyond run noise; `left_out`
-    names corpora whose law has no optimum. Numbers are None where there are too few corpora.
+    names corpora whose law, or too many of its draws, has no optimum. Numbers are None where there are too few corpora.
     """
 
     kind: str
@@ -119,9 +119,8 @@ def judge_balance(
     left_out: list[str] = []
     for law in laws:
         _check(law, complexity, flops)
-        try:
-            point = law.optimum(flops)
-        except Unidentified:
+        point = _optimum(law, flops)
+        if point is None:
             left_out.append(law.group)
             continue
         found.append(
@@ -131,6 +130,15 @@ def judge_balance(
             )
         )  # fmt: skip
     return _judge(tuple(found), tuple(left_out), kind=kind, measure=measure, budget=flops)
+
+
+def _optimum(law: FittedLaw, flops: float) -> FrontierPoint | None:
+    """Return the optimum of a budget, or None where the law, or too many of its draws, have none."""
+    try:
+        point = law.optimum(flops)
+    except Unidentified:
+        return None
+    return None if point.log_ratio.low is None else point
 
 
 def _check(law: FittedLaw, complexity: Mapping[str, Estimate], flops: float) -> None:

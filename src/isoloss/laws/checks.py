@@ -58,17 +58,13 @@ def refuse_unfittable(
             place=group,
             fix="add runs at other sizes and token counts; repeats of a run inform about noise alone",
         )
-    for name, column in (("parameters", observations.params), ("tokens", observations.tokens)):
+    for name, column, fix in (
+        ("parameters", observations.params, "add runs with other sizes: a law of both needs both to vary"),
+        ("tokens", observations.tokens, "add runs with other token counts: a law of both needs both to vary"),
+        ("loss", observations.loss_nats, "check that the loss column is the final held-out loss of each run"),
+    ):
         if len(np.unique(column)) == 1:
-            raise BadTable(
-                f"every row has the same {name}, {column[0]:g}", place=group,
-                fix=f"add runs with other {name}: a law of both needs both to vary",
-            )  # fmt: skip
-    if len(np.unique(observations.loss_nats)) == 1:
-        raise BadTable(
-            f"every row has the same loss, {observations.loss_nats[0]:g}", place=group,
-            fix="check that the loss column is the final held-out loss of each run",
-        )  # fmt: skip
+            raise BadTable(f"every row has the same {name}, {column[0]:g}", place=group, fix=fix)
 
 
 def table_warnings(observations: Observations) -> tuple[LawWarning, ...]:

@@ -70,13 +70,9 @@ def simulate_coverage(
     drawn = _quantities(problem, refits, flops).reshape(simulations, draws, -1)
     low, high = np.nanquantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=1)
     held = ((low <= true) & (true <= high)).sum(axis=0)
-    names = [*law.params, "exponent_a", "log_ratio"]
+    shares = dict(zip([*law.params, "exponent_a", "log_ratio"], held.tolist(), strict=True))
     return Coverage(
-        shares={
-            name: _share(int(count), simulations)
-            for name, count in zip(names, held, strict=True)
-            if name not in law.fixed
-        },
+        shares={name: _share(count, simulations) for name, count in shares.items() if name not in law.fixed},
         level=LEVEL,
         method=method,
         simulations=simulations,

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from isoloss.core import files
 from isoloss.core.errors import InputError, NewerArchive, Unidentified
-from isoloss.core.estimate import Estimate
+from isoloss.core.estimate import LEVEL, Estimate
 from isoloss.laws.law import Floats, Law, Objective, WeightsName
 from isoloss.laws.registry import laws
 from isoloss.runs.observations import DataUnit, Observations
@@ -307,6 +307,10 @@ class FittedLaw:
         return self._estimate(float(values[0]), values[1:])
 
     def _estimate(self, value: float, draws: Floats) -> Estimate:
+        """Return the draws' interval, or none where more draws lack the quantity than a tail of it may hold."""
+        missing = len(draws) - np.isfinite(draws).sum()
+        if missing > (1 - LEVEL) / 2 * len(draws):
+            return Estimate(value=value)
         return Estimate.from_draws(draws, value=value)
 
     def _check_convention(self, params_convention: str | None, data_unit: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from isoloss.core.errors import InputError, did_you_mean
-from isoloss.core.estimate import Estimate
+from isoloss.core.estimate import LEVEL, Estimate
 from isoloss.core.rng import stream
 from isoloss.laws.checks import (
     EXCLUDED_FLAGS,
@@ -191,19 +191,29 @@ def _with_draws(
         },
         draws=values,
         interval_method=method,
-        warnings=point.warnings + _draw_warnings(ends),
+        warnings=point.warnings + _draw_warnings(ends, problem.law.exponent_a(values)),
         bootstrap_seconds=time.perf_counter() - started,
     )
 
 
-def _draw_warnings(ends: Solutions) -> tuple[LawWarning, ...]:
+def _draw_warnings(ends: Solutions, exponents: Floats) -> tuple[LawWarning, ...]:
     failed = float((ends.gradient_norm > CONVERGED).mean())
-    if failed <= FEW_FAILED_REFITS:
-        return ()
-    return (
-        LawWarning(
-            code="refits_not_converged",
-            message=f"{failed:.0%} of the resampled fits did not converge: read the intervals as rough. Widen the "
-            "grid, or use objective='huber' with a larger delta.",
-        ),
-    )
+    without = float((~np.isfinite(exponents)).mean())
+    found = []
+    if without > (1 - LEVEL) / 2:
+        found.append(
+            LawWarning(
+                code="frontier_not_identified",
+                message=f"{without:.0%} of the draws have no interior optimum: the frontier has no interval. Widen the "
+                "grid in parameters and in tokens, and leave out unconverged and saturated runs.",
+            )
+        )
+    if failed > FEW_FAILED_REFITS:
+        found.append(
+            LawWarning(
+                code="refits_not_converged",
+                message=f"{failed:.0%} of the resampled fits did not converge: read the intervals as rough. Widen the "
+                "grid, or use objective='huber' with a larger delta.",
+            )
+        )
+    return tuple(found)

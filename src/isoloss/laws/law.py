@@ -36,7 +36,7 @@ class Law(ABC):
     fixable: ClassVar[tuple[str, ...]]
     """Parameters that are free ones themselves, untransformed: these a fit can hold at a given value."""
     kernel: ClassVar[Any]
-    """A function (free, features, log_loss_out, jacobian_out), decorated with `isoloss.laws._arithmetic.compiled`, that
+    """A function (free, features, log_loss_out, jacobian_out), decorated with `isoloss.laws.compiled`, that
     fills ln L̂ (n,) and its derivatives by the free parameters (p, n). Features arrive centred, transposed: (k, n)."""
 
     def __init__(

@@ -95,15 +95,20 @@ class _Attention(Function):
         B, T, C = dattended_BTC.shape
         H, K = ctx.heads, C // ctx.heads
         dattended_GTK = dattended_BTC.reshape(B, T, H, K).transpose(1, 2).reshape(B * H, T, K)
-        dq_GTK, dk_GTK, dv_GTK = (torch.zeros_like(x) for x in (q_GTK, k_GTK, v_GTK))
-        for first, weights_GRS in zip(range(0, T, BLOCK_ROWS), weights, strict=True):
+        dq_GTK = torch.empty_like(q_GTK)
+        for first, weights_GRS in reversed([*zip(range(0, T, BLOCK_ROWS), weights, strict=True)]):
             last = min(T, first + BLOCK_ROWS)
             rows, seen = slice(first, last), slice(0, last)
-            dv_GTK[:, seen] += torch.bmm(weights_GRS.transpose(1, 2), dattended_GTK[:, rows])
+            block_dv_GSK = torch.bmm(weights_GRS.transpose(1, 2), dattended_GTK[:, rows])
             dscores_GRS = torch.bmm(dattended_GTK[:, rows], v_GTK[:, seen].transpose(1, 2))
             _kernels.causal_softmax_backward(weights_GRS.numpy(), dscores_GRS.numpy(), first)
             dq_GTK[:, rows] = torch.bmm(dscores_GRS, k_GTK[:, seen])
-            dk_GTK[:, seen] += torch.bmm(dscores_GRS.transpose(1, 2), q_GTK[:, rows])
+            block_dk_GSK = torch.bmm(dscores_GRS.transpose(1, 2), q_GTK[:, rows])
+            if last == T:  # the last block, which comes first here, sees every key
+                dk_GTK, dv_GTK = block_dk_GSK, block_dv_GSK
+            else:
+                dk_GTK[:, seen] += block_dk_GSK
+                dv_GTK[:, seen] += block_dv_GSK
         dq, dk, dv = (x.view(B, H, T, K).numpy() for x in (dq_GTK, dk_GTK, dv_GTK))
         dqkv_BT3C = dattended_BTC.new_empty(B, T, 3 * C)
         dqkv = dqkv_BT3C.view(B, T, 3, H, K).numpy()

@@ -1,17 +1,17 @@
-"""Flags that a run earns: reasons to keep its loss out of a law, each by a stated rule.
-
-unconverged   the loss has not beaten the unigram entropy by 2 standard errors and 2 %: the model has learnt token
-              frequencies at most, and its loss tells of optimisation, not of size or data
-saturated     the loss is within 2 standard errors or 1 % of the best possible: nothing is left to gain, and the loss
-              tells of the floor alone. Where the floor is unknown, neighbours on the grid tell
-              (`saturated_by_neighbours`)
-diverged      training broke down (the record's status says so too)
-"""
+"""Flags that a run earns: reasons to keep its loss out of a law, each by a rule stated in `MEANINGS`."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isoloss.runs.documents import DocumentLosses, mean_by_document
+
+MEANINGS = {
+    "unconverged": "the loss has not beaten the unigram entropy by 2 standard errors and 2 %: the model has learnt "
+    "token frequencies at most, and its loss tells of optimisation, not of size or data",
+    "saturated": "the loss is within 2 standard errors or 1 % of the best possible: nothing is left to gain, and the "
+    "loss tells of the floor alone; where no floor is known, neither a larger model nor more tokens lowers the loss",
+    "diverged": "training broke down: a loss that is not finite, or half a nat above that of the first step",
+}
 
 STANDARD_ERRORS = 2.0
 # Below this share of the unigram entropy a gain may be the add-one smoothing's or a short context's, not learning's.

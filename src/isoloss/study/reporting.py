@@ -10,6 +10,7 @@ from isoloss.core.errors import InputError
 from isoloss.corpus.corpus import Corpus
 from isoloss.report.data import CorpusSummary, Curve, ReportData, RunRow
 from isoloss.runs.archive import Archive
+from isoloss.runs.flags import MEANINGS
 from isoloss.runs.record import RunRecord
 from isoloss.study.plan import PlannedRun
 from isoloss.study.result import StudyResult
@@ -42,6 +43,7 @@ def report_data(result: StudyResult, archive: Archive) -> ReportData:
         coverage=analysis.coverage,
         curves=list(_curves(result, records, archive)),
         measure=analysis.measure,
+        flag_meanings=MEANINGS,
     )  # fmt: skip
 
 
