@@ -3,8 +3,8 @@
     python benchmarks/train.py
 
 The peer trains one model on all cores. Ours trains one model a core, side by side, as the local executor does with the
-trunks of a study. Both see float32. Rounds alternate; the machine may be shared, so the ratio is the median of ratios of
-neighbouring rounds. Prints one JSON object: tokens a second, the ratio, the share of the machine's peak in matrix
+trunks of a study. Both see float32. Rounds alternate; the machine may be shared, so the ratio is the median of ratios
+of neighbouring rounds. Prints one JSON object: tokens a second, the ratio, the share of the machine's peak in matrix
 products, and the losses of both after 200 steps.
 """
 

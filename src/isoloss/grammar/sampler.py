@@ -25,7 +25,6 @@ from isoloss.grammar.transform import check_emits, without_empty
 Documents = NDArray[np.uint16 | np.uint32]
 
 BLOCK_DOCUMENTS = 1024  # documents that share a random stream: part of what a seed means, so not to be changed
-MAX_SYMBOLS = 2**31 - 1
 
 
 def token_dtype(vocabulary_size: int) -> type[np.uint16] | type[np.uint32]:

@@ -23,10 +23,10 @@ def condition_on_termination(grammar: Grammar) -> Grammar:
         raise BadGrammar("no derivation from the start ever ends", fix="give some nonterminal a rule of terminals only")
     alive = np.flatnonzero(q > 0)
     renumbered = {~int(old): ~new for new, old in enumerate(alive)}
-    rules: list[list[Rule]] = [[] for _ in alive]
+    rules: list[list[Rule]] = [[] for _ in alive]  # from_rules divides by q_A
     for (lhs, weight, symbols), ends in zip(grammar.rules(), grammar.multiply_symbols(q), strict=True):
         if ends > 0:
-            rules[~renumbered[~lhs]].append((weight * ends / q[lhs], [renumbered.get(s, s) for s in symbols]))
+            rules[~renumbered[~lhs]].append((weight * ends, [renumbered.get(s, s) for s in symbols]))
     return Grammar.from_rules(
         rules,
         nonterminals=[grammar.nonterminals[old] for old in alive],
