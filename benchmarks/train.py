@@ -99,7 +99,7 @@ class Ours:
 
 
 def serve(contestant):
-    """Answer each line, a number of steps, with the seconds they took; 'loss' with the loss after 200 from the start."""
+    """Answer each line, a number of steps, with the seconds they took; 'loss' with the loss after the first 200."""
     tokens = batches()
     first = [contestant.step(tokens[i % 16]) for i in range(LOSS_STEPS)]
     for line in sys.stdin:

@@ -5,9 +5,11 @@ import io
 import json
 import os
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -99,6 +101,25 @@ context = 64
 batch_tokens = 512
 peak_lr = { at_params = 1e4, value = 1e-2 }
 """
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_study_says_so_and_the_same_command_goes_on(isoloss, tmp_path, number):
+    (tmp_path / "small.toml").write_text(STUDY.replace("[8e3, 1.6e4]", "[8e3, 4e5]").replace("40_000", "500_000"))
+    command = [sys.executable, "-m", "isoloss.cli", "run", "small.toml", "--out", "out", "--until", "train", "--json"]
+    running = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while running.poll() is None and not list(tmp_path.glob("out/runs/*.json")):
+        time.sleep(0.05)
+    first = {path: path.stat().st_mtime_ns for path in tmp_path.glob("out/runs/*.json")}
+    running.send_signal(number)
+    out, _ = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert json.loads(out)["error"]["kind"] == "Interrupted"
+    told = isoloss("run", "small.toml", "--out", "out", "--until", "train", "--json")
+    assert told.code == 0
+    assert told.json["runs"]["finished"] == 4
+    assert {path: path.stat().st_mtime_ns for path in first} == first
 
 
 def test_check_lists_every_run_and_writes_nothing(isoloss, tmp_path):

@@ -139,6 +139,22 @@ def test_a_trunk_lock_is_held_by_one_and_leaves_nothing(tmp_path):
 
 
 @pytest.mark.slow
+def test_ctrl_c_ends_everything_soon_with_the_state_saved(archive):
+    conductor = subprocess.Popen(
+        [sys.executable, str(DRIVER), str(archive.folder)], start_new_session=True, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    with conductor:
+        conductor.stdout.readline()  # training has begun
+        os.killpg(conductor.pid, signal.SIGINT)  # as a terminal does: to the whole group
+        _, errors = conductor.communicate(timeout=30)
+    assert errors.strip().endswith("KeyboardInterrupt")
+    assert errors.count("Traceback") == 1, "the conductor's alone: workers are silent"
+    assert not processes_of(archive)
+    assert list((archive.folder / "checkpoints").glob("*/trunk.npz"))
+
+
+@pytest.mark.slow
 def test_kills_at_random_moments_change_nothing(archive, tmp_path):
     undisturbed = Archive(tmp_path / "undisturbed")
     write_corpus(undisturbed, windows=5000)

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from isoloss.core.errors import BadCorpus, InputError
+from isoloss.runs.importers import read_runs
+from isoloss.study.check import check_study
 from isoloss.study.lab import Lab
 from isoloss.study.spec import Study
 
@@ -116,6 +118,35 @@ class TestWholeStudy:
     def test_runs_can_be_queried_by_the_names_of_corpora(self, finished, base):
         table = Lab.reopen(base / "out").query("SELECT corpus, count(*) AS n FROM runs GROUP BY corpus ORDER BY corpus")
         assert table.to_pylist() == [{"corpus": "language", "n": 9}, {"corpus": "text", "n": 9}]
+
+    def test_an_archive_is_fitted_like_any_table_with_its_own_flags_and_names(self, finished, base):
+        _, result = finished
+        table = read_runs(base / "out")
+        assert sorted(table.corpora) == ["language", "text"]
+        assert table.params_convention == "with_head"
+        assert len(set(table.trunk)) == 6
+        recorded = {record.fingerprint: record.flags for record in result.records}
+        assert all(set(flags) <= set(recorded[run]) for run, flags in zip(table.run, table.flags, strict=True))
+
+
+def test_one_lab_keeps_two_studies_apart(base, tmp_path):
+    lab = Lab(tmp_path, base=base)
+    first = lab.corpora(Study.parse(TOML, place="a.toml"))["language"]
+    other = lab.corpora(Study.parse(TOML.replace("seed = 2 }", "seed = 5 }"), place="b.toml"))["language"]
+    assert first.fingerprint != other.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [('["gzip", ', '["gzp", ', "gzp"), ("sequence_tokens = 64", "sequence_tokens = 128", "documents of corpus")],
+)
+def test_what_would_stop_a_study_is_told_before_anything_is_read(base, tmp_path, old, new, said):
+    wrong = Study.parse(TOML.replace(old, new), place="tiny.toml")
+    with pytest.raises(InputError, match=said):
+        Lab(tmp_path, base=base).run(wrong)
+    with pytest.raises(InputError, match=said):
+        check_study(wrong, base=base)
+    assert not (tmp_path / "corpora").exists()
 
 
 def test_a_corpus_too_small_for_the_grid_is_refused_before_training(base, tmp_path):

@@ -1,36 +1,52 @@
 """The command line: parse, call the library, print. Exit 0 done, 1 the work failed, 2 the input is wrong."""
 
+import signal
 import sys
+from types import FrameType
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 
 def main() -> None:
     """Run `isoloss` with the process's arguments and exit with its code."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
     sys.exit(run(sys.argv[1:]))
 
 
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """End like Ctrl-C: workers write their checkpoints, temporary folders go."""
+    raise KeyboardInterrupt
+
+
 def run(arguments: list[str]) -> int:
-    """Run one command and return its exit code; every error is told in a sentence, never in a traceback."""
+    """Run one command and return its exit code; every error is told in a sentence, never in a traceback.
+
+    Ctrl-C and SIGTERM end with 130, after the workers have written their checkpoints.
+    """
     from typer import TyperException
 
     from isoloss.cli import fit, grammar, measure, study  # each module registers its verbs
     from isoloss.cli.app import app
     from isoloss.cli.output import print_error
-    from isoloss.core.errors import InputError, IsolossError
+    from isoloss.core.errors import InputError, Interrupted, IsolossError
 
     del fit, grammar, measure, study
     as_json = "--json" in arguments
+    verb = next((argument for argument in arguments if not argument.startswith("-")), "")
     try:
         code = app(args=arguments, prog_name="isoloss", standalone_mode=False)
     except TyperException as error:
-        if type(error).__name__ == "NoArgsIsHelpError":
-            return error.exit_code
-        told = InputError(error.format_message(), fix="isoloss --help lists the verbs and their options")
-        print_error(told, as_json=as_json)
+        if type(error).__name__ != "NoArgsIsHelpError":
+            told = InputError(error.format_message(), fix=f"isoloss {verb} --help shows what it takes")
+            print_error(told, as_json=as_json)
         return error.exit_code
     except IsolossError as error:
         print_error(error, as_json=as_json)
         return error.exit_code
     except KeyboardInterrupt:
-        sys.stderr.write("stopped; the same command goes on from here\n")
-        return 130
+        code = INTERRUPTED
+    if code == INTERRUPTED:
+        resumes = "the same command goes on from here" if verb in ("run", "demo") else None
+        print_error(Interrupted("stopped before the end", fix=resumes), as_json=as_json)
     return code if isinstance(code, int) else 0

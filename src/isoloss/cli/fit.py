@@ -54,12 +54,13 @@ def fit(
         runs, params=params, tokens=tokens, loss=loss, flops=flops, corpus=group, trunk=trunk, complexity=measures,
         where=where,
     )  # fmt: skip
+    written = fit_output.law_files(out, len(table.corpora))
     fitted = fit_groups(
         table, law=law, objective=objective, delta=delta, starts=starts, bootstrap=bootstrap, seed=seed
     )  # fmt: skip
     comparison = compare(table, measures, objective=objective, delta=delta, seed=seed) if measures else []
-    if out is not None:
-        fit_output.save(fitted, out)
-    fit_output.show(fitted, comparison, as_json=json)
-    if not all(law.convergence.converged for law in fitted):
+    for one, path in zip(fitted, written, strict=False):
+        one.save(path)
+    fit_output.show(fitted, comparison, written, as_json=json)
+    if not all(one.convergence.converged for one in fitted):
         raise typer.Exit(1)

@@ -14,12 +14,20 @@ if TYPE_CHECKING:
     from isoloss.laws.fitted import FittedLaw
 
 
-def show(fitted: Sequence["FittedLaw"], comparison: Sequence["Comparison"], *, as_json: bool) -> None:
+def show(
+    fitted: Sequence["FittedLaw"], comparison: Sequence["Comparison"], written: Sequence[Path], *, as_json: bool
+) -> None:
     """Print the fits: one JSON object, or a page of text each."""
     if as_json:
-        print_json({"fits": [law.to_json() for law in fitted], "comparison": [c.to_json() for c in comparison]})
+        print_json({
+            "fits": [law.to_json() for law in fitted],
+            "comparison": [one.to_json() for one in comparison],
+            "law_files": [str(path) for path in written],
+        })  # fmt: skip
         return
     typer.echo("\n\n".join(law.summary() for law in fitted))
+    for path in written:
+        typer.echo(f"written: {path}")
     if comparison:
         typer.echo("\nleft-out corpora: root mean square of ln L − ln L̂, law by measure against one law for all")
         for one in comparison:
@@ -29,9 +37,10 @@ def show(fitted: Sequence["FittedLaw"], comparison: Sequence["Comparison"], *, a
             )
 
 
-def save(fitted: Sequence["FittedLaw"], out: Path) -> None:
-    """Write each law: to `out` where there is one, else to `out` with the group's position before the suffix."""
+def law_files(out: Path | None, count: int) -> list[Path]:
+    """Return where `count` laws go: `out` itself, or `out` numbered. Raises InputError for a name that is no JSON."""
+    if out is None:
+        return []
     if out.suffix != ".json":
         raise InputError(f"found {out.name!r}, expected a .json file", place="--out", fix="name it LAW.json")
-    for number, law in enumerate(fitted, 1):
-        law.save(out if len(fitted) == 1 else out.with_name(f"{out.stem}.{number}{out.suffix}"))
+    return [out] if count == 1 else [out.with_name(f"{out.stem}.{number}.json") for number in range(1, count + 1)]

@@ -11,9 +11,13 @@ from isoloss.cli.app import Json, Seed, app
 def measure(
     paths: Annotated[list[str], typer.Argument(help="Files, folders, globs; each argument is one corpus.")],
     tokenizer: Annotated[str, typer.Option(help="bytes: one token a byte.")] = "bytes",
-    measure: Annotated[str, typer.Option(help="Measures, comma-separated.")] = "gzip",
+    measure: Annotated[
+        str, typer.Option(help="Measures, comma-separated: gzip, zstd, xz, bz2, unigram, ngram, or module:Name.")
+    ] = "gzip",
     sequence_tokens: Annotated[int, typer.Option(min=2, help="Tokens a measured sequence.")] = 256,
-    token_bytes: Annotated[int, typer.Option(help="Bytes a token is written with: 1, 2 or 4. Part of gzip.")] = 4,
+    token_bytes: Annotated[
+        int, typer.Option(min=1, max=8, help="Bytes a token is written with (the paper: 4). Part of the measure.")
+    ] = 4,
     samples: Annotated[int, typer.Option(min=2, help="Sequences drawn.")] = 1000,
     seed: Seed = 0,
     json: Json = False,

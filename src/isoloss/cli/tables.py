@@ -35,8 +35,10 @@ def show_result(result: "StudyResult") -> None:
 
 def _corpora_table(result: "StudyResult") -> "Table":
     budget = result.analysis.budget if result.analysis else None
-    ratio = f"ln(D*/N*) at {budget:.1e} FLOPs" if budget else "ln(D*/N*)"
-    table = _table("corpus", "gzip", "E", "α", "β", "a = β/(α+β)", ratio, "known floor", "flagged runs")
+    table = _table("corpus", "gzip", "E", "α", "β", "a", "ln(D*/N*)", "floor", "flagged")
+    table.caption = "95 % intervals. E and floor in nats per token; a = β/(α+β), the exponent of N*(C)"
+    if budget:
+        table.caption += f"; ln(D*/N*) at {budget:.1e} FLOPs"
     for name, corpus in result.corpora.items():
         gzip = result.complexity.get(name, {}).get("gzip")
         law = result.analysis.laws.get(name) if result.analysis else None
@@ -103,7 +105,12 @@ def show_measured(measured: Sequence["MeasuredPath"]) -> None:
                 *first, measure, interval(found.value, digits=4), f"{found.mean:.4f}", f"{found.std:.4f}",
                 f"{found.sequences:,}",
             )  # fmt: skip
-    _console().print(table)
+    console = _console()
+    console.print(table)
+    for corpus in measured:
+        if any(corpus.dropped.values()):
+            left_out = ", ".join(f"{count:,} {reason}" for reason, count in corpus.dropped.items() if count)
+            console.print(f"left out of {corpus.name}: {left_out}")
 
 
 def show_rows(table: "Any") -> None:
@@ -165,7 +172,7 @@ def _table(*columns: str) -> "Table":
 
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for number, column in enumerate(columns):
-        table.add_column(column, justify="left" if number == 0 else "right", overflow="fold")
+        table.add_column(column, justify="left" if number == 0 else "right", no_wrap=True)
     return table
 
 

@@ -86,6 +86,12 @@ class Unidentified(WorkError):
     """The runs do not determine the quantity that was asked for."""
 
 
+class Interrupted(WorkError):
+    """Somebody stopped the work."""
+
+    exit_code = 130
+
+
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """Return the known name closest to `name`, or None where nothing is close."""
     close = get_close_matches(name, list(known), n=1, cutoff=0.5)

@@ -71,4 +71,8 @@ def storage_errors(place: Path) -> Iterator[None]:
             raise StorageError(
                 "a file stands where a folder is needed", place=str(place), fix="choose another folder with --out"
             ) from error
-        raise
+        raise StorageError(
+            f"cannot be read or written: {error.strerror or error}",
+            place=str(place),
+            fix="choose another folder with --out",
+        ) from error

@@ -27,6 +27,9 @@ class Progress(Protocol):
     def note(self, text: str) -> None:
         """Tell one line: what starts, what ended, what went wrong."""
 
+    def log_line(self, text: str) -> None:
+        """Add a line to the log alone."""
+
     def task(self, title: str, *, total: float) -> AbstractContextManager[Task]:
         """Show work of `total` units while the block runs."""
 
@@ -43,6 +46,10 @@ class Quiet:
         self.log = log
 
     def note(self, text: str) -> None:
+        """Add the line to the log."""
+        self.log_line(text)
+
+    def log_line(self, text: str) -> None:
         """Add the line to the log."""
         if self.log is None:
             return

@@ -1,8 +1,8 @@
 """Worker processes on this machine: each trains one trunk at a time on its share of the cores, the longest first."""
 
+import os
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
-from os import cpu_count
 
 from isoloss.core.errors import InputError
 from isoloss.execution.crew import Crew
@@ -44,6 +44,13 @@ class LocalExecutor:
         threads = max(spec.numerics.threads for job in todo for spec in job.specs)
         crew = Crew(archive, on_event=on_event, threads=threads, checkpoint_seconds=self.checkpoint_seconds)
         try:
-            yield from crew.train(todo, at_once=self.workers or max(1, (cpu_count() or 1) // threads))
+            yield from crew.train(todo, at_once=self.workers or max(1, _cores() // threads))
         finally:
             crew.dismiss()
+
+
+def _cores() -> int:
+    """Return how many cores this process may use: fewer than there are, in a container or under taskset."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -20,6 +20,7 @@ Verdict = Literal["moves", "differs", "not_identified", "not_enough_corpora"]
 
 STEP = 0.1  # slopes are told per this much of the measure
 FEWEST_CORPORA = 3  # a line through two says nothing about what else moves balances
+MOST_TOLD = float(np.log(1000))
 COMPRESSORS = ("gzip", "zstd", "xz", "bz2", "brotli", "ppmd")
 
 
@@ -201,7 +202,7 @@ def _verdict_sentence(verdict: BalanceVerdict) -> str:
             f"it takes {FEWEST_CORPORA} corpora of different {_unit(verdict.measure)} with an identified balance."
         )
     slope, probability = verdict.slope, _probability(verdict.p_slope)
-    factor = f"×{_factor(slope.value)} {_interval(slope)} per {STEP} of {_unit(verdict.measure)}"
+    factor = f"{_times(slope.value)} {_interval(slope)} per {STEP} of {_unit(verdict.measure)}"
     if verdict.verdict == "moves":
         more = "more" if slope.value > 0 else "fewer"
         return f"{among} {harder} ask for {more} tokens per parameter: {factor} ({probability})."
@@ -221,13 +222,13 @@ def _limits_sentence(verdict: BalanceVerdict) -> str:
     if verdict.smallest_detectable is not None and verdict.smallest_with_one_more is not None:
         parts.append(
             "The smallest movement that this design would show four times in five is "
-            f"×{_factor(verdict.smallest_detectable)} per {STEP} of {_unit(verdict.measure)}"
+            f"{_times(verdict.smallest_detectable)} per {STEP} of {_unit(verdict.measure)}"
         )
         if len(verdict.corpora) == FEWEST_CORPORA:
             parts[-1] += (
                 ": three corpora leave one degree of freedom to tell a movement from scatter between corpora, and "
                 "that, not run noise, sets the width; one corpus more would bring it to about "
-                f"×{_factor(verdict.smallest_with_one_more)}"
+                f"{_times(verdict.smallest_with_one_more)}"
             )
     else:
         parts.append("Train more corpora, with different values of the measure, on the same grid")
@@ -243,8 +244,15 @@ def _unit(measure: str) -> str:
     return f"{measure} ratio" if measure in COMPRESSORS else measure
 
 
+def _times(log_ratio: float) -> str:
+    return f"more than ×{_factor(log_ratio)[1:]}" if log_ratio > MOST_TOLD else f"×{_factor(log_ratio)}"
+
+
 def _factor(log_ratio: float) -> str:
-    return f"{np.exp(log_ratio):.3g}" if abs(log_ratio) < 20 else f"e^{log_ratio:.0f}"
+    """Return a ratio as text; beyond a thousand, its digits would pretend to a knowledge that is not there."""
+    if abs(log_ratio) > MOST_TOLD:
+        return ">1000" if log_ratio > 0 else "<1/1000"
+    return f"{np.exp(log_ratio):.3g}"
 
 
 def _interval(slope: Estimate) -> str:

@@ -45,7 +45,7 @@ def facts(data: ReportData) -> tuple[Note, ...]:
         Note(title="flagged", text=str(flagged)),
         Note(title="FLOPs of all runs", text=power_of_ten(flops) if flops else "0"),
         Note(title="FLOPs, common budget", text=power_of_ten(data.budget_flops)),
-        Note(title="whole study", text=duration(data.seconds)),
+        Note(title="training, all runs", text=duration(data.seconds)),
     )
 
 

@@ -96,9 +96,18 @@ class Archive:
             ) from error  # fmt: skip
         return {key: table[key].to_numpy() for key in table.column_names}
 
+    def corpus_names(self) -> dict[str, str]:
+        """Return the name that each corpus of the folder was built under, by fingerprint."""
+        found = sorted((self.folder / "corpora").glob("*/corpus.json"))
+        return {path.parent.name: str(_read_json(path).get("name", path.parent.name)) for path in found}
+
+    def table(self) -> "Any":
+        """Return the runs as an Arrow table of plain columns, corpora by name."""
+        return flat_table(self.records(), names=self.corpus_names())
+
     def query(self, sql: str) -> "Any":
         """Return the Arrow table of a SQL query over the view `runs`. The query can reach nothing else."""
-        return query_table(flat_table(self.records()), sql, name="runs")
+        return query_table(self.table(), sql, name="runs")
 
 
 def read_record(path: Path) -> RunRecord:
@@ -114,14 +123,14 @@ def read_record(path: Path) -> RunRecord:
         ) from error  # fmt: skip
 
 
-def flat_table(records: Iterator[RunRecord]) -> "Any":
-    """Return records as an Arrow table of plain columns: one row a run."""
+def flat_table(records: Iterator[RunRecord], *, names: Mapping[str, str]) -> "Any":
+    """Return records as an Arrow table of plain columns: one row a run. `names` are of corpora by fingerprint."""
     import pyarrow as pa
 
     rows = [
         {
-            "run": r.fingerprint, "trunk": r.trunk, "corpus": r.spec.corpus, "status": r.status,
-            "flags": list(r.flags), "params": r.counts.params(), "params_total": r.counts.total,
+            "run": r.fingerprint, "trunk": r.trunk, "corpus": names.get(r.spec.corpus, r.spec.corpus),
+            "status": r.status, "flags": list(r.flags), "params": r.counts.params(), "params_total": r.counts.total,
             "params_non_embedding": r.counts.non_embedding, "tokens": r.spec.train_tokens,
             "flops": r.counts.flops_per_token() * r.spec.train_tokens, "width": r.spec.model.width,
             "depth": r.spec.model.depth, "heads": r.spec.model.heads, "ffn": r.spec.model.ffn,
@@ -167,9 +176,11 @@ def query_table(table: "Any", sql: str, *, name: str) -> "Any":
 
 
 def _read_json(path: Path) -> dict[str, Any]:
+    with files.storage_errors(path):
+        text = path.read_bytes()
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
+        content = json.loads(text)
+    except ValueError as error:
         raise DamagedArchive(
             f"cannot be read: {error}", place=str(path), fix="delete it and run the study again"
         ) from error

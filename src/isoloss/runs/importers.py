@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from isoloss.core.errors import BadTable, InputError, did_you_mean
 from isoloss.runs.archive import Archive, flat_table, query_table
 from isoloss.runs.observations import DataUnit, Floats, Observations, observations
+from isoloss.runs.shapes import DEFAULT_CONVENTION
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -48,6 +49,10 @@ def read_runs(
     there are.
     """
     table = open_table(source)
+    ours = _is_archive(source)
+    if ours:
+        corpus, trunk, stderr = corpus or "corpus", trunk or "trunk", stderr or "stderr"
+        params_convention = DEFAULT_CONVENTION if params == "params" else params_convention
     if where is not None:
         table = query_table(table, f"SELECT * FROM runs WHERE {where}", name="runs")
         if not table.num_rows:
@@ -61,6 +66,8 @@ def read_runs(
         corpus=columns.texts(corpus) if corpus else "all",
         trunk=columns.texts(trunk) if trunk else None,
         stderr=columns.numbers(stderr) if stderr else None,
+        run=columns.texts("run") if ours else None,
+        flags=columns.table["flags"].to_pylist() if ours else None,
         complexity={name: columns.numbers(name) for name in complexity},
         rows=columns.rows,
         params_convention=params_convention,
@@ -83,14 +90,23 @@ def open_table(source: Source) -> "pa.Table":
         )
     if table.num_rows == 0:
         raise BadTable("no rows", place=_name(source), fix="give a table with one row a run")
+    names = table.column_names
+    taken = sorted({name for name in names if names.count(name) > 1 or name == ROW})
+    if taken:
+        raise BadTable(f"column {taken[0]!r} stands twice or is reserved", place=_name(source), fix="rename or drop it")
     return table.append_column(ROW, pa.array(np.arange(1, table.num_rows + 1)))
+
+
+def _is_archive(source: Source) -> bool:
+    return isinstance(source, str | Path) and Archive.stands_in(source)
 
 
 def _read_path(path: Path) -> "pa.Table":
     if path.is_dir():
         if Archive.stands_in(path):
-            finished = (r for r in Archive(path).records() if r.status == "finished")
-            return flat_table(finished)
+            archive = Archive(path)
+            finished = (r for r in archive.records() if r.status == "finished")
+            return flat_table(finished, names=archive.corpus_names())
         raise InputError("a folder, but no archive of runs", place=str(path), fix="give a file, or a results folder")
     if not path.exists():
         raise InputError("no such file", place=str(path), fix="check the path")

@@ -2,12 +2,13 @@
 
 import tempfile
 from dataclasses import dataclass
+from os import cpu_count
 from pathlib import Path
 from typing import Any
 
 from isoloss.corpus.build import build
 from isoloss.corpus.corpus import Corpus
-from isoloss.study.plan import PlannedRun, core_seconds, plan_runs
+from isoloss.study.plan import PlannedRun, core_seconds, plan_runs, require_runnable
 from isoloss.study.spec import Study
 from isoloss.training.job import trunk_jobs
 
@@ -41,11 +42,12 @@ class Checked:
         }  # fmt: skip
 
 
-def check_study(study: Study, *, base: Path, workers: int = 2) -> Checked:
+def check_study(study: Study, *, base: Path) -> Checked:
     """Return what `study` will do. Corpora are built in a folder that is thrown away: identity is content.
 
     Raises InputError subclasses for whatever would stop the study before it trains.
     """
+    require_runnable(study)
     with tempfile.TemporaryDirectory(prefix="isoloss-check-") as scratch:
         corpora = {
             source.name: build(source, root=Path(scratch), context=study.grid.context, seed=study.seed, base=base)
@@ -53,6 +55,7 @@ def check_study(study: Study, *, base: Path, workers: int = 2) -> Checked:
         }
         runs = plan_runs(study, corpora)
     jobs = trunk_jobs([run.spec for run in runs])
+    workers = max(1, (cpu_count() or 1) // study.training.threads)
     return Checked(
         study=study,
         runs=runs,
@@ -60,5 +63,5 @@ def check_study(study: Study, *, base: Path, workers: int = 2) -> Checked:
         trained_tokens=sum(job.tokens for job in jobs),
         flops=sum(run.flops for run in runs),
         workers=workers,
-        seconds_estimate=core_seconds(jobs) * study.training.threads / workers,
+        seconds_estimate=core_seconds(jobs) / min(workers, len(jobs)),
     )

@@ -10,7 +10,11 @@ from isoloss.core.errors import did_you_mean
 def explain(error: ValidationError, model: type[BaseModel]) -> tuple[str, str]:
     """Return (message, fix) for the errors in `error`: all of them, the first one's fix."""
     # A misspelt key also leaves its namesake missing: the spelling is the news.
-    details = sorted(error.errors(include_url=False), key=lambda detail: detail["type"] != "extra_forbidden")
+    found = error.errors(include_url=False)
+    details = sorted(
+        (detail for detail in found if detail["type"] != "too_short" or len(found) == 1),
+        key=lambda detail: detail["type"] != "extra_forbidden",
+    )
     told = [_one(dict(detail), model) for detail in details]
     message = "; ".join(text for text, _ in told[:5]) + (f"; and {len(told) - 5} more" if len(told) > 5 else "")
     return message, told[0][1]
@@ -26,8 +30,8 @@ def _one(detail: dict[str, Any], model: type[BaseModel]) -> tuple[str, str]:
         case "missing":
             return f"{key!r} is missing", f"add {location[-1]!r}"
         case "literal_error" | "union_tag_invalid":
-            found = detail["input"].get("source") if isinstance(detail["input"], dict) else detail["input"]
             expected = detail.get("ctx", {})
+            found = expected.get("tag", detail["input"])
             choices = str(expected.get("expected") or expected.get("expected_tags")).replace("'", "")
             names = [name.strip() for name in choices.replace(" or ", ", ").split(",")]
             return f"{key}: found {found!r}", did_you_mean(str(found), names)
@@ -36,7 +40,10 @@ def _one(detail: dict[str, Any], model: type[BaseModel]) -> tuple[str, str]:
         case "value_error":
             return f"{key}: {detail['ctx']['error']}", "change the value"
         case _:
-            return f"{key}: {detail['msg'].lower()}, found {detail['input']!r}", "change the value"
+            return (
+                f"{key}: {detail['msg'][0].lower()}{detail['msg'][1:]}, found {detail['input']!r}",
+                "change the value",
+            )
 
 
 def _container(location: tuple[int | str, ...], model: type[BaseModel]) -> list[type[BaseModel]]:

@@ -20,13 +20,13 @@ from isoloss.core.errors import InputError
 from isoloss.core.progress import Progress, Quiet
 from isoloss.corpus.build import build
 from isoloss.corpus.corpus import Corpus
-from isoloss.runs.archive import Archive, flat_table, query_table
+from isoloss.runs.archive import Archive
 from isoloss.runs.observations import Observations, observations
 from isoloss.runs.record import RunRecord
 from isoloss.study.analysis import Analysis, analyse
 from isoloss.study.memory import recall, remember
 from isoloss.study.neighbours import with_neighbour_flags
-from isoloss.study.plan import PlannedRun, plan_runs
+from isoloss.study.plan import PlannedRun, plan_runs, require_runnable
 from isoloss.study.result import StudyResult
 from isoloss.study.spec import Study
 
@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 
 Stage = Literal["corpora", "complexity", "train", "fit", "report"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
+RUNS_QUERY = (
+    "SELECT run, corpus, status, flags, params, tokens, flops, loss_nats, stderr, width, depth, peak_lr, wall_seconds, "
+    "error FROM runs ORDER BY corpus, params, tokens"
+)
 
 
 class Lab:
@@ -55,7 +59,9 @@ class Lab:
         self.workers = workers
         self.base = base
         self.progress: Progress = progress or Quiet(self.folder / "isoloss.log")
+        self._study: Study | None = None  # whose corpora and measures are held below
         self._corpora: dict[str, Corpus] = {}
+        self._complexity: dict[str, dict[str, Complexity]] = {}
 
     @classmethod
     def reopen(cls, folder: Path | str, *, progress: Progress | None = None) -> "Lab":
@@ -68,6 +74,7 @@ class Lab:
         """Do everything up to the stage `until` and return what there is then."""
         started = time.perf_counter()
         last = STAGES.index(until)
+        require_runnable(study, executor=self.executor)
         corpora = self.corpora(study)
         result = StudyResult(study=study, corpora=corpora, planned=plan_runs(study, corpora))
         if last >= STAGES.index("complexity"):
@@ -83,7 +90,7 @@ class Lab:
 
     def corpora(self, study: Study) -> dict[str, Corpus]:
         """Return the study's corpora by name, building those that are not there."""
-        if self._corpora and list(self._corpora) == [source.name for source in study.corpus]:
+        if study == self._study:
             return self._corpora
         corpora: dict[str, Corpus] = {}
         root = self.folder / "corpora"
@@ -95,12 +102,14 @@ class Lab:
                 )
                 task.advance(1)
         remember(self.folder, study, corpora)
-        self._corpora = corpora
+        self._study, self._corpora, self._complexity = study, corpora, {}
         return corpora
 
     def complexity(self, study: Study) -> dict[str, dict[str, Complexity]]:
         """Return every measure of every corpus: corpus name → measure → value with interval."""
         corpora, settings = self.corpora(study), study.complexity
+        if self._complexity:
+            return self._complexity
         measured: dict[str, dict[str, Complexity]] = {name: {} for name in corpora}
         with self.progress.task("complexity", total=len(corpora) * len(settings.measures)) as task:
             for name, corpus in corpora.items():
@@ -110,6 +119,7 @@ class Lab:
                         corpus, measure, settings=settings.settings, seed=study.seed
                     )
                     task.advance(1)
+        self._complexity = measured
         return measured
 
     def train(self, study: Study) -> list[RunRecord]:
@@ -153,6 +163,7 @@ class Lab:
     def remembered_study(self) -> Study:
         """Return the study last run in this folder, its corpora opened by fingerprint: no source is read again."""
         study, names = recall(self.folder)
+        self._study, self._complexity = study, {}
         self._corpora = {
             name: Corpus.open(self.archive.corpus_folder(fingerprint)).renamed(name)
             for name, fingerprint in names.items()
@@ -160,13 +171,8 @@ class Lab:
         return study
 
     def query(self, sql: str | None = None) -> "Any":
-        """Return the runs of the folder as an Arrow table, or a SQL query over them (table `runs`, corpora by name)."""
-        table = flat_table(self.archive.records())
-        _, names = recall(self.folder)
-        named = {fingerprint: name for name, fingerprint in names.items()}
-        column = [named.get(corpus, corpus) for corpus in table["corpus"].to_pylist()]
-        table = table.set_column(table.column_names.index("corpus"), "corpus", [column])
-        return query_table(table, sql or "SELECT * FROM runs ORDER BY corpus, params, tokens", name="runs")
+        """Return the runs of the folder as an Arrow table, or a SQL query over them (table `runs`)."""
+        return self.archive.query(sql or RUNS_QUERY)
 
     def _records(self, planned: Sequence[PlannedRun]) -> list[RunRecord]:
         found = (self.archive.read(run.spec.fingerprint) for run in planned)

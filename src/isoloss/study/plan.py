@@ -3,19 +3,22 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from isoloss.complexity.measures import open_measure
 from isoloss.core.errors import InputError
 from isoloss.core.rng import derive_seed
 from isoloss.corpus.corpus import Corpus
+from isoloss.corpus.sources import PcfgSource
+from isoloss.execution import executor as open_executor
 from isoloss.runs.rules import round_tokens
 from isoloss.runs.shapes import Counts, count, ladder
 from isoloss.runs.spec import ModelSpec, Numerics, Optimiser, RunSpec, Schedule
 from isoloss.study.spec import Study
 from isoloss.training.job import TrunkJob, check_enough_windows
 
-# Measured on one core of a 2023 Xeon, fp32, context 256, vocabulary 256: 285, 193, 88 and 50 thousand tokens a second
-# at 1e4, 3e4, 1e5 and 2.5e5 parameters (docs/log.md, 2026-11-21). Untested above 1e6.
-SECONDS_PER_TOKEN = 2.8e-6
-SECONDS_PER_TOKEN_AND_PARAM = 6.9e-11
+# Measured on the demo, one core of a 2023 Xeon, fp32, context 256, vocabularies of 13 to 1,601: 22.8 million tokens in
+# about 390 core-seconds, evaluations and start-up included (docs/log.md, 2026-11-21). Untested above 1e6 parameters.
+SECONDS_PER_TOKEN = 4.5e-6
+SECONDS_PER_TOKEN_AND_PARAM = 1.1e-10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +29,21 @@ class PlannedRun:
     spec: RunSpec
     counts: Counts
     flops: float
+
+
+def require_runnable(study: Study, *, executor: str = "local") -> None:
+    """Raise InputError for whatever can be seen to stop the study before anything is read: names and lengths."""
+    open_executor(executor)
+    for measure in study.complexity.measures:
+        open_measure(measure, study.complexity.settings)
+    generated = [source.name for source in study.corpus if isinstance(source, PcfgSource)]
+    if generated and study.complexity.sequence_tokens > study.grid.context:
+        raise InputError(
+            f"sequences of {study.complexity.sequence_tokens} tokens are to be measured, and documents of corpus "
+            f"{generated[0]!r} have {study.grid.context}, the context",
+            place="complexity.sequence_tokens",
+            fix=f"set it to {study.grid.context} or less, for every corpus alike",
+        )
 
 
 def plan_runs(study: Study, corpora: Mapping[str, Corpus]) -> list[PlannedRun]:

@@ -52,6 +52,7 @@ class _Watch:
                     self.speeds.pop(event.trunk)
             case RunEnded():
                 self.ended[event.status] += 1
+                self.progress.log_line(f"run {event.run}: {event.status}")
                 self._advance(0)
             case Note():
                 self.progress.note(f"{event.trunk}: {event.text}")

@@ -13,13 +13,13 @@ from isoloss.training.job import TrunkJob
 
 
 class Advanced(Frozen):
-    """`tokens` of the job's `total_tokens` are trained on; `loss_nats` is the latest training loss."""
+    """`tokens` of the job's `total_tokens` are trained on; `loss_nats` is the latest training loss, if there is one."""
 
     kind: Literal["advanced"] = "advanced"
     trunk: str
     tokens: int
     total_tokens: int
-    loss_nats: float
+    loss_nats: float | None
     tokens_per_second: float
 
 
@@ -53,6 +53,7 @@ class Progress:
 
     def __init__(self, job: TrunkJob, report: Report) -> None:
         self.job, self.report = job, report
+        self.batch_tokens = job.specs[0].batch_tokens
         self.finished_branch_steps = 0
         self.trained_steps = 0
         self.started = self.last_told = time.monotonic()
@@ -65,14 +66,19 @@ class Progress:
         """Take one more step as trained: the one that brought the model to `step`."""
         self.trained_steps += 1
         now = time.monotonic()
-        if now - self.last_told < REPORT_SECONDS:
-            return
-        self.last_told = now
-        batch_tokens = self.job.specs[0].batch_tokens
+        if now - self.last_told >= REPORT_SECONDS:
+            self.last_told = now
+            self._tell((step + self.finished_branch_steps) * self.batch_tokens, loss_nats)
+
+    def ended(self) -> None:
+        """Tell that nothing is left to do."""
+        self._tell(self.job.tokens, None)
+
+    def _tell(self, tokens: int, loss_nats: float | None) -> None:
+        seconds = time.monotonic() - self.started
         self.report(
             Advanced(
-                trunk=self.job.trunk, tokens=(step + self.finished_branch_steps) * batch_tokens,
-                total_tokens=self.job.tokens, loss_nats=loss_nats,
-                tokens_per_second=self.trained_steps * batch_tokens / (now - self.started),
+                trunk=self.job.trunk, tokens=tokens, total_tokens=self.job.tokens, loss_nats=loss_nats,
+                tokens_per_second=self.trained_steps * self.batch_tokens / seconds,
             )
         )  # fmt: skip

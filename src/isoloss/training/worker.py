@@ -55,6 +55,7 @@ def run_trunk(
             raise
         except Exception as error:  # whatever torch may throw ends this trunk, not the study
             work.write_failures(pending, error)
+        work.progress.ended()
         work.checkpoints.remove()
     return [record for spec in job.specs if (record := archive.read(spec.fingerprint)) is not None]
 
