@@ -245,7 +245,9 @@ def _unit(measure: str) -> str:
 
 
 def _times(log_ratio: float) -> str:
-    return f"more than ×{_factor(log_ratio)[1:]}" if log_ratio > MOST_TOLD else f"×{_factor(log_ratio)}"
+    if abs(log_ratio) > MOST_TOLD:
+        return "more than ×1000" if log_ratio > 0 else "less than ×1/1000"
+    return f"×{np.exp(log_ratio):.3g}"
 
 
 def _factor(log_ratio: float) -> str:
