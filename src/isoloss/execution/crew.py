@@ -11,6 +11,8 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 
+from pydantic import ValidationError
+
 from isoloss.execution.messages import MESSAGES, Assignment, JobEnded, JobRefused, Message
 from isoloss.runs.archive import Archive
 from isoloss.runs.documents import NO_DOCUMENTS
@@ -194,10 +196,14 @@ class _Worker:
 
     def _listen(self, inbox: "queue.Queue[tuple[_Worker, Message | None]]") -> None:
         assert self.process.stdout is not None
-        with self.process.stdout as lines:
-            for line in lines:
-                inbox.put((self, MESSAGES.validate_json(line)))
-        inbox.put((self, None))
+        try:
+            with self.process.stdout as lines:
+                for line in lines:
+                    inbox.put((self, MESSAGES.validate_json(line)))
+        except ValidationError:
+            self.process.kill()  # a worker that talks nonsense, or was cut off in a line, counts as dead
+        finally:
+            inbox.put((self, None))
 
 
 def environment(threads: int) -> dict[str, str]:
