@@ -227,7 +227,7 @@ def _limits_sentence(verdict: BalanceVerdict) -> str:
         if len(verdict.corpora) == FEWEST_CORPORA:
             parts[-1] += (
                 ": three corpora leave one degree of freedom to tell a movement from scatter between corpora, and "
-                "that, not run noise, sets the width; one corpus more would bring it to about "
+                "that, not run noise, sets the width; one corpus more would bring it to "
                 f"{_times(verdict.smallest_with_one_more)}"
             )
     else:

@@ -119,12 +119,12 @@ def rms_norm(x_NC: Floats, gain_C: Floats, eps: np.float32, y_NC: Floats, scale_
 
 @_kernel
 def rms_norm_backward(
-    x_NC: Floats, gain_C: Floats, scale_N: Floats, dy_NC: Floats, dx_NC: Floats, dgain_C: Floats
+    x_NC: Floats, gain_C: Floats, scale_N: Floats, dy_NC: Floats, dpast_NC: Floats, dx_NC: Floats, dgain_C: Floats
 ) -> None:
-    """Write dx, and add to dgain."""
+    """Write dx, with the gradient that went past the norm added, and add to dgain."""
     rows, width = x_NC.shape
     for i in range(rows):
-        x, dy, dx, scale = x_NC[i], dy_NC[i], dx_NC[i], scale_N[i]
+        x, dy, dpast, dx, scale = x_NC[i], dy_NC[i], dpast_NC[i], dx_NC[i], scale_N[i]
         along = np.float32(0)
         for j in range(width):
             along += dy[j] * gain_C[j] * x[j]
@@ -132,7 +132,7 @@ def rms_norm_backward(
         for j in range(width):
             dgain_C[j] += dy[j] * x[j] * scale
         for j in range(width):
-            dx[j] = dy[j] * gain_C[j] * scale - x[j] * along
+            dx[j] = dpast[j] + dy[j] * gain_C[j] * scale - x[j] * along
 
 
 @_kernel

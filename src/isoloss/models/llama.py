@@ -13,35 +13,29 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from isoloss.models.rotary import Rotary
+from isoloss.models import plain
+from isoloss.models.parts import BlockWeights, Geometry, Rotary
 from isoloss.runs.spec import ModelSpec
 
 
 class Operations(Protocol):
-    """What a transformer does between its matrix products; `plain` and `fused` are the two ways to do it."""
+    """How a transformer is computed; `plain` and `fused` are the two ways."""
 
-    def rms_norm(self, x_NC: Tensor, gain_C: Tensor) -> Tensor:
-        """Return rows of unit root mean square, times a gain."""
+    def block(self, x_NC: Tensor, weights: BlockWeights, geometry: Geometry) -> Tensor:
+        """Return the stream after a block."""
 
-    def attention(self, qkv_BT3C: Tensor, rotary: Rotary, *, heads: int) -> Tensor:
-        """Return causal self-attention."""
+    def token_nats(self, x_NC: Tensor, gain_C: Tensor, head_VC: Tensor, targets_N: Tensor) -> Tensor:
+        """Return the loss of every row of the stream after the last block."""
 
-    def swiglu(self, gate_up_N2F: Tensor) -> Tensor:
-        """Return silu(gate) · up."""
-
-    def token_nats(self, hidden_NC: Tensor, head_VC: Tensor, targets_N: Tensor) -> Tensor:
-        """Return the loss of every row."""
-
-    def summed_nats(self, hidden_NC: Tensor, head_VC: Tensor, targets_N: Tensor) -> Tensor:
+    def summed_nats(self, x_NC: Tensor, gain_C: Tensor, head_VC: Tensor, targets_N: Tensor) -> Tensor:
         """Return the summed loss of all rows."""
 
 
 class Block(nn.Module):
-    """Attention, then a gated FFN, each on normalised input and added to the stream."""
+    """Attention, then a gated FFN."""
 
-    def __init__(self, spec: ModelSpec, ops: Operations) -> None:
+    def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
-        self.ops, self.heads = ops, spec.heads
         self.attention_norm = nn.Parameter(torch.empty(spec.width))
         self.qkv = nn.Parameter(torch.empty(3 * spec.width, spec.width))
         self.attention_out = nn.Parameter(torch.empty(spec.width, spec.width))
@@ -49,13 +43,9 @@ class Block(nn.Module):
         self.gate_up = nn.Parameter(torch.empty(2 * spec.ffn, spec.width))
         self.down = nn.Parameter(torch.empty(spec.width, spec.ffn))
 
-    def forward(self, x_NC: Tensor, rotary: Rotary, windows: int) -> Tensor:
-        """Return the stream after the block."""
-        qkv_N3C = F.linear(self.ops.rms_norm(x_NC, self.attention_norm), self.qkv)
-        attended_BTC = self.ops.attention(qkv_N3C.view(windows, -1, qkv_N3C.shape[1]), rotary, heads=self.heads)
-        x_NC = torch.addmm(x_NC, attended_BTC.flatten(0, 1), self.attention_out.t())
-        gate_up_N2F = F.linear(self.ops.rms_norm(x_NC, self.ffn_norm), self.gate_up)
-        return torch.addmm(x_NC, self.ops.swiglu(gate_up_N2F), self.down.t())
+    def weights(self) -> BlockWeights:
+        """Return the block's weights by name."""
+        return BlockWeights(**dict(self.named_parameters()))
 
 
 class Llama(nn.Module):
@@ -63,9 +53,9 @@ class Llama(nn.Module):
 
     def __init__(self, spec: ModelSpec, ops: Operations) -> None:
         super().__init__()
-        self.ops = ops
+        self.ops, self.heads = ops, spec.heads
         self.embedding = nn.Parameter(torch.empty(spec.vocab_size, spec.width))
-        self.blocks = nn.ModuleList(Block(spec, ops) for _ in range(spec.depth))
+        self.blocks = nn.ModuleList(Block(spec) for _ in range(spec.depth))
         self.norm = nn.Parameter(torch.empty(spec.width))
         self.head = self.embedding if spec.tied else nn.Parameter(torch.empty(spec.vocab_size, spec.width))
         self.rotary = Rotary(context=spec.context, head_dims=spec.width // spec.heads)
@@ -88,26 +78,27 @@ class Llama(nn.Module):
             else:
                 weight.copy_(torch.empty(weight.shape).normal_(0.0, std, generator=generator))
 
-    def hidden(self, tokens_BT: Tensor) -> Tensor:
-        """Return the normalised stream before the head, (N, C)."""
+    def stream(self, tokens_BT: Tensor) -> Tensor:
+        """Return the stream after the last block, (N, C)."""
         x_NC = F.embedding(tokens_BT.flatten(), self.embedding)
+        geometry = Geometry(len(tokens_BT), self.heads, self.rotary.cos_TK, self.rotary.sin_TK)
         for block in self.blocks:
-            x_NC = block(x_NC, self.rotary, len(tokens_BT))
-        return self.ops.rms_norm(x_NC, self.norm)
+            x_NC = self.ops.block(x_NC, block.weights(), geometry)
+        return x_NC
 
     def forward(self, tokens_BT: Tensor) -> Tensor:
         """Return the summed loss of positions 2…T of every window."""
-        return self.ops.summed_nats(self.hidden(tokens_BT), self.head, next_tokens(tokens_BT))
+        return self.ops.summed_nats(self.stream(tokens_BT), self.norm, self.head, next_tokens(tokens_BT))
 
     @torch.no_grad()
     def token_nats(self, tokens_BT: Tensor) -> Tensor:
         """Return the loss of positions 2…T of every window, (B, T - 1), float64."""
-        nats_N = self.ops.token_nats(self.hidden(tokens_BT), self.head, next_tokens(tokens_BT))
+        nats_N = self.ops.token_nats(self.stream(tokens_BT), self.norm, self.head, next_tokens(tokens_BT))
         return nats_N.view(tokens_BT.shape)[:, :-1]
 
     def logits(self, tokens_BT: Tensor) -> Tensor:
         """Return next-token logits at every position, (B, T, V)."""
-        return F.linear(self.hidden(tokens_BT), self.head).view(*tokens_BT.shape, -1)
+        return plain.logits(self.stream(tokens_BT), self.norm, self.head).view(*tokens_BT.shape, -1)
 
 
 def next_tokens(tokens_BT: Tensor) -> Tensor:

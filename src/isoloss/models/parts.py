@@ -1,0 +1,47 @@
+"""What a block of a transformer is made of, and the shape of what passes through it.
+
+Legend: T positions, K dimensions of a head, C width, F hidden size of the FFN.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+THETA = 10_000.0  # Su et al. 2021; transformers' default for Llama
+
+
+class BlockWeights(NamedTuple):
+    """The weights of one block; queries, keys and values stand in one matrix, gate and up in another."""
+
+    attention_norm: Tensor  # (C,)
+    qkv: Tensor  # (3 C, C)
+    attention_out: Tensor  # (C, C)
+    ffn_norm: Tensor  # (C,)
+    gate_up: Tensor  # (2 F, C)
+    down: Tensor  # (C, F)
+
+
+class Geometry(NamedTuple):
+    """How rows fall into windows and columns into heads, and the angles by which positions turn."""
+
+    windows: int
+    heads: int
+    cos_TK: Tensor  # (context, K / 2)
+    sin_TK: Tensor
+
+
+class Rotary(nn.Module):
+    """Rotary position embedding (Su et al. 2021): cosines and sines of position × frequency, (context, K / 2) each."""
+
+    cos_TK: Tensor
+    sin_TK: Tensor
+
+    def __init__(self, *, context: int, head_dims: int) -> None:
+        super().__init__()
+        # Written as transformers writes it: the last bit of a frequency is 1e-5 of an angle at position 200.
+        frequencies = 1.0 / THETA ** (torch.arange(0, head_dims, 2, dtype=torch.float32) / head_dims)
+        angles_TK = torch.outer(torch.arange(context, dtype=torch.float32), frequencies)
+        # Constants, not weights: they stay out of the state.
+        self.register_buffer("cos_TK", angles_TK.cos(), persistent=False)
+        self.register_buffer("sin_TK", angles_TK.sin(), persistent=False)
