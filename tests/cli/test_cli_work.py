@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import os
+import random
 import shutil
 import signal
 import statistics
@@ -120,6 +121,55 @@ def test_a_stopped_study_says_so_and_the_same_command_goes_on(isoloss, tmp_path,
     assert told.code == 0
     assert told.json["runs"]["finished"] == 4
     assert {path: path.stat().st_mtime_ns for path in first} == first
+
+
+def workers_of(folder):
+    """Command lines of the worker processes that train into `folder`."""
+    found = subprocess.run(["pgrep", "-af", f"worker_main {folder}"], capture_output=True, text=True, check=False)
+    return [line for line in found.stdout.splitlines() if "pgrep" not in line]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("pgrep") is None, reason="needs pgrep to look for orphans")
+def test_twenty_kills_leave_no_orphan_repeat_no_record_and_change_no_bit(isoloss, tmp_path):
+    grown = STUDY.replace("[8e3, 1.6e4]", "[8e3, 6e4, 3e5]").replace("40_000", "400_000")
+    (tmp_path / "small.toml").write_text(grown)
+    assert isoloss("run", "small.toml", "--out", tmp_path / "calm", "--until", "train").code == 0
+    command = [
+        sys.executable,
+        "-m",
+        "isoloss.cli",
+        "run",
+        "small.toml",
+        "--out",
+        str(tmp_path / "out"),
+        "--until",
+        "train",
+    ]
+    chance, written = random.Random(7), {}
+    for life in range(20):
+        running = subprocess.Popen(command, cwd=tmp_path, start_new_session=True)
+        try:
+            running.wait(chance.uniform(0.3, 5.0))
+        except subprocess.TimeoutExpired:
+            # The conductor alone, or its whole group with the workers.
+            os.kill(running.pid, signal.SIGKILL) if life % 2 else os.killpg(running.pid, signal.SIGKILL)
+            running.wait()
+        deadline = time.monotonic() + 15
+        while workers_of(tmp_path / "out") and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert not workers_of(tmp_path / "out"), f"life {life} left orphans"
+        for path in tmp_path.glob("out/runs/*.json"):
+            stamp = path.stat().st_ino, path.stat().st_mtime_ns
+            assert written.setdefault(path, stamp) == stamp, "a finished record was written again"
+    assert isoloss("run", "small.toml", "--out", tmp_path / "out", "--until", "train").code == 0
+
+    def losses(folder):
+        records = [json.loads(path.read_text()) for path in sorted((tmp_path / folder / "runs").glob("*.json"))]
+        return {record["fingerprint"]: (record["status"], record["loss"]) for record in records}
+
+    assert len(losses("calm")) == 6
+    assert losses("out") == losses("calm")
 
 
 def test_check_lists_every_run_and_writes_nothing(isoloss, tmp_path):

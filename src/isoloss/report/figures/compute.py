@@ -92,7 +92,7 @@ def _panel(axes: Axes, runs: Observations, law: FittedLaw | None, floor: Estimat
     shades = np.array([colours[size] for size in runs.params.tolist()])
     draw_runs(axes, runs, marks(runs, law), x=runs.flops, y=runs.loss_nats, colours=shades)
     lowest = min(float(runs.loss_nats.min()), floor.value if floor else np.inf)
-    axes.set_ylim(*padded_log([lowest, float(runs.loss_nats.max())], pad=0.1))
+    axes.set_ylim(*padded_log([lowest, 1.1 * float(runs.loss_nats.max())], pad=0.1))
     if floor is not None:
         axes.axhline(floor.value, color=PURPLE, linewidth=1.8, linestyle=(0, (1, 1)), zorder=2)
         if floor.low is not None and floor.high is not None:
