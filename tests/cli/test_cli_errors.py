@@ -61,6 +61,11 @@ def test_a_wrong_call_is_told_and_exits_2(isoloss, arguments, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_an_unknown_verb_is_answered_with_the_nearest(isoloss):
+    assert "did you mean 'fit'?" in isoloss("fitt").err
+    assert "isoloss fit --help" in isoloss("fit", "--parms", "n").err
+
+
 def test_text_that_cannot_be_measured(isoloss, tmp_path):
     (tmp_path / "empty.txt").write_text("")
     (tmp_path / "binary.txt").write_bytes(b"abc\0" * 999)

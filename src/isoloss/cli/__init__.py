@@ -27,9 +27,9 @@ def run(arguments: list[str]) -> int:
     from typer import TyperException
 
     from isoloss.cli import fit, grammar, measure, study  # each module registers its verbs
-    from isoloss.cli.app import app
+    from isoloss.cli.app import app, verbs
     from isoloss.cli.output import print_error
-    from isoloss.core.errors import InputError, Interrupted, IsolossError
+    from isoloss.core.errors import InputError, Interrupted, IsolossError, did_you_mean
 
     del fit, grammar, measure, study
     as_json = "--json" in arguments
@@ -38,7 +38,9 @@ def run(arguments: list[str]) -> int:
         code = app(args=arguments, prog_name="isoloss", standalone_mode=False)
     except TyperException as error:
         if type(error).__name__ != "NoArgsIsHelpError":
-            told = InputError(error.format_message(), fix=f"isoloss {verb} --help shows what it takes")
+            known = verbs()
+            fix = f"isoloss {verb} --help shows what it takes" if verb in known else did_you_mean(verb, known)
+            told = InputError(error.format_message(), fix=fix)
             print_error(told, as_json=as_json)
         return error.exit_code
     except IsolossError as error:

@@ -40,3 +40,9 @@ def _root(
     ] = False,
 ) -> None:
     del version
+
+
+def verbs() -> list[str]:
+    """Return the names of all verbs."""
+    commands = [command.callback.__name__ for command in app.registered_commands if command.callback]
+    return [*commands, *(group.name for group in app.registered_groups if group.name)]
