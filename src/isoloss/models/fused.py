@@ -6,6 +6,7 @@ spends its time on memory traffic and on calls. Gradients are written out by han
 Legend: as in `plain`; G = B · H, R query rows of one block of attention, S the keys they see.
 """
 
+import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple, cast
 
@@ -28,16 +29,16 @@ LOGITS_AT_ONCE = 2**18
 
 EPS = np.float32(plain.RMS_EPS)
 
-# Buffers by name and shape for what is written and read within one call: the same memory each time stays in the cache
-# (5 % at width 64). A process that computes this way has one thread.
-_scratch: dict[tuple[str, tuple[int, ...]], Tensor] = {}
+# Memory for what is written and read within one call: the same each time, it stays in the cache (5 % at width 64). A
+# process that computes this way has one thread.
+_scratch: dict[str, Tensor] = {}
 
 
 def _buffer(name: str, *shape: int) -> Tensor:
-    key = (name, shape)
-    if key not in _scratch:
-        _scratch[key] = torch.empty(shape)
-    return _scratch[key]
+    size = math.prod(shape)
+    if name not in _scratch or _scratch[name].numel() < size:
+        _scratch[name] = torch.empty(size)
+    return _scratch[name][:size].view(shape)
 
 
 def block(x_NC: Tensor, weights: BlockWeights, geometry: Geometry) -> Tensor:
@@ -152,7 +153,7 @@ def _attend(qkv_N3C: Tensor, geometry: Geometry) -> tuple[Tensor, _Kept]:
         qkv_N3C.view(B, T, 3, H, K).numpy(), cos_TK.numpy(), sin_TK.numpy(), np.float32(K**-0.5), q.numpy(),
         k.numpy(), v.numpy(),
     )  # fmt: skip
-    kept = _Kept(*(x.view(B * H, T, K) for x in (q, k, v)), weights=[])
+    kept = _Kept(q.view(B * H, T, K), k.view(B * H, T, K), v.view(B * H, T, K), weights=[])
     attended_GTK = torch.empty_like(kept.q_GTK)
     for first in range(0, T, BLOCK_ROWS):
         last = min(T, first + BLOCK_ROWS)

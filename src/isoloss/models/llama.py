@@ -7,7 +7,7 @@ Legend: B windows, T positions, C width, F hidden size of the FFN, V vocabulary,
 """
 
 import math
-from typing import Protocol
+from typing import Protocol, cast
 
 import torch
 import torch.nn.functional as F
@@ -83,7 +83,7 @@ class Llama(nn.Module):
         x_NC = F.embedding(tokens_BT.flatten(), self.embedding)
         geometry = Geometry(len(tokens_BT), self.heads, self.rotary.cos_TK, self.rotary.sin_TK)
         for block in self.blocks:
-            x_NC = self.ops.block(x_NC, block.weights(), geometry)
+            x_NC = self.ops.block(x_NC, cast(Block, block).weights(), geometry)
         return x_NC
 
     def forward(self, tokens_BT: Tensor) -> Tensor:
