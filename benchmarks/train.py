@@ -17,7 +17,7 @@ import sys
 import time
 
 CORES = os.cpu_count() or 1
-ROUNDS, PEER_STEPS, OUR_STEPS = 9, 12, 12
+ROUNDS, PEER_STEPS, OUR_STEPS = 15, 10, 10
 LOSS_STEPS = 200
 WINDOWS, CONTEXT, VOCAB = 32, 256, 512
 SHAPE = {"width": 64, "ffn": 128, "depth": 2, "heads": 1, "vocab_size": VOCAB, "context": CONTEXT}
