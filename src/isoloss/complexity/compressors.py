@@ -2,7 +2,6 @@
 
 import bz2
 import lzma
-import os
 import zlib
 from abc import abstractmethod
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from isoloss.complexity.base import Floats, Measure
 from isoloss.complexity.bootstrap import Summary
 from isoloss.complexity.sample import Sample
 from isoloss.core.errors import InputError
+from isoloss.core.machine import cores
 from isoloss.corpus.corpus import Tokens
 from isoloss.corpus.readers import require_zstandard
 
@@ -42,7 +42,7 @@ class CompressionRatio(Measure):
         def sizes(first: int) -> list[int]:
             return [self.size(row.tobytes()) for row in raw[first : first + PIECE]]
 
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(cores()) as pool:
             pieces = pool.map(sizes, range(0, len(raw), PIECE))
             ratios: Floats = np.array([size for piece in pieces for size in piece]) / raw.shape[1]
         return ratios

@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ConfigDict, Field, JsonValue, PrivateAttr, ValidationError
 
-from isoloss.core.errors import DamagedArchive, InputError, NewerArchive
+from isoloss.core.errors import DamagedArchive, InputError
 from isoloss.core.estimate import Estimate
 from isoloss.core.frozen import Frozen
+from isoloss.core.schema import refuse_newer
 
 CORPUS_SCHEMA = 1
 
@@ -110,12 +111,7 @@ class Corpus(Frozen):
         except (OSError, ValueError) as error:
             raise _damaged(path, f"cannot be read: {error}") from error
         schema = content.get("schema") if isinstance(content, dict) else None
-        if isinstance(schema, int) and schema > CORPUS_SCHEMA:
-            raise NewerArchive(
-                f"written with schema {schema}; this isoloss reads up to {CORPUS_SCHEMA}",
-                place=str(path),
-                fix="upgrade isoloss: pip install --upgrade isoloss",
-            )
+        refuse_newer(schema, CORPUS_SCHEMA, place=path)
         try:
             return cls.model_validate(content)
         except ValidationError as error:

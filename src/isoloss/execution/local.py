@@ -1,17 +1,15 @@
 """Worker processes on this machine: each trains one trunk at a time on its share of the cores, the longest first."""
 
-import os
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 
 from isoloss.core.errors import InputError
+from isoloss.core.machine import workers_for
 from isoloss.execution.crew import Crew
 from isoloss.runs.archive import Archive
 from isoloss.runs.record import RunRecord
 from isoloss.training.events import Report
-from isoloss.training.job import TrunkJob
-
-CHECKPOINT_SECONDS = 15.0
+from isoloss.training.job import CHECKPOINT_SECONDS, TrunkJob
 
 
 class LocalExecutor:
@@ -44,13 +42,6 @@ class LocalExecutor:
         threads = max(spec.numerics.threads for job in todo for spec in job.specs)
         crew = Crew(archive, on_event=on_event, threads=threads, checkpoint_seconds=self.checkpoint_seconds)
         try:
-            yield from crew.train(todo, at_once=self.workers or max(1, _cores() // threads))
+            yield from crew.train(todo, at_once=self.workers or workers_for(threads))
         finally:
             crew.dismiss()
-
-
-def _cores() -> int:
-    """Return how many cores this process may use: fewer than there are, in a container or under taskset."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -1,6 +1,5 @@
 """The fit engine: one problem, many starts, many resamples, both cores; and the proof that an optimum was reached."""
 
-import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isoloss.core.errors import InputError, did_you_mean
+from isoloss.core.machine import cores
 from isoloss.laws import _kernels
 from isoloss.laws.fitted import Convergence
 from isoloss.laws.lad import descend_to_vertex
@@ -284,8 +284,3 @@ def _over_cores(run: Callable[[slice], None], jobs: int) -> None:
     size = -(-jobs // (8 * workers))
     with ThreadPoolExecutor(workers) as pool:
         list(pool.map(run, [slice(first, first + size) for first in range(0, jobs, size)]))
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

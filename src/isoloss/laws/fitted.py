@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from isoloss.core import files
-from isoloss.core.errors import InputError, NewerArchive, Unidentified
+from isoloss.core.errors import InputError, Unidentified
 from isoloss.core.estimate import LEVEL, Estimate
+from isoloss.core.schema import refuse_newer
 from isoloss.laws.law import Floats, Law, Objective, WeightsName
 from isoloss.laws.registry import laws
 from isoloss.runs.observations import DataUnit, Observations
@@ -346,11 +347,7 @@ def _read_law(path: Path) -> dict[str, Any]:
         ) from error
     if not isinstance(content, dict) or content.get("kind") != "isoloss law":
         raise InputError("not a fitted law", place=str(path), fix="write one with isoloss fit … --out LAW.json")
-    if content["schema"] > LAW_SCHEMA:
-        raise NewerArchive(
-            f"written with schema {content['schema']}; this isoloss reads up to {LAW_SCHEMA}", place=str(path),
-            fix="upgrade isoloss: pip install --upgrade isoloss",
-        )  # fmt: skip
+    refuse_newer(content.get("schema"), LAW_SCHEMA, place=path)
     return content
 
 

@@ -19,7 +19,8 @@ import numpy as np
 from pydantic import ValidationError
 
 from isoloss.core import files
-from isoloss.core.errors import BadTable, DamagedArchive, InputError, NewerArchive
+from isoloss.core.errors import BadTable, DamagedArchive, InputError
+from isoloss.core.schema import refuse_newer
 from isoloss.runs.record import RECORD_SCHEMA, RunRecord
 
 ARCHIVE_SCHEMA = 1
@@ -103,7 +104,7 @@ class Archive:
 
     def table(self) -> "Any":
         """Return the runs as an Arrow table of plain columns, corpora by name."""
-        return flat_table(self.records(), names=self.corpus_names())
+        return _flat_table(self.records(), names=self.corpus_names())
 
     def query(self, sql: str) -> "Any":
         """Return the Arrow table of a SQL query over the view `runs`. The query can reach nothing else."""
@@ -123,7 +124,7 @@ def read_record(path: Path) -> RunRecord:
         ) from error  # fmt: skip
 
 
-def flat_table(records: Iterator[RunRecord], *, names: Mapping[str, str]) -> "Any":
+def _flat_table(records: Iterator[RunRecord], *, names: Mapping[str, str]) -> "Any":
     """Return records as an Arrow table of plain columns: one row a run. `names` are of corpora by fingerprint."""
     import pyarrow as pa
 
@@ -194,8 +195,4 @@ def _check_schema(found: object, known: int, *, place: Path) -> None:
         raise InputError(
             f"schema {found!r}, expected a number", place=str(place), fix="choose an isoloss results folder"
         )
-    if found > known:
-        raise NewerArchive(
-            f"written with schema {found}; this isoloss reads up to {known}", place=str(place),
-            fix="upgrade isoloss: pip install --upgrade isoloss",
-        )  # fmt: skip
+    refuse_newer(found, known, place=place)

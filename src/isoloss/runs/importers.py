@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isoloss.core.errors import BadTable, InputError, did_you_mean
-from isoloss.runs.archive import Archive, flat_table, query_table
+from isoloss.runs.archive import Archive, query_table
 from isoloss.runs.observations import DataUnit, Floats, Observations, observations
 from isoloss.runs.shapes import DEFAULT_CONVENTION
 
@@ -104,9 +104,10 @@ def _is_archive(source: Source) -> bool:
 def _read_path(path: Path) -> "pa.Table":
     if path.is_dir():
         if Archive.stands_in(path):
-            archive = Archive(path)
-            finished = (r for r in archive.records() if r.status == "finished")
-            return flat_table(finished, names=archive.corpus_names())
+            from pyarrow import compute
+
+            table = Archive(path).table()
+            return table.filter(compute.equal(table["status"], "finished"))
         raise InputError("a folder, but no archive of runs", place=str(path), fix="give a file, or a results folder")
     if not path.exists():
         raise InputError("no such file", place=str(path), fix="check the path")

@@ -11,7 +11,7 @@ from isoloss.core.errors import InputError, Unidentified, WorkError
 from isoloss.core.progress import Progress, Task
 from isoloss.corpus.corpus import Corpus
 from isoloss.laws.balance import BalanceVerdict, common_budget, judge_balance
-from isoloss.laws.checks import EXCLUDED_FLAGS
+from isoloss.laws.checks import EXCLUDED_FLAGS, root_mean_square
 from isoloss.laws.coverage import Coverage, simulate_coverage
 from isoloss.laws.data_dependent import FEWEST_CORPORA, Comparison, compare
 from isoloss.laws.fitted import FittedLaw, FrontierPoint
@@ -87,7 +87,9 @@ def analyse(
         raise WorkError("no run that may be fitted has finished", fix="isoloss runs DIR shows what became of them")
     with progress.task("fits", total=3 * len(corpora)) as task:
         laws, no_law = _fit_each(study, seen, corpora, task)
-        unfiltered, _ = _fit_each(study, seen, laws, task, exclude_flags=())
+        # Where nothing was left out, the fit of all runs is the same fit.
+        filtered = [name for name, law in laws.items() if law.excluded]
+        unfiltered, _ = _fit_each(study, seen, filtered, task, exclude_flags=())
         coverage = {}
         for name, law in laws.items():
             if len(law.draws):
@@ -101,15 +103,15 @@ def analyse(
         measure=measure,
         budget=budget,
         laws=laws,
-        laws_unfiltered=unfiltered,
+        laws_unfiltered=laws | unfiltered,
         no_law=no_law,
         comparison=_comparison(study, seen, laws),
         balance=_balance(judged, corpora, complexity, measure=measure, budget=budget),
         coverage=coverage,
         holdout=[
-            HoldoutError(corpus=name, runs=len(rows), rmse=float(np.sqrt(np.mean(law.residuals(rows) ** 2))))
-            for name, law in laws.items()
-            if name in unseen.corpora and len(rows := unseen.where(corpus=name))
+            HoldoutError(corpus=name, runs=len(rows), rmse=root_mean_square(laws[name].residuals(rows)))
+            for name in unseen.corpora
+            if name in laws and (rows := unseen.where(corpus=name))
         ],
     )
 

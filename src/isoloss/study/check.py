@@ -2,10 +2,10 @@
 
 import tempfile
 from dataclasses import dataclass
-from os import cpu_count
 from pathlib import Path
 from typing import Any
 
+from isoloss.core.machine import workers_for
 from isoloss.corpus.build import build
 from isoloss.corpus.corpus import Corpus
 from isoloss.study.plan import PlannedRun, core_seconds, plan_runs, require_runnable
@@ -55,7 +55,7 @@ def check_study(study: Study, *, base: Path) -> Checked:
         }
         runs = plan_runs(study, corpora)
     jobs = trunk_jobs([run.spec for run in runs])
-    workers = max(1, (cpu_count() or 1) // study.training.threads)
+    workers = workers_for(study.training.threads)
     return Checked(
         study=study,
         runs=runs,

@@ -9,7 +9,7 @@ A results folder is an archive (`isoloss.runs.archive`) with, beside it:
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -59,8 +59,9 @@ class Lab:
         self.workers = workers
         self.base = base
         self.progress: Progress = progress or Quiet(self.folder / "isoloss.log")
-        self._study: Study | None = None  # whose corpora and measures are held below
+        self._study: Study | None = None  # whose corpora, runs and measures are held below
         self._corpora: dict[str, Corpus] = {}
+        self._planned: list[PlannedRun] = []
         self._complexity: dict[str, dict[str, Complexity]] = {}
 
     @classmethod
@@ -75,14 +76,13 @@ class Lab:
         started = time.perf_counter()
         last = STAGES.index(until)
         require_runnable(study, executor=self.executor)
-        corpora = self.corpora(study)
-        result = StudyResult(study=study, corpora=corpora, planned=plan_runs(study, corpora))
+        result = StudyResult(study=study, corpora=self.corpora(study), planned=self.plan(study))
         if last >= STAGES.index("complexity"):
             result.complexity = self.complexity(study)
         if last >= STAGES.index("train"):
             result.records = self.train(study)
         if last >= STAGES.index("fit"):
-            result.analysis = self.fit(study)
+            result.analysis = self._fit(study, result.records)
         if last >= STAGES.index("report"):
             result.report = self._write_report(result).html
         result.seconds = time.perf_counter() - started
@@ -92,18 +92,23 @@ class Lab:
         """Return the study's corpora by name, building those that are not there."""
         if study == self._study:
             return self._corpora
-        corpora: dict[str, Corpus] = {}
-        root = self.folder / "corpora"
-        with self.progress.task("corpora", total=len(study.corpus)) as task:
-            for source in study.corpus:
-                task.advance(0, detail=source.name)
-                corpora[source.name] = build(
-                    source, root=root, context=study.grid.context, seed=study.seed, base=self.base
-                )
-                task.advance(1)
+        corpora = {
+            source.name: build(
+                source, root=self.folder / "corpora", context=study.grid.context, seed=study.seed, base=self.base,
+                progress=self.progress,
+            )
+            for source in study.corpus
+        }  # fmt: skip
         remember(self.folder, study, corpora)
-        self._study, self._corpora, self._complexity = study, corpora, {}
+        self._hold(study, corpora)
         return corpora
+
+    def plan(self, study: Study) -> list[PlannedRun]:
+        """Return every run of the study. Raises InputError for a grid that a corpus or the shapes cannot serve."""
+        corpora = self.corpora(study)
+        if not self._planned:
+            self._planned = plan_runs(study, corpora)
+        return self._planned
 
     def complexity(self, study: Study) -> dict[str, dict[str, Complexity]]:
         """Return every measure of every corpus: corpus name → measure → value with interval."""
@@ -129,55 +134,77 @@ class Lab:
         """
         from isoloss.study.training import train_missing
 
-        planned = plan_runs(study, self.corpora(study))
-        train_missing(
-            [run.spec for run in planned], self.archive, executor=self.executor, workers=self.workers,
-            progress=self.progress,
-        )  # fmt: skip
-        return self._records(planned)
+        specs = [run.spec for run in self.plan(study)]
+        train_missing(specs, self.archive, executor=self.executor, workers=self.workers, progress=self.progress)
+        return self._records(study)
 
     def observations(self, study: Study, *, measures: Sequence[str] | None = None) -> Observations:
         """Return the finished runs as a table, corpus by corpus, with a column for each of `measures` (all)."""
-        planned = plan_runs(study, self.corpora(study))
-        complexity = self.complexity(study)
-        return _table(study, planned, self._records(planned), complexity, measures or study.complexity.measures)
+        return self._table(study, self._records(study), measures or study.complexity.measures)
 
     def fit(self, study: Study) -> Analysis:
         """Fit every law the study asks for, and write the laws into the folder."""
-        table = self.observations(study)
-        analysis = analyse(study, table, self.corpora(study), self.complexity(study), progress=self.progress)
-        for name, law in analysis.laws.items():
-            law.save(self.folder / "laws" / f"{name}.json")
-        return analysis
+        return self._fit(study, self._records(study))
 
     def report(self, study: Study) -> "ReportFiles":
         """Measure, fit and write the report from the runs that are there. Trains nothing."""
-        corpora = self.corpora(study)
-        planned = plan_runs(study, corpora)
-        result = StudyResult(study=study, corpora=corpora, planned=planned)
-        result.complexity = self.complexity(study)
-        result.records = self._records(planned)
-        result.analysis = self.fit(study)
+        records = self._records(study)
+        result = StudyResult(
+            study=study, corpora=self.corpora(study), planned=self.plan(study), complexity=self.complexity(study),
+            records=records, analysis=self._fit(study, records),
+        )  # fmt: skip
         return self._write_report(result)
 
     def remembered_study(self) -> Study:
         """Return the study last run in this folder, its corpora opened by fingerprint: no source is read again."""
         study, names = recall(self.folder)
-        self._study, self._complexity = study, {}
-        self._corpora = {
-            name: Corpus.open(self.archive.corpus_folder(fingerprint)).renamed(name)
-            for name, fingerprint in names.items()
-        }
+        folders = {name: self.archive.corpus_folder(fingerprint) for name, fingerprint in names.items()}
+        self._hold(study, {name: Corpus.open(folder).renamed(name) for name, folder in folders.items()})
         return study
 
     def query(self, sql: str | None = None) -> "Any":
         """Return the runs of the folder as an Arrow table, or a SQL query over them (table `runs`)."""
         return self.archive.query(sql or RUNS_QUERY)
 
-    def _records(self, planned: Sequence[PlannedRun]) -> list[RunRecord]:
+    def _hold(self, study: Study, corpora: dict[str, Corpus]) -> None:
+        """Keep a study's corpora; what was derived from another study's goes."""
+        self._study, self._corpora, self._planned, self._complexity = study, corpora, [], {}
+
+    def _records(self, study: Study) -> list[RunRecord]:
+        planned = self.plan(study)
         found = (self.archive.read(run.spec.fingerprint) for run in planned)
         records = [record for record in found if record is not None]
-        return with_neighbour_flags(records, planned, self._corpora, self.archive)
+        return with_neighbour_flags(records, planned, self.corpora(study), self.archive)
+
+    def _fit(self, study: Study, records: Sequence[RunRecord]) -> Analysis:
+        table = self._table(study, records, study.complexity.measures)
+        analysis = analyse(study, table, self.corpora(study), self.complexity(study), progress=self.progress)
+        for name, law in analysis.laws.items():
+            law.save(self.folder / "laws" / f"{name}.json")
+        return analysis
+
+    def _table(self, study: Study, records: Sequence[RunRecord], measures: Sequence[str]) -> Observations:
+        """Return the finished runs as observations by the study's conventions."""
+        complexity, convention = self.complexity(study), study.grid.convention
+        by_run = {record.fingerprint: record for record in records}
+        rows = [
+            (run, record, record.loss)
+            for run in self.plan(study)
+            if (record := by_run.get(run.spec.fingerprint)) and record.status == "finished" and record.loss
+        ]
+        return observations(
+            params=[run.counts.params(convention) for run, _, _ in rows],
+            tokens=[run.spec.train_tokens for run, _, _ in rows],
+            loss_nats=[loss.nats for _, _, loss in rows],
+            flops=[run.flops for run, _, _ in rows],
+            run=[record.fingerprint for _, record, _ in rows],
+            trunk=[record.trunk for _, record, _ in rows],
+            corpus=[run.corpus for run, _, _ in rows],
+            stderr=[loss.stderr for _, _, loss in rows],
+            flags=[record.flags for _, record, _ in rows],
+            complexity={m: np.array([complexity[run.corpus][m].value.value for run, _, _ in rows]) for m in measures},
+            params_convention=convention,
+        )
 
     def _write_report(self, result: StudyResult) -> "ReportFiles":
         from isoloss.report.page import write_report
@@ -187,33 +214,3 @@ class Lab:
             written = write_report(report_data(result, self.archive), self.folder / "report")
             task.advance(1)
         return written
-
-
-def _table(
-    study: Study,
-    planned: Sequence[PlannedRun],
-    records: Sequence[RunRecord],
-    complexity: Mapping[str, Mapping[str, Complexity]],
-    measures: Sequence[str],
-) -> Observations:
-    """Return the finished runs as observations by the study's conventions."""
-    by_run = {record.fingerprint: record for record in records}
-    rows = [
-        (run, record, record.loss)
-        for run in planned
-        if (record := by_run.get(run.spec.fingerprint)) and record.status == "finished" and record.loss
-    ]
-    convention = study.grid.convention
-    return observations(
-        params=[run.counts.params(convention) for run, _, _ in rows],
-        tokens=[run.spec.train_tokens for run, _, _ in rows],
-        loss_nats=[loss.nats for _, _, loss in rows],
-        flops=[run.flops for run, _, _ in rows],
-        run=[record.fingerprint for _, record, _ in rows],
-        trunk=[record.trunk for _, record, _ in rows],
-        corpus=[run.corpus for run, _, _ in rows],
-        stderr=[loss.stderr for _, _, loss in rows],
-        flags=[record.flags for _, record, _ in rows],
-        complexity={m: np.array([complexity[run.corpus][m].value.value for run, _, _ in rows]) for m in measures},
-        params_convention=convention,
-    )

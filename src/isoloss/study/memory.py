@@ -7,7 +7,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from isoloss.core import files
-from isoloss.core.errors import InputError, NewerArchive
+from isoloss.core.errors import InputError
+from isoloss.core.schema import refuse_newer
 from isoloss.corpus.corpus import Corpus
 from isoloss.study.spec import Study
 
@@ -31,12 +32,7 @@ def recall(folder: Path) -> tuple[Study, dict[str, str]]:
         raise InputError("no study was run in this folder", place=str(path), fix="run one: isoloss run STUDY --out DIR")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        if content["schema"] > MEMORY_SCHEMA:
-            raise NewerArchive(
-                f"written with schema {content['schema']}; this isoloss reads up to {MEMORY_SCHEMA}",
-                place=str(path),
-                fix="upgrade isoloss: pip install --upgrade isoloss",
-            )
+        refuse_newer(content["schema"], MEMORY_SCHEMA, place=path)
         return Study.model_validate(content["study"]), dict(content["corpora"])
     except (ValueError, KeyError, TypeError, ValidationError) as error:
         fix = "run the study again with the same --out"

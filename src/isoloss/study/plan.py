@@ -15,8 +15,8 @@ from isoloss.runs.spec import ModelSpec, Numerics, Optimiser, RunSpec, Schedule
 from isoloss.study.spec import Study
 from isoloss.training.job import TrunkJob, check_enough_windows
 
-# Measured on the demo, one core of a 2023 Xeon, fp32, context 256, vocabularies of 13 to 1,601: 22.8 million tokens in
-# about 390 core-seconds, evaluations and start-up included (docs/log.md, 2026-11-21). Untested above 1e6 parameters.
+# Measured on the demo, a 2023 Xeon, fp32, context 256, vocabularies of 13 to 1,601: 22.8 million tokens in 434
+# core-seconds, some 40 of them for fits and report (docs/log.md, 2026-11-22). Untested above 1e6 parameters.
 SECONDS_PER_TOKEN = 4.5e-6
 SECONDS_PER_TOKEN_AND_PARAM = 1.1e-10
 

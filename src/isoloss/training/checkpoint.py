@@ -14,8 +14,6 @@ from isoloss.core import files
 from isoloss.training.loop import Snapshot
 
 CHECKPOINT_SCHEMA = 1
-# Work that a kill may cost. It is counted by the clock, because a step takes from milliseconds to minutes.
-CHECKPOINT_SECONDS = 15.0
 # Writing may take this share of the time: large states are written less often.
 WRITING_SHARE = 0.05
 

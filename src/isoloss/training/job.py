@@ -9,6 +9,9 @@ from isoloss.runs.rules import branch_step
 from isoloss.runs.shapes import count
 from isoloss.runs.spec import RunSpec, by_trunk
 
+# Work that a kill may cost. It is counted by the clock, because a step takes from milliseconds to minutes.
+CHECKPOINT_SECONDS = 15.0
+
 
 @dataclass(frozen=True)
 class TrunkJob:

@@ -16,12 +16,12 @@ from isoloss.runs.documents import DocumentLosses
 from isoloss.runs.record import RunRecord
 from isoloss.runs.rules import branch_step
 from isoloss.runs.spec import RunSpec
-from isoloss.training.checkpoint import CHECKPOINT_SECONDS, Checkpoints, UnusableCheckpoint
+from isoloss.training.checkpoint import Checkpoints, UnusableCheckpoint
 from isoloss.training.curve import heldout_marks
 from isoloss.training.data import HeldoutWindows, TrainingWindows
 from isoloss.training.evaluate import heldout_losses
 from isoloss.training.events import Note, Progress, Report
-from isoloss.training.job import TrunkJob, check_enough_windows
+from isoloss.training.job import CHECKPOINT_SECONDS, TrunkJob, check_enough_windows
 from isoloss.training.loop import Diverged, Snapshot, Trainer
 from isoloss.training.recording import Recorder
 
