@@ -14,8 +14,8 @@ from isoloss.training.job import trunk_jobs
 
 def study_specs():
     return [
-        *(tiny_spec(steps, width=8, seed=seed) for seed in (0, 1) for steps in (150, 300, 600, 1200)),
-        tiny_spec(1000, width=16, kind="cosine"),
+        *(tiny_spec(steps, width=8, seed=seed) for seed in (0, 1) for steps in (300, 600, 1200, 2400)),
+        tiny_spec(2000, width=16, kind="cosine"),
     ]
 
 

@@ -40,7 +40,7 @@ def wait_until_gone(archive, seconds):
 @pytest.fixture
 def archive(tmp_path):
     archive = Archive(tmp_path / "archive")
-    write_corpus(archive, windows=5000)
+    write_corpus(archive, windows=10_000)
     return archive
 
 
@@ -57,7 +57,7 @@ def test_two_workers_give_what_one_process_gives_and_train_nothing_twice(archive
     assert len(records) == len(specs)
     assert sorted(e.run for e in events if e.kind == "run_ended") == sorted(s.fingerprint for s in specs)
     alone = Archive(tmp_path / "alone")
-    write_corpus(alone, windows=5000)
+    write_corpus(alone, windows=10_000)
     for job in trunk_jobs(specs):
         run_trunk(job, alone)
     assert losses(archive) == losses(alone)
@@ -157,7 +157,7 @@ def test_ctrl_c_ends_everything_soon_with_the_state_saved(archive):
 @pytest.mark.slow
 def test_kills_at_random_moments_change_nothing(archive, tmp_path):
     undisturbed = Archive(tmp_path / "undisturbed")
-    write_corpus(undisturbed, windows=5000)
+    write_corpus(undisturbed, windows=10_000)
     for job in trunk_jobs(study_specs()):
         run_trunk(job, undisturbed)
 

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from isoloss.models import _kernels
 
@@ -49,7 +51,7 @@ def test_a_nan_stays_one():
 
 @pytest.mark.parametrize(("first", "rows", "keys"), [(0, 40, 40), (64, 64, 128), (5, 3, 8), (0, 1, 1)])
 def test_causal_softmax_and_its_gradient(first, rows, keys):
-    scores, upstream = floats(2, rows, keys, scale=3), floats(2, rows, keys, seed=1)
+    scores, upstream = floats(rows, keys, scale=3), floats(rows, keys, seed=1)
     hidden = np.arange(keys)[None, :] > first + np.arange(rows)[:, None]
     exact = np.where(hidden, -np.inf, scores.astype(np.float64))
     weights = np.exp(exact - exact.max(axis=-1, keepdims=True))
@@ -57,23 +59,45 @@ def test_causal_softmax_and_its_gradient(first, rows, keys):
     gradient = weights * (upstream - (weights * upstream).sum(axis=-1, keepdims=True))
     _kernels.causal_softmax(scores, first)
     np.testing.assert_allclose(scores, weights, atol=1e-6)
-    assert (scores[:, hidden] == 0).all()
+    assert (scores[hidden] == 0).all()
     _kernels.causal_softmax_backward(scores, upstream, first)
     np.testing.assert_allclose(upstream, gradient, atol=2e-6)
 
 
-def test_rotation_is_a_rotation_and_is_turned_back():
-    qkv = floats(2, 5, 3, 2, 6)
-    angles = floats(5, 3)
-    cos, sin = np.cos(angles), np.sin(angles)
-    q, k, v = (np.empty((2, 2, 5, 6), dtype=np.float32) for _ in range(3))
-    one = np.float32(1)
-    _kernels.split_and_rotate(qkv, cos, sin, np.float32(0.5), q, k, v)
-    turned = (qkv[..., :3] + 1j * qkv[..., 3:]) * (cos + 1j * sin)[:, None, None, :]
-    for found, which, scale in ((q, 0, 0.5), (k, 1, 1.0)):
-        expected = turned[:, :, which].transpose(0, 2, 1, 3) * scale
-        np.testing.assert_allclose(found[..., :3] + 1j * found[..., 3:], expected, atol=1e-6)
-    np.testing.assert_array_equal(v, qkv[:, :, 2].transpose(0, 2, 1, 3))
-    back = np.empty_like(qkv)
-    _kernels.split_and_rotate_backward(q * 2, k, v, cos, sin, one, back)
-    np.testing.assert_allclose(back, qkv, atol=1e-6)
+def test_a_turn_is_a_rotation_and_is_turned_back():
+    windows, positions, heads, half = 2, 5, 2, 3
+    qkv = floats(windows * positions, 3 * heads * 2 * half)
+    angles = floats(positions, half)
+    cos, sin, one = np.cos(angles), np.sin(angles), np.float32(1)
+    found = qkv.copy()
+    _kernels.turn(found, cos, sin, heads, np.float32(0.5), one)
+    parts, turned = (x.reshape(windows, positions, 3, heads, 2, half) for x in (qkv, found))
+    expected = (parts[..., 0, :] + 1j * parts[..., 1, :]) * (cos + 1j * sin)[:, None, None, :]
+    for which, scale in ((0, 0.5), (1, 1.0)):
+        there = turned[:, :, which, :, 0] + 1j * turned[:, :, which, :, 1]
+        np.testing.assert_allclose(there, expected[:, :, which] * scale, atol=1e-6)
+    np.testing.assert_array_equal(turned[:, :, 2], parts[:, :, 2])
+    _kernels.turn(found, cos, sin, heads, np.float32(2), -one)
+    np.testing.assert_allclose(found, qkv, atol=1e-6)
+
+
+@settings(deadline=None)  # the first call compiles
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 40), st.sampled_from([0.0, 1.0]))
+def test_products_of_columns_of_wider_matrices(m, n, k, beta):
+    a, b = floats(m, k + 3)[:, 2 : k + 2], floats(k, n + 5, seed=1)[:, 1 : n + 1]
+    before = floats(m, n + 4, seed=2)
+    expected = before.astype(np.float64)
+    expected[:, 3 : n + 3] = a.astype(np.float64) @ b + beta * expected[:, 3 : n + 3]
+    b_t, a_t = np.ascontiguousarray(b.T), np.ascontiguousarray(a.T)
+    for product, left, right in ((_kernels.product, a, b), (_kernels.product_t, a, b_t), (_kernels.t_product, a_t, b)):
+        found = before.copy()
+        product(left, right, np.float32(beta), found[:, 3 : n + 3])
+        np.testing.assert_allclose(found, expected, atol=2e-5)  # 40 terms of order one in float32
+
+
+def test_what_attention_keeps_is_what_it_writes():
+    for positions in (1, 31, 32, 33, 100, 256):
+        kept = np.full(_kernels.kept_floats(positions) + 1, np.nan, dtype=np.float32)
+        _kernels.attend(floats(positions, 12), positions, 1, kept, np.empty((positions, 4), dtype=np.float32))
+        assert np.isfinite(kept[:-1]).all()
+        assert np.isnan(kept[-1])

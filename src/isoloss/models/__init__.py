@@ -22,13 +22,13 @@ def build(spec: ModelSpec, numerics: Numerics, *, seed: int) -> Llama:
 
     The weights follow from (seed, shape) alone: they are the same on every device and for every corpus.
     """
-    model = FAMILIES[spec.family](spec, cast(Operations, operations(numerics)))
+    model = FAMILIES[spec.family](spec, cast(Operations, operations(spec, numerics)))
     identity = fingerprint(spec, kind="model", version=1)
     model.initialise(torch.Generator().manual_seed(derive_seed(seed, "initial weights", identity)))
     return model.to(numerics.device)
 
 
-def operations(numerics: Numerics) -> ModuleType:
-    """Return `fused` where its kernels hold (one CPU thread, float32, no compiler of torch's), else `plain`."""
-    one_core = numerics.device == "cpu" and numerics.threads == 1
+def operations(spec: ModelSpec, numerics: Numerics) -> ModuleType:
+    """Return `fused` where it holds (one CPU thread, float32, windows of 512 and less), else `plain`."""
+    one_core = numerics.device == "cpu" and numerics.threads == 1 and spec.context <= fused.LONGEST
     return fused if one_core and numerics.dtype == "float32" and not numerics.compile else plain

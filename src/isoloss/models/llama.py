@@ -10,25 +10,23 @@ import math
 from typing import Protocol, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from isoloss.models import plain
-from isoloss.models.parts import BlockWeights, Geometry, Rotary
+from isoloss.models.parts import BlockWeights, Geometry, Rotary, Weights
 from isoloss.runs.spec import ModelSpec
 
 
 class Operations(Protocol):
     """How a transformer is computed; `plain` and `fused` are the two ways."""
 
-    def block(self, x_NC: Tensor, weights: BlockWeights, geometry: Geometry) -> Tensor:
-        """Return the stream after a block."""
+    TOKENS_AT_ONCE: dict[str, int]  # by type of device
 
-    def token_nats(self, x_NC: Tensor, gain_C: Tensor, head_VC: Tensor, targets_N: Tensor) -> Tensor:
-        """Return the loss of every row of the stream after the last block."""
+    def summed_nats(self, tokens_BT: Tensor, weights: Weights, geometry: Geometry) -> Tensor:
+        """Return the summed loss of positions 2…T of every window."""
 
-    def summed_nats(self, x_NC: Tensor, gain_C: Tensor, head_VC: Tensor, targets_N: Tensor) -> Tensor:
-        """Return the summed loss of all rows."""
+    def token_nats(self, tokens_BT: Tensor, weights: Weights, geometry: Geometry) -> Tensor:
+        """Return the loss of every row, 0 for the last of each window."""
 
 
 class Block(nn.Module):
@@ -78,31 +76,30 @@ class Llama(nn.Module):
             else:
                 weight.copy_(torch.empty(weight.shape).normal_(0.0, std, generator=generator))
 
-    def stream(self, tokens_BT: Tensor) -> Tensor:
-        """Return the stream after the last block, (N, C)."""
-        x_NC = F.embedding(tokens_BT.flatten(), self.embedding)
-        geometry = Geometry(len(tokens_BT), self.heads, self.rotary.cos_TK, self.rotary.sin_TK)
-        for block in self.blocks:
-            x_NC = self.ops.block(x_NC, cast(Block, block).weights(), geometry)
-        return x_NC
-
     def forward(self, tokens_BT: Tensor) -> Tensor:
         """Return the summed loss of positions 2…T of every window."""
-        return self.ops.summed_nats(self.stream(tokens_BT), self.norm, self.head, next_tokens(tokens_BT))
+        return self.ops.summed_nats(tokens_BT, self.weights(), self.geometry())
 
     @torch.no_grad()
     def token_nats(self, tokens_BT: Tensor) -> Tensor:
         """Return the loss of positions 2…T of every window, (B, T - 1), float64."""
-        nats_N = self.ops.token_nats(self.stream(tokens_BT), self.norm, self.head, next_tokens(tokens_BT))
+        nats_N = self.ops.token_nats(tokens_BT, self.weights(), self.geometry())
         return nats_N.view(tokens_BT.shape)[:, :-1]
 
     def logits(self, tokens_BT: Tensor) -> Tensor:
         """Return next-token logits at every position, (B, T, V)."""
-        return plain.logits(self.stream(tokens_BT), self.norm, self.head).view(*tokens_BT.shape, -1)
+        return plain.logits(tokens_BT, self.weights(), self.geometry()).view(*tokens_BT.shape, -1)
 
+    def windows_at_once(self) -> int:
+        """Return how many windows pass through at once; a batch of more is summed over passes."""
+        context = len(self.rotary.cos_TK)
+        return max(1, self.ops.TOKENS_AT_ONCE[self.embedding.device.type] // context)
 
-def next_tokens(tokens_BT: Tensor) -> Tensor:
-    """Return the target of every row, -1 for the last of each window: (N,)."""
-    targets_BT = torch.full_like(tokens_BT, -1)
-    targets_BT[:, :-1] = tokens_BT[:, 1:]
-    return targets_BT.flatten()
+    def weights(self) -> Weights:
+        """Return the weights by name."""
+        blocks = tuple(cast(Block, block).weights() for block in self.blocks)
+        return Weights(self.embedding, self.norm, self.head, blocks)
+
+    def geometry(self) -> Geometry:
+        """Return how columns fall into heads and by which angles positions turn."""
+        return Geometry(self.heads, self.rotary.cos_TK, self.rotary.sin_TK)

@@ -1,6 +1,6 @@
-"""What a block of a transformer is made of, and the shape of what passes through it.
+"""What a transformer is made of, and the shape of what passes through it.
 
-Legend: T positions, K dimensions of a head, C width, F hidden size of the FFN.
+Legend: B windows, T positions, K dimensions of a head, C width, F hidden size of the FFN, V vocabulary, N = B · T rows.
 """
 
 from typing import NamedTuple
@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+RMS_EPS = 1e-6  # transformers' LlamaConfig.rms_norm_eps
 THETA = 10_000.0  # Su et al. 2021; transformers' default for Llama
 
 
@@ -22,10 +23,18 @@ class BlockWeights(NamedTuple):
     down: Tensor  # (C, F)
 
 
-class Geometry(NamedTuple):
-    """How rows fall into windows and columns into heads, and the angles by which positions turn."""
+class Weights(NamedTuple):
+    """The weights of a model; `head` is `embedding` itself where the two are tied."""
 
-    windows: int
+    embedding: Tensor  # (V, C)
+    norm: Tensor  # (C,)
+    head: Tensor  # (V, C)
+    blocks: tuple[BlockWeights, ...]
+
+
+class Geometry(NamedTuple):
+    """How columns fall into heads, and the angles by which positions turn."""
+
     heads: int
     cos_TK: Tensor  # (context, K / 2)
     sin_TK: Tensor
@@ -45,3 +54,10 @@ class Rotary(nn.Module):
         # Constants, not weights: they stay out of the state.
         self.register_buffer("cos_TK", angles_TK.cos(), persistent=False)
         self.register_buffer("sin_TK", angles_TK.sin(), persistent=False)
+
+
+def next_tokens(tokens_BT: Tensor) -> Tensor:
+    """Return the target of every row, -1 for the last of each window: (N,)."""
+    targets_BT = torch.full_like(tokens_BT, -1)
+    targets_BT[:, :-1] = tokens_BT[:, 1:]
+    return targets_BT.flatten()

@@ -11,7 +11,7 @@ from isoloss.training.numerics import Arithmetic
 
 def heldout_losses(model: Llama, heldout: HeldoutWindows, arithmetic: Arithmetic) -> DocumentLosses:
     """Return the loss of every held-out document that holds a window."""
-    per_pass = arithmetic.windows_at_once(heldout.windows.context)
+    per_pass = model.windows_at_once()
     nats = np.empty(len(heldout))
     for first in range(0, len(heldout), per_pass):
         last = min(first + per_pass, len(heldout))

@@ -51,7 +51,7 @@ class Trainer:
         self.model = build(spec.model, spec.numerics, seed=spec.seed)
         self.optimiser = FlatAdamW(self.model, spec.optimiser)
         self.summed_nats = torch.compile(self.model) if spec.numerics.compile else self.model
-        self.windows_at_once = self.arithmetic.windows_at_once(spec.model.context)
+        self.windows_at_once = self.model.windows_at_once()
         self.step_losses: list[float] = []
         self.heldout_nats: dict[int, float] = {}  # by step, where it was taken along the way
         self.train_seconds = 0.0
