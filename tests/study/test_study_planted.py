@@ -1,5 +1,6 @@
 """The demo's answer on studies whose truth is known: runs simulated on its own grid, from corpora to sentences."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -109,8 +110,29 @@ def test_intervals_cover_on_the_grid_they_are_read_on(planted):
 
 
 def test_left_out_corpora_judge_the_data_dependent_law(planted):
-    (comparison,) = planted.comparison
-    assert comparison.measure == "gzip"
-    assert comparison.heldout_error > 0
-    assert comparison.pooled_error > 0
-    assert comparison.p_value >= comparison.smallest_p_value
+    for comparison, kind in zip(planted.comparison, ("text", "generated"), strict=True):
+        assert (comparison.kind, comparison.measure) == (kind, "gzip")
+        assert {name.startswith("pcfg") for name in comparison.corpora} == {kind == "generated"}
+        assert comparison.heldout_error > 0
+        assert comparison.pooled_error > 0
+        assert comparison.p_value >= comparison.smallest_p_value == 0.25
+
+
+def test_what_is_left_out_is_predicted_from_its_own_kind_alone(planted):
+    """Shifting every loss of the generated corpora changes nothing that is said of real ones."""
+    table = simulated(lambda name: 0.0 if name.startswith("pcfg") else 15 * (GZIP[name] - 0.34), seed=0)
+    generated = np.char.startswith(table.corpus, "pcfg")
+    shifted = replace(table, loss_nats=np.where(generated, 3 * table.loss_nats, table.loss_nats))
+    study = STUDY.model_copy(update={"fit": STUDY.fit.model_copy(update={"bootstrap": 0})})
+    found = analyse(study, shifted, corpora(), complexity(), progress=Quiet())
+    real, _ = planted.comparison
+    assert found.comparison[0].heldout_error == pytest.approx(real.heldout_error, rel=1e-6)
+    assert found.comparison[0].pooled_error == pytest.approx(real.pooled_error, rel=1e-6)
+
+
+def test_three_corpora_are_said_to_show_nothing_at_five_percent(planted, capsys):
+    show_result(StudyResult(study=STUDY, corpora=corpora(), planned=[], complexity=complexity(), analysis=planted))
+    said = " ".join(capsys.readouterr().out.split())
+    for comparison in planted.comparison:
+        assert "p cannot fall below 0.25" in comparison.sentences()[1]
+        assert " ".join(" ".join(comparison.sentences()).split()) in said

@@ -13,7 +13,7 @@ from isoloss.corpus.corpus import Corpus
 from isoloss.laws.balance import BalanceVerdict, common_budget, judge_balance
 from isoloss.laws.checks import EXCLUDED_FLAGS, root_mean_square
 from isoloss.laws.coverage import Coverage, simulate_coverage
-from isoloss.laws.data_dependent import FEWEST_CORPORA, Comparison, compare
+from isoloss.laws.data_dependent import FEWEST_CORPORA, Comparison, compare, measures_that_vary
 from isoloss.laws.fitted import FittedLaw, FrontierPoint
 from isoloss.laws.fitting import fit
 from isoloss.runs.observations import Observations
@@ -105,7 +105,7 @@ def analyse(
         laws=laws,
         laws_unfiltered=laws | unfiltered,
         no_law=no_law,
-        comparison=_comparison(study, seen, laws),
+        comparison=_comparison(study, seen, laws, corpora),
         balance=_balance(judged, corpora, complexity, measure=measure, budget=budget),
         coverage=coverage,
         holdout=[
@@ -164,24 +164,37 @@ def _balance(
 ) -> list[BalanceVerdict]:
     """Return one verdict a kind of corpus: real and generated apart, or tokenisation would be taken for complexity."""
     values = {name: measured[measure].value for name, measured in complexity.items()}
-    kinds = dict.fromkeys(corpus.kind for corpus in corpora.values())
     return [
         judge_balance(
             [law for name, law in laws.items() if corpora[name].kind == kind], values, kind=kind, measure=measure,
             budget=budget,
         )
-        for kind in kinds
+        for kind in _kinds(corpora)
     ]  # fmt: skip
 
 
-def _comparison(study: Study, table: Observations, laws: Mapping[str, FittedLaw]) -> list[Comparison]:
-    """Return the test on left-out corpora, where the study asks for it and enough corpora have laws."""
-    if "data_dependent" not in study.fit.laws or len(laws) < FEWEST_CORPORA:
+def _comparison(
+    study: Study, table: Observations, laws: Mapping[str, FittedLaw], corpora: Mapping[str, Corpus]
+) -> list[Comparison]:
+    """Return the tests on left-out corpora, kind by kind, where the study asks and enough corpora of it have laws."""
+    if "data_dependent" not in study.fit.laws:
         return []
-    fitted = table.where(corpus=list(laws))
-    return compare(
-        fitted, list(fitted.complexity), objective=study.fit.objective, delta=study.fit.delta, seed=study.seed
-    )
+    found = []
+    for kind in _kinds(corpora):
+        names = [name for name in laws if corpora[name].kind == kind]
+        if len(names) < FEWEST_CORPORA:
+            continue
+        rows = table.where(corpus=names)
+        found += compare(
+            rows, measures_that_vary(rows), kind=kind, objective=study.fit.objective, delta=study.fit.delta,
+            seed=study.seed,
+        )  # fmt: skip
+    return found
+
+
+def _kinds(corpora: Mapping[str, Corpus]) -> list[str]:
+    """Return the kinds of corpora in the study's order: each is judged by itself."""
+    return list(dict.fromkeys(corpus.kind for corpus in corpora.values()))
 
 
 def _frontier(law: FittedLaw) -> list[FrontierPoint]:
