@@ -9,10 +9,12 @@ import pytest
 from isoloss.cli.tables import show_result
 from isoloss.complexity.base import MeasureSettings
 from isoloss.complexity.measure import Complexity
+from isoloss.core.errors import InputError
 from isoloss.core.estimate import Estimate
 from isoloss.core.progress import Quiet
 from isoloss.runs.observations import observations
 from isoloss.study.analysis import analyse
+from isoloss.study.plan import require_runnable
 from isoloss.study.result import StudyResult
 from isoloss.study.spec import Study
 
@@ -136,3 +138,46 @@ def test_three_corpora_are_said_to_show_nothing_at_five_percent(planted, capsys)
     for comparison in planted.comparison:
         assert "p cannot fall below 0.25" in comparison.sentences()[1]
         assert " ".join(" ".join(comparison.sentences()).split()) in said
+
+
+def of_laws(*names):
+    fit = STUDY.fit.model_copy(update={"laws": names, "bootstrap": 0})
+    return STUDY.model_copy(update={"fit": fit})
+
+
+def test_a_law_of_ones_own_is_fitted_beside_chinchillas():
+    study = of_laws("chinchilla", "own_law:NoFloor")
+    found = analyse(study, simulated(lambda name: 0.0, seed=0), corpora(), complexity(), progress=Quiet())
+    assert {law.law for law in found.laws.values()} == {"chinchilla"}
+    assert [(law.group, law.law) for law in found.further_laws] == [(name, "own_law:NoFloor") for name in GZIP]
+    for law in found.further_laws:
+        # The truth has E = 0.7: a law without it fits worse, and knows no E.
+        assert law.rmse > found.laws[law.group].rmse
+        assert list(law.params) == ["A", "B", "alpha", "beta"]
+    assert [law["law"] for law in found.to_json()["laws"]] == ["chinchilla"] * 6 + ["own_law:NoFloor"] * 6
+
+
+def test_a_law_of_ones_own_alone_carries_the_table(capsys):
+    study = of_laws("own_law:NoFloor")
+    found = analyse(study, simulated(lambda name: 0.0, seed=0), corpora(), complexity(), progress=Quiet())
+    assert {law.law for law in found.laws.values()} == {"own_law:NoFloor"}
+    assert found.comparison == []
+    assert set(found.frontier()) == set(GZIP)
+    show_result(StudyResult(study=study, corpora=corpora(), planned=[], complexity=complexity(), analysis=found))
+    assert "cpp" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("chinchila", "did you mean 'chinchilla'"),
+        ("data_dependant", "did you mean 'data_dependent'"),
+        ("own_law:NoFlor", "has no attribute 'NoFlor'"),
+        ("own_law:NotALaw", "is no law"),
+        ("no_such_module:Law", "cannot import law"),
+    ],
+)
+def test_a_law_that_is_none_is_told_before_anything_is_read(name, said):
+    with pytest.raises(InputError) as error:
+        require_runnable(of_laws("data_dependent", name))
+    assert said in str(error.value)

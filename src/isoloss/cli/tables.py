@@ -59,7 +59,8 @@ def _corpora_table(result: "StudyResult") -> "Table":
 def _law_cells(law: "FittedLaw | None", budget: float | None) -> list[str]:
     if law is None or budget is None:
         return ["–"] * 5
-    cells = [interval(law.params[name], digits=2) for name in ("E", "alpha", "beta")]
+    found = [law.params.get(name) for name in ("E", "alpha", "beta")]
+    cells = [interval(estimate, digits=2) if estimate else "–" for estimate in found]
     for derive in (law.exponent_a, lambda: law.log_ratio(budget)):
         try:
             cells.append(interval(derive(), digits=2))

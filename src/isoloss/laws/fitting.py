@@ -32,7 +32,7 @@ from isoloss.laws.engine import (
 from isoloss.laws.fitted import Domain, Exclusion, FittedLaw, IntervalMethod, LawWarning
 from isoloss.laws.intervals import MethodName, choose_method, resample
 from isoloss.laws.law import Floats, Law, Objective, StartsName, WeightsName
-from isoloss.laws.registry import laws
+from isoloss.laws.registry import laws, open_law
 from isoloss.runs.observations import Observations
 
 FEW_FAILED_REFITS = 0.05
@@ -59,7 +59,7 @@ def fit(
     Runs flagged with one of `exclude_flags` are left out and listed. Raises BadTable where the rows cannot determine
     the law.
     """
-    definition = laws[law] if isinstance(law, str) else law
+    definition = open_law(law) if isinstance(law, str) else law
     held = dict(fixed or {})
     used, excluded = leave_out(observations, flags=exclude_flags)
     refuse_unfittable(used, law=definition, fixed=held, excluded=excluded)

@@ -97,7 +97,7 @@ def _coefficients(data: ReportData) -> Section:
 def _trust(data: ReportData) -> Section:
     warnings = tuple(
         Note(title=f"{name}: {warning.code.replace('_', ' ')}", text=warning.message)
-        for name, law in data.laws.items()
+        for name, law in data.all_laws
         for warning in law.warnings
     )
     blocks = _kept(

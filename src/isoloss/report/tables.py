@@ -113,7 +113,8 @@ def fit_table(data: ReportData) -> Table:
         Column(title="at a bound", numeric=False), Column(title="intervals by", numeric=False),
     )  # fmt: skip
     return Table(
-        name="fits", columns=columns, rows=tuple(_fit_row(name, law) for name, law in data.laws.items()),
+        name="fits", columns=columns,
+        rows=tuple(_fit_row(name, law) for name, law in data.all_laws),
         caption="How each law was fitted, and the proof that its optimum was reached.",
     )  # fmt: skip
 

@@ -181,6 +181,8 @@ class Lab:
         analysis = analyse(study, table, self.corpora(study), self.complexity(study), progress=self.progress)
         for name, law in analysis.laws.items():
             law.save(self.folder / "laws" / f"{name}.json")
+        for law in analysis.further_laws:
+            law.save(self.folder / "laws" / f"{law.group}.{law.law.replace(':', '.')}.json")
         return analysis
 
     def _table(self, study: Study, records: Sequence[RunRecord], measures: Sequence[str]) -> Observations:
