@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
+from kill_trace import assert_a_kill_costs_one_interval
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 CHINCHILLA = DATA / "chinchilla2022" / "chinchilla_runs_245.csv"
@@ -170,6 +171,9 @@ def test_twenty_kills_leave_no_orphan_repeat_no_record_and_change_no_bit(isoloss
 
     assert len(losses("calm")) == 6
     assert losses("out") == losses("calm")
+    log = (tmp_path / "out" / "isoloss.log").read_text()
+    assert "goes on from step" in log, "no checkpoint was ever used"
+    assert_a_kill_costs_one_interval(log)
 
 
 def test_check_lists_every_run_and_writes_nothing(isoloss, tmp_path):
