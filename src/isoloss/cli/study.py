@@ -113,13 +113,13 @@ def runs(
 
     Example: `isoloss runs results/laptop --sql "SELECT corpus, min(loss_nats) FROM runs GROUP BY corpus"`
     """
-    from isoloss.cli import tables
+    from isoloss.cli import rows, tables
     from isoloss.cli.output import print_json
     from isoloss.study.lab import Lab
 
     table = Lab.reopen(folder).query(sql)
     if json:
-        print_json({"runs": tables.plain_rows(table)})
+        print_json({"runs": rows.plain_rows(table)})
     else:
         tables.show_rows(table)
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from isoloss.cli.rows import plain_rows
 from isoloss.core.errors import Unidentified
 
 if TYPE_CHECKING:
@@ -133,23 +134,6 @@ def show_pairs(content: Mapping[str, Any]) -> None:
         text = f"{value['value']:.4f} [{value['low']:.4f}, {value['high']:.4f}]" if is_estimate else _cell(value)
         shown.add_row(name.replace("_", " "), text)
     _console().print(shown)
-
-
-def plain_rows(table: "Any") -> list[dict[str, Any]]:
-    """Return an Arrow table as rows that JSON can hold: NaN and infinities become null, dates text."""
-    return [{name: _plain(value) for name, value in row.items()} for row in table.to_pylist()]
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, float):
-        return value if abs(value) < float("inf") else None
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    return str(value)
 
 
 def _cell(value: object) -> str:

@@ -167,7 +167,11 @@ def query_table(table: "Any", sql: str, *, name: str) -> "Any":
         relation = connection.sql(sql)
         if relation is None:
             raise BadTable("the statement returns no table", place="SQL", fix=f"write SELECT … FROM {name}")
-        return relation.to_arrow_table()
+        found = relation.to_arrow_table()
+        repeated = [column for column in found.column_names if found.column_names.count(column) > 1]
+        if repeated:
+            raise BadTable(f"two columns are called {repeated[0]!r}", place="SQL", fix="name one of them: … AS other")
+        return found
     except duckdb.Error as error:
         raise BadTable(
             str(error).splitlines()[0], place="SQL", fix=f"columns of {name}: {', '.join(table.column_names)}"
