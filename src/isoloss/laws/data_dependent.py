@@ -18,6 +18,7 @@ import numpy as np
 
 from isoloss.core.errors import InputError
 from isoloss.core.estimate import Estimate
+from isoloss.core.progress import QUIET, Progress
 from isoloss.core.rng import stream
 from isoloss.laws.checks import EXCLUDED_FLAGS, leave_out, root_mean_square
 from isoloss.laws.chinchilla import Chinchilla
@@ -189,6 +190,7 @@ def compare(
     objective: Objective = "huber",
     delta: float = 1e-3,
     seed: int = 0,
+    progress: Progress = QUIET,
 ) -> list[Comparison]:
     """Return, for every measure, the leave-one-corpus-out error of its data-dependent law beside the pooled law's.
 
@@ -200,7 +202,12 @@ def compare(
     for measure, values in complexity.items():
         _refuse_few(used.corpora, values, measure)
     laws = {law.group: law for law in fit_groups(used, objective=objective, delta=delta)}
-    pooled = {corpus: _pooled_error(used, corpus, objective=objective, delta=delta) for corpus in used.corpora}
+    pooled = {}
+    with progress.task("left-out corpora", total=len(used.corpora)) as task:
+        for corpus in used.corpora:
+            task.advance(0, detail=corpus)
+            pooled[corpus] = _pooled_error(used, corpus, objective=objective, delta=delta)
+            task.advance(1)
     return [
         replace(_compare_one(used, laws, complexity[measure], pooled, measure, seed), kind=kind) for measure in measures
     ]
