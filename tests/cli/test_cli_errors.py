@@ -95,4 +95,7 @@ def test_new_writes_a_study_that_loads(isoloss, tmp_path):
     made = isoloss("new", "mine", "--json")
     assert json.loads(made.out)["study"] == "mine.toml"
     assert Study.load(tmp_path / "mine.toml").name == "mine"
+    assert isoloss("new", "other.toml", "--json").json["study"] == "other.toml"
+    assert Study.load(tmp_path / "other.toml").name == "other"
+    assert isoloss("new", ".toml").code == 2
     assert isoloss("new", "mine").code == 2

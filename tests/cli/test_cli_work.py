@@ -10,10 +10,14 @@ import signal
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
+from kill_trace import assert_a_kill_costs_one_interval
+
+from isoloss.corpus import generate
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 CHINCHILLA = DATA / "chinchilla2022" / "chinchilla_runs_245.csv"
@@ -170,6 +174,9 @@ def test_twenty_kills_leave_no_orphan_repeat_no_record_and_change_no_bit(isoloss
 
     assert len(losses("calm")) == 6
     assert losses("out") == losses("calm")
+    log = (tmp_path / "out" / "isoloss.log").read_text()
+    assert "goes on from step" in log, "no checkpoint was ever used"
+    assert_a_kill_costs_one_interval(log)
 
 
 def test_check_lists_every_run_and_writes_nothing(isoloss, tmp_path):
@@ -180,6 +187,78 @@ def test_check_lists_every_run_and_writes_nothing(isoloss, tmp_path):
     assert {"fingerprint", "corpus", "counts", "tokens", "flops"} <= set(told.json["runs"][0])
     assert told.json["seconds_estimate"] > 0
     assert [path.name for path in tmp_path.iterdir()] == ["small.toml"]
+
+
+def test_check_builds_no_corpus_that_stands_in_the_results_and_leaves_nothing(isoloss, tmp_path, monkeypatch):
+    (tmp_path / "small.toml").write_text(STUDY)
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    built_anew = isoloss("check", "small.toml", "--out", "out", "--json")
+    assert isoloss("run", "small.toml", "--out", "out", "--until", "corpora").code == 0
+    stood = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")}
+
+    def sample_again(*arguments, **more):
+        raise AssertionError("the corpus stands in the results folder")
+
+    monkeypatch.setattr(generate, "sample_documents", sample_again)
+    monkeypatch.setattr(generate, "sample_blocks", sample_again)
+    assert isoloss("check", "small.toml", "--out", "out", "--json").json == built_anew.json
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")} == stood
+    assert not list((tmp_path / "temporary").iterdir())
+    with pytest.raises(AssertionError, match="stands in the results"):
+        isoloss("check", "small.toml", "--out", "elsewhere")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_a_terminal_sees_progress_and_a_pipe_does_not(tmp_path):
+    import pty
+
+    rows = [f"{n},{d},{1 + (1e4 / n) ** 0.4 + (1e5 / d) ** 0.4}" for n in (1e5, 1e6, 1e7) for d in (1e7, 1e8, 1e9)]
+    (tmp_path / "runs.csv").write_text("params,tokens,loss\n" + "\n".join(rows) + "\n")
+    command = [sys.executable, "-m", "isoloss.cli", "fit", "runs.csv", *COLUMNS]
+    piped = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert piped.stderr == ""
+    conductor, terminal = pty.openpty()
+    shown = subprocess.run(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=terminal, text=True, check=True)
+    os.close(terminal)
+    seen = os.read(conductor, 65536).decode()
+    os.close(conductor)
+    assert "fits" in seen
+    assert [line for line in shown.stdout.splitlines() if "seconds" not in line] == [
+        line for line in piped.stdout.splitlines() if "seconds" not in line
+    ]
+
+
+def limited(bytes_a_file):
+    """Return what makes a child, and its workers, fail at writing more than that into one file."""
+    import resource
+
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_a_file, bytes_a_file))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["corpora", "train"])
+def test_a_write_that_fails_ends_in_exit_1_and_the_same_command_goes_on(isoloss, tmp_path, stage):
+    """A limit on the size of files needs no rights, and fails a real write in conductor and workers alike."""
+    (tmp_path / "small.toml").write_text(STUDY)
+    if stage == "train":
+        assert isoloss("run", "small.toml", "--out", "out", "--until", "complexity").code == 0
+    kept = {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file() and path.suffix != ".log"}
+    command = [sys.executable, "-m", "isoloss.cli", "run", "small.toml", "--out", "out", "--until", "train", "--json"]
+    told = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, check=False, preexec_fn=limited(1024), timeout=240
+    )
+    assert told.returncode == 1, told.stderr
+    assert "Traceback" not in told.stderr
+    error = json.loads(told.stdout)["error"]
+    assert error["kind"] == "StorageError"
+    assert "a write was cut short" in error["message"]
+    assert {path: path.read_bytes() for path in kept} == kept
+    assert not list((tmp_path / "out").rglob("*.tmp"))
+    assert not list((tmp_path / "out").glob("runs/*.json"))
+    again = isoloss("run", "small.toml", "--out", "out", "--until", "train", "--json")
+    assert again.code == 0, again.err
+    assert again.json["runs"]["finished"] == 4
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from drive_executor import study_specs
+from kill_trace import assert_a_kill_costs_one_interval
 from tiny_training import tiny_spec, write_corpus
 
 from isoloss.core.errors import BadCorpus, UnknownName
@@ -163,31 +164,37 @@ def test_kills_at_random_moments_change_nothing(archive, tmp_path):
 
     chance = random.Random(20)
     stamps: dict[Path, tuple[int, int]] = {}
+    events: list[str] = []
     for life in range(20):
         # Every fourth kill falls into the start of the processes, the others into training.
-        finished = _live(archive, alone=life % 2 == 1, in_training=life % 4 > 0, seconds=chance.uniform(0.0, 0.8))
+        finished, told = _live(archive, alone=life % 2 == 1, in_training=life % 4 > 0, seconds=chance.uniform(0.0, 0.8))
+        events.append(told)
         assert not wait_until_gone(archive, 10), f"life {life} left orphans"
         for path in (archive.folder / "runs").glob("*.json"):
             stamp = (path.stat().st_ino, path.stat().st_mtime_ns)
             assert stamps.setdefault(path, stamp) == stamp, "a finished record was written again"
         if finished:
             break
-    subprocess.run([sys.executable, str(DRIVER), str(archive.folder)], check=True, stdout=subprocess.DEVNULL)
+    last = subprocess.run(
+        [sys.executable, str(DRIVER), str(archive.folder)], check=True, capture_output=True, text=True
+    )
     assert life >= 8, "the study ended before it was killed often enough to show anything"
+    assert_a_kill_costs_one_interval("".join([*events, last.stdout]))
     assert losses(archive) == losses(undisturbed)
     assert not list((archive.folder / "checkpoints").iterdir())
 
 
 def _live(archive, *, alone, in_training, seconds):
-    """Start a conductor, kill it (`alone`, or with its whole group) after some time, and tell whether it was done."""
+    """Start a conductor, kill it (`alone`, or with its group) after some time; return if it was done, and its words."""
     conductor = subprocess.Popen(
-        [sys.executable, str(DRIVER), str(archive.folder)], start_new_session=True, stdout=subprocess.PIPE
+        [sys.executable, str(DRIVER), str(archive.folder)], start_new_session=True, stdout=subprocess.PIPE, text=True
     )
     with conductor:
         if in_training:
             conductor.stdout.readline()
         try:
-            return conductor.wait(seconds) == 0
+            finished = conductor.wait(seconds) == 0
         except subprocess.TimeoutExpired:
             os.kill(conductor.pid, signal.SIGKILL) if alone else os.killpg(conductor.pid, signal.SIGKILL)
-            return False
+            finished = False
+        return finished, conductor.stdout.read()

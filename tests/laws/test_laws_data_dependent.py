@@ -8,7 +8,15 @@ from laws_tables import DEMO_LAW, gzip_rows, simulated
 from scipy import stats
 
 from isoloss.core.errors import InputError
-from isoloss.laws.data_dependent import DataDependent, compare, corpus_complexity, sign_flip_p_value
+from isoloss.laws.data_dependent import (
+    CORPORA_FOR_A_TEST,
+    Comparison,
+    DataDependent,
+    compare,
+    corpus_complexity,
+    measures_that_vary,
+    sign_flip_p_value,
+)
 from isoloss.laws.fitting import fit
 from isoloss.runs.observations import Observations, observations
 
@@ -95,6 +103,24 @@ def test_three_corpora_cannot_be_significant():
     assert found.smallest_p_value == 0.25
     assert found.p_value >= 0.25
     assert set(found.corpora) == {"c0", "c1", "c2"}
+    assert "p cannot fall below 0.25" in found.sentences()[1]
+    assert "takes 6 corpora" in found.sentences()[1]
+
+
+def test_six_corpora_can_and_say_so():
+    errors = {f"c{i}": (0.1, 0.2) for i in range(6)}
+    found = Comparison(
+        measure="gzip", kind="text", heldout_error=0.1, pooled_error=0.2, p_value=2**-5, smallest_p_value=2**-5,
+        corpora=errors,
+    )  # fmt: skip
+    assert found.smallest_p_value < 0.05 <= 2 ** (1 - (CORPORA_FOR_A_TEST - 1))
+    assert "6 text corpora" in found.sentences()[0]
+    assert "can fall to 0.031" in found.sentences()[1]
+
+
+def test_a_measure_without_three_values_has_no_line():
+    rows = table([DEMO_LAW] * 3, COMPLEXITY[:3], placebo=(1.0, 1.0, 2.0))
+    assert measures_that_vary(rows) == ["gzip"]
 
 
 def test_two_corpora_are_refused():

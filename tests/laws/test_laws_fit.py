@@ -13,6 +13,7 @@ from isoloss.laws import compiled
 from isoloss.laws.chinchilla import Chinchilla
 from isoloss.laws.fitted import FittedLaw
 from isoloss.laws.fitting import fit, fit_groups, posed_again
+from isoloss.runs.importers import read_runs
 from isoloss.runs.observations import observations
 
 
@@ -327,3 +328,31 @@ def test_draws_without_an_optimum_take_the_interval_away():
     assert "frontier_not_identified" in codes(found)
     assert found.exponent_a().low is None
     json.dumps(found.to_json(), allow_nan=False)
+
+
+def test_exchanged_columns_are_warned_of_by_value_and_by_name(tmp_path):
+    sizes, tokens = np.meshgrid(np.geomspace(1e7, 1e9, 5), np.geomspace(1e9, 1e11, 5))
+    loss = 1.8 + 480 / sizes**0.35 + 2100 / tokens**0.37
+    path = tmp_path / "runs.csv"
+    rows = zip(sizes.ravel(), tokens.ravel(), loss.ravel(), strict=True)
+    path.write_text("params,tokens,loss\n" + "".join(f"{n},{d},{y}\n" for n, d, y in rows))
+    right = fit(read_runs(path, loss="loss"))
+    assert "columns_swapped" not in codes(right)
+    wrong = fit(read_runs(path, params="tokens", tokens="params", loss="loss"))
+    # The law is alike in both: the optimum is as good, only the names and the ratio tell.
+    assert wrong.objective_value == pytest.approx(right.objective_value, rel=1e-6, abs=1e-12)
+    (warning,) = [warning for warning in wrong.warnings if warning.code == "columns_swapped"]
+    assert "24 of 25 rows have fewer tokens than parameters" in warning.message
+    assert "called 'tokens'" in warning.message
+
+
+def test_names_alone_tell_where_values_cannot():
+    sizes, tokens = (part.ravel() for part in np.meshgrid(np.geomspace(1e7, 1e9, 4), np.geomspace(1e8, 1e10, 4)))
+    loss = 1.8 + 480 / sizes**0.35 + 2100 / tokens**0.37
+    for named, expected in (
+        ({"params": "n_tokens", "tokens": "n_params"}, True),
+        ({"params": "n", "tokens": "tokens_per_param"}, False),
+        ({}, False),
+    ):
+        law = fit(observations(params=sizes, tokens=tokens, loss_nats=loss, named=named))
+        assert ("columns_swapped" in codes(law)) == expected

@@ -122,7 +122,12 @@ def simulated_study(names: list[str], *, bootstrap: int = 100) -> ReportData:
         laws_unfiltered=unfiltered,
         balance=judged(laws) if bootstrap else (),
         coverage={name: coverage(law, runs) for name, law in laws.items()} if bootstrap else {},
-        comparison=compare(runs, ["gzip"]) if len(names) > 2 else (),
+        comparison=[
+            found
+            for kind in ("text", "generated")
+            if len(own := [name for name in names if CORPORA[name][0] == kind]) > 2
+            for found in compare(runs.where(corpus=own), ["gzip"], kind=kind)
+        ],
         flag_meanings={"saturated": "the loss is within its error of the floor."},
         frontier={name: law.frontier(flops=[BUDGET / 10, BUDGET, BUDGET * 10]) for name, law in laws.items()},
         curves=[training_curve(name, size) for name in names for size in SIZES],

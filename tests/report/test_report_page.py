@@ -14,7 +14,7 @@ from isoloss.core.errors import StorageError
 from isoloss.core.estimate import Estimate
 from isoloss.report.data import ReportData, RunRow
 from isoloss.report.page import ReportFiles, markdown_text, write_report
-from isoloss.report.tables import bits_per_byte, key_table, runs_table
+from isoloss.report.tables import bits_per_byte, comparison_tables, fit_table, key_table, runs_table
 
 MEGABYTE = 1e6
 
@@ -222,3 +222,21 @@ def test_measures_without_intervals_and_a_single_corpus_make_a_report(tmp_path: 
     bare = [replace(corpus, measures={"gzip": Estimate(value=0.5)}) for corpus in data.corpora]
     files = write_report(replace(data, corpora=bare), tmp_path)
     assert parsed(files.html).open == []
+
+
+def test_left_out_corpora_are_judged_kind_by_kind(study: ReportData):
+    real, generated = comparison_tables(study)
+    assert "Real text" in real.caption
+    assert "Generated" in generated.caption
+    named = [{column.title for column in table.columns} for table in (real, generated)]
+    for corpus in study.corpora:
+        assert [corpus.name in names for names in named] == [corpus.kind == "text", corpus.kind == "generated"]
+    assert "p cannot fall below 0.25" in real.caption
+
+
+def test_further_laws_are_listed_beside_the_first(small_study: ReportData):
+    further = [replace(law, law="chinchilla", warnings=()) for law in small_study.laws.values()]
+    table = fit_table(replace(small_study, further_laws=further))
+    assert [row.cells[0].text for row in table.rows] == [
+        "python", "pcfg easy", "python (chinchilla)", "pcfg easy (chinchilla)"
+    ]  # fmt: skip

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from isoloss.core.errors import BadTable, DamagedArchive, InputError, NewerArchive
 from isoloss.runs.archive import Archive
 from isoloss.runs.importers import read_runs
+from isoloss.runs.neighbours import with_neighbour_flags
 from isoloss.runs.record import Loss, RunRecord
 from isoloss.runs.rules import PowerRule, branch_step, cooldown_steps, lr_fraction, round_tokens
 from isoloss.runs.shapes import LADDER_TOLERANCE, count, ladder
@@ -145,6 +146,76 @@ def test_a_newer_archive_is_refused_and_a_damaged_record_named(tmp_path):
         Archive(tmp_path)
 
 
+DOCUMENTS = np.arange(40)
+SCATTER = np.random.default_rng(0).normal(0, 0.1, 40)  # what documents differ by, in every run alike
+
+
+def write_run(archive, *, width, tokens, nats, corpus="text1-x", seed=0, peak_lr=1e-2):
+    run = spec(tokens).model_copy(
+        update={"corpus": corpus, "seed": seed, "model": TINY.model_copy(update={"width": width}),
+                "optimiser": Optimiser(peak_lr=peak_lr)}
+    )  # fmt: skip
+    noise = np.random.default_rng([width, tokens]).normal(0, 1e-3, 40)
+    documents = {"document": DOCUMENTS, "tokens": np.full(40, 100), "nats": nats + SCATTER + noise}
+    loss = Loss(nats=float(documents["nats"].mean()), stderr=0.01, tokens=4000, documents=40)
+    written = RunRecord(
+        fingerprint=run.fingerprint, trunk=run.trunk, spec=run, counts=count(run.model), status="finished", loss=loss,
+        wall_seconds=1.0,
+    )  # fmt: skip
+    archive.write(written, curve={}, documents=documents)
+    return written
+
+
+def plateau(archive, **more):
+    """A grid of three sizes and three token counts that stops falling at the middle; return the middle's run."""
+    at = {}
+    for i, width in enumerate((8, 16, 24)):
+        for j, tokens in enumerate((320, 640, 960)):
+            at[i, j] = write_run(archive, width=width, tokens=tokens, nats=2.0 + max(0, 2 - i - j), **more)
+    return at[1, 1]
+
+
+def test_an_archive_judges_runs_by_their_neighbours(tmp_path):
+    archive = Archive(tmp_path)
+    middle = plateau(archive)
+    table = read_runs(tmp_path)
+    assert [run for run, flags in zip(table.run, table.flags, strict=True) if flags] == [middle.fingerprint]
+    (listed,) = archive.query("SELECT run, flags FROM runs WHERE len(flags) > 0").to_pylist()
+    assert listed == {"run": middle.fingerprint, "flags": ["saturated"]}
+
+
+def test_neighbours_are_of_one_corpus_seed_and_recipe_whose_floor_is_not_known(tmp_path):
+    archive = Archive(tmp_path)
+    for number, width in enumerate((8, 16, 24)):
+        # One line of the grid each: nowhere a larger and a longer neighbour of the same recipe.
+        write_run(archive, width=16, tokens=320 * (number + 1), nats=2.0)
+        write_run(archive, width=width, tokens=320, nats=2.0, corpus="text1-y")
+        write_run(archive, width=width, tokens=640, nats=2.0, seed=1 + number)
+    assert not any(read_runs(tmp_path).flags)
+    known = tmp_path / "corpora" / "pcfg1-z" / "corpus.json"
+    known.parent.mkdir(parents=True)
+    known.write_text('{"schema": 1, "name": "z", "floor": {"value": 1.0}}')
+    plateau(archive, corpus="pcfg1-z")
+    assert not any(read_runs(tmp_path).flags), "a corpus with a floor is judged by it"
+
+
+def test_what_lies_beyond_a_missing_planned_run_is_no_neighbour(tmp_path):
+    archive = Archive(tmp_path)
+    middle = plateau(archive)
+    records = list(archive.records())
+    between = middle.spec.model_copy(update={"train_tokens": 800})
+    judge = {"losses_of": archive.document_losses, "floored": ()}
+    assert sum(bool(r.flags) for r in with_neighbour_flags(records, **judge)) == 1
+    assert not any(r.flags for r in with_neighbour_flags(records, planned=[between], **judge))
+
+
+def test_a_sweep_of_rates_is_judged_by_the_best(tmp_path):
+    archive = Archive(tmp_path)
+    plateau(archive)
+    write_run(archive, width=24, tokens=640, nats=1.5, peak_lr=2e-2)
+    assert not any(read_runs(tmp_path).flags), "at a better rate the larger model gains"
+
+
 def test_queries_reach_nothing_but_the_runs(tmp_path):
     archive = Archive(tmp_path)
     archive.write(record(), curve={}, documents={})
@@ -156,6 +227,8 @@ def test_queries_reach_nothing_but_the_runs(tmp_path):
         archive.query(f"COPY runs TO '{tmp_path / 'out.csv'}'")
     with pytest.raises(BadTable):
         archive.query("SET enable_external_access = true")
+    with pytest.raises(BadTable, match="two columns are called 'a'"):
+        archive.query("SELECT 1 AS a, 2 AS a")
 
 
 ROWS = {"n": [1e6, 2e6, 4e6], "d": [1e7, 2e7, 4e7], "val": [3.0, 2.8, 2.6], "set": ["a", "a", "b"]}

@@ -1,5 +1,6 @@
 """The demo's answer on studies whose truth is known: runs simulated on its own grid, from corpora to sentences."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,10 +9,12 @@ import pytest
 from isoloss.cli.tables import show_result
 from isoloss.complexity.base import MeasureSettings
 from isoloss.complexity.measure import Complexity
+from isoloss.core.errors import InputError
 from isoloss.core.estimate import Estimate
 from isoloss.core.progress import Quiet
 from isoloss.runs.observations import observations
 from isoloss.study.analysis import analyse
+from isoloss.study.plan import require_runnable
 from isoloss.study.result import StudyResult
 from isoloss.study.spec import Study
 
@@ -109,8 +112,72 @@ def test_intervals_cover_on_the_grid_they_are_read_on(planted):
 
 
 def test_left_out_corpora_judge_the_data_dependent_law(planted):
-    (comparison,) = planted.comparison
-    assert comparison.measure == "gzip"
-    assert comparison.heldout_error > 0
-    assert comparison.pooled_error > 0
-    assert comparison.p_value >= comparison.smallest_p_value
+    for comparison, kind in zip(planted.comparison, ("text", "generated"), strict=True):
+        assert (comparison.kind, comparison.measure) == (kind, "gzip")
+        assert {name.startswith("pcfg") for name in comparison.corpora} == {kind == "generated"}
+        assert comparison.heldout_error > 0
+        assert comparison.pooled_error > 0
+        assert comparison.p_value >= comparison.smallest_p_value == 0.25
+
+
+def test_what_is_left_out_is_predicted_from_its_own_kind_alone(planted):
+    """Shifting every loss of the generated corpora changes nothing that is said of real ones."""
+    table = simulated(lambda name: 0.0 if name.startswith("pcfg") else 15 * (GZIP[name] - 0.34), seed=0)
+    generated = np.char.startswith(table.corpus, "pcfg")
+    shifted = replace(table, loss_nats=np.where(generated, 3 * table.loss_nats, table.loss_nats))
+    study = STUDY.model_copy(update={"fit": STUDY.fit.model_copy(update={"bootstrap": 0})})
+    found = analyse(study, shifted, corpora(), complexity(), progress=Quiet())
+    real, _ = planted.comparison
+    assert found.comparison[0].heldout_error == pytest.approx(real.heldout_error, rel=1e-6)
+    assert found.comparison[0].pooled_error == pytest.approx(real.pooled_error, rel=1e-6)
+
+
+def test_three_corpora_are_said_to_show_nothing_at_five_percent(planted, capsys):
+    show_result(StudyResult(study=STUDY, corpora=corpora(), planned=[], complexity=complexity(), analysis=planted))
+    said = " ".join(capsys.readouterr().out.split())
+    for comparison in planted.comparison:
+        assert "p cannot fall below 0.25" in comparison.sentences()[1]
+        assert " ".join(" ".join(comparison.sentences()).split()) in said
+
+
+def of_laws(*names):
+    fit = STUDY.fit.model_copy(update={"laws": names, "bootstrap": 0})
+    return STUDY.model_copy(update={"fit": fit})
+
+
+def test_a_law_of_ones_own_is_fitted_beside_chinchillas():
+    study = of_laws("chinchilla", "own_law:NoFloor")
+    found = analyse(study, simulated(lambda name: 0.0, seed=0), corpora(), complexity(), progress=Quiet())
+    assert {law.law for law in found.laws.values()} == {"chinchilla"}
+    assert [(law.group, law.law) for law in found.further_laws] == [(name, "own_law:NoFloor") for name in GZIP]
+    for law in found.further_laws:
+        # The truth has E = 0.7: a law without it fits worse, and knows no E.
+        assert law.rmse > found.laws[law.group].rmse
+        assert list(law.params) == ["A", "B", "alpha", "beta"]
+    assert [law["law"] for law in found.to_json()["laws"]] == ["chinchilla"] * 6 + ["own_law:NoFloor"] * 6
+
+
+def test_a_law_of_ones_own_alone_carries_the_table(capsys):
+    study = of_laws("own_law:NoFloor")
+    found = analyse(study, simulated(lambda name: 0.0, seed=0), corpora(), complexity(), progress=Quiet())
+    assert {law.law for law in found.laws.values()} == {"own_law:NoFloor"}
+    assert found.comparison == []
+    assert set(found.frontier()) == set(GZIP)
+    show_result(StudyResult(study=study, corpora=corpora(), planned=[], complexity=complexity(), analysis=found))
+    assert "cpp" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("chinchila", "did you mean 'chinchilla'"),
+        ("data_dependant", "did you mean 'data_dependent'"),
+        ("own_law:NoFlor", "has no attribute 'NoFlor'"),
+        ("own_law:NotALaw", "is no law"),
+        ("no_such_module:Law", "cannot import law"),
+    ],
+)
+def test_a_law_that_is_none_is_told_before_anything_is_read(name, said):
+    with pytest.raises(InputError) as error:
+        require_runnable(of_laws("data_dependent", name))
+    assert said in str(error.value)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from kill_trace import REPEATED
 from tiny_training import CONTEXT, VOCAB, tiny_spec, write_corpus
 
 from isoloss.core.errors import BadCorpus
@@ -107,6 +108,26 @@ def test_kills_repeat_at_most_what_followed_the_last_checkpoint(new_archive, mon
     assert taken[0] <= trunk_jobs(specs)[0].tokens // specs[0].batch_tokens + deaths
     np.testing.assert_equal(summary(disturbed, specs), summary(undisturbed, specs))
     assert not disturbed.checkpoint_folder(specs[0].trunk).exists()
+
+
+def test_what_a_kill_costs_is_told_to_the_step(archive, monkeypatch):
+    specs = [tiny_spec(steps) for steps in (10, 30)]
+    advance, taken, told = loop.Trainer.advance, [], []
+
+    def mortal(trainer, spec):
+        if len(taken) == 17:
+            raise Killed
+        advance(trainer, spec)
+        taken.append(1)
+
+    monkeypatch.setattr(loop.Trainer, "advance", mortal)
+    with pytest.raises(Killed):
+        train(specs, archive, checkpoint_seconds=3600.0)
+    monkeypatch.undo()
+    train(specs, archive, checkpoint_seconds=3600.0, report=told.append)
+    repeated = [int(found[1]) for event in told if event.kind == "note" and (found := REPEATED.search(event.text))]
+    # The first run's record kept its branch; the trunk had no checkpoint and had come this far.
+    assert repeated == [17 - (specs[0].steps - branch_step(specs[0]))]
 
 
 def test_stopping_saves_the_very_step(new_archive, monkeypatch):

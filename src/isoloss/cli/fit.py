@@ -45,6 +45,7 @@ def fit(
     intervals on everything. Exit 1 where a fit did not converge.
     """
     from isoloss.cli import fit_output
+    from isoloss.cli.output import open_progress
     from isoloss.laws.data_dependent import compare
     from isoloss.laws.fitting import fit_groups
     from isoloss.runs.importers import read_runs
@@ -54,11 +55,15 @@ def fit(
         runs, params=params, tokens=tokens, loss=loss, flops=flops, corpus=group, trunk=trunk, complexity=measures,
         where=where,
     )  # fmt: skip
+    progress = open_progress(as_json=json)
     written = fit_output.law_files(out, len(table.corpora))
     fitted = fit_groups(
-        table, law=law, objective=objective, delta=delta, starts=starts, bootstrap=bootstrap, seed=seed
+        table, law=law, objective=objective, delta=delta, starts=starts, bootstrap=bootstrap, seed=seed,
+        progress=progress,
     )  # fmt: skip
-    comparison = compare(table, measures, objective=objective, delta=delta, seed=seed) if measures else []
+    comparison = []
+    if measures:
+        comparison = compare(table, measures, objective=objective, delta=delta, seed=seed, progress=progress)
     for one, path in zip(fitted, written, strict=False):
         one.save(path)
     fit_output.show(fitted, comparison, written, as_json=json)

@@ -28,13 +28,8 @@ def show(
     typer.echo("\n\n".join(law.summary() for law in fitted))
     for path in written:
         typer.echo(f"written: {path}")
-    if comparison:
-        typer.echo("\nleft-out corpora: root mean square of ln L − ln L̂, law by measure against one law for all")
-        for one in comparison:
-            typer.echo(
-                f"  {one.measure}: {one.heldout_error:.4f} against {one.pooled_error:.4f} pooled "
-                f"(p = {one.p_value:.2g})"
-            )
+    for one in comparison:
+        typer.echo("\n" + " ".join(one.sentences()))
 
 
 def law_files(out: Path | None, count: int) -> list[Path]:

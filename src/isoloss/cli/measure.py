@@ -32,14 +32,19 @@ def measure(
     import time
 
     from isoloss.cli import tables
-    from isoloss.cli.output import print_json
+    from isoloss.cli.output import open_progress, print_json
     from isoloss.complexity.paths import measure_paths
 
     started = time.perf_counter()
-    measured = measure_paths(
-        paths, tokenizer=tokenizer, measures=[name.strip() for name in measure.split(",")],
-        sequence_tokens=sequence_tokens, token_bytes=token_bytes, samples=samples, seed=seed,
-    )  # fmt: skip
+    measured = []
+    with open_progress(as_json=json).task("measuring", total=len(paths)) as task:
+        for path in paths:
+            task.advance(0, detail=path)
+            measured += measure_paths(
+                [path], tokenizer=tokenizer, measures=[name.strip() for name in measure.split(",")],
+                sequence_tokens=sequence_tokens, token_bytes=token_bytes, samples=samples, seed=seed,
+            )  # fmt: skip
+            task.advance(1)
     if json:
         seconds = time.perf_counter() - started
         print_json({"corpora": [corpus.to_json() for corpus in measured], "seconds": seconds})

@@ -9,7 +9,6 @@ import typer
 from isoloss.cli.app import Json, app
 
 if TYPE_CHECKING:
-    from isoloss.core.progress import Progress
     from isoloss.study.spec import Study
 
 
@@ -46,14 +45,19 @@ def new(
 
 
 @app.command()
-def check(study: StudyFile, json: Json = False) -> None:
-    """Validate a study, list every run, and say what it will cost. Executes nothing, writes nothing."""
+def check(study: StudyFile, out: Out = None, json: Json = False) -> None:
+    """Validate a study, list every run, and say what it will cost. Executes nothing, writes nothing.
+
+    Corpora are read to count their tokens; those that stand in the results folder already are not built again.
+    """
     from isoloss.cli import tables
-    from isoloss.cli.output import print_json
+    from isoloss.cli.output import open_progress, print_json
     from isoloss.study.check import check_study
     from isoloss.study.spec import Study
 
-    checked = check_study(Study.load(study), base=study.resolve().parent)
+    asked = Study.load(study)
+    checked = check_study(asked, base=study.resolve().parent, results=_results(asked, out),
+                          progress=open_progress(as_json=json))  # fmt: skip
     if json:
         print_json(checked.to_json())
     else:
@@ -92,10 +96,10 @@ def demo(out: Out = None, workers: Workers = None, json: Json = False) -> None:
 @app.command()
 def report(folder: Folder, json: Json = False) -> None:
     """Fit and write the report of a results folder again, without training anything."""
-    from isoloss.cli.output import print_json
+    from isoloss.cli.output import open_progress, print_json
     from isoloss.study.lab import Lab
 
-    lab = Lab.reopen(folder, progress=_progress(folder, json=json))
+    lab = Lab.reopen(folder, progress=open_progress(folder, as_json=json))
     files = lab.report(lab.remembered_study())
     if json:
         print_json({"report": str(files.html), "markdown": str(files.markdown)})
@@ -113,13 +117,13 @@ def runs(
 
     Example: `isoloss runs results/laptop --sql "SELECT corpus, min(loss_nats) FROM runs GROUP BY corpus"`
     """
-    from isoloss.cli import tables
+    from isoloss.cli import rows, tables
     from isoloss.cli.output import print_json
     from isoloss.study.lab import Lab
 
     table = Lab.reopen(folder).query(sql)
     if json:
-        print_json({"runs": tables.plain_rows(table)})
+        print_json({"runs": rows.plain_rows(table)})
     else:
         tables.show_rows(table)
 
@@ -128,11 +132,11 @@ def _conduct(
     study: "Study", *, base: Path, out: Path | None, executor: str, workers: int | None, until: Until, json: bool
 ) -> None:
     from isoloss.cli import tables
-    from isoloss.cli.output import print_json
+    from isoloss.cli.output import open_progress, print_json
     from isoloss.study.lab import Lab
 
-    folder = out or Path("results") / study.name
-    progress = _progress(folder, json=json)
+    folder = _results(study, out)
+    progress = open_progress(folder, as_json=json)
     lab = Lab(folder, executor=executor, workers=workers, base=base, progress=progress)
     result = lab.run(study, until=until.value)
     if json:
@@ -143,11 +147,5 @@ def _conduct(
         raise typer.Exit(1)
 
 
-def _progress(folder: Path, *, json: bool) -> "Progress":
-    from rich.console import Console
-
-    from isoloss.core.progress import Live, Quiet
-
-    console = Console(stderr=True)
-    log = folder / "isoloss.log"
-    return Live(console, log) if console.is_terminal and not json else Quiet(log)
+def _results(study: "Study", out: Path | None) -> Path:
+    return out or Path("results") / study.name

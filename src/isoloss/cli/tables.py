@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from isoloss.cli.rows import plain_rows
 from isoloss.core.errors import Unidentified
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ def show_result(result: "StudyResult") -> None:
         for verdict in result.analysis.balance:
             console.print()
             console.print(" ".join(verdict.sentences()))
+            for comparison in result.analysis.comparison:
+                if (comparison.kind, comparison.measure) == (verdict.kind, verdict.measure):
+                    console.print(" ".join(comparison.sentences()))
     for record in result.failed:
         console.print(f"failed: {record.fingerprint}: {record.error}")
     if result.report is not None:
@@ -56,7 +60,8 @@ def _corpora_table(result: "StudyResult") -> "Table":
 def _law_cells(law: "FittedLaw | None", budget: float | None) -> list[str]:
     if law is None or budget is None:
         return ["–"] * 5
-    cells = [interval(law.params[name], digits=2) for name in ("E", "alpha", "beta")]
+    found = [law.params.get(name) for name in ("E", "alpha", "beta")]
+    cells = [interval(estimate, digits=2) if estimate else "–" for estimate in found]
     for derive in (law.exponent_a, lambda: law.log_ratio(budget)):
         try:
             cells.append(interval(derive(), digits=2))
@@ -129,23 +134,6 @@ def show_pairs(content: Mapping[str, Any]) -> None:
         text = f"{value['value']:.4f} [{value['low']:.4f}, {value['high']:.4f}]" if is_estimate else _cell(value)
         shown.add_row(name.replace("_", " "), text)
     _console().print(shown)
-
-
-def plain_rows(table: "Any") -> list[dict[str, Any]]:
-    """Return an Arrow table as rows that JSON can hold: NaN and infinities become null, dates text."""
-    return [{name: _plain(value) for name, value in row.items()} for row in table.to_pylist()]
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, float):
-        return value if abs(value) < float("inf") else None
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    return str(value)
 
 
 def _cell(value: object) -> str:

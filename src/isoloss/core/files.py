@@ -61,6 +61,13 @@ def storage_errors(place: Path) -> Iterator[None]:
                 place=str(place),
                 fix="free some space and run again: finished work is kept and the same command goes on from there",
             ) from error
+        # NumPy keeps no number of a write that was cut short: 'N requested and M written'.
+        if error.errno == errno.EFBIG or (error.errno is None and "requested and" in str(error)):
+            raise StorageError(
+                "a write was cut short: the disk is full, or the file larger than the system allows",
+                place=str(place),
+                fix="free some space or raise the limit (ulimit -f), and run again: finished work is kept",
+            ) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise StorageError(
                 "no permission to write here",

@@ -68,6 +68,9 @@ class Quiet:
         self.note(f"{title}: done in {time.monotonic() - started:.1f} s")
 
 
+QUIET = Quiet()
+
+
 class _Bar:
     def __init__(self, bars: "Bars", bar: "TaskID") -> None:
         self.bars = bars

@@ -1,5 +1,7 @@
 """One generic registry: names to things, unknown names answered with the known ones and the nearest."""
 
+import os
+import sys
 from collections.abc import Iterator
 from importlib import import_module
 from typing import Generic, TypeVar, cast
@@ -38,10 +40,13 @@ class Registry(Generic[T]):
 
     def _import(self, name: str) -> T:
         module, _, attribute = name.partition(":")
+        here = os.getcwd()
+        if here not in sys.path:
+            sys.path.append(here)  # last: a file here never takes the place of an installed module
         try:
             return cast(T, getattr(import_module(module), attribute))
-        except (ImportError, AttributeError, ValueError) as error:
+        except Exception as error:  # a user's module may raise anything while it is imported
             raise InputError(
-                f"cannot import {self.what} {name!r}: {error}",
+                f"cannot import {self.what} {name!r}: {type(error).__name__}: {error}",
                 fix="write module:Name, with the module importable from the folder you stand in",
             ) from error

@@ -21,6 +21,7 @@ PLATEAU_SPAN = 4.0  # … although their tokens or parameters span this factor
 NARROW_SPAN = 4.0
 FLAT_CONDITION = 300.0  # 33 on the 240 Chinchilla rows, 8–36 on the gzip paper's
 FEW_STARTS = 0.02
+MOST_ROWS = 0.5  # with fewer tokens than parameters; compute-optimal training takes some 20 tokens a parameter
 EQUAL_SIZES = 0.02  # sizes this near in ln N count as one
 
 
@@ -107,6 +108,27 @@ def _narrow_grid(observations: Observations) -> Iterator[LawWarning]:
         yield LawWarning(
             code="narrow_grid",
             message=f"only {sizes} distinct model sizes: E, A and α need three at least. Add a size.",
+        )
+
+
+def _swapped_columns(observations: Observations) -> Iterator[LawWarning]:
+    """Warn where N and D look exchanged: the law and 6ND are alike in both, so no number of the fit would show it."""
+    scarce = observations.tokens < observations.params
+    reasons = []
+    if scarce.mean() > MOST_ROWS:
+        reasons.append(
+            f"{scarce.sum()} of {len(scarce)} rows have fewer tokens than parameters "
+            f"(median {np.median(observations.tokens / observations.params):.2g} tokens per parameter)"
+        )
+    params, tokens = (observations.named.get(role, "").lower() for role in ("params", "tokens"))
+    for role, name, own, other in (("parameters", params, "param", "token"), ("tokens", tokens, "token", "param")):
+        if other in name and own not in name:
+            reasons.append(f"the column of {role} is called {name!r}")
+    if reasons:
+        yield LawWarning(
+            code="columns_swapped",
+            message=f"{', and '.join(reasons)}: are parameters and tokens exchanged? Name the columns the other way "
+            "round (on the command line: --params, --tokens), or read on if so little data is meant.",
         )
 
 
@@ -215,7 +237,11 @@ def root_mean_square(values: Floats) -> float:
     return float(np.sqrt(np.mean(values**2)))
 
 
-_TABLE_CHECKS: tuple[Callable[[Observations], Iterator[LawWarning]], ...] = (_duplicates, _narrow_grid)
+_TABLE_CHECKS: tuple[Callable[[Observations], Iterator[LawWarning]], ...] = (
+    _duplicates,
+    _narrow_grid,
+    _swapped_columns,
+)
 _FIT_CHECKS: tuple[Callable[[Observations, Problem, Optimum], Iterator[LawWarning]], ...] = (
     _not_converged, _bounds, _irreducible_loss, _flat_direction, _poor_fit,
 )  # fmt: skip

@@ -5,11 +5,12 @@ Two stages, as there: a law for each corpus, then every coefficient regressed li
 first stage's draws are carried through the second.
 
 The test is prediction: leave one corpus out, predict its losses from its complexity alone, and compare with one
-pooled law that ignores complexity.
+pooled law that ignores complexity. Corpora of one test are to be of one kind: between bytes of text and the symbols of
+a grammar, tokenisation would be taken for complexity.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -17,6 +18,7 @@ import numpy as np
 
 from isoloss.core.errors import InputError
 from isoloss.core.estimate import Estimate
+from isoloss.core.progress import QUIET, Progress
 from isoloss.core.rng import stream
 from isoloss.laws.checks import EXCLUDED_FLAGS, leave_out, root_mean_square
 from isoloss.laws.chinchilla import Chinchilla
@@ -30,6 +32,8 @@ COEFFICIENTS = ("E", "ln A", "ln B", "alpha", "beta")
 # All signs of that many corpora are tried; with more, the permutation is sampled.
 MOST_EXACT_SIGNS = 16
 SAMPLED_SIGNS = 100_000
+# The fewest corpora whose smallest attainable p-value, 2^(1-k), lies below 5 %.
+CORPORA_FOR_A_TEST = 6
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -90,19 +94,26 @@ class Comparison:
 
     Errors are root mean squares of ln L − ln L̂ on the left-out corpus, averaged over corpora; `corpora` holds each
     one's (heldout, pooled). `p_value` is of the paired sign-flip test on their differences, two-sided: with k corpora
-    it cannot fall below 2^(1−k), .25 for three.
+    it cannot fall below 2^(1−k), .25 for three. `kind` is what the corpora are (`text`, `generated`), None where the
+    table does not say.
     """
 
     measure: str
+    kind: str | None = None
     heldout_error: float
     pooled_error: float
     p_value: float
     smallest_p_value: float
     corpora: dict[str, tuple[float, float]]
 
+    def sentences(self) -> tuple[str, str]:
+        """Return what the errors are, and what the test can show, in plain English."""
+        return _error_sentence(self), _test_sentence(self)
+
     def to_json(self) -> dict[str, Any]:
         """Return one element of `comparison`."""
         return {
+            "kind": self.kind,
             "measure": self.measure,
             "heldout_error": self.heldout_error,
             "pooled_error": self.pooled_error,
@@ -112,7 +123,28 @@ class Comparison:
                 name: {"heldout_error": heldout, "pooled_error": pooled}
                 for name, (heldout, pooled) in self.corpora.items()
             },
+            "sentences": list(self.sentences()),
         }
+
+
+def _error_sentence(found: Comparison) -> str:
+    kind = f"{found.kind} " if found.kind else ""
+    better = "better" if found.heldout_error < found.pooled_error else "worse"
+    return (
+        f"Each of the {len(found.corpora)} {kind}corpora left out in turn: a law that follows {found.measure} predicts "
+        f"it {better} than one law for all, root mean square of ln L − ln L̂ {found.heldout_error:.3g} against "
+        f"{found.pooled_error:.3g} (p = {found.p_value:.2g})."
+    )
+
+
+def _test_sentence(found: Comparison) -> str:
+    corpora, least = len(found.corpora), found.smallest_p_value
+    if corpora < CORPORA_FOR_A_TEST:
+        return (
+            f"With {corpora} corpora p cannot fall below {least:.2g}, whatever the runs: this can show no difference "
+            f"at 5 %, which takes {CORPORA_FOR_A_TEST} corpora of a kind."
+        )
+    return f"With {corpora} corpora p can fall to {least:.2g}."
 
 
 def corpus_complexity(observations: Observations, measure: str) -> dict[str, float]:
@@ -154,21 +186,40 @@ def compare(
     observations: Observations,
     measures: Sequence[str],
     *,
+    kind: str | None = None,
     objective: Objective = "huber",
     delta: float = 1e-3,
     seed: int = 0,
+    progress: Progress = QUIET,
 ) -> list[Comparison]:
     """Return, for every measure, the leave-one-corpus-out error of its data-dependent law beside the pooled law's.
 
-    Raises InputError for fewer than three corpora.
+    `kind` says what the corpora are, where it is known. Raises InputError for fewer than three corpora, or than three
+    values of a measure.
     """
     used, _ = leave_out(observations, flags=EXCLUDED_FLAGS)
     complexity = {measure: corpus_complexity(used, measure) for measure in measures}
     for measure, values in complexity.items():
         _refuse_few(used.corpora, values, measure)
     laws = {law.group: law for law in fit_groups(used, objective=objective, delta=delta)}
-    pooled = {corpus: _pooled_error(used, corpus, objective=objective, delta=delta) for corpus in used.corpora}
-    return [_compare_one(used, laws, complexity[measure], pooled, measure, seed) for measure in measures]
+    pooled = {}
+    with progress.task("left-out corpora", total=len(used.corpora)) as task:
+        for corpus in used.corpora:
+            task.advance(0, detail=corpus)
+            pooled[corpus] = _pooled_error(used, corpus, objective=objective, delta=delta)
+            task.advance(1)
+    return [
+        replace(_compare_one(used, laws, complexity[measure], pooled, measure, seed), kind=kind) for measure in measures
+    ]
+
+
+def measures_that_vary(observations: Observations) -> list[str]:
+    """Return the complexity columns with enough distinct values among the corpora to lay a line through."""
+    return [
+        measure
+        for measure in observations.complexity
+        if len(set(corpus_complexity(observations, measure).values())) >= FEWEST_CORPORA
+    ]
 
 
 def _compare_one(

@@ -15,7 +15,7 @@ from isoloss.core.errors import InputError, Unidentified
 from isoloss.core.estimate import LEVEL, Estimate
 from isoloss.core.schema import refuse_newer
 from isoloss.laws.law import Floats, Law, Objective, WeightsName
-from isoloss.laws.registry import laws
+from isoloss.laws.registry import open_law
 from isoloss.runs.observations import DataUnit, Observations
 
 IntervalMethod = Literal["rows", "trunks", "parametric_trunks", "none"]
@@ -154,7 +154,7 @@ class FittedLaw:
     @property
     def definition(self) -> type[Law]:
         """The law itself: its formula and its optimum."""
-        return laws[self.law]
+        return open_law(self.law)
 
     def predict(self, *, params: ArrayLike, tokens: ArrayLike, convention: str | None = None) -> Floats:
         """Return the loss in nats per token at the optimum's parameters, in the broadcast shape of the arguments.

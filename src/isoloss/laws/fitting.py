@@ -8,6 +8,7 @@ import numpy as np
 
 from isoloss.core.errors import InputError, did_you_mean
 from isoloss.core.estimate import LEVEL, Estimate
+from isoloss.core.progress import QUIET, Progress
 from isoloss.core.rng import stream
 from isoloss.laws.checks import (
     EXCLUDED_FLAGS,
@@ -32,7 +33,7 @@ from isoloss.laws.engine import (
 from isoloss.laws.fitted import Domain, Exclusion, FittedLaw, IntervalMethod, LawWarning
 from isoloss.laws.intervals import MethodName, choose_method, resample
 from isoloss.laws.law import Floats, Law, Objective, StartsName, WeightsName
-from isoloss.laws.registry import laws
+from isoloss.laws.registry import laws, open_law
 from isoloss.runs.observations import Observations
 
 FEW_FAILED_REFITS = 0.05
@@ -59,7 +60,7 @@ def fit(
     Runs flagged with one of `exclude_flags` are left out and listed. Raises BadTable where the rows cannot determine
     the law.
     """
-    definition = laws[law] if isinstance(law, str) else law
+    definition = open_law(law) if isinstance(law, str) else law
     held = dict(fixed or {})
     used, excluded = leave_out(observations, flags=exclude_flags)
     refuse_unfittable(used, law=definition, fixed=held, excluded=excluded)
@@ -91,15 +92,22 @@ def fit_groups(
     fixed: Mapping[str, float] | None = None,
     weights: WeightsName = "equal",
     exclude_flags: Sequence[str] = EXCLUDED_FLAGS,
+    progress: Progress = QUIET,
 ) -> list[FittedLaw]:
     """Return one fitted law per corpus, in order of first appearance; see `fit`."""
-    return [
-        fit(
-            observations.where(corpus=corpus), law=law, objective=objective, delta=delta, starts=starts,
-            bootstrap=bootstrap, method=method, seed=seed, fixed=fixed, weights=weights, exclude_flags=exclude_flags,
-        )
-        for corpus in observations.corpora
-    ]  # fmt: skip
+    fitted = []
+    with progress.task("fits", total=len(observations.corpora)) as task:
+        for corpus in observations.corpora:
+            task.advance(0, detail=corpus)
+            fitted.append(
+                fit(
+                    observations.where(corpus=corpus), law=law, objective=objective, delta=delta, starts=starts,
+                    bootstrap=bootstrap, method=method, seed=seed, fixed=fixed, weights=weights,
+                    exclude_flags=exclude_flags,
+                )
+            )  # fmt: skip
+            task.advance(1)
+    return fitted
 
 
 def posed_again(law: FittedLaw, observations: Observations) -> tuple[Observations, Problem]:

@@ -67,7 +67,8 @@ class ReportData:
     """A study from its question to its answer.
 
     Corpora are compared at `budget_flops` and by the complexity `measure`. `laws` are fits without flagged runs,
-    `laws_unfiltered` the same with them; `no_law` says why a corpus has none. `frontier` holds the best splits of some
+    `laws_unfiltered` the same with them, `further_laws` fits of other laws, listed beside; `no_law` says why a corpus
+    has none. `frontier` holds the best splits of some
     budgets. `balance` has one verdict a kind of corpus (`generated`, or another word for real text), `comparison` one
     element a measure, and `coverage` how often simulated intervals on each corpus's very grid held the truth.
     `flag_meanings` says when a run earns each flag.
@@ -85,6 +86,7 @@ class ReportData:
     runs: Sequence[RunRow]
     laws: Mapping[str, FittedLaw] = field(default_factory=dict)
     laws_unfiltered: Mapping[str, FittedLaw] = field(default_factory=dict)
+    further_laws: Sequence[FittedLaw] = ()
     no_law: Mapping[str, str] = field(default_factory=dict)
     frontier: Mapping[str, Sequence[FrontierPoint]] = field(default_factory=dict)
     comparison: Sequence[Comparison] = ()
@@ -93,6 +95,11 @@ class ReportData:
     curves: Sequence[Curve] = ()
     measure: str = "gzip"
     flag_meanings: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def all_laws(self) -> list[tuple[str, FittedLaw]]:
+        """Every fit with the name of its corpus: `laws`, then `further_laws`."""
+        return [*self.laws.items(), *((f"{law.group} ({law.law})", law) for law in self.further_laws)]
 
     @property
     def kinds(self) -> dict[str, str]:

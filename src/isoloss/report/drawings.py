@@ -184,12 +184,13 @@ def coefficient_picture(data: ReportData) -> Drawing:
     """Return the forest plot of coefficients."""
     laws = {name: data.laws[name] for name in corpus_order(data) if name in data.laws}
     draw = partial(forest, laws, kinds=data.kinds, floors=data.floors)
+    formula = next(iter(laws.values())).definition.formula
     exponents = {name: " ".join(value_and_interval(exponent(law))) for name, law in laws.items()}
     return Drawing(
         name="coefficients",
         title="Coefficients of every law",
         caption=(
-            "L = E + A/N^α + B/D^β, and a = β/(α+β), the exponent of the best size in compute. Marks are optima, "
+            f"{formula}, and a, the exponent of the best size in compute (Chinchilla's: β/(α+β)). Marks are optima, "
             "bars 95 % intervals. For generated corpora the exact floor stands beside E, which should meet it. "
             "Dashed and dotted lines are Chinchilla's values, as published and as refitted by Besiroglu et al. "
             "(2024): α, β and a compare with them; E, A and B hang on tokenizer and text and do not."

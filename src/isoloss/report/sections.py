@@ -15,7 +15,7 @@ from isoloss.report.drawings import (
 from isoloss.report.methods import method_notes
 from isoloss.report.numbers import duration, power_of_ten
 from isoloss.report.tables import (
-    comparison_table,
+    comparison_tables,
     corpora_table,
     coverage_table,
     exclusions_table,
@@ -76,7 +76,7 @@ def _numbers(data: ReportData) -> Section:
 def _balance(data: ReportData) -> Section:
     return Section(
         name="balance", title="Does the balance move?",
-        blocks=_kept(balance_picture(data), comparison_table(data) if data.comparison else None),
+        blocks=_kept(balance_picture(data), *comparison_tables(data)),
     )  # fmt: skip
 
 
@@ -97,7 +97,7 @@ def _coefficients(data: ReportData) -> Section:
 def _trust(data: ReportData) -> Section:
     warnings = tuple(
         Note(title=f"{name}: {warning.code.replace('_', ' ')}", text=warning.message)
-        for name, law in data.laws.items()
+        for name, law in data.all_laws
         for warning in law.warnings
     )
     blocks = _kept(

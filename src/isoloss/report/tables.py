@@ -10,6 +10,7 @@ from isoloss.laws.data_dependent import Comparison
 from isoloss.laws.fitted import FittedLaw, FrontierPoint
 from isoloss.report.blocks import Cell, Column, Row, Table, estimate_cell, number_cell
 from isoloss.report.data import CorpusSummary, ReportData, RunRow
+from isoloss.report.figures.balance import KIND_TITLE
 from isoloss.report.figures.marks import anchor
 from isoloss.report.numbers import MISSING, duration, fixed, plain, power_of_ten, si
 
@@ -112,7 +113,8 @@ def fit_table(data: ReportData) -> Table:
         Column(title="at a bound", numeric=False), Column(title="intervals by", numeric=False),
     )  # fmt: skip
     return Table(
-        name="fits", columns=columns, rows=tuple(_fit_row(name, law) for name, law in data.laws.items()),
+        name="fits", columns=columns,
+        rows=tuple(_fit_row(name, law) for name, law in data.all_laws),
         caption="How each law was fitted, and the proof that its optimum was reached.",
     )  # fmt: skip
 
@@ -300,9 +302,14 @@ def run_tip(row: RunRow) -> str:
     return f"{row.corpus} · N {si(row.params)} · D {si(row.tokens)} · {loss}{error}{flags}"
 
 
-def comparison_table(data: ReportData) -> Table:
-    """Return, for every measure, how well it predicts the losses of a corpus that was left out."""
-    names = list(dict.fromkeys(name for comparison in data.comparison for name in comparison.corpora))
+def comparison_tables(data: ReportData) -> list[Table]:
+    """Return, for each kind of corpus, how well every measure predicts the losses of a corpus that was left out."""
+    kinds = dict.fromkeys(comparison.kind for comparison in data.comparison)
+    return [_comparison_table(kind, [each for each in data.comparison if each.kind == kind]) for kind in kinds]
+
+
+def _comparison_table(kind: str | None, comparisons: Sequence[Comparison]) -> Table:
+    names = list(dict.fromkeys(name for comparison in comparisons for name in comparison.corpora))
     columns = (
         Column(title="measure", numeric=False),
         Column(
@@ -314,9 +321,11 @@ def comparison_table(data: ReportData) -> Table:
         *(Column(title=name, unit="% of loss") for name in names),
     )
     return Table(
-        name="comparison", columns=columns, rows=tuple(_comparison_row(each, names) for each in data.comparison),
-        caption="Does complexity predict a corpus that was never fitted? Its law's coefficients are read off lines "
-        "through the other corpora; in brackets, one law for all that ignores complexity.",
+        name=f"comparison-{kind}" if kind else "comparison", columns=columns,
+        rows=tuple(_comparison_row(each, names) for each in comparisons),
+        caption=f"{KIND_TITLE[kind] if kind else 'All corpora'}: does complexity predict a corpus that was never "
+        "fitted? Its law's coefficients are read off lines through the others; in brackets, one law for them all that "
+        f"ignores complexity. {comparisons[0].sentences()[1]}",
     )  # fmt: skip
 
 

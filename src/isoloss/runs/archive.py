@@ -21,6 +21,8 @@ from pydantic import ValidationError
 from isoloss.core import files
 from isoloss.core.errors import BadTable, DamagedArchive, InputError
 from isoloss.core.schema import refuse_newer
+from isoloss.runs.documents import DocumentLosses
+from isoloss.runs.neighbours import with_neighbour_flags
 from isoloss.runs.record import RECORD_SCHEMA, RunRecord
 
 ARCHIVE_SCHEMA = 1
@@ -97,14 +99,19 @@ class Archive:
             ) from error  # fmt: skip
         return {key: table[key].to_numpy() for key in table.column_names}
 
-    def corpus_names(self) -> dict[str, str]:
-        """Return the name that each corpus of the folder was built under, by fingerprint."""
-        found = sorted((self.folder / "corpora").glob("*/corpus.json"))
-        return {path.parent.name: str(_read_json(path).get("name", path.parent.name)) for path in found}
+    def document_losses(self, run: str) -> DocumentLosses:
+        """Return the final loss of every held-out document of a run."""
+        columns = self.read_columns("documents", run)
+        return DocumentLosses(document=columns["document"], tokens=columns["tokens"], nats=columns["nats"])
 
     def table(self) -> "Any":
-        """Return the runs as an Arrow table of plain columns, corpora by name."""
-        return _flat_table(self.records(), names=self.corpus_names())
+        """Return the runs as an Arrow table of plain columns, corpora by name, flags as in a study."""
+        corpora = {path.parent.name: _read_json(path) for path in (self.folder / "corpora").glob("*/corpus.json")}
+        records = with_neighbour_flags(
+            list(self.records()), losses_of=self.document_losses,
+            floored={corpus for corpus, about in corpora.items() if about.get("floor") is not None},
+        )  # fmt: skip
+        return _flat_table(records, names={corpus: str(about.get("name", corpus)) for corpus, about in corpora.items()})
 
     def query(self, sql: str) -> "Any":
         """Return the Arrow table of a SQL query over the view `runs`. The query can reach nothing else."""
@@ -124,7 +131,7 @@ def read_record(path: Path) -> RunRecord:
         ) from error  # fmt: skip
 
 
-def _flat_table(records: Iterator[RunRecord], *, names: Mapping[str, str]) -> "Any":
+def _flat_table(records: Sequence[RunRecord], *, names: Mapping[str, str]) -> "Any":
     """Return records as an Arrow table of plain columns: one row a run. `names` are of corpora by fingerprint."""
     import pyarrow as pa
 
@@ -167,7 +174,11 @@ def query_table(table: "Any", sql: str, *, name: str) -> "Any":
         relation = connection.sql(sql)
         if relation is None:
             raise BadTable("the statement returns no table", place="SQL", fix=f"write SELECT … FROM {name}")
-        return relation.to_arrow_table()
+        found = relation.to_arrow_table()
+        repeated = [column for column in found.column_names if found.column_names.count(column) > 1]
+        if repeated:
+            raise BadTable(f"two columns are called {repeated[0]!r}", place="SQL", fix="name one of them: … AS other")
+        return found
     except duckdb.Error as error:
         raise BadTable(
             str(error).splitlines()[0], place="SQL", fix=f"columns of {name}: {', '.join(table.column_names)}"

@@ -72,6 +72,7 @@ def read_runs(
         rows=columns.rows,
         params_convention=params_convention,
         data_unit=data_unit,
+        named={"params": params, "tokens": tokens},
     )
 
 

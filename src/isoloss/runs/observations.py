@@ -24,8 +24,9 @@ class Observations:
     """Columns of equal length, one row a run.
 
     `params` is N by `params_convention`; `tokens` is D in `data_unit`; `flops` is C by `flops_convention`; losses are
-    nats per token. `trunk` names the training curve a row was taken from: rows of one trunk are not independent.
-    `rows` are 1-based positions in the source, for messages. `stderr` is the standard error of each loss, or None.
+    nats per token. `named` says what the source calls its columns of `params` and `tokens`. `trunk` names the
+    training curve a row was taken from: rows of one trunk are not independent. `rows` are 1-based positions in the
+    source, for messages. `stderr` is the standard error of each loss, or None.
     """
 
     params: Floats
@@ -42,6 +43,7 @@ class Observations:
     params_convention: str = "unstated"
     flops_convention: str = "6ND"
     data_unit: DataUnit = "tokens"
+    named: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.params)
@@ -126,6 +128,7 @@ def observations(
     rows: Sequence[int] | NDArray[np.int64] | None = None,
     params_convention: str = "unstated",
     data_unit: DataUnit = "tokens",
+    named: Mapping[str, str] | None = None,
 ) -> Observations:
     """Return a checked table: numbers positive and finite, columns of one length. Raises BadTable with row numbers.
 
@@ -151,6 +154,7 @@ def observations(
         params_convention=params_convention,
         flops_convention="6ND" if flops is None else "given",
         data_unit=data_unit,
+        named=named or {},
     )
 
 

@@ -1,7 +1,7 @@
 """From a study's table to its answer: fits with and without flagged runs, left-out corpora, the balance."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,11 @@ from isoloss.corpus.corpus import Corpus
 from isoloss.laws.balance import BalanceVerdict, common_budget, judge_balance
 from isoloss.laws.checks import EXCLUDED_FLAGS, root_mean_square
 from isoloss.laws.coverage import Coverage, simulate_coverage
-from isoloss.laws.data_dependent import FEWEST_CORPORA, Comparison, compare
+from isoloss.laws.data_dependent import FEWEST_CORPORA, Comparison, compare, measures_that_vary
 from isoloss.laws.fitted import FittedLaw, FrontierPoint
 from isoloss.laws.fitting import fit
 from isoloss.runs.observations import Observations
-from isoloss.study.spec import Study
+from isoloss.study.spec import DATA_DEPENDENT, Study
 
 BALANCE_MEASURE = "gzip"
 FRONTIER_BUDGETS = 7  # rows of a corpus in the table of best splits, evenly in ln C over the range of its runs
@@ -28,6 +28,7 @@ class HoldoutError:
     """How well a law predicts the runs its fit never saw: root mean square of ln L − ln L̂ over `runs` runs."""
 
     corpus: str
+    law: str
     runs: int
     rmse: float
 
@@ -36,6 +37,7 @@ class HoldoutError:
 class Analysis:
     """Everything that was fitted. `laws` leave flagged runs out, `laws_unfiltered` keep them; `no_law` says why not.
 
+    `further_laws` are fits of the study's other laws, for comparison: all else rests on its first, which `laws` holds.
     `measure` is the complexity that balances are held against, `budget` the FLOPs at which they are compared.
     """
 
@@ -44,6 +46,7 @@ class Analysis:
     budget: float
     laws: dict[str, FittedLaw]
     laws_unfiltered: dict[str, FittedLaw]
+    further_laws: list[FittedLaw]
     no_law: dict[str, str]
     comparison: list[Comparison]
     balance: list[BalanceVerdict]
@@ -58,7 +61,7 @@ class Analysis:
         """Return the keys of `isoloss run --json` that fits give."""
         return {
             "budget_flops": self.budget,
-            "laws": [law.to_json() for law in self.laws.values()],
+            "laws": [law.to_json() for law in (*self.laws.values(), *self.further_laws)],
             "no_law": self.no_law,
             "comparison": [one.to_json() for one in self.comparison],
             "balance": [verdict.to_json() for verdict in self.balance],
@@ -66,7 +69,7 @@ class Analysis:
                 name: {quantity: share.to_json() for quantity, share in coverage.shares.items()}
                 for name, coverage in self.coverage.items()
             },
-            "holdout": [{"corpus": h.corpus, "runs": h.runs, "rmse": h.rmse} for h in self.holdout],
+            "holdout": [asdict(one) for one in self.holdout],
         }
 
 
@@ -85,11 +88,17 @@ def analyse(
     seen, unseen = _hold_out(study, table)
     if not len(seen):
         raise WorkError("no run that may be fitted has finished", fix="isoloss runs DIR shows what became of them")
-    with progress.task("fits", total=3 * len(corpora)) as task:
-        laws, no_law = _fit_each(study, seen, corpora, task)
+    first, *others = study.fit.corpus_laws
+    with progress.task("fits", total=(3 + len(others)) * len(corpora)) as task:
+        laws, no_law = _fit_each(study, seen, corpora, task, law=first)
         # Where nothing was left out, the fit of all runs is the same fit.
         filtered = [name for name, law in laws.items() if law.excluded]
-        unfiltered, _ = _fit_each(study, seen, filtered, task, exclude_flags=())
+        unfiltered, _ = _fit_each(study, seen, filtered, task, law=first, exclude_flags=())
+        further: list[FittedLaw] = []
+        for name in others:
+            fitted, reasons = _fit_each(study, seen, corpora, task, law=name)
+            further += fitted.values()
+            no_law |= {f"{corpus} ({name})": reason for corpus, reason in reasons.items()}
         coverage = {}
         for name, law in laws.items():
             if len(law.draws):
@@ -98,20 +107,22 @@ def analyse(
     measure = BALANCE_MEASURE if BALANCE_MEASURE in table.complexity else next(iter(table.complexity))
     judged = {name: law for name, law in laws.items() if len(law.draws)}
     budget = _budget(list(laws.values()), seen)
+    comparison, not_compared = _comparison(study, seen, laws, corpora)
     return Analysis(
         observations=table,
         measure=measure,
         budget=budget,
         laws=laws,
         laws_unfiltered=laws | unfiltered,
-        no_law=no_law,
-        comparison=_comparison(study, seen, laws),
+        further_laws=further,
+        no_law=no_law | not_compared,
+        comparison=comparison,
         balance=_balance(judged, corpora, complexity, measure=measure, budget=budget),
         coverage=coverage,
         holdout=[
-            HoldoutError(corpus=name, runs=len(rows), rmse=root_mean_square(laws[name].residuals(rows)))
-            for name in unseen.corpora
-            if name in laws and (rows := unseen.where(corpus=name))
+            HoldoutError(corpus=law.group, law=law.law, runs=len(rows), rmse=root_mean_square(law.residuals(rows)))
+            for law in (*laws.values(), *further)
+            if law.group in unseen.corpora and (rows := unseen.where(corpus=law.group))
         ],
     )
 
@@ -130,6 +141,7 @@ def _fit_each(
     corpora: Iterable[str],
     task: Task,
     *,
+    law: str,
     exclude_flags: tuple[str, ...] = EXCLUDED_FLAGS,
 ) -> tuple[dict[str, FittedLaw], dict[str, str]]:
     """Return a law for every corpus, or the reason why it has none."""
@@ -138,13 +150,17 @@ def _fit_each(
         task.advance(0, detail=name)
         try:
             laws[name] = fit(
-                table.where(corpus=name), objective=study.fit.objective, delta=study.fit.delta,
+                table.where(corpus=name), law=law, objective=study.fit.objective, delta=study.fit.delta,
                 bootstrap=study.fit.bootstrap, seed=study.seed, exclude_flags=exclude_flags,
             )  # fmt: skip
         except InputError as error:
-            reasons[name] = f"{error.message}; {error.fix}" if error.fix else error.message
+            reasons[name] = _reason(error)
         task.advance(1)
     return laws, reasons
+
+
+def _reason(error: InputError) -> str:
+    return f"{error.message}; {error.fix}" if error.fix else error.message
 
 
 def _budget(laws: Sequence[FittedLaw], table: Observations) -> float:
@@ -164,24 +180,44 @@ def _balance(
 ) -> list[BalanceVerdict]:
     """Return one verdict a kind of corpus: real and generated apart, or tokenisation would be taken for complexity."""
     values = {name: measured[measure].value for name, measured in complexity.items()}
-    kinds = dict.fromkeys(corpus.kind for corpus in corpora.values())
     return [
         judge_balance(
             [law for name, law in laws.items() if corpora[name].kind == kind], values, kind=kind, measure=measure,
             budget=budget,
         )
-        for kind in kinds
+        for kind in _kinds(corpora)
     ]  # fmt: skip
 
 
-def _comparison(study: Study, table: Observations, laws: Mapping[str, FittedLaw]) -> list[Comparison]:
-    """Return the test on left-out corpora, where the study asks for it and enough corpora have laws."""
-    if "data_dependent" not in study.fit.laws or len(laws) < FEWEST_CORPORA:
-        return []
-    fitted = table.where(corpus=list(laws))
-    return compare(
-        fitted, list(fitted.complexity), objective=study.fit.objective, delta=study.fit.delta, seed=study.seed
-    )
+def _comparison(
+    study: Study, table: Observations, laws: Mapping[str, FittedLaw], corpora: Mapping[str, Corpus]
+) -> tuple[list[Comparison], dict[str, str]]:
+    """Return the tests on left-out corpora, kind by kind, where the study asks and enough corpora of it have laws.
+
+    A kind that Chinchilla's law, the test's first stage, cannot be fitted to is listed with the reason.
+    """
+    found: list[Comparison] = []
+    reasons: dict[str, str] = {}
+    if DATA_DEPENDENT not in study.fit.laws:
+        return found, reasons
+    for kind in _kinds(corpora):
+        names = [name for name in laws if corpora[name].kind == kind]
+        if len(names) < FEWEST_CORPORA:
+            continue
+        rows = table.where(corpus=names)
+        try:
+            found += compare(
+                rows, measures_that_vary(rows), kind=kind, objective=study.fit.objective, delta=study.fit.delta,
+                seed=study.seed,
+            )  # fmt: skip
+        except InputError as error:
+            reasons[f"left-out {kind} corpora"] = _reason(error)
+    return found, reasons
+
+
+def _kinds(corpora: Mapping[str, Corpus]) -> list[str]:
+    """Return the kinds of corpora in the study's order: each is judged by itself."""
+    return list(dict.fromkeys(corpus.kind for corpus in corpora.values()))
 
 
 def _frontier(law: FittedLaw) -> list[FrontierPoint]:

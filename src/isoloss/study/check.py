@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from isoloss.core.machine import workers_for
+from isoloss.core.progress import QUIET, Progress
 from isoloss.corpus.build import build
 from isoloss.corpus.corpus import Corpus
 from isoloss.study.plan import PlannedRun, core_seconds, plan_runs, require_runnable
@@ -42,15 +43,22 @@ class Checked:
         }  # fmt: skip
 
 
-def check_study(study: Study, *, base: Path) -> Checked:
-    """Return what `study` will do. Corpora are built in a folder that is thrown away: identity is content.
+def check_study(study: Study, *, base: Path, results: Path | None = None, progress: Progress = QUIET) -> Checked:
+    """Return what `study` will do. Nothing is written where it will run.
 
-    Raises InputError subclasses for whatever would stop the study before it trains.
+    How many tokens a corpus has, and who it is, shows when it is read and split: corpora that stand in the folder
+    `results` are taken from there, others are built in a folder that is thrown away. Raises InputError subclasses for
+    whatever would stop the study before it trains.
     """
     require_runnable(study)
     with tempfile.TemporaryDirectory(prefix="isoloss-check-") as scratch:
+        root = Path(scratch)
+        if results is not None:
+            _link_corpora(results / "corpora", root)
         corpora = {
-            source.name: build(source, root=Path(scratch), context=study.grid.context, seed=study.seed, base=base)
+            source.name: build(
+                source, root=root, context=study.grid.context, seed=study.seed, base=base, progress=progress
+            )
             for source in study.corpus
         }
         runs = plan_runs(study, corpora)
@@ -65,3 +73,9 @@ def check_study(study: Study, *, base: Path) -> Checked:
         workers=workers,
         seconds_estimate=core_seconds(jobs) / min(workers, len(jobs)),
     )
+
+
+def _link_corpora(built: Path, root: Path) -> None:
+    """Let the corpora in `built` stand in `root` too."""
+    for record in built.glob("*/corpus.json"):
+        (root / record.parent.name).symlink_to(record.parent.resolve(), target_is_directory=True)

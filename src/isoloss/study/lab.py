@@ -21,11 +21,11 @@ from isoloss.core.progress import Progress, Quiet
 from isoloss.corpus.build import build
 from isoloss.corpus.corpus import Corpus
 from isoloss.runs.archive import Archive
+from isoloss.runs.neighbours import with_neighbour_flags
 from isoloss.runs.observations import Observations, observations
 from isoloss.runs.record import RunRecord
 from isoloss.study.analysis import Analysis, analyse
 from isoloss.study.memory import recall, remember
-from isoloss.study.neighbours import with_neighbour_flags
 from isoloss.study.plan import PlannedRun, plan_runs, require_runnable
 from isoloss.study.result import StudyResult
 from isoloss.study.spec import Study
@@ -174,13 +174,19 @@ class Lab:
         planned = self.plan(study)
         found = (self.archive.read(run.spec.fingerprint) for run in planned)
         records = [record for record in found if record is not None]
-        return with_neighbour_flags(records, planned, self.corpora(study), self.archive)
+        return with_neighbour_flags(
+            records, losses_of=self.archive.document_losses,
+            floored={corpus.fingerprint for corpus in self.corpora(study).values() if corpus.floor is not None},
+            planned=[run.spec for run in planned],
+        )  # fmt: skip
 
     def _fit(self, study: Study, records: Sequence[RunRecord]) -> Analysis:
         table = self._table(study, records, study.complexity.measures)
         analysis = analyse(study, table, self.corpora(study), self.complexity(study), progress=self.progress)
         for name, law in analysis.laws.items():
             law.save(self.folder / "laws" / f"{name}.json")
+        for law in analysis.further_laws:
+            law.save(self.folder / "laws" / f"{law.group}.{law.law.replace(':', '.')}.json")
         return analysis
 
     def _table(self, study: Study, records: Sequence[RunRecord], measures: Sequence[str]) -> Observations:

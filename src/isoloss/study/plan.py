@@ -4,15 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from isoloss.complexity.measures import open_measure
-from isoloss.core.errors import InputError
+from isoloss.core.errors import InputError, UnknownName, did_you_mean
 from isoloss.core.rng import derive_seed
 from isoloss.corpus.corpus import Corpus
 from isoloss.corpus.sources import PcfgSource
 from isoloss.execution import executor as open_executor
+from isoloss.laws.registry import laws, open_law
 from isoloss.runs.rules import round_tokens
 from isoloss.runs.shapes import Counts, count, ladder
 from isoloss.runs.spec import ModelSpec, Numerics, Optimiser, RunSpec, Schedule
-from isoloss.study.spec import Study
+from isoloss.study.spec import DATA_DEPENDENT, Study
 from isoloss.training.job import TrunkJob, check_enough_windows
 
 # Measured on the demo, a 2023 Xeon, fp32, context 256, vocabularies of 13 to 1,601: 22.8 million tokens in 434
@@ -36,6 +37,8 @@ def require_runnable(study: Study, *, executor: str = "local") -> None:
     open_executor(executor)
     for measure in study.complexity.measures:
         open_measure(measure, study.complexity.settings)
+    for law in study.fit.corpus_laws:
+        _require_law(law)
     generated = [source.name for source in study.corpus if isinstance(source, PcfgSource)]
     if generated and study.complexity.sequence_tokens > study.grid.context:
         raise InputError(
@@ -44,6 +47,14 @@ def require_runnable(study: Study, *, executor: str = "local") -> None:
             place="complexity.sequence_tokens",
             fix=f"set it to {study.grid.context} or less, for every corpus alike",
         )
+
+
+def _require_law(name: str) -> None:
+    try:
+        open_law(name)
+    except UnknownName as error:
+        known = (*laws, DATA_DEPENDENT)
+        raise UnknownName(error.message, place="fit.laws", fix=did_you_mean(name, known)) from error
 
 
 def plan_runs(study: Study, corpora: Mapping[str, Corpus]) -> list[PlannedRun]:

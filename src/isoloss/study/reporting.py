@@ -36,6 +36,7 @@ def report_data(result: StudyResult, archive: Archive) -> ReportData:
               if run.spec.fingerprint in records],
         laws=analysis.laws,
         laws_unfiltered=analysis.laws_unfiltered,
+        further_laws=analysis.further_laws,
         no_law=analysis.no_law,
         frontier=analysis.frontier(),
         comparison=analysis.comparison,

@@ -77,14 +77,26 @@ class Holdout(Frozen):
     flops_above: float = Field(gt=0)
 
 
-class Fit(Frozen):
-    """Which laws, by which objective, with how many resamples."""
+DATA_DEPENDENT = "data_dependent"
 
-    laws: tuple[Literal["chinchilla", "data_dependent"], ...] = ("chinchilla", "data_dependent")
+
+class Fit(Frozen):
+    """Which laws, by which objective, with how many resamples.
+
+    The first law that is fitted corpus by corpus is the one that frontier, balance and intervals' coverage are of.
+    `data_dependent` is no such law: it asks for the test on left-out corpora. A user's own law is `module:Name`.
+    """
+
+    laws: tuple[str, ...] = ("chinchilla", DATA_DEPENDENT)
     objective: Literal["huber", "lad", "gaussian"] = "huber"
     delta: float = Field(default=1e-3, gt=0)
     bootstrap: int = Field(default=1000, ge=0)
     holdout: Holdout | None = None
+
+    @property
+    def corpus_laws(self) -> tuple[str, ...]:
+        """The laws to fit to each corpus by itself, without repeats; Chinchilla's where none is named."""
+        return tuple(dict.fromkeys(name for name in self.laws if name != DATA_DEPENDENT)) or ("chinchilla",)
 
 
 class Study(Frozen):

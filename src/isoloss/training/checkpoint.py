@@ -1,11 +1,12 @@
 """Checkpoints: a snapshot in one file of plain arrays, each with its checksum (NumPy's npz; nothing is unpickled)."""
 
 import json
+import os
 import shutil
 import time
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,14 +17,23 @@ from isoloss.training.loop import Snapshot
 CHECKPOINT_SCHEMA = 1
 # Writing may take this share of the time: large states are written less often.
 WRITING_SHARE = 0.05
+REACHED = "reached"
 
 
 class UnusableCheckpoint(Exception):
     """A file that is no checkpoint of ours, or is damaged: training starts from before it."""
 
 
+class Reached(NamedTuple):
+    """How far a trunk or branch had come, and the seconds between two checkpoints that were then in force."""
+
+    step: int
+    train_seconds: float
+    interval: float
+
+
 class Checkpoints:
-    """The files of an unfinished trunk: its own state, and that of the branch it was in."""
+    """The files of an unfinished trunk: its own state, that of the branch it was in, and how far it came."""
 
     def __init__(self, folder: Path, *, every_seconds: float) -> None:
         self.folder = folder
@@ -48,6 +58,24 @@ class Checkpoints:
     def load(self, which: str, identity: str) -> Snapshot | None:
         """Return the snapshot of `identity` under the name `which`, or None. Raises UnusableCheckpoint."""
         return load(self.folder / f"{which}.npz", identity=identity)
+
+    def note_reached(self, step: int, train_seconds: float) -> None:
+        """Write down how far training has come, so that what a kill costs can be told. Takes microseconds."""
+        with files.storage_errors(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            handle = os.open(self.folder / REACHED, os.O_WRONLY | os.O_CREAT, 0o644)
+            try:
+                os.pwrite(handle, f"{step:12d} {train_seconds:18.6f} {self.interval:12.3f}\n".encode(), 0)
+            finally:
+                os.close(handle)
+
+    def last_reached(self) -> Reached | None:
+        """Return how far an earlier process had come, or None where nothing tells."""
+        try:
+            step, train_seconds, interval = (self.folder / REACHED).read_text(encoding="ascii").split()
+            return Reached(int(step), float(train_seconds), float(interval))
+        except (OSError, ValueError):
+            return None
 
     def remove(self) -> None:
         """Remove what is needed only to go on."""

@@ -78,6 +78,7 @@ class _TrunkWork:
         self.recorder = Recorder(self.trainer, archive, corpus, report)
         self.checkpoints = Checkpoints(archive.checkpoint_folder(job.trunk), every_seconds=checkpoint_seconds)
         self.progress = Progress(job, report)
+        self.stepped = False
 
     def train(self, pending: Sequence[RunSpec]) -> None:
         """Train and record every pending run, in the order in which they leave the trunk."""
@@ -109,10 +110,9 @@ class _TrunkWork:
     def _trunk_to(self, step: int, spec: RunSpec) -> None:
         while self.trainer.step < step:
             self._stop_here_if_asked(lambda: self._save_trunk(self.trainer.snapshot()))
-            self.trainer.advance(spec)
+            self._advance(spec)
             if self.trainer.step in self.heldout_steps:
                 self.trainer.heldout_nats[self.trainer.step] = self._score().mean().value
-            self.progress.step(step=self.trainer.step, loss_nats=self.trainer.step_losses[-1])
             if self.checkpoints.due():
                 self._save_trunk(self.trainer.snapshot())
 
@@ -128,6 +128,7 @@ class _TrunkWork:
         else:
             self.recorder.finished(spec, losses)
         self.trainer.restore(left_at)
+        self._note_reached()
 
     def _branch_steps(self, spec: RunSpec, left_at: Snapshot) -> None:
         saved = self._load("branch", spec.fingerprint)
@@ -136,10 +137,30 @@ class _TrunkWork:
             self._note(f"a branch goes on from step {saved.step}")
         while self.trainer.step < spec.steps:
             self._stop_here_if_asked(lambda: self._save_branch(spec, left_at))
-            self.trainer.advance(spec)
-            self.progress.step(step=self.trainer.step, loss_nats=self.trainer.step_losses[-1])
+            self._advance(spec)
             if self.checkpoints.due():
                 self._save_branch(spec, left_at)
+
+    def _advance(self, spec: RunSpec) -> None:
+        if not self.stepped:
+            self.stepped = True
+            self._tell_what_is_repeated()
+        self.trainer.advance(spec)
+        self._note_reached()
+        self.progress.step(step=self.trainer.step, loss_nats=self.trainer.step_losses[-1])
+
+    def _tell_what_is_repeated(self) -> None:
+        """Say what a process that was killed had trained beyond the state from which this one goes on."""
+        before = self.checkpoints.last_reached()
+        if before is not None and before.step > self.trainer.step:
+            seconds = before.train_seconds - self.trainer.train_seconds
+            self._note(
+                f"{before.step - self.trainer.step} steps ({seconds:.3f} s) are trained again: the last process ended "
+                f"without a checkpoint, which was due every {before.interval:.3f} s"
+            )
+
+    def _note_reached(self) -> None:
+        self.checkpoints.note_reached(self.trainer.step, self.trainer.train_seconds)
 
     def _load(self, which: str, identity: str) -> Snapshot | None:
         try:

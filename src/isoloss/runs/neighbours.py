@@ -1,0 +1,78 @@
+"""Saturation where no floor is known: a run whose larger and longer neighbours on the grid are no better."""
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import cache
+from itertools import pairwise
+from typing import NamedTuple
+
+from isoloss.runs.documents import DocumentLosses
+from isoloss.runs.flags import saturated_by_neighbours
+from isoloss.runs.record import RunRecord
+from isoloss.runs.shapes import count
+from isoloss.runs.spec import RunSpec
+
+
+def with_neighbour_flags(
+    records: Sequence[RunRecord],
+    *,
+    losses_of: Callable[[str], DocumentLosses],
+    floored: Collection[str],
+    planned: Iterable[RunSpec] = (),
+) -> list[RunRecord]:
+    """Return the records, `saturated` added where a run earns it beside its neighbours of the same seed and recipe.
+
+    `losses_of` gives the document losses of a run, `floored` names the corpora whose floor is known: their runs are
+    judged by it. `planned` runs without a record keep their places: what lies beyond them is no neighbour.
+    """
+    judged = [record for record in records if record.status == "finished" and record.spec.corpus not in floored]
+    best: dict[_Place | None, RunRecord] = {}
+    for record in judged:
+        rival = best.setdefault(_place(record.spec), record)
+        if _nats(record) < _nats(rival):
+            best[_place(record.spec)] = record
+    places = {_place(spec) for spec in (*planned, *(record.spec for record in records))}
+    larger = _successors(places, lambda place: place._replace(size=0))
+    longer = _successors(places, lambda place: place._replace(tokens=0))
+    read = cache(losses_of)
+
+    def is_saturated(record: RunRecord) -> bool:
+        place = _place(record.spec)
+        wider, further = best.get(larger.get(place)), best.get(longer.get(place))
+        return wider is not None and further is not None and saturated_by_neighbours(
+            read(record.fingerprint), larger_model=read(wider.fingerprint), more_tokens=read(further.fingerprint)
+        )  # fmt: skip
+
+    saturated = {record.fingerprint for record in judged if is_saturated(record)}
+    return [_flagged(record) if record.fingerprint in saturated else record for record in records]
+
+
+def _nats(record: RunRecord) -> float:
+    return record.loss.nats if record.loss else float("inf")
+
+
+class _Place(NamedTuple):
+    """Where a run stands on a grid: `recipe` is all that runs of one grid have in common but corpus and seed."""
+
+    corpus: str
+    recipe: str
+    seed: int
+    size: int
+    tokens: int
+
+
+def _place(spec: RunSpec) -> _Place:
+    own = {"corpus", "seed", "train_tokens"}
+    # Shape and peak rate follow from the size.
+    of_size = {"model": {"width", "depth", "heads", "ffn"}, "optimiser": {"peak_lr"}}
+    recipe = spec.model_dump_json(exclude={**dict.fromkeys(own, True), **of_size})
+    return _Place(spec.corpus, recipe, spec.seed, count(spec.model).total, spec.train_tokens)
+
+
+def _successors(places: Iterable[_Place], line: Callable[[_Place], _Place]) -> dict[_Place, _Place]:
+    """Return the next place of every place along the lines of the grid that `line` tells apart."""
+    ordered = sorted(places, key=lambda place: (line(place), place))
+    return {place: after for place, after in pairwise(ordered) if line(place) == line(after)}
+
+
+def _flagged(record: RunRecord) -> RunRecord:
+    return record.model_copy(update={"flags": (*record.flags, "saturated")})
