@@ -140,7 +140,8 @@ def test_documents_show_the_unigram_distribution(size):
 
 
 def test_only_what_is_reachable_counts():
-    grammar = written("S -> 'a' [1]\nT -> T T [.9] | 'b' [.1]")
+    rules = [[(1.0, [1])], [(0.9, [-2, -2]), (0.1, [2])]]
+    grammar = Grammar.from_rules(rules, nonterminals=["S", "T"], terminals=["a", "b"], start=[1, 0])
     assert grammar.spectral_radius == 0
     assert grammar.tokens_per_sentence == 1
     assert grammar.reachable.tolist() == [True, False]
