@@ -3,9 +3,13 @@
 import json
 import sys
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from isoloss.core.errors import IsolossError
+
+if TYPE_CHECKING:
+    from isoloss.core.progress import Progress
 
 OUTPUT_SCHEMA = 1
 
@@ -25,3 +29,13 @@ def print_error(error: IsolossError, *, as_json: bool) -> None:
     sys.stderr.write(f"error: {where}{error.message}\n")
     if error.fix:
         sys.stderr.write(f"  fix: {error.fix}\n")
+
+
+def progress(log: Path | None = None, *, json: bool) -> "Progress":
+    """Return bars on a terminal, silence in a pipe and under `--json`; lines in `log` in every case."""
+    from rich.console import Console
+
+    from isoloss.core.progress import Live, Quiet
+
+    console = Console(stderr=True)
+    return Live(console, log) if console.is_terminal and not json else Quiet(log)

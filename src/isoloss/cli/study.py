@@ -144,10 +144,6 @@ def _conduct(
 
 
 def _progress(folder: Path, *, json: bool) -> "Progress":
-    from rich.console import Console
+    from isoloss.cli.output import progress
 
-    from isoloss.core.progress import Live, Quiet
-
-    console = Console(stderr=True)
-    log = folder / "isoloss.log"
-    return Live(console, log) if console.is_terminal and not json else Quiet(log)
+    return progress(folder / "isoloss.log", json=json)

@@ -86,6 +86,10 @@ class Unidentified(WorkError):
     """The runs do not determine the quantity that was asked for."""
 
 
+class NothingFound(WorkError):
+    """A search ended without what was wanted; the message names the closest."""
+
+
 class Interrupted(WorkError):
     """Somebody stopped the work."""
 
