@@ -51,7 +51,7 @@ def check_study(study: Study, *, base: Path) -> Checked:
     with tempfile.TemporaryDirectory(prefix="isoloss-check-") as scratch:
         corpora = {
             source.name: build(source, root=Path(scratch), context=study.grid.context, seed=study.seed, base=base)
-            for source in study.corpus
+            for source in study.sources(folder=Path(scratch))
         }
         runs = plan_runs(study, corpora)
     jobs = trunk_jobs([run.spec for run in runs])

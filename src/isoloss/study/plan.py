@@ -12,6 +12,7 @@ from isoloss.execution import executor as open_executor
 from isoloss.runs.rules import round_tokens
 from isoloss.runs.shapes import Counts, count, ladder
 from isoloss.runs.spec import ModelSpec, Numerics, Optimiser, RunSpec, Schedule
+from isoloss.study.designs import DesignSource
 from isoloss.study.spec import Study
 from isoloss.training.job import TrunkJob, check_enough_windows
 
@@ -36,7 +37,7 @@ def require_runnable(study: Study, *, executor: str = "local") -> None:
     open_executor(executor)
     for measure in study.complexity.measures:
         open_measure(measure, study.complexity.settings)
-    generated = [source.name for source in study.corpus if isinstance(source, PcfgSource)]
+    generated = [source.name for source in study.corpus if isinstance(source, PcfgSource | DesignSource)]
     if generated and study.complexity.sequence_tokens > study.grid.context:
         raise InputError(
             f"sequences of {study.complexity.sequence_tokens} tokens are to be measured, and documents of corpus "
