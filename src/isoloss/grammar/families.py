@@ -60,7 +60,8 @@ class UniformSymbols(DrawnGrammar):
 
     Each nonterminal has U{1..max_rules} rules; each right-hand side U{1..max_rhs} symbols (one, for a `pfsa`), uniform
     over nonterminals and terminals; the start is a uniform nonterminal. `paper_collision` makes token 0 both terminal
-    and separator, as in the released code of Pandey 2024.
+    and separator, and drops a separator on a document's last position (a document of 255 tokens, padded), as in the
+    released code of Pandey 2024.
     """
 
     nonterminals: int = Field(gt=0)
