@@ -49,7 +49,7 @@ def assert_ends_as_one_type(grammar: Grammar, p: float) -> None:
 @given(p=PROBABILITIES)
 @example(p=0.50000001201)
 @example(p=float(np.nextafter(0.5, 1)))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_a_branching_process_of_one_type(p):
     grammar = Grammar.from_rules([[(p, [-1, -1]), (1 - p, [1])]], nonterminals=["S"], terminals=["a"], start=np.ones(1))
     assert_ends_as_one_type(grammar, p)
@@ -61,7 +61,7 @@ def test_a_branching_process_of_one_type(p):
 
 
 @given(p=PROBABILITIES)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_a_branching_process_of_two_types(p):
     """S → T T with probability p, T → S: the same root, by a matrix whose radius √(2p) is an eigenvalue of two."""
     rules = [[(p, [-2, -2]), (1 - p, [1])], [(1.0, [-1])]]

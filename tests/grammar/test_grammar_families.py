@@ -138,6 +138,7 @@ def test_a_description_says_what_it_describes():
     told = describe(ending, floor=True, context=64)
     assert (told.spectral_radius, told.termination_probability, told.conditioned) == (0.7, 1.0, False)
     assert told.floor_nats_per_token.within_tolerance
+    assert told.to_json()["floor_nats_per_token"]["within_tolerance"] is True
     assert told.to_json()["floor_nats_per_token"]["value"] == told.floor_nats_per_token.value
     endless = grammar_spec({"family": "explicit", "text": "S -> S S [.6] | 'a' [.4]"}).build()
     told = describe(endless)

@@ -112,7 +112,7 @@ PIECES = st.sampled_from(
 
 @given(st.one_of(st.text(alphabet="ST ab'\"->|[].015#%start\\\n/→", max_size=40), st.lists(PIECES).map(" ".join)))
 @example("S -> S S [.5] | 'a' [.5] \\")
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_no_text_breaks_the_reader(text):
     """Whatever is typed is a grammar that can be described, or an error with a place and a remedy."""
     grammar, refused = None, None
