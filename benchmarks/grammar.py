@@ -1,4 +1,5 @@
-"""Sampling speed beside the PyPI package `pcfg`, and the time an exact floor takes, for the grammars of the gzip paper.
+"""Sampling speed beside the PyPI package `pcfg`, and the time an exact floor takes, for the grammars of the gzip paper
+and a supercritical one.
 
     python benchmarks/grammar.py              # about a minute; needs an index to install the peer from
     python benchmarks/grammar.py --no-peer
@@ -20,6 +21,7 @@ from pathlib import Path
 from isoloss.grammar import Grammar, condition_on_termination, estimate_floor, grammar_spec, sample_documents
 
 SIZES = [(3, 20, 2, 2), (10, 150, 5, 3), (20, 300, 10, 5), (30, 400, 10, 8), (50, 500, 20, 15), (100, 2000, 100, 30)]
+SUPERCRITICAL = (30, 200, 15, 20)  # every draw of it seen has a spectral radius above 1
 CONTEXT = 256
 TOKENS = 20_000_000
 PEER_SECONDS = 2.0
@@ -93,7 +95,7 @@ def main() -> None:
             except (subprocess.SubprocessError, OSError) as error:
                 reason = f"cannot install pcfg: {error}"
         print(f"{'grammar':<22}{'ours, M tokens/s':>18}{'pcfg':>8}{'ratio':>8}{'floor, nats':>20}{'seconds':>9}")
-        for size in SIZES:
+        for size in [*SIZES, SUPERCRITICAL]:
             grammar = grammar_of(size)
             own, peer = ours(grammar), peers(python, grammar, folder) if python else None
             started = time.perf_counter()

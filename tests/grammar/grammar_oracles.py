@@ -37,16 +37,18 @@ def prefix_probabilities(grammar: Grammar, document: list[int]) -> list[float]:
     rules = defaultdict(list)
     for lhs, weight, symbols in grammar.rules():
         rules[~lhs].append((weight, symbols))
-    starts = [(weight, (~i, 0, SENTENCE)) for i, weight in enumerate(grammar.start.tolist()) if weight > 0]
+    end = 0 if grammar.padding is None else grammar.padding  # shows as 0, but on the last position as itself
+    starts = [(weight, (~i, end, SENTENCE)) for i, weight in enumerate(grammar.start.tolist()) if weight > 0]
     alive = {(SENTENCE,): 1.0}
     answers = [1.0]
     for position, token in enumerate(document):
         room = len(document) - position
+        shown = {token, end} if token == 0 and room > 1 else {token}
         advanced: dict[tuple, float] = defaultdict(float)
         while sum(alive.values()) > UNFINISHED * answers[-1]:
             expanded: dict[tuple, float] = defaultdict(float)
             for (top, *below), mass in alive.items():
-                if top == token:
+                if top in shown:
                     advanced[tuple(below[: room - 1])] += mass
                 for weight, symbols in starts if top == SENTENCE else rules.get(top, []):
                     expanded[(*symbols, *below)[:room]] += mass * weight

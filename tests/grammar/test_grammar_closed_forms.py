@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 from grammar_oracles import small_grammars, written
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from isoloss.core.errors import BadGrammar
@@ -31,28 +31,51 @@ def test_a_geometric_number_of_tokens():
     assert grammar.unigram == pytest.approx(np.array([1, p / (1 - p), 1]) / (1 / (1 - p) + 1))
 
 
-@given(p=st.floats(0.01, 0.99))
+# Solved for 1 − q, the root near p = ½ is as well-conditioned as any: (2p − 1) / p moves by 4 round-offs of p at most,
+# and a few more of the arithmetic. Within 1e-12 of critical a grammar counts as critical: 1 − q is then below 4e-12.
+ROUND_OFFS, CRITICAL = 1e-14, 4.1e-12
+PROBABILITIES = st.one_of(
+    st.floats(0.01, 0.99),
+    st.builds(lambda sign, size: 0.5 + sign * 10.0**size, st.sampled_from([-1, 1]), st.floats(-17, -0.4)),
+)
+
+
+def assert_ends_as_one_type(grammar: Grammar, p: float) -> None:
+    """The smallest root of q = p q² + 1 − p is min(1, (1 − p) / p)."""
+    error = CRITICAL if 0 < 2 * p - 1 < 2.1e-12 else ROUND_OFFS
+    assert grammar.termination_probability == pytest.approx(min(1, (1 - p) / p), abs=error, rel=0)
+
+
+@given(p=PROBABILITIES)
+@example(p=0.50000001201)
+@example(p=float(np.nextafter(0.5, 1)))
+@settings(max_examples=150, deadline=None)
 def test_a_branching_process_of_one_type(p):
-    """S → S S with probability p: the smallest root of q = p q² + 1 − p is min(1, (1 − p) / p)."""
     grammar = Grammar.from_rules([[(p, [-1, -1]), (1 - p, [1])]], nonterminals=["S"], terminals=["a"], start=np.ones(1))
+    assert_ends_as_one_type(grammar, p)
     assert grammar.spectral_radius == pytest.approx(2 * p)
-    assert grammar.termination_probability == pytest.approx(min(1, (1 - p) / p), rel=1e-12)
-    if p < 0.5:
-        assert grammar.tokens_per_sentence == pytest.approx((1 - p) / (1 - 2 * p))
-    else:
+    if p < 0.5 - 1e-12:
+        assert grammar.tokens_per_sentence == pytest.approx((1 - p) / (1 - 2 * p), rel=1e-14 / (0.5 - p))
+    elif p >= 0.5:
         assert grammar.tokens_per_sentence is grammar.derivation_nats_per_token is grammar.unigram_nats is None
 
 
-@pytest.mark.parametrize(
-    ("excess", "error"),
-    # Within 1e-12 of critical counts as critical. Beyond, round-off of 1e-16 is over a slope of 2 · excess.
-    [(0, 0), (-1e-14, 0), (1e-14, 1e-13), (-1e-9, 0), (1e-9, 5e-8), (1e-6, 1e-10), (1e-3, 1e-13)],
-)
-def test_criticality_costs_no_accuracy(excess, error):
-    # At p = ½ the smallest root is a double one: an iteration alone would stop some 1e-8 below it.
+@given(p=PROBABILITIES)
+@settings(max_examples=100, deadline=None)
+def test_a_branching_process_of_two_types(p):
+    """S → T T with probability p, T → S: the same root, by a matrix whose radius √(2p) is an eigenvalue of two."""
+    rules = [[(p, [-2, -2]), (1 - p, [1])], [(1.0, [-1])]]
+    grammar = Grammar.from_rules(rules, nonterminals=["S", "T"], terminals=["a"], start=[1, 0])
+    assert_ends_as_one_type(grammar, p)
+    assert grammar.spectral_radius == pytest.approx(math.sqrt(2 * p))
+
+
+@pytest.mark.parametrize("excess", [0, -1e-14, 1e-14, -1e-9, 1e-13, 1e-12, 2e-12, 1e-9, 1e-6, 1e-3])
+def test_criticality_costs_no_accuracy(excess):
+    # At p = ½ the smallest root is a double one: an iteration on q alone would stop some 1e-8 below it.
     p = 0.5 + excess
     grammar = Grammar.from_rules([[(p, [-1, -1]), (1 - p, [1])]], nonterminals=["S"], terminals=["a"], start=np.ones(1))
-    assert grammar.termination_probability == pytest.approx(min(1, (1 - p) / p), abs=error, rel=0)
+    assert_ends_as_one_type(grammar, p)
     assert (grammar.tokens_per_sentence is None) == (excess > -1e-12)
 
 
@@ -117,7 +140,8 @@ def test_documents_show_the_unigram_distribution(size):
 
 
 def test_only_what_is_reachable_counts():
-    grammar = written("S -> 'a' [1]\nT -> T T [.9] | 'b' [.1]")
+    rules = [[(1.0, [1])], [(0.9, [-2, -2]), (0.1, [2])]]
+    grammar = Grammar.from_rules(rules, nonterminals=["S", "T"], terminals=["a", "b"], start=[1, 0])
     assert grammar.spectral_radius == 0
     assert grammar.tokens_per_sentence == 1
     assert grammar.reachable.tolist() == [True, False]

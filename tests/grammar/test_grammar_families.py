@@ -69,6 +69,12 @@ def test_a_hierarchy_shares_no_string_between_symbols():
     # One parse each: ln 6 for the top, and ln 5 for each of 1 + 2 + 4 + 8 choices.
     assert grammar.derivation_nats_per_sentence == pytest.approx(np.log(6) + 15 * np.log(5))
     assert grammar.spectral_radius == 0
+    # By Zipf's law the same strings, and every choice has the entropy of weights 1, 1/2, … 1/5.
+    zipf = grammar_spec({**spec, "exponent": 1}).build()
+    assert [symbols for _, _, symbols in zipf.rules()] == strings
+    shares = 1 / np.arange(1, 6) / (1 / np.arange(1, 6)).sum()
+    entropy = -(shares * np.log(shares)).sum()
+    assert zipf.derivation_nats_per_sentence == pytest.approx(np.log(6) + 15 * entropy)
 
 
 def test_languages_of_corpora_end():
@@ -89,7 +95,7 @@ def test_explicit_grammars_come_from_a_file_or_text(tmp_path):
     file.write_bytes(b"\xff\xfe")
     with pytest.raises(BadGrammar, match="cannot read the grammar"):
         ExplicitGrammar(file=file).build()
-    with pytest.raises(BadGrammar, match="either file or text"):
+    with pytest.raises(BadGrammar, match="a file or a text of rules, and not both"):
         grammar_spec({"family": "explicit"})
 
 
@@ -98,15 +104,18 @@ def test_explicit_grammars_come_from_a_file_or_text(tmp_path):
     [
         ({"family": "radom"}, UnknownName, r"did you mean 'random'\? known: explicit, hierarchical, random, zipf"),
         ({**SIZE, "max_rule": 2}, BadGrammar, r"unknown parameter 'max_rule'\n.*did you mean 'max_rules'\?"),
-        ({"nonterminals": 3}, BadGrammar, "terminals: Field required"),
-        ({**SIZE, "terminals": 0}, BadGrammar, "terminals: .* greater than 0"),
-        ({**SIZE, "family": "hierarchical"}, BadGrammar, "depth: Field required"),
+        ({"nonterminals": 3}, BadGrammar, "'terminals' is missing\n.*give all of nonterminals, terminals, max_rules"),
+        ({**SIZE, "terminals": 0}, BadGrammar, "'terminals' is 0\n.*should be greater than 0"),
+        ({**SIZE, "terminals": "many"}, BadGrammar, "'terminals' is 'many'\n.*should be a valid integer"),
+        ({"family": "hierarchical", "vocabulary": 3, "synonyms": 2}, BadGrammar, "'depth' is missing"),
+        ({**SIZE, "family": "hierarchical"}, BadGrammar, "unknown parameter 'nonterminals'\n.*known: branching, cond"),
         ({"family": "hierarchical", "depth": 2, "vocabulary": 2, "synonyms": 3}, BadGrammar, "more than the 4 strings"),
     ],
 )
 def test_strict_parameters(table, error, message):
-    with pytest.raises(error, match=message):
+    with pytest.raises(error, match=message) as caught:
         grammar_spec(table)
+    assert caught.value.fix
 
 
 def test_a_study_decodes_families_by_name():
@@ -129,6 +138,7 @@ def test_a_description_says_what_it_describes():
     told = describe(ending, floor=True, context=64)
     assert (told.spectral_radius, told.termination_probability, told.conditioned) == (0.7, 1.0, False)
     assert told.floor_nats_per_token.within_tolerance
+    assert told.to_json()["floor_nats_per_token"]["within_tolerance"] is True
     assert told.to_json()["floor_nats_per_token"]["value"] == told.floor_nats_per_token.value
     endless = grammar_spec({"family": "explicit", "text": "S -> S S [.6] | 'a' [.4]"}).build()
     told = describe(endless)

@@ -137,10 +137,13 @@ def test_long_documents_do_not_underflow():
 
 
 def test_a_separator_that_is_a_terminal_is_no_certain_sentence_end():
-    grammar = random_grammar(2, 2, 3, 3, seed=4, paper_collision=True)
-    documents = sample_documents(grammar, documents=3, document_tokens=7, seed=0)
+    grammar = condition_on_termination(random_grammar(2, 2, 3, 3, seed=7, paper_collision=True))
+    documents = sample_documents(grammar, documents=40, document_tokens=7, seed=0)
     for document, losses in zip(documents.tolist(), document_floor(grammar, documents), strict=True):
         assert losses == pytest.approx(losses_by_enumeration(grammar, document), abs=ROUND_OFF)
+    # On the last position separator (shown as padding) and terminal 0 are told apart; both are possible here.
+    assert {0, grammar.padding} <= set(documents[:, -1].tolist())
+    assert next_token_probabilities(grammar, documents[0, :5].tolist()).sum() == pytest.approx(1, abs=1e-9)
 
 
 def test_dropping_negligible_items_changes_nothing(monkeypatch):

@@ -132,11 +132,15 @@ def test_vocabularies_beyond_two_bytes_get_four():
 
 
 def test_the_papers_collision_makes_the_separator_a_terminal():
-    grammar = condition_on_termination(random_grammar(4, 5, 3, 3, seed=2, paper_collision=True))
-    assert grammar.vocabulary_size == 5
-    documents = sample_documents(grammar, documents=200, document_tokens=64, seed=0)
-    assert documents.max() < 5
-    assert np.mean(documents == 0) > 1 / (grammar.tokens_per_sentence + 1) + 0.01
+    grammar = condition_on_termination(random_grammar(4, 5, 3, 3, seed=5, paper_collision=True))
+    assert (grammar.vocabulary_size, grammar.padding) == (6, 5)
+    documents = sample_documents(grammar, documents=2000, document_tokens=64, seed=0)
+    assert documents[:, :-1].max() < 5
+    ends = 1 / (grammar.tokens_per_sentence + 1)
+    assert np.mean(documents[:, :-1] == 0) > ends + 0.01
+    # Documents of 63 tokens are padded: as many as have a separator there. Four standard errors of 2,000 draws.
+    assert np.mean(documents[:, -1] == 5) == pytest.approx(ends, abs=4 * np.sqrt(ends / 2000))
+    assert_follows(grammar, tokens=4)
 
 
 @pytest.mark.parametrize(("documents", "tokens"), [(-1, 8), (1, 0)])

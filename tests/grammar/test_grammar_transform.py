@@ -6,7 +6,7 @@ from grammar_oracles import emits, losses_by_enumeration, small_grammars, writte
 from hypothesis import assume, given, settings
 
 from isoloss.core.errors import BadGrammar
-from isoloss.grammar import condition_on_termination, grammar_spec, sample_documents
+from isoloss.grammar import Grammar, condition_on_termination, grammar_spec, sample_documents
 from isoloss.grammar.transform import without_empty
 
 
@@ -66,8 +66,7 @@ def test_what_never_ends_is_deleted_with_its_rules():
 
 
 def test_starts_are_weighted_by_how_often_they_end():
-    grammar = written("S -> 'a' [1]\nT -> T T [.75] | 'b' [.25]")
-    both = grammar.from_rules(
+    both = Grammar.from_rules(
         [[(1.0, [1])], [(0.75, [-2, -2]), (0.25, [2])]],
         nonterminals=("S", "T"), terminals=("a", "b"), start=[0.5, 0.5],
     )  # fmt: skip

@@ -71,6 +71,7 @@ def summary(name: str) -> CorpusSummary:
 
 
 def run_rows(runs: Observations) -> list[RunRow]:
+    floors = {name: truth[0] if kind == "generated" else None for name, (kind, _, truth) in CORPORA.items()}
     rows = [
         RunRow(
             run=str(runs.run[i]),
@@ -86,11 +87,16 @@ def run_rows(runs: Observations) -> list[RunRow]:
             wall_seconds=float(runs.flops[i] / 2e11),
             loss_nats=float(runs.loss_nats[i]),
             stderr=0.006,
+            excess_nats=float(runs.loss_nats[i]) - floor
+            if (floor := floors[str(runs.corpus[i])]) is not None
+            else None,
+            excess_stderr=0.001 if floors[str(runs.corpus[i])] is not None else None,
             flags=runs.flags[i] if runs.flags else (),
         )
         for i in range(len(runs))
     ]
-    broken = replace(rows[0], run="run1-broken", status="diverged", loss_nats=None, stderr=None, flags=())
+    broken = replace(rows[0], run="run1-broken", status="diverged", loss_nats=None, stderr=None, flags=(),
+                     excess_nats=None, excess_stderr=None)  # fmt: skip
     return [*rows, broken]
 
 

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from isoloss.core.errors import BelowFloor
 from isoloss.runs.archive import Archive
 from isoloss.runs.documents import DocumentLosses, mean_by_document
-from isoloss.runs.flags import flags_of, saturated_by_neighbours
+from isoloss.runs.flags import flags_of, require_above_floor, saturated_by_neighbours
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 
@@ -109,3 +110,17 @@ def test_the_standard_error_over_documents_covers():
 def test_one_document_shows_no_spread():
     with pytest.raises(ValueError, match="needs two"):
         mean_by_document(np.array([1.0]), np.array([5]))
+
+
+def test_chance_may_lie_below_the_floor_and_an_impossible_loss_may_not():
+    floor, rng = np.full(400, 1.0), np.random.default_rng(0)
+    for shift, impossible in ((0.0, False), (-0.04, False), (-0.06, True), (-0.5, True)):
+        # Paired differences of deviation .2 on 400 documents: a standard error of .01, so that .05 is the limit.
+        noise = rng.standard_normal(400)
+        losses = documents(1.0 + shift + 0.2 * (noise - noise.mean()) / noise.std())
+        if impossible:
+            with pytest.raises(BelowFloor, match="below the best possible"):
+                require_above_floor(losses.excess(floor))
+        else:
+            require_above_floor(losses.excess(floor))
+    require_above_floor(documents(np.full(400, -5e-5)).excess(np.zeros(400)))  # round-off of a loss of zero

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from kill_trace import REPEATED
 from tiny_training import CONTEXT, VOCAB, tiny_spec, write_corpus
 
-from isoloss.core.errors import BadCorpus
+from isoloss.core.errors import BadCorpus, BelowFloor
 from isoloss.corpus.corpus import Corpus
 from isoloss.runs.archive import Archive
 from isoloss.runs.rules import branch_step
@@ -274,3 +274,36 @@ def test_torchs_compiler_and_two_threads_and_bfloat16_train_to_the_same_loss(arc
     ):
         spec = tiny_spec(40, numerics=numerics)
         assert train([spec], archive)[spec].loss.nats == pytest.approx(nats, abs=tolerance)
+
+
+def test_the_excess_is_paired_with_the_floor_of_the_same_documents(archive):
+    spec = tiny_spec(20)
+    record = train([spec], archive)[spec]
+    documents, floor = archive.read_columns("documents", spec.fingerprint), np.load(floor_file(archive, spec))
+    differences = documents["nats"] - floor[documents["document"]]
+    assert record.loss.excess_nats == pytest.approx(differences.mean())
+    assert record.loss.excess_stderr == pytest.approx(differences.std(ddof=1) / np.sqrt(len(differences)))
+    assert record.loss.excess_stderr < record.loss.stderr  # what is hard for the floor is hard for the model
+    told = archive.query("SELECT loss_nats, excess_nats, excess_stderr FROM runs").to_pylist()
+    assert told == [
+        {
+            "loss_nats": record.loss.nats,
+            "excess_nats": record.loss.excess_nats,
+            "excess_stderr": record.loss.excess_stderr,
+        }
+    ]
+
+
+def test_a_loss_below_the_best_possible_is_an_error_of_the_laboratory(archive):
+    spec = tiny_spec(20)
+    path = floor_file(archive, spec)
+    np.save(path, np.load(path) + 3)
+    with pytest.raises(BelowFloor, match="nats per token below the best possible") as caught:
+        train([spec], archive)
+    assert caught.value.exit_code == 1
+    assert spec.fingerprint in caught.value.place
+    assert archive.read(spec.fingerprint).status == "failed"
+
+
+def floor_file(archive, spec):
+    return archive.corpus_folder(spec.corpus) / "floor.npy"

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from isoloss.complexity.paths import MeasuredPath
+    from isoloss.complexity.search import FoundGrammar
     from isoloss.core.estimate import Estimate
     from isoloss.laws.fitted import FittedLaw
     from isoloss.study.check import Checked
@@ -75,6 +76,22 @@ def interval(estimate: "Estimate", *, digits: int) -> str:
     if estimate.low is None or estimate.high is None:
         return f"{estimate.value:.{digits}f}"
     return f"{estimate.value:.{digits}f}\n[{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
+
+
+def show_grammars(found: "Sequence[FoundGrammar]") -> None:
+    """Print grammars that a search found: their properties, and their parameters as a study takes them."""
+    console = _console()
+    table = _table("gzip", "floor, nats", "vocabulary", "unigram, nats", "spectral radius")
+    for one in found:
+        table.add_row(
+            interval(one.gzip, digits=4), interval(one.floor, digits=3), str(one.vocabulary), f"{one.unigram:.3f}",
+            f"{one.spectral_radius:.3f}",
+        )  # fmt: skip
+    console.print(table)
+    for one in found:
+        shape = one.spec.model_dump(include={"nonterminals", "terminals", "max_rules", "max_rhs", "exponent", "seed"})
+        written = ", ".join(f"{name} = {value}" for name, value in shape.items())
+        console.print(f'grammar = {{ family = "zipf", {written} }}', soft_wrap=True, highlight=False, markup=False)
 
 
 def show_check(checked: "Checked") -> None:

@@ -86,6 +86,14 @@ class Unidentified(WorkError):
     """The runs do not determine the quantity that was asked for."""
 
 
+class NothingFound(WorkError):
+    """A search ended without what was wanted; the message names the closest."""
+
+
+class BelowFloor(WorkError):
+    """A loss better than the best possible one: an error of the laboratory."""
+
+
 class Interrupted(WorkError):
     """Somebody stopped the work."""
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from isoloss.core.estimate import Estimate
 from isoloss.core.fingerprint import fingerprint
 from isoloss.core.frozen import Frozen
+from isoloss.core.machine import cores
 from isoloss.core.progress import Progress
 from isoloss.core.rng import derive_seed
 from isoloss.corpus import store
@@ -87,14 +88,17 @@ def _write_heldout(built: Path, grammar: Grammar, recipe: Recipe) -> None:
 def _write_train(built: Path, grammar: Grammar, recipe: Recipe, progress: Progress) -> None:
     documents, context = recipe.documents, recipe.document_tokens
     seed = derive_seed(recipe.seed, "training documents", recipe.grammar)
-    target = store.create(built, "train", token_dtype(grammar.vocabulary_size), documents * context)
-    written = 0
-    with progress.task("sampling documents of a grammar", total=len(target)) as task:
-        for block in sample_blocks(grammar, documents=documents, document_tokens=context, seed=seed):
-            target[written : written + block.size] = block.ravel()
-            written += block.size
+    start = store.create(built, "train", token_dtype(grammar.vocabulary_size), documents * context).offset
+    blocks = sample_blocks(grammar, documents=documents, document_tokens=context, seed=seed, workers=cores())
+    with (
+        progress.task("sampling documents of a grammar", total=documents * context) as task,
+        # Written through a stream: what is mapped would count as memory of this process until it ends.
+        (built / "train.npy").open("r+b") as stream,
+    ):
+        stream.seek(start)
+        for block in blocks:
+            stream.write(block.data)
             task.advance(block.size)
-    target.flush()
     store.save(built, "train_documents", np.arange(documents + 1, dtype=np.int64) * context)
 
 

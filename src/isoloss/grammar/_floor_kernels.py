@@ -40,7 +40,8 @@ class Automaton(NamedTuple):
     (≥ 0 a token, < 0 the nonterminal ~s), the state behind it, the nonterminal being read. `token_*` and `child_*`:
     rules in rows by first symbol, with their nonterminal, state behind the first symbol, and probability; unit rules
     apart, in `unit_*`: row B holds the sums over chains A → … → B. `left_corner[A, B]`: the mean number of B at A's
-    left edge, A's own included. `begins[A, t]`: whether A can begin with token t.
+    left edge, A's own included. `begins[A, t]`: whether A can begin with token t. `sentence_end`: the symbol that
+    token 0 shows too, except on the last position (0 itself, but for the collision of the gzip paper).
     """
 
     symbol: Ints
@@ -59,6 +60,7 @@ class Automaton(NamedTuple):
     unit_weight: Floats
     left_corner: Floats
     begins: NDArray[np.bool_]
+    sentence_end: int
 
 
 class Chart(NamedTuple):
@@ -108,20 +110,34 @@ def _score_document(document: Tokens, losses: Floats, automaton: Automaton, char
     last = document.size - 1
     for column in range(last + 1):
         begin, end = chart.counters[BEGIN], chart.counters[END]
-        probability = _probability(column, begin, end, document[column], automaton, chart)
+        token, other = document[column], _other(document, column, automaton)
+        probability = _probability(column, begin, end, token, other, automaton, chart)
         losses[column] = -np.log(probability)
         if column == last or probability == 0.0 or chart.counters[FULL]:
             losses[column + 1 :] = np.inf
             return
         chart.counters[BEGIN] = end
         chart.counters[STAMP] += 1
-        _scan(column, begin, end, document[column], document[column + 1], 1.0 / probability, automaton, chart)
-        ended = _complete(column, document[column + 1], automaton, chart)
+        following = (document[column + 1], _other(document, column + 1, automaton))
+        scale = 1.0 / probability
+        _scan(column, begin, end, token, following, scale, automaton, chart)
+        if other != token:
+            _scan(column, begin, begin, other, following, scale, automaton, chart)
+        ended = _complete(column, following, automaton, chart)
         _predict(column + 1, ended, automaton, chart)
 
 
 @kernel
-def _probability(column: int, begin: int, end: int, token: int, automaton: Automaton, chart: Chart) -> float:
+def _other(document: Tokens, column: int, automaton: Automaton) -> int:
+    """The other symbol that the token at `column` shows; the token itself where there is none."""
+    token: int = document[column]
+    return automaton.sentence_end if token == 0 and column < document.size - 1 else token
+
+
+@kernel
+def _probability(
+    column: int, begin: int, end: int, token: int, other: int, automaton: Automaton, chart: Chart
+) -> float:
     """p(token | past): the items that wait for it (no others were kept) and the rules that begin with it."""
     probability = 0.0
     for item in range(begin, end):
@@ -130,12 +146,22 @@ def _probability(column: int, begin: int, end: int, token: int, automaton: Autom
             probability += chart.outer[chart.origin[item], automaton.owner[state]] * chart.inner[item]
     for rule in range(automaton.token_rows[token], automaton.token_rows[token + 1]):
         probability += chart.outer[column, automaton.token_owner[rule]] * automaton.token_weight[rule]
+    if other != token:
+        for rule in range(automaton.token_rows[other], automaton.token_rows[other + 1]):
+            probability += chart.outer[column, automaton.token_owner[rule]] * automaton.token_weight[rule]
     return probability
 
 
 @kernel
 def _scan(
-    column: int, begin: int, end: int, token: int, following: int, scale: float, automaton: Automaton, chart: Chart
+    column: int,
+    begin: int,
+    end: int,
+    token: int,
+    following: tuple[int, int],
+    scale: float,
+    automaton: Automaton,
+    chart: Chart,
 ) -> None:
     """Move over the token: items of this column that wait for it, and rules that begin with it."""
     for item in range(begin, end):
@@ -149,7 +175,7 @@ def _scan(
 
 
 @kernel
-def _complete(column: int, following: int, automaton: Automaton, chart: Chart) -> float:
+def _complete(column: int, following: tuple[int, int], automaton: Automaton, chart: Chart) -> float:
     """Move over nonterminals that just ended, latest origin first; return the probability that a sentence ended.
 
     Without empty rules a nonterminal that ends completes others of its own origin by unit rules alone, whose chains are
@@ -243,7 +269,7 @@ def _predict(column: int, ended: float, automaton: Automaton, chart: Chart) -> N
 
 
 @kernel
-def _add(state: int, origin: int, inner: float, following: int, automaton: Automaton, chart: Chart) -> None:
+def _add(state: int, origin: int, inner: float, following: tuple[int, int], automaton: Automaton, chart: Chart) -> None:
     """Add an item to the newest column, or its probability to the item's; drop it where the next token rules it out."""
     types = automaton.begins.shape[0]
     if state < types:
@@ -254,7 +280,11 @@ def _add(state: int, origin: int, inner: float, following: int, automaton: Autom
         chart.complete[origin, state] += inner
         return
     symbol = automaton.symbol[state]
-    if symbol != following and (symbol >= 0 or not automaton.begins[~symbol, following]):
+    token, other = following
+    if symbol >= 0:
+        if symbol != token and symbol != other:
+            return
+    elif not (automaton.begins[~symbol, token] or automaton.begins[~symbol, other]):
         return
     mask = chart.table.size - 1
     stamp = chart.counters[STAMP]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from isoloss.grammar._floor_kernels import Automaton
 from isoloss.grammar.branching import Floats
-from isoloss.grammar.pcfg import SEPARATOR, Grammar
+from isoloss.grammar.pcfg import Grammar
 from isoloss.grammar.transform import check_emits, without_empty
 
 # By (first symbol, nonterminal, state behind it): the probability of the rules that begin so.
@@ -53,6 +53,7 @@ def compile_automaton(grammar: Grammar) -> Automaton:
         unit_weight,
         left_corner,
         left_corner @ tokens > 0,
+        full.sentence_end,
     )
 
 
@@ -101,9 +102,9 @@ def _rules(grammar: Grammar, empty_sentence: float) -> Iterator[tuple[int, float
             yield owner, weight, symbols
     sentence = len(grammar.nonterminals)
     for start in np.flatnonzero(grammar.start).tolist():
-        yield sentence, float(grammar.start[start]) * (1 - empty_sentence), (~start, SEPARATOR)
+        yield sentence, float(grammar.start[start]) * (1 - empty_sentence), (~start, grammar.sentence_end)
     if empty_sentence > 0:
-        yield sentence, empty_sentence, (SEPARATOR,)
+        yield sentence, empty_sentence, (grammar.sentence_end,)
 
 
 def _by_first(firsts: Firsts, rows: int) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32], Floats]:

@@ -19,9 +19,8 @@ Mask = NDArray[np.bool_]
 # thousands of rules; a grammar within 1e-12 of critical ends with probability above 1 − 1e-11 in either case.
 CRITICAL_TOLERANCE = 1e-12
 NEWTON_TOLERANCE = 1e-15
-NEWTON_STEPS = (
-    200  # quadratic from a few steps on: about 10 are seen; near-critical grammars gain a bit a step, 53 in all
-)
+# Quadratic from a few steps on: about 10 are seen. Near-critical grammars gain a bit a step at first: 53 in all.
+NEWTON_STEPS = 200
 
 
 def reaches(matrix: Floats, targets: Mask) -> Mask:
@@ -80,27 +79,50 @@ def termination_probabilities(grammar: "Grammar") -> Floats:
     """Return q, shape (|N|,): the probability that a derivation from each nonterminal ends.
 
     The smallest solution of q_A = Σ p(A → γ) ∏ q_B. Zeros and ones are found exactly, from the grammar's graph and
-    the radii of its components, so that critical grammars (where the solution is a double root) cost no accuracy; the
-    rest by Newton's method from below, which converges monotonically (Etessami & Yannakakis 2009; Esparza et al.
-    2010).
+    the radii of its components; the rest by Newton's method from below, which converges monotonically (Etessami &
+    Yannakakis 2009; Esparza et al. 2010). Near criticality the solution is almost a double root, where f(q) − q is
+    round-off over a slope that vanishes: so above ½ the unknown is the survival probability 1 − q (see `_shortfall`),
+    and errors stay at some round-offs of 1 however near.
     """
     finite = productive(grammar)
     sure = certain(grammar, finite)
     open_ = np.flatnonzero(finite & ~sure)
     q = sure.astype(float)
-    for _ in range(
-        len(open_) + 1
-    ):  # after |open| rounds every open nonterminal has left 0, and Newton may divide by it
+    # After |open| rounds every open nonterminal has left 0, and Newton may divide by it.
+    for _ in range(len(open_) + 1):
         q[open_] = grammar.sum_rules(grammar.multiply_symbols(q))[open_]
+    survival = 1 - q
     for _ in range(NEWTON_STEPS if open_.size else 0):
         products = grammar.multiply_symbols(q)
-        residual = grammar.sum_rules(products)[open_] - q[open_]
-        jacobian = _jacobian(grammar, q, products)[np.ix_(open_, open_)]
-        step = np.linalg.solve(np.eye(len(open_)) - jacobian, residual)
-        q[open_] = np.clip(q[open_] + step, 0.0, 1.0)
-        if np.all(np.abs(step) <= NEWTON_TOLERANCE * q[open_]):
+        likely = q > 0.5
+        residual = np.where(likely, _shortfall(grammar, survival), grammar.sum_rules(products) - q)
+        slope = np.eye(len(open_)) - _jacobian(grammar, q, products)[np.ix_(open_, open_)]
+        step = np.zeros(len(q))
+        step[open_] = np.linalg.solve(slope, residual[open_])
+        survival = np.clip(np.where(likely, survival - step, 1 - (q + step)), 0.0, 1.0)
+        q = np.clip(np.where(likely, 1 - survival, q + step), 0.0, 1.0)
+        if np.all(np.abs(step) <= NEWTON_TOLERANCE * np.minimum(q, survival)):
             break
     return q
+
+
+def _shortfall(grammar: "Grammar", survival: Floats) -> Floats:
+    """f(q) − q of f_A(q) = Σ p(A → γ) ∏ q, from the survival probabilities u = 1 − q, without cancellation.
+
+    1 − ∏ (1 − u_B) is Σ u_B less a remainder of second order, both sums of positive terms. So f(q) − q = (I − M) u +
+    Σ p(A → γ) remainder, where only I − M subtracts, and there exactly.
+    """
+    position, child = grammar.children
+    rule = grammar.symbol_rule[position]
+    count = np.bincount(rule, minlength=len(grammar.weights))
+    first = np.cumsum(count) - count
+    some, remainder = np.zeros(len(count)), np.zeros(len(count))  # of the children so far: some survives; Σ u − that
+    for place in range(count.max(initial=0)):
+        owners = np.flatnonzero(count > place)
+        u = survival[child[first[owners] + place]]
+        remainder[owners] += u * some[owners]
+        some[owners] += u * (1 - some[owners])
+    return (np.eye(len(survival)) - grammar.mean_matrix) @ survival + grammar.sum_rules(remainder)
 
 
 def _jacobian(grammar: "Grammar", q: Floats, products: Floats) -> Floats:

@@ -60,7 +60,8 @@ class UniformSymbols(DrawnGrammar):
 
     Each nonterminal has U{1..max_rules} rules; each right-hand side U{1..max_rhs} symbols (one, for a `pfsa`), uniform
     over nonterminals and terminals; the start is a uniform nonterminal. `paper_collision` makes token 0 both terminal
-    and separator, as in the released code of Pandey 2024.
+    and separator, and drops a separator on a document's last position (a document of 255 tokens, padded), as in the
+    released code of Pandey 2024.
     """
 
     nonterminals: int = Field(gt=0)
@@ -109,7 +110,13 @@ class ZipfGrammar(UniformSymbols):
     exponent: float = Field(default=1.0, ge=0, le=10)
 
     def _draw_weights(self, generator: np.random.Generator, rules: int) -> NDArray[np.float64]:
-        return np.asarray(np.arange(1, rules + 1, dtype=float) ** -self.exponent)
+        del generator
+        return zipf_weights(rules, self.exponent)
+
+
+def zipf_weights(count: int, exponent: float) -> NDArray[np.float64]:
+    """Return k^-exponent for k = 1…`count`; all one where the exponent is 0."""
+    return np.asarray(np.arange(1, count + 1, dtype=float) ** -exponent)
 
 
 class ExplicitGrammar(GrammarSpec):
@@ -122,7 +129,7 @@ class ExplicitGrammar(GrammarSpec):
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if (self.file is None) == (self.text is None):
-            raise ValueError("an explicit grammar needs either file or text")
+            raise ValueError("an explicit grammar needs a file or a text of rules, and not both")
         return self
 
     def build(self, *, seed: int = 0) -> Grammar:
@@ -132,15 +139,19 @@ class ExplicitGrammar(GrammarSpec):
         try:
             text = self.file.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise BadGrammar(f"cannot read the grammar: {error}", place=str(self.file)) from error
+            told = error.strerror if isinstance(error, OSError) else f"byte {error.start} is not UTF-8"
+            fix = "give a text file in UTF-8 with rules such as S -> 'a' S [0.7] | 'b' [0.3]"
+            raise BadGrammar(f"cannot read the grammar: {told}", place=str(self.file), fix=fix) from error
         return parse_grammar(text, place=str(self.file))
 
 
 class HierarchicalGrammar(DrawnGrammar):
     """The random hierarchy model of Cagnetta et al. 2024 (Physical Review X 14, 031001).
 
-    `depth` levels of `vocabulary` symbols; each symbol of a level has `synonyms` equally likely rules, each a string of
-    `branching` symbols of the level below, and no string is shared: sentences of branching^depth tokens have one parse.
+    `depth` levels of `vocabulary` symbols; each symbol of a level has `synonyms` rules, each a string of `branching`
+    symbols of the level below, and no string is shared: sentences of branching^depth tokens have one parse. The k-th
+    synonym has weight k^-exponent: by default all are equally likely; 1 is Zipf's law (Cagnetta et al. 2025,
+    arXiv:2505.07067).
     """
 
     family: Literal["hierarchical"] = "hierarchical"
@@ -148,6 +159,7 @@ class HierarchicalGrammar(DrawnGrammar):
     branching: int = Field(default=2, gt=1, le=16)
     vocabulary: int = Field(gt=1)
     synonyms: int = Field(gt=0)
+    exponent: float = Field(default=0.0, ge=0, le=10)
 
     @model_validator(mode="after")
     def _enough_strings(self) -> Self:
@@ -174,7 +186,8 @@ class HierarchicalGrammar(DrawnGrammar):
         )
         digits = strings[..., None] // self.vocabulary ** np.arange(self.branching) % self.vocabulary
         symbols = digits + 1 if level == self.depth - 1 else ~(digits + (level + 1) * self.vocabulary)
-        return [[(1.0, string) for string in owned] for owned in symbols.tolist()]
+        weights = zipf_weights(self.synonyms, self.exponent).tolist()
+        return [list(zip(weights, owned, strict=True)) for owned in symbols.tolist()]
 
 
 AnyGrammar = Annotated[
@@ -196,14 +209,26 @@ def grammar_spec(table: Mapping[str, object]) -> GrammarSpec:
     try:
         return family.model_validate(dict(table))
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(map(str, first["loc"]))
-        unknown = first["type"] == "extra_forbidden"
-        raise BadGrammar(
-            f"unknown parameter {name!r}" if unknown else f"{name or 'parameters'}: {first['msg']}",
-            place=f"grammar family {table.get('family', 'random')!r}",
-            fix=did_you_mean(name, family.model_fields) if unknown else None,
-        ) from error
+        raise _explained(error, family, name=str(table.get("family", "random"))) from error
+
+
+def _explained(error: ValidationError, family: type[GrammarSpec], *, name: str) -> BadGrammar:
+    """Return the first thing wrong with a family's parameters: what was found, what to give instead."""
+    # A misspelt parameter also leaves its namesake missing: the spelling is the news.
+    first = min(error.errors(include_url=False), key=lambda detail: detail["type"] != "extra_forbidden")
+    parameter, known = ".".join(map(str, first["loc"])), set(family.model_fields) - {"family"}
+    expected = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    match first["type"]:
+        case "extra_forbidden":
+            message, fix = f"unknown parameter {parameter!r}", did_you_mean(parameter, known)
+        case "missing":
+            needed = [key for key, field in family.model_fields.items() if field.is_required()]
+            message, fix = f"parameter {parameter!r} is missing", f"give all of {', '.join(needed)}"
+        case "value_error":  # of the whole family: its message says what would do
+            message, fix = expected, "change one of its parameters"
+        case _:
+            message, fix = f"parameter {parameter!r} is {first['input']!r}", f"it should be {expected}"
+    return BadGrammar(message, place=f"grammar family {name!r}", fix=fix)
 
 
 def _numbered(prefix: str, count: int) -> list[str]:

@@ -55,6 +55,11 @@ class Floor(Estimate):
     documents: int
     within_tolerance: bool
 
+    def to_json(self) -> dict[str, float | None]:
+        """Return the estimate, how many documents it took, and whether it is as narrow as was asked."""
+        # Not super(): a dataclass with slots is another class than the one super() would look for.
+        return {**Estimate.to_json(self), "documents": self.documents, "within_tolerance": self.within_tolerance}
+
 
 def document_floor(grammar: Grammar, documents: Documents, *, workers: int = 1) -> Floats:
     """Return −ln p(token | tokens before it in its document), in nats, shape (documents, tokens), first token included.

@@ -1,12 +1,12 @@
-"""The textual notation of grammars: NLTK's, with line and column in every error.
+r"""The textual notation of grammars: NLTK's, with line and column in every error.
 
     # comments and blank lines are skipped
     S -> 'a' S [0.7] | 'b' [0.3]
     S -> [1e-3]          # an empty right-hand side; probabilities of a nonterminal sum to one over all its lines
 
 Symbols in quotes are terminals, bare words nonterminals; probabilities are decimals, with exponents where wanted, or
-fractions (`[1/3]`). A line that begins with `|` goes on with the nonterminal of the line before. The first is the
-start.
+fractions (`[1/3]`). A line that begins with `|` goes on with the nonterminal of the line before, one that ends in `\`
+on the next line. The first nonterminal is the start, unless a line `%start NAME` says otherwise.
 """
 
 import re
@@ -16,7 +16,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from isoloss.core.errors import BadGrammar, nearest
+from isoloss.core.errors import BadGrammar, did_you_mean, nearest
 from isoloss.grammar.branching import productive
 from isoloss.grammar.pcfg import Grammar
 
@@ -25,6 +25,7 @@ SUM_TOLERANCE = 1e-5
 
 _PIECES = re.compile(
     r"""(?P<space>\s+|\#.*)
+      | (?P<start>%start\b)
       | (?P<arrow>->|→)
       | (?P<bar>\|)
       | (?P<probability>\[[^\]]*\])
@@ -57,10 +58,11 @@ class _Alternative:
 def parse_grammar(text: str, *, place: str) -> Grammar:
     """Return the grammar that `text` writes down; terminals are numbered in order of appearance.
 
-    Raises BadGrammar, with `place`:line:column, for what cannot be read, for a nonterminal without rules or one that
-    can never end, and for probabilities that do not sum to one.
+    Raises BadGrammar, with `place`:line:column, for what cannot be read, for a nonterminal without rules, one that can
+    never end or is unreachable from the start, and for probabilities that do not sum to one.
     """
-    alternatives = list(_alternatives(text, place))
+    lines = list(_lines(text, place))
+    alternatives = list(_alternatives([line for line in lines if line[0].kind != "start"], place))
     if not alternatives:
         raise BadGrammar("the grammar has no rule", place=place, fix="write for example S -> 'a' S [0.7] | 'b' [0.3]")
     owners = {a.lhs.text: a.lhs for a in reversed(alternatives)}  # where each is first defined
@@ -68,6 +70,7 @@ def parse_grammar(text: str, *, place: str) -> Grammar:
     terminals = list(dict.fromkeys(s.text for a in alternatives for s in a.symbols if s.kind == "terminal"))
     codes = {("name", name): ~i for i, name in enumerate(nonterminals)}
     codes |= {("terminal", name): i + 1 for i, name in enumerate(terminals)}
+    start = _start([line for line in lines if line[0].kind == "start"], nonterminals, place)
     _check_defined(alternatives, codes, nonterminals, place)
     _check_sums(alternatives, owners, place)
     grammar = Grammar.from_rules(
@@ -77,28 +80,61 @@ def parse_grammar(text: str, *, place: str) -> Grammar:
         ],
         nonterminals=nonterminals,
         terminals=terminals,
-        start=np.eye(len(nonterminals))[0],
+        start=np.eye(len(nonterminals))[nonterminals.index(start)],
     )
-    for name, ends in zip(nonterminals, productive(grammar), strict=True):
+    for name, ends, met in zip(nonterminals, productive(grammar), grammar.reachable, strict=True):
+        if not met:
+            fix = f"use it in a rule that {start!r} leads to, or delete its rules"
+            raise _error(f"{name!r} is unreachable from the start {start!r}", owners[name], place, fix)
         if not ends:
-            raise _error(f"{name!r} can never end", owners[name], place, "give it a rule of terminals only")
+            raise _error(f"{name!r} can never end", owners[name], place, "give it a rule that leads to terminals only")
     return grammar
 
 
-def _alternatives(text: str, place: str) -> Iterator[_Alternative]:
+def _lines(text: str, place: str) -> Iterator[list[_Piece]]:
+    """Yield the pieces of every line that has some, lines that end in a backslash joined with the next."""
+    pieces: list[_Piece] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        whole = line.rstrip()
+        pieces += _pieces(whole.removesuffix("\\"), number, place)
+        if pieces and not whole.endswith("\\"):
+            yield pieces
+            pieces = []
+    if pieces:
+        yield pieces
+
+
+def _start(directives: list[list[_Piece]], nonterminals: list[str], place: str) -> str:
+    """Return the start that the `%start` line names, the first nonterminal without one."""
+    fix = f"write %start {nonterminals[0]} once"
+    for extra in directives[1:]:
+        raise _error("a second %start", extra[0], place, fix)
+    for directive in directives:
+        if len(directive) != 2 or directive[1].kind != "name":
+            raise _error("%start takes one nonterminal", directive[0], place, fix)
+        if directive[1].text not in nonterminals:
+            raise _error(
+                f"start {directive[1].text!r} has no rule",
+                directive[1],
+                place,
+                did_you_mean(directive[1].text, nonterminals),
+            )
+        return directive[1].text
+    return nonterminals[0]
+
+
+def _alternatives(lines: list[list[_Piece]], place: str) -> Iterator[_Alternative]:
     """Yield every right-hand side of every line."""
     lhs: _Piece | None = None
-    for number, line in enumerate(text.splitlines(), 1):
-        pieces = list(_pieces(line, number, place))
-        if not pieces:
-            continue
+    for pieces in lines:
         if pieces[0].kind != "bar":
             if len(pieces) < 2 or pieces[0].kind != "name" or pieces[1].kind != "arrow":
                 raise _error("expected a nonterminal and ->", pieces[0], place, "write for example S -> 'b' [0.3]")
             lhs = pieces[0]
             del pieces[0]
         if lhs is None:
-            raise _error("a line begins with | but no nonterminal came before", pieces[0], place)
+            fix = "begin with a nonterminal and ->, as S -> 'b' [0.3]"
+            raise _error("a line begins with | but no nonterminal came before", pieces[0], place, fix)
         yield from _right_hand_sides(lhs, pieces, place)
 
 
@@ -112,7 +148,8 @@ def _right_hand_sides(lhs: _Piece, pieces: list[_Piece], place: str) -> Iterator
             if follower.kind == "bar":
                 break
             if follower.kind == "arrow" or alternative.probability == alternative.probability:
-                raise _error(f"expected | or the line's end, found {follower.text!r}", follower, place)
+                fix = "put | before a further right-hand side, and rules of another nonterminal on a line of their own"
+                raise _error(f"expected | or the line's end, found {follower.text!r}", follower, place, fix)
             if follower.kind == "probability":
                 alternative.probability = _probability(follower, place)
             else:
@@ -131,7 +168,8 @@ def _pieces(line: str, number: int, place: str) -> Iterator[_Piece]:
         match = _PIECES.match(line, at)
         if match is None or match.lastgroup is None:
             unclosed = "a quote or bracket that is not closed, or is not opened"
-            raise BadGrammar(f"found {line[at]!r}: {unclosed}", place=f"{place}:{number}:{at + 1}")
+            fix = "close it on the same line: 'a' or [0.5]"
+            raise BadGrammar(f"found {line[at]!r}: {unclosed}", place=f"{place}:{number}:{at + 1}", fix=fix)
         if match.lastgroup != "space":
             text = match.group()
             yield _Piece(match.lastgroup, text[1:-1] if match.lastgroup == "terminal" else text, number, at + 1)
@@ -162,8 +200,9 @@ def _check_sums(alternatives: list[_Alternative], owners: dict[str, _Piece], pla
     for name, owner in owners.items():
         total = sum(a.probability for a in alternatives if a.lhs.text == name)
         if abs(total - 1) > SUM_TOLERANCE:
-            raise _error(f"probabilities of {name!r} sum to {total:.6g}, not to 1", owner, place)
+            fix = "correct them, on all its lines together, or write fractions: [1/3]"
+            raise _error(f"probabilities of {name!r} sum to {total:.6g}, not to 1", owner, place, fix)
 
 
-def _error(message: str, piece: _Piece, place: str, fix: str | None = None) -> BadGrammar:
+def _error(message: str, piece: _Piece, place: str, fix: str) -> BadGrammar:
     return BadGrammar(message, place=f"{place}:{piece.line}:{piece.column}", fix=fix)

@@ -39,8 +39,9 @@ class Grammar:
     `symbols[symbol_offsets[r]:symbol_offsets[r + 1]]`. A symbol s ≥ 0 is the token s; s < 0 is the nonterminal ~s.
 
     Token 0 is the separator and terminal i is the token i + 1, unless `separator_is_terminal`: then terminal i is the
-    token i, and token 0 means both (the collision in the code of Pandey 2024, kept to reproduce it). `weights` sum to
-    one over each nonterminal's rules, `start` over the nonterminals.
+    token i, token 0 means both, and a separator that would fall on a document's last position is dropped and `padding`
+    put in its place (both as in the code of Pandey 2024, kept to reproduce it: documents there have 255 tokens or 256).
+    `weights` sum to one over each nonterminal's rules, `start` over the nonterminals.
     """
 
     nonterminals: tuple[str, ...]
@@ -102,13 +103,23 @@ class Grammar:
             "start": [_rounded(share) for share in self.start],
             "terminals": len(self.terminals),
             "separator_is_terminal": self.separator_is_terminal,
-        }
+        } | ({} if self.padding is None else {"padding": self.padding})
         return fingerprint(content, kind="grammar", version=GRAMMAR_VERSION)
 
     @property
     def vocabulary_size(self) -> int:
-        """How many token ids there are, the separator included."""
-        return len(self.terminals) + (0 if self.separator_is_terminal else 1)
+        """How many token ids there are, separator or padding included."""
+        return len(self.terminals) + 1
+
+    @property
+    def padding(self) -> int | None:
+        """The token in the place of a dropped last separator; None where separators are tokens of their own."""
+        return len(self.terminals) if self.separator_is_terminal else None
+
+    @property
+    def sentence_end(self) -> int:
+        """The symbol that ends a sentence, which shows as the separator: its own token, or the padding."""
+        return SEPARATOR if self.padding is None else self.padding
 
     @cached_property
     def rule_lhs(self) -> NDArray[np.intp]:
@@ -166,7 +177,7 @@ class Grammar:
     def reachable_tokens(self) -> Mask:
         """Which token ids occur in some document, the separator included, shape (vocabulary,)."""
         occurs = np.asarray(self.token_matrix[self.reachable].sum(axis=0) > 0)
-        occurs[SEPARATOR] = True
+        occurs[[SEPARATOR, self.sentence_end]] = True
         return occurs
 
     @cached_property

@@ -4,7 +4,7 @@ A document here is exactly `document_tokens` tokens and starts at a sentence sta
 padding. The separator is a token of its own, 0; it follows every sentence that ends inside the document; the sentence
 after the last separator is cut where the window ends. Pandey 2024 (arXiv:2405.16684) differs in two ways: there a
 separator that would fall on the last position is dropped and the document padded in its place, and token 0 is also a
-terminal (the latter can be had: `paper_collision` of the family `random`).
+terminal (both can be had: `paper_collision` of the families `random` and `zipf`).
 """
 
 from collections.abc import Iterator
@@ -78,6 +78,7 @@ class Tables:
     ends: NDArray[np.uint32]
     symbols: NDArray[np.int32]
     vocabulary_size: int
+    padding: int | None
 
     @classmethod
     def of(cls, grammar: Grammar) -> "Tables":
@@ -96,6 +97,7 @@ class Tables:
             ends=offsets[pairs + 1].astype(np.uint32),
             symbols=symbols.astype(np.int32),
             vocabulary_size=grammar.vocabulary_size,
+            padding=grammar.padding,
         )
 
     def block(self, seed: int, number: int, shape: tuple[int, int]) -> Documents:
@@ -103,6 +105,9 @@ class Tables:
         state = stream(seed, "grammar documents", number).integers(0, 2**64, size=4, dtype=np.uint64)
         documents = np.empty(shape, token_dtype(self.vocabulary_size))
         fill_documents(documents, state, self.slot_offsets, self.thresholds, self.begins, self.ends, self.symbols)
+        if self.padding is not None:
+            before = documents[:, :-1]
+            before[before == self.padding] = SEPARATOR
         return documents
 
 
@@ -111,12 +116,12 @@ def _with_sentences(
 ) -> tuple[Floats, NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
     """Weights, symbols and offsets of `grammar` with one more nonterminal: sentence → start separator, or separator."""
     starts = np.flatnonzero(grammar.start)
-    sentences = np.stack([~starts, np.full(len(starts), SEPARATOR)], axis=1).ravel()
+    sentences = np.stack([~starts, np.full(len(starts), grammar.sentence_end)], axis=1).ravel()
     offsets = len(grammar.symbols) + np.append(2 * np.arange(1, len(starts) + 1), 2 * len(starts) + 1)
     weights = np.append(grammar.start[starts] * (1 - empty_sentence), empty_sentence)
     return (
         np.concatenate([grammar.weights, weights]),
-        np.concatenate([grammar.symbols, sentences, [SEPARATOR]]).astype(np.int32),
+        np.concatenate([grammar.symbols, sentences, [grammar.sentence_end]]).astype(np.int32),
         np.concatenate([grammar.symbol_offsets, offsets]).astype(np.int64),
         np.append(grammar.rule_offsets, len(grammar.weights) + len(weights)).astype(np.int64),
     )

@@ -34,7 +34,10 @@ class CorpusSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class RunRow:
-    """One run of the study, failed ones included. `loss_nats` and `stderr` are nats per scored held-out token."""
+    """One run of the study, failed ones included. `loss_nats` and `stderr` are nats per scored held-out token.
+
+    `excess_nats` is the loss above the exact floor of the same documents, with the error of that paired difference.
+    """
 
     run: str
     corpus: str
@@ -49,6 +52,8 @@ class RunRow:
     wall_seconds: float
     loss_nats: float | None = None
     stderr: float | None = None
+    excess_nats: float | None = None
+    excess_stderr: float | None = None
     flags: tuple[str, ...] = ()
 
 

@@ -257,18 +257,18 @@ def runs_table(data: ReportData) -> Table:
 
 
 EXCESS = Column(title="excess", unit="nats", about="loss above the exact floor, in nats per token")
+EXCESS_ERROR = Column(title="± s.e.", unit="paired", about="standard error of the excess, over the same documents")
 BITS = Column(title="bits", unit="per byte", about="loss in bits per byte of text; it alone compares tokenizers")
-OPTIONAL = (EXCESS, BITS)
+OPTIONAL = (EXCESS, EXCESS_ERROR, BITS)
 RUN_COLUMNS = (
     CORPUS, Column(title="N", unit="parameters"), Column(title="D", unit="tokens"), Column(title="C", unit="FLOPs"),
     Column(title="loss", unit="nats/token"), Column(title="± s.e.", about="standard error over held-out documents"),
-    EXCESS, BITS, Column(title="shape", unit="width, depth, heads"), Column(title="peak", unit="rate"),
+    EXCESS, EXCESS_ERROR, BITS, Column(title="shape", unit="width, depth, heads"), Column(title="peak", unit="rate"),
     Column(title="time", unit="wall"), Column(title="status", numeric=False),
 )  # fmt: skip
 
 
 def _run_columns(row: RunRow, corpus: CorpusSummary) -> dict[Column, Cell]:
-    excess = row.loss_nats - corpus.floor.value if row.loss_nats is not None and corpus.floor else None
     bits = bits_per_byte(row.loss_nats, corpus.bytes_per_token)
     cells = (
         Cell(text=row.corpus),
@@ -277,7 +277,8 @@ def _run_columns(row: RunRow, corpus: CorpusSummary) -> dict[Column, Cell]:
         number_cell(row.flops, partial(power_of_ten, digits=3)),
         number_cell(row.loss_nats, FOUR),
         number_cell(row.stderr, FOUR),
-        number_cell(excess, FOUR),
+        number_cell(row.excess_nats, FOUR),
+        number_cell(row.excess_stderr, FOUR),
         number_cell(bits, THREE),
         Cell(text=f"{row.width}, {row.depth}, {row.heads}", sort=row.width),
         number_cell(row.peak_lr, plain),

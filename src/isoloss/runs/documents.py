@@ -35,6 +35,13 @@ class DocumentLosses:
         """Return the losses as columns of a table."""
         return {"document": self.document, "tokens": self.tokens, "nats": self.nats}
 
+    def excess(self, floor_nats: Floats) -> DocumentMean:
+        """Return the loss above the best possible one of the same documents, its error that of the paired differences.
+
+        `floor_nats` is the floor of every held-out document of the corpus, indexed by `document`.
+        """
+        return mean_by_document(self.nats - floor_nats[self.document], self.tokens)
+
 
 def mean_by_document(values: Floats, tokens: NDArray[np.int64]) -> DocumentMean:
     """Return Σ tokens · value / Σ tokens, with the standard error of a ratio of sums over documents.

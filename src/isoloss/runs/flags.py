@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from isoloss.runs.documents import DocumentLosses, mean_by_document
+from isoloss.core.errors import BelowFloor
+from isoloss.runs.documents import DocumentLosses, DocumentMean, mean_by_document
 
 MEANINGS = {
     "unconverged": "the loss has not beaten the unigram entropy by 2 standard errors and 2 %: the model has learnt "
@@ -14,6 +15,9 @@ MEANINGS = {
 }
 
 STANDARD_ERRORS = 2.0
+# One chance in three million a run; near the floor the differences are skewed, and half of all runs may lie there.
+BELOW_ERRORS = 5.0
+BELOW_NATS = 1e-4  # sums of a document's float32 losses round by some 1e-6 of it
 # Below this share of the unigram entropy a gain may be the add-one smoothing's or a short context's, not learning's.
 UNCONVERGED_MARGIN = 0.02
 # Laws are fitted to residuals of a few percent of ln L; what lies within 1 % of the floor moves less than that.
@@ -44,10 +48,22 @@ def is_unconverged(losses: DocumentLosses, *, unigram_nats: float) -> bool:
 
 def is_at_floor(losses: DocumentLosses, *, floor_nats: NDArray[np.float64]) -> bool:
     """Whether the loss exceeds the floor of the same documents by at most 2 standard errors of that excess, or 1 %."""
-    floor = floor_nats[losses.document]
-    excess = mean_by_document(losses.nats - floor, losses.tokens)
-    floor_mean = mean_by_document(floor, losses.tokens).value
+    excess = losses.excess(floor_nats)
+    floor_mean = losses.mean().value - excess.value
     return excess.value <= max(STANDARD_ERRORS * excess.stderr, SATURATED_MARGIN * floor_mean)
+
+
+def require_above_floor(excess: DocumentMean) -> None:
+    """Raise BelowFloor where a loss is better than the best possible one, by more than chance and round-off explain.
+
+    The expected excess is a relative entropy, which is never negative: so either loss or floor was computed wrongly, or
+    of other documents.
+    """
+    if excess.value < -max(BELOW_ERRORS * excess.stderr, BELOW_NATS):
+        raise BelowFloor(
+            f"the held-out loss is {-excess.value:.4g} ± {excess.stderr:.2g} nats per token below the best possible",
+            fix="delete this corpus of the results folder and run again; if it comes back, the laboratory errs",
+        )
 
 
 def saturated_by_neighbours(

@@ -14,12 +14,18 @@ Status = Literal["finished", "diverged", "failed"]
 
 
 class Loss(Frozen):
-    """Held-out loss in nats per scored token (positions 2…n of every window), its standard error over documents."""
+    """Held-out loss in nats per scored token (positions 2…n of every window), its standard error over documents.
+
+    `excess_nats` is the loss above the exact floor of the same documents, with the standard error of that paired
+    difference; None for text.
+    """
 
     nats: float
     stderr: float
     tokens: int
     documents: int
+    excess_nats: float | None = None
+    excess_stderr: float | None = None
 
 
 class RunRecord(Frozen):

@@ -59,7 +59,7 @@ def check_study(study: Study, *, base: Path, results: Path | None = None, progre
             source.name: build(
                 source, root=root, context=study.grid.context, seed=study.seed, base=base, progress=progress
             )
-            for source in study.corpus
+            for source in study.sources(folder=root)
         }
         runs = plan_runs(study, corpora)
     jobs = trunk_jobs([run.spec for run in runs])

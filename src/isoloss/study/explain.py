@@ -9,10 +9,12 @@ from isoloss.core.errors import did_you_mean
 
 def explain(error: ValidationError, model: type[BaseModel]) -> tuple[str, str]:
     """Return (message, fix) for the errors in `error`: all of them, the first one's fix."""
-    # A misspelt key also leaves its namesake missing: the spelling is the news.
+    # A misspelt key also leaves its namesake missing: the spelling is the news. A list without its wrong members may be
+    # too short: the members are.
     found = error.errors(include_url=False)
+    within = {detail["loc"][:depth] for detail in found for depth in range(len(detail["loc"]))}
     details = sorted(
-        (detail for detail in found if detail["type"] != "too_short" or len(found) == 1),
+        (detail for detail in found if detail["type"] != "too_short" or detail["loc"] not in within),
         key=lambda detail: detail["type"] != "extra_forbidden",
     )
     told = [_one(dict(detail), model) for detail in details]
@@ -36,7 +38,7 @@ def _one(detail: dict[str, Any], model: type[BaseModel]) -> tuple[str, str]:
             names = [name.strip() for name in choices.replace(" or ", ", ").split(",")]
             return f"{key}: found {found!r}", did_you_mean(str(found), names)
         case "union_tag_not_found":
-            return f"{key}: 'source' is missing", 'add source = "files" or source = "pcfg"'
+            return f"{key}: 'source' is missing", 'add source = "files", source = "pcfg" or source = "search"'
         case "value_error":
             return f"{key}: {detail['ctx']['error']}", "change the value"
         case _:

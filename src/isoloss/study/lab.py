@@ -3,6 +3,7 @@
 A results folder is an archive (`isoloss.runs.archive`) with, beside it:
 
     study.json      the study last run here, and which corpus each of its names stands for
+    designs/        grammars that the study's designs found
     laws/           fitted laws: JSON, draws in Parquet
     report/         the page, its Markdown twin, the figures
     isoloss.log     what happened when
@@ -97,7 +98,7 @@ class Lab:
                 source, root=self.folder / "corpora", context=study.grid.context, seed=study.seed, base=self.base,
                 progress=self.progress,
             )
-            for source in study.corpus
+            for source in study.sources(folder=self.folder / "designs", progress=self.progress)
         }  # fmt: skip
         remember(self.folder, study, corpora)
         self._hold(study, corpora)

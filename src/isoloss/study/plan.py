@@ -13,6 +13,7 @@ from isoloss.laws.registry import laws, open_law
 from isoloss.runs.rules import round_tokens
 from isoloss.runs.shapes import Counts, count, ladder
 from isoloss.runs.spec import ModelSpec, Numerics, Optimiser, RunSpec, Schedule
+from isoloss.study.designs import DesignSource
 from isoloss.study.spec import DATA_DEPENDENT, Study
 from isoloss.training.job import TrunkJob, check_enough_windows
 
@@ -39,7 +40,7 @@ def require_runnable(study: Study, *, executor: str = "local") -> None:
         open_measure(measure, study.complexity.settings)
     for law in study.fit.corpus_laws:
         _require_law(law)
-    generated = [source.name for source in study.corpus if isinstance(source, PcfgSource)]
+    generated = [source.name for source in study.corpus if isinstance(source, PcfgSource | DesignSource)]
     if generated and study.complexity.sequence_tokens > study.grid.context:
         raise InputError(
             f"sequences of {study.complexity.sequence_tokens} tokens are to be measured, and documents of corpus "

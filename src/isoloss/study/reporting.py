@@ -92,6 +92,8 @@ def _row(run: PlannedRun, record: RunRecord, result: StudyResult) -> RunRow:
         wall_seconds=record.wall_seconds,
         loss_nats=record.loss.nats if record.loss else None,
         stderr=record.loss.stderr if record.loss else None,
+        excess_nats=record.loss.excess_nats if record.loss else None,
+        excess_stderr=record.loss.excess_stderr if record.loss else None,
         flags=record.flags,
     )
 

@@ -12,12 +12,15 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from isoloss.complexity.base import MeasureSettings
 from isoloss.core.errors import BadStudy, did_you_mean
 from isoloss.core.frozen import Frozen
+from isoloss.core.progress import Progress, Quiet
 from isoloss.corpus.sources import CorpusSource
 from isoloss.runs.rules import PowerRule
 from isoloss.runs.shapes import DEFAULT_CONVENTION, ParamsConvention
+from isoloss.study.designs import StudyCorpus, corpus_names, expand
 from isoloss.study.explain import explain
 
 STUDY_SCHEMA = 1
+QUIET = Quiet()
 SHIPPED = ("laptop",)
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 
@@ -106,7 +109,7 @@ class Study(Frozen):
     name: str = Field(pattern=NAME_PATTERN)
     question: str = ""
     seed: int = Field(ge=0)
-    corpus: tuple[CorpusSource, ...] = Field(min_length=1)
+    corpus: tuple[StudyCorpus, ...] = Field(min_length=1)
     complexity: ComplexitySettings = ComplexitySettings()
     grid: Grid
     training: Training
@@ -114,7 +117,7 @@ class Study(Frozen):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        names = [corpus.name for corpus in self.corpus]
+        names = corpus_names(self.corpus)
         unfit = [name for name in names if not re.fullmatch(NAME_PATTERN, name)]
         if unfit:
             raise ValueError(f"corpus name {unfit[0]!r} is also a file name: use letters, digits, '.', '_' and '-'")
@@ -126,6 +129,13 @@ class Study(Frozen):
                 f"training.batch_tokens {self.training.batch_tokens} is no multiple of grid.context {self.grid.context}"
             )
         return self
+
+    def sources(self, *, folder: Path, progress: Progress = QUIET) -> list[CorpusSource]:
+        """Return the sources of all corpora, designs expanded; grammars they found are kept in `folder`."""
+        return expand(
+            self.corpus, folder=folder, context=self.grid.context, settings=self.complexity.settings, seed=self.seed,
+            progress=progress,
+        )  # fmt: skip
 
     @classmethod
     def load(cls, path: Path | str) -> "Study":
