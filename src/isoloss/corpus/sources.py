@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from isoloss.core.frozen import Frozen
+from isoloss.corpus.interventions import Intervention
 from isoloss.grammar.families import AnyGrammar
 
 # 512 windows of 128 tokens: the standard error of a held-out loss is then about 1 % on source code in bytes.
@@ -28,6 +29,11 @@ class FilesSource(Frozen):
     are there.
 
     A share of the documents is held out; of those, windows amounting to at most `heldout_tokens` are kept.
+
+    `tokenizer` is one of isoloss.corpus.tokenizers; a file is taken from the study's folder. `compact` numbers the ids
+    that occur from 0 and drops the others from the vocabulary. `near_duplicates` looks for documents that share
+    `jaccard` of their runs of five words with another, and removes all but one of them or reports how many there are.
+    `interventions` change the text or its tokens. `broken_rows` is what happens to a line of JSONL that is none.
     """
 
     name: str = Field(min_length=1)
@@ -42,6 +48,11 @@ class FilesSource(Frozen):
     separator: str | None = Field(default=None, min_length=1)
     piece_bytes: int | None = Field(default=None, gt=0)
     seed: int = Field(default=0, ge=0)
+    compact: bool = False
+    near_duplicates: Literal["remove", "report"] | None = None
+    jaccard: float = Field(default=0.8, gt=0, lt=1)
+    interventions: tuple[Intervention, ...] = ()
+    broken_rows: Literal["error", "skip"] = "error"
 
 
 class PcfgSource(Frozen):
