@@ -5,31 +5,45 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from isoloss.core import files
+from isoloss.core import files, remains
 from isoloss.corpus.corpus import Corpus, Side, Tokens
 from isoloss.corpus.overlap import stand_in
 
+WORKSHOP = ".building-"
 CHUNK = 1 << 22  # tokens read at a time: memory stays flat however large the corpus is
 
 
 @contextmanager
 def workshop(root: Path) -> Iterator[Path]:
-    """Yield an empty folder beside the corpora; it is gone afterwards unless it was moved into its place."""
-    with files.storage_errors(root):
-        root.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=".building-", dir=root))
-    try:
-        with files.storage_errors(folder):
-            yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    """Yield an empty folder beside the corpora; it is gone afterwards unless it was moved into its place.
+
+    Folders that builders left when they were killed are removed first.
+    """
+    with ExitStack() as stack:
+        with files.storage_errors(root):
+            root.mkdir(parents=True, exist_ok=True)
+            remains.remove_folders(root, WORKSHOP)
+            folder = _locked_folder(root, stack)
+        try:
+            with files.storage_errors(folder):
+                yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _locked_folder(root: Path, stack: ExitStack) -> Path:
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=WORKSHOP, dir=root))
+        (folder / remains.LOCK).touch()
+        if stack.enter_context(remains.held(folder / remains.LOCK)):
+            return folder
 
 
 def save(folder: Path, name: str, values: NDArray[Any]) -> None:
