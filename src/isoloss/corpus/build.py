@@ -4,7 +4,8 @@ from pathlib import Path
 
 from isoloss.core.progress import Progress, Quiet
 from isoloss.corpus.corpus import Corpus
-from isoloss.corpus.sources import CorpusSource, PcfgSource
+from isoloss.corpus.mixture import mix, parts_of
+from isoloss.corpus.sources import CorpusSource, MixtureSource, PcfgSource
 from isoloss.corpus.text import build_text
 
 QUIET = Quiet()
@@ -29,4 +30,10 @@ def build(
         from isoloss.corpus.generate import generate  # its kernels load only where a grammar is sampled
 
         return generate(source, root=root, context=context, seed=seed, base=base, progress=progress)
+    if isinstance(source, MixtureSource):
+        parts = [
+            build(part, root=root, context=context, seed=seed, base=base, progress=progress)
+            for part in parts_of(source)
+        ]
+        return mix(source, parts, root=root, context=context)
     return build_text(source, root=root, context=context, base=base, progress=progress)

@@ -1,4 +1,4 @@
-"""Reading a files source: every document once, tokenised into a spool on disk, with a count of what was left out."""
+"""Reading a source of text: every document once, tokenised into a spool on disk, with a count of what was left out."""
 
 import math
 import zlib
@@ -14,14 +14,13 @@ from numpy.typing import NDArray
 
 from isoloss.core.errors import BadCorpus
 from isoloss.core.progress import Progress
-from isoloss.core.rng import derive_seed
 from isoloss.corpus.corpus import Tokens
-from isoloss.corpus.documents import Fit, encode, texts
+from isoloss.corpus.documents import Fit, encode
 from isoloss.corpus.interventions import on_text, tercile
 from isoloss.corpus.near import NearDuplicates
-from isoloss.corpus.paths import Found, FoundFile
 from isoloss.corpus.readers import Document
-from isoloss.corpus.sources import FilesSource
+from isoloss.corpus.reading import Reading
+from isoloss.corpus.sources import TextSource
 from isoloss.corpus.split import LARGEST_HELDOUT_SHARE
 from isoloss.corpus.tokenizers import Tokenizer, token_dtype, trained_vocab_size
 
@@ -49,7 +48,6 @@ class Gathered:
     number: Ints
     ratios: NDArray[np.float64] | None
     near: NearDuplicates | None
-    files_read: int
     dropped: dict[str, int]
 
     def __len__(self) -> int:
@@ -79,35 +77,30 @@ class Gathered:
 
 
 def gather(
-    source: FilesSource, found: Found, tokenizer: Tokenizer, *, context: int, spool: Path, progress: Progress
+    source: TextSource, reading: Reading, tokenizer: Tokenizer, *, context: int, spool: Path, progress: Progress
 ) -> Gathered:
     """Return the distinct documents of at least `context` tokens, their tokens written to `spool` one after another.
 
-    A file that is empty, binary or not UTF-8 is counted and left out; one that was named by itself is an error. Where
-    the source limits its tokens, files are read in an order drawn from its seed until there are enough. Raises
-    BadCorpus where nothing remains, or where the tokenizer does not know the text.
+    Reading stops where the source limits its tokens and there are enough. Raises BadCorpus where nothing remains, or
+    where the tokenizer does not know the text.
     """
-    files_read = 0
-    title = f"corpus {source.name}: reading {len(found.files)} files"
-    sizes = {file.path: file.path.stat().st_size for file in found.files}
-    with spool.open("wb") as stream, progress.task(title, total=sum(sizes.values())) as task:
+    title = f"corpus {source.name}: {reading.title}"
+    with spool.open("wb") as stream, progress.task(title, total=reading.total) as task:
         kept = _Kept(source, tokenizer, context, stream)
-        for file in _reading_order(source, found.files):
-            kept.take(file)
-            files_read += 1
-            task.advance(sizes[file.path])
+        for document in reading.documents(kept.dropped, task):
+            kept.add(document)
             if kept.enough:
                 break
     if not kept.lengths:
-        raise nothing_left(source, kept.dropped, context)
+        raise nothing_left(reading.place, kept.dropped, context)
     kept.fit.check()
-    return kept.gathered(spool, files_read)
+    return kept.gathered(spool)
 
 
 class _Kept:
     """The documents taken so far, and what was left out."""
 
-    def __init__(self, source: FilesSource, tokenizer: Tokenizer, context: int, stream: IO[bytes]) -> None:
+    def __init__(self, source: TextSource, tokenizer: Tokenizer, context: int, stream: IO[bytes]) -> None:
         self.source = source
         self.tokenizer = tokenizer
         self.context = context
@@ -127,20 +120,7 @@ class _Kept:
     def enough(self) -> bool:
         return self.tokens >= self.wanted
 
-    def take(self, file: FoundFile) -> None:
-        for document in texts(
-            file,
-            self.dropped,
-            text_field=self.source.text_field,
-            separator=self.source.separator,
-            piece_bytes=self.source.piece_bytes,
-            skip_broken=self.source.broken_rows == "skip",
-        ):
-            self._add(document)
-            if self.enough:
-                return
-
-    def _add(self, document: Document) -> None:
+    def add(self, document: Document) -> None:
         digest = sha256(document.content).digest()
         if digest in self.lengths:
             self.dropped["duplicate"] += 1
@@ -164,7 +144,7 @@ class _Kept:
         if self.near is None or not self.near.add(document.content) or self.source.near_duplicates == "report":
             self.tokens += len(ids)
 
-    def gathered(self, spool: Path, files_read: int) -> Gathered:
+    def gathered(self, spool: Path) -> Gathered:
         lengths = np.array(list(self.lengths.values()), dtype=np.int64)
         return Gathered(
             spool=spool,
@@ -177,7 +157,6 @@ class _Kept:
             number=np.arange(len(lengths)),
             ratios=np.array(self.ratios) if self.ranked else None,
             near=self.near,
-            files_read=files_read,
             dropped=dict(sorted(self.dropped.items())),
         )
 
@@ -196,7 +175,7 @@ def _whole_pieces(content: bytes) -> Iterator[bytes]:
         yield content[start : start + GZIP_PIECE]
 
 
-def _tokens_to_read(source: FilesSource, train_tokens: int) -> float:
+def _tokens_to_read(source: TextSource, train_tokens: int) -> float:
     """Return how many tokens leave `train_tokens` after the split, nearly always: documents differ in length.
 
     Where the tokenizer is yet to be trained, tokens are bytes here.
@@ -207,17 +186,11 @@ def _tokens_to_read(source: FilesSource, train_tokens: int) -> float:
     return wanted if trained_vocab_size(source.tokenizer) is None else wanted * MOST_BYTES_PER_TOKEN
 
 
-def _reading_order(source: FilesSource, files: list[FoundFile]) -> list[FoundFile]:
-    if source.tokens is None:
-        return files
-    return sorted(files, key=lambda file: derive_seed(source.seed, "reading order", file.key))
-
-
-def nothing_left(source: FilesSource, dropped: dict[str, int] | Counter[str], context: int) -> BadCorpus:
+def nothing_left(place: str, dropped: dict[str, int] | Counter[str], context: int) -> BadCorpus:
     """Return the error for a source none of whose documents can be used."""
     reasons = ", ".join(f"{count} {reason}" for reason, count in dropped.items()) or "no document in them"
     return BadCorpus(
         f"no document remains: {reasons} (short: under {context} tokens)",
-        place=", ".join(source.paths),
+        place=place,
         fix="name files of UTF-8 text, or lower the context",
     )

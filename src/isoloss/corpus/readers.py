@@ -164,7 +164,7 @@ def _read_jsonl(path: Path, text_field: str, skipped: Counter[str] | None) -> It
                 continue
             if skipped is not None or not broken:  # else what follows is only counted
                 place = f"{path}:{number}"
-                yield Document(_encoded(_field(row, text_field, place), place), place)
+                yield Document(row_text(row, text_field, place), place)
     if broken and skipped is None:
         raise _broken_lines(path, broken, rows)
     if broken:
@@ -189,7 +189,7 @@ def _read_csv(path: Path, text_field: str, skipped: Counter[str] | None) -> Iter
         try:
             for row in rows:
                 place = f"{path}:{rows.line_num}"
-                yield Document(_encoded(_field(row, text_field, place), place), place)
+                yield Document(row_text(row, text_field, place), place)
         except UnicodeDecodeError as error:
             problem = problem_of(read_blocks(path))
             raise (problem or _not_utf8(error.start, error.object[error.start])).at(str(path)) from error
@@ -240,6 +240,11 @@ def _decompressing(path: Path) -> Iterator[IO[bytes]]:
             ) from error
         except (lzma.LZMAError, zlib.error) as error:
             raise BadCorpus(f"damaged compressed file: {error}", place=str(path), fix="fetch it again") from error
+
+
+def row_text(row: object, name: str, place: str) -> bytes:
+    """Return the text of a row, in UTF-8. Raises BadCorpus naming the fields there are where `name` is none."""
+    return _encoded(_field(row, name, place), place)
 
 
 def _field(row: object, name: str, place: str) -> str:

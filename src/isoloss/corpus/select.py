@@ -5,11 +5,11 @@ import numpy as np
 from isoloss.corpus.corpus import Ints, NearReport
 from isoloss.corpus.gather import Gathered
 from isoloss.corpus.interventions import tercile
-from isoloss.corpus.sources import FilesSource
+from isoloss.corpus.sources import TextSource
 from isoloss.corpus.split import Split
 
 
-def select(source: FilesSource, gathered: Gathered) -> Gathered:
+def select(source: TextSource, gathered: Gathered) -> Gathered:
     """Return the documents that the source keeps, the others counted."""
     if source.near_duplicates == "remove":
         gathered = gathered.only(_distinct(gathered), reason="near_duplicate")
@@ -19,7 +19,7 @@ def select(source: FilesSource, gathered: Gathered) -> Gathered:
     return gathered
 
 
-def report(source: FilesSource, gathered: Gathered, split: Split) -> NearReport | None:
+def report(source: TextSource, gathered: Gathered, split: Split) -> NearReport | None:
     """Return what a source that looks for near duplicates found, by the sides that the documents went to."""
     if gathered.near is None:
         return None

@@ -13,9 +13,9 @@ from isoloss.core.progress import Progress
 from isoloss.corpus import store
 from isoloss.corpus.corpus import Corpus, Side, Tokens
 from isoloss.corpus.gather import Gathered, gather
-from isoloss.corpus.paths import Found, find_files
+from isoloss.corpus.reading import Reading, open_reading
 from isoloss.corpus.select import report, select
-from isoloss.corpus.sources import FilesSource
+from isoloss.corpus.sources import TextSource
 from isoloss.corpus.split import Split, split_documents
 from isoloss.corpus.token_changes import TokenChanges
 from isoloss.corpus.tokenizer_json import TokenizerJson
@@ -25,11 +25,11 @@ from isoloss.corpus.trained import train_tokenizer
 CORPUS_VERSION = 1  # raise when the same documents and settings would give other tokens or another split
 
 
-def build_text(source: FilesSource, *, root: Path, context: int, base: Path | None, progress: Progress) -> Corpus:
-    """Return the corpus of a files source. The files are read at every call: their content is the identity."""
-    found = find_files(source.paths, exclude=source.exclude, base=base)
+def build_text(source: TextSource, *, root: Path, context: int, base: Path | None, progress: Progress) -> Corpus:
+    """Return the corpus of a source of text. The text is read at every call: its content is the identity."""
+    reading = open_reading(source, base=base)
     with store.workshop(root) as workshop:
-        gathered, unseen = _read(source, found, workshop, context=context, base=base, progress=progress)
+        gathered, unseen = _read(source, reading, workshop, context=context, base=base, progress=progress)
         split = split_documents(
             gathered.digests,
             gathered.lengths,
@@ -48,29 +48,29 @@ def build_text(source: FilesSource, *, root: Path, context: int, base: Path | No
         built = workshop / "corpus"
         built.mkdir()
         changes = _write(source, gathered, split, built)
-        record = _record(source, found, gathered, split, changes, built, context).model_copy(
+        record = _record(source, reading, gathered, split, changes, built, context).model_copy(
             update={"fingerprint": identity, "near_duplicates": near}
         )
         return store.place(record, built, root / identity)
 
 
 def _read(
-    source: FilesSource, found: Found, workshop: Path, *, context: int, base: Path | None, progress: Progress
+    source: TextSource, reading: Reading, workshop: Path, *, context: int, base: Path | None, progress: Progress
 ) -> tuple[Gathered, frozenset[bytes] | None]:
     """Return the documents that make the corpus, as tokens; and those held out where a tokenizer was trained."""
     vocab_size = trained_vocab_size(source.tokenizer)
     spool = workshop / "spool"
     if vocab_size is None:
         tokenizer = open_tokenizer(source.tokenizer, base=base)
-        gathered = gather(source, found, tokenizer, context=context, spool=spool, progress=progress)
+        gathered = gather(source, reading, tokenizer, context=context, spool=spool, progress=progress)
         return select(source, gathered), None
-    read = select(source, gather(source, found, ByteTokenizer(), context=1, spool=spool, progress=progress))
+    read = select(source, gather(source, reading, ByteTokenizer(), context=1, spool=spool, progress=progress))
     return train_tokenizer(
         source, read, vocab_size=vocab_size, context=context, spool=workshop / "tokens", progress=progress
     )
 
 
-def _identity(source: FilesSource, gathered: Gathered, context: int) -> str:
+def _identity(source: TextSource, gathered: Gathered, context: int) -> str:
     documents = sha256(b"".join(sorted(gathered.digests))).hexdigest()
     content: dict[str, object] = {
         "documents": documents,
@@ -90,7 +90,7 @@ def _identity(source: FilesSource, gathered: Gathered, context: int) -> str:
     return fingerprint(content, kind="text", version=CORPUS_VERSION)
 
 
-def _write(source: FilesSource, gathered: Gathered, split: Split, built: Path) -> TokenChanges:
+def _write(source: TextSource, gathered: Gathered, split: Split, built: Path) -> TokenChanges:
     """Write both sides, and what their ids stand for; return what was done to the ids."""
 
     def train() -> Iterator[Tokens]:
@@ -121,8 +121,8 @@ def _write(source: FilesSource, gathered: Gathered, split: Split, built: Path) -
 
 
 def _record(
-    source: FilesSource,
-    found: Found,
+    source: TextSource,
+    reading: Reading,
     gathered: Gathered,
     split: Split,
     changes: TokenChanges,
@@ -137,14 +137,8 @@ def _record(
         name=source.name,
         kind="text",
         source={
-            "kind": source.source,
-            "paths": list(source.paths),
-            "exclude": list(source.exclude),
-            "packages": dict(found.packages),
+            **reading.record(),
             "interventions": [step.model_dump(mode="json") for step in source.interventions],
-            "files_found": len(found.files) + found.excluded,
-            "files_excluded": found.excluded,
-            "files_read": gathered.files_read,
             "documents": len(gathered.lengths),
             "bytes": int(gathered.sizes.sum()),
         },

@@ -9,12 +9,12 @@ from isoloss.core.progress import Progress
 from isoloss.corpus.documents import encode
 from isoloss.corpus.gather import Gathered, nothing_left
 from isoloss.corpus.readers import Document
-from isoloss.corpus.sources import FilesSource
+from isoloss.corpus.sources import TextSource
 from isoloss.corpus.split import heldout_documents, ranked
 
 
 def train_tokenizer(
-    source: FilesSource, read: Gathered, *, vocab_size: int, context: int, spool: Path, progress: Progress
+    source: TextSource, read: Gathered, *, vocab_size: int, context: int, spool: Path, progress: Progress
 ) -> tuple[Gathered, frozenset[bytes]]:
     """Return the documents of `read` (bytes) as tokens of a BPE trained on them, and the digests it never saw.
 
@@ -42,5 +42,5 @@ def train_tokenizer(
         read, spool=spool, tokenizer=tokenizer, starts=np.cumsum(lengths) - lengths, lengths=lengths
     ).only(np.flatnonzero(lengths >= context), reason="short")
     if not len(tokenised):
-        raise nothing_left(source, tokenised.dropped, context)
+        raise nothing_left(f"corpus {source.name}", tokenised.dropped, context)
     return tokenised, unseen
