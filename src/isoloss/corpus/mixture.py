@@ -43,7 +43,7 @@ def mix(source: MixtureSource, parts: Sequence[Corpus], *, root: Path, context: 
     """
     _require_one_tokenizer(source, parts)
     for part, wanted in zip(parts, parts_of(source), strict=True):
-        _require_enough(source, part, wanted.tokens or 0, context)
+        _require_enough(source, part, wanted.tokens or 0)
     content = {"parts": [part.fingerprint for part in parts], "seed": source.seed, "context": context}
     identity = fingerprint(content, kind="mixture", version=MIXTURE_VERSION)
     if (root / identity).exists():
@@ -54,7 +54,8 @@ def mix(source: MixtureSource, parts: Sequence[Corpus], *, root: Path, context: 
         dtype = token_dtype(parts[0].vocab_size)
         for side in SIDES:
             order = _order(parts, side, source.seed)
-            lengths = np.array([_length(parts[part], side, document) for part, document in order], dtype=np.int64)
+            held = [np.diff(part.documents(side)) for part in parts]
+            lengths = np.array([held[part][document] for part, document in order], dtype=np.int64)
             store.save_side(built, side, _documents(parts, side, order), lengths, dtype)
         return store.place(_record(source, parts, built, identity, context), built, root / identity)
 
@@ -68,11 +69,6 @@ def _order(parts: Sequence[Corpus], side: Side, seed: int) -> list[tuple[int, in
     ]
     rng = stream(seed, f"mixed {side} documents", *(part.fingerprint for part in parts))
     return [everything[i] for i in rng.permutation(len(everything))]
-
-
-def _length(part: Corpus, side: Side, document: int) -> int:
-    offsets = part.documents(side)
-    return int(offsets[document + 1] - offsets[document])
 
 
 def _documents(parts: Sequence[Corpus], side: Side, order: Sequence[tuple[int, int]]) -> Iterator[Tokens]:
@@ -127,10 +123,10 @@ def _require_one_tokenizer(source: MixtureSource, parts: Sequence[Corpus]) -> No
         )
 
 
-def _require_enough(source: MixtureSource, part: Corpus, wanted: int, context: int) -> None:
-    if part.token_budget(context) < wanted:
+def _require_enough(source: MixtureSource, part: Corpus, wanted: int) -> None:
+    if part.n_tokens < wanted:
         raise BadCorpus(
-            f"part {part.name!r} holds {part.token_budget(context)} tokens, its weight asks {wanted}",
+            f"part {part.name!r} holds {part.n_tokens} tokens, its weight asks {wanted}",
             place=f"corpus {source.name}",
             fix="lower the mixture's tokens or the part's weight, or give the part more text",
         )
