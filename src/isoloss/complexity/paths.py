@@ -16,7 +16,7 @@ from isoloss.complexity.sample import Pool
 from isoloss.core.errors import BadCorpus, InputError
 from isoloss.core.frozen import Frozen
 from isoloss.corpus.corpus import Ints, Tokens, document_windows
-from isoloss.corpus.documents import encode, texts
+from isoloss.corpus.documents import Fit, encode, texts
 from isoloss.corpus.paths import FoundFile, find_files
 from isoloss.corpus.readers import Document, is_plain, text_problem
 from isoloss.corpus.tokenizers import Tokenizer, open_tokenizer
@@ -132,12 +132,16 @@ def _read(name: str, tokenizer: Tokenizer, text_field: str) -> _Text:
     files = find_files([name]).files
     if files[0].named and files[0].path.suffix == ".npy":
         return _read_ids(files[0].path)
+    fit = Fit(tokenizer, name=tokenizer.identity)
     for file in files:
         if tokenizer.identity == "bytes" and is_plain(file.path) and file.path.stat().st_size >= MAPPED_BYTES:
             _map(file, text)
             continue
         for document in texts(file, text.dropped, text_field=text_field):
-            text.hold(document.content, encode(tokenizer, document))
+            ids = encode(tokenizer, document)
+            fit.count(ids, document.place)
+            text.hold(document.content, ids)
+    fit.check()
     if not text.lengths:
         reasons = ", ".join(f"{count} {reason}" for reason, count in text.dropped.items())
         raise BadCorpus(f"no text among {len(files)} file(s): {reasons}", place=name, fix="name files of UTF-8 text")
