@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from isoloss.core.errors import BadCorpus, InputError
+from isoloss.corpus.compressed import read_blocks
 from isoloss.corpus.corpus import Tokens
 from isoloss.corpus.paths import FoundFile
 from isoloss.corpus.readers import (
@@ -13,7 +14,6 @@ from isoloss.corpus.readers import (
     Problem,
     holds_one,
     problem_of,
-    read_blocks,
     read_documents,
     text_problem,
 )

@@ -10,16 +10,15 @@ import io
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import IO, Any, Literal, cast
+from typing import Any, Literal, cast
 
 from isoloss.core.errors import BadCorpus, InputError, did_you_mean
 from isoloss.core.registry import Registry
+from isoloss.corpus.compressed import BLOCK, compression, decompressing, inner_suffix, read_blocks, reading, seekable
 
-BLOCK = 1 << 20  # bytes looked at at a time
 SHOWN_LINES = 5
 LONGEST_FIELD = 1 << 30  # the standard library's 128 KiB are less than a long document
 
@@ -50,10 +49,8 @@ class Problem:
 
 # (path, the field that holds the text, where to count broken rows: None where they are errors)
 Reader = Callable[[Path, str, "Counter[str] | None"], Iterator[Document]]
-Opener = Callable[[Path], IO[bytes]]
 
 readers: Registry[Reader] = Registry("reader")
-openers: Registry[Opener] = Registry("compression")
 
 
 def read_documents(path: Path, *, text_field: str = "text", skipped: Counter[str] | None = None) -> Iterator[Document]:
@@ -64,7 +61,7 @@ def read_documents(path: Path, *, text_field: str = "text", skipped: Counter[str
     """
     suffix = inner_suffix(path)
     reader = readers[suffix if suffix in readers else ".txt"]
-    with _reading(path):
+    with reading(path):
         yield from reader(path, text_field, skipped)
 
 
@@ -106,11 +103,6 @@ def _not_utf8(offset: int, found: int) -> Problem:
     return Problem("not_utf8", offset, f"byte 0x{found:02x} is no UTF-8", fix)
 
 
-def inner_suffix(path: Path) -> str:
-    """Return the suffix that says what a file holds: `.jsonl` for `a.jsonl.gz`."""
-    return (Path(path.stem).suffix if compression(path) else path.suffix).lower()
-
-
 def is_plain(path: Path) -> bool:
     """Whether the file itself is one document: no rows, no compression."""
     return compression(path) is None and holds_one(path)
@@ -121,34 +113,15 @@ def holds_one(path: Path) -> bool:
     return inner_suffix(path) not in readers or inner_suffix(path) == ".txt"
 
 
-def compression(path: Path) -> str | None:
-    """Return the compression suffix of a file, or None."""
-    suffix = path.suffix.lower()
-    return suffix if suffix in openers else None
-
-
-def open_bytes(path: Path) -> IO[bytes]:
-    """Return the file opened for reading, decompressed on the way where its suffix says so."""
-    suffix = compression(path)
-    return openers[suffix](path) if suffix else path.open("rb")
-
-
-def read_blocks(path: Path) -> Iterator[bytes]:
-    """Yield what a file holds, decompressed, block by block."""
-    with _reading(path), _decompressing(path) as stream:
-        while block := stream.read(BLOCK):
-            yield block
-
-
 def _read_text(path: Path, text_field: str, skipped: Counter[str] | None) -> Iterator[Document]:
-    with _decompressing(path) as stream:
+    with decompressing(path) as stream:
         yield Document(stream.read(), str(path))
 
 
 def _read_jsonl(path: Path, text_field: str, skipped: Counter[str] | None) -> Iterator[Document]:
     broken: list[tuple[int, str]] = []
     rows = offset = 0
-    with _decompressing(path) as stream:
+    with decompressing(path) as stream:
         for number, line in enumerate(stream, start=1):
             offset, before = offset + len(line), offset
             if not line.strip():
@@ -184,7 +157,7 @@ def _broken_lines(path: Path, broken: list[tuple[int, str]], rows: int) -> BadCo
 def _read_csv(path: Path, text_field: str, skipped: Counter[str] | None) -> Iterator[Document]:
     csv.field_size_limit(LONGEST_FIELD)
     separator = "\t" if inner_suffix(path) == ".tsv" else ","
-    with _decompressing(path) as stream:
+    with decompressing(path) as stream:
         rows = csv.DictReader(io.TextIOWrapper(stream, encoding="utf-8-sig", newline=""), delimiter=separator)
         try:
             for row in rows:
@@ -202,7 +175,7 @@ def _read_parquet(path: Path, text_field: str, skipped: Counter[str] | None) -> 
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(path) as table:
+        with seekable(path) as stream, pq.ParquetFile(stream) as table:
             if text_field not in table.schema_arrow.names:
                 raise _no_field(text_field, table.schema_arrow.names, str(path))
             batches = table.iter_batches(batch_size=1024, columns=[text_field])
@@ -212,34 +185,6 @@ def _read_parquet(path: Path, text_field: str, skipped: Counter[str] | None) -> 
                 yield Document(_encoded(_text(value, text_field, place), place), place)
     except pa.ArrowException as error:
         raise BadCorpus(f"not Parquet: {error}", place=str(path), fix="name a Parquet file") from error
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Turn what the operating system raises into a BadCorpus."""
-    try:
-        yield
-    except (OSError, EOFError) as error:
-        raise BadCorpus(
-            f"cannot be read: {error}", place=str(path), fix="check the file and its permissions"
-        ) from error
-
-
-@contextmanager
-def _decompressing(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file; turn what each decompressor raises for damaged input into one BadCorpus."""
-    import lzma
-    import zlib
-
-    with open_bytes(path) as stream:
-        try:
-            yield stream
-        except EOFError as error:
-            raise BadCorpus(
-                f"the compressed file is cut off: {error}", place=str(path), fix="fetch it again, whole"
-            ) from error
-        except (lzma.LZMAError, zlib.error) as error:
-            raise BadCorpus(f"damaged compressed file: {error}", place=str(path), fix="fetch it again") from error
 
 
 def row_text(row: object, name: str, place: str) -> bytes:
@@ -279,28 +224,6 @@ def _encoded(text: str, place: str) -> bytes:
                         fix="repair or remove the row") from error  # fmt: skip
 
 
-def _open_gzip(path: Path) -> IO[bytes]:
-    import gzip
-
-    return cast(IO[bytes], gzip.open(path, "rb"))
-
-
-def _open_xz(path: Path) -> IO[bytes]:
-    import lzma
-
-    return cast(IO[bytes], lzma.open(path, "rb"))
-
-
-def _open_bz2(path: Path) -> IO[bytes]:
-    import bz2
-
-    return cast(IO[bytes], bz2.open(path, "rb"))
-
-
-def _open_zstd(path: Path) -> IO[bytes]:
-    return cast(IO[bytes], require_zstandard(place=str(path)).open(path, "rb"))
-
-
 def require_zstandard(*, place: str) -> Any:
     """Return the optional zstandard module. Raises InputError naming the extra that brings it."""
     try:
@@ -320,7 +243,3 @@ for _suffix in (".jsonl", ".ndjson"):
 for _suffix in (".csv", ".tsv"):
     readers.add(_suffix, _read_csv)
 readers.add(".parquet", _read_parquet)
-openers.add(".gz", _open_gzip)
-openers.add(".xz", _open_xz)
-openers.add(".bz2", _open_bz2)
-openers.add(".zst", _open_zstd)
