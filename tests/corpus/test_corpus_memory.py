@@ -34,9 +34,12 @@ def folder(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(("name", "piece_bytes"), [("large.txt", 10_000), ("large.jsonl.gz", 0)])
-def test_memory_does_not_grow_with_the_text(folder, tmp_path, name, piece_bytes):
-    call = [sys.executable, str(PROBE), str(folder / name), str(tmp_path), "bytes", str(piece_bytes)]
+@pytest.mark.parametrize(
+    ("work", "name", "piece_bytes"),
+    [("build", "large.txt", 10_000), ("build", "large.jsonl.gz", 0), ("measure", "large.jsonl.gz", 0)],
+)
+def test_memory_does_not_grow_with_the_text(folder, tmp_path, work, name, piece_bytes):
+    call = [sys.executable, str(PROBE), str(folder / name), str(tmp_path), "bytes", str(piece_bytes), work]
     printed = subprocess.run(call, capture_output=True, text=True, check=True).stdout.split()
     grown, tokens = float(printed[0]), int(printed[1])
     assert tokens > 40_000_000
