@@ -244,7 +244,7 @@ def test_an_interrupted_build_leaves_nothing_behind(texts, tmp_path, monkeypatch
     def interrupt(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("isoloss.corpus.store.save_pieces", interrupt)
+    monkeypatch.setattr("isoloss.corpus.store.save_side", interrupt)
     with pytest.raises(KeyboardInterrupt):
         build(files(texts), root=tmp_path / "corpora", context=CONTEXT)
     assert os.listdir(tmp_path / "corpora") == []

@@ -4,6 +4,7 @@ import bz2
 import gzip
 import json
 import lzma
+import re
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,13 +12,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from isoloss.core.errors import BadCorpus, InputError
+from isoloss.core.errors import BadCorpus
 from isoloss.corpus.documents import cut
 from isoloss.corpus.paths import find_files, package_folder
-from isoloss.corpus.readers import read_documents, text_problem
+from isoloss.corpus.readers import problem_of, read_documents, text_problem
 
 TEXTS = ["first text", "zweiter, größerer „Text“\nin two lines", "third"]
 
@@ -112,39 +113,34 @@ def test_a_long_document_fits_a_field_of_csv(tmp_path):
     assert contents(write(tmp_path / "t.csv", b"text\n" + b"a" * 200_000 + b"\n")) == ["a" * 200_000]
 
 
+def compress_zstd(content: bytes) -> bytes:
+    return pa.compress(content, codec="zstd", asbytes=True)
+
+
 @pytest.mark.parametrize(
-    ("suffix", "compress"), [(".gz", gzip.compress), (".xz", lzma.compress), (".bz2", bz2.compress)]
+    ("suffix", "compress"),
+    [(".gz", gzip.compress), (".xz", lzma.compress), (".bz2", bz2.compress), (".zst", compress_zstd)],
 )
 def test_compressed_files_are_what_they_hold(tmp_path, suffix, compress):
     assert contents(write(tmp_path / f"a.txt{suffix}", compress(TEXTS[1].encode()))) == TEXTS[1:2]
     assert contents(write(tmp_path / f"a.jsonl{suffix}", compress(jsonl(TEXTS)))) == TEXTS
+    pq.write_table(pa.table({"text": TEXTS}), tmp_path / "t.parquet")
+    assert contents(write(tmp_path / f"a.parquet{suffix}", compress((tmp_path / "t.parquet").read_bytes()))) == TEXTS
+    assert contents(write(tmp_path / f"a.csv{suffix}", compress(b"text\none\n"))) == ["one"]
     for damaged in (compress(jsonl(TEXTS))[:-9], b"no such thing"):
         with pytest.raises(BadCorpus, match=rf"b\.txt\{suffix}"):
             contents(write(tmp_path / f"b.txt{suffix}", damaged))
 
 
-def test_zstandard_is_read_where_installed_and_asked_for_where_not(tmp_path):
-    path = tmp_path / "a.txt.zst"
-    if find_spec("zstandard") is None:
-        path.write_bytes(b"(\xb5/\xfd")
-        with pytest.raises(InputError, match=r"isoloss\[compressors\]"):
-            contents(path)
-    else:
-        import zstandard
-
-        path.write_bytes(zstandard.compress(TEXTS[1].encode()))
-        assert contents(path) == TEXTS[1:2]
-
-
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [("t.jsonl", b'{"text": "a"}\n{"txt": "b"}\n', r"t\.jsonl:2: no field 'text'"),
-     ("t.jsonl", b'{"text": "a"}\n\n{"text": \n', r"t\.jsonl:3: not JSON"),
+     ("t.jsonl", b'{"text": "a"}\n\n{"text": \n', r"t\.jsonl:3: not JSON: 1 of 2 lines"),
      ("t.jsonl", b"[1]\n", r"t\.jsonl:1: found a list"),
      ("t.jsonl", b'{"text": 7}\n', r"t\.jsonl:1: field 'text' holds a int"),
      ("t.jsonl", b'{"text": "\\ud800"}\n', r"t\.jsonl:1: a lone surrogate"),
      ("t.csv", b"body\nx\n", r"t\.csv:2: no field 'text'"),
-     ("t.csv", b"text\n\xe9\n", r"t\.csv: not CSV in UTF-8"),
+     ("t.csv", b"text\n\xe9\n", r"t\.csv, byte 5: byte 0xe9"),
      ("t.parquet", b"PAR1", r"t\.parquet: not Parquet")],
 )  # fmt: skip
 def test_a_row_that_cannot_be_read_is_named(tmp_path, name, content, said):
@@ -159,10 +155,35 @@ def test_all_text_is_text(text):
 
 @given(st.text(alphabet="aé\n", max_size=300), st.integers(1, 40))
 def test_cutting_loses_nothing_and_splits_no_character(text, size):
-    pieces = list(cut(text.encode(), separator=None, piece_bytes=size))
+    pieces = list(cut([text.encode()], separator=None, piece_bytes=size))
     assert all(piece.decode().strip() for piece in pieces)
     assert b"".join(pieces).replace(b"\n", b"") == text.encode().replace(b"\n", b"")
     assert all(len(piece) <= 2 * size + 1 for piece in pieces)
+
+
+@given(
+    st.text(alphabet="aé\n ", max_size=300),
+    st.sampled_from([None, "\n\n", "a"]),
+    st.sampled_from([None, 1, 7, 30]),
+    st.integers(1, 9),
+)
+def test_text_that_comes_in_blocks_is_cut_where_whole_text_is(text, separator, piece_bytes, size):
+    content = text.encode()
+    blocks = [content[i : i + size] for i in range(0, len(content), size)]
+    keys = {"separator": separator, "piece_bytes": piece_bytes}
+    assert list(cut(blocks, **keys)) == list(cut([content], **keys))
+
+
+@given(st.binary(max_size=40), st.integers(1, 5))
+def test_the_first_byte_that_is_no_utf8_is_found_in_blocks_of_any_size(content, size):
+    problem = problem_of(content[i : i + size] for i in range(0, len(content), size))
+    assume(b"\0" not in content and content[:2] not in (b"\xff\xfe", b"\xfe\xff"))
+    kept = content.decode("utf-8", "surrogateescape")
+    bad = re.search("[\udc80-\udcff]", kept)
+    if bad:
+        assert (problem.reason, problem.offset) == ("not_utf8", len(kept[: bad.start()].encode()))
+    else:
+        assert (problem is None) == bool(content.strip())
 
 
 def test_a_head_may_end_within_a_character():

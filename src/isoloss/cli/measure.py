@@ -10,7 +10,9 @@ from isoloss.cli.app import Json, Seed, app
 @app.command()
 def measure(
     paths: Annotated[list[str], typer.Argument(help="Files, folders, globs; each argument is one corpus.")],
-    tokenizer: Annotated[str, typer.Option(help="bytes: one token a byte.")] = "bytes",
+    tokenizer: Annotated[
+        str, typer.Option(help="bytes, a tokenizer.json, a SentencePiece .model, or module:Name.")
+    ] = "bytes",
     measure: Annotated[
         str, typer.Option(help="Measures, comma-separated: gzip, zstd, xz, bz2, unigram, ngram, or module:Name.")
     ] = "gzip",

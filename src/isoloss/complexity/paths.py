@@ -16,10 +16,11 @@ from isoloss.complexity.sample import Pool
 from isoloss.core.errors import BadCorpus, InputError
 from isoloss.core.frozen import Frozen
 from isoloss.corpus.corpus import Ints, Tokens, document_windows
-from isoloss.corpus.documents import encode, texts
+from isoloss.corpus.documents import Fit, encode, texts
 from isoloss.corpus.paths import FoundFile, find_files
 from isoloss.corpus.readers import Document, is_plain, text_problem
-from isoloss.corpus.tokenizers import Tokenizer, open_tokenizer
+from isoloss.corpus.spool import Spool
+from isoloss.corpus.tokenizers import Tokenizer, open_tokenizer, token_dtype
 
 STANDARD_INPUT = "-"
 MAPPED_BYTES = 1 << 26  # plain files from here on are mapped: of 10 GB, only the pieces drawn are read
@@ -44,18 +45,18 @@ class MeasuredPath(Frozen):
 
 @dataclass(kw_only=True)
 class _Text:
-    """Token ids of documents: small ones `held` in memory, large files `mapped`, with their documents' offsets."""
+    """Token ids of documents: those read `held` on disk, large files `mapped` themselves, with their offsets."""
 
     vocab_size: int
+    held: Spool
     size_bytes: int | None = 0
-    held: list[Tokens] = field(default_factory=list)
     mapped: list[tuple[Tokens, Ints]] = field(default_factory=list)
     dropped: Counter[str] = field(default_factory=Counter)
 
     @property
     def lengths(self) -> list[int]:
         mapped = [length for _, offsets in self.mapped for length in np.diff(offsets).tolist()]
-        return [*map(len, self.held), *mapped]
+        return [*self.held.lengths, *mapped]
 
     def hold(self, content: bytes, tokens: Tokens) -> None:
         self.held.append(tokens)
@@ -114,8 +115,8 @@ def _measured(name: str, text: _Text, measures: Sequence[str], *, settings: Meas
 def _pool(text: _Text, sequence_tokens: int) -> Pool:
     """Return the sequences of a text; its documents are numbered through, mapped ones last."""
     arrays = list(text.mapped)
-    if text.held:
-        arrays.insert(0, (np.concatenate(text.held), np.cumsum([0, *map(len, text.held)])))
+    if text.held.lengths:
+        arrays.insert(0, text.held.mapped())
     parts, documents = [], 0
     for tokens, offsets in arrays:
         windows = document_windows(offsets, sequence_tokens)
@@ -125,19 +126,23 @@ def _pool(text: _Text, sequence_tokens: int) -> Pool:
 
 
 def _read(name: str, tokenizer: Tokenizer, text_field: str) -> _Text:
-    text = _Text(vocab_size=tokenizer.vocab_size)
+    text = _Text(vocab_size=tokenizer.vocab_size, held=Spool(token_dtype(tokenizer.vocab_size)))
     if name == STANDARD_INPUT:
         _read_standard_input(text, tokenizer)
         return text
     files = find_files([name]).files
     if files[0].named and files[0].path.suffix == ".npy":
         return _read_ids(files[0].path)
+    fit = Fit(tokenizer, name=tokenizer.identity)
     for file in files:
         if tokenizer.identity == "bytes" and is_plain(file.path) and file.path.stat().st_size >= MAPPED_BYTES:
             _map(file, text)
             continue
         for document in texts(file, text.dropped, text_field=text_field):
-            text.hold(document.content, encode(tokenizer, document))
+            ids = encode(tokenizer, document)
+            fit.count(ids, document.place)
+            text.hold(document.content, ids)
+    fit.check()
     if not text.lengths:
         reasons = ", ".join(f"{count} {reason}" for reason, count in text.dropped.items())
         raise BadCorpus(f"no text among {len(files)} file(s): {reasons}", place=name, fix="name files of UTF-8 text")
@@ -180,4 +185,9 @@ def _read_ids(path: Path) -> _Text:
         )
     documents, length = np.atleast_2d(ids).shape
     offsets = np.arange(documents + 1) * length
-    return _Text(vocab_size=int(ids.max()) + 1, size_bytes=None, mapped=[(ids.reshape(-1), offsets)])
+    return _Text(
+        vocab_size=int(ids.max()) + 1,
+        held=Spool(ids.dtype),
+        size_bytes=None,
+        mapped=[(ids.reshape(-1), offsets)],
+    )

@@ -5,9 +5,11 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 
+from isoloss.core import remains
 from isoloss.core.errors import StorageError
 
 
@@ -15,22 +17,37 @@ from isoloss.core.errors import StorageError
 def replacing(target: Path) -> Iterator[Path]:
     """Yield a temporary path in the target's folder; rename it onto `target` when the block succeeds.
 
-    Raises StorageError when the disk is full or the folder may not be written; `target` is then as it was.
+    What killed writers left in the folder is removed when a process first writes there. Raises StorageError when the
+    disk is full or the folder may not be written; `target` is then as it was.
     """
-    with storage_errors(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
-        os.close(handle)
-    temporary = Path(name)
-    try:
+    with ExitStack() as stack:
         with storage_errors(target):
-            yield temporary
-            with temporary.open("rb") as written:
-                os.fsync(written.fileno())
-            temporary.chmod(0o644)
-            temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _clear_once(target.parent.resolve())
+            temporary = _temporary(target)
+            # Held until it is renamed; whoever cleared it away before that took it for a dead writer's.
+            while not stack.enter_context(remains.held(temporary)):
+                temporary = _temporary(target)
+        try:
+            with storage_errors(target):
+                yield temporary
+                with temporary.open("rb") as written:
+                    os.fsync(written.fileno())
+                temporary.chmod(0o644)
+                temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def _temporary(target: Path) -> Path:
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
+    os.close(handle)
+    return Path(name)
+
+
+@cache
+def _clear_once(folder: Path) -> None:
+    remains.remove_files(folder)
 
 
 def write_bytes(target: Path, content: bytes) -> None:

@@ -5,6 +5,8 @@
     heldout.npy             held-out tokens
     train_documents.npy     where each training document starts, and the end of the last (int64, documents + 1)
     heldout_documents.npy   the same for the held-out side
+    vocabulary.npy          compact corpora: the id that each one stood for in the tokenizer's vocabulary (int64)
+    tokenizer.json          corpora that trained their own tokenizer
     floor.npy               generated corpora: best possible loss of each held-out document, mean nats, positions 2…n
 
 Documents stand in an order drawn from their content, so that any prefix is a random sample of them.
@@ -59,6 +61,16 @@ def document_windows(offsets: Ints, context: int) -> Windows:
     return Windows(starts=offsets[document] + context * within, document=document, context=context)
 
 
+class NearReport(Frozen):
+    """How many documents share `jaccard` or more of their runs of five words with another one."""
+
+    jaccard: float
+    removed: int
+    within_train: int
+    within_heldout: int
+    across: int
+
+
 class Corpus(Frozen):
     """What a corpus is. `fingerprint` is its identity; `name` is for people and may differ from study to study.
 
@@ -66,6 +78,10 @@ class Corpus(Frozen):
     nats per token. `floor` is the mean of the best possible losses of the held-out documents, known for generated
     corpora. `heldout_in_train` counts the held-out windows, of the context the corpus was built for, that stand
     verbatim in the training side (None: not looked for): near duplicates in text, chance in generated documents.
+    `tokenizer_identity` is what the fingerprint knows the tokenizer by. `compact_from` is the size of its vocabulary
+    where only the ids that occur were kept and renumbered. `near_duplicates` counts, where they were looked for, those
+    removed and the documents that are near another: training ones near a training one, held-out ones near a held-out
+    one, and held-out ones near a training one ("across").
     `dropped` counts what the source held and the corpus does not, by reason. `bytes_per_token` is None where tokens
     stand for no text.
     """
@@ -76,7 +92,9 @@ class Corpus(Frozen):
     kind: Literal["text", "generated"]
     source: dict[str, JsonValue]
     tokenizer: str
+    tokenizer_identity: str | None = None
     vocab_size: int = Field(gt=1)
+    compact_from: int | None = None
     n_tokens: int = Field(gt=0)
     n_documents: int = Field(gt=0)
     heldout_tokens: int = Field(gt=0)
@@ -85,6 +103,7 @@ class Corpus(Frozen):
     document_tokens: int | None = None
     unigram_nats: float
     heldout_in_train: int | None = None
+    near_duplicates: NearReport | None = None
     floor: Estimate | None = None
     dropped: dict[str, int] = Field(default_factory=dict)
 
@@ -127,6 +146,8 @@ class Corpus(Frozen):
         }
         if self.floor is not None:
             expected["floor.npy"] = self.heldout_documents
+        if self.compact_from is not None:
+            expected["vocabulary.npy"] = self.vocab_size
         for name, length in expected.items():
             found = self._array(name).shape
             if found != (length,):

@@ -13,7 +13,6 @@ from isoloss.core.progress import Progress
 from isoloss.core.rng import derive_seed
 from isoloss.corpus import store
 from isoloss.corpus.corpus import Corpus
-from isoloss.corpus.overlap import stand_in
 from isoloss.corpus.sources import PcfgSource
 from isoloss.corpus.tokenizers import token_dtype
 from isoloss.grammar.families import ExplicitGrammar, GrammarSpec
@@ -118,8 +117,8 @@ def _record(source: PcfgSource, recipe: Recipe, grammar: Grammar, built: Path) -
         heldout_documents=recipe.heldout_documents,
         bytes_per_token=None,
         document_tokens=recipe.document_tokens,
-        unigram_nats=store.unigram_nats(train, heldout, grammar.vocabulary_size),
-        heldout_in_train=int(stand_in(train, heldout.reshape(-1, recipe.document_tokens)).sum()),
+        unigram_nats=store.unigram_nats(built, grammar.vocabulary_size),
+        heldout_in_train=store.heldout_in_train(built, recipe.document_tokens),
         floor=_mean(np.load(built / "floor.npy")),
     )
 

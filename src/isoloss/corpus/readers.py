@@ -8,16 +8,18 @@ import codecs
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import IO, Any, Literal, cast
+from typing import Any, Literal, cast
 
 from isoloss.core.errors import BadCorpus, InputError, did_you_mean
 from isoloss.core.registry import Registry
+from isoloss.corpus.compressed import BLOCK, compression, decompressing, inner_suffix, read_blocks, reading, seekable
 
+SHOWN_LINES = 5
 LONGEST_FIELD = 1 << 30  # the standard library's 128 KiB are less than a long document
 
 Reason = Literal["empty", "binary", "not_utf8"]
@@ -45,26 +47,22 @@ class Problem:
         return BadCorpus(self.message, place=f"{place}, byte {self.offset}", fix=self.fix)
 
 
-Reader = Callable[[Path, str], Iterator[Document]]
-Opener = Callable[[Path], IO[bytes]]
+# (path, the field that holds the text, where to count broken rows: None where they are errors)
+Reader = Callable[[Path, str, "Counter[str] | None"], Iterator[Document]]
 
 readers: Registry[Reader] = Registry("reader")
-openers: Registry[Opener] = Registry("compression")
 
 
-def read_documents(path: Path, *, text_field: str = "text") -> Iterator[Document]:
+def read_documents(path: Path, *, text_field: str = "text", skipped: Counter[str] | None = None) -> Iterator[Document]:
     """Yield the documents of a file; `text_field` is the column or key that holds the text where a file has rows.
 
+    Lines of JSONL that are no JSON are counted in `skipped` and left out, where it is given; else they are an error.
     Raises BadCorpus naming file and row where the file is not what its suffix says, or cannot be read.
     """
     suffix = inner_suffix(path)
     reader = readers[suffix if suffix in readers else ".txt"]
-    try:
-        yield from reader(path, text_field)
-    except (OSError, EOFError) as error:
-        raise BadCorpus(
-            f"cannot be read: {error}", place=str(path), fix="check the file and its permissions"
-        ) from error
+    with reading(path):
+        yield from reader(path, text_field, skipped)
 
 
 def text_problem(content: bytes, *, whole: bool = True) -> Problem | None:
@@ -72,79 +70,112 @@ def text_problem(content: bytes, *, whole: bool = True) -> Problem | None:
 
     Where it is not the `whole` document, a character may be cut at its end.
     """
-    if not content.strip():
+    return problem_of((content[i : i + BLOCK] for i in range(0, len(content), BLOCK)), whole=whole)
+
+
+def problem_of(blocks: Iterable[bytes], *, whole: bool = True) -> Problem | None:
+    """Return why a document that comes in blocks is not text, or None. Only one block is held at a time."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    empty, offset = True, 0
+    for block in blocks:
+        if offset == 0 and block[:2] in (b"\xff\xfe", b"\xfe\xff"):
+            fix = "convert it: iconv -f UTF-16 -t UTF-8 FILE > NEW"
+            return Problem("not_utf8", 0, "the text is UTF-16, expected UTF-8", fix)
+        nul = block.find(b"\0")
+        if nul >= 0:
+            message = "holds a NUL byte: a binary file, expected text"
+            return Problem("binary", offset + nul, message, "name text files only")
+        pending = len(decoder.getstate()[0])
+        try:
+            decoder.decode(block)
+        except UnicodeDecodeError as error:
+            return _not_utf8(offset - pending + error.start, error.object[error.start])
+        empty = empty and not block.strip()
+        offset += len(block)
+    cut = decoder.getstate()[0]
+    if empty:
         return Problem("empty", 0, "the document is empty", "name a file that holds text")
-    nul = content.find(b"\0")
-    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        fix = "convert it: iconv -f UTF-16 -t UTF-8 FILE > NEW"
-        return Problem("not_utf8", 0, "the text is UTF-16, expected UTF-8", fix)
-    if nul >= 0:
-        return Problem("binary", nul, "holds a NUL byte: a binary file, expected text", "name text files only")
-    try:
-        codecs.utf_8_decode(content, "strict", whole)
-    except UnicodeDecodeError as error:
-        found = content[error.start]
-        fix = "convert it: iconv -f LATIN1 -t UTF-8 FILE > NEW (or whichever encoding it has)"
-        return Problem("not_utf8", error.start, f"byte 0x{found:02x} is no UTF-8", fix)
-    return None
+    return _not_utf8(offset - len(cut), cut[0]) if cut and whole else None
 
 
-def inner_suffix(path: Path) -> str:
-    """Return the suffix that says what a file holds: `.jsonl` for `a.jsonl.gz`."""
-    return (Path(path.stem).suffix if compression(path) else path.suffix).lower()
+def _not_utf8(offset: int, found: int) -> Problem:
+    fix = "convert it: iconv -f LATIN1 -t UTF-8 FILE > NEW (or whichever encoding it has)"
+    return Problem("not_utf8", offset, f"byte 0x{found:02x} is no UTF-8", fix)
 
 
 def is_plain(path: Path) -> bool:
     """Whether the file itself is one document: no rows, no compression."""
-    return compression(path) is None and (inner_suffix(path) not in readers or inner_suffix(path) == ".txt")
+    return compression(path) is None and holds_one(path)
 
 
-def compression(path: Path) -> str | None:
-    """Return the compression suffix of a file, or None."""
-    suffix = path.suffix.lower()
-    return suffix if suffix in openers else None
+def holds_one(path: Path) -> bool:
+    """Whether a file holds one document rather than rows, compressed or not."""
+    return inner_suffix(path) not in readers or inner_suffix(path) == ".txt"
 
 
-def open_bytes(path: Path) -> IO[bytes]:
-    """Return the file opened for reading, decompressed on the way where its suffix says so."""
-    suffix = compression(path)
-    return openers[suffix](path) if suffix else path.open("rb")
-
-
-def _read_text(path: Path, text_field: str) -> Iterator[Document]:
-    with _decompressing(path) as stream:
+def _read_text(path: Path, text_field: str, skipped: Counter[str] | None) -> Iterator[Document]:
+    with decompressing(path) as stream:
         yield Document(stream.read(), str(path))
 
 
-def _read_jsonl(path: Path, text_field: str) -> Iterator[Document]:
-    with _decompressing(path) as stream:
+def _read_jsonl(path: Path, text_field: str, skipped: Counter[str] | None) -> Iterator[Document]:
+    broken: list[tuple[int, str]] = []
+    rows = offset = 0
+    with decompressing(path) as stream:
         for number, line in enumerate(stream, start=1):
-            if line.strip():
+            offset, before = offset + len(line), offset
+            if not line.strip():
+                continue
+            rows += 1
+            try:
+                row = json.loads(line.decode("utf-8"))
+            except UnicodeDecodeError as error:
+                broken.append((number, f"byte {before + error.start} is no UTF-8"))
+                continue
+            except ValueError as error:
+                broken.append((number, str(error)))
+                continue
+            if skipped is not None or not broken:  # else what follows is only counted
                 place = f"{path}:{number}"
-                yield Document(_encoded(_field(_json(line, place), text_field, place), place), place)
+                yield Document(row_text(row, text_field, place), place)
+    if broken and skipped is None:
+        raise _broken_lines(path, broken, rows)
+    if broken:
+        cast("Counter[str]", skipped)["broken_row"] += len(broken)
 
 
-def _read_csv(path: Path, text_field: str) -> Iterator[Document]:
+def _broken_lines(path: Path, broken: list[tuple[int, str]], rows: int) -> BadCorpus:
+    number, problem = broken[0]
+    lines = ", ".join(str(line) for line, _ in broken[:SHOWN_LINES]) + (", …" if len(broken) > SHOWN_LINES else "")
+    return BadCorpus(
+        f"not JSON: {len(broken)} of {rows} lines are broken (line {lines}); the first: {problem}",
+        place=f"{path}:{number}",
+        fix='give one JSON object a line, or leave broken ones out with broken_rows = "skip"',
+    )
+
+
+def _read_csv(path: Path, text_field: str, skipped: Counter[str] | None) -> Iterator[Document]:
     csv.field_size_limit(LONGEST_FIELD)
     separator = "\t" if inner_suffix(path) == ".tsv" else ","
-    with _decompressing(path) as stream:
+    with decompressing(path) as stream:
         rows = csv.DictReader(io.TextIOWrapper(stream, encoding="utf-8-sig", newline=""), delimiter=separator)
         try:
             for row in rows:
                 place = f"{path}:{rows.line_num}"
-                yield Document(_encoded(_field(row, text_field, place), place), place)
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise BadCorpus(
-                f"not CSV in UTF-8: {error}", place=str(path), fix="convert the table, or name others"
-            ) from error
+                yield Document(row_text(row, text_field, place), place)
+        except UnicodeDecodeError as error:
+            problem = problem_of(read_blocks(path))
+            raise (problem or _not_utf8(error.start, error.object[error.start])).at(str(path)) from error
+        except csv.Error as error:
+            raise BadCorpus(f"not CSV: {error}", place=str(path), fix="convert the table, or name others") from error
 
 
-def _read_parquet(path: Path, text_field: str) -> Iterator[Document]:
+def _read_parquet(path: Path, text_field: str, skipped: Counter[str] | None) -> Iterator[Document]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(path) as table:
+        with seekable(path) as stream, pq.ParquetFile(stream) as table:
             if text_field not in table.schema_arrow.names:
                 raise _no_field(text_field, table.schema_arrow.names, str(path))
             batches = table.iter_batches(batch_size=1024, columns=[text_field])
@@ -156,24 +187,9 @@ def _read_parquet(path: Path, text_field: str) -> Iterator[Document]:
         raise BadCorpus(f"not Parquet: {error}", place=str(path), fix="name a Parquet file") from error
 
 
-@contextmanager
-def _decompressing(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file; turn what each decompressor raises for damaged input into one BadCorpus."""
-    import lzma
-    import zlib
-
-    with open_bytes(path) as stream:
-        try:
-            yield stream
-        except (lzma.LZMAError, zlib.error, EOFError) as error:
-            raise BadCorpus(f"damaged compressed file: {error}", place=str(path), fix="fetch it again") from error
-
-
-def _json(line: bytes, place: str) -> object:
-    try:
-        return json.loads(line)
-    except ValueError as error:
-        raise BadCorpus(f"not JSON: {error}", place=place, fix="give one JSON object a line") from error
+def row_text(row: object, name: str, place: str) -> bytes:
+    """Return the text of a row, in UTF-8. Raises BadCorpus naming the fields there are where `name` is none."""
+    return _encoded(_field(row, name, place), place)
 
 
 def _field(row: object, name: str, place: str) -> str:
@@ -208,28 +224,6 @@ def _encoded(text: str, place: str) -> bytes:
                         fix="repair or remove the row") from error  # fmt: skip
 
 
-def _open_gzip(path: Path) -> IO[bytes]:
-    import gzip
-
-    return cast(IO[bytes], gzip.open(path, "rb"))
-
-
-def _open_xz(path: Path) -> IO[bytes]:
-    import lzma
-
-    return cast(IO[bytes], lzma.open(path, "rb"))
-
-
-def _open_bz2(path: Path) -> IO[bytes]:
-    import bz2
-
-    return cast(IO[bytes], bz2.open(path, "rb"))
-
-
-def _open_zstd(path: Path) -> IO[bytes]:
-    return cast(IO[bytes], require_zstandard(place=str(path)).open(path, "rb"))
-
-
 def require_zstandard(*, place: str) -> Any:
     """Return the optional zstandard module. Raises InputError naming the extra that brings it."""
     try:
@@ -249,7 +243,3 @@ for _suffix in (".jsonl", ".ndjson"):
 for _suffix in (".csv", ".tsv"):
     readers.add(_suffix, _read_csv)
 readers.add(".parquet", _read_parquet)
-openers.add(".gz", _open_gzip)
-openers.add(".xz", _open_xz)
-openers.add(".bz2", _open_bz2)
-openers.add(".zst", _open_zstd)

@@ -36,6 +36,7 @@ def split_documents(
     heldout_tokens: int,
     train_tokens: int | None,
     seed: int,
+    heldout_among: frozenset[bytes] | None = None,
 ) -> Split:
     """Return the split of documents of `lengths` tokens, each at least `context`.
 
@@ -43,11 +44,16 @@ def split_documents(
     where they are no more than a fifth of all, and no more than `heldout_tokens` has windows for. Each gives one run
     of windows, in number proportional to its length, so that the held-out tokens are a sample of the corpus's tokens;
     where the run lies is drawn, so that openings and licence headers weigh no more than they do in training. The
-    others train: all of them, or the first that hold `train_tokens`. Raises BadCorpus where a side would be empty.
+    others train: all of them, or the first that hold `train_tokens`. `heldout_among` are the documents that were put
+    aside before, in place of a share of these. Raises BadCorpus where a side would be empty.
     """
-    order = np.array(sorted(range(len(digests)), key=lambda d: _rank(digests[d], seed)), dtype=np.int64)
+    order = np.array(ranked(digests, seed), dtype=np.int64)
     windows = heldout_tokens // context
-    count = min(heldout_documents(len(digests), fraction), windows)
+    if heldout_among is None:
+        count = min(heldout_documents(len(digests), fraction), windows)
+    else:
+        count = sum(digest in heldout_among for digest in digests)
+        order = np.array(sorted(order, key=lambda d: digests[d] not in heldout_among), dtype=np.int64)
     if count == 0 or count == len(digests):
         raise _empty_side(len(digests), windows, context)
     heldout, train = order[:count], order[count:]
@@ -62,6 +68,11 @@ def split_documents(
         heldout_start=first * context,
         heldout_length=quota * context,
     )
+
+
+def ranked(digests: Sequence[bytes], seed: int) -> list[int]:
+    """Return the documents in the order of a hash of (seed, content): the first are held out."""
+    return sorted(range(len(digests)), key=lambda d: _rank(digests[d], seed))
 
 
 def heldout_documents(documents: int, fraction: float) -> int:

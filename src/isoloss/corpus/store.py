@@ -4,31 +4,46 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from isoloss.core import files
+from isoloss.core import files, remains
 from isoloss.corpus.corpus import Corpus, Side, Tokens
+from isoloss.corpus.overlap import stand_in
 
-CHUNK = 1 << 22  # tokens counted at a time: memory stays flat however large the corpus is
+WORKSHOP = ".building-"
+CHUNK = 1 << 22  # tokens read at a time: memory stays flat however large the corpus is
 
 
 @contextmanager
 def workshop(root: Path) -> Iterator[Path]:
-    """Yield an empty folder beside the corpora; it is gone afterwards unless it was moved into its place."""
-    with files.storage_errors(root):
-        root.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=".building-", dir=root))
-    try:
-        with files.storage_errors(folder):
-            yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    """Yield an empty folder beside the corpora; it is gone afterwards unless it was moved into its place.
+
+    Folders that builders left when they were killed are removed first.
+    """
+    with ExitStack() as stack:
+        with files.storage_errors(root):
+            root.mkdir(parents=True, exist_ok=True)
+            remains.remove_folders(root, WORKSHOP)
+            folder = _locked_folder(root, stack)
+        try:
+            with files.storage_errors(folder):
+                yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _locked_folder(root: Path, stack: ExitStack) -> Path:
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=WORKSHOP, dir=root))
+        (folder / remains.LOCK).touch()
+        if stack.enter_context(remains.held(folder / remains.LOCK)):
+            return folder
 
 
 def save(folder: Path, name: str, values: NDArray[Any]) -> None:
@@ -41,16 +56,26 @@ def create(folder: Path, name: str, dtype: np.dtype[Any], length: int) -> "np.me
     return np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=dtype, shape=(length,))
 
 
-def save_pieces(
-    folder: Path, side: Side, source: Tokens, starts: NDArray[np.int64], lengths: NDArray[np.int64]
+def save_side(
+    folder: Path, side: Side, pieces: Iterable[Tokens], lengths: NDArray[np.int64], dtype: np.dtype[Any]
 ) -> None:
-    """Write a side: pieces of `source` one after another, and the offsets where each starts."""
+    """Write a side: pieces of `lengths` tokens one after another, and the offsets where each starts."""
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    target = create(folder, side, source.dtype, int(offsets[-1]))
-    for piece, start in enumerate(starts):
-        target[offsets[piece] : offsets[piece + 1]] = source[start : start + lengths[piece]]
-    target.flush()
+    start = create(folder, side, dtype, int(offsets[-1])).offset
+    # Written through a stream: what is mapped would count as memory of this process until it ends.
+    with (folder / f"{side}.npy").open("r+b") as stream:
+        stream.seek(start)
+        for piece in pieces:
+            stream.write(np.ascontiguousarray(piece, dtype=dtype).data)
     save(folder, f"{side}_documents", offsets)
+
+
+def blocks(folder: Path, side: Side, *, overlap: int = 0) -> Iterator[Tokens]:
+    """Yield a side's tokens in blocks, each mapped anew and beginning `overlap` tokens before the last one's end."""
+    length = len(np.load(folder / f"{side}.npy", mmap_mode="r"))
+    for start in range(0, length, CHUNK):
+        mapped = np.load(folder / f"{side}.npy", mmap_mode="r")
+        yield mapped[max(0, start - overlap) : start + CHUNK]
 
 
 def place(corpus: Corpus, built: Path, target: Path) -> Corpus:
@@ -68,16 +93,25 @@ def place(corpus: Corpus, built: Path, target: Path) -> Corpus:
     return Corpus.open(target).renamed(corpus.name)
 
 
-def unigram_nats(train: Tokens, heldout: Tokens, vocab_size: int) -> float:
+def unigram_nats(folder: Path, vocab_size: int) -> float:
     """Return the cross-entropy in nats of the held-out tokens under the training frequencies, add-one smoothed."""
-    seen, scored = count_tokens(train, vocab_size), count_tokens(heldout, vocab_size)
+    seen, scored = (count_tokens(blocks(folder, side), vocab_size) for side in ("train", "heldout"))
     log_probability = np.log(seen + 1) - np.log(seen.sum() + vocab_size)
     return float(-(scored @ log_probability) / scored.sum())
 
 
-def count_tokens(tokens: Tokens, vocab_size: int) -> NDArray[np.int64]:
+def heldout_in_train(folder: Path, context: int) -> int:
+    """Return how many held-out windows of `context` tokens stand verbatim in the training side."""
+    heldout = np.load(folder / "heldout.npy", mmap_mode="r").reshape(-1, context)
+    found = np.zeros(len(heldout), dtype=bool)
+    for block in blocks(folder, "train", overlap=context - 1):
+        found |= stand_in(block, heldout)
+    return int(found.sum())
+
+
+def count_tokens(pieces: Iterable[Tokens], vocab_size: int) -> NDArray[np.int64]:
     """Return how often each id occurs."""
     counts = np.zeros(vocab_size, dtype=np.int64)
-    for start in range(0, len(tokens), CHUNK):
-        counts += np.bincount(tokens[start : start + CHUNK], minlength=vocab_size)
+    for tokens in pieces:
+        counts += np.bincount(tokens, minlength=vocab_size)
     return counts

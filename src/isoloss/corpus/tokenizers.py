@@ -1,6 +1,15 @@
-"""Tokenizers by name: text in, token ids out."""
+"""Tokenizers by name: text in, token ids out.
 
+bytes              every byte is a token
+PATH.json          a `tokenizer.json` of the library Hugging Face tokenizers
+PATH.model         a SentencePiece model
+bpe:4096           byte-level BPE of 4,096 tokens, trained on the training side of the corpus itself
+module:Name        a class of your own
+"""
+
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -9,18 +18,23 @@ from numpy.typing import NDArray
 from isoloss.core.errors import InputError
 from isoloss.core.registry import Registry
 
+Ids = NDArray[np.unsignedinteger[Any]]
+
+TRAINED = re.compile(r"bpe:(\d+)")
+
 
 @runtime_checkable
 class Tokenizer(Protocol):
     """Turns the UTF-8 bytes of a document into token ids below `vocab_size`.
 
-    `identity` enters the corpus fingerprint: it changes whenever the same text would give other ids.
+    `identity` enters the corpus fingerprint: it changes whenever the same text would give other ids. A tokenizer with
+    an attribute `unknown` says by it which id stands for what it does not know.
     """
 
     vocab_size: int
     identity: str
 
-    def encode(self, document: bytes) -> NDArray[np.unsignedinteger[Any]]:
+    def encode(self, document: bytes) -> Ids:
         """Return the ids of a document, in order."""
         ...
 
@@ -35,13 +49,35 @@ class ByteTokenizer:
         """Return the bytes as ids."""
         return np.frombuffer(document, dtype=np.uint8).astype(np.uint16)
 
+    def decode(self, ids: Ids) -> bytes:
+        """Return the document that `ids` stand for."""
+        return ids.astype(np.uint8).tobytes()
+
 
 tokenizers: Registry[Callable[[], Tokenizer]] = Registry("tokenizer")
 tokenizers.add("bytes", ByteTokenizer)
 
 
-def open_tokenizer(name: str) -> Tokenizer:
-    """Return the tokenizer called `name`, or a user's own as `module:Name`. Raises UnknownName or InputError."""
+def open_tokenizer(name: str, *, base: Path | None = None) -> Tokenizer:
+    """Return the tokenizer called `name`; the path of a file is taken from `base`, the current folder without it.
+
+    Raises UnknownName or InputError, also for `bpe:4096`, which stands for none before it is trained.
+    """
+    if trained_vocab_size(name) is not None:
+        raise InputError(
+            f"{name!r} is trained on the training side of a corpus, and here is none",
+            place="tokenizer",
+            fix="build the corpus in a study and name the tokenizer.json in its folder",
+        )
+    suffix = Path(name).suffix
+    if suffix == ".json":
+        from isoloss.corpus.tokenizer_json import TokenizerJson
+
+        return TokenizerJson.read((base or Path()) / name)
+    if suffix == ".model":
+        from isoloss.corpus.sentencepiece_model import SentencePieceModel
+
+        return SentencePieceModel.read((base or Path()) / name)
     tokenizer = tokenizers[name]()
     if not isinstance(tokenizer, Tokenizer):
         raise InputError(
@@ -49,6 +85,24 @@ def open_tokenizer(name: str) -> Tokenizer:
             fix="see isoloss.corpus.tokenizers.Tokenizer",
         )
     return tokenizer
+
+
+def trained_vocab_size(name: str) -> int | None:
+    """Return N of `bpe:N`, a tokenizer that is trained on its corpus; None for one that exists before."""
+    match = TRAINED.fullmatch(name)
+    return int(match[1]) if match else None
+
+
+def read_model(path: Path) -> bytes:
+    """Return the content of a tokenizer's file. Raises InputError where it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"the tokenizer cannot be read: {error.strerror or error}",
+            place=str(path),
+            fix="give the path of a tokenizer.json or of a SentencePiece .model",
+        ) from error
 
 
 def token_dtype(vocab_size: int) -> np.dtype[np.unsignedinteger[Any]]:

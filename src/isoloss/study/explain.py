@@ -38,7 +38,10 @@ def _one(detail: dict[str, Any], model: type[BaseModel]) -> tuple[str, str]:
             names = [name.strip() for name in choices.replace(" or ", ", ").split(",")]
             return f"{key}: found {found!r}", did_you_mean(str(found), names)
         case "union_tag_not_found":
-            return f"{key}: 'source' is missing", 'add source = "files", source = "pcfg" or source = "search"'
+            tag = str(detail["ctx"]["discriminator"]).strip("'")
+            models = [m for m in _container(location, model) if tag in m.model_fields]
+            names = sorted(str(name) for m in models for name in _literals(m.model_fields[tag].annotation))
+            return f"{key}: {tag!r} is missing", "add " + " or ".join(f'{tag} = "{name}"' for name in names)
         case "value_error":
             return f"{key}: {detail['ctx']['error']}", "change the value"
         case _:

@@ -1,0 +1,50 @@
+"""`isoloss push`: a corpus as a data set for others."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from isoloss.cli.app import Json, Seed, app
+
+
+@app.command()
+def push(
+    corpus: Annotated[Path, typer.Argument(help="The folder of a built corpus: OUT/corpora/FINGERPRINT.")],
+    out: Annotated[Path | None, typer.Option(help="Write Parquet and a card to this folder.")] = None,
+    hub: Annotated[str | None, typer.Option(help="Push to this repository of the hub, owner/name.")] = None,
+    measure: Annotated[str, typer.Option(help="Measures stated on the card, comma-separated.")] = "gzip",
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Give a corpus to others: Parquet files and a card that states its source, complexity and floor.
+
+    Example: `isoloss push results/laptop/corpora/pcfg1-0123456789abcdef0123 --out my_dataset`
+    """
+    from isoloss.cli.output import print_json
+    from isoloss.complexity.base import MeasureSettings
+    from isoloss.complexity.measure import measure_corpus
+    from isoloss.core.errors import InputError
+    from isoloss.corpus.corpus import Corpus
+    from isoloss.corpus.export import push as push_corpus
+
+    if (out is None) == (hub is None):
+        fix = "give one of them: --out DIR, or --hub owner/name"
+        raise InputError("found both or neither of --out and --hub", place="push", fix=fix)
+    if not (corpus / "corpus.json").is_file():
+        fix = "give the folder of one corpus, below OUT/corpora of a study"
+        raise InputError("no corpus here: corpus.json is missing", place=str(corpus), fix=fix)
+    opened = Corpus.open(corpus)
+    longest = MeasureSettings().sequence_tokens
+    settings = MeasureSettings(sequence_tokens=min(longest, opened.document_tokens or longest))
+    found = {
+        name: measure_corpus(opened, name, settings=settings, seed=seed).value
+        for name in filter(None, (part.strip() for part in measure.split(",")))
+    }
+    target = out if out is not None else str(hub)
+    push_corpus(opened, target, complexity=found)
+    if json:
+        pushed = {"corpus": opened.fingerprint, "target": str(target), "tokens": opened.n_tokens}
+        print_json({**pushed, "measures": {name: value.to_json() for name, value in found.items()}})
+    else:
+        typer.echo(f"{opened.name}: {opened.n_tokens:,} tokens in {opened.n_documents:,} documents → {target}")

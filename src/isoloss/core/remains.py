@@ -1,0 +1,79 @@
+"""Remains of processes that were killed: temporary files whose maker is dead are removed, those of the living never.
+
+The maker of a temporary file holds a lock on it (flock) until it is done; the system releases the lock at the maker's
+death, whatever the cause and on whichever machine.
+"""
+
+import fcntl
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+LOCK = ".maker"  # the file in a temporary folder that its maker holds
+TEMPORARY_FILE = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp")
+
+
+@contextmanager
+def held(path: Path) -> Iterator[bool]:
+    """Hold the lock on the file at `path` while the block runs; yield False where the file is gone by then."""
+    try:
+        handle = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        yield False
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield _names(path, handle)
+    finally:
+        os.close(handle)
+
+
+def remove_files(folder: Path) -> None:
+    """Remove temporary files in `folder`, `.NAME.xxxxxxxx.tmp`, that no living process holds."""
+    for path in list(folder.iterdir()):
+        if TEMPORARY_FILE.fullmatch(path.name) and path.is_file():
+            with _taken_over(path) as ours:
+                if ours:
+                    path.unlink(missing_ok=True)
+
+
+def remove_folders(root: Path, prefix: str) -> None:
+    """Remove temporary folders in `root` whose names begin with `prefix` and whose lock no living process holds.
+
+    One without a lock file has just been made, or is just being removed: it is left alone.
+    """
+    for folder in list(root.glob(f"{prefix}*")):
+        if (folder / LOCK).is_file():
+            with _taken_over(folder / LOCK) as ours:
+                if ours:
+                    shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _taken_over(path: Path) -> Iterator[bool]:
+    """Yield whether nobody held the file at `path`: it is then held here."""
+    try:
+        handle = os.open(path, os.O_RDWR)
+    except OSError:  # gone, or another user's
+        yield False
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        free = _names(path, handle)
+    except OSError:
+        free = False
+    try:
+        yield free
+    finally:
+        os.close(handle)
+
+
+def _names(path: Path, handle: int) -> bool:
+    """Whether `path` is still the file that is open as `handle`."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(handle))
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,116 @@
+"""Files that may be compressed: opened, read in blocks, and told apart by their suffixes."""
+
+import io
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, cast
+
+from isoloss.core.errors import BadCorpus
+from isoloss.core.registry import Registry
+
+BLOCK = 1 << 20  # bytes read at a time
+
+Opener = Callable[[Path], IO[bytes]]
+
+openers: Registry[Opener] = Registry("compression")
+
+
+def inner_suffix(path: Path) -> str:
+    """Return the suffix that says what a file holds: `.jsonl` for `a.jsonl.gz`."""
+    return (Path(path.stem).suffix if compression(path) else path.suffix).lower()
+
+
+def compression(path: Path) -> str | None:
+    """Return the compression suffix of a file, or None."""
+    suffix = path.suffix.lower()
+    return suffix if suffix in openers else None
+
+
+def open_bytes(path: Path) -> IO[bytes]:
+    """Return the file opened for reading, decompressed on the way where its suffix says so."""
+    suffix = compression(path)
+    return openers[suffix](path) if suffix else path.open("rb")
+
+
+def read_blocks(path: Path) -> Iterator[bytes]:
+    """Yield what a file holds, decompressed, block by block."""
+    with reading(path), decompressing(path) as stream:
+        while block := stream.read(BLOCK):
+            yield block
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn what the operating system raises into a BadCorpus."""
+    try:
+        yield
+    except (OSError, EOFError) as error:
+        raise BadCorpus(
+            f"cannot be read: {error}", place=str(path), fix="check the file and its permissions"
+        ) from error
+
+
+@contextmanager
+def decompressing(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file; turn what each decompressor raises for damaged input into one BadCorpus."""
+    import lzma
+    import zlib
+
+    with open_bytes(path) as stream:
+        try:
+            yield stream
+        except EOFError as error:
+            raise BadCorpus(
+                f"the compressed file is cut off: {error}", place=str(path), fix="fetch it again, whole"
+            ) from error
+        except (lzma.LZMAError, zlib.error, OSError) as error:
+            if compression(path) is None or getattr(error, "errno", None) is not None:
+                raise  # the disk's, not the content's
+            raise BadCorpus(f"damaged compressed file: {error}", place=str(path), fix="fetch it again") from error
+
+
+@contextmanager
+def seekable(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file that can be read from any place: a temporary one where it is compressed."""
+    with decompressing(path) as stream:
+        if compression(path) is None:
+            yield stream
+            return
+        with tempfile.TemporaryFile() as plain:
+            shutil.copyfileobj(stream, plain)
+            plain.seek(0)
+            yield plain
+
+
+def _open_gzip(path: Path) -> IO[bytes]:
+    import gzip
+
+    return cast(IO[bytes], gzip.open(path, "rb"))
+
+
+def _open_xz(path: Path) -> IO[bytes]:
+    import lzma
+
+    return cast(IO[bytes], lzma.open(path, "rb"))
+
+
+def _open_bz2(path: Path) -> IO[bytes]:
+    import bz2
+
+    return cast(IO[bytes], bz2.open(path, "rb"))
+
+
+def _open_zstd(path: Path) -> IO[bytes]:
+    import pyarrow as pa
+
+    # The package zstandard takes a truncated file for a whole one.
+    return cast(IO[bytes], io.BufferedReader(pa.CompressedInputStream(pa.OSFile(str(path)), "zstd")))
+
+
+openers.add(".gz", _open_gzip)
+openers.add(".xz", _open_xz)
+openers.add(".bz2", _open_bz2)
+openers.add(".zst", _open_zstd)
