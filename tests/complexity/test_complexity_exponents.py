@@ -167,6 +167,7 @@ def brute_force(rows, longest):
 @pytest.mark.parametrize(("vocab", "longest"), [(2, 32), (3, 32), (4, 3)])
 def test_the_spectrum_is_that_of_its_definition(vocab, longest):
     rows = np.random.default_rng(vocab).integers(0, vocab, (4, 40))
+    rows[0, 0] = vocab  # a token that follows nothing
     expected = brute_force(rows.tolist(), longest)
     np.testing.assert_allclose(contributions(rows.astype(np.uint16), longest=longest), expected, rtol=1e-9)
 

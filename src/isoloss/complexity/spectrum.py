@@ -78,7 +78,8 @@ def contributions(rows: Tokens, *, longest: int = LONGEST) -> Floats:
     tokens = tokens.reshape(count, length)
     vocab = int(tokens.max()) + 1
     following = tokens[:, 1:].reshape(-1)
-    baseline = np.log(np.bincount(following, minlength=vocab) / len(following))
+    share = np.bincount(following, minlength=vocab) / len(following)
+    baseline = np.log(share, out=np.zeros(vocab), where=share > 0)  # what only begins sequences is never looked up
     padded = np.concatenate([np.full((count, 1), vocab), tokens], axis=1).reshape(-1)  # vocab: before a sequence
     end = (np.arange(count)[:, None] * (length + 1) + np.arange(1, length)).reshape(-1)  # last token of each context
     context = np.zeros(len(end), dtype=np.int64)
