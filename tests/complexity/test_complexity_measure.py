@@ -244,3 +244,6 @@ def test_a_large_file_of_token_ids_is_not_read_whole(tmp_path, monkeypatch):
     small = measure_paths([tmp_path / "ids.npy"], measures=["gzip", "ngram"])[0]
     monkeypatch.setattr("isoloss.complexity.paths.MAPPED_BYTES", 1000)
     assert measure_paths([tmp_path / "ids.npy"], measures=["gzip", "ngram"])[0] == small  # all ids are drawn here
+    np.save(tmp_path / "ids.npy", np.where(ids == 7, -1, ids.astype(np.int32)))
+    with pytest.raises(InputError, match="below 0"):
+        measure_paths([tmp_path / "ids.npy"])

@@ -10,6 +10,7 @@ from isoloss.complexity.base import MeasureSettings
 from isoloss.complexity.measure import measure_corpus, measure_text, measure_tokens
 from isoloss.complexity.measures import MEASURES, open_measure
 from isoloss.complexity.paths import measure_paths
+from isoloss.complexity.spectrum import contributions
 from isoloss.complexity.text import Text
 from isoloss.core.errors import InputError, UnknownName
 from isoloss.corpus.build import build
@@ -76,13 +77,19 @@ def test_raw_bytes_are_the_text_s_own(text):
     assert found.value.value == np.median([len(gzip.compress(piece, 9)) / 256 for piece in pieces])
 
 
-@pytest.mark.parametrize("name", ["unigram", "trigram", "fivegram", "ngram", "entropy_decay", "spectrum", "heaps"])
+@pytest.mark.parametrize("name", ["unigram", "trigram", "fivegram", "ngram", "entropy_decay", "heaps"])
 def test_measures_that_read_ids_as_names_do_not_see_the_placebo(name):
     rows = chain(documents=400)
     settings = MeasureSettings(block_tokens=4096)
     plain, placebo = (measure_tokens(rows, name + ending, settings=settings).value for ending in ("", "-placebo"))
     assert placebo.value == pytest.approx(plain.value, rel=1e-9)
     assert placebo.low == pytest.approx(plain.low, rel=1e-9)
+
+
+def test_the_spectrum_does_not_see_the_placebo():
+    rows = chain()
+    label = np.random.default_rng(1).permutation(40).astype(np.uint16)
+    np.testing.assert_allclose(contributions(label[rows]), contributions(rows), rtol=1e-9)
 
 
 def test_correlations_do_not_see_the_placebo_and_gzip_does(text):

@@ -91,13 +91,17 @@ def _require_drawable(figure: Path | None) -> None:
 
 
 def _draw(measured: "list[MeasuredPath]", figure: Path) -> None:
+    from collections import Counter
+
     from isoloss.core.files import write_bytes
     from isoloss.report.figures.complexity import complexity
     from isoloss.report.render import png_bytes, raw_svg, svg_file
 
     units = {name: str(found.settings["unit"]) for corpus in measured for name, found in corpus.measures.items()}
+    short = Counter(Path(corpus.name).name for corpus in measured)
+    titles = {c.name: Path(c.name).name if short[Path(c.name).name] == 1 else c.name for c in measured}
     drawing = complexity(
-        {corpus.name: {name: found.value for name, found in corpus.measures.items()} for corpus in measured},
+        {titles[corpus.name]: {name: found.value for name, found in corpus.measures.items()} for corpus in measured},
         axis_names={name: AXIS_NAMES.get(unit, "") for name, unit in units.items()},
     )
     content = png_bytes(drawing) if figure.suffix.lower() == ".png" else svg_file(raw_svg(drawing)).encode()

@@ -119,7 +119,7 @@ class Bz2(CompressionRatio):
 
 
 class Xz(CompressionRatio):
-    """LZMA at preset 9, extreme, as a bare stream (format alone): a long-window match finder with a range coder."""
+    """LZMA (Pavlov, LZMA SDK) at preset 9, extreme, as a bare stream: a long-window match finder with a range coder."""
 
     def size(self, raw: bytes) -> int:
         """Return the size of the stream without the frame of an .xz file."""

@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from isoloss.core.errors import InputError
 from isoloss.core.rng import stream
 from isoloss.corpus.corpus import Tokens, Windows
 
@@ -74,7 +75,10 @@ def draw(pool: Pool, *, samples: int, learning_tokens: int, seed: int) -> Sample
     index = _choose(rng, scored, samples)
     context = pool.parts[0][1].context
     sequences, others = pool.take(index), pool.take(_choose(rng, taught, learning_tokens // context))
-    largest = max(int(part.max()) for part in (sequences, others) if part.size)
+    drawn = [part for part in (sequences, others) if part.size]
+    smallest, largest = min(int(part.min()) for part in drawn), max(int(part.max()) for part in drawn)
+    if smallest < 0:
+        raise InputError(f"token id {smallest} is below 0", fix="write ids from 0 on")
     return Sample(
         sequences=sequences,
         document=pool.document[index],
