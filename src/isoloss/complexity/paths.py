@@ -15,10 +15,12 @@ from pydantic import Field, JsonValue, ValidationError
 from isoloss.complexity.base import MeasureSettings
 from isoloss.complexity.measure import DEFAULT, Complexity, measure_text
 from isoloss.complexity.measures import open_measure
+from isoloss.complexity.pieces import can_be_drawn, drawn_documents
 from isoloss.complexity.text import Text
 from isoloss.core.errors import BadCorpus, InputError, Unidentified
 from isoloss.core.frozen import Frozen
 from isoloss.core.progress import Progress, Quiet, Task
+from isoloss.core.rng import stream
 from isoloss.corpus.corpus import Ints, Tokens
 from isoloss.corpus.documents import encode, texts
 from isoloss.corpus.paths import FoundFile, find_files
@@ -28,11 +30,13 @@ from isoloss.corpus.tokenizers import Tokenizer, open_tokenizer
 STANDARD_INPUT = "-"
 MAPPED_BYTES = 1 << 26  # plain files from here on are mapped: of 10 GB, only the pieces drawn are read
 HEAD_BYTES = 1 << 20
+HELD_BYTES = 1 << 26  # of documents that come one after the other; with ids and a copy, some 400 MB
 
 
 class MeasuredPath(Frozen):
-    """What was read under one path, and each measure of it. `bytes` is None for files of token ids.
+    """What lies under one path, and each measure of it. `bytes` is None for files of token ids.
 
+    `tokens` and `documents` are those at hand to be drawn: of files beyond 64 MiB, a random part of them.
     `unidentified` holds the reason for each measure that the text does not determine.
     """
 
@@ -52,11 +56,17 @@ class MeasuredPath(Frozen):
 
 @dataclass(kw_only=True)
 class _Read:
-    """Documents read: small ones `held` in memory as ids and as `contents`, large files `mapped` with their offsets."""
+    """Documents read: small ones `held` in memory as ids and as `contents`, large files `mapped` with their offsets.
+
+    Of more than HELD_BYTES of documents a random share is held, each as likely as any other.
+    """
 
     vocab_size: int | None
+    rng: np.random.Generator
     is_text: bool = True
     size_bytes: int = 0
+    held_bytes: int = 0
+    share: float = 1.0
     held: list[Tokens] = field(default_factory=list)
     contents: list[NDArray[np.uint8]] = field(default_factory=list)
     mapped: list[tuple[Tokens, Ints]] = field(default_factory=list)
@@ -68,19 +78,30 @@ class _Read:
         return [*map(len, self.held), *mapped]
 
     def hold(self, document: Document, tokenizer: Tokenizer) -> None:
-        self.held.append(encode(tokenizer, document))
-        self.contents.append(np.frombuffer(document.content, dtype=np.uint8))
-        self.size_bytes += len(document.content)
+        if self.share < 1 and self.rng.random() >= self.share:
+            return
+        content = np.frombuffer(document.content, dtype=np.uint8)
+        self.contents.append(content)
+        # The ids of bytes are the bytes: nothing is held twice.
+        self.held.append(content if tokenizer.identity == "bytes" else encode(tokenizer, document))
+        self.held_bytes += len(content)
+        if self.held_bytes > HELD_BYTES and len(self.held) > 1:
+            kept = np.flatnonzero(self.rng.random(len(self.held)) < 0.5).tolist()
+            self.held = [self.held[i] for i in kept]
+            self.contents = [self.contents[i] for i in kept]
+            self.held_bytes = sum(map(len, self.contents))
+            self.share /= 2
 
     def text(self, name: str) -> Text:
         """Return the documents as a text; mapped files, whose ids are their bytes, first or alone."""
         tokens, raw = list(self.mapped), list(self.mapped)
         if self.held:
-            tokens.append(_joined(self.held))
             raw.append(_joined(self.contents))
+            tokens.append(raw[-1] if self.held[0] is self.contents[0] else _joined(self.held))
+        text_bytes = sum(len(part) for part, _ in raw)
         return Text(
             name=name, tokens=tokens, vocab_size=self.vocab_size, raw=raw if self.is_text else None,
-            bytes_per_token=self.size_bytes / sum(self.lengths) if self.is_text else None,
+            bytes_per_token=text_bytes / sum(self.lengths) if self.is_text else None,
         )  # fmt: skip
 
 
@@ -117,7 +138,7 @@ def measure_paths(
     with (progress or Quiet()).task("measure", total=len(paths) * len(measures)) as task:
         for path in paths:
             task.advance(0, detail=f"reading {path}")
-            read = _read(str(path), opened, text_field)
+            read = _read(str(path), opened, text_field, seed=seed)
             found.append(_measured(str(path), read, measures, settings=settings, seed=seed, task=task))
     return found
 
@@ -154,8 +175,8 @@ def _measured(
     )
 
 
-def _read(name: str, tokenizer: Tokenizer, text_field: str) -> _Read:
-    read = _Read(vocab_size=tokenizer.vocab_size)
+def _read(name: str, tokenizer: Tokenizer, text_field: str, *, seed: int) -> _Read:
+    read = _Read(vocab_size=tokenizer.vocab_size, rng=stream(seed, "documents held", name))
     if name == STANDARD_INPUT:
         _read_standard_input(read, tokenizer)
         return read
@@ -163,11 +184,15 @@ def _read(name: str, tokenizer: Tokenizer, text_field: str) -> _Read:
     if files[0].named and files[0].path.suffix == ".npy":
         return _read_ids(files[0].path)
     for file in files:
-        if tokenizer.identity == "bytes" and is_plain(file.path) and file.path.stat().st_size >= MAPPED_BYTES:
+        large = file.path.stat().st_size >= MAPPED_BYTES
+        if large and tokenizer.identity == "bytes" and is_plain(file.path):
             _map(file, read)
-            continue
-        for document in texts(file, read.dropped, text_field=text_field):
-            read.hold(document, tokenizer)
+        elif large and can_be_drawn(file.path):
+            _draw(file, read, tokenizer, text_field, seed=seed)
+        else:
+            for document in texts(file, read.dropped, text_field=text_field):
+                read.size_bytes += len(document.content)
+                read.hold(document, tokenizer)
     if not read.lengths:
         reasons = ", ".join(f"{count} {reason}" for reason, count in read.dropped.items())
         raise BadCorpus(f"no text among {len(files)} file(s): {reasons}", place=name, fix="name files of UTF-8 text")
@@ -178,6 +203,7 @@ def _read_standard_input(read: _Read, tokenizer: Tokenizer) -> None:
     document = Document(sys.stdin.buffer.read(), "standard input")
     if problem := text_problem(document.content):
         raise problem.at(document.place)
+    read.size_bytes = len(document.content)
     read.hold(document, tokenizer)
 
 
@@ -192,6 +218,16 @@ def _map(file: FoundFile, read: _Read) -> None:
         raise problem.at(str(file.path))
     else:
         read.dropped[problem.reason] += 1
+
+
+def _draw(file: FoundFile, read: _Read, tokenizer: Tokenizer, text_field: str, *, seed: int) -> None:
+    """Add documents drawn from a large file of which only they are read."""
+    read.size_bytes += file.path.stat().st_size
+    for document in drawn_documents(file.path, text_field=text_field, seed=seed):
+        if problem := text_problem(document.content):
+            read.dropped[problem.reason] += 1
+        else:
+            read.hold(document, tokenizer)
 
 
 def _mapped(array: NDArray[Any]) -> NDArray[Any]:
@@ -221,4 +257,6 @@ def _read_ids(path: Path) -> _Read:
     documents, length = np.atleast_2d(ids).shape
     offsets = np.arange(documents + 1) * length
     vocab_size = None if large else int(ids.max()) + 1
-    return _Read(vocab_size=vocab_size, is_text=False, mapped=[(_mapped(ids).reshape(-1), offsets)])
+    return _Read(
+        vocab_size=vocab_size, rng=np.random.default_rng(0), is_text=False, mapped=[(_mapped(ids).reshape(-1), offsets)]
+    )
