@@ -15,8 +15,8 @@ from isoloss.core.errors import BadCorpus, did_you_mean
 from isoloss.core.rng import stream
 from isoloss.corpus.readers import Document, compression, inner_suffix, is_plain
 
-PIECE_BYTES = 1 << 16
-PIECES = 128  # 8 MiB: two million tokens of text, what the measures with the largest appetite read
+PIECE_BYTES = 1 << 14
+PIECES = 256  # 4 MiB: a million tokens of text, as many as the measures that learn ask for
 ROWS = (".jsonl", ".ndjson")
 
 
