@@ -297,3 +297,22 @@ def test_a_folder_that_may_not_be_written_ends_in_exit_1(tmp_path):
     assert told.returncode == 1, told.stderr
     assert json.loads(told.stdout)["error"]["kind"] == "StorageError"
     assert "no permission" in json.loads(told.stdout)["error"]["message"]
+
+
+def test_measure_draws_corpora_side_by_side_with_their_placebo(isoloss, tmp_path):
+    texts = {"words": " ".join(str(i * i % 9973) for i in range(40_000)), "letters": "".join(map(chr, range(97, 123)))}
+    (tmp_path / "words.txt").write_text(texts["words"])
+    (tmp_path / "letters.txt").write_text(texts["letters"] * 2000)
+    call = ("measure", "words.txt", "letters.txt", "--measure", "gzip,ngram", "--placebo", "--samples", 50)
+    told = isoloss(*call, "--figure", "side.svg")
+    assert told.code == 0
+    drawing = (tmp_path / "side.svg").read_text()
+    assert all(
+        word in drawing for word in ("words.txt", "letters.txt", "gzip", "ngram", "nats per token", "relabelled")
+    )
+    assert told.out.count("●") == 4
+    measures = isoloss(*call, "--json").json["corpora"][0]["measures"]
+    assert set(measures) == {"gzip", "gzip-placebo", "ngram", "ngram-placebo"}
+    assert measures["gzip"]["bits_per_byte"]["value"] == pytest.approx(32 * measures["gzip"]["value"])
+    refused = isoloss(*call, "--figure", "side.pdf")
+    assert (refused.code, "side.svg" in refused.err) == (2, True)

@@ -2,8 +2,11 @@
 
 import gzip
 import io
+import os
 import random
 import statistics
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +16,7 @@ from isoloss.complexity.base import Measure
 from isoloss.complexity.measure import measure_corpus, measure_tokens
 from isoloss.complexity.paths import measure_paths
 from isoloss.complexity.sample import Pool, draw
+from isoloss.complexity.text import Text
 from isoloss.core.errors import BadCorpus, InputError, UnknownName
 from isoloss.corpus.build import build
 from isoloss.corpus.corpus import document_windows
@@ -184,3 +188,62 @@ def test_a_measure_of_one_s_own_is_named_by_module_and_class(monkeypatch):
     assert (found.value.value, found.settings["summary"]) == (64, "mean")
     with pytest.raises(InputError, match="no measure"):
         measure_tokens(sequences, "test_complexity_measure:words")
+
+
+def test_a_thousand_documents_of_a_huge_file_read_a_few_megabytes(tmp_path):
+    path = tmp_path / "huge.txt"
+    block = words(20_000).ljust(1 << 17, b"x")[: 1 << 17]
+    with path.open("wb") as file:
+        for _ in range(2048):  # 256 MiB
+            file.write(block)
+        file.flush()
+        os.fsync(file.fileno())
+    # A process of its own: its page faults from the disk are counted by the system, with the file out of the cache.
+    script = (
+        "import os, sys, re\n"
+        "from isoloss.complexity.paths import measure_paths\n"
+        "measure_paths([sys.argv[2]])\n"  # kernels and modules are loaded
+        "descriptor = os.open(sys.argv[1], os.O_RDONLY)\n"
+        "os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)\n"
+        "read = lambda: int(re.search(r'^read_bytes: (\\d+)', open('/proc/self/io').read(), re.M)[1])\n"
+        "before = read()\n"
+        "found = measure_paths([sys.argv[1]])[0]\n"
+        "few = read() - before\n"
+        "os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)\n"
+        "before = read()\n"
+        "while os.read(descriptor, 1 << 20): pass\n"
+        "print(found.measures['gzip'].sequences, few, read() - before)\n"
+    )
+    (tmp_path / "small.txt").write_bytes(block)
+    told = subprocess.run(
+        [sys.executable, "-c", script, str(path), str(tmp_path / "small.txt")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    sequences, few, whole = map(int, told.stdout.split())
+    if whole < path.stat().st_size // 2:
+        pytest.skip("this file system does not count what is read from it")
+    assert sequences == 1000
+    assert few < 12 << 20  # a page or two of 4 KiB for each sequence, and a megabyte of the beginning
+
+
+def test_pieces_of_a_very_long_document_are_drawn_and_not_listed(monkeypatch):
+    monkeypatch.setattr("isoloss.complexity.text.MOST_PIECES", 500)
+    tokens = np.arange(100_000).astype(np.uint32)
+    pool = Text(name="long", tokens=[(tokens, np.array([0, 100_000]))], vocab_size=None).sequences(10, seed=0)
+    starts = pool.take(np.arange(len(pool)))[:, 0]
+    assert len(np.unique(starts)) == len(pool) == 500
+    assert np.all(starts % 10 == 0)
+    assert abs(starts.mean() - 50_000) < 4 * 100_000 / np.sqrt(12 * 500)
+
+
+def test_a_large_file_of_token_ids_is_not_read_whole(tmp_path, monkeypatch):
+    ids = np.random.default_rng(0).integers(0, 300, (50, 256)).astype(np.uint16)
+    np.save(tmp_path / "ids.npy", ids)
+    small = measure_paths([tmp_path / "ids.npy"], measures=["gzip", "ngram"])[0]
+    monkeypatch.setattr("isoloss.complexity.paths.MAPPED_BYTES", 1000)
+    assert measure_paths([tmp_path / "ids.npy"], measures=["gzip", "ngram"])[0] == small  # all ids are drawn here
+    np.save(tmp_path / "ids.npy", np.where(ids == 7, -1, ids.astype(np.int32)))
+    with pytest.raises(InputError, match="below 0"):
+        measure_paths([tmp_path / "ids.npy"])

@@ -1,10 +1,16 @@
 """`isoloss measure`: the complexity of text."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from isoloss.cli.app import Json, Seed, app
+
+if TYPE_CHECKING:
+    from isoloss.complexity.paths import MeasuredPath
+
+AXIS_NAMES = {"ratio": "compressed / raw", "nats_per_token": "nats per token", "exponent": "exponent"}
 
 
 @app.command()
@@ -14,22 +20,35 @@ def measure(
         str, typer.Option(help="bytes, a tokenizer.json, a SentencePiece .model, or module:Name.")
     ] = "bytes",
     measure: Annotated[
-        str, typer.Option(help="Measures, comma-separated: gzip, zstd, xz, bz2, unigram, ngram, or module:Name.")
+        str,
+        typer.Option(
+            help="Comma-separated: gzip zstd xz bz2 brotli ppmd; unigram bigram trigram fourgram fivegram ngram; "
+            "entropy_decay correlation_decay alpha_d spectrum heaps; module:Name. Endings change how the text is read: "
+            "-bytes (raw bytes, not tokens), -blocks (long blocks), -curve (fall with block length), -placebo (ids "
+            "relabelled): xz-bytes-curve."
+        ),
     ] = "gzip",
     sequence_tokens: Annotated[int, typer.Option(min=2, help="Tokens a measured sequence.")] = 256,
     token_bytes: Annotated[
         int, typer.Option(min=1, max=8, help="Bytes a token is written with (the paper: 4). Part of the measure.")
     ] = 4,
     samples: Annotated[int, typer.Option(min=2, help="Sequences drawn.")] = 1000,
+    block_tokens: Annotated[int, typer.Option(min=256, help="Tokens a block, for -blocks, -curve and heaps.")] = 65_536,
+    placebo: Annotated[
+        bool, typer.Option("--placebo", help="Each measure also with the token ids relabelled.")
+    ] = False,
+    figure: Annotated[
+        Path | None, typer.Option(help="Draw the corpora side by side into an .svg or .png file.")
+    ] = None,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """Measure how hard text is to compress, with intervals.
+    """Measure how hard text is to compress and to predict, with intervals.
 
-    Example: `isoloss measure my_corpus/ other.txt --measure gzip,unigram`
+    Example: `isoloss measure my_corpus/ other.txt --measure gzip,gzip-bytes,ngram --placebo --figure corpora.svg`
 
     gzip is the number of the gzip paper (Pandey 2024): each sequence of 256 tokens as 4-byte integers through gzip, and
-    the median of compressed over raw size.
+    the median of compressed over raw size. What each measure can and cannot see: docs/reference/measures.md.
     """
     import time
 
@@ -37,18 +56,51 @@ def measure(
     from isoloss.cli.output import open_progress, print_json
     from isoloss.complexity.paths import measure_paths
 
+    _require_drawable(figure)
     started = time.perf_counter()
-    measured = []
-    with open_progress(as_json=json).task("measuring", total=len(paths)) as task:
-        for path in paths:
-            task.advance(0, detail=path)
-            measured += measure_paths(
-                [path], tokenizer=tokenizer, measures=[name.strip() for name in measure.split(",")],
-                sequence_tokens=sequence_tokens, token_bytes=token_bytes, samples=samples, seed=seed,
-            )  # fmt: skip
-            task.advance(1)
+    names = [name.strip() for name in measure.split(",")]
+    if placebo:
+        names += [f"{name}-placebo" for name in names if not name.endswith("-placebo")]
+    measured = measure_paths(
+        paths, tokenizer=tokenizer, measures=names, sequence_tokens=sequence_tokens, token_bytes=token_bytes,
+        samples=samples, block_tokens=block_tokens, seed=seed,
+        progress=open_progress(as_json=json),
+    )  # fmt: skip
+    seconds = time.perf_counter() - started
+    if figure is not None:
+        _draw(measured, figure)
     if json:
-        seconds = time.perf_counter() - started
-        print_json({"corpora": [corpus.to_json() for corpus in measured], "seconds": seconds})
+        drawn = {"figure": str(figure)} if figure else {}
+        print_json({"corpora": [corpus.to_json() for corpus in measured], **drawn, "seconds": seconds})
     else:
         tables.show_measured(measured)
+        if figure is not None:
+            typer.echo(f"figure: {figure}")
+
+
+def _require_drawable(figure: Path | None) -> None:
+    from isoloss.core.errors import InputError
+
+    if figure is not None and figure.suffix.lower() not in (".svg", ".png"):
+        raise InputError(
+            f"a figure is written as .svg or .png, found {figure.suffix or 'no suffix'!r}", place="--figure",
+            fix=f"write --figure {figure.with_suffix('.svg')}",
+        )  # fmt: skip
+
+
+def _draw(measured: "list[MeasuredPath]", figure: Path) -> None:
+    from collections import Counter
+
+    from isoloss.core.files import write_bytes
+    from isoloss.report.figures.complexity import complexity
+    from isoloss.report.render import png_bytes, raw_svg, svg_file
+
+    units = {name: str(found.settings["unit"]) for corpus in measured for name, found in corpus.measures.items()}
+    short = Counter(Path(corpus.name).name for corpus in measured)
+    titles = {c.name: Path(c.name).name if short[Path(c.name).name] == 1 else c.name for c in measured}
+    drawing = complexity(
+        {titles[corpus.name]: {name: found.value for name, found in corpus.measures.items()} for corpus in measured},
+        axis_names={name: AXIS_NAMES.get(unit, "") for name, unit in units.items()},
+    )
+    content = png_bytes(drawing) if figure.suffix.lower() == ".png" else svg_file(raw_svg(drawing)).encode()
+    write_bytes(figure, content)

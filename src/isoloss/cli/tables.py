@@ -9,6 +9,7 @@ from isoloss.core.errors import Unidentified
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from isoloss.complexity.measure import Complexity
     from isoloss.complexity.paths import MeasuredPath
     from isoloss.complexity.search import FoundGrammar
     from isoloss.core.estimate import Estimate
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from isoloss.study.result import StudyResult
 
 WIDE = 132  # columns for pipes, where no terminal says how wide it is
+PICTURE = 20  # characters
+PLACEBO = "-placebo"
 
 
 def show_result(result: "StudyResult") -> None:
@@ -118,21 +121,59 @@ def show_check(checked: "Checked") -> None:
 
 
 def show_measured(measured: Sequence["MeasuredPath"]) -> None:
-    """Print the measures of each path."""
-    table = _table("corpus", "bytes", "tokens", "measure", "value", "mean", "std", "sequences")
-    for corpus in measured:
-        for number, (measure, found) in enumerate(corpus.measures.items()):
-            first = [corpus.name, f"{corpus.bytes:,}", f"{corpus.tokens:,}"] if number == 0 else ["", "", ""]
-            table.add_row(
-                *first, measure, interval(found.value, digits=4), f"{found.mean:.4f}", f"{found.std:.4f}",
-                f"{found.sequences:,}",
-            )  # fmt: skip
+    """Print the corpora, then every measure of each, on one scale a measure."""
     console = _console()
+    read = _table("corpus", "bytes", "tokens", "documents")
+    for corpus in measured:
+        size = "–" if corpus.bytes is None else f"{corpus.bytes:,}"
+        read.add_row(corpus.name, size, f"{corpus.tokens:,}", f"{corpus.documents:,}")
+    console.print(read)
+    names = list(dict.fromkeys(name for corpus in measured for name in [*corpus.measures, *corpus.unidentified]))
+    placebos = any(name.endswith(PLACEBO) for name in names)
+    table = _table("measure", "corpus", "value", "bits/byte", *(["placebo"] if placebos else []), "", "sequences")
+    table.caption = "95 % intervals. Ratios: compressed over raw size. Costs: nats per token. Others: exponents."
+    for name in names:
+        if name.endswith(PLACEBO) and name.removesuffix(PLACEBO) in names:
+            continue
+        scale = [corpus.measures[name] for corpus in measured if name in corpus.measures]
+        for corpus in measured:
+            found = corpus.measures.get(name)
+            placebo = corpus.measures.get(name + PLACEBO)
+            table.add_row(
+                name if corpus is measured[0] else "", corpus.name,
+                interval(found.value, digits=4) if found else "not identified",
+                interval(found.bits_per_byte, digits=3) if found and found.bits_per_byte else "–",
+                *([interval(placebo.value, digits=4) if placebo else "–"] if placebos else []),
+                picture(found, scale) if found else "",
+                f"{found.sequences:,}" if found else "–",
+                end_section=corpus is measured[-1],
+            )  # fmt: skip
     console.print(table)
     for corpus in measured:
+        for name, reason in corpus.unidentified.items():
+            console.print(f"{name} of {corpus.name}: {reason}")
         if any(corpus.dropped.values()):
             left_out = ", ".join(f"{count:,} {reason}" for reason, count in corpus.dropped.items() if count)
             console.print(f"left out of {corpus.name}: {left_out}")
+
+
+def picture(found: "Complexity", scale: Sequence["Complexity"]) -> str:
+    """Return a line of characters: the interval and the value where they lie between the outermost of `scale`."""
+    limits = [limit for one in scale for limit in _limits(one)]
+    low, high = min(limits), max(limits)
+    if high <= low:
+        return ""
+    first, value, last = (round((x - low) / (high - low) * (PICTURE - 1)) for x in _limits(found))
+    line = ["·"] * PICTURE
+    line[first : last + 1] = "━" * (last + 1 - first)
+    line[value] = "●"
+    return "".join(line)
+
+
+def _limits(found: "Complexity") -> tuple[float, float, float]:
+    value = found.value
+    return (value.value if value.low is None else value.low, value.value,
+            value.value if value.high is None else value.high)  # fmt: skip
 
 
 def show_rows(table: "Any") -> None:

@@ -1,5 +1,6 @@
 """The interval of a median or mean over sequences that are not independent: resample the documents they come from."""
 
+from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
@@ -30,26 +31,34 @@ def estimate(
 
     Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapter 13; for clusters Davison & Hinkley 1997, §3.8.
     """
-    point = float(np.median(values) if summary == "median" else values.mean())
-    clusters = document if resampled_unit(document) == "document" else np.arange(len(values))
-    _, cluster = np.unique(clusters, return_inverse=True)
-    order = np.argsort(values, kind="stable")
-    rows = max(1, BLOCK // len(values))
-    blocks = [min(rows, draws - done) for done in range(0, draws, rows)]
-    resampled = [_block(values[order], cluster[order], rng, count, summary) for count in blocks]
-    return Estimate.from_draws(np.concatenate(resampled), value=point)
-
-
-def _block(
-    ascending: Floats, cluster: NDArray[np.intp], rng: np.random.Generator, draws: int, summary: Summary
-) -> Floats:
-    clusters = int(cluster.max()) + 1
-    times = rng.multinomial(clusters, np.full(clusters, 1 / clusters), size=draws)
-    weights = times[:, cluster]
     if summary == "mean":
-        means: Floats = weights @ ascending / weights.sum(axis=1)
-        return means
-    return weighted_medians(ascending, weights)
+        draw_means = resampled_means(values[:, None], document, rng=rng, draws=draws)[:, 0]
+        return Estimate.from_draws(draw_means, value=float(values.mean()))
+    order = np.argsort(values, kind="stable")
+    blocks = resampled_weights(document[order], rng=rng, draws=draws)
+    medians = np.concatenate([weighted_medians(values[order], weights) for weights in blocks])
+    return Estimate.from_draws(medians, value=float(np.median(values)))
+
+
+def resampled_means(
+    values: Floats, document: NDArray[np.int64], *, rng: np.random.Generator, draws: int = DRAWS
+) -> Floats:
+    """Return the mean row of `values` (sequences × columns) in each of `draws` resamples: draws × columns."""
+    blocks = resampled_weights(document, rng=rng, draws=draws)
+    return np.concatenate([weights @ values / weights.sum(axis=1, keepdims=True) for weights in blocks])
+
+
+def resampled_weights(
+    document: NDArray[np.int64], *, rng: np.random.Generator, draws: int = DRAWS
+) -> Iterator[NDArray[np.int64]]:
+    """Yield how often each sequence occurs in each resample of the documents, some draws × sequences at a time."""
+    clusters = document if resampled_unit(document) == "document" else np.arange(len(document))
+    _, cluster = np.unique(clusters, return_inverse=True)
+    count = int(cluster.max()) + 1
+    rows = max(1, BLOCK // len(document))
+    for done in range(0, draws, rows):
+        times = rng.multinomial(count, np.full(count, 1 / count), size=min(rows, draws - done))
+        yield times[:, cluster]
 
 
 def weighted_medians(ascending: Floats, weights: NDArray[np.int64]) -> Floats:

@@ -1,40 +1,46 @@
 """Measuring: a corpus, an array of sequences, or files, by any measure."""
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import JsonValue
 
-from isoloss.complexity.base import MeasureSettings
-from isoloss.complexity.bootstrap import estimate, resampled_unit
-from isoloss.complexity.measures import open_measure
-from isoloss.complexity.sample import Pool, draw
+from isoloss.complexity.base import Curve, MeasureSettings, MeasureUnit
+from isoloss.complexity.measures import OpenedMeasure, open_measure
+from isoloss.complexity.sample import Sample, draw
+from isoloss.complexity.text import Text, too_short
 from isoloss.core.errors import InputError
 from isoloss.core.estimate import Estimate
 from isoloss.core.frozen import Frozen
 from isoloss.core.rng import stream
-from isoloss.corpus.corpus import Corpus, Tokens, Windows, document_windows
+from isoloss.corpus.corpus import Corpus, Tokens
 
 DEFAULT = MeasureSettings()
 
 
 class Complexity(Frozen):
-    """One measure of one text: `value` is the median or mean of the measure over `sequences` sequences.
+    """One measure of one text: `value`, from `sequences` sequences or blocks.
 
-    Its interval resamples documents (`settings["resampled"]` says "sequence" where there are fewer than ten of them).
+    Its interval resamples documents (`settings["resampled"]` says what where there are fewer than ten of them).
+    `bits_per_byte` is the same value where it is a cost and the tokens stand for text. `median`, `mean` and `std` are
+    over sequences; None where the measure is a number of the whole sample, which then brings its `curve`.
     """
 
     corpus: str
     measure: str
     value: Estimate
-    median: float
-    mean: float
-    std: float
+    bits_per_byte: Estimate | None = None
+    median: float | None
+    mean: float | None
+    std: float | None
     sequences: int
+    curve: Curve | None = None
     settings: dict[str, JsonValue]
 
     def to_json(self) -> dict[str, JsonValue]:
         """Return the measure as `--json` prints one: the estimate's keys beside the other statistics."""
-        statistics = self.model_dump(exclude={"value", "corpus", "measure"})
+        statistics = self.model_dump(mode="json", exclude={"value", "corpus", "measure"})
         return {**self.value.to_json(), **statistics}
 
 
@@ -44,12 +50,10 @@ def measure_corpus(corpus: Corpus, measure: str, *, settings: MeasureSettings = 
     Raises InputError where no document holds `sequence_tokens` tokens. Documents of a grammar are no longer than the
     context it was generated for.
     """
-    windows = document_windows(corpus.documents("train"), settings.sequence_tokens)
-    if not len(windows):
-        longest = int(np.diff(corpus.documents("train")).max())
+    longest = int(np.diff(corpus.documents("train")).max())
+    if longest < settings.sequence_tokens and not open_measure(measure, settings).blocks:
         raise too_short(longest, settings.sequence_tokens, place=f"corpus {corpus.name!r}")
-    pool = Pool(parts=[(corpus.train, windows)], vocab_size=corpus.vocab_size)
-    return measure_pool(pool, measure, corpus=corpus.fingerprint, settings=settings, seed=seed)
+    return measure_text(Text.of_corpus(corpus), measure, settings=settings, seed=seed)
 
 
 def measure_tokens(
@@ -71,46 +75,56 @@ def measure_tokens(
     if not count:
         raise InputError("no sequence to measure", fix="give at least one")
     settings = settings.model_copy(update={"sequence_tokens": length})
-    windows = Windows(
-        starts=np.arange(count) * length,
-        document=np.arange(count) if document is None else document,
-        context=length,
+    first = np.arange(count) if document is None else np.flatnonzero(np.diff(document, prepend=document[0] - 1))
+    offsets = np.append(first, count) * length
+    text = Text(
+        name="tokens", tokens=[(sequences.reshape(-1), offsets)], vocab_size=vocab_size or int(sequences.max()) + 1
     )
-    pool = Pool(parts=[(sequences.reshape(-1), windows)], vocab_size=vocab_size or int(sequences.max()) + 1)
-    return measure_pool(pool, measure, corpus="tokens", settings=settings, seed=seed)
+    return measure_text(text, measure, settings=settings, seed=seed)
 
 
-def measure_pool(
-    pool: Pool, measure: str, *, corpus: str, settings: MeasureSettings = DEFAULT, seed: int = 0
-) -> Complexity:
-    """Return the complexity of a pool that holds at least one sequence; `corpus` names it in the result."""
-    by = open_measure(measure, settings)
-    sample = draw(pool, samples=settings.samples, learning_tokens=by.learning_tokens, seed=seed)
-    values = by.values(sample)
+def measure_text(text: Text, measure: str, *, settings: MeasureSettings = DEFAULT, seed: int = 0) -> Complexity:
+    """Return the complexity of a text by `measure`. Raises InputError where it is too short to be measured."""
+    opened = open_measure(measure, settings)
+    if opened.raw:
+        text = text.as_bytes()
+    by = opened.by
+    found = by.measure(_sample(text, opened, seed), stream(seed, "complexity bootstrap", opened.unlabelled))
     return Complexity(
-        corpus=corpus,
+        corpus=text.name,
         measure=measure,
-        value=estimate(values, sample.document, summary=by.summary, rng=stream(seed, "complexity bootstrap", measure)),
-        median=float(np.median(values)),
-        mean=float(values.mean()),
-        std=float(values.std(ddof=1)) if len(values) > 1 else 0.0,
-        sequences=len(values),
+        value=found.value,
+        bits_per_byte=_bits_per_byte(found.value, by.unit, by.settings.token_bytes, text.bytes_per_token),
+        median=found.median,
+        mean=found.mean,
+        std=found.std,
+        sequences=found.sequences,
+        curve=found.curve,
         settings={
-            **settings.model_dump(mode="json"),
-            **by.details(),
-            "summary": by.summary,
-            "resampled": resampled_unit(sample.document),
+            **by.settings.model_dump(mode="json", exclude={"sequence_tokens" if opened.blocks else "block_tokens"}),
+            **opened.details(),
+            "resampled": found.resampled,
             "seed": seed,
         },
     )
 
 
-def too_short(longest: int, wanted: int, *, place: str) -> InputError:
-    """Return the error for a text none of whose documents holds a sequence."""
-    return InputError(
-        f"no sequence of {wanted} tokens: the longest document has {longest}",
-        place=place,
-        fix=f"measure more text, or sequences of {longest} tokens or fewer with sequence_tokens"
-        if longest > 1
-        else "measure more text",
-    )
+def _sample(text: Text, opened: OpenedMeasure, seed: int) -> Sample:
+    by = opened.by
+    if opened.blocks:
+        pool, samples = text.blocks(by.settings.block_tokens, seed=seed), opened.block_samples
+    else:
+        pool, samples = text.sequences(by.settings.sequence_tokens, seed=seed), by.settings.samples
+    sample = draw(pool, samples=samples, learning_tokens=by.learning_tokens, seed=seed)
+    return sample.relabelled(seed=seed) if opened.placebo else sample
+
+
+def _bits_per_byte(
+    value: Estimate, unit: MeasureUnit, token_bytes: int, bytes_per_token: float | None
+) -> Estimate | None:
+    """Return a cost as bits per byte of text; None for what is no cost, or where tokens stand for no text."""
+    if bytes_per_token is None or unit not in ("ratio", "nats_per_token"):
+        return None
+    factor = (8 * token_bytes if unit == "ratio" else 1 / math.log(2)) / bytes_per_token
+    low, high = (None if limit is None else factor * limit for limit in (value.low, value.high))
+    return Estimate(value=factor * value.value, low=low, high=high, level=value.level)

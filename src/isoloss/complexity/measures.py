@@ -1,25 +1,104 @@
-"""Measures by name: gzip and its rivals. A user's own is named `module:Name`."""
+"""Measures by name, and the ways of reading that a name may add. A user's own measure is named `module:Name`.
 
-from isoloss.complexity.base import Measure, MeasureSettings
-from isoloss.complexity.compressors import Bz2, Gzip, Xz, Zstd
-from isoloss.complexity.ngram import Ngram, Unigram
-from isoloss.core.errors import InputError
+    gzip                  each sequence by itself, token ids as integers: the number of the gzip paper
+    gzip-bytes            the same on the raw bytes of the text
+    gzip-blocks           over long blocks instead of sequences
+    gzip-curve            how the ratio falls with block length: the fitted exponent, with the curve
+    gzip-placebo          after a random permutation of the token ids
+
+The endings combine: `xz-bytes-curve-placebo`.
+"""
+
+from dataclasses import dataclass
+
+from pydantic import JsonValue
+
+from isoloss.complexity.base import BaseMeasure, Floor, Measure, MeasureSettings
+from isoloss.complexity.compressors import Brotli, Bz2, CompressionRatio, Gzip, Ppmd, Xz, Zstd
+from isoloss.complexity.curves import CompressionCurve, Heaps
+from isoloss.complexity.decay import CorrelationDecay, DataExponent, EntropyDecay
+from isoloss.complexity.ngram import Bigram, Fivegram, Fourgram, Ngram, Trigram, Unigram
+from isoloss.complexity.spectrum import SpectrumTail
+from isoloss.core.errors import InputError, UnknownName, did_you_mean
 from isoloss.core.registry import Registry
 
-MEASURES: Registry[type[Measure]] = Registry("measure")
+MEASURES: Registry[type[BaseMeasure]] = Registry("measure")
+ENDINGS = ("bytes", "blocks", "curve", "placebo")
+BLOCKS = 16  # blocks that a measure over blocks reads: of 65,536 tokens, a million tokens
 
 
-def open_measure(name: str, settings: MeasureSettings) -> Measure:
-    """Return the measure called `name`. Raises UnknownName with the nearest, InputError for what is no measure."""
-    found = MEASURES[name]
-    if not (isinstance(found, type) and issubclass(found, Measure)):
+@dataclass(frozen=True, kw_only=True)
+class OpenedMeasure:
+    """A measure with its way of reading: raw bytes or tokens, blocks or sequences, relabelled or not."""
+
+    name: str
+    by: BaseMeasure
+    raw: bool = False
+    blocks: bool = False
+    placebo: bool = False
+    block_samples: int = BLOCKS
+
+    @property
+    def unlabelled(self) -> str:
+        """The name without `-placebo`: what a placebo is compared with, drawn alike."""
+        return self.name.removesuffix("-placebo")
+
+    def details(self) -> dict[str, JsonValue]:
+        """Return the measure's own settings and the way of reading, for the record."""
+        read: dict[str, JsonValue] = {"unit": self.by.unit, "reads": "bytes" if self.raw else "tokens"}
+        if isinstance(self.by, Measure):
+            read["summary"] = self.by.summary
+        if self.blocks:
+            read["samples"] = self.block_samples
+        if self.placebo:
+            read["placebo"] = True
+        return {**self.by.details(), **read}
+
+
+def open_measure(name: str, settings: MeasureSettings) -> OpenedMeasure:
+    """Return the measure called `name` with its endings.
+
+    On raw bytes a sequence is `sequence_tokens` × `token_bytes` bytes long, as many as the tokens were written with,
+    and each byte is a token of one byte. Raises UnknownName with the nearest, InputError for what is no measure.
+    """
+    base, *endings = name.split("-")
+    for ending in endings:
+        if ending not in ENDINGS:
+            raise UnknownName(f"unknown ending {ending!r} of measure {name!r}", fix=did_you_mean(ending, ENDINGS))
+    if endings != [ending for ending in ENDINGS if ending in endings] or {"blocks", "curve"} <= set(endings):
+        raise InputError(
+            f"endings of measure {name!r}: each once, in the order {', '.join(ENDINGS)}, blocks or curve",
+            fix="-".join([base, *(e for e in ENDINGS if e in endings and (e != "blocks" or "curve" not in endings))]),
+        )
+    found = MEASURES[base]
+    if not (isinstance(found, type) and issubclass(found, BaseMeasure)):
         raise InputError(f"{name!r} is no measure", fix="derive a class from isoloss.complexity.measures.Measure")
-    return found(settings)
+    if "bytes" in endings:
+        settings = settings.model_copy(
+            update={
+                "sequence_tokens": settings.sequence_tokens * settings.token_bytes,
+                "block_tokens": settings.block_tokens * settings.token_bytes,
+                "token_bytes": 1,
+            }
+        )
+    by = _along_blocks(found(settings), name) if "curve" in endings else found(settings)
+    return OpenedMeasure(
+        name=name, by=by, raw="bytes" in endings, blocks=by.blocks or "blocks" in endings,
+        placebo="placebo" in endings,
+    )  # fmt: skip
 
 
-MEASURES.add("gzip", Gzip)
-MEASURES.add("zstd", Zstd)
-MEASURES.add("xz", Xz)
-MEASURES.add("bz2", Bz2)
-MEASURES.add("unigram", Unigram)
-MEASURES.add("ngram", Ngram)
+def _along_blocks(measure: BaseMeasure, name: str) -> CompressionCurve:
+    if not isinstance(measure, CompressionRatio):
+        raise InputError(f"{name!r}: only compressors have a curve over block length", fix="leave out -curve")
+    return CompressionCurve(measure)
+
+
+_BUILT_IN: dict[str, type[BaseMeasure]] = {
+    "gzip": Gzip, "zstd": Zstd, "xz": Xz, "bz2": Bz2, "brotli": Brotli, "ppmd": Ppmd,
+    "unigram": Unigram, "bigram": Bigram, "trigram": Trigram, "fourgram": Fourgram, "fivegram": Fivegram,
+    "ngram": Ngram, "entropy_decay": EntropyDecay, "correlation_decay": CorrelationDecay, "alpha_d": DataExponent,
+    "spectrum": SpectrumTail, "heaps": Heaps, "floor": Floor,
+}  # fmt: skip
+for _name, _measure in _BUILT_IN.items():
+    MEASURES.add(_name, _measure)

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import JsonValue
 
-from isoloss.complexity.base import Floats, Measure, MeasureSettings
-from isoloss.complexity.bootstrap import Summary
+from isoloss.complexity.base import Floats, Measure, MeasureSettings, MeasureUnit
 from isoloss.complexity.sample import Sample
 from isoloss.core.errors import InputError
 from isoloss.corpus.corpus import Tokens
@@ -34,7 +33,7 @@ FALLBACK = np.array([0, 0.5, 1, 1.5])
 class Ngram(Measure):
     """Mean cost of a sequence's tokens 2…n, in nats per token, under a model of tokens given the five before them."""
 
-    summary: ClassVar[Summary] = "mean"
+    unit: ClassVar[MeasureUnit] = "nats_per_token"
     learning_tokens: ClassVar[int] = LEARNING_TOKENS
     order: ClassVar[int] = ORDER
 
@@ -44,8 +43,7 @@ class Ngram(Measure):
 
     def values(self, sample: Sample) -> Floats:
         """Return the mean nats per token of each sequence. Raises InputError where no text is left to learn from."""
-        if not len(sample.others):
-            raise InputError("one sequence is too little: nothing is left to learn from", fix="measure more text")
+        require_learning(sample)
         self._learned = sample.others.size
         probability = interpolated(sample.others, sample.sequences, order=self.order, vocab_size=sample.vocab_size)
         nats: Floats = -np.log(probability[:, 1:]).mean(axis=1)
@@ -60,6 +58,36 @@ class Unigram(Ngram):
     """As `ngram`, by token frequencies alone: what knowing the vocabulary's shares is worth."""
 
     order: ClassVar[int] = 1
+
+
+class Bigram(Ngram):
+    """As `ngram`, given one token before."""
+
+    order: ClassVar[int] = 2
+
+
+class Trigram(Ngram):
+    """As `ngram`, given two tokens before."""
+
+    order: ClassVar[int] = 3
+
+
+class Fourgram(Ngram):
+    """As `ngram`, given three tokens before."""
+
+    order: ClassVar[int] = 4
+
+
+class Fivegram(Ngram):
+    """As `ngram`, given four tokens before."""
+
+    order: ClassVar[int] = 5
+
+
+def require_learning(sample: Sample) -> None:
+    """Raise InputError where no text is left to learn from."""
+    if not len(sample.others):
+        raise InputError("one sequence is too little: nothing is left to learn from", fix="measure more text")
 
 
 def interpolated(learned: Tokens, scored: Tokens, *, order: int, vocab_size: int) -> Floats:

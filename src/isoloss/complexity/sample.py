@@ -1,24 +1,30 @@
 """The sequences that a measure sees: equal pieces of documents, drawn without replacement."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from isoloss.core.errors import InputError
 from isoloss.core.rng import stream
 from isoloss.corpus.corpus import Tokens, Windows
 
 Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Pool:
-    """Every sequence of a text: the windows of one or more token arrays, whose documents are numbered through."""
+    """Every sequence of a text: the windows of one or more token arrays, whose documents are numbered through.
+
+    Without a `vocab_size` the ids drawn decide. `floor` is the best possible loss of each held-out document.
+    """
 
     parts: Sequence[tuple[Tokens, Windows]]
-    vocab_size: int
+    vocab_size: int | None
+    floor: Floats | None = None
 
     def __len__(self) -> int:
         return sum(len(windows) for _, windows in self.parts)
@@ -44,12 +50,19 @@ class Sample:
 
     `sequences` is sequences × tokens, `document` the document of each. `others` are sequences of documents that give
     none to `sequences`; where the text is one document, they are its first half and `sequences` lie in its second.
+    `floor` is the best possible loss of each held-out document, where it is known.
     """
 
     sequences: Tokens
     document: Ints
     others: Tokens
     vocab_size: int
+    floor: Floats | None = None
+
+    def relabelled(self, *, seed: int) -> "Sample":
+        """Return the sample with its token ids permuted at random: the same text to any reader of ids as mere names."""
+        label = stream(seed, "complexity placebo").permutation(self.vocab_size).astype(self.sequences.dtype)
+        return replace(self, sequences=label[self.sequences], others=label[self.others])
 
 
 def draw(pool: Pool, *, samples: int, learning_tokens: int, seed: int) -> Sample:
@@ -61,11 +74,17 @@ def draw(pool: Pool, *, samples: int, learning_tokens: int, seed: int) -> Sample
     scored, taught = (np.arange(len(pool)), np.arange(0)) if learning_tokens == 0 else _halves(pool.document, rng)
     index = _choose(rng, scored, samples)
     context = pool.parts[0][1].context
+    sequences, others = pool.take(index), pool.take(_choose(rng, taught, learning_tokens // context))
+    drawn = [part for part in (sequences, others) if part.size]
+    smallest, largest = min(int(part.min()) for part in drawn), max(int(part.max()) for part in drawn)
+    if smallest < 0:
+        raise InputError(f"token id {smallest} is below 0", fix="write ids from 0 on")
     return Sample(
-        sequences=pool.take(index),
+        sequences=sequences,
         document=pool.document[index],
-        others=pool.take(_choose(rng, taught, learning_tokens // context)),
-        vocab_size=pool.vocab_size,
+        others=others,
+        vocab_size=pool.vocab_size or largest + 1,
+        floor=pool.floor,
     )
 
 

@@ -1,0 +1,116 @@
+"""A text to measure: token ids in documents, the bytes they stand for, and the pieces that a measure reads of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isoloss.complexity.sample import Pool
+from isoloss.core.errors import InputError
+from isoloss.core.rng import stream
+from isoloss.corpus.corpus import Corpus, Ints, Tokens, Windows, document_windows
+
+Floats = NDArray[np.float64]
+Part = tuple[Tokens, Ints]
+"""Tokens, and the offsets at which their documents start, with the end of the last."""
+
+# Of a text with more pieces than this, so many are drawn first: a measure uses a few thousand, and the starts of all
+# pieces of a terabyte would not fit in memory.
+MOST_PIECES = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Text:
+    """Documents as token ids (`tokens`) and as the bytes they stand for (`raw`; None where they stand for no text).
+
+    `vocab_size` is None where it is to be taken from the ids drawn. `bytes_per_token` turns nats per token into bits
+    per byte. `floor` is the best possible loss of each held-out document, nats per token, where it is known.
+    """
+
+    name: str
+    tokens: Sequence[Part]
+    vocab_size: int | None
+    raw: Sequence[Part] | None = None
+    bytes_per_token: float | None = None
+    floor: Floats | None = field(default=None, repr=False)
+
+    @classmethod
+    def of_corpus(cls, corpus: Corpus) -> "Text":
+        """Return the training side of a corpus. Its bytes are at hand where they are its tokens."""
+        parts = [(corpus.train, corpus.documents("train"))]
+        return cls(
+            name=corpus.fingerprint, tokens=parts, vocab_size=corpus.vocab_size,
+            raw=parts if corpus.tokenizer == "bytes" else None, bytes_per_token=corpus.bytes_per_token,
+            floor=corpus.document_floor,
+        )  # fmt: skip
+
+    def as_bytes(self) -> "Text":
+        """Return the text whose tokens are its bytes. Raises InputError where they are not at hand."""
+        if self.raw is None:
+            raise InputError(
+                "the bytes of this text are not at hand: its token ids stand for no text, or were stored without it",
+                place=self.name,
+                fix="measure its tokens (leave out -bytes), or the files of text themselves with isoloss measure",
+            )
+        return Text(name=self.name, tokens=self.raw, vocab_size=256, raw=self.raw, bytes_per_token=1.0)
+
+    def sequences(self, length: int, *, seed: int) -> Pool:
+        """Return the disjoint pieces of `length` tokens from the start of each document. Raises InputError for none."""
+        pool = self._pool([(tokens, offsets, len(offsets) - 1) for tokens, offsets in self.tokens], length, seed)
+        if not len(pool):
+            longest = max(int(np.diff(offsets).max(initial=0)) for _, offsets in self.tokens)
+            raise too_short(longest, length, place=self.name, unit="bytes" if self.raw is self.tokens else "tokens")
+        return pool
+
+    def blocks(self, length: int, *, seed: int) -> Pool:
+        """Return the disjoint blocks of `length` tokens of the whole text, across its documents.
+
+        Each block counts as a document of its own. Raises InputError where the text holds fewer than two.
+        """
+        whole = [(tokens, np.array([0, len(tokens)]), 1) for tokens, _ in self.tokens]
+        pool = self._pool(whole, length, seed)
+        if len(pool) < 2:
+            held = sum(len(tokens) for tokens, _ in self.tokens)
+            raise InputError(
+                f"blocks of {length:,} tokens are read, two at least; the text has {held:,} tokens",
+                place=self.name,
+                fix=f"measure more text, or shorter blocks: --block-tokens {max(256, held // 16)}",
+            )
+        parts, first = [], 0
+        for tokens, windows in pool.parts:
+            number = np.arange(first, first + len(windows))
+            parts.append((tokens, Windows(starts=windows.starts, document=number, context=length)))
+            first += len(windows)
+        return Pool(parts=parts, vocab_size=self.vocab_size, floor=self.floor)
+
+    def _pool(self, parts: Sequence[tuple[Tokens, Ints, int]], length: int, seed: int) -> Pool:
+        found, documents = [], 0
+        for tokens, offsets, count in parts:
+            windows = _windows(offsets, length, seed=seed)
+            found.append(
+                (tokens, Windows(starts=windows.starts, document=windows.document + documents, context=length))
+            )
+            documents += count
+        return Pool(parts=found, vocab_size=self.vocab_size, floor=self.floor)
+
+
+def _windows(offsets: Ints, length: int, *, seed: int) -> Windows:
+    """Return the windows of documents; of one very long document, MOST_PIECES of them drawn without replacement."""
+    held = int(offsets[-1]) // length
+    if len(offsets) > 2 or held <= MOST_PIECES:
+        return document_windows(offsets, length)
+    picked = stream(seed, "complexity pieces", held).choice(held, MOST_PIECES, replace=False, shuffle=False)
+    return Windows(starts=np.sort(picked) * length, document=np.zeros(MOST_PIECES, dtype=np.int64), context=length)
+
+
+def too_short(longest: int, wanted: int, *, place: str, unit: str = "tokens") -> InputError:
+    """Return the error for a text none of whose documents holds a sequence."""
+    shorter = f"sequences of {longest} tokens or fewer with sequence_tokens"
+    if unit == "bytes":
+        shorter = "shorter sequences: they have sequence_tokens × token_bytes bytes"
+    return InputError(
+        f"no sequence of {wanted} {unit}: the longest document has {longest}",
+        place=place,
+        fix=f"measure more text, or {shorter}" if longest > 1 else "measure more text",
+    )
