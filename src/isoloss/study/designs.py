@@ -155,11 +155,16 @@ def _point(
     progress: Progress,
 ) -> list[ZipfGrammar]:
     """Return the grammars of one point, from `folder` where they stand there."""
-    settings = settings.model_copy(update={"sequence_tokens": min(settings.sequence_tokens, context)})
+    # Of the settings what gzip depends on, and of all else what differs from defaults: later fields change no identity.
+    settings = MeasureSettings(
+        sequence_tokens=min(settings.sequence_tokens, context),
+        token_bytes=settings.token_bytes,
+        samples=settings.samples,
+    )
     content = {
-        "wanted": source.wanted(value).model_dump(), "tolerance": source.tolerance.model_dump(),
+        "wanted": source.wanted(value), "tolerance": source.tolerance,
         "count": source.replicates, "candidates": source.candidates, "context": context,
-        "settings": settings.model_dump(), "seed": seed,
+        "settings": settings, "seed": seed,
     }  # fmt: skip
     identity = fingerprint(content, kind="design", version=SEARCH_VERSION)
     path = folder / f"{identity}.json"
@@ -176,7 +181,8 @@ def _point(
         fix = "widen its tolerance, move the point nearer to the nearest grammar, or raise candidates"
         place = f"corpus {source.name!r}, {source.varied} {value:g}"
         raise NothingFound(error.message, place=place, fix=fix) from error
-    files.write_json(path, {**content, "grammars": [grammar.to_json() for grammar in found]})
+    plain = {name: item.model_dump() if isinstance(item, Frozen) else item for name, item in content.items()}
+    files.write_json(path, {**plain, "grammars": [grammar.to_json() for grammar in found]})
     return [grammar.spec for grammar in found]
 
 
