@@ -120,4 +120,4 @@ def sample(
 def _spec(**options: Any) -> "GrammarSpec":
     from isoloss.grammar.families import grammar_spec
 
-    return grammar_spec({name: value for name, value in options.items() if value not in (None, False)})
+    return grammar_spec({name: value for name, value in options.items() if value is not None and value is not False})
