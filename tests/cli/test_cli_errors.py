@@ -1,8 +1,17 @@
 """Bad input: a sentence with place and remedy, exit 2, nothing written."""
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 
 import pytest
+
+from isoloss.runs.archive import Archive
+from isoloss.runs.record import Loss, RunRecord
+from isoloss.runs.shapes import count
+from isoloss.runs.spec import ModelSpec, Optimiser, RunSpec
 
 RUNS = "params,tokens,loss\n" + "".join(
     f"{10 ** (6 + i % 4)},{10 ** (7 + i % 5)},{2 + 1 / (1 + i)}\n" for i in range(20)
@@ -31,6 +40,13 @@ COLUMNS = ["--loss", "loss"]
         ("binary.csv", bytes(range(256)) * 20, [], "cannot be read"),
         ("where.csv", RUNS, ["--where", "prams > 1"], "columns of runs"),
         ("kind.xlsx", "x", [], "unknown kind"),
+        ("huge.csv", "params,tokens,loss\n" + "".join(f"1e{300 + i},1e2{i},2.{i}\n" for i in range(8)), [], "row 1"),
+        ("semicolons.csv", RUNS.replace(",", ";"), [], "separate columns by commas"),
+        ("ragged.csv", RUNS + "1,2\n", [], "Expected 3 columns"),
+        ("delta.csv", RUNS, ["--delta", "inf"], "above zero"),
+        ("law.csv", RUNS, ["--law", "data_dependent"], "--complexity"),
+        ("law.csv", RUNS, ["--law", "json:loads"], "is no law"),
+        ("damaged.parquet", b"PAR1" + bytes(500) + b"PAR1", [], "cannot be read as parquet"),
     ],
 )  # fmt: skip
 def test_fit_says_what_is_wrong_with_a_table(isoloss, tmp_path, name, content, options, said):
@@ -99,3 +115,71 @@ def test_new_writes_a_study_that_loads(isoloss, tmp_path):
     assert Study.load(tmp_path / "other.toml").name == "other"
     assert isoloss("new", ".toml").code == 2
     assert isoloss("new", "mine").code == 2
+
+
+def test_what_a_condition_may_name_is_the_tables_own(isoloss, tmp_path):
+    (tmp_path / "runs.csv").write_text(RUNS)
+    told = isoloss("fit", "runs.csv", *COLUMNS, "--where", "nope > 1")
+    assert "columns of runs: params, tokens, loss\n" in told.err
+
+
+def test_a_grammar_option_of_zero_is_told_as_zero(isoloss):
+    told = isoloss("grammar", "describe", "--nonterminals", 0, "--terminals", 3, "--max-rules", 2, "--max-rhs", 2)
+    assert told.code == 2
+    assert "greater than 0" in told.err
+
+
+@pytest.fixture
+def archive_of_two(tmp_path):
+    """A results folder with two runs, records alone."""
+    archive = Archive(tmp_path / "results")
+    for tokens in (320, 640):
+        run = RunSpec(
+            corpus="text1-x", model=ModelSpec(width=8, depth=1, heads=1, ffn=16, vocab_size=16, context=8),
+            train_tokens=tokens, batch_tokens=32, optimiser=Optimiser(peak_lr=1e-2),
+        )  # fmt: skip
+        record = RunRecord(
+            fingerprint=run.fingerprint, trunk=run.trunk, spec=run, counts=count(run.model), status="finished",
+            loss=Loss(nats=2.0, stderr=0.1, tokens=100, documents=4), wall_seconds=1.0,
+        )  # fmt: skip
+        archive.write(record, curve={}, documents={})
+    return archive
+
+
+def test_a_pipe_gets_the_table_of_runs_whole(isoloss, archive_of_two):
+    told = isoloss("runs", "results")
+    for record in archive_of_two.records():
+        assert record.fingerprint in told.out
+    assert "…" not in told.out
+
+
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [("SELEC 1", "syntax error"), ("SELECT * FROM rnus", "rnus"), ("SELECT 1 AS a, 2 AS a", "two columns"),
+     ("SELECT * FROM read_csv('/etc/passwd')", "disabled"), ("SELECT nope FROM runs", "columns of runs")],
+)  # fmt: skip
+def test_a_wrong_query_is_told(isoloss, archive_of_two, sql, said):
+    told = isoloss("runs", "results", "--sql", sql)
+    assert told.code == 2
+    assert said in told.err
+
+
+@pytest.mark.skipif(os.geteuid() == 0 and shutil.which("setpriv") is None, reason="root may read everything")
+def test_what_may_not_be_read_ends_in_exit_1_and_is_not_taken_for_empty(archive_of_two, tmp_path):
+    (tmp_path / "closed").mkdir()
+    (tmp_path / "closed" / "runs.csv").write_text(RUNS)
+    closed = [tmp_path / "closed", archive_of_two.folder / "runs"]
+    for folder in closed:
+        folder.chmod(0)
+    powers = "-dac_override,-dac_read_search"
+    mortal = ["setpriv", f"--bounding-set={powers}", f"--inh-caps={powers}"] if os.geteuid() == 0 else []
+    try:
+        for verb in (["fit", "closed/runs.csv"], ["runs", "results"], ["fit", "results"]):
+            command = [*mortal, sys.executable, "-m", "isoloss.cli", *verb, "--json"]
+            told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+            assert told.returncode == 1, told.stdout + told.stderr
+            assert "Traceback" not in told.stderr
+            assert "no permission" in json.loads(told.stdout)["error"]["message"]
+    finally:
+        for folder in closed:
+            folder.chmod(0o755)

@@ -29,7 +29,7 @@ def run(arguments: list[str]) -> int:
     from isoloss.cli import fit, grammar, measure, push, study  # each module registers its verbs
     from isoloss.cli.app import app, verbs
     from isoloss.cli.output import print_error
-    from isoloss.core.errors import InputError, Interrupted, IsolossError, did_you_mean
+    from isoloss.core.errors import InputError, Interrupted, IsolossError, StorageError, did_you_mean
 
     del fit, grammar, measure, push, study
     as_json = "--json" in arguments
@@ -46,6 +46,11 @@ def run(arguments: list[str]) -> int:
     except IsolossError as error:
         print_error(error, as_json=as_json)
         return error.exit_code
+    except PermissionError as error:
+        fix = "change its permissions, or name another"
+        denied = StorageError("no permission to read this", place=str(error.filename or "."), fix=fix)
+        print_error(denied, as_json=as_json)
+        return denied.exit_code
     except KeyboardInterrupt:
         code = INTERRUPTED
     if code == INTERRUPTED:

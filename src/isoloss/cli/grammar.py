@@ -183,5 +183,5 @@ def search(
 def _spec(**options: Any) -> "GrammarSpec":
     from isoloss.grammar.families import grammar_spec
 
-    given = {name: value for name, value in options.items() if value not in (None, False)}
+    given = {name: value for name, value in options.items() if value is not None and value is not False}
     return grammar_spec({**given, "conditioned": options["conditioned"]})

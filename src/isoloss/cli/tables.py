@@ -1,6 +1,7 @@
 """Tables for people, on standard output."""
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from isoloss.cli.rows import plain_rows
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from isoloss.study.result import StudyResult
 
 WIDE = 132  # columns for pipes, where no terminal says how wide it is
+COLUMN_GAP = 3
 PICTURE = 20  # characters
 PLACEBO = "-placebo"
 
@@ -177,11 +179,21 @@ def _limits(found: "Complexity") -> tuple[float, float, float]:
 
 
 def show_rows(table: "Any") -> None:
-    """Print an Arrow table."""
-    shown = _table(*table.column_names)
-    for row in plain_rows(table):
-        shown.add_row(*(_cell(value) for value in row.values()))
-    _console().print(shown)
+    """Print an Arrow table: whole in a pipe; on a terminal as many of its first columns as fit, the others named."""
+    from rich.cells import cell_len
+
+    console = _console()
+    names: list[str] = list(table.column_names)
+    rows = [[_cell(value) for value in row.values()] for row in plain_rows(table)]
+    widths = [COLUMN_GAP + max(map(cell_len, column)) for column in zip(names, *rows, strict=True)]
+    ends = list(accumulate(widths))
+    fitting = max(1, sum(end <= console.width for end in ends)) if console.is_terminal else len(names)
+    shown = _table(*names[:fitting])
+    for row in rows:
+        shown.add_row(*row[:fitting])
+    _console(at_least=ends[fitting - 1]).print(shown)
+    if fitting < len(names):
+        console.print(f"no room for {', '.join(names[fitting:])}: a wider terminal, --sql or --json shows them")
 
 
 def show_pairs(content: Mapping[str, Any]) -> None:
@@ -222,8 +234,8 @@ def _table(*columns: str) -> "Table":
     return table
 
 
-def _console() -> "Any":
+def _console(*, at_least: int = WIDE) -> "Any":
     from rich.console import Console
 
     console = Console(highlight=False, markup=False)
-    return console if console.is_terminal else Console(highlight=False, markup=False, width=WIDE)
+    return console if console.is_terminal else Console(highlight=False, markup=False, width=max(WIDE, at_least))

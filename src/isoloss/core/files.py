@@ -87,7 +87,7 @@ def storage_errors(place: Path) -> Iterator[None]:
             ) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise StorageError(
-                "no permission to write here",
+                "no permission to read or write here",
                 place=str(place),
                 fix="choose another folder with --out, or change its permissions",
             ) from error

@@ -197,9 +197,11 @@ def _verdict_sentence(verdict: BalanceVerdict) -> str:
     among = f"Among the {len(verdict.corpora)} {verdict.kind} corpora, at {verdict.budget:.1e} FLOPs,"
     harder = "harder-to-compress corpora" if verdict.measure in COMPRESSORS else f"corpora of higher {verdict.measure}"
     if verdict.slope is None:
+        known = len(verdict.corpora)
         return (
-            f"{among} whether the compute-optimal balance moves with {_unit(verdict.measure)} cannot be judged: "
-            f"it takes {FEWEST_CORPORA} corpora of different {_unit(verdict.measure)} with an identified balance."
+            f"Whether the compute-optimal balance of {verdict.kind} corpora moves with {_unit(verdict.measure)}, at "
+            f"{verdict.budget:.1e} FLOPs, cannot be judged: it takes {FEWEST_CORPORA} corpora of different "
+            f"{_unit(verdict.measure)} with an identified balance, and there are {known}."
         )
     slope, probability = verdict.slope, _probability(verdict.p_slope)
     factor = f"{_times(slope.value)} {_interval(slope)} per {STEP} of {_unit(verdict.measure)}"

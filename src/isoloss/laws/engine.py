@@ -85,8 +85,8 @@ def pose(
     """Return the problem of fitting `law` to a table. Raises InputError for an unknown objective or fixed parameter."""
     if objective not in OBJECTIVES:
         raise InputError(f"unknown objective {objective!r}", fix=did_you_mean(objective, OBJECTIVES))
-    if not delta > 0:
-        raise InputError(f"delta is {delta:g}", fix="give Huber's delta above zero, as 1e-3")
+    if not 0 < delta < np.inf:
+        raise InputError(f"delta is {delta:g}", fix="give Huber's delta as a number above zero, as 1e-3")
     raw = law.features(params=observations.params, tokens=observations.tokens)
     origin = raw.mean(axis=0)
     targets = np.log(observations.loss_nats)

@@ -11,6 +11,7 @@ Every file is written beside its target and renamed; the record comes last.
 """
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from isoloss.runs.neighbours import with_neighbour_flags
 from isoloss.runs.record import RECORD_SCHEMA, RunRecord
 
 ARCHIVE_SCHEMA = 1
+ROW = "__row__"  # position of a row in its source, kept through conditions for messages
 
 Columns = Mapping[str, Sequence[float] | np.ndarray[Any, Any]]
 
@@ -62,12 +64,18 @@ class Archive:
     def read(self, run: str) -> RunRecord | None:
         """Return a run's record, or None. Raises DamagedArchive or NewerArchive for a file that is not one."""
         path = self.folder / "runs" / f"{run}.json"
-        return read_record(path) if path.exists() else None
+        with files.storage_errors(path):
+            exists = path.exists()
+        return read_record(path) if exists else None
 
     def records(self) -> Iterator[RunRecord]:
         """Yield every record, in the order of their fingerprints."""
-        for path in sorted((self.folder / "runs").glob("*.json")):
-            yield read_record(path)
+        folder = self.folder / "runs"
+        with files.storage_errors(folder):  # a glob would take a folder that may not be read for an empty one
+            names = sorted(os.listdir(folder)) if folder.exists() else []
+        for name in names:
+            if name.endswith(".json") and not name.startswith("."):
+                yield read_record(folder / name)
 
     def write(self, record: RunRecord, *, curve: Columns, documents: Columns) -> None:
         """Write a run: curve and documents first, the record last."""
@@ -93,8 +101,9 @@ class Archive:
         try:
             table = pq.read_table(path)
         except (OSError, pa.ArrowException) as error:
+            reason = "is missing" if not path.exists() else f"cannot be read as Parquet: {error}"
             raise DamagedArchive(
-                f"cannot read Parquet: {error}", place=str(path),
+                reason, place=str(path),
                 fix=f"delete {path.parent.parent / 'runs' / (name + '.json')} and run the study again",
             ) from error  # fmt: skip
         return {key: table[key].to_numpy() for key in table.column_names}
@@ -182,9 +191,8 @@ def query_table(table: "Any", sql: str, *, name: str) -> "Any":
             raise BadTable(f"two columns are called {repeated[0]!r}", place="SQL", fix="name one of them: … AS other")
         return found
     except duckdb.Error as error:
-        raise BadTable(
-            str(error).splitlines()[0], place="SQL", fix=f"columns of {name}: {', '.join(table.column_names)}"
-        ) from error
+        known = ", ".join(column for column in table.column_names if column != ROW)
+        raise BadTable(str(error).splitlines()[0], place="SQL", fix=f"columns of {name}: {known}") from error
     finally:
         connection.close()
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isoloss.core.errors import BadTable, InputError, did_you_mean
-from isoloss.runs.archive import Archive, query_table
+from isoloss.runs.archive import ROW, Archive, query_table
 from isoloss.runs.observations import DataUnit, Floats, Observations, observations
 from isoloss.runs.shapes import DEFAULT_CONVENTION
 
@@ -24,7 +24,6 @@ class ArrowExportable(Protocol):
 
 
 Source: TypeAlias = str | Path | ArrowExportable
-ROW = "__row__"  # position in the source, kept through --where for messages
 
 
 def read_runs(
@@ -127,7 +126,9 @@ def _guarded(reader: Any, path: Path) -> "pa.Table":
 
     try:
         return reader(path)
-    except (pa.ArrowException, UnicodeDecodeError) as error:
+    except PermissionError:
+        raise
+    except (pa.ArrowException, UnicodeDecodeError, OSError) as error:  # OSError: Arrow's word for damaged Parquet
         reason = str(error).splitlines()[0][:200]
         raise BadTable(
             f"cannot be read as {path.suffix[1:]}: {reason}",
@@ -142,7 +143,13 @@ def _read_csv(path: Path) -> "pa.Table":
     # 'nan' must stay visible: a missing value is told apart from a number that is none.
     convert = csv.ConvertOptions(null_values=["", "NA", "N/A", "null", "NULL", "None"], strings_can_be_null=True)
     parse = csv.ParseOptions(delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
-    return csv.read_csv(path, convert_options=convert, parse_options=parse)
+    table = csv.read_csv(path, convert_options=convert, parse_options=parse)
+    if table.num_columns == 1 and any(mark in table.column_names[0] for mark in ",;\t|"):
+        raise BadTable(
+            f"one column alone, {table.column_names[0]!r}", place=str(path),
+            fix="separate columns by commas in .csv, by tabs in .tsv",
+        )  # fmt: skip
+    return table
 
 
 def _read_jsonl(path: Path) -> "pa.Table":

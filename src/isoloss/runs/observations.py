@@ -143,7 +143,7 @@ def observations(
         params=n_params,
         tokens=n_tokens,
         loss_nats=_positive("loss", loss_nats, n, place),
-        flops=6 * n_params * n_tokens if flops is None else _positive("flops", flops, n, place),
+        flops=_six_nd(n_params, n_tokens, place) if flops is None else _positive("flops", flops, n, place),
         run=names,
         trunk=names if trunk is None else np.asarray(trunk, dtype=np.str_),
         corpus=np.full(n, corpus) if isinstance(corpus, str) else np.asarray(corpus, dtype=np.str_),
@@ -170,6 +170,12 @@ def _positive(name: str, values: Sequence[float] | Floats, n: int, rows: NDArray
     column = _finite(name, values, n, rows)
     _refuse(name, column, column <= 0, rows, "a number above zero")
     return column
+
+
+def _six_nd(params: Floats, tokens: Floats, rows: NDArray[np.int64]) -> Floats:
+    with np.errstate(over="ignore", under="ignore"):
+        flops = 6 * params * tokens
+    return _positive("6 · params · tokens", flops, len(rows), rows)
 
 
 def _refuse(name: str, column: Floats, bad: NDArray[np.bool_], rows: NDArray[np.int64], expected: str) -> None:

@@ -8,6 +8,7 @@ only `total` has them.
 
 import math
 from collections.abc import Sequence
+from functools import cache
 from typing import Literal, get_args
 
 from isoloss.core.errors import InputError
@@ -135,6 +136,7 @@ def _fitting_ffn(
     return min(max(least, least + round(lacking / step) * step), most)
 
 
+@cache
 def heads_for(width: int) -> int:
     """Return the number of heads nearest to one per 32 dimensions that splits `width` into even heads."""
     fitting = [h for h in range(1, width + 1) if width % h == 0 and (width // h) % 2 == 0]

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 Stage = Literal["corpora", "complexity", "train", "fit", "report"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 RUNS_QUERY = (
-    "SELECT run, corpus, status, flags, params, tokens, flops, loss_nats, stderr, width, depth, peak_lr, wall_seconds, "
+    "SELECT corpus, params, tokens, loss_nats, stderr, status, flags, flops, width, depth, peak_lr, wall_seconds, run, "
     "error FROM runs ORDER BY corpus, params, tokens"
 )
 
