@@ -10,6 +10,8 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from scipy.stats import spearmanr
+
 from isoloss.core import files
 
 Corpus = dict[str, Any]
@@ -24,6 +26,10 @@ READINGS = {
 }
 COSTS = ("unigram", "bigram", "trigram", "fourgram", "fivegram", "ngram", "floor")
 EXPONENTS = ("entropy_decay", "correlation_decay", "alpha_d", "spectrum", "heaps")
+AGAINST = ("gzip", "unigram", "ngram", "ppmd-bytes-blocks")
+RANKED = (
+    "gzip", "gzip-placebo", "gzip-bytes", "gzip-blocks", "xz", "ppmd", "ppmd-bytes-blocks", *COSTS[:-1], *EXPONENTS,
+)  # fmt: skip
 # Ratios seen before with the same tokenizer (real corpora) or over 8 to 20 grammars of the family (mean ± deviation);
 # the last column is the gzip paper's own figure. Packages and versions of the earlier corpora are not all the same.
 EARLIER = {
@@ -78,12 +84,18 @@ def page(corpora: Sequence[Corpus], families: dict[str, list[float]]) -> Iterato
         rows = [[c["name"], *(cell(c, f"{name}{reading}") for name in COMPRESSORS)] for c in held]
         yield from table(["corpus", *COMPRESSORS], rows)
     yield "\n## Cost of prediction, nats per token\n"
-    yield from table(["corpus", *COSTS], [[c["name"], *(cell(c, name) for name in COSTS)] for c in corpora])
+    rows = [[c["name"], *(cell(c, name, placebo=False) for name in COSTS)] for c in corpora]
+    yield from table(["corpus", *COSTS], rows)
     yield "\n## The same in bits per byte\n"
     bits = [[c["name"], *(cell(c, name, "bits_per_byte") for name in ("gzip", *COSTS[:-1]))] for c in real]
     yield from table(["corpus", "gzip", *COSTS[:-1]], bits)
     yield "\n## Exponents\n"
-    yield from table(["corpus", *EXPONENTS], [[c["name"], *(cell(c, name) for name in EXPONENTS)] for c in corpora])
+    rows = [[c["name"], *(cell(c, name, placebo=False) for name in EXPONENTS)] for c in corpora]
+    yield from table(["corpus", *EXPONENTS], rows)
+    yield "\n## Do the measures rank corpora alike?\n"
+    yield f"Spearman's rank correlation over the {len(real)} real corpora, too few for more than an impression:\n"
+    rows = [[name, *(rank_correlation(real, name, other) for other in AGAINST)] for name in RANKED]
+    yield from table(["measure", *AGAINST], rows)
     yield ""
 
 
@@ -114,6 +126,13 @@ def cell(corpus: Corpus, measure: str, key: str = "", *, placebo: bool = True) -
     text = f"{estimate['value']:.3f} [{estimate['low']:.3f}, {estimate['high']:.3f}]"
     other = corpus["measures"].get(f"{measure}-placebo")
     return f"{text} · {other['value']:.3f}" if other and placebo and not key else text
+
+
+def rank_correlation(corpora: Sequence[Corpus], one: str, other: str) -> str:
+    """Return Spearman's correlation of two measures over the corpora that have both."""
+    both = [c["measures"] for c in corpora if all("value" in c["measures"].get(name, {}) for name in (one, other))]
+    correlation = spearmanr([m[one]["value"] for m in both], [m[other]["value"] for m in both]).statistic
+    return f"{correlation:+.2f}" + (f" (of {len(both)})" if len(both) < len(corpora) else "")
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
