@@ -16,7 +16,7 @@ from isoloss.runs.observations import observations
 from isoloss.study.analysis import analyse
 from isoloss.study.plan import require_runnable
 from isoloss.study.result import StudyResult
-from isoloss.study.spec import Study
+from isoloss.study.spec import Holdout, Study
 
 STUDY = Study.shipped("laptop")
 GZIP = {"cpp": 0.24, "python": 0.34, "prose": 0.44, "pcfg_easy": 0.2, "pcfg_middle": 0.4, "pcfg_hard": 0.6}
@@ -181,3 +181,17 @@ def test_a_law_that_is_none_is_told_before_anything_is_read(name, said):
     with pytest.raises(InputError) as error:
         require_runnable(of_laws("data_dependent", name))
     assert said in str(error.value)
+
+
+def test_runs_kept_from_the_fits_are_predicted_and_told(capsys):
+    study = of_laws("chinchilla", "own_law:NoFloor")
+    held = study.model_copy(update={"fit": study.fit.model_copy(update={"holdout": Holdout(flops_above=3e11)})})
+    found = analyse(held, simulated(lambda name: 0.0, seed=0), corpora(), complexity(), progress=Quiet())
+    unseen = int((simulated(lambda name: 0.0, seed=0).flops > 3e11).sum()) // len(GZIP)
+    assert unseen > 0
+    assert [(one.corpus, one.law, one.runs) for one in found.holdout] == [
+        (name, law, unseen) for law in ("chinchilla", "own_law:NoFloor") for name in GZIP
+    ]
+    show_result(StudyResult(study=held, corpora=corpora(), planned=[], complexity=complexity(), analysis=found))
+    said = capsys.readouterr().out
+    assert f"{unseen} runs on cpp kept from the fit: chinchilla misses" in said

@@ -31,6 +31,11 @@ def show_result(result: "StudyResult") -> None:
     if result.analysis is not None:
         for name, reason in result.analysis.no_law.items():
             console.print(f"no law for {name}: {reason}")
+        for kept in result.analysis.holdout:
+            console.print(
+                f"{kept.runs} runs on {kept.corpus} kept from the fit: {kept.law} misses ln L by {kept.rmse:.2g} "
+                "(root mean square)"
+            )
         for verdict in result.analysis.balance:
             console.print()
             console.print(" ".join(verdict.sentences()))
