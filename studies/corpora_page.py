@@ -49,6 +49,14 @@ of each of the gzip paper's six settings (4 million tokens in documents of 256).
 Each cell: value [95 % interval over documents] and, for compressors, · the value after a random permutation of ids
 (one permutation, seed 17). The other measures read ids as names: their placebo is their value, which a test holds to
 nine digits. What each measure can and cannot see: [measures](../reference/measures.md).
+
+Read on 2026-11-24. With the same tokenizer C, HTML, Python, DNA, protein and English come within .01 of the ratios seen
+before or inside their range; Go does not (.400 against .26), and we do not know which documents the earlier figure was
+of. Relabelling moves real text by up to .037, further than C is from Go, and upwards wherever it moves it. The grammar
+of seed 17 lies low in the families (3, 20, 2, 2), (20, 300, 10, 5) and (30, 400, 10, 8); over twelve seeds all six
+families agree with what was seen before within a deviation. On real corpora gzip's rank correlation with unigram
+entropy is .61; on the six grammars their orders are the same but for two equal ratios. Predicted data exponents of text
+lie between .002 (DNA: five tokens of context are worth nothing to an n-gram) and .33 (JSON).
 """
 
 
@@ -67,7 +75,7 @@ def main() -> None:
 def page(corpora: Sequence[Corpus], families: dict[str, list[float]]) -> Iterator[str]:
     """Yield the lines of the page."""
     real = [corpus for corpus in corpora if not corpus["generated"]]
-    missing = "Music is missing: no package with a free licence was found for it." if len(real) < 12 else ""
+    missing = "Music is missing:\nget_corpora.py names no package of it yet." if len(real) < 12 else ""
     yield HEAD.format(real=len(real), missing=missing)
     yield "## gzip beside what was known\n"
     yield from table(
@@ -123,9 +131,14 @@ def cell(corpus: Corpus, measure: str, key: str = "", *, placebo: bool = True) -
     if "unidentified" in found:
         return "not identified"
     estimate = found[key] if key else found
-    text = f"{estimate['value']:.3f} [{estimate['low']:.3f}, {estimate['high']:.3f}]"
+    text = f"{number(estimate['value'])} [{number(estimate['low'])}, {number(estimate['high'])}]"
     other = corpus["measures"].get(f"{measure}-placebo")
-    return f"{text} · {other['value']:.3f}" if other and placebo and not key else text
+    return f"{text} · {number(other['value'])}" if other and placebo and not key else text
+
+
+def number(x: float) -> str:
+    """Return three decimals, zero without a sign."""
+    return f"{round(x, 3) + 0.0:.3f}"
 
 
 def rank_correlation(corpora: Sequence[Corpus], one: str, other: str) -> str:
