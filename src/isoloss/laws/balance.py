@@ -204,7 +204,7 @@ def _verdict_sentence(verdict: BalanceVerdict) -> str:
             f"{_unit(verdict.measure)} with an identified balance, and there are {known}."
         )
     slope, probability = verdict.slope, _probability(verdict.p_slope)
-    factor = f"{_times(slope.value)} {_interval(slope)} per {STEP} of {_unit(verdict.measure)}"
+    factor = slope_in_words(slope, verdict.measure)
     if verdict.verdict == "moves":
         more = "more" if slope.value > 0 else "fewer"
         return f"{among} {harder} ask for {more} tokens per parameter: {factor} ({probability})."
@@ -240,6 +240,11 @@ def _limits_sentence(verdict: BalanceVerdict) -> str:
     if verdict.left_out:
         parts.append(f"Left out, having no optimum: {', '.join(verdict.left_out)}")
     return ". ".join(parts) + "."
+
+
+def slope_in_words(slope: Estimate, measure: str) -> str:
+    """Return the factor on tokens per parameter for a step of `measure` that a slope of ln(D*/N*) stands for."""
+    return f"{_times(slope.value)} {_interval(slope)} per {STEP:g} of {_unit(measure)}"
 
 
 def _unit(measure: str) -> str:

@@ -3,7 +3,7 @@
 import re
 from functools import partial
 
-from isoloss.laws.balance import STEP, BalanceVerdict
+from isoloss.laws.balance import BalanceVerdict, slope_in_words
 from isoloss.report.blocks import Drawing
 from isoloss.report.data import ReportData
 from isoloss.report.figures.balance import BalancePoint, balance
@@ -14,7 +14,7 @@ from isoloss.report.figures.excess import excess_over_floor
 from isoloss.report.figures.forest import forest
 from isoloss.report.figures.residuals import residuals
 from isoloss.report.numbers import fixed, power_of_ten, value_and_interval
-from isoloss.report.tables import by_complexity, exponent, exponential, log_ratio
+from isoloss.report.tables import by_complexity, exponent, log_ratio
 from isoloss.report.theme import short
 from isoloss.report.verdicts import balance_line, kind_of
 
@@ -127,8 +127,7 @@ def slope_note(verdict: BalanceVerdict) -> str:
     """Return a verdict's slope for the panel's title: the factor on tokens per parameter for a step of the measure."""
     if verdict.slope is None:
         return "too few corpora to judge"
-    factor, interval = value_and_interval(exponential(verdict.slope), style="plain")
-    return f"×{factor} {interval} per {STEP:g} of {verdict.measure}"
+    return slope_in_words(verdict.slope, verdict.measure)
 
 
 def compute_picture(data: ReportData) -> Drawing:
