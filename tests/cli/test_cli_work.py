@@ -137,6 +137,7 @@ def workers_of(folder):
 @pytest.mark.skipif(shutil.which("pgrep") is None, reason="needs pgrep to look for orphans")
 def test_twenty_kills_leave_no_orphan_repeat_no_record_and_change_no_bit(isoloss, tmp_path):
     grown = STUDY.replace("[8e3, 1.6e4]", "[8e3, 6e4, 3e5]").replace("40_000", "400_000")
+    grown += "checkpoint_seconds = 0.5\n"
     (tmp_path / "small.toml").write_text(grown)
     assert isoloss("run", "small.toml", "--out", tmp_path / "calm", "--until", "train").code == 0
     command = [

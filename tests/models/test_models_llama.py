@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
@@ -103,22 +103,29 @@ def test_logits_and_loss_equal_transformers(numerics, tied):
 
 @settings(max_examples=25, deadline=None)
 @given(shapes(), st.integers(1, 3))
-def test_fused_and_plain_agree_on_loss_and_gradients(spec, windows):
+@example(ModelSpec(width=2, depth=3, heads=1, ffn=59, vocab_size=2, context=89), 3)  # plain is 8e-4 off here
+def test_fused_gives_the_loss_and_gradients_of_double_precision(spec, windows):
     tokens = tokens_for(spec, windows)
-    found = []
-    for numerics in (ONE_CORE, ANYWHERE):
-        model = lively(spec, numerics)
+    found = {}
+    for name, numerics, dtype in (
+        ("fused", ONE_CORE, torch.float32), ("plain", ANYWHERE, torch.float32), ("exact", ANYWHERE, torch.float64),
+    ):  # fmt: skip
+        model = lively(spec, numerics).to(dtype)
         loss = model(tokens)
         loss.backward()
-        found.append((loss.detach(), model.token_nats(tokens).detach(), [p.grad for p in model.parameters()]))
-    (loss, nats, gradients), (other_loss, other_nats, other_gradients) = found
-    torch.testing.assert_close(loss, other_loss, rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(nats, other_nats, rtol=1e-4, atol=1e-4)
+        found[name] = loss.detach(), model.token_nats(tokens), [p.grad.double() for p in model.parameters()]
+    loss, nats, gradients = found["fused"]
+    torch.testing.assert_close(loss, found["exact"][0], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(nats, found["exact"][1], rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(nats.sum().float(), loss, rtol=1e-5, atol=1e-5)
-    for ours, others in zip(gradients, other_gradients, strict=True):
+
+    def errors(others):
         # Sums of hundreds of float32 terms of either sign: compared at the scale of the largest.
-        scale = others.abs().max().item() + 1e-3
-        torch.testing.assert_close(ours / scale, others / scale, rtol=0, atol=2e-4)
+        pairs = zip(others, found["exact"][2], strict=True)
+        return max(float((g - exact).abs().max() / (exact.abs().max() + 1e-3)) for g, exact in pairs)
+
+    # A norm of two columns that nearly vanish loses digits whoever computes it: torch loses them too.
+    assert errors(gradients) < 2e-4 + 5 * errors(found["plain"][2])
 
 
 def test_which_operations_hold_follows_from_shape_and_numerics():

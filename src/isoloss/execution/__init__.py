@@ -8,7 +8,7 @@ from isoloss.execution.local import LocalExecutor
 from isoloss.runs.archive import Archive
 from isoloss.runs.record import RunRecord
 from isoloss.training.events import Report
-from isoloss.training.job import TrunkJob
+from isoloss.training.job import CHECKPOINT_SECONDS, TrunkJob
 
 
 class Executor(Protocol):
@@ -18,10 +18,10 @@ class Executor(Protocol):
         """Yield the record of every run of `jobs`, once, as it is there."""
 
 
-EXECUTORS: Registry[Callable[[int | None], Executor]] = Registry("executor")
+EXECUTORS: Registry[Callable[[int | None, float], Executor]] = Registry("executor")
 EXECUTORS.add("local", LocalExecutor)
 
 
-def executor(name: str, *, workers: int | None = None) -> Executor:
+def executor(name: str, *, workers: int | None = None, checkpoint_seconds: float = CHECKPOINT_SECONDS) -> Executor:
     """Return the executor `name` with `workers` at once; None lets it choose. Raises UnknownName."""
-    return EXECUTORS[name](workers)
+    return EXECUTORS[name](workers, checkpoint_seconds)

@@ -15,7 +15,7 @@ from isoloss.training.job import CHECKPOINT_SECONDS, TrunkJob
 class LocalExecutor:
     """Processes on this machine, as many as its cores hold; `workers` overrides."""
 
-    def __init__(self, workers: int | None = None, *, checkpoint_seconds: float = CHECKPOINT_SECONDS) -> None:
+    def __init__(self, workers: int | None = None, checkpoint_seconds: float = CHECKPOINT_SECONDS) -> None:
         self.workers = workers
         self.checkpoint_seconds = checkpoint_seconds
 

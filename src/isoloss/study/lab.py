@@ -133,10 +133,12 @@ class Lab:
 
         Failures come back as records. Finished runs are never trained again; interrupted ones go on.
         """
+        from isoloss.execution import executor
         from isoloss.study.training import train_missing
 
         specs = [run.spec for run in self.plan(study)]
-        train_missing(specs, self.archive, executor=self.executor, workers=self.workers, progress=self.progress)
+        where = executor(self.executor, workers=self.workers, checkpoint_seconds=study.training.checkpoint_seconds)
+        train_missing(specs, self.archive, executor=where, progress=self.progress)
         return self._records(study)
 
     def observations(self, study: Study, *, measures: Sequence[str] | None = None) -> Observations:

@@ -18,6 +18,7 @@ from isoloss.runs.rules import PowerRule
 from isoloss.runs.shapes import DEFAULT_CONVENTION, ParamsConvention
 from isoloss.study.designs import StudyCorpus, corpus_names, expand
 from isoloss.study.explain import explain
+from isoloss.training.job import CHECKPOINT_SECONDS
 
 STUDY_SCHEMA = 1
 QUIET = Quiet()
@@ -72,6 +73,7 @@ class Training(Frozen):
     dtype: Literal["float32", "bfloat16"] = "float32"
     threads: int = Field(default=1, gt=0)
     compile: bool = False
+    checkpoint_seconds: float = Field(default=CHECKPOINT_SECONDS, gt=0)  # what a kill may cost; changes no number
 
 
 class Holdout(Frozen):

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from isoloss.core.progress import Progress, Task
-from isoloss.execution import executor as open_executor
+from isoloss.execution import Executor
 from isoloss.runs.archive import Archive
 from isoloss.runs.spec import RunSpec
 from isoloss.study.plan import seconds_per_token
@@ -12,9 +12,7 @@ from isoloss.training.events import Advanced, Note, RunEnded
 from isoloss.training.job import TrunkJob, trunk_jobs
 
 
-def train_missing(
-    specs: Sequence[RunSpec], archive: Archive, *, executor: str, workers: int | None, progress: Progress
-) -> None:
+def train_missing(specs: Sequence[RunSpec], archive: Archive, *, executor: Executor, progress: Progress) -> None:
     """Train every run that `archive` has no usable record of; the others are not touched."""
     missing = [spec for spec in specs if not archive.has(spec.fingerprint)]
     if len(missing) < len(specs):
@@ -25,7 +23,7 @@ def train_missing(
     costs = {job.trunk: seconds_per_token(job) for job in jobs}
     with progress.task("training", total=sum(job.tokens * costs[job.trunk] for job in jobs)) as task:
         watch = _Watch(jobs, costs, task, progress, runs=len(missing))
-        for _ in open_executor(executor, workers=workers).run(jobs, archive, on_event=watch.hear):
+        for _ in executor.run(jobs, archive, on_event=watch.hear):
             pass
 
 
