@@ -166,3 +166,16 @@ def test_sizes_that_come_to_one_shape_are_refused(base, tmp_path):
 def test_a_folder_without_a_study_is_no_results_folder(tmp_path):
     with pytest.raises(InputError, match="no results folder"):
         Lab.reopen(tmp_path)
+
+
+def test_a_measure_that_a_corpus_does_not_determine_is_told_and_the_others_go_on(base, tmp_path):
+    # Sentences of one token alternate with separators for ever: correlations do not decay, alpha_d divides by that.
+    text = TOML.replace('["gzip", ', '["alpha_d", "gzip", ').replace("max_rhs = 5", "max_rhs = 1")
+    study, lab = Study.parse(text, place="tiny.toml"), Lab(tmp_path, base=base)
+    result = lab.run(study, until="complexity")
+    told = {corpus["name"]: corpus for corpus in json.loads(json.dumps(result.to_json()))["corpora"]}
+    assert set(told["text"]["measures"]) == {"alpha_d", "gzip", "unigram"}
+    assert told["text"]["unidentified"] == {}
+    assert set(told["language"]["measures"]) == {"gzip", "unigram"}
+    assert "cannot be told from none; measure more text" in told["language"]["unidentified"]["alpha_d"]
+    assert lab.unidentified(study) == result.unidentified
