@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from isoloss.core.errors import BadCorpus, InputError
+from isoloss.core.errors import BadCorpus, BadGrammar, InputError
 from isoloss.runs.importers import read_runs
 from isoloss.study.check import check_study
 from isoloss.study.lab import Lab
@@ -147,6 +147,25 @@ def test_what_would_stop_a_study_is_told_before_anything_is_read(base, tmp_path,
     with pytest.raises(InputError, match=said):
         check_study(wrong, base=base)
     assert not (tmp_path / "corpora").exists()
+
+
+def test_a_check_plans_the_very_runs_without_drawing_what_a_grammar_says(base, tmp_path, monkeypatch):
+    study, lab = Study.parse(TOML, place="tiny.toml"), Lab(tmp_path / "out", base=base)
+    planned = [run.spec.fingerprint for run in lab.plan(study)]
+    monkeypatch.setattr("isoloss.corpus.generate.sample_blocks", None)
+    checked = check_study(study, base=base)
+    assert [run.spec.fingerprint for run in checked.runs] == planned
+    outline, corpus = checked.corpora["language"], lab.corpora(study)["language"]
+    assert (outline.fingerprint, outline.vocab_size) == (corpus.fingerprint, corpus.vocab_size)
+    assert outline.token_budget(64) == corpus.token_budget(64)
+    assert outline.scored_documents(64) == corpus.scored_documents(64)
+
+
+def test_what_stops_a_grammar_is_told_by_the_check(base):
+    endless = 'family = "explicit", text = "S -> S [0.5] | S S [0.5]" }'
+    wrong = TOML[: TOML.index('family = "random"')] + endless + TOML[TOML.index("\n\n[complexity]") :]
+    with pytest.raises(BadGrammar):
+        check_study(Study.parse(wrong, place="tiny.toml"), base=base)
 
 
 def test_a_corpus_too_small_for_the_grid_is_refused_before_training(base, tmp_path):
