@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from kill_trace import assert_a_kill_costs_one_interval
 
-from isoloss.corpus import generate
+from isoloss.corpus import generate, text
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 CHINCHILLA = DATA / "chinchilla2022" / "chinchilla_runs_245.csv"
@@ -190,19 +190,22 @@ def test_check_lists_every_run_and_writes_nothing(isoloss, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["small.toml"]
 
 
-def test_check_builds_no_corpus_that_stands_in_the_results_and_leaves_nothing(isoloss, tmp_path, monkeypatch):
-    (tmp_path / "small.toml").write_text(STUDY)
+def test_check_builds_nothing_that_a_grammar_says_or_that_stands_and_leaves_nothing(isoloss, tmp_path, monkeypatch):
+    prose = '[[corpus]]\nname = "prose"\nsource = "files"\npaths = "*.txt"\n\n[complexity]'
+    (tmp_path / "small.toml").write_text(STUDY.replace("[complexity]", prose).replace("[4e3, 6e3]", "[6e3, 9e3]"))
+    for number in range(20):
+        (tmp_path / f"{number}.txt").write_text(f"the {number}th text says little " * 200)
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     built_anew = isoloss("check", "small.toml", "--out", "out", "--json")
     assert isoloss("run", "small.toml", "--out", "out", "--until", "corpora").code == 0
     stood = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")}
 
-    def sample_again(*arguments, **more):
+    def build_again(*arguments, **more):
         raise AssertionError("the corpus stands in the results folder")
 
-    monkeypatch.setattr(generate, "sample_documents", sample_again)
-    monkeypatch.setattr(generate, "sample_blocks", sample_again)
+    monkeypatch.setattr(generate, "sample_blocks", build_again)
+    monkeypatch.setattr(text, "_write", build_again)
     assert isoloss("check", "small.toml", "--out", "out", "--json").json == built_anew.json
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*")} == stood
     assert not list((tmp_path / "temporary").iterdir())

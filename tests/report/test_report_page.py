@@ -240,3 +240,12 @@ def test_further_laws_are_listed_beside_the_first(small_study: ReportData):
     assert [row.cells[0].text for row in table.rows] == [
         "python", "pcfg easy", "python (chinchilla)", "pcfg easy (chinchilla)"
     ]  # fmt: skip
+
+
+def test_a_measure_that_a_corpus_does_not_determine_is_named_with_its_reason(small_study, tmp_path):
+    first, *others = small_study.corpora
+    told = replace(first, unidentified={"alpha_d": "correlations show at 2 lags; measure more text"})
+    data = replace(small_study, corpora=[told, *others])
+    page = write_report(data, tmp_path).markdown.read_text(encoding="utf-8")
+    assert "not identified" in page
+    assert "correlations show at 2 lags; measure more text" in page

@@ -1,10 +1,15 @@
 """Designs in a study: grammars that share one property and differ in another, found once and for ever."""
 
+from contextlib import contextmanager
+from types import SimpleNamespace
+
 import pytest
 
 from isoloss.complexity.candidates import Candidate
 from isoloss.core.errors import BadStudy, NothingFound
+from isoloss.core.progress import Quiet
 from isoloss.grammar import estimate_floor
+from isoloss.study.check import check_study
 from isoloss.study.lab import Lab
 from isoloss.study.spec import Study
 
@@ -64,7 +69,34 @@ def test_corpora_share_the_floor_and_differ_in_gzip(tmp_path, monkeypatch):
     assert parsed().sources(folder=tmp_path / "second") == study.sources(folder=lab.folder / "designs")
     monkeypatch.setattr(Candidate, "distance", None)
     again = Lab(tmp_path / "first").corpora(study)
-    assert [corpus.fingerprint for corpus in again.values()] == [c.fingerprint for c in result.corpora.values()]
+    built = [corpus.fingerprint for corpus in result.corpora.values()]
+    assert [corpus.fingerprint for corpus in again.values()] == built
+    checked = check_study(study, base=tmp_path, results=tmp_path / "first")
+    assert [corpus.fingerprint for corpus in checked.corpora.values()] == built
+
+
+def test_what_a_search_does_for_a_check_is_shown(tmp_path):
+    told = Told()
+    check_study(parsed(), base=tmp_path, results=tmp_path / "none", progress=told)
+    assert told.notes == ["isofloor: grammars with gzip 0.4", "isofloor: grammars with gzip 0.5"]
+    assert told.titles == ["searching grammars"] * 2
+    assert not (tmp_path / "none").exists()
+
+
+class Told(Quiet):
+    """Remembers what it was told."""
+
+    def __init__(self):
+        super().__init__()
+        self.notes, self.titles = [], []
+
+    def note(self, text):
+        self.notes.append(text)
+
+    @contextmanager
+    def task(self, title, *, total):
+        self.titles.append(title)
+        yield SimpleNamespace(advance=lambda amount, *, detail=None: None)
 
 
 def test_a_damaged_note_of_what_was_found_is_written_again(tmp_path):

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from isoloss.core.errors import BadCorpus, InputError
+from isoloss.core.errors import BadCorpus, BadGrammar, InputError
 from isoloss.runs.importers import read_runs
 from isoloss.study.check import check_study
 from isoloss.study.lab import Lab
@@ -149,6 +149,25 @@ def test_what_would_stop_a_study_is_told_before_anything_is_read(base, tmp_path,
     assert not (tmp_path / "corpora").exists()
 
 
+def test_a_check_plans_the_very_runs_without_drawing_what_a_grammar_says(base, tmp_path, monkeypatch):
+    study, lab = Study.parse(TOML, place="tiny.toml"), Lab(tmp_path / "out", base=base)
+    planned = [run.spec.fingerprint for run in lab.plan(study)]
+    monkeypatch.setattr("isoloss.corpus.generate.sample_blocks", None)
+    checked = check_study(study, base=base)
+    assert [run.spec.fingerprint for run in checked.runs] == planned
+    outline, corpus = checked.corpora["language"], lab.corpora(study)["language"]
+    assert (outline.fingerprint, outline.vocab_size) == (corpus.fingerprint, corpus.vocab_size)
+    assert outline.token_budget(64) == corpus.token_budget(64)
+    assert outline.scored_documents(64) == corpus.scored_documents(64)
+
+
+def test_what_stops_a_grammar_is_told_by_the_check(base):
+    endless = 'family = "explicit", text = "S -> S [0.5] | S S [0.5]" }'
+    wrong = TOML[: TOML.index('family = "random"')] + endless + TOML[TOML.index("\n\n[complexity]") :]
+    with pytest.raises(BadGrammar):
+        check_study(Study.parse(wrong, place="tiny.toml"), base=base)
+
+
 def test_a_corpus_too_small_for_the_grid_is_refused_before_training(base, tmp_path):
     greedy = Study.parse(TOML.replace("3.2e4]", "3.2e7]"), place="tiny.toml")
     with pytest.raises(BadCorpus, match=r"training tokens.*needs 32,") as error:
@@ -166,3 +185,16 @@ def test_sizes_that_come_to_one_shape_are_refused(base, tmp_path):
 def test_a_folder_without_a_study_is_no_results_folder(tmp_path):
     with pytest.raises(InputError, match="no results folder"):
         Lab.reopen(tmp_path)
+
+
+def test_a_measure_that_a_corpus_does_not_determine_is_told_and_the_others_go_on(base, tmp_path):
+    # Sentences of one token alternate with separators for ever: correlations do not decay, alpha_d divides by that.
+    text = TOML.replace('["gzip", ', '["alpha_d", "gzip", ').replace("max_rhs = 5", "max_rhs = 1")
+    study, lab = Study.parse(text, place="tiny.toml"), Lab(tmp_path, base=base)
+    result = lab.run(study, until="complexity")
+    told = {corpus["name"]: corpus for corpus in json.loads(json.dumps(result.to_json()))["corpora"]}
+    assert set(told["text"]["measures"]) == {"alpha_d", "gzip", "unigram"}
+    assert told["text"]["unidentified"] == {}
+    assert set(told["language"]["measures"]) == {"gzip", "unigram"}
+    assert "cannot be told from none; measure more text" in told["language"]["unidentified"]["alpha_d"]
+    assert lab.unidentified(study) == result.unidentified

@@ -195,3 +195,35 @@ def test_runs_kept_from_the_fits_are_predicted_and_told(capsys):
     show_result(StudyResult(study=held, corpora=corpora(), planned=[], complexity=complexity(), analysis=found))
     said = capsys.readouterr().out
     assert f"{unseen} runs on cpp kept from the fit: chinchilla misses" in said
+
+
+def test_a_measure_that_one_corpus_does_not_determine_is_tested_on_the_others(capsys):
+    measured, study = complexity(), of_laws("chinchilla", "data_dependent")
+    study = study.model_copy(
+        update={"complexity": study.complexity.model_copy(update={"measures": ("alpha_d", "gzip")})}
+    )
+    for name, found in measured.items():
+        if name != "prose":
+            found["alpha_d"] = found["gzip"].model_copy(update={"measure": "alpha_d"})
+    found = analyse(study, simulated(lambda name: 0.0, seed=0), corpora(), measured, progress=Quiet())
+    # Two real corpora are left for alpha_d, too few; all three generated ones have it.
+    assert {(one.kind, one.measure) for one in found.comparison} == {
+        ("text", "gzip"), ("generated", "gzip"), ("generated", "alpha_d"),
+    }  # fmt: skip
+    assert set(found.laws) == set(GZIP)
+
+    only = study.model_copy(update={"complexity": study.complexity.model_copy(update={"measures": ("alpha_d",)})})
+    judged = STUDY.fit.model_copy(update={"laws": ("chinchilla",), "bootstrap": 50})
+    found = analyse(
+        only.model_copy(update={"fit": judged}), simulated(lambda name: 0.0, seed=0), corpora(), measured,
+        progress=Quiet(),
+    )  # fmt: skip
+    assert found.measure == "alpha_d"
+    assert {one.corpus for one in found.balance[0].corpora} | set(found.balance[0].left_out) == {"cpp", "python"}
+
+    told = {"prose": {"alpha_d": "no correlation shows; measure more text"}}
+    result = StudyResult(
+        study=study, corpora=corpora(), planned=[], complexity=measured, unidentified=told, analysis=found
+    )
+    show_result(result)
+    assert "alpha_d of prose is not identified: no correlation shows; measure more text" in capsys.readouterr().out

@@ -28,6 +28,9 @@ def show_result(result: "StudyResult") -> None:
     """Print the study's table, the answer in sentences, and the path of the report."""
     console = _console()
     console.print(_corpora_table(result))
+    for corpus, missing in result.unidentified.items():
+        for measure, reason in missing.items():
+            console.print(f"{measure} of {corpus} is not identified: {reason}")
     if result.analysis is not None:
         for name, reason in result.analysis.no_law.items():
             console.print(f"no law for {name}: {reason}")

@@ -19,7 +19,7 @@ from isoloss.complexity.pieces import can_be_drawn, drawn_documents
 from isoloss.complexity.text import Text
 from isoloss.core.errors import BadCorpus, InputError, Unidentified
 from isoloss.core.frozen import Frozen
-from isoloss.core.progress import Progress, Quiet, Task
+from isoloss.core.progress import QUIET, Progress, Task
 from isoloss.core.rng import stream
 from isoloss.corpus.corpus import Ints, Tokens
 from isoloss.corpus.documents import Fit, encode, texts
@@ -122,7 +122,7 @@ def measure_paths(
     block_tokens: int = DEFAULT.block_tokens,
     seed: int = 0,
     text_field: str = "text",
-    progress: Progress | None = None,
+    progress: Progress = QUIET,
 ) -> list[MeasuredPath]:
     """Return the measures of each path: a file, a folder, a glob, `-` for standard input, or token ids in a .npy file.
 
@@ -137,7 +137,7 @@ def measure_paths(
         open_measure(measure, settings)  # an unknown name is told before anything is read
     opened = open_tokenizer(tokenizer)
     found = []
-    with (progress or Quiet()).task("measure", total=len(paths) * len(measures)) as task:
+    with progress.task("measure", total=len(paths) * len(measures)) as task:
         for path in paths:
             task.advance(0, detail=f"reading {path}")
             read = _read(str(path), opened, text_field, seed=seed)

@@ -18,7 +18,7 @@ from isoloss.complexity.candidates import Candidate, Ruler, Tolerances, Wanted, 
 from isoloss.core.errors import InputError, NothingFound
 from isoloss.core.estimate import Estimate
 from isoloss.core.frozen import Frozen
-from isoloss.core.progress import Progress, Quiet, Task
+from isoloss.core.progress import QUIET, Progress, Task
 from isoloss.core.rng import stream
 from isoloss.grammar.families import ZipfGrammar
 
@@ -27,7 +27,6 @@ CANDIDATES = 1000  # tried for each grammar, at most: a minute or two
 ELITE = 10  # the best so far, whose neighbours are tried
 FIRST = 60  # candidates from everywhere before the first neighbour
 WANDER = 0.1  # of the later ones, still from everywhere
-QUIET = Quiet()
 DEFAULT_SETTINGS = MeasureSettings()
 DEFAULT_TOLERANCES = Tolerances()
 

@@ -24,6 +24,11 @@ class IsolossError(Exception):
         """The class name, as printed under `error.kind` by `--json`."""
         return type(self).__name__
 
+    @property
+    def reason(self) -> str:
+        """What was found and what to do about it, in one line."""
+        return f"{self.message}; {self.fix}" if self.fix else self.message
+
     def __reduce__(self) -> tuple[object, ...]:
         # Keyword-only fields must survive the trip between processes.
         return (_rebuild, (type(self), self.message, self.place, self.fix))

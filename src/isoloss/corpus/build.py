@@ -2,13 +2,11 @@
 
 from pathlib import Path
 
-from isoloss.core.progress import Progress, Quiet
-from isoloss.corpus.corpus import Corpus
+from isoloss.core.progress import QUIET, Progress
+from isoloss.corpus.corpus import Corpus, Outline
 from isoloss.corpus.mixture import mix, parts_of
 from isoloss.corpus.sources import CorpusSource, MixtureSource, PcfgSource
 from isoloss.corpus.text import build_text
-
-QUIET = Quiet()
 
 
 def build(
@@ -37,3 +35,23 @@ def build(
         ]
         return mix(source, parts, root=root, context=context)
     return build_text(source, root=root, context=context, base=base, progress=progress)
+
+
+def outlined(
+    source: CorpusSource,
+    *,
+    root: Path,
+    context: int,
+    seed: int = 0,
+    base: Path | None = None,
+    progress: Progress = QUIET,
+) -> Outline:
+    """Return what runs can be planned by of the corpus that `build` would give.
+
+    What a grammar would say is known without drawing it; text is read and split, into `root`. Raises as `build`.
+    """
+    if isinstance(source, PcfgSource):
+        from isoloss.corpus.generate import outline
+
+        return outline(source, context=context, seed=seed, base=base)
+    return build(source, root=root, context=context, seed=seed, base=base, progress=progress)

@@ -15,7 +15,7 @@ Documents stand in an order drawn from their content, so that any prefix is a ra
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +59,28 @@ def document_windows(offsets: Ints, context: int) -> Windows:
     first = np.cumsum(per_document) - per_document
     within = np.arange(len(document)) - first[document]
     return Windows(starts=offsets[document] + context * within, document=document, context=context)
+
+
+class Outline(Protocol):
+    """What runs on a corpus can be planned by: it may be known before there are tokens."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Identity of the corpus."""
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+
+    @property
+    def vocab_size(self) -> int:
+        """One beyond the largest token id."""
+
+    def token_budget(self, context: int) -> int:
+        """Return how many training tokens the windows of `context` tokens hold."""
+
+    def scored_documents(self, context: int) -> int:
+        """Return how many held-out documents hold a window of `context` tokens."""
 
 
 class NearReport(Frozen):
@@ -204,6 +226,10 @@ class Corpus(Frozen):
     def token_budget(self, context: int) -> int:
         """Return how many training tokens the windows of `context` tokens hold: the most a single pass can train on."""
         return len(self.windows("train", context)) * context
+
+    def scored_documents(self, context: int) -> int:
+        """Return how many held-out documents hold a window of `context` tokens."""
+        return len(np.unique(self.windows("heldout", context).document))
 
     def _require_context(self, context: int) -> None:
         if self.document_tokens is not None and context != self.document_tokens:

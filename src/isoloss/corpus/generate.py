@@ -1,5 +1,6 @@
 """Generating a corpus from a grammar, with the best possible loss of every held-out document."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,36 @@ class Recipe(Frozen):
         return fingerprint(self, kind="pcfg", version=GENERATED_VERSION)
 
 
+@dataclass(frozen=True, kw_only=True)
+class GeneratedOutline:
+    """A corpus that a grammar would give, as far as it is known before it is drawn."""
+
+    name: str
+    recipe: Recipe
+    vocab_size: int
+
+    @property
+    def fingerprint(self) -> str:
+        """Identity of the corpus."""
+        return self.recipe.fingerprint
+
+    def token_budget(self, context: int) -> int:
+        """Return how many training tokens the windows hold: documents are windows of the `context` asked for."""
+        return self.recipe.documents * context
+
+    def scored_documents(self, context: int) -> int:
+        """Return how many held-out documents there are, each a window of the `context` asked for."""
+        del context
+        return self.recipe.heldout_documents
+
+
+def outline(source: PcfgSource, *, context: int, seed: int, base: Path | None) -> GeneratedOutline:
+    """Return what the corpus out of `source` would be, from one document of it. Raises BadGrammar as `generate`."""
+    grammar, recipe = _recipe(source, context=context, seed=seed, base=base)
+    document_floor(grammar, sample_documents(grammar, documents=1, document_tokens=context, seed=recipe.seed))
+    return GeneratedOutline(name=source.name, recipe=recipe, vocab_size=grammar.vocabulary_size)
+
+
 def generate(
     source: PcfgSource, *, root: Path, context: int, seed: int, base: Path | None, progress: Progress
 ) -> Corpus:
@@ -47,15 +78,7 @@ def generate(
     Where a grammar says little, one may equal a training document by chance; such documents stay (without them the
     sample would lean to the unlikely), and `heldout_in_train` counts them. Raises BadGrammar.
     """
-    seed = seed if source.seed is None else source.seed
-    grammar = _from_base(source.grammar, base).language(seed=seed)
-    recipe = Recipe(
-        grammar=grammar.fingerprint,
-        seed=seed,
-        documents=-(-source.tokens // context),
-        heldout_documents=-(-source.heldout_tokens // context),
-        document_tokens=context,
-    )
+    grammar, recipe = _recipe(source, context=context, seed=seed, base=base)
     target = root / recipe.fingerprint
     if target.exists():
         return Corpus.open(target).renamed(source.name)
@@ -65,6 +88,19 @@ def generate(
         _write_heldout(built, grammar, recipe)
         _write_train(built, grammar, recipe, progress)
         return store.place(_record(source, recipe, grammar, built), built, target)
+
+
+def _recipe(source: PcfgSource, *, context: int, seed: int, base: Path | None) -> tuple[Grammar, Recipe]:
+    seed = seed if source.seed is None else source.seed
+    grammar = _from_base(source.grammar, base).language(seed=seed)
+    recipe = Recipe(
+        grammar=grammar.fingerprint,
+        seed=seed,
+        documents=-(-source.tokens // context),
+        heldout_documents=-(-source.heldout_tokens // context),
+        document_tokens=context,
+    )
+    return grammar, recipe
 
 
 def _from_base(spec: GrammarSpec, base: Path | None) -> GrammarSpec:

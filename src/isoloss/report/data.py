@@ -18,7 +18,10 @@ from isoloss.runs.observations import Observations
 
 @dataclass(frozen=True, kw_only=True)
 class CorpusSummary:
-    """One corpus of the study. `measures` are complexities by name; `floor` is the best possible loss, where known."""
+    """One corpus of the study. `measures` are complexities by name; `floor` is the best possible loss, where known.
+
+    `unidentified` says of measures that the corpus does not determine why.
+    """
 
     name: str
     kind: Literal["text", "generated"]
@@ -29,6 +32,7 @@ class CorpusSummary:
     unigram_nats: float
     bytes_per_token: float | None = None
     measures: dict[str, Estimate] = field(default_factory=dict)
+    unidentified: dict[str, str] = field(default_factory=dict)
     floor: Estimate | None = None
 
 

@@ -114,7 +114,17 @@ def _trust(data: ReportData) -> Section:
 
 
 def _corpora(data: ReportData) -> Section:
-    return Section(name="corpora", title="The corpora", blocks=(corpora_table(data),) if data.corpora else ())
+    if not data.corpora:
+        return Section(name="corpora", title="The corpora", blocks=())
+    unidentified = tuple(
+        Note(title=f"{measure} of {corpus.name} is not identified", text=reason)
+        for corpus in data.corpora
+        for measure, reason in corpus.unidentified.items()
+    )
+    return Section(
+        name="corpora", title="The corpora",
+        blocks=_kept(corpora_table(data), Notes(items=unidentified, warnings=True) if unidentified else None),
+    )  # fmt: skip
 
 
 def _runs(data: ReportData) -> Section:

@@ -197,7 +197,7 @@ def _unfiltered_row(data: ReportData, name: str) -> Row:
 
 def corpora_table(data: ReportData) -> Table:
     """Return one row a corpus: where it comes from and how large and complex it is."""
-    measures = list(dict.fromkeys(name for corpus in data.corpora for name in corpus.measures))
+    measures = list(dict.fromkeys(name for c in data.corpora for name in [*c.measures, *c.unidentified]))
     columns = (
         CORPUS, Column(title="source", numeric=False), Column(title="tokens", unit="training"),
         Column(title="tokens", unit="held out"), Column(title="vocabulary"),
@@ -214,13 +214,17 @@ def corpora_table(data: ReportData) -> Table:
                 number_cell(corpus.vocab_size),
                 number_cell(corpus.bytes_per_token, TWO),
                 number_cell(corpus.unigram_nats, THREE),
-                *(estimate_cell(corpus.measures.get(name)) for name in measures),
+                *(_measure_cell(corpus, name) for name in measures),
             )
         )
         for corpus in by_complexity(data)
     ]
     return Table(name="corpora", columns=columns, rows=tuple(rows),
                  caption="Where each corpus comes from, how large it is, and how complex it measures.")  # fmt: skip
+
+
+def _measure_cell(corpus: CorpusSummary, name: str) -> Cell:
+    return Cell(text="not identified") if name in corpus.unidentified else estimate_cell(corpus.measures.get(name))
 
 
 def exclusions_table(data: ReportData) -> Table:

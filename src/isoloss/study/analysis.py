@@ -13,11 +13,12 @@ from isoloss.corpus.corpus import Corpus
 from isoloss.laws.balance import BalanceVerdict, common_budget, judge_balance
 from isoloss.laws.checks import EXCLUDED_FLAGS, root_mean_square
 from isoloss.laws.coverage import Coverage, simulate_coverage
-from isoloss.laws.data_dependent import FEWEST_CORPORA, Comparison, compare, measures_that_vary
+from isoloss.laws.data_dependent import Comparison
 from isoloss.laws.fitted import FittedLaw, FrontierPoint
 from isoloss.laws.fitting import fit
 from isoloss.runs.observations import Observations
-from isoloss.study.spec import DATA_DEPENDENT, Study
+from isoloss.study.left_out import compare_left_out
+from isoloss.study.spec import Study
 
 BALANCE_MEASURE = "gzip"
 FRONTIER_BUDGETS = 7  # rows of a corpus in the table of best splits, evenly in ln C over the range of its runs
@@ -38,7 +39,8 @@ class Analysis:
     """Everything that was fitted. `laws` leave flagged runs out, `laws_unfiltered` keep them; `no_law` says why not.
 
     `further_laws` are fits of the study's other laws, for comparison: all else rests on its first, which `laws` holds.
-    `measure` is the complexity that balances are held against, `budget` the FLOPs at which they are compared.
+    `measure` is the complexity that balances are held against: gzip, or the first that every corpus determines.
+    `budget` are the FLOPs at which they are compared.
     """
 
     observations: Observations
@@ -104,10 +106,10 @@ def analyse(
             if len(law.draws):
                 task.advance(1, detail=f"coverage of the intervals on {name}")
                 coverage[name] = simulate_coverage(law, seen.where(corpus=name), seed=study.seed)
-    measure = BALANCE_MEASURE if BALANCE_MEASURE in table.complexity else next(iter(table.complexity))
+    measure = _balance_measure(study, complexity)
     judged = {name: law for name, law in laws.items() if len(law.draws)}
     budget = _budget(list(laws.values()), seen)
-    comparison, not_compared = _comparison(study, seen, laws, corpora)
+    comparison, not_compared = compare_left_out(study, seen, laws, _by_kind(corpora), complexity)
     return Analysis(
         observations=table,
         measure=measure,
@@ -154,13 +156,14 @@ def _fit_each(
                 bootstrap=study.fit.bootstrap, seed=study.seed, exclude_flags=exclude_flags,
             )  # fmt: skip
         except InputError as error:
-            reasons[name] = _reason(error)
+            reasons[name] = error.reason
         task.advance(1)
     return laws, reasons
 
 
-def _reason(error: InputError) -> str:
-    return f"{error.message}; {error.fix}" if error.fix else error.message
+def _balance_measure(study: Study, complexity: Mapping[str, Mapping[str, Complexity]]) -> str:
+    measures = sorted(study.complexity.measures, key=lambda measure: measure != BALANCE_MEASURE)
+    return next((each for each in measures if all(each in found for found in complexity.values())), measures[0])
 
 
 def _budget(laws: Sequence[FittedLaw], table: Observations) -> float:
@@ -178,46 +181,26 @@ def _balance(
     measure: str,
     budget: float,
 ) -> list[BalanceVerdict]:
-    """Return one verdict a kind of corpus: real and generated apart, or tokenisation would be taken for complexity."""
-    values = {name: measured[measure].value for name, measured in complexity.items()}
+    """Return one verdict a kind of corpus: real and generated apart, or tokenisation would be taken for complexity.
+
+    A corpus that does not determine the measure has no part in it.
+    """
+    values = {name: measured[measure].value for name, measured in complexity.items() if measure in measured}
     return [
         judge_balance(
-            [law for name, law in laws.items() if corpora[name].kind == kind], values, kind=kind, measure=measure,
+            [laws[name] for name in names if name in laws and name in values], values, kind=kind, measure=measure,
             budget=budget,
         )
-        for kind in _kinds(corpora)
+        for kind, names in _by_kind(corpora).items()
     ]  # fmt: skip
 
 
-def _comparison(
-    study: Study, table: Observations, laws: Mapping[str, FittedLaw], corpora: Mapping[str, Corpus]
-) -> tuple[list[Comparison], dict[str, str]]:
-    """Return the tests on left-out corpora, kind by kind, where the study asks and enough corpora of it have laws.
-
-    A kind that Chinchilla's law, the test's first stage, cannot be fitted to is listed with the reason.
-    """
-    found: list[Comparison] = []
-    reasons: dict[str, str] = {}
-    if DATA_DEPENDENT not in study.fit.laws:
-        return found, reasons
-    for kind in _kinds(corpora):
-        names = [name for name in laws if corpora[name].kind == kind]
-        if len(names) < FEWEST_CORPORA:
-            continue
-        rows = table.where(corpus=names)
-        try:
-            found += compare(
-                rows, measures_that_vary(rows), kind=kind, objective=study.fit.objective, delta=study.fit.delta,
-                seed=study.seed,
-            )  # fmt: skip
-        except InputError as error:
-            reasons[f"left-out {kind} corpora"] = _reason(error)
-    return found, reasons
-
-
-def _kinds(corpora: Mapping[str, Corpus]) -> list[str]:
-    """Return the kinds of corpora in the study's order: each is judged by itself."""
-    return list(dict.fromkeys(corpus.kind for corpus in corpora.values()))
+def _by_kind(corpora: Mapping[str, Corpus]) -> dict[str, list[str]]:
+    """Return the names of the corpora of each kind, in the study's order: each kind is judged by itself."""
+    kinds: dict[str, list[str]] = {}
+    for name, corpus in corpora.items():
+        kinds.setdefault(corpus.kind, []).append(name)
+    return kinds
 
 
 def _frontier(law: FittedLaw) -> list[FrontierPoint]:

@@ -7,8 +7,8 @@ from typing import Any
 
 from isoloss.core.machine import workers_for
 from isoloss.core.progress import QUIET, Progress
-from isoloss.corpus.build import build
-from isoloss.corpus.corpus import Corpus
+from isoloss.corpus.build import outlined
+from isoloss.corpus.corpus import Outline
 from isoloss.study.plan import PlannedRun, core_seconds, plan_runs, require_runnable
 from isoloss.study.spec import Study
 from isoloss.training.job import trunk_jobs
@@ -20,7 +20,7 @@ class Checked:
 
     study: Study
     runs: list[PlannedRun]
-    corpora: dict[str, Corpus]
+    corpora: dict[str, Outline]
     trained_tokens: int
     flops: float
     workers: int
@@ -46,20 +46,22 @@ class Checked:
 def check_study(study: Study, *, base: Path, results: Path | None = None, progress: Progress = QUIET) -> Checked:
     """Return what `study` will do. Nothing is written where it will run.
 
-    How many tokens a corpus has, and who it is, shows when it is read and split: corpora that stand in the folder
-    `results` are taken from there, others are built in a folder that is thrown away. Raises InputError subclasses for
-    whatever would stop the study before it trains.
+    How many tokens a text has, and who it is, shows when it is read and split; what a grammar would say is known
+    without drawing it. Corpora, and grammars of designs, that stand in the folder `results` are taken from there; other
+    texts are read into a folder that is thrown away, and other designs searched. Raises InputError subclasses for
+    whatever would stop the study before it trains, NothingFound for a design that no grammar meets.
     """
     require_runnable(study)
     with tempfile.TemporaryDirectory(prefix="isoloss-check-") as scratch:
         root = Path(scratch)
         if results is not None:
-            _link_corpora(results / "corpora", root)
+            _link(results / "corpora", root / "corpora", "*/corpus.json")
+            _link(results / "designs", root / "designs", "*.json")
         corpora = {
-            source.name: build(
-                source, root=root, context=study.grid.context, seed=study.seed, base=base, progress=progress
+            source.name: outlined(
+                source, root=root / "corpora", context=study.grid.context, seed=study.seed, base=base, progress=progress
             )
-            for source in study.sources(folder=root)
+            for source in study.sources(folder=root / "designs", progress=progress)
         }
         runs = plan_runs(study, corpora)
     jobs = trunk_jobs([run.spec for run in runs])
@@ -75,7 +77,8 @@ def check_study(study: Study, *, base: Path, results: Path | None = None, progre
     )
 
 
-def _link_corpora(built: Path, root: Path) -> None:
-    """Let the corpora in `built` stand in `root` too."""
-    for record in built.glob("*/corpus.json"):
-        (root / record.parent.name).symlink_to(record.parent.resolve(), target_is_directory=True)
+def _link(kept: Path, scratch: Path, pattern: str) -> None:
+    """Let what stands in `kept`, a level below it, stand in `scratch` too: `pattern` finds a file of each."""
+    scratch.mkdir()
+    for name in sorted({found.relative_to(kept).parts[0] for found in kept.glob(pattern)}):
+        (scratch / name).symlink_to((kept / name).resolve())

@@ -14,10 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-import numpy as np
-
 from isoloss.complexity.measure import Complexity, measure_corpus
-from isoloss.core.errors import InputError
+from isoloss.core.errors import InputError, Unidentified
 from isoloss.core.progress import Progress, Quiet
 from isoloss.corpus.build import build
 from isoloss.corpus.corpus import Corpus
@@ -26,6 +24,7 @@ from isoloss.runs.neighbours import with_neighbour_flags
 from isoloss.runs.observations import Observations, observations
 from isoloss.runs.record import RunRecord
 from isoloss.study.analysis import Analysis, analyse
+from isoloss.study.left_out import with_complexity
 from isoloss.study.memory import recall, remember
 from isoloss.study.plan import PlannedRun, plan_runs, require_runnable
 from isoloss.study.result import StudyResult
@@ -64,6 +63,7 @@ class Lab:
         self._corpora: dict[str, Corpus] = {}
         self._planned: list[PlannedRun] = []
         self._complexity: dict[str, dict[str, Complexity]] = {}
+        self._unidentified: dict[str, dict[str, str]] = {}
 
     @classmethod
     def reopen(cls, folder: Path | str, *, progress: Progress | None = None) -> "Lab":
@@ -79,7 +79,7 @@ class Lab:
         require_runnable(study, executor=self.executor)
         result = StudyResult(study=study, corpora=self.corpora(study), planned=self.plan(study))
         if last >= STAGES.index("complexity"):
-            result.complexity = self.complexity(study)
+            result.complexity, result.unidentified = self.complexity(study), self.unidentified(study)
         if last >= STAGES.index("train"):
             result.records = self.train(study)
         if last >= STAGES.index("fit"):
@@ -112,21 +112,33 @@ class Lab:
         return self._planned
 
     def complexity(self, study: Study) -> dict[str, dict[str, Complexity]]:
-        """Return every measure of every corpus: corpus name → measure → value with interval."""
+        """Return every measure of every corpus: corpus name → measure → value with interval.
+
+        A measure that a corpus does not determine is missing there: `unidentified` says why.
+        """
         corpora, settings = self.corpora(study), study.complexity
         if self._complexity:
             return self._complexity
         measured: dict[str, dict[str, Complexity]] = {name: {} for name in corpora}
+        unidentified: dict[str, dict[str, str]] = {name: {} for name in corpora}
         with self.progress.task("complexity", total=len(corpora) * len(settings.measures)) as task:
             for name, corpus in corpora.items():
                 for measure in settings.measures:
                     task.advance(0, detail=f"{name}: {measure}")
-                    measured[name][measure] = measure_corpus(
-                        corpus, measure, settings=settings.settings, seed=study.seed
-                    )
+                    try:
+                        measured[name][measure] = measure_corpus(
+                            corpus, measure, settings=settings.settings, seed=study.seed
+                        )
+                    except Unidentified as error:
+                        unidentified[name][measure] = error.reason
                     task.advance(1)
-        self._complexity = measured
+        self._complexity, self._unidentified = measured, unidentified
         return measured
+
+    def unidentified(self, study: Study) -> dict[str, dict[str, str]]:
+        """Return why a corpus has no value of a measure: corpus name → measure → reason."""
+        self.complexity(study)
+        return self._unidentified
 
     def train(self, study: Study) -> list[RunRecord]:
         """Train what the archive lacks, and return the records of all the study's runs in the order of its plan.
@@ -142,7 +154,10 @@ class Lab:
         return self._records(study)
 
     def observations(self, study: Study, *, measures: Sequence[str] | None = None) -> Observations:
-        """Return the finished runs as a table, corpus by corpus, with a column for each of `measures` (all)."""
+        """Return the finished runs as a table, corpus by corpus.
+
+        It has a column for each of `measures` (all of the study's) that every corpus determines.
+        """
         return self._table(study, self._records(study), measures or study.complexity.measures)
 
     def fit(self, study: Study) -> Analysis:
@@ -154,7 +169,7 @@ class Lab:
         records = self._records(study)
         result = StudyResult(
             study=study, corpora=self.corpora(study), planned=self.plan(study), complexity=self.complexity(study),
-            records=records, analysis=self._fit(study, records),
+            unidentified=self.unidentified(study), records=records, analysis=self._fit(study, records),
         )  # fmt: skip
         return self._write_report(result)
 
@@ -171,7 +186,8 @@ class Lab:
 
     def _hold(self, study: Study, corpora: dict[str, Corpus]) -> None:
         """Keep a study's corpora; what was derived from another study's goes."""
-        self._study, self._corpora, self._planned, self._complexity = study, corpora, [], {}
+        self._study, self._corpora, self._planned = study, corpora, []
+        self._complexity, self._unidentified = {}, {}
 
     def _records(self, study: Study) -> list[RunRecord]:
         planned = self.plan(study)
@@ -194,14 +210,14 @@ class Lab:
 
     def _table(self, study: Study, records: Sequence[RunRecord], measures: Sequence[str]) -> Observations:
         """Return the finished runs as observations by the study's conventions."""
-        complexity, convention = self.complexity(study), study.grid.convention
+        convention = study.grid.convention
         by_run = {record.fingerprint: record for record in records}
         rows = [
             (run, record, record.loss)
             for run in self.plan(study)
             if (record := by_run.get(run.spec.fingerprint)) and record.status == "finished" and record.loss
         ]
-        return observations(
+        table = observations(
             params=[run.counts.params(convention) for run, _, _ in rows],
             tokens=[run.spec.train_tokens for run, _, _ in rows],
             loss_nats=[loss.nats for _, _, loss in rows],
@@ -211,9 +227,9 @@ class Lab:
             corpus=[run.corpus for run, _, _ in rows],
             stderr=[loss.stderr for _, _, loss in rows],
             flags=[record.flags for _, record, _ in rows],
-            complexity={m: np.array([complexity[run.corpus][m].value.value for run, _, _ in rows]) for m in measures},
             params_convention=convention,
         )
+        return with_complexity(table, self.complexity(study), measures)
 
     def _write_report(self, result: StudyResult) -> "ReportFiles":
         from isoloss.report.page import write_report

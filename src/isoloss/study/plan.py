@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from isoloss.complexity.measures import open_measure
 from isoloss.core.errors import InputError, UnknownName, did_you_mean
 from isoloss.core.rng import derive_seed
-from isoloss.corpus.corpus import Corpus
+from isoloss.corpus.corpus import Outline
 from isoloss.corpus.sources import PcfgSource
 from isoloss.execution import executor as open_executor
 from isoloss.laws.registry import laws, open_law
@@ -58,7 +58,7 @@ def _require_law(name: str) -> None:
         raise UnknownName(error.message, place="fit.laws", fix=did_you_mean(name, known)) from error
 
 
-def plan_runs(study: Study, corpora: Mapping[str, Corpus]) -> list[PlannedRun]:
+def plan_runs(study: Study, corpora: Mapping[str, Outline]) -> list[PlannedRun]:
     """Return every run of the study, corpus by corpus, size by size, in ascending tokens.
 
     Raises BadCorpus for a corpus smaller than the grid needs, and InputError where no shape fits a size.
@@ -90,7 +90,7 @@ def _refuse_repeats(specs: Sequence[RunSpec], name: str) -> None:
         )
 
 
-def _points(study: Study, name: str, corpus: Corpus, model: ModelSpec, seed: int) -> list[PlannedRun]:
+def _points(study: Study, name: str, corpus: Outline, model: ModelSpec, seed: int) -> list[PlannedRun]:
     training, counts = study.training, count(model)
     peak_lr = training.peak_lr.at(counts.params(study.grid.convention))
     points = []

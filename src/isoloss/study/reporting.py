@@ -59,6 +59,7 @@ def _summary(name: str, corpus: Corpus, result: StudyResult) -> CorpusSummary:
         unigram_nats=corpus.unigram_nats,
         bytes_per_token=corpus.bytes_per_token,
         measures={measure: found.value for measure, found in result.complexity.get(name, {}).items()},
+        unidentified=result.unidentified.get(name, {}),
         floor=corpus.floor,
     )
 

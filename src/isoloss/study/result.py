@@ -15,12 +15,16 @@ from isoloss.study.spec import Study
 
 @dataclass(kw_only=True)
 class StudyResult:
-    """A study as far as it was run: later stages are None or empty where `until` stopped before them."""
+    """A study as far as it was run: later stages are None or empty where `until` stopped before them.
+
+    `complexity` holds each corpus's measures, and `unidentified` why a corpus lacks one.
+    """
 
     study: Study
     corpora: dict[str, Corpus]
     planned: Sequence[PlannedRun]
     complexity: dict[str, dict[str, Complexity]] = field(default_factory=dict)
+    unidentified: dict[str, dict[str, str]] = field(default_factory=dict)
     records: Sequence[RunRecord] = ()
     analysis: Analysis | None = None
     report: Path | None = None
@@ -66,6 +70,7 @@ class StudyResult:
             "bytes_per_token": corpus.bytes_per_token,
             "unigram_nats": corpus.unigram_nats,
             "measures": {measure: found.to_json() for measure, found in self.complexity.get(name, {}).items()},
+            "unidentified": self.unidentified.get(name, {}),
             "floor": corpus.floor.to_json() if corpus.floor else None,
             "flagged": len(self.flagged(name)),
         }

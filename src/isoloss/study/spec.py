@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from isoloss.complexity.base import MeasureSettings
 from isoloss.core.errors import BadStudy, did_you_mean
 from isoloss.core.frozen import Frozen
-from isoloss.core.progress import Progress, Quiet
+from isoloss.core.progress import QUIET, Progress
 from isoloss.corpus.sources import CorpusSource
 from isoloss.runs.rules import PowerRule
 from isoloss.runs.shapes import DEFAULT_CONVENTION, ParamsConvention
@@ -21,7 +21,6 @@ from isoloss.study.explain import explain
 from isoloss.training.job import CHECKPOINT_SECONDS
 
 STUDY_SCHEMA = 1
-QUIET = Quiet()
 SHIPPED = ("laptop",)
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 

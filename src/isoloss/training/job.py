@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from isoloss.core.errors import BadCorpus
-from isoloss.corpus.corpus import Corpus
+from isoloss.corpus.corpus import Outline
 from isoloss.runs.rules import branch_step
 from isoloss.runs.shapes import count
 from isoloss.runs.spec import RunSpec, by_trunk
@@ -49,7 +49,7 @@ def trunk_jobs(specs: Sequence[RunSpec]) -> list[TrunkJob]:
     return sorted(jobs, key=lambda job: (-job.flops, job.trunk))
 
 
-def check_enough_windows(specs: Sequence[RunSpec], corpus: Corpus) -> None:
+def check_enough_windows(specs: Sequence[RunSpec], corpus: Outline) -> None:
     """Raise BadCorpus where one pass over `corpus` holds fewer windows than a run of it needs.
 
     Also where fewer than two held-out documents hold a window: a loss without a standard error is refused.
@@ -61,7 +61,7 @@ def check_enough_windows(specs: Sequence[RunSpec], corpus: Corpus) -> None:
                 f"{held:,} training tokens in windows of {spec.model.context}, a run needs {spec.train_tokens:,}",
                 place=f"corpus {corpus.name!r}", fix="add text, train on fewer tokens, or shorten the context",
             )  # fmt: skip
-        scored = len(set(corpus.windows("heldout", spec.model.context).document.tolist()))
+        scored = corpus.scored_documents(spec.model.context)
         if scored < 2:
             raise BadCorpus(
                 f"{scored} held-out document(s) with a window of {spec.model.context} tokens, two are needed",
