@@ -17,10 +17,11 @@ from isoloss.study.designs import DesignSource
 from isoloss.study.spec import DATA_DEPENDENT, Study
 from isoloss.training.job import TrunkJob, check_enough_windows
 
-# Measured on the demo, a 2023 Xeon, fp32, context 256, vocabularies of 13 to 1,601: 22.8 million tokens in 434
-# core-seconds, some 40 of them for fits and report (docs/log.md, 2026-11-22). Untested above 1e6 parameters.
-SECONDS_PER_TOKEN = 4.5e-6
-SECONDS_PER_TOKEN_AND_PARAM = 1.1e-10
+# Measured on the demo: training seconds of its 48 longest runs (to 4 % on average), times 1.15 for evaluation,
+# checkpoints and starts. A 2022 EPYC of 95 GFLOP/s a core, fp32, context 256, vocabularies of 13 to 1,601. Untested
+# above 1e6 parameters.
+SECONDS_PER_TOKEN = 4.2e-6
+SECONDS_PER_TOKEN_AND_PARAM = 1.12e-10
 
 
 @dataclass(frozen=True, kw_only=True)
