@@ -70,20 +70,27 @@
   };
   addEventListener("hashchange", reveal);
 
+  // A point says what it is, under the pointer or the keyboard's focus, and keeps its words while the page scrolls.
   const tip = document.getElementById("tip");
-  const runOf = (event) => event.target instanceof Element && event.target.closest('a[href^="#run-"]');
-  document.addEventListener("pointerover", (event) => {
-    const link = runOf(event);
-    const row = link && document.getElementById(link.getAttribute("href").slice(1));
-    tip.hidden = !row;
-    if (!row) return;
-    tip.textContent = row.dataset.tip;
-    const at = link.getBoundingClientRect();
+  let told = null;
+  const place = () => {
+    if (!told) return;
+    const at = told.getBoundingClientRect();
     const box = tip.getBoundingClientRect();
     const left = Math.min(Math.max(8, at.left + at.width / 2 - box.width / 2), innerWidth - box.width - 8);
     const above = at.top - box.height - 8;
     tip.style.left = `${left}px`;
     tip.style.top = `${above > 8 ? above : at.bottom + 8}px`;
-  });
-  addEventListener("scroll", () => { tip.hidden = true; }, { passive: true });
+  };
+  const tell = (event) => {
+    const link = event.target instanceof Element && event.target.closest('a[href^="#run-"]');
+    const row = link && document.getElementById(link.getAttribute("href").slice(1));
+    told = row ? link : null;
+    tip.hidden = !row;
+    if (row) tip.textContent = row.dataset.tip;
+    place();
+  };
+  document.addEventListener("pointerover", tell);
+  document.addEventListener("focusin", tell);
+  addEventListener("scroll", place, { passive: true });
 })();
