@@ -24,7 +24,11 @@ def fit(
     flops: Annotated[str | None, typer.Option(help="Column of training FLOPs; without it C = 6·N·D.")] = None,
     group: Annotated[str | None, typer.Option(help="Column that names the corpus: one fit a group.")] = None,
     complexity: Annotated[
-        str | None, typer.Option(help="Columns of complexity measures, comma-separated: compares data-dependent laws.")
+        str | None, typer.Option(help="Columns of complexity measures, comma-separated: a contest of predictors.")
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(help="Column of what a corpus was made from: corpora of one source are left out together."),
     ] = None,
     where: Annotated[str | None, typer.Option(help="SQL condition on the table's columns: which rows to fit.")] = None,
     law: Annotated[str, typer.Option(help="Law to fit.")] = "chinchilla",
@@ -54,19 +58,23 @@ def fit(
     Columns may be in any unit: `isoloss fit sweep.csv --params "size_m * 1e6" --tokens "tokens_b * 1e9" --loss "bits *
     ln(2)"`; text such as 70M or 1.4T is read as it stands.
 
+    With `--complexity gzip,zstd` the measures compete: each source (`--source`, else each group) is left out in turn
+    and its losses predicted from the measure alone, against one law for all, a single run, and every other measure.
+
     Every fit reports its optimum, how many starts agree on it, its warnings with remedies, and, with `--bootstrap`,
     intervals on everything. Exit 1 where a fit did not converge.
     """
     from isoloss.cli import fit_output
     from isoloss.cli.output import open_progress
-    from isoloss.laws.data_dependent import compare
+    from isoloss.laws.contest import run_contest
+    from isoloss.laws.data_dependent import DataDependent
     from isoloss.laws.fitting import fit_groups
     from isoloss.runs.importers import read_runs
 
     measures = [name.strip() for name in complexity.split(",")] if complexity else []
     table = read_runs(
         runs, params=params, tokens=tokens, loss=loss, flops=flops, corpus=group, trunk=trunk, complexity=measures,
-        where=where, tokenizer=tokenizer, vocab=fit_output.column_or_number(vocab),
+        where=where, tokenizer=tokenizer, vocab=fit_output.column_or_number(vocab), corpus_source=source,
     )  # fmt: skip
     progress = open_progress(as_json=json)
     written = fit_output.law_files(out, len(table.corpora))
@@ -74,11 +82,13 @@ def fit(
         table, law=law, objective=objective, delta=delta, starts=starts, bootstrap=bootstrap, seed=seed,
         progress=progress,
     )  # fmt: skip
-    comparison = []
+    contest = joint = None
     if measures:
-        comparison = compare(table, measures, objective=objective, delta=delta, seed=seed, progress=progress)
+        contest = run_contest(table, measures, objective=objective, delta=delta, seed=seed, progress=progress)
+        best = contest.winner.measure if contest.winner else measures[0]
+        joint = DataDependent(complexity=best).fit(table, bootstrap=bootstrap, seed=seed)
     for one, path in zip(fitted, written, strict=False):
         one.save(path)
-    fit_output.show(fitted, comparison, written, as_json=json)
+    fit_output.show(fitted, contest, joint, written, as_json=json)
     if not all(one.convergence.converged for one in fitted):
         raise typer.Exit(1)

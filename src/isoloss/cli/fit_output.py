@@ -10,26 +10,36 @@ from isoloss.cli.output import print_json
 from isoloss.core.errors import InputError
 
 if TYPE_CHECKING:
-    from isoloss.laws.data_dependent import Comparison
+    from isoloss.laws.contest_result import Contest
+    from isoloss.laws.data_dependent import FittedDataDependent
     from isoloss.laws.fitted import FittedLaw
 
 
 def show(
-    fitted: Sequence["FittedLaw"], comparison: Sequence["Comparison"], written: Sequence[Path], *, as_json: bool
+    fitted: Sequence["FittedLaw"],
+    contest: "Contest | None",
+    joint: "FittedDataDependent | None",
+    written: Sequence[Path],
+    *,
+    as_json: bool,
 ) -> None:
     """Print the fits: one JSON object, or a page of text each."""
     if as_json:
         print_json({
             "fits": [law.to_json() for law in fitted],
-            "comparison": [one.to_json() for one in comparison],
+            "comparison": [one.to_json() for one in contest.measures] if contest else [],
+            "contest": [contest.to_json()] if contest else [],
+            "data_dependent": [joint.to_json()] if joint else [],
             "law_files": [str(path) for path in written],
         })  # fmt: skip
         return
     typer.echo("\n\n".join(law.summary() for law in fitted))
     for path in written:
         typer.echo(f"written: {path}")
-    for one in comparison:
-        typer.echo("\n" + " ".join(one.sentences()))
+    if joint is not None:
+        typer.echo("\n" + joint.summary())
+    if contest is not None:
+        typer.echo("\n" + " ".join(contest.sentences()))
 
 
 def column_or_number(text: str | None) -> str | float | None:

@@ -42,6 +42,7 @@ def read_runs(
     where: str | None = None,
     tokenizer: str | None = None,
     vocab: str | float | None = None,
+    corpus_source: str | None = None,
     params_convention: str = "unstated",
     data_unit: DataUnit = "tokens",
 ) -> Observations:
@@ -49,9 +50,10 @@ def read_runs(
 
     Where a column's unit or scale is another, a SQL formula over columns stands in its place: `params="n_millions *
     1e6"`, `loss="bits * ln(2)"`. `where` is a SQL condition over the source's own columns. Without `flops`, C = 6 ·
-    params · tokens. `tokenizer` and `vocab` (a column, or one number) say in which tokens losses count. Raises
-    BadTable for a column that is missing or holds anything but positive numbers, naming the column, the rows and the
-    columns there are.
+    params · tokens. `tokenizer` and `vocab` (a column, or one number) say in which tokens losses count.
+    `corpus_source` names what each corpus was made from: corpora of one source are left out together. Raises BadTable
+    for a column that is missing or holds anything but positive numbers, naming the column, the rows and the columns
+    there are.
     """
     table = open_table(source)
     ours = _is_archive(source)
@@ -77,6 +79,7 @@ def read_runs(
         complexity={name: columns.numbers(name) for name in complexity},
         tokenizer=columns.texts(tokenizer) if tokenizer else None,
         vocab=columns.numbers(vocab) if isinstance(vocab, str) else vocab,
+        source=columns.texts(corpus_source) if corpus_source else None,
         rows=columns.rows,
         params_convention=params_convention,
         data_unit=data_unit,

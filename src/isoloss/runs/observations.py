@@ -27,7 +27,8 @@ class Observations:
     nats per token. `named` says what the source calls its columns of `params` and `tokens`. `trunk` names the
     training curve a row was taken from: rows of one trunk are not independent. `rows` are 1-based positions in the
     source, for messages. `stderr` is the standard error of each loss, `tokenizer` and `vocab` the name and the size of
-    the vocabulary that its tokens are of: None where the source does not say.
+    the vocabulary that its tokens are of: None where the source does not say. `source` names what a row's corpus was
+    made from: corpora of one (interventions, relabellings) are left out together; None where each is its own.
     """
 
     params: Floats
@@ -43,6 +44,7 @@ class Observations:
     complexity: Mapping[str, Floats] = field(default_factory=dict)
     tokenizer: NDArray[np.str_] | None = None
     vocab: Floats | None = None
+    source: NDArray[np.str_] | None = None
     params_convention: str = "unstated"
     flops_convention: str = "6ND"
     data_unit: DataUnit = "tokens"
@@ -55,6 +57,23 @@ class Observations:
     def corpora(self) -> list[str]:
         """Corpus names in order of first appearance."""
         return list(dict.fromkeys(self.corpus.tolist()))
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """The source of every corpus, by default itself. Raises BadTable where rows of one corpus disagree."""
+        if self.source is None:
+            return {name: name for name in self.corpora}
+        found: dict[str, str] = {}
+        for name in self.corpora:
+            own = dict.fromkeys(self.source[self.corpus == name].tolist())
+            if len(own) > 1:
+                raise BadTable(
+                    f"corpus {name!r} has {len(own)} sources: {', '.join(map(repr, own))}",
+                    place="column of sources",
+                    fix="a source belongs to a corpus: give every row of it one",
+                )
+            found[name] = next(iter(own))
+        return found
 
     @property
     def fingerprint(self) -> str:
@@ -131,6 +150,7 @@ def observations(
     rows: Sequence[int] | NDArray[np.int64] | None = None,
     tokenizer: Sequence[str] | None = None,
     vocab: Sequence[float] | Floats | float | None = None,
+    source: Sequence[str] | None = None,
     params_convention: str = "unstated",
     data_unit: DataUnit = "tokens",
     named: Mapping[str, str] | None = None,
@@ -158,6 +178,7 @@ def observations(
         complexity={name: _finite(name, values, n, place) for name, values in (complexity or {}).items()},
         tokenizer=None if tokenizer is None else np.asarray(tokenizer, dtype=np.str_),
         vocab=None if vocab is None else _positive("vocab", _each(vocab, n), n, place),
+        source=None if source is None else np.asarray(source, dtype=np.str_),
         params_convention=params_convention,
         flops_convention="6ND" if flops is None else "given",
         data_unit=data_unit,

@@ -1,7 +1,7 @@
 """From a study's table to its answer: fits with and without flagged runs, left-out corpora, the balance."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,14 @@ from isoloss.core.progress import Progress, Task
 from isoloss.corpus.corpus import Corpus
 from isoloss.laws.balance import BalanceVerdict, common_budget, judge_balance
 from isoloss.laws.checks import EXCLUDED_FLAGS, root_mean_square
+from isoloss.laws.contest_result import Comparison, Contest
 from isoloss.laws.coverage import Coverage, simulate_coverage
-from isoloss.laws.data_dependent import Comparison
+from isoloss.laws.data_dependent import FittedDataDependent
 from isoloss.laws.fitted import FittedLaw, FrontierPoint
 from isoloss.laws.fitting import fit
 from isoloss.runs.observations import Observations
-from isoloss.study.left_out import compare_left_out
+from isoloss.study.left_out import hold_contests
+from isoloss.study.origins import sources
 from isoloss.study.spec import Study
 
 BALANCE_MEASURE = "gzip"
@@ -39,6 +41,7 @@ class Analysis:
     """Everything that was fitted. `laws` leave flagged runs out, `laws_unfiltered` keep them; `no_law` says why not.
 
     `further_laws` are fits of the study's other laws, for comparison: all else rests on its first, which `laws` holds.
+    `contests` are of measures as predictors of left-out sources, `data_dependent` the law that each leaves to be used.
     `measure` is the complexity that balances are held against: gzip, or the first that every corpus determines.
     `budget` are the FLOPs at which they are compared.
     """
@@ -50,7 +53,8 @@ class Analysis:
     laws_unfiltered: dict[str, FittedLaw]
     further_laws: list[FittedLaw]
     no_law: dict[str, str]
-    comparison: list[Comparison]
+    contests: list[Contest]
+    data_dependent: list[FittedDataDependent]
     balance: list[BalanceVerdict]
     coverage: dict[str, Coverage]
     holdout: list[HoldoutError]
@@ -59,6 +63,11 @@ class Analysis:
         """Return the best split of budgets over each corpus's range; a corpus without an interior optimum has none."""
         return {name: points for name, law in self.laws.items() if (points := _frontier(law))}
 
+    @property
+    def comparison(self) -> list[Comparison]:
+        """Every measure of every contest."""
+        return [one for contest in self.contests for one in contest.measures]
+
     def to_json(self) -> dict[str, Any]:
         """Return the keys of `isoloss run --json` that fits give."""
         return {
@@ -66,6 +75,8 @@ class Analysis:
             "laws": [law.to_json() for law in (*self.laws.values(), *self.further_laws)],
             "no_law": self.no_law,
             "comparison": [one.to_json() for one in self.comparison],
+            "contest": [one.to_json() for one in self.contests],
+            "data_dependent": [law.to_json() for law in self.data_dependent],
             "balance": [verdict.to_json() for verdict in self.balance],
             "coverage": {
                 name: {quantity: share.to_json() for quantity, share in coverage.shares.items()}
@@ -109,7 +120,9 @@ def analyse(
     measure = _balance_measure(study, complexity)
     judged = {name: law for name, law in laws.items() if len(law.draws)}
     budget = _budget(list(laws.values()), seen)
-    comparison, not_compared = compare_left_out(study, seen, laws, _by_kind(corpora), complexity)
+    left_out = hold_contests(
+        study, _with_sources(seen, corpora), laws, _by_kind(corpora), complexity, budget=budget, progress=progress
+    )
     return Analysis(
         observations=table,
         measure=measure,
@@ -117,8 +130,9 @@ def analyse(
         laws=laws,
         laws_unfiltered=laws | unfiltered,
         further_laws=further,
-        no_law=no_law | not_compared,
-        comparison=comparison,
+        no_law=no_law | left_out.reasons,
+        contests=left_out.contests,
+        data_dependent=left_out.laws,
         balance=_balance(judged, corpora, complexity, measure=measure, budget=budget),
         coverage=coverage,
         holdout=[
@@ -127,6 +141,12 @@ def analyse(
             if law.group in unseen.corpora and (rows := unseen.where(corpus=law.group))
         ],
     )
+
+
+def _with_sources(table: Observations, corpora: Mapping[str, Corpus]) -> Observations:
+    """Return the table with what each corpus was made from."""
+    named = sources(corpora)
+    return replace(table, source=np.array([named[name] for name in table.corpus.tolist()], dtype=np.str_))
 
 
 def _hold_out(study: Study, table: Observations) -> tuple[Observations, Observations]:
