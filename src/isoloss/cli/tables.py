@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from isoloss.complexity.search import FoundGrammar
     from isoloss.core.estimate import Estimate
     from isoloss.laws.fitted import FittedLaw
+    from isoloss.published.reproduction import Reproduction
     from isoloss.study.check import Checked
     from isoloss.study.result import StudyResult
 
@@ -247,3 +248,24 @@ def _console(*, at_least: int = WIDE) -> "Any":
 
     console = Console(highlight=False, markup=False)
     return console if console.is_terminal else Console(highlight=False, markup=False, width=max(WIDE, at_least))
+
+
+MOST_ROWS = 40
+
+
+def show_reproduction(found: "Reproduction") -> None:
+    """Print published and reproduced numbers (those that differ first), and the verdict on every claim."""
+    console = _console()
+    table = _table("quantity", "published", "reproduced", "difference", "within")
+    apart = found.apart
+    for row in [*apart, *(row for row in found.rows if row.within)][:MOST_ROWS]:
+        table.add_row(
+            row.quantity, f"{row.published:.6g}", f"{row.reproduced:.6g}", f"{row.difference:.1e}",
+            "yes" if row.within else "no",
+        )  # fmt: skip
+    more = len(found.rows) - MOST_ROWS
+    table.caption = f"{more} more numbers on the page" if more > 0 else None
+    console.print(table)
+    for claim in found.claims:
+        console.print(f"\n{claim.verdict}: {claim.claim}\n  {claim.why}")
+    console.print(f"\n{found.summary()} Analysed in {found.seconds:.1f} s.")
