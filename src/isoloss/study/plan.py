@@ -11,8 +11,8 @@ from isoloss.corpus.sources import PcfgSource
 from isoloss.execution import executor as open_executor
 from isoloss.laws.registry import laws, open_law
 from isoloss.runs.rules import round_tokens
-from isoloss.runs.shapes import Counts, count, ladder
-from isoloss.runs.spec import ModelSpec, Numerics, Optimiser, RunSpec, Schedule
+from isoloss.runs.shapes import Counts, count
+from isoloss.runs.spec import ModelSpec, Optimiser, RunSpec, Schedule
 from isoloss.study.designs import DesignSource
 from isoloss.study.spec import DATA_DEPENDENT, Study
 from isoloss.training.job import TrunkJob, check_enough_windows
@@ -67,10 +67,7 @@ def plan_runs(study: Study, corpora: Mapping[str, Outline]) -> list[PlannedRun]:
     planned = [
         run
         for name, corpus in corpora.items()
-        for model in ladder(
-            study.grid.params, vocab_size=corpus.vocab_size, context=study.grid.context, tied=study.grid.tied,
-            family=study.grid.family, convention=study.grid.convention,
-        )
+        for model in study.grid.models(vocab_size=corpus.vocab_size)
         for seed in study.grid.seeds
         for run in _points(study, name, corpus, model, seed)
     ]  # fmt: skip
@@ -102,13 +99,14 @@ def _points(study: Study, name: str, corpus: Outline, model: ModelSpec, seed: in
             train_tokens=round_tokens(tokens, batch_tokens=training.batch_tokens),
             batch_tokens=training.batch_tokens,
             optimiser=Optimiser(
-                peak_lr=peak_lr, beta2=training.beta2, weight_decay=training.weight_decay, clip_norm=training.clip_norm
+                peak_lr=peak_lr, beta2=training.beta2, weight_decay=training.weight_decay,
+                independent_decay=training.independent_decay, clip_norm=training.clip_norm, z_loss=training.z_loss,
             ),
             schedule=Schedule(
                 kind=training.schedule, warmup_tokens=training.warmup_tokens,
                 cooldown_fraction=training.cooldown_fraction, final_fraction=training.final_fraction,
             ),
-            numerics=Numerics(dtype=training.dtype, threads=training.threads, compile=training.compile),
+            numerics=training.numerics,
             seed=derive_seed(study.seed, "run", str(seed)),
         )  # fmt: skip
         flops = counts.flops_per_token(study.grid.convention) * spec.train_tokens
