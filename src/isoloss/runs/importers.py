@@ -1,7 +1,7 @@
 """Tables of runs from anywhere: CSV, Parquet, JSONL, data frames, or an archive folder, checked at the door."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -37,12 +37,14 @@ def read_runs(
     trunk: str | None = None,
     stderr: str | None = None,
     complexity: Sequence[str] = (),
+    extra: Mapping[str, str] | None = None,
     where: str | None = None,
     params_convention: str = "unstated",
     data_unit: DataUnit = "tokens",
 ) -> Observations:
     """Return the runs in `source` as observations; the keywords name its columns.
 
+    `extra` maps what a law calls a further column (unique_tokens, batch_tokens, …) to what the source calls it.
     `where` is a SQL condition over the source's own columns. Without `flops`, C = 6 · params · tokens. Raises BadTable
     for a column that is missing or holds anything but positive numbers, naming the column, the rows and the columns
     there are.
@@ -68,6 +70,7 @@ def read_runs(
         run=columns.texts("run") if ours else None,
         flags=columns.table["flags"].to_pylist() if ours else None,
         complexity={name: columns.numbers(name) for name in complexity},
+        extra={name: columns.numbers(column) for name, column in (extra or {}).items()},
         rows=columns.rows,
         params_convention=params_convention,
         data_unit=data_unit,
