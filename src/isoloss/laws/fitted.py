@@ -26,10 +26,18 @@ RUN_COLUMNS = ("params", "tokens", "flops")
 
 @dataclass(frozen=True, kw_only=True)
 class LawWarning:
-    """Something about a fit that a reader must know: `code` for programs, `message` with the remedy for people."""
+    """Something about a fit that a reader must know: `code` for programs, `message` with the remedy for people.
+
+    `rows` are the 1-based positions in the source of the runs that it is about, where it is about some of them.
+    """
 
     code: str
     message: str
+    rows: tuple[int, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON data."""
+        return {"code": self.code, "message": self.message, "rows": list(self.rows)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -272,7 +280,7 @@ class FittedLaw:
             "delta": self.delta,
             "objective_value": self.objective_value,
             **convergence,
-            "warnings": [asdict(warning) for warning in self.warnings],
+            "warnings": [warning.to_json() for warning in self.warnings],
             "domain": asdict(self.domain),
             "rmse": self.rmse,
             "rows_used": self.rows_used,
@@ -442,7 +450,9 @@ def _from_json(content: dict[str, Any], *, draws: Floats) -> FittedLaw:
         "params": {name: Estimate(**estimate) for name, estimate in content["params"].items()},
         "draws": draws,
         "convergence": Convergence(**convergence),
-        "warnings": tuple(LawWarning(**warning) for warning in content["warnings"]),
+        "warnings": tuple(
+            LawWarning(code=w["code"], message=w["message"], rows=tuple(w["rows"])) for w in content["warnings"]
+        ),
         "domain": _domain(content["domain"]),
         "excluded": tuple(Exclusion(**exclusion) for exclusion in content["excluded"]),
         "fixed": tuple(content["fixed"]),
