@@ -14,9 +14,13 @@ Starts = Literal["auto", "hoffmann"]
 @app.command()
 def fit(
     runs: Annotated[Path, typer.Argument(help="CSV, TSV, Parquet or JSONL with one row a run, or a results folder.")],
-    params: Annotated[str, typer.Option(help="Column of model sizes N.")] = "params",
-    tokens: Annotated[str, typer.Option(help="Column of training tokens D.")] = "tokens",
-    loss: Annotated[str, typer.Option(help="Column of final losses, nats per token.")] = "loss_nats",
+    params: Annotated[
+        str, typer.Option(help='Column of model sizes N, or a formula over columns: "n_millions * 1e6".')
+    ] = "params",
+    tokens: Annotated[str, typer.Option(help="Column of training tokens D, or a formula.")] = "tokens",
+    loss: Annotated[
+        str, typer.Option(help='Column of final losses in nats per token, or a formula: "bits * ln(2)".')
+    ] = "loss_nats",
     flops: Annotated[str | None, typer.Option(help="Column of training FLOPs; without it C = 6·N·D.")] = None,
     group: Annotated[str | None, typer.Option(help="Column that names the corpus: one fit a group.")] = None,
     complexity: Annotated[
@@ -33,6 +37,12 @@ def fit(
     trunk: Annotated[
         str | None, typer.Option(help="Column naming the training curve of a row: rows of one are resampled together.")
     ] = None,
+    tokenizer: Annotated[
+        str | None, typer.Option(help="Column naming the tokenizer: warns where one fit mixes several.")
+    ] = None,
+    vocab: Annotated[
+        str | None, typer.Option(help="Vocabulary size, a column or a number: warns of losses worse than guessing.")
+    ] = None,
     seed: Seed = 0,
     out: Annotated[Path | None, typer.Option(help="Write the fitted law here (JSON, draws in Parquet beside).")] = None,
     json: Json = False,
@@ -40,6 +50,9 @@ def fit(
     """Fit a scaling law to a table of runs from anywhere.
 
     Example: `isoloss fit runs.csv --params n --tokens d --loss val_loss --group data --bootstrap 1000`
+
+    Columns may be in any unit: `isoloss fit sweep.csv --params "size_m * 1e6" --tokens "tokens_b * 1e9" --loss "bits *
+    ln(2)"`; text such as 70M or 1.4T is read as it stands.
 
     Every fit reports its optimum, how many starts agree on it, its warnings with remedies, and, with `--bootstrap`,
     intervals on everything. Exit 1 where a fit did not converge.
@@ -53,7 +66,7 @@ def fit(
     measures = [name.strip() for name in complexity.split(",")] if complexity else []
     table = read_runs(
         runs, params=params, tokens=tokens, loss=loss, flops=flops, corpus=group, trunk=trunk, complexity=measures,
-        where=where,
+        where=where, tokenizer=tokenizer, vocab=fit_output.column_or_number(vocab),
     )  # fmt: skip
     progress = open_progress(as_json=json)
     written = fit_output.law_files(out, len(table.corpora))

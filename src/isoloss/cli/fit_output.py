@@ -32,6 +32,14 @@ def show(
         typer.echo("\n" + " ".join(one.sentences()))
 
 
+def column_or_number(text: str | None) -> str | float | None:
+    """Return a number where the option holds one, else the name of a column."""
+    try:
+        return text if text is None else float(text)
+    except ValueError:
+        return text
+
+
 def law_files(out: Path | None, count: int) -> list[Path]:
     """Return where `count` laws go: `out` itself, or `out` numbered. Raises InputError for a name that is no JSON."""
     if out is None:

@@ -25,10 +25,18 @@ LAW_SCHEMA = 1
 
 @dataclass(frozen=True, kw_only=True)
 class LawWarning:
-    """Something about a fit that a reader must know: `code` for programs, `message` with the remedy for people."""
+    """Something about a fit that a reader must know: `code` for programs, `message` with the remedy for people.
+
+    `rows` are the 1-based positions in the source of the runs that it is about, where it is about some of them.
+    """
 
     code: str
     message: str
+    rows: tuple[int, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON data."""
+        return {"code": self.code, "message": self.message, "rows": list(self.rows)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -248,7 +256,7 @@ class FittedLaw:
             "delta": self.delta,
             "objective_value": self.objective_value,
             **convergence,
-            "warnings": [asdict(warning) for warning in self.warnings],
+            "warnings": [warning.to_json() for warning in self.warnings],
             "domain": asdict(self.domain),
             "rmse": self.rmse,
             "rows_used": self.rows_used,
@@ -371,7 +379,9 @@ def _from_json(content: dict[str, Any], *, draws: Floats) -> FittedLaw:
         "params": {name: Estimate(**estimate) for name, estimate in content["params"].items()},
         "draws": draws,
         "convergence": Convergence(**convergence),
-        "warnings": tuple(LawWarning(**warning) for warning in content["warnings"]),
+        "warnings": tuple(
+            LawWarning(code=w["code"], message=w["message"], rows=tuple(w["rows"])) for w in content["warnings"]
+        ),
         "domain": Domain(**content["domain"]),
         "excluded": tuple(Exclusion(**exclusion) for exclusion in content["excluded"]),
         "fixed": tuple(content["fixed"]),

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from isoloss.core.errors import InputError
+from isoloss.runs.importers import Source, read_runs
 from isoloss.runs.observations import Observations
 
 if TYPE_CHECKING:
@@ -52,13 +54,24 @@ class Law(ABC):
         self.starts: StartsName = starts
         self.fixed = dict(fixed or {})
 
-    def fit(self, observations: Observations, *, bootstrap: int = 0, seed: int = 0) -> "FittedLaw":
-        """Return this law fitted to one group of runs; see `isoloss.laws.fitting.fit`."""
+    def fit(self, runs: Observations | Source, *, bootstrap: int = 0, seed: int = 0, **columns: Any) -> "FittedLaw":
+        """Return this law fitted to one group of runs; see `isoloss.laws.fitting.fit`.
+
+        `runs` are observations, or whatever `read_runs` reads: a file, a data frame of pandas or polars, a mapping of
+        columns, a structured array of NumPy. `columns` name its columns then, as for `read_runs`.
+        """
         # Fitting builds on laws, so it is imported where it is used.
         from isoloss.laws.fitting import fit
 
+        if not isinstance(runs, Observations):
+            runs = read_runs(runs, **columns)
+        elif columns:
+            raise InputError(
+                f"found {', '.join(columns)} beside observations, whose columns have their names",
+                fix="leave them out, or give the table itself",
+            )
         return fit(
-            observations, law=type(self), objective=self.objective, delta=self.delta, starts=self.starts,
+            runs, law=type(self), objective=self.objective, delta=self.delta, starts=self.starts,
             fixed=self.fixed, bootstrap=bootstrap, seed=seed,
         )  # fmt: skip
 

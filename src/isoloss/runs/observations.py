@@ -26,7 +26,8 @@ class Observations:
     `params` is N by `params_convention`; `tokens` is D in `data_unit`; `flops` is C by `flops_convention`; losses are
     nats per token. `named` says what the source calls its columns of `params` and `tokens`. `trunk` names the
     training curve a row was taken from: rows of one trunk are not independent. `rows` are 1-based positions in the
-    source, for messages. `stderr` is the standard error of each loss, or None.
+    source, for messages. `stderr` is the standard error of each loss, `tokenizer` and `vocab` the name and the size of
+    the vocabulary that its tokens are of: None where the source does not say.
     """
 
     params: Floats
@@ -40,6 +41,8 @@ class Observations:
     stderr: Floats | None = None
     flags: tuple[tuple[str, ...], ...] | None = None
     complexity: Mapping[str, Floats] = field(default_factory=dict)
+    tokenizer: NDArray[np.str_] | None = None
+    vocab: Floats | None = None
     params_convention: str = "unstated"
     flops_convention: str = "6ND"
     data_unit: DataUnit = "tokens"
@@ -126,6 +129,8 @@ def observations(
     flags: Sequence[Sequence[str]] | None = None,
     complexity: Mapping[str, Sequence[float] | Floats] | None = None,
     rows: Sequence[int] | NDArray[np.int64] | None = None,
+    tokenizer: Sequence[str] | None = None,
+    vocab: Sequence[float] | Floats | float | None = None,
     params_convention: str = "unstated",
     data_unit: DataUnit = "tokens",
     named: Mapping[str, str] | None = None,
@@ -151,11 +156,17 @@ def observations(
         stderr=None if stderr is None else _positive("stderr", stderr, n, place),
         flags=None if flags is None else tuple(tuple(f) for f in flags),
         complexity={name: _finite(name, values, n, place) for name, values in (complexity or {}).items()},
+        tokenizer=None if tokenizer is None else np.asarray(tokenizer, dtype=np.str_),
+        vocab=None if vocab is None else _positive("vocab", _each(vocab, n), n, place),
         params_convention=params_convention,
         flops_convention="6ND" if flops is None else "given",
         data_unit=data_unit,
         named=named or {},
     )
+
+
+def _each(values: Sequence[float] | Floats | float, n: int) -> Floats:
+    return np.full(n, float(values)) if isinstance(values, int | float) else np.asarray(values, dtype=np.float64)
 
 
 def _finite(name: str, values: Sequence[float] | Floats, n: int, rows: NDArray[np.int64]) -> Floats:
