@@ -75,11 +75,12 @@ def _corpora_table(result: "StudyResult") -> "Table":
 def _law_cells(law: "FittedLaw | None", budget: float | None) -> list[str]:
     if law is None or budget is None:
         return ["–"] * 5
-    found = [law.params.get(name) for name in ("E", "alpha", "beta")]
-    cells = [interval(estimate, digits=2) if estimate else "–" for estimate in found]
-    for derive in (law.exponent_a, lambda: law.log_ratio(budget)):
+    parameters = [law.params.get(name) for name in ("E", "alpha", "beta")]
+    cells = [interval(estimate, digits=2) if estimate else "–" for estimate in parameters]
+    for quantity in ("a", "log_ratio"):
         try:
-            cells.append(interval(derive(), digits=2))
+            found = law.exponent_a(budget) if quantity == "a" else law.log_ratio(budget)
+            cells.append(interval(found, digits=2))
         except Unidentified:
             cells.append("not identified")
     return cells

@@ -84,12 +84,15 @@ def predict_run(law: "FittedLaw", columns: Mapping[str, Any], *, level: float = 
         within = Estimate.from_draws(law.predict_draws(**columns)[:, 0], value=value, level=level)
         found = run_intervals(law, columns, level=level)
         outside = Estimate(value=value, low=float(found.low[0]), high=float(found.high[0]), level=level)
-    flops = columns.get("flops", 6 * columns["params"] * columns["tokens"])
+    # A column that the law does not read and the caller does not give cannot lie outside.
+    inside = {"params": law.domain.params_low, "tokens": law.domain.tokens_low}
+    both = {"params", "tokens"} <= set(columns)
+    flops = columns.get("flops", 6 * columns["params"] * columns["tokens"] if both else law.domain.flops_low)
     return Prediction(
         columns={name: float(value) for name, value in columns.items()},
         loss=within,
         run=outside,
-        extrapolation=law.domain.extrapolation(params=columns["params"], tokens=columns["tokens"], flops=flops),
+        extrapolation=law.domain.extrapolation(**(inside | dict(columns) | {"flops": flops})),
         warnings=extrapolation_warnings(law.domain, flops),
     )
 

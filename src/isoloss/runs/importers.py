@@ -39,6 +39,7 @@ def read_runs(
     trunk: str | None = None,
     stderr: str | None = None,
     complexity: Sequence[str] = (),
+    extra: Mapping[str, str] | None = None,
     where: str | None = None,
     tokenizer: str | None = None,
     vocab: str | float | None = None,
@@ -47,6 +48,7 @@ def read_runs(
 ) -> Observations:
     """Return the runs in `source` as observations; the keywords name its columns.
 
+    `extra` maps what a law calls a further column (unique_tokens, batch_tokens, …) to what the source calls it.
     Where a column's unit or scale is another, a SQL formula over columns stands in its place: `params="n_millions *
     1e6"`, `loss="bits * ln(2)"`. `where` is a SQL condition over the source's own columns. Without `flops`, C = 6 ·
     params · tokens. `tokenizer` and `vocab` (a column, or one number) say in which tokens losses count. Raises
@@ -75,6 +77,7 @@ def read_runs(
         run=columns.texts("run") if ours else None,
         flags=columns.table["flags"].to_pylist() if ours else None,
         complexity={name: columns.numbers(name) for name in complexity},
+        extra={name: columns.numbers(column) for name, column in (extra or {}).items()},
         tokenizer=columns.texts(tokenizer) if tokenizer else None,
         vocab=columns.numbers(vocab) if isinstance(vocab, str) else vocab,
         rows=columns.rows,
