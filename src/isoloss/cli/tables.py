@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from isoloss.core.estimate import Estimate
     from isoloss.laws.fitted import FittedLaw, FrontierPoint
     from isoloss.laws.prediction import Prediction
+    from isoloss.runs.spec import ModelSpec
     from isoloss.study.check import Checked
     from isoloss.study.result import StudyResult
 
@@ -50,6 +51,23 @@ def show_result(result: "StudyResult") -> None:
         console.print(f"failed: {record.fingerprint}: {record.error}")
     if result.report is not None:
         console.print(f"\nreport: {result.report}", soft_wrap=True)
+
+
+def show_counts(
+    spec: "ModelSpec", params: Mapping[str, int], flops: Mapping[str, float], layers: Mapping[str, float]
+) -> None:
+    """Print a model's parameters and training FLOPs by convention, and where the forward FLOPs of a token go."""
+    console = _console()
+    told = f"{spec.family}: width {spec.width}, {spec.depth} layers, {spec.heads} heads, FFN {spec.ffn}, "
+    console.print(told + f"vocabulary {spec.vocab_size:,}, context {spec.context:,}" + (", tied" * spec.tied))
+    table = _table("convention", "parameters", "training FLOPs a token")
+    for convention, each in flops.items():
+        table.add_row(convention, f"{params[convention]:,}" if convention in params else "–", f"{each:,.0f}")
+    console.print(table)
+    table = _table("layer", "forward FLOPs a token", "share")
+    for layer, each in layers.items():
+        table.add_row(layer.replace("_", " "), f"{each:,.0f}", f"{each / sum(layers.values()):.1%}")
+    console.print(table)
 
 
 def _corpora_table(result: "StudyResult") -> "Table":
