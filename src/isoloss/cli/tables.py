@@ -8,6 +8,8 @@ from isoloss.cli.rows import plain_rows
 from isoloss.core.errors import Unidentified
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.table import Table
 
     from isoloss.complexity.measure import Complexity
@@ -202,6 +204,17 @@ def show_rows(table: "Any") -> None:
     _console(at_least=ends[fitting - 1]).print(shown)
     if fitting < len(names):
         console.print(f"no room for {', '.join(names[fitting:])}: a wider terminal, --sql or --json shows them")
+
+
+def show_imported(rows: Sequence[Mapping[str, Any]], folder: "Path", table_file: "Path") -> None:
+    """Print the runs that an import brought, and what can be done with them."""
+    console, table = _console(), _table("corpus", "N (params)", "D (tokens)", "loss, nats", "status", "run")
+    for row in rows:
+        loss = "–" if row["loss_nats"] is None else f"{row['loss_nats']:.4f}"
+        table.add_row(row["corpus"], f"{row['params']:,}", f"{row['tokens']:,}", loss, row["status"], row["name"])
+    console.print(table)
+    console.print(f"{len(rows)} runs are in {folder}; next: isoloss fit {folder}")
+    console.print(f"to take them back, delete {table_file}", soft_wrap=True)
 
 
 def show_pairs(content: Mapping[str, Any]) -> None:

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 Stage = Literal["corpora", "complexity", "train", "fit", "report"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 RUNS_QUERY = (
-    "SELECT corpus, params, tokens, loss_nats, stderr, status, flags, flops, width, depth, peak_lr, wall_seconds, run, "
-    "error FROM runs ORDER BY corpus, params, tokens"
+    "SELECT corpus, params, tokens, loss_nats, stderr, status, flags, progress, train_nats, flops, width, depth, "
+    "peak_lr, wall_seconds, run, error FROM runs ORDER BY corpus, params, tokens"
 )
 
 

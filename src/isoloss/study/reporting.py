@@ -107,6 +107,8 @@ def _curves(result: StudyResult, records: dict[str, RunRecord], archive: Archive
         if record is None or record.status != "finished":
             continue
         curve = archive.read_columns("curves", record.fingerprint)
+        if not len(curve["step"]):
+            continue  # it was damaged, and the run's loss stands without it
         yield Curve(
             corpus=run.corpus,
             params=run.counts.params(result.study.grid.convention),
