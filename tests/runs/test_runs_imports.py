@@ -97,7 +97,7 @@ def test_event_files_give_a_run_a_folder_and_their_last_loss(tmp_path, archive):
     write_events(tmp_path / "logs" / "small", [(100, 4.0), (200, 3.5)])
     write_events(tmp_path / "logs" / "large", [(100, 3.5), (200, 3.0)])
     imported = import_runs(
-        tmp_path / "logs", archive, Mapped(params="1.5e6", batch_tokens=2048, corpus="web", convention="total")
+        tmp_path / "logs", archive, Mapped(params="1.5M", batch_tokens=2048, corpus="web", convention="total")
     )
     assert {(row["name"], row["loss_nats"]) for row in imported.rows} == {("small", 3.5), ("large", 3.0)}
     assert {(row["params"], row["tokens"], row["corpus"]) for row in imported.rows} == {(1_500_000, 409_600, "web")}

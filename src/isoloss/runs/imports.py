@@ -18,6 +18,7 @@ from isoloss.core.errors import BadTable, InputError, did_you_mean
 from isoloss.core.fingerprint import fingerprint
 from isoloss.runs import logs
 from isoloss.runs.archive import Archive
+from isoloss.runs.columns import number_in
 from isoloss.runs.importers import open_table
 from isoloss.runs.logs import Curve, LoggedRun, Value
 from isoloss.runs.tables import IMPORTED, ORDER, REALS, ROW, TEXTS, WHOLES, query_table
@@ -215,8 +216,8 @@ def _number(run: LoggedRun, what: str, name: str | None, *, finite: bool = True)
         asked = f"nothing is called {name!r}" if name else "the source does not say it"
         raise BadTable(f"{what}: {asked}", place=run.place, fix=_fix(run, what, name, known))
     try:
-        number = float(found)
-    except (TypeError, ValueError):
+        number = number_in(found)
+    except ValueError:
         raise BadTable(
             f"{what}: found {found!r}, expected a number", place=run.place, fix=f"name another with --{what}"
         ) from None
@@ -238,7 +239,7 @@ def _fix(run: LoggedRun, what: str, name: str | None, known: Sequence[str]) -> s
 
 def _literal(text: str) -> float | None:
     try:
-        return float(text.replace("_", ""))
+        return number_in(text)
     except ValueError:
         return None
 
