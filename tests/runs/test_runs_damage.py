@@ -59,6 +59,8 @@ def test_a_sound_run_is_left_alone(tmp_path):
 
 @settings(max_examples=60, deadline=None)
 @example("record", "cut", 1.0)
+@example("record", "flip", 0.00443)  # in the schema's name, then in its number
+@example("record", "flip", 0.0096)
 @given(st.sampled_from(["record", "curves", "documents"]), st.sampled_from(["flip", "cut"]), st.floats(0, 1))
 def test_any_flipped_bit_and_any_cut_is_found_and_named(tmp_path_factory, what, how, at):
     archive = written(tmp_path_factory.mktemp("archive"))

@@ -182,11 +182,14 @@ def read_record(path: Path) -> RunRecord:
 
 def _open_seal(path: Path) -> tuple[dict[str, Any], dict[str, str] | None]:
     content = _read_json(path)
-    _check_schema(content.get("schema"), RECORD_SCHEMA, place=path)
     try:
-        return opened(content)
+        bare, digests = opened(content)
+        if not isinstance(bare.get("schema"), int):
+            raise ValueError("it has no schema")
     except (ValueError, TypeError, AttributeError) as error:
         raise DamagedArchive(f"the record is damaged: {error}", place=str(path), fix=REPAIR) from error
+    refuse_newer(bare["schema"], RECORD_SCHEMA, place=path)
+    return bare, digests
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""Seals: a record carries the digests of itself and of the files beside it, so that damage is found and named."""
+"""Seals: a record carries the digests of itself and of the files beside it, so that damage is found and named.
+
+Whoever changes how they are made takes another key: a seal that does not fit is damage, whatever the schema.
+"""
 
 import hashlib
 import json
