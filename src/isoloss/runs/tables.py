@@ -16,8 +16,8 @@ IMPORTED = "imported"
 TEXTS = ("run", "trunk", "corpus", "status", "error", "params_convention", "source")
 WHOLES = ("params", "params_total", "params_non_embedding", "tokens", "width", "depth", "heads", "ffn", "vocab_size",
           "seed", "batch_tokens")  # fmt: skip
-REALS = ("flops", "peak_lr", "loss_nats", "stderr", "excess_nats", "excess_stderr", "wall_seconds", "progress",
-         "train_nats", "tokens_per_second", "seconds_left")  # fmt: skip
+REALS = ("flops", "peak_lr", "loss_nats", "stderr", "excess_nats", "excess_stderr", "wall_seconds", "pass_seconds",
+         "data_seconds", "batch_seconds", "progress", "train_nats", "tokens_per_second", "seconds_left")  # fmt: skip
 ORDER = ("run", "trunk", "corpus", "status", "flags", *WHOLES, *REALS, "params_convention", "error", "source")
 
 
@@ -47,12 +47,15 @@ def _spec_columns(spec: RunSpec, names: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _record_columns(record: RunRecord) -> dict[str, Any]:
-    loss = record.loss
+    loss, timing = record.loss, record.timing
     return {
         "run": record.fingerprint, "trunk": record.trunk, "status": record.status, "flags": list(record.flags),
         "loss_nats": loss.nats if loss else None, "stderr": loss.stderr if loss else None,
         "excess_nats": loss.excess_nats if loss else None, "excess_stderr": loss.excess_stderr if loss else None,
         "wall_seconds": record.wall_seconds, "progress": 1.0, "error": record.error,
+        "pass_seconds": timing.pass_seconds + timing.heldout_seconds if timing else None,
+        "data_seconds": timing.data_seconds if timing else None,
+        "batch_seconds": timing.batch_seconds if timing else None,
     }  # fmt: skip
 
 
