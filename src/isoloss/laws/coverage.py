@@ -64,7 +64,7 @@ def simulate_coverage(
     generator = stream(seed, "coverage", law.observations)
     truth = np.clip(problem.law.to_free(law.values, problem.origin), problem.low, problem.high)
     noise = noise_around(used, problem, truth)
-    targets = problem.evaluate(truth)[0] + noise.draw_at_median(generator, simulations)
+    targets = problem.evaluate(truth)[0] + noise.draw_noise(generator, noise.median_deviations(simulations))
     flops = float(np.sqrt(law.domain.flops_low * law.domain.flops_high))
     true = _quantities(problem, truth[None], flops)[0]
     names = [*law.params, *(DERIVED if problem.law.has_frontier() else ())]

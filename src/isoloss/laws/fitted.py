@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,9 +18,14 @@ from isoloss.laws.law import Floats, Law, Objective, WeightsName
 from isoloss.laws.registry import open_law
 from isoloss.runs.observations import DataUnit, Observations
 
+if TYPE_CHECKING:
+    from isoloss.laws.prediction import Prediction
+
 IntervalMethod = Literal["rows", "trunks", "parametric_trunks", "none"]
 
 LAW_SCHEMA = 1
+FAR_IN_COMPUTE = 10.0  # beyond the fitted rows' FLOPs, where a prediction is warned of
+NOISE_COLUMNS = ("noise_point_sd", "noise_trunk_sd")  # beside the parameters in the file of draws
 RUN_COLUMNS = ("params", "tokens", "flops")
 
 
@@ -80,6 +85,20 @@ class Domain:
         )
 
 
+def extrapolation_warnings(domain: Domain, flops: float) -> tuple[LawWarning, ...]:
+    """Return the warning that a budget lies more than ten times outside the compute of the fitted rows, or none."""
+    factor = _beyond(flops, domain.flops_low, domain.flops_high)
+    if factor <= FAR_IN_COMPUTE * (1 + 1e-9):
+        return ()
+    edge = domain.flops_high if flops > domain.flops_high else domain.flops_low
+    message = (
+        f"{flops:.2g} FLOPs lie a factor of {factor:.3g} outside the fitted runs ({edge:.2g} at the edge; over "
+        f"{FAR_IN_COMPUTE:g}): the interval holds if the law does, and no run tells that it does. Train runs within a "
+        "factor of ten of this budget, and see --backtest for how such extrapolations fared on the runs there are."
+    )
+    return (LawWarning(code="extrapolation", message=message),)
+
+
 def _beyond(value: float, low: float, high: float) -> float:
     # A budget computed from its own range must not count as outside it by the last digit.
     factor = max(value / high, low / value, 1.0)
@@ -129,12 +148,22 @@ class FrontierPoint:
     log_ratio: Estimate
     interpolated: bool
     extrapolation: float
+    warnings: tuple[LawWarning, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON data: one element of `frontier`."""
+        estimates = {name: getattr(self, name).to_json() for name in ("params", "tokens", "loss", "log_ratio")}
+        return {
+            "flops": self.flops, **estimates, "interpolated": self.interpolated, "extrapolation": self.extrapolation,
+            "warnings": [warning.to_json() for warning in self.warnings],
+        }  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FittedLaw:
     """A law at its optimum. `draws` are (draws × parameters) refits in the order of `params`; there may be none.
 
+    `noise` (draws × 2) are the standard deviations of point noise and of trunk effects in ln L that go with each draw.
     `objective_value` is the sum of the row losses; `rmse` the root mean square of ln L − ln L̂ over the rows used;
     `observations` the fingerprint of the fitted table; `group` the corpus, or "all" for a table of several; `fixed`
     names parameters that were held. Intervals on everything come from the draws.
@@ -144,6 +173,7 @@ class FittedLaw:
     group: str
     params: dict[str, Estimate]
     draws: Floats
+    noise: Floats
     objective: Objective
     delta: float
     objective_value: float
@@ -199,6 +229,15 @@ class FittedLaw:
         value = float(self.predict(convention=convention, **columns))
         return self._estimate(value, self.predict_draws(convention=convention, **columns)[:, 0])
 
+    def predict_run(self, *, level: float = LEVEL, **columns: float) -> "Prediction":
+        """Return what a run that was not trained will score, noise of point and trunk included.
+
+        Columns are those that the law reads: `params` and `tokens` for most.
+        """
+        from isoloss.laws.prediction import predict_run
+
+        return predict_run(self, columns, level=level)
+
     def residuals(self, observations: Observations) -> Floats:
         """Return ln L − ln L̂ of every row. Raises InputError where the table counts by another convention or unit."""
         self._check_convention(observations.params_convention, observations.data_unit)
@@ -230,6 +269,7 @@ class FittedLaw:
             log_ratio=self._estimate_head(log_ratio),
             interpolated=extrapolation == 1.0,
             extrapolation=extrapolation,
+            warnings=extrapolation_warnings(self.domain, flops),
         )
 
     def log_ratio(self, flops: float, **given: float) -> Estimate:
@@ -303,7 +343,8 @@ class FittedLaw:
         import pyarrow.parquet as pq
 
         target = Path(path)
-        table = pa.table({name: pa.array(self.draws[:, i]) for i, name in enumerate(self.params)})
+        columns = dict(zip([*self.params, *NOISE_COLUMNS], [*self.draws.T, *self.noise.T], strict=True))
+        table = pa.table({name: pa.array(column) for name, column in columns.items()})
         with files.replacing(_draws_path(target)) as temporary:
             pq.write_table(table, temporary)
         files.write_json(target, {"schema": LAW_SCHEMA, "kind": "isoloss law", **self.to_json()})
@@ -314,7 +355,7 @@ class FittedLaw:
         source = Path(path)
         content = _read_law(source)
         try:
-            return _from_json(content, draws=_read_draws(_draws_path(source), list(content["params"])))
+            return _from_json(content, draws=_read_draws(_draws_path(source), [*content["params"], *NOISE_COLUMNS]))
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(
                 f"not a fitted law: {error!r}", place=str(source), fix="write one with isoloss fit … --out LAW.json"
@@ -448,7 +489,8 @@ def _from_json(content: dict[str, Any], *, draws: Floats) -> FittedLaw:
     convergence["condition_number"] = float("inf") if condition is None else condition
     parts: dict[str, Any] = {
         "params": {name: Estimate(**estimate) for name, estimate in content["params"].items()},
-        "draws": draws,
+        "draws": draws[:, : -len(NOISE_COLUMNS)],
+        "noise": draws[:, -len(NOISE_COLUMNS) :],
         "convergence": Convergence(**convergence),
         "warnings": tuple(
             LawWarning(code=w["code"], message=w["message"], rows=tuple(w["rows"])) for w in content["warnings"]

@@ -160,6 +160,7 @@ def _at_optimum(
         group=used.corpora[0] if len(used.corpora) == 1 else "all",
         params={name: Estimate(value=float(v)) for name, v in zip(problem.law.parameters, values, strict=True)},
         draws=np.empty((0, len(values))),
+        noise=np.empty((0, 2)),
         objective=problem.objective,
         delta=problem.delta,
         objective_value=optimum.objective,
@@ -198,6 +199,7 @@ def _with_draws(
             for i, (name, estimate) in enumerate(point.params.items())
         },
         draws=values,
+        noise=resamples.noise,
         interval_method=method,
         warnings=point.warnings + _draw_warnings(ends, _without_optimum(point, values)),
         bootstrap_seconds=time.perf_counter() - started,
