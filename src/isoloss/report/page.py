@@ -22,6 +22,7 @@ from isoloss.report.blocks import Block, Drawing, Note, Notes, Section, Table
 from isoloss.report.data import ReportData
 from isoloss.report.sections import facts, sections
 from isoloss.report.theme import SEQUENCE, SEQUENCE_DARK
+from isoloss.report.tuning import tuning_answers
 from isoloss.report.verdicts import NOT_JUDGED, Answer, answer
 
 FIGURES = "figures"
@@ -95,7 +96,7 @@ def write_report(data: ReportData, folder: Path | str) -> ReportFiles:
         question=data.question,
         created=data.created.date(),
         version=data.version,
-        answers=[answer(verdict) for verdict in data.balance] or [NOT_JUDGED],
+        answers=tuning_answers(data) or [answer(verdict) for verdict in data.balance] or [NOT_JUDGED],
         facts=facts(data),
         sections=sections(data),
     )
