@@ -1,8 +1,8 @@
 """What seeds say of noise: how much runs of one trunk share, and how much each branch has for itself.
 
 Replicates are runs of one corpus, size and token count under several seeds. With a trunk a seed and several token
-counts a trunk, ln L = cell + trunk + branch is a two-way layout without repetition inside each size: the mean squares of
-trunks and of what is left are independent, their expectations branch² + K · trunk² and branch² for K token counts.
+counts a trunk, ln L = cell + trunk + branch is a two-way layout without repetition inside each size: the mean squares
+of trunks and of what is left are independent, their expectations branch² + K · trunk² and branch² for K token counts.
 """
 
 from collections.abc import Iterator
@@ -69,10 +69,9 @@ def replicate_noise(table: "Observations", *, seed: int = 0) -> ReplicateNoise:
     branch = branch_squares / generator.chisquare(branch_freedom, DRAWS)
     between = trunk_squares / generator.chisquare(trunk_freedom, DRAWS)
     branch_value = branch_squares / branch_freedom
+    trunk_value = max(trunk_squares / trunk_freedom - branch_value, 0) / per_trunk
     return ReplicateNoise(
-        trunk_sd=_root(
-            np.maximum(between - branch, 0) / per_trunk, max(trunk_squares / trunk_freedom - branch_value, 0) / per_trunk
-        ),
+        trunk_sd=_root(np.maximum(between - branch, 0) / per_trunk, trunk_value),
         branch_sd=_root(branch, branch_value),
         sizes=len(layouts), trunks=sum(len(layout) for layout in layouts), trunk_freedom=trunk_freedom,
         branch_freedom=branch_freedom,
