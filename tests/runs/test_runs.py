@@ -186,6 +186,7 @@ def test_a_newer_archive_is_refused_and_a_damaged_record_named(tmp_path):
     archive.write(written, curve={}, documents={})
     path = tmp_path / "runs" / f"{written.fingerprint}.json"
     content = json.loads(path.read_text())
+    del content["seal"]
     path.write_text(json.dumps(content | {"schema": 99}))
     with pytest.raises(NewerArchive, match="schema 99"):
         archive.read(written.fingerprint)

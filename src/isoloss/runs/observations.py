@@ -128,6 +128,11 @@ class Observations:
 
         return replicate_noise(self)
 
+    def with_extra(self, **columns: Floats) -> "Observations":
+        """Return the table with further columns that a law may read. Raises BadTable for numbers not above zero."""
+        checked = {name: _positive(name, values, len(self), self.rows) for name, values in columns.items()}
+        return replace(self, extra={**self.extra, **checked})
+
     def to_arrow(self) -> "pa.Table":
         """Return the table for Arrow, pandas (`.to_pandas()`) or polars (`polars.from_arrow`)."""
         import pyarrow as pa
