@@ -84,3 +84,31 @@ def test_a_fit_that_did_not_converge_exits_1_and_still_writes(isoloss, tmp_path,
     assert not fit["converged"]
     assert "not_converged" in {warning["code"] for warning in fit["warnings"]}
     assert (tmp_path / "law.json").exists()
+
+
+@published
+def test_budgets_and_runs_that_were_not_trained_are_derived_from_the_draws(isoloss):
+    asked = [
+        "--where",
+        "not epoch_outlier",
+        "--bootstrap",
+        500,
+        "--frontier",
+        "1e21,5.76e23",
+        "--predict",
+        "7e9,1.4e11",
+    ]
+    told = isoloss("fit", CHINCHILLA, *COLUMNS, *asked, "--json")
+    (fit,) = told.json["fits"]
+    near, far = fit["frontier"]
+    # Besiroglu et al. 2024: some 20 tokens a parameter at Chinchilla's budget, 44 times beyond the largest run.
+    assert near["warnings"] == []
+    assert [warning["code"] for warning in far["warnings"]] == ["extrapolation"]
+    assert far["tokens"]["value"] / far["params"]["value"] == pytest.approx(18, rel=0.05)
+    (run,) = fit["predictions"]
+    assert run["run"]["low"] < run["loss"]["low"] < run["loss"]["value"] < run["loss"]["high"] < run["run"]["high"]
+    said = isoloss("fit", CHINCHILLA, *COLUMNS, *asked)
+    assert "[extrapolation]" in said.out
+    assert "one run, nats" in said.out
+    for wrong in (["--frontier", "1e20,x"], ["--predict", "1e9"], ["--predict", "1e9,-2"]):
+        assert isoloss("fit", CHINCHILLA, *COLUMNS, *wrong).code == 2

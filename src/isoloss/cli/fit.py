@@ -47,6 +47,12 @@ def fit(
     vocab: Annotated[
         str | None, typer.Option(help="Vocabulary size, a column or a number: warns of losses worse than guessing.")
     ] = None,
+    frontier: Annotated[
+        str | None, typer.Option(help="Budgets in FLOPs, comma-separated: the best split of each, as 1e20,1e21.")
+    ] = None,
+    predict: Annotated[
+        list[str] | None, typer.Option(help="A run that was not trained, N,D: its loss, and where one run would end.")
+    ] = None,
     seed: Seed = 0,
     out: Annotated[Path | None, typer.Option(help="Write the fitted law here (JSON, draws in Parquet beside).")] = None,
     json: Json = False,
@@ -71,6 +77,7 @@ def fit(
     from isoloss.laws.fitting import fit_groups
     from isoloss.runs.importers import read_runs
 
+    budgets, points = fit_output.numbers_of(frontier), fit_output.points_of(predict or [])
     measures = [name.strip() for name in complexity.split(",")] if complexity else []
     table = read_runs(
         runs, params=params, tokens=tokens, loss=loss, flops=flops, corpus=group, trunk=trunk, complexity=measures,
@@ -89,6 +96,7 @@ def fit(
         joint = DataDependent(complexity=best).fit(table, bootstrap=bootstrap, seed=seed)
     for one, path in zip(fitted, written, strict=False):
         one.save(path)
-    fit_output.show(fitted, contest, joint, written, as_json=json)
+    derived = [fit_output.derive(one, budgets=budgets, points=points) for one in fitted]
+    fit_output.show(fitted, derived, contest, joint, written, as_json=json)
     if not all(one.convergence.converged for one in fitted):
         raise typer.Exit(1)

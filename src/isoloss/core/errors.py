@@ -57,6 +57,10 @@ class BadStudy(InputError):
     """A study file that cannot be read as one."""
 
 
+class BadModel(InputError):
+    """A folder that holds no model that can be read."""
+
+
 class BadCorpus(InputError):
     """A source that cannot become a corpus."""
 
@@ -89,6 +93,10 @@ class DamagedArchive(WorkError):
 
 class Unidentified(WorkError):
     """The runs do not determine the quantity that was asked for."""
+
+
+class NotApplicable(Unidentified):
+    """The law says nothing about the quantity that was asked for, whatever the runs."""
 
 
 class NothingFound(WorkError):

@@ -56,26 +56,43 @@ def refuse_unfittable(
             place=group,
             fix="add runs, merge groups, or fit a law with fewer parameters",
         )
-    points = np.unique(np.column_stack([observations.params, observations.tokens]), axis=0)
+    points = np.unique(np.column_stack([observations.column(name) for name in law.columns]), axis=0)
     if len(points) < needed:
         raise BadTable(
-            f"{len(observations)} rows but only {len(points)} distinct pairs of parameters and tokens, expected at "
-            f"least {needed}",
+            f"{len(observations)} rows but only {len(points)} distinct combinations of {_and(law.columns)}, expected "
+            f"at least {needed}",
             place=group,
             fix="add runs at other sizes and token counts; repeats of a run inform about noise alone",
         )
-    for name, column, fix in (
-        ("parameters", observations.params, "add runs with other sizes: a law of both needs both to vary"),
-        ("tokens", observations.tokens, "add runs with other token counts: a law of both needs both to vary"),
-        ("loss", observations.loss_nats, "check that the loss column is the final held-out loss of each run"),
-    ):
-        if len(np.unique(column)) == 1:
-            raise BadTable(f"every row has the same {name}, {column[0]:g}", place=group, fix=fix)
+    for name in law.columns:
+        column = observations.column(name)
+        if name not in law.may_be_constant and len(np.unique(column)) == 1:
+            raise BadTable(
+                f"every row has the same {in_words(name)}, {column[0]:g}",
+                place=group,
+                fix=f"add runs with other {in_words(name)}: {law.name} needs them to vary",
+            )
+    if len(np.unique(observations.loss_nats)) == 1:
+        raise BadTable(
+            f"every row has the same loss, {observations.loss_nats[0]:g}",
+            place=group,
+            fix="check that the loss column is the final held-out loss of each run",
+        )
 
 
-def table_warnings(observations: Observations) -> tuple[LawWarning, ...]:
-    """Return what the table alone gives reason to warn of."""
-    return tuple(warning for check in _TABLE_CHECKS for warning in check(observations))
+def in_words(column: str) -> str:
+    """Return a column's name as people say it."""
+    return {"params": "parameters", "flops": "FLOPs"}.get(column, column.replace("_", " "))
+
+
+def _and(columns: Sequence[str]) -> str:
+    *first, last = [in_words(name) for name in columns]
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def table_warnings(observations: Observations, *, law: type[Law]) -> tuple[LawWarning, ...]:
+    """Return what the table alone gives reason to warn of, where `law` is fitted to it."""
+    return tuple(warning for check in _TABLE_CHECKS for warning in check(observations, law))
 
 
 def fit_warnings(observations: Observations, problem: Problem, optimum: Optimum) -> tuple[LawWarning, ...]:
@@ -88,21 +105,22 @@ def _group(observations: Observations) -> str:
     return repr(names[0]) if len(names) == 1 else f"of {len(names)} corpora" if names else "without rows"
 
 
-def _duplicates(observations: Observations) -> Iterator[LawWarning]:
-    rows = np.column_stack([observations.params, observations.tokens, observations.loss_nats])
+def _duplicates(observations: Observations, law: type[Law]) -> Iterator[LawWarning]:
+    columns = [observations.column(name) for name in dict.fromkeys(("params", "tokens", *law.columns))]
+    rows = np.column_stack([*columns, observations.loss_nats])
     _, first = np.unique(rows, axis=0, return_index=True)
     repeats = np.delete(observations.rows, first)
     if len(repeats):
         yield LawWarning(
             code="duplicate_rows",
-            message=f"{len(repeats)} of {len(rows)} rows repeat another exactly (parameters, tokens and loss; row "
-            f"{some(repeats)}): they count twice and make intervals too narrow. Remove them unless they really are "
+            message=f"{len(repeats)} of {len(rows)} rows repeat another exactly (all that the law reads, and the loss; "
+            f"row {some(repeats)}): they count twice and make intervals too narrow. Remove them unless they really are "
             "separate runs.",
             rows=_numbers(repeats),
         )
 
 
-def _worse_than_guessing(observations: Observations) -> Iterator[LawWarning]:
+def _worse_than_guessing(observations: Observations, law: type[Law]) -> Iterator[LawWarning]:
     """Warn of losses above ln V: a uniform guess over the vocabulary loses no more."""
     given = observations.vocab
     vocab = np.full(len(observations), float(LARGEST_VOCABULARY)) if given is None else given
@@ -124,7 +142,7 @@ def _worse_than_guessing(observations: Observations) -> Iterator[LawWarning]:
     )
 
 
-def _impossible_flops(observations: Observations) -> Iterator[LawWarning]:
+def _impossible_flops(observations: Observations, law: type[Law]) -> Iterator[LawWarning]:
     """Warn of FLOPs that no counting of parameters explains."""
     ratio = observations.flops / (6 * observations.params * observations.tokens)
     bad = (ratio < 1 / FLOPS_FACTOR) | (ratio > FLOPS_FACTOR)
@@ -140,7 +158,7 @@ def _impossible_flops(observations: Observations) -> Iterator[LawWarning]:
         )
 
 
-def _mixed_tokenizers(observations: Observations) -> Iterator[LawWarning]:
+def _mixed_tokenizers(observations: Observations, law: type[Law]) -> Iterator[LawWarning]:
     """Warn where nats per token of different tokens are fitted as one: they measure different things."""
     named, vocab = observations.tokenizer, observations.vocab
     if named is not None and len(np.unique(named)) > 1:
@@ -165,25 +183,30 @@ def _numbers(rows: NDArray[np.int64]) -> tuple[int, ...]:
     return tuple(int(row) for row in rows)
 
 
-def _narrow_grid(observations: Observations) -> Iterator[LawWarning]:
-    for name, column in (("parameters", observations.params), ("tokens", observations.tokens)):
+def _narrow_grid(observations: Observations, law: type[Law]) -> Iterator[LawWarning]:
+    for name in law.columns:
+        column = observations.column(name)
         span = float(column.max() / column.min())
+        if name in law.may_be_constant | law.may_be_narrow:
+            continue
         if span < NARROW_SPAN:
             yield LawWarning(
                 code="narrow_grid",
-                message=f"{name} span a factor of {span:.2g} only: the exponent and the constant beneath it cannot be "
-                "told apart. Add runs until they span a factor of 10 or more.",
+                message=f"{in_words(name)} span a factor of {span:.2g} only: the exponent and the constant beneath it "
+                "cannot be told apart. Add runs until they span a factor of 10 or more.",
             )
     sizes = _distinct(np.log(observations.params))
-    if sizes < 3:
+    if sizes < 3 and "params" in law.columns:
         yield LawWarning(
             code="narrow_grid",
             message=f"only {sizes} distinct model sizes: E, A and α need three at least. Add a size.",
         )
 
 
-def _swapped_columns(observations: Observations) -> Iterator[LawWarning]:
+def _swapped_columns(observations: Observations, law: type[Law]) -> Iterator[LawWarning]:
     """Warn where N and D look exchanged: the law and 6ND are alike in both, so no number of the fit would show it."""
+    if not law.has_frontier():
+        return
     scarce = observations.tokens < observations.params
     reasons = []
     if scarce.mean() > MOST_ROWS:
@@ -311,7 +334,7 @@ def root_mean_square(values: Floats) -> float:
     return float(np.sqrt(np.mean(values**2)))
 
 
-_TABLE_CHECKS: tuple[Callable[[Observations], Iterator[LawWarning]], ...] = (
+_TABLE_CHECKS: tuple[Callable[[Observations, type[Law]], Iterator[LawWarning]], ...] = (
     _duplicates, _narrow_grid, _swapped_columns, _worse_than_guessing, _impossible_flops, _mixed_tokenizers,
 )  # fmt: skip
 _FIT_CHECKS: tuple[Callable[[Observations, Problem, Optimum], Iterator[LawWarning]], ...] = (

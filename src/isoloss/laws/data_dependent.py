@@ -370,8 +370,8 @@ def _refits(
         trunks = observations.trunk[rows.index[part]]
         if method == "parametric_trunks":
             residuals = rows.y[part] - predicted[0, part]
-            noise = trunk_noise(residuals, jacobian[0][:, part].T, trunks, np.ones(len(residuals)))
-            targets[:, part] = predicted[0, part] + noise.draw(generator, draws)
+            drawn = _simulated(residuals, jacobian[0][:, part].T, trunks, float(point.noise[0]), generator, draws)
+            targets[:, part] = predicted[0, part] + drawn
         else:
             _, member = np.unique(trunks, return_inverse=True)
             kinds = int(member.max()) + 1
@@ -380,6 +380,16 @@ def _refits(
         rows, design, point.eta[0], targets=targets, weights=weights, scatter=point.scatter[0],
         tolerance=REFIT_TOLERANCE,
     )  # fmt: skip
+
+
+def _simulated(
+    residuals: Floats, jacobian: Floats, trunks: Any, sd: float, generator: np.random.Generator, draws: int
+) -> Floats:
+    """Return noise (draws, n) as a corpus's own residuals show it, or of deviation `sd` where its runs are too few."""
+    if len(residuals) <= jacobian.shape[1]:
+        return sd * generator.standard_normal((draws, len(residuals)))
+    noise = trunk_noise(residuals, jacobian, trunks, np.ones(len(residuals)))
+    return noise.draw_noise(generator, noise.draw_deviations(generator, draws))
 
 
 def _functions(gamma: Floats, follows: Any, centre: float) -> Floats:

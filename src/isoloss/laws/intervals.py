@@ -19,6 +19,7 @@ from isoloss.laws.fitted import IntervalMethod
 from isoloss.laws.law import Floats
 from isoloss.laws.noise import TrunkNoise, trunk_noise
 from isoloss.runs.observations import Observations
+from isoloss.runs.replicates import replicate_cells
 
 MethodName = Literal["auto", "rows", "trunks", "parametric_trunks"]
 METHODS: tuple[MethodName, ...] = ("auto", "rows", "trunks", "parametric_trunks")
@@ -28,12 +29,18 @@ METHODS: tuple[MethodName, ...] = ("auto", "rows", "trunks", "parametric_trunks"
 # (benchmarks/coverage.py).
 FEWEST_ROWS = 25
 FEWEST_TRUNKS = 12
+# Rows beyond the first of their size and token count: the degrees of freedom that replicates leave for noise.
+FEWEST_REPLICATES = 6
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Resamples:
-    """What the runs might have been: new ln losses (draws, n), or new weights of the rows (draws, n)."""
+    """What the runs might have been: new ln losses (draws, n), or new weights of the rows (draws, n).
 
+    `noise` (draws, 2) are the standard deviations of point noise and trunk effects, in ln L, that go with each.
+    """
+
+    noise: Floats
     targets: Floats | None = None
     weights: Floats | None = None
 
@@ -64,18 +71,26 @@ def resample(
 
     `targets` replace the problem's ln losses, for a fit to simulated ones.
     """
+    noise = noise_around(observations, problem, free, targets=targets)
     if method != "parametric_trunks":
         unit = observations.rows if method == "rows" else observations.trunk
-        return Resamples(weights=problem.weights * _counts(unit, draws, generator))
-    noise = noise_around(observations, problem, free, targets=targets)
-    return Resamples(targets=problem.evaluate(free)[0] + noise.draw(generator, draws))
+        weights = problem.weights * _counts(unit, draws, generator)
+        return Resamples(weights=weights, noise=noise.draw_deviations(generator, draws))
+    deviations = noise.draw_deviations(generator, draws)
+    return Resamples(targets=problem.evaluate(free)[0] + noise.draw_noise(generator, deviations), noise=deviations)
 
 
 def noise_around(
     observations: Observations, problem: Problem, free: Floats, *, targets: Floats | None = None
 ) -> TrunkNoise:
-    """Return the noise of the rows around a fit that ended at `free`."""
+    """Return the noise of the rows around a fit that ended at `free`.
+
+    Where enough rows are replicates, theirs: what a law misses at every seed alike is no noise.
+    """
     residuals, jacobian = linearise(problem, free, targets=targets)
+    cells = replicate_cells(observations)
+    if len(observations) - cells.shape[1] >= FEWEST_REPLICATES:
+        jacobian = cells.astype(np.float64)
     return trunk_noise(residuals, jacobian, observations.trunk, problem.weights)
 
 

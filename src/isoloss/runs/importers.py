@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isoloss.core.errors import BadTable, InputError
-from isoloss.runs.archive import ROW, Archive, query_table
+from isoloss.runs.archive import Archive
 from isoloss.runs.columns import Columns
 from isoloss.runs.observations import DataUnit, Observations, observations
 from isoloss.runs.shapes import DEFAULT_CONVENTION
+from isoloss.runs.tables import ROW, query_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,6 +40,7 @@ def read_runs(
     trunk: str | None = None,
     stderr: str | None = None,
     complexity: Sequence[str] = (),
+    extra: Mapping[str, str] | None = None,
     where: str | None = None,
     tokenizer: str | None = None,
     vocab: str | float | None = None,
@@ -48,6 +50,7 @@ def read_runs(
 ) -> Observations:
     """Return the runs in `source` as observations; the keywords name its columns.
 
+    `extra` maps what a law calls a further column (unique_tokens, batch_tokens, …) to what the source calls it.
     Where a column's unit or scale is another, a SQL formula over columns stands in its place: `params="n_millions *
     1e6"`, `loss="bits * ln(2)"`. `where` is a SQL condition over the source's own columns. Without `flops`, C = 6 ·
     params · tokens. `tokenizer` and `vocab` (a column, or one number) say in which tokens losses count.
@@ -58,13 +61,16 @@ def read_runs(
     table = open_table(source)
     ours = _is_archive(source)
     if ours:
-        corpus, trunk, stderr = corpus or "corpus", trunk or "trunk", stderr or "stderr"
-        params_convention = DEFAULT_CONVENTION if params == "params" else params_convention
-        vocab = vocab or "vocab_size"
+        corpus, trunk = corpus or "corpus", trunk or "trunk"
     if where is not None:
         table = query_table(table, f"SELECT * FROM runs WHERE {where}", name="runs")
         if not table.num_rows:
             raise BadTable("no row satisfies the condition", place=f"--where {where}", fix="loosen the condition")
+    if ours:
+        # Imported runs seldom have a standard error or a vocabulary.
+        stderr = stderr or (None if table["stderr"].null_count else "stderr")
+        vocab = vocab or (None if table["vocab_size"].null_count else "vocab_size")
+        params_convention = _convention(table, source) if params == "params" else params_convention
     columns = Columns(table, place=_name(source))
     return observations(
         params=columns.numbers(params),
@@ -77,6 +83,7 @@ def read_runs(
         run=columns.texts("run") if ours else None,
         flags=columns.table["flags"].to_pylist() if ours else None,
         complexity={name: columns.numbers(name) for name in complexity},
+        extra={name: columns.numbers(column) for name, column in (extra or {}).items()},
         tokenizer=columns.texts(tokenizer) if tokenizer else None,
         vocab=columns.numbers(vocab) if isinstance(vocab, str) else vocab,
         source=columns.texts(corpus_source) if corpus_source else None,
@@ -126,6 +133,17 @@ def _of_columns(columns: Mapping[str, Any]) -> "pa.Table":
 
 def _is_archive(source: Source) -> bool:
     return isinstance(source, str | Path) and Archive.stands_in(source)
+
+
+def _convention(table: "pa.Table", source: Source) -> str:
+    """Return by which convention an archive's `params` are counted. Raises BadTable where they are counted by two."""
+    found = sorted(set(table["params_convention"].to_pylist()))
+    if len(found) > 1:
+        raise BadTable(
+            f"params are counted by {' and '.join(found)}", place=_name(source),
+            fix=f"fit one kind at a time: --where \"params_convention = '{found[0]}'\"",
+        )  # fmt: skip
+    return str(found[0]) if found else DEFAULT_CONVENTION
 
 
 def _read_path(path: Path) -> "pa.Table":

@@ -13,6 +13,8 @@ from isoloss.core.fingerprint import fingerprint
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from isoloss.runs.replicates import ReplicateNoise
+
 Floats = NDArray[np.float64]
 DataUnit = Literal["tokens", "bytes"]
 
@@ -28,7 +30,8 @@ class Observations:
     training curve a row was taken from: rows of one trunk are not independent. `rows` are 1-based positions in the
     source, for messages. `stderr` is the standard error of each loss, `tokenizer` and `vocab` the name and the size of
     the vocabulary that its tokens are of: None where the source does not say. `source` names what a row's corpus was
-    made from: corpora of one (interventions, relabellings) are left out together; None where each is its own.
+    made from: corpora of one (interventions, relabellings) are left out together; None where each is its own. `extra`
+    are further columns that a law may read, positive numbers by name: unique_tokens, batch_tokens, other_loss.
     """
 
     params: Floats
@@ -42,6 +45,7 @@ class Observations:
     stderr: Floats | None = None
     flags: tuple[tuple[str, ...], ...] | None = None
     complexity: Mapping[str, Floats] = field(default_factory=dict)
+    extra: Mapping[str, Floats] = field(default_factory=dict)
     tokenizer: NDArray[np.str_] | None = None
     vocab: Floats | None = None
     source: NDArray[np.str_] | None = None
@@ -85,6 +89,8 @@ class Observations:
             "complexity": {name: values.tolist() for name, values in self.complexity.items()},
             "params_convention": self.params_convention, "data_unit": self.data_unit,
         }  # fmt: skip
+        if self.extra:
+            content["extra"] = {name: values.tolist() for name, values in self.extra.items()}
         return fingerprint(content, kind="table", version=OBSERVATIONS_VERSION)
 
     def select(self, keep: NDArray[np.bool_] | NDArray[np.int64] | Sequence[int]) -> "Observations":
@@ -96,7 +102,8 @@ class Observations:
             if isinstance(value, np.ndarray):
                 changed[column.name] = value[index]
         changed["flags"] = None if self.flags is None else tuple(self.flags[i] for i in index)
-        changed["complexity"] = {name: values[index] for name, values in self.complexity.items()}
+        for name in ("complexity", "extra"):
+            changed[name] = {key: values[index] for key, values in getattr(self, name).items()}
         return replace(self, **changed)
 
     def where(self, *, corpus: str | Sequence[str] | None = None, flagged: bool | None = None) -> "Observations":
@@ -119,6 +126,32 @@ class Observations:
             raise InputError(f"no complexity column {name!r}", fix=did_you_mean(name, self.complexity))
         return self.complexity[name]
 
+    def column(self, name: str) -> Floats:
+        """Return a column that a law reads, `params`, `tokens`, `flops` or an extra one. Raises BadTable without it."""
+        if name in ("params", "tokens", "flops"):
+            return np.asarray(getattr(self, name))
+        if name not in self.extra:
+            known = ", ".join(["params", "tokens", "flops", *self.extra])
+            raise BadTable(
+                f"the law reads a column {name!r}, and the table has {known}",
+                fix=f"name the source's column of it (on the command line: --column {name}=COLUMN)",
+            )
+        return self.extra[name]
+
+    def replicate_noise(self) -> "ReplicateNoise":
+        """Return trunk and branch noise in ln L from runs that differ in their seed alone, each with an interval.
+
+        Raises Unidentified where no size has two trunks: see `isoloss.runs.replicates`.
+        """
+        from isoloss.runs.replicates import replicate_noise
+
+        return replicate_noise(self)
+
+    def with_extra(self, **columns: Floats) -> "Observations":
+        """Return the table with further columns that a law may read. Raises BadTable for numbers not above zero."""
+        checked = {name: _positive(name, values, len(self), self.rows) for name, values in columns.items()}
+        return replace(self, extra={**self.extra, **checked})
+
     def to_arrow(self) -> "pa.Table":
         """Return the table for Arrow, pandas (`.to_pandas()`) or polars (`polars.from_arrow`)."""
         import pyarrow as pa
@@ -132,6 +165,7 @@ class Observations:
         if self.flags is not None:
             columns["flags"] = [list(flags) for flags in self.flags]
         columns.update(self.complexity)
+        columns.update(self.extra)
         return pa.table({name: pa.array(list(column)) for name, column in columns.items()})
 
 
@@ -147,6 +181,7 @@ def observations(
     stderr: Sequence[float] | Floats | None = None,
     flags: Sequence[Sequence[str]] | None = None,
     complexity: Mapping[str, Sequence[float] | Floats] | None = None,
+    extra: Mapping[str, Sequence[float] | Floats] | None = None,
     rows: Sequence[int] | NDArray[np.int64] | None = None,
     tokenizer: Sequence[str] | None = None,
     vocab: Sequence[float] | Floats | float | None = None,
@@ -176,6 +211,7 @@ def observations(
         stderr=None if stderr is None else _positive("stderr", stderr, n, place),
         flags=None if flags is None else tuple(tuple(f) for f in flags),
         complexity={name: _finite(name, values, n, place) for name, values in (complexity or {}).items()},
+        extra={name: _positive(name, values, n, place) for name, values in (extra or {}).items()},
         tokenizer=None if tokenizer is None else np.asarray(tokenizer, dtype=np.str_),
         vocab=None if vocab is None else _positive("vocab", _each(vocab, n), n, place),
         source=None if source is None else np.asarray(source, dtype=np.str_),

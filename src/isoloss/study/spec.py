@@ -7,15 +7,17 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from isoloss.complexity.base import MeasureSettings
 from isoloss.core.errors import BadStudy, did_you_mean
 from isoloss.core.frozen import Frozen
 from isoloss.core.progress import QUIET, Progress
 from isoloss.corpus.sources import CorpusSource
-from isoloss.runs.rules import PowerRule
-from isoloss.runs.shapes import DEFAULT_CONVENTION, ParamsConvention
+from isoloss.runs.presets import PRESETS, Shape
+from isoloss.runs.rules import Batch, Decay, HalfLife, PowerRule, Rate, Timescale, Warmup
+from isoloss.runs.shapes import DEFAULT_CONVENTION, ParamsConvention, ladder
+from isoloss.runs.spec import Family, ModelSpec, Numerics
 from isoloss.study.designs import StudyCorpus, corpus_names, expand
 from isoloss.study.explain import explain
 from isoloss.training.job import CHECKPOINT_SECONDS
@@ -31,7 +33,16 @@ def _ascending(values: tuple[float, ...]) -> tuple[float, ...]:
     return values
 
 
-Ladder = Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1), AfterValidator(_ascending)]
+Ladder = Annotated[tuple[Annotated[float, Field(gt=0)], ...], AfterValidator(_ascending)]
+
+
+def _named(shape: object) -> object:
+    """A published shape for its name; anything else as it is."""
+    if not isinstance(shape, str):
+        return shape
+    if shape not in PRESETS:
+        raise ValueError(f"unknown shape {shape!r}; {did_you_mean(shape, PRESETS)}")
+    return PRESETS[shape]
 
 
 class ComplexitySettings(MeasureSettings):
@@ -46,33 +57,106 @@ class ComplexitySettings(MeasureSettings):
 
 
 class Grid(Frozen):
-    """Sizes × token counts × seeds. `params` are targets by `convention`; real shapes are chosen and recorded."""
+    """Sizes × token counts × seeds. `params` are targets by `convention`; real shapes are chosen and recorded.
 
-    family: Literal["llama"] = "llama"
-    params: Ladder
-    tokens: Ladder
+    In place of `params`, `shapes` lists published shapes by name or shapes of one's own; vocabulary and context are the
+    corpus's and the grid's.
+    """
+
+    family: Family = "llama"
+    params: Ladder = ()
+    shapes: tuple[Annotated[Shape, BeforeValidator(_named)], ...] = ()
+    tokens: Annotated[Ladder, Field(min_length=1)]
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
     context: int = Field(default=256, gt=1)
     tied: bool = True
+    qk_norm: bool = False
     convention: ParamsConvention = DEFAULT_CONVENTION
+
+    @model_validator(mode="after")
+    def _sizes_once(self) -> Self:
+        if bool(self.params) == bool(self.shapes):
+            raise ValueError("give sizes either as params or as shapes")
+        if self.shapes and (self.family, self.qk_norm) != ("llama", False):
+            raise ValueError("a shape brings its own family and qk_norm: leave them out, or write them into the shape")
+        if self.qk_norm and self.family == "llama":
+            raise ValueError("qk_norm is an option of openlm: a llama has no norm of queries and keys")
+        return self
+
+    def models(self, *, vocab_size: int) -> list[ModelSpec]:
+        """Return the models of the grid for a vocabulary. Raises InputError where no shape fits a size."""
+        if self.shapes:
+            return [shape.model(vocab_size=vocab_size, context=self.context, tied=self.tied) for shape in self.shapes]
+        return ladder(
+            self.params, vocab_size=vocab_size, context=self.context, tied=self.tied, family=self.family,
+            qk_norm=self.qk_norm, convention=self.convention,
+        )  # fmt: skip
 
 
 class Training(Frozen):
-    """How every run of the grid is trained; the resolved rate and warm-up are recorded with each run."""
+    """How every run of the grid is trained; what the rules give is recorded with each run.
+
+    Rates, batches, warm-up and weight decay are numbers, published rules by name, or power laws in parameters and
+    tokens (`isoloss.runs.rules`). `final_lr` is the rate at the end of a decay where `final_fraction` of the peak will
+    not do. `rate_arms` trains the whole grid again at these multiples of the peak rate, to be fitted beside it.
+    """
 
     schedule: Literal["cosine", "constant", "wsd"] = "wsd"
-    batch_tokens: int = Field(gt=0)
-    peak_lr: PowerRule
-    warmup_tokens: int = Field(default=0, ge=0)
+    batch_tokens: Batch
+    peak_lr: Rate
+    warmup_tokens: Warmup = None
     cooldown_fraction: float = Field(default=0.2, gt=0, le=1)
     final_fraction: float = Field(default=0.0, ge=0, le=1)
-    beta2: float = Field(default=0.95, ge=0, lt=1)
-    weight_decay: float = Field(default=0.1, ge=0)
+    final_lr: float | None = Field(default=None, gt=0)
+    beta2: Annotated[float, Field(ge=0, lt=1)] | HalfLife = 0.95
+    weight_decay: Decay = PowerRule(value=0.1)
+    independent_decay: bool = False
     clip_norm: float = Field(default=1.0, gt=0)
+    z_loss: float = Field(default=0.0, ge=0)
     dtype: Literal["float32", "bfloat16"] = "float32"
+    device: Literal["cpu", "cuda"] = "cpu"
     threads: int = Field(default=1, gt=0)
     compile: bool = False
+    micro_batch_tokens: int | None = Field(default=None, gt=0)
+    recompute: bool = False
+    deterministic: bool = True
     checkpoint_seconds: float = Field(default=CHECKPOINT_SECONDS, gt=0)  # what a kill may cost; changes no number
+    keep_weights: bool = False  # the final weights of every run, as a folder that `isoloss export` copies
+    rate_arms: Ladder = ()
+
+    @model_validator(mode="after")
+    def _one_rule_of_decay(self) -> Self:
+        if self.independent_decay and isinstance(self.weight_decay, Timescale):
+            raise ValueError("a timescale already makes up for the rate: leave independent_decay out")
+        return self
+
+    @property
+    def numerics(self) -> Numerics:
+        """How every run computes."""
+        return Numerics(**self.model_dump(include=set(Numerics.model_fields)))
+
+    @property
+    def following_horizon(self) -> tuple[str, ...]:
+        """The settings that differ between the token counts of one size, so that each has a trunk of its own."""
+        rules = {"batch_tokens": self.batch_tokens, "peak_lr": self.peak_lr, "warmup_tokens": self.warmup_tokens,
+                 "weight_decay": self.weight_decay}  # fmt: skip
+        return tuple(
+            name
+            for name, rule in rules.items()
+            if isinstance(rule, Timescale) or (isinstance(rule, PowerRule) and rule.follows_horizon)
+        )
+
+
+class Tune(Frozen):
+    """A sweep of rate × batch around what `[training]` says, at every size and the grid's first and last token count.
+
+    Factors multiply the peak rate and the batch. `rate_with_batch` moves the middle of the rates along with the batch:
+    at factor f of the batch the rates are f ** rate_with_batch times higher.
+    """
+
+    rate_factors: Annotated[Ladder, Field(min_length=3)] = (0.25, 0.5, 1.0, 2.0, 4.0)
+    batch_factors: Annotated[Ladder, Field(min_length=1)] = (0.5, 1.0, 2.0)
+    rate_with_batch: float = Field(default=0.5, ge=0, le=1)
 
 
 class Holdout(Frozen):
@@ -104,7 +188,7 @@ class Fit(Frozen):
 
 
 class Study(Frozen):
-    """One question: corpora, measures, a grid, a way of training, laws to fit."""
+    """One question: corpora, measures, a grid, a way of training, laws to fit; or with `tune`, rates and batches."""
 
     schema_version: Literal[1] = Field(alias="schema")
     name: str = Field(pattern=NAME_PATTERN)
@@ -115,6 +199,7 @@ class Study(Frozen):
     grid: Grid
     training: Training
     fit: Fit = Fit()
+    tune: Tune | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -125,10 +210,18 @@ class Study(Frozen):
         repeated = sorted({name for name in names if names.count(name) > 1})
         if repeated:
             raise ValueError(f"corpus names must differ; repeated: {', '.join(repeated)}")
-        if self.training.batch_tokens % self.grid.context:
+        batch = self.training.batch_tokens
+        is_number = not (batch.exponent or batch.tokens_exponent)
+        if is_number and batch.value % self.grid.context:
             raise ValueError(
-                f"training.batch_tokens {self.training.batch_tokens} is no multiple of grid.context {self.grid.context}"
+                f"training.batch_tokens {batch.value:g} is no multiple of grid.context {self.grid.context}"
             )
+        if 1.0 in self.training.rate_arms:
+            raise ValueError("training.rate_arms: 1 is the grid itself; name other factors, such as 0.5 and 2")
+        if self.tune and len(self.grid.tokens) < 2:
+            raise ValueError("a [tune] study compares the first and the last of grid.tokens: give at least two")
+        if self.tune and self.training.rate_arms:
+            raise ValueError("training.rate_arms belong to a study of the grid, not to one with [tune]")
         return self
 
     def sources(self, *, folder: Path, progress: Progress = QUIET) -> list[CorpusSource]:
