@@ -8,6 +8,7 @@ import typer
 from isoloss.cli.app import Json, Seed, app
 
 Objective = Literal["huber", "lad", "gaussian"]
+Backtest = Literal["flops", "params", "corpus"]
 Starts = Literal["auto", "hoffmann"]
 
 
@@ -49,6 +50,13 @@ def fit(
     predict: Annotated[
         list[str] | None, typer.Option(help="A run that was not trained, N,D: its loss, and where one run would end.")
     ] = None,
+    backtest: Annotated[
+        Backtest | None,
+        typer.Option(help="Hold out the largest budgets, every size or every corpus, and score all laws on them."),
+    ] = None,
+    backtest_above: Annotated[
+        float | None, typer.Option(help="FLOPs above which --backtest flops holds out; else the largest quarter.")
+    ] = None,
     seed: Seed = 0,
     out: Annotated[Path | None, typer.Option(help="Write the fitted law here (JSON, draws in Parquet beside).")] = None,
     json: Json = False,
@@ -65,6 +73,7 @@ def fit(
     """
     from isoloss.cli import fit_output
     from isoloss.cli.output import open_progress
+    from isoloss.laws.backtest import backtest_groups
     from isoloss.laws.data_dependent import compare
     from isoloss.laws.fitting import fit_groups
     from isoloss.runs.importers import read_runs
@@ -84,9 +93,15 @@ def fit(
     comparison = []
     if measures:
         comparison = compare(table, measures, objective=objective, delta=delta, seed=seed, progress=progress)
+    tests = []
+    if backtest:
+        tests = backtest_groups(
+            table, holdout=backtest, flops_above=backtest_above, objective=objective, delta=delta, seed=seed,
+            **({"bootstrap": bootstrap} if bootstrap else {}), progress=progress,
+        )  # fmt: skip
     for one, path in zip(fitted, written, strict=False):
         one.save(path)
     derived = [fit_output.derive(one, budgets=budgets, points=points) for one in fitted]
-    fit_output.show(fitted, derived, comparison, written, as_json=json)
+    fit_output.show(fitted, derived, tests, comparison, written, as_json=json)
     if not all(one.convergence.converged for one in fitted):
         raise typer.Exit(1)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isoloss.core.estimate import Estimate
+from isoloss.laws.backtest import Backtest
 from isoloss.laws.balance import BalanceVerdict
 from isoloss.laws.coverage import Coverage
 from isoloss.laws.data_dependent import Comparison
@@ -80,7 +81,8 @@ class ReportData:
     has none. `frontier` holds the best splits of some
     budgets. `balance` has one verdict a kind of corpus (`generated`, or another word for real text), `comparison` one
     element a measure, and `coverage` how often simulated intervals on each corpus's very grid held the truth.
-    `flag_meanings` says when a run earns each flag.
+    `backtest` says how laws that saw a part of the runs predicted the rest. `flag_meanings` says when a run earns each
+    flag.
     """
 
     title: str
@@ -101,6 +103,7 @@ class ReportData:
     comparison: Sequence[Comparison] = ()
     balance: Sequence[BalanceVerdict] = ()
     coverage: Mapping[str, Coverage] = field(default_factory=dict)
+    backtest: Sequence[Backtest] = ()
     curves: Sequence[Curve] = ()
     measure: str = "gzip"
     flag_meanings: Mapping[str, str] = field(default_factory=dict)

@@ -15,6 +15,7 @@ from isoloss.report.drawings import (
 from isoloss.report.methods import method_notes
 from isoloss.report.numbers import duration, power_of_ten
 from isoloss.report.tables import (
+    backtest_table,
     comparison_tables,
     corpora_table,
     coverage_table,
@@ -105,6 +106,7 @@ def _trust(data: ReportData) -> Section:
         residual_picture(data) if data.laws else None,
         unfiltered_table(data) if data.laws_unfiltered else None,
         coverage_table(data) if data.coverage else None,
+        backtest_table(data) if data.backtest else None,
     )
     left_out = exclusions_table(data)
     return Section(

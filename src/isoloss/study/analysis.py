@@ -10,6 +10,7 @@ from isoloss.complexity.measure import Complexity
 from isoloss.core.errors import InputError, Unidentified, WorkError
 from isoloss.core.progress import Progress, Task
 from isoloss.corpus.corpus import Corpus
+from isoloss.laws.backtest import DRAWS, Backtest, backtest
 from isoloss.laws.balance import BalanceVerdict, common_budget, judge_balance
 from isoloss.laws.checks import EXCLUDED_FLAGS, root_mean_square
 from isoloss.laws.coverage import Coverage, simulate_coverage
@@ -40,7 +41,8 @@ class Analysis:
 
     `further_laws` are fits of the study's other laws, for comparison: all else rests on its first, which `laws` holds.
     `measure` is the complexity that balances are held against: gzip, or the first that every corpus determines.
-    `budget` are the FLOPs at which they are compared.
+    `budget` are the FLOPs at which they are compared. `backtest` is of the largest budgets of each corpus, or of those
+    that the study holds out; `no_backtest` says where none could be made, and why.
     """
 
     observations: Observations
@@ -53,6 +55,8 @@ class Analysis:
     comparison: list[Comparison]
     balance: list[BalanceVerdict]
     coverage: dict[str, Coverage]
+    backtest: list[Backtest]
+    no_backtest: dict[str, str]
     holdout: list[HoldoutError]
 
     def frontier(self) -> dict[str, list[FrontierPoint]]:
@@ -71,6 +75,8 @@ class Analysis:
                 name: {quantity: share.to_json() for quantity, share in coverage.shares.items()}
                 for name, coverage in self.coverage.items()
             },
+            "backtest": [one.to_json() for one in self.backtest],
+            "no_backtest": self.no_backtest,
             "holdout": [asdict(one) for one in self.holdout],
         }
 
@@ -109,6 +115,7 @@ def analyse(
     measure = _balance_measure(study, complexity)
     judged = {name: law for name, law in laws.items() if len(law.draws)}
     budget = _budget(list(laws.values()), seen)
+    backtests, no_backtest = _backtests(study, table, laws, progress=progress)
     comparison, not_compared = compare_left_out(study, seen, laws, _by_kind(corpora), complexity)
     return Analysis(
         observations=table,
@@ -121,6 +128,8 @@ def analyse(
         comparison=comparison,
         balance=_balance(judged, corpora, complexity, measure=measure, budget=budget),
         coverage=coverage,
+        backtest=backtests,
+        no_backtest=no_backtest,
         holdout=[
             HoldoutError(corpus=law.group, law=law.law, runs=len(rows), rmse=root_mean_square(law.residuals(rows)))
             for law in (*laws.values(), *further)
@@ -159,6 +168,26 @@ def _fit_each(
             reasons[name] = error.reason
         task.advance(1)
     return laws, reasons
+
+
+def _backtests(
+    study: Study, table: Observations, corpora: Iterable[str], *, progress: Progress
+) -> tuple[list[Backtest], dict[str, str]]:
+    """Return how laws that saw the smaller budgets of a corpus predict its larger ones, or why that cannot be asked."""
+    found, reasons = [], {}
+    above = study.fit.holdout.flops_above if study.fit.holdout else None
+    for name in corpora:
+        try:
+            found.append(
+                backtest(
+                    table.where(corpus=name), rivals=study.fit.corpus_laws, flops_above=above,
+                    objective=study.fit.objective, delta=study.fit.delta, seed=study.seed, progress=progress,
+                    bootstrap=min(DRAWS, study.fit.bootstrap),
+                )
+            )  # fmt: skip
+        except InputError as error:
+            reasons[name] = error.reason
+    return found, reasons
 
 
 def _balance_measure(study: Study, complexity: Mapping[str, Mapping[str, Complexity]]) -> str:
