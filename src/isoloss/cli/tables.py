@@ -8,6 +8,8 @@ from isoloss.cli.rows import plain_rows
 from isoloss.core.errors import Unidentified
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.table import Table
 
     from isoloss.complexity.measure import Complexity
@@ -17,6 +19,11 @@ if TYPE_CHECKING:
     from isoloss.laws.backtest import Backtest
     from isoloss.laws.fitted import FittedLaw, FrontierPoint
     from isoloss.laws.prediction import Prediction
+    from isoloss.laws.sweep import RateOptimum
+    from isoloss.laws.tuning import Tuning
+    from isoloss.published.reproduction import Reproduction
+    from isoloss.runs.spec import ModelSpec
+    from isoloss.study.analysis import Analysis
     from isoloss.study.check import Checked
     from isoloss.study.result import StudyResult
 
@@ -24,16 +31,21 @@ WIDE = 132  # columns for pipes, where no terminal says how wide it is
 COLUMN_GAP = 3
 PICTURE = 20  # characters
 PLACEBO = "-placebo"
+EDGES = {"lowest": "≤ ", "highest": "≥ "}
 
 
 def show_result(result: "StudyResult") -> None:
     """Print the study's table, the answer in sentences, and the path of the report."""
     console = _console()
-    console.print(_corpora_table(result))
+    if result.study.tune is None:
+        console.print(_corpora_table(result))
     for corpus, missing in result.unidentified.items():
         for measure, reason in missing.items():
             console.print(f"{measure} of {corpus} is not identified: {reason}")
     if result.analysis is not None:
+        _show_tuning(result.analysis)
+        if result.analysis.rate_arms:
+            console.print(_arms_table(result.analysis))
         for name, reason in result.analysis.no_law.items():
             console.print(f"no law for {name}: {reason}")
         for kept in result.analysis.holdout:
@@ -51,6 +63,64 @@ def show_result(result: "StudyResult") -> None:
         console.print(f"failed: {record.fingerprint}: {record.error}")
     if result.report is not None:
         console.print(f"\nreport: {result.report}", soft_wrap=True)
+
+
+def _show_tuning(analysis: "Analysis") -> None:
+    """Print each corpus's optima, what they say in sentences, and the lines that a study takes."""
+    console = _console()
+    for name, tuning in analysis.tuning.items():
+        console.print(_optima_table(name, tuning))
+        console.print("\n" + " ".join(tuning.sentences()))
+        if tuning.training():
+            console.print(f"A study on {name} takes, under [training]:\n{tuning.training()}\n", soft_wrap=True)
+
+
+def _optima_table(name: str, tuning: "Tuning") -> "Table":
+    batches = sorted({optimum.batch_tokens for optimum in tuning.rates})
+    table = _table(name, "D (tokens)", *(f"best rate, B = {batch:,}" for batch in batches), "best batch")
+    table.caption = "Rows are sizes N. Brackets: loss within 1 % of the least. ≤ and ≥: on the grid's edge, not fitted."
+    for best in tuning.batches:
+        own = {o.batch_tokens: _optimum(o) for o in tuning.rates if o.cell == best.cell}
+        edge = EDGES.get(best.edge or "", "")
+        table.add_row(
+            f"{best.params:,}", f"{best.tokens:,}", *(own.get(batch, "–") for batch in batches),
+            f"{edge}{best.batch_tokens:,.0f}",
+        )  # fmt: skip
+    return table
+
+
+def _optimum(optimum: "RateOptimum") -> str:
+    text = f"{EDGES.get(optimum.edge or '', '')}{optimum.peak_lr:.2g}"
+    return text if optimum.within is None else f"{text} [{optimum.within[0]:.2g}, {optimum.within[1]:.2g}]"
+
+
+def _arms_table(analysis: "Analysis") -> "Table":
+    """Return how a and the balance move when the peak rate does."""
+    factors = sorted({1.0, *analysis.rate_arms})
+    named = [f"rate × {factor:g}" for factor in factors]
+    table = _table("rate sensitivity", *(f"a, {name}" for name in named), *(f"ln(D*/N*), {name}" for name in named))
+    for corpus, own in analysis.laws.items():
+        arms = [own if factor == 1.0 else analysis.rate_arms[factor].get(corpus) for factor in factors]
+        cells = [_law_cells(law, analysis.budget)[-2:] for law in arms]
+        table.add_row(corpus, *(a for a, _ in cells), *(ratio for _, ratio in cells))
+    return table
+
+
+def show_counts(
+    spec: "ModelSpec", params: Mapping[str, int], flops: Mapping[str, float], layers: Mapping[str, float]
+) -> None:
+    """Print a model's parameters and training FLOPs by convention, and where the forward FLOPs of a token go."""
+    console = _console()
+    told = f"{spec.family}: width {spec.width}, {spec.depth} layers, {spec.heads} heads, FFN {spec.ffn}, "
+    console.print(told + f"vocabulary {spec.vocab_size:,}, context {spec.context:,}" + (", tied" * spec.tied))
+    table = _table("convention", "parameters", "training FLOPs a token")
+    for convention, each in flops.items():
+        table.add_row(convention, f"{params[convention]:,}" if convention in params else "–", f"{each:,.0f}")
+    console.print(table)
+    table = _table("layer", "forward FLOPs a token", "share")
+    for layer, each in layers.items():
+        table.add_row(layer.replace("_", " "), f"{each:,.0f}", f"{each / sum(layers.values()):.1%}")
+    console.print(table)
 
 
 def _corpora_table(result: "StudyResult") -> "Table":
@@ -260,6 +330,17 @@ def show_rows(table: "Any") -> None:
         console.print(f"no room for {', '.join(names[fitting:])}: a wider terminal, --sql or --json shows them")
 
 
+def show_imported(rows: Sequence[Mapping[str, Any]], folder: "Path", table_file: "Path") -> None:
+    """Print the runs that an import brought, and what can be done with them."""
+    console, table = _console(), _table("corpus", "N (params)", "D (tokens)", "loss, nats", "status", "run")
+    for row in rows:
+        loss = "–" if row["loss_nats"] is None else f"{row['loss_nats']:.4f}"
+        table.add_row(row["corpus"], f"{row['params']:,}", f"{row['tokens']:,}", loss, row["status"], row["name"])
+    console.print(table)
+    console.print(f"{len(rows)} runs are in {folder}; next: isoloss fit {folder}")
+    console.print(f"to take them back, delete {table_file}", soft_wrap=True)
+
+
 def show_pairs(content: Mapping[str, Any]) -> None:
     """Print names and values, one pair a line."""
     shown = _table("quantity", "value")
@@ -303,3 +384,24 @@ def _console(*, at_least: int = WIDE) -> "Any":
 
     console = Console(highlight=False, markup=False)
     return console if console.is_terminal else Console(highlight=False, markup=False, width=max(WIDE, at_least))
+
+
+MOST_ROWS = 40
+
+
+def show_reproduction(found: "Reproduction") -> None:
+    """Print published and reproduced numbers (those that differ first), and the verdict on every claim."""
+    console = _console()
+    table = _table("quantity", "published", "reproduced", "difference", "within")
+    apart = found.apart
+    for row in [*apart, *(row for row in found.rows if row.within)][:MOST_ROWS]:
+        table.add_row(
+            row.quantity, f"{row.published:.6g}", f"{row.reproduced:.6g}", f"{row.difference:.1e}",
+            "yes" if row.within else "no",
+        )  # fmt: skip
+    more = len(found.rows) - MOST_ROWS
+    table.caption = f"{more} more numbers on the page" if more > 0 else None
+    console.print(table)
+    for claim in found.claims:
+        console.print(f"\n{claim.verdict}: {claim.claim}\n  {claim.why}")
+    console.print(f"\n{found.summary()} Analysed in {found.seconds:.1f} s.")

@@ -14,7 +14,9 @@ from isoloss.laws.balance import BalanceVerdict
 from isoloss.laws.coverage import Coverage
 from isoloss.laws.data_dependent import Comparison
 from isoloss.laws.fitted import FittedLaw, FrontierPoint
+from isoloss.laws.tuning import Tuning
 from isoloss.runs.observations import Observations
+from isoloss.runs.replicates import ReplicateNoise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +55,7 @@ class RunRow:
     depth: int
     heads: int
     peak_lr: float
+    batch_tokens: int
     status: str
     wall_seconds: float
     loss_nats: float | None = None
@@ -81,8 +84,9 @@ class ReportData:
     has none. `frontier` holds the best splits of some
     budgets. `balance` has one verdict a kind of corpus (`generated`, or another word for real text), `comparison` one
     element a measure, and `coverage` how often simulated intervals on each corpus's very grid held the truth.
-    `backtest` says how laws that saw a part of the runs predicted the rest. `flag_meanings` says when a run earns each
-    flag.
+    `flag_meanings` says when a run earns each flag. `rate_arms` are the laws of the same grid at multiples of its peak
+    rate. `tuning` is what a sweep of rate × batch says of each corpus: a study that has it is reported by it.
+    `replicates` are noises between seeds. `backtest` says how laws that saw a part of the runs predicted the rest.
     """
 
     title: str
@@ -107,6 +111,9 @@ class ReportData:
     curves: Sequence[Curve] = ()
     measure: str = "gzip"
     flag_meanings: Mapping[str, str] = field(default_factory=dict)
+    rate_arms: Mapping[float, Mapping[str, FittedLaw]] = field(default_factory=dict)
+    tuning: Mapping[str, Tuning] = field(default_factory=dict)
+    replicates: Mapping[str, ReplicateNoise] = field(default_factory=dict)
 
     @property
     def all_laws(self) -> list[tuple[str, FittedLaw]]:

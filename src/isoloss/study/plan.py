@@ -13,8 +13,8 @@ from isoloss.corpus.sources import PcfgSource
 from isoloss.execution import executor as open_executor
 from isoloss.laws.registry import laws, open_law
 from isoloss.runs.rules import HalfLife, PowerRule, Timescale, round_tokens, six_digits, whole_windows
-from isoloss.runs.shapes import Counts, ParamsConvention, count, ladder
-from isoloss.runs.spec import ModelSpec, Numerics, Optimiser, RunSpec, Schedule
+from isoloss.runs.shapes import Counts, ParamsConvention, count
+from isoloss.runs.spec import ModelSpec, Optimiser, RunSpec, Schedule
 from isoloss.study.designs import DesignSource
 from isoloss.study.spec import DATA_DEPENDENT, Study, Training
 from isoloss.training.job import TrunkJob, check_enough_windows
@@ -84,10 +84,7 @@ def plan_runs(study: Study, corpora: Mapping[str, Outline]) -> list[PlannedRun]:
         _point(study, name, corpus, model, seed, tokens, arm)
         for name, corpus in corpora.items()
         for arm in arms(study)
-        for model in ladder(
-            study.grid.params, vocab_size=corpus.vocab_size, context=study.grid.context, tied=study.grid.tied,
-            family=study.grid.family, convention=study.grid.convention,
-        )
+        for model in study.grid.models(vocab_size=corpus.vocab_size)
         for seed in study.grid.seeds
         for tokens in horizons(study)
     ]  # fmt: skip
@@ -145,7 +142,9 @@ def _point(
             peak_lr=peak_lr,
             beta2=training.beta2.beta2(batch) if isinstance(training.beta2, HalfLife) else training.beta2,
             weight_decay=_weight_decay(training, counts, tokens, convention, peak_lr, steps=tokens / batch),
+            independent_decay=training.independent_decay,
             clip_norm=training.clip_norm,
+            z_loss=training.z_loss,
         ),
         schedule=Schedule(
             kind=training.schedule,
@@ -153,7 +152,7 @@ def _point(
             cooldown_fraction=training.cooldown_fraction,
             final_fraction=_final_fraction(training, peak_lr),
         ),
-        numerics=Numerics(dtype=training.dtype, threads=training.threads, compile=training.compile),
+        numerics=training.numerics,
         seed=derive_seed(study.seed, "run", str(seed)),
     )
     flops = counts.flops_per_token(convention) * spec.train_tokens
@@ -165,7 +164,7 @@ def _weight_decay(
 ) -> float:
     match training.weight_decay:
         case Timescale() as timescale:
-            return timescale.weight_decay(peak_lr=peak_lr, steps=steps)
+            return timescale.weight_decay(peak_lr=1.0 if training.independent_decay else peak_lr, steps=steps)
         case PowerRule() as rule:
             return rule.of(counts, tokens, convention=convention)
         case None:
