@@ -12,6 +12,7 @@ from isoloss.cli.output import print_json
 from isoloss.core.errors import InputError, Unidentified
 
 if TYPE_CHECKING:
+    from isoloss.laws.backtest import Backtest
     from isoloss.laws.contest_result import Contest
     from isoloss.laws.data_dependent import FittedDataDependent
     from isoloss.laws.fitted import FittedLaw, FrontierPoint
@@ -47,6 +48,7 @@ def derive(law: "FittedLaw", *, budgets: Sequence[float], points: Sequence[tuple
 def show(
     fitted: Sequence["FittedLaw"],
     derived: Sequence[Derived],
+    backtests: Sequence["Backtest"],
     contest: "Contest | None",
     joint: "FittedDataDependent | None",
     written: Sequence[Path],
@@ -54,9 +56,12 @@ def show(
     as_json: bool,
 ) -> None:
     """Print the fits: one JSON object, or a page of text each."""
+    from isoloss.cli.tables import show_backtest
+
     if as_json:
         print_json({
             "fits": [law.to_json() | more.to_json() for law, more in zip(fitted, derived, strict=True)],
+            "backtest": [one.to_json() for one in backtests],
             "comparison": [one.to_json() for one in contest.measures] if contest else [],
             "contest": [contest.to_json()] if contest else [],
             "data_dependent": [joint.to_json()] if joint else [],
@@ -67,6 +72,8 @@ def show(
         typer.echo(law.summary())
         show_derived(more)
         typer.echo("")
+    for test in backtests:
+        show_backtest(test)
     for path in written:
         typer.echo(f"written: {path}")
     if joint is not None:

@@ -97,8 +97,8 @@ def to_coefficients(values: Floats, origin: Floats) -> Floats:
     return np.stack([E, A * np.exp(-alpha * origin[0]), B * np.exp(-beta * origin[1]), alpha, beta], axis=-1)
 
 
-def log_balance(theta: Floats, origin: Floats, *, log_flops: float) -> Floats:
-    """Return ln(D*/N*) (…) at C = 6 N D of centred coefficients (…, 5), all but E above zero.
+def log_balance(theta: Floats, origin: Floats, *, log_flops: float | Floats) -> Floats:
+    """Return ln(D*/N*) (…) at 6 N D = exp(`log_flops`) of centred coefficients (…, 5), all but E above zero.
 
     α A₀ (N/N₀)^−α = β B₀ (D/D₀)^−β at the optimum (Hoffmann et al. 2022, eq. 4).
     """

@@ -82,6 +82,7 @@ class FittedDataDependent:
     params_convention: str
     data_unit: DataUnit
     observations: str
+    bytes_per_token: float | None = None
     laws: tuple[FittedLaw, ...] = ()
 
     def coefficients(self) -> dict[str, tuple[Estimate, Estimate]]:
@@ -118,15 +119,15 @@ class FittedDataDependent:
 
     def log_ratio(self, flops: float, *, complexity: float | Estimate) -> Estimate:
         """Return ln(D*/N*) at a budget on one more corpus, with its interval."""
-        ratios = log_balance(self._coefficients_at(complexity), self.origin, log_flops=float(np.log(flops)))
+        ratios = log_balance(self._coefficients_at(complexity), self.origin, log_flops=self._log_flops(flops))
         return Estimate.from_draws(ratios[1:], value=float(ratios[0]))
 
     def optimum(self, flops: float, *, complexity: float | Estimate) -> FrontierPoint:
         """Return the loss-minimising split of a budget on one more corpus of that complexity."""
         theta = self._coefficients_at(complexity)
-        log_ratio = log_balance(theta, self.origin, log_flops=float(np.log(flops)))
-        params = np.exp((np.log(flops / 6) - log_ratio) / 2)
-        tokens = flops / 6 / params
+        log_ratio = log_balance(theta, self.origin, log_flops=self._log_flops(flops))
+        params = np.exp((self._log_flops(flops) - np.log(6) - log_ratio) / 2)
+        tokens = params * np.exp(log_ratio)
         loss = Chinchilla.loss(to_values(theta, self.origin), params=params, tokens=tokens)
         extrapolation = self.domain.extrapolation(params=float(params[0]), tokens=float(tokens[0]), flops=flops)
         found = [Estimate.from_draws(each[1:], value=float(each[0])) for each in (params, tokens, loss, log_ratio)]
@@ -183,6 +184,10 @@ class FittedDataDependent:
     def scale(self) -> Scale:
         """The scale on which the functions are straight."""
         return Scale.of(self.forms)
+
+    def _log_flops(self, flops: float) -> float:
+        """Return ln of 6 N D at a budget, D in the law's unit: FLOPs count tokens."""
+        return float(np.log(flops * (self.bytes_per_token or 1.0 if self.data_unit == "bytes" else 1.0)))
 
     def _coefficients_at(self, complexity: float | Estimate) -> Floats:
         known = complexity if isinstance(complexity, Estimate) else Estimate(value=float(complexity))
@@ -353,6 +358,7 @@ def _origins(observations: Observations, excluded: tuple[Exclusion, ...]) -> dic
         "params_convention": observations.params_convention,
         "data_unit": observations.data_unit,
         "observations": observations.fingerprint,
+        "bytes_per_token": observations.mean_bytes_per_token,
     }
 
 

@@ -98,7 +98,8 @@ def first_stage(observations: Observations, *, flops: float, balance: Mapping[st
     fits = fit_jointly(rows, design_of(NOTHING_FOLLOWS, SHARED, np.zeros(len(source_of))), _start(observations, rows),
                        weights=weights)  # fmt: skip
     theta = SHARED.coefficients(fits.eta)
-    learned = np.concatenate([theta, log_balance(theta, rows.origin, log_flops=np.log(flops))[..., None]], axis=2)
+    log_data = np.log(flops) + _log_data_per_token(observations, rows)
+    learned = np.concatenate([theta, log_balance(theta, rows.origin, log_flops=log_data)[..., None]], axis=2)
     weight = 1 / np.bincount(source_of)[source_of]
     proxy_rows = _cheapest(observations, rows)
     folds = Folds(
@@ -116,8 +117,8 @@ def first_stage(observations: Observations, *, flops: float, balance: Mapping[st
         source_of=source_of,
         folds=folds,
         scored=_scored(rows, proxy_rows),
-        pooled=_with_balance(pooled_eta, rows, flops),
-        proxy=_with_balance(proxy_eta, rows, flops),
+        pooled=_with_balance(pooled_eta, rows, log_data),
+        proxy=_with_balance(proxy_eta, rows, log_data),
         proxy_rows=rows.index[proxy_rows],
     )
 
@@ -153,9 +154,17 @@ def _pooled(eta: Floats, source_of: NDArray[np.int64], weight: Floats) -> Floats
     return SHARED.eta(np.where(SHARED_IN_LOGARITHMS, np.exp(mean), mean))
 
 
-def _with_balance(eta: Floats, rows: Rows, flops: float) -> Floats:
+def _log_data_per_token(observations: Observations, rows: Rows) -> Floats:
+    """Return the logarithm of the units of D in a token (J,): FLOPs count tokens, a law in bytes counts bytes."""
+    if observations.data_unit == "tokens":
+        return np.zeros(len(rows.corpora))
+    ratios = [observations.where(corpus=corpus).mean_bytes_per_token or 1.0 for corpus in rows.corpora]
+    return np.log(ratios)
+
+
+def _with_balance(eta: Floats, rows: Rows, log_data: Floats) -> Floats:
     theta = SHARED.coefficients(eta)
-    return np.column_stack([theta, log_balance(theta, rows.origin, log_flops=float(np.log(flops)))])
+    return np.column_stack([theta, log_balance(theta, rows.origin, log_flops=log_data)])
 
 
 def _cheapest(observations: Observations, rows: Rows) -> NDArray[np.int64]:
