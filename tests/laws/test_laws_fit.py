@@ -154,7 +154,7 @@ def test_too_little_is_refused_with_the_remedy():
         fit(simulated(sizes=(1e5,), tokens=np.geomspace(1e4, 1e6, 9)))
     with pytest.raises(BadTable, match="same tokens"):
         fit(simulated(sizes=np.geomspace(1e4, 1e6, 9), tokens=(1e5,)))
-    with pytest.raises(BadTable, match="only 1 distinct pairs"):
+    with pytest.raises(BadTable, match="only 1 distinct combinations"):
         fit(row_table(params=[1e5] * 10, tokens=[1e6] * 10, loss=[2.0] * 10))
     with pytest.raises(BadTable, match="same loss"):
         fit(row_table(params=np.geomspace(1e4, 1e6, 9), tokens=np.geomspace(1e5, 1e7, 9), loss=[2.0] * 9))
@@ -304,7 +304,7 @@ class PowerOfTokens(Chinchilla):
         return np.full(values.shape[:-1], np.nan)
 
     @staticmethod
-    def exponent_a(values):
+    def exponent_a(values, *, log_flops):
         return np.full(values.shape[:-1], np.nan)
 
 

@@ -62,7 +62,7 @@ class NoFloor(Law):
         return Chinchilla.log_optimum(with_floor(values), log_flops=log_flops)
 
     @staticmethod
-    def exponent_a(values):
+    def exponent_a(values, *, log_flops):
         return Chinchilla.exponent_a(with_floor(values))
 
 

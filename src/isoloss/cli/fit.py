@@ -14,9 +14,13 @@ Starts = Literal["auto", "hoffmann"]
 @app.command()
 def fit(
     runs: Annotated[Path, typer.Argument(help="CSV, TSV, Parquet or JSONL with one row a run, or a results folder.")],
-    params: Annotated[str, typer.Option(help="Column of model sizes N.")] = "params",
-    tokens: Annotated[str, typer.Option(help="Column of training tokens D.")] = "tokens",
-    loss: Annotated[str, typer.Option(help="Column of final losses, nats per token.")] = "loss_nats",
+    params: Annotated[
+        str, typer.Option(help='Column of model sizes N, or a formula over columns: "n_millions * 1e6".')
+    ] = "params",
+    tokens: Annotated[str, typer.Option(help="Column of training tokens D, or a formula.")] = "tokens",
+    loss: Annotated[
+        str, typer.Option(help='Column of final losses in nats per token, or a formula: "bits * ln(2)".')
+    ] = "loss_nats",
     flops: Annotated[str | None, typer.Option(help="Column of training FLOPs; without it C = 6·N·D.")] = None,
     group: Annotated[str | None, typer.Option(help="Column that names the corpus: one fit a group.")] = None,
     complexity: Annotated[
@@ -33,6 +37,18 @@ def fit(
     trunk: Annotated[
         str | None, typer.Option(help="Column naming the training curve of a row: rows of one are resampled together.")
     ] = None,
+    tokenizer: Annotated[
+        str | None, typer.Option(help="Column naming the tokenizer: warns where one fit mixes several.")
+    ] = None,
+    vocab: Annotated[
+        str | None, typer.Option(help="Vocabulary size, a column or a number: warns of losses worse than guessing.")
+    ] = None,
+    frontier: Annotated[
+        str | None, typer.Option(help="Budgets in FLOPs, comma-separated: the best split of each, as 1e20,1e21.")
+    ] = None,
+    predict: Annotated[
+        list[str] | None, typer.Option(help="A run that was not trained, N,D: its loss, and where one run would end.")
+    ] = None,
     seed: Seed = 0,
     out: Annotated[Path | None, typer.Option(help="Write the fitted law here (JSON, draws in Parquet beside).")] = None,
     json: Json = False,
@@ -40,6 +56,9 @@ def fit(
     """Fit a scaling law to a table of runs from anywhere.
 
     Example: `isoloss fit runs.csv --params n --tokens d --loss val_loss --group data --bootstrap 1000`
+
+    Columns may be in any unit: `isoloss fit sweep.csv --params "size_m * 1e6" --tokens "tokens_b * 1e9" --loss "bits *
+    ln(2)"`; text such as 70M or 1.4T is read as it stands.
 
     Every fit reports its optimum, how many starts agree on it, its warnings with remedies, and, with `--bootstrap`,
     intervals on everything. Exit 1 where a fit did not converge.
@@ -50,10 +69,11 @@ def fit(
     from isoloss.laws.fitting import fit_groups
     from isoloss.runs.importers import read_runs
 
+    budgets, points = fit_output.numbers_of(frontier), fit_output.points_of(predict or [])
     measures = [name.strip() for name in complexity.split(",")] if complexity else []
     table = read_runs(
         runs, params=params, tokens=tokens, loss=loss, flops=flops, corpus=group, trunk=trunk, complexity=measures,
-        where=where,
+        where=where, tokenizer=tokenizer, vocab=fit_output.column_or_number(vocab),
     )  # fmt: skip
     progress = open_progress(as_json=json)
     written = fit_output.law_files(out, len(table.corpora))
@@ -66,6 +86,7 @@ def fit(
         comparison = compare(table, measures, objective=objective, delta=delta, seed=seed, progress=progress)
     for one, path in zip(fitted, written, strict=False):
         one.save(path)
-    fit_output.show(fitted, comparison, written, as_json=json)
+    derived = [fit_output.derive(one, budgets=budgets, points=points) for one in fitted]
+    fit_output.show(fitted, derived, comparison, written, as_json=json)
     if not all(one.convergence.converged for one in fitted):
         raise typer.Exit(1)

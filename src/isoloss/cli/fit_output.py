@@ -1,35 +1,116 @@
 """How `isoloss fit` prints and saves."""
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from isoloss.cli.output import print_json
-from isoloss.core.errors import InputError
+from isoloss.core.errors import InputError, Unidentified
 
 if TYPE_CHECKING:
     from isoloss.laws.data_dependent import Comparison
-    from isoloss.laws.fitted import FittedLaw
+    from isoloss.laws.fitted import FittedLaw, FrontierPoint
+    from isoloss.laws.prediction import Prediction
+
+
+@dataclass(frozen=True, kw_only=True)
+class Derived:
+    """What a call asked of a law: best splits of budgets, and runs that were not trained; `no_frontier` says why."""
+
+    frontier: list["FrontierPoint"]
+    predictions: list["Prediction"]
+    no_frontier: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the keys that stand beside those of a fit."""
+        return {
+            "frontier": [point.to_json() for point in self.frontier],
+            "no_frontier": self.no_frontier,
+            "predictions": [run.to_json() for run in self.predictions],
+        }
+
+
+def derive(law: "FittedLaw", *, budgets: Sequence[float], points: Sequence[tuple[float, float]]) -> Derived:
+    """Return what a law says of budgets and of points (params, tokens)."""
+    runs = [law.predict_run(params=params, tokens=tokens) for params, tokens in points]
+    try:
+        return Derived(frontier=law.frontier(flops=budgets), predictions=runs)
+    except Unidentified as error:
+        return Derived(frontier=[], predictions=runs, no_frontier=error.message)
 
 
 def show(
-    fitted: Sequence["FittedLaw"], comparison: Sequence["Comparison"], written: Sequence[Path], *, as_json: bool
+    fitted: Sequence["FittedLaw"],
+    derived: Sequence[Derived],
+    comparison: Sequence["Comparison"],
+    written: Sequence[Path],
+    *,
+    as_json: bool,
 ) -> None:
     """Print the fits: one JSON object, or a page of text each."""
     if as_json:
         print_json({
-            "fits": [law.to_json() for law in fitted],
+            "fits": [law.to_json() | more.to_json() for law, more in zip(fitted, derived, strict=True)],
             "comparison": [one.to_json() for one in comparison],
             "law_files": [str(path) for path in written],
         })  # fmt: skip
         return
-    typer.echo("\n\n".join(law.summary() for law in fitted))
+    for law, more in zip(fitted, derived, strict=True):
+        typer.echo(law.summary())
+        show_derived(more)
+        typer.echo("")
     for path in written:
         typer.echo(f"written: {path}")
     for one in comparison:
         typer.echo("\n" + " ".join(one.sentences()))
+
+
+def show_derived(derived: Derived) -> None:
+    """Print best splits and predicted runs as tables, and how far they extrapolate."""
+    from isoloss.cli.tables import show_frontier, show_predictions
+
+    if derived.no_frontier:
+        typer.echo(f"no frontier: {derived.no_frontier}")
+    if derived.frontier:
+        show_frontier(derived.frontier)
+    if derived.predictions:
+        show_predictions(derived.predictions)
+    warnings = [w for point in derived.frontier for w in point.warnings]
+    warnings += [w for run in derived.predictions for w in run.warnings]
+    for warning in dict.fromkeys(warnings):
+        typer.echo(f"[{warning.code}] {warning.message}")
+
+
+def numbers_of(text: str | None, *, option: str = "--frontier") -> list[float]:
+    """Return comma-separated numbers. Raises InputError for what is none."""
+    try:
+        found = [float(part) for part in text.split(",")] if text else []
+    except ValueError:
+        found = [math.nan]
+    if not all(math.isfinite(number) and number > 0 for number in found):
+        raise InputError(f"found {text!r}, expected numbers above zero", place=option, fix="write them as 1e20,1e21")
+    return found
+
+
+def points_of(texts: Sequence[str]) -> list[tuple[float, float]]:
+    """Return (params, tokens) of every `N,D`. Raises InputError for anything else."""
+    points = [numbers_of(text, option="--predict") for text in texts]
+    for text, point in zip(texts, points, strict=True):
+        if len(point) != 2:
+            raise InputError(f"found {text!r}, expected two numbers", place="--predict", fix="write N,D as 7e9,1.4e11")
+    return [(params, tokens) for params, tokens in points]
+
+
+def column_or_number(text: str | None) -> str | float | None:
+    """Return a number where the option holds one, else the name of a column."""
+    try:
+        return text if text is None else float(text)
+    except ValueError:
+        return text
 
 
 def law_files(out: Path | None, count: int) -> list[Path]:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from isoloss.complexity.paths import MeasuredPath
     from isoloss.complexity.search import FoundGrammar
     from isoloss.core.estimate import Estimate
-    from isoloss.laws.fitted import FittedLaw
+    from isoloss.laws.fitted import FittedLaw, FrontierPoint
+    from isoloss.laws.prediction import Prediction
     from isoloss.study.check import Checked
     from isoloss.study.result import StudyResult
 
@@ -74,14 +75,49 @@ def _corpora_table(result: "StudyResult") -> "Table":
 def _law_cells(law: "FittedLaw | None", budget: float | None) -> list[str]:
     if law is None or budget is None:
         return ["–"] * 5
-    found = [law.params.get(name) for name in ("E", "alpha", "beta")]
-    cells = [interval(estimate, digits=2) if estimate else "–" for estimate in found]
-    for derive in (law.exponent_a, lambda: law.log_ratio(budget)):
+    parameters = [law.params.get(name) for name in ("E", "alpha", "beta")]
+    cells = [interval(estimate, digits=2) if estimate else "–" for estimate in parameters]
+    for quantity in ("a", "log_ratio"):
         try:
-            cells.append(interval(derive(), digits=2))
+            found = law.exponent_a(budget) if quantity == "a" else law.log_ratio(budget)
+            cells.append(interval(found, digits=2))
         except Unidentified:
             cells.append("not identified")
     return cells
+
+
+def show_frontier(points: "Sequence[FrontierPoint]") -> None:
+    """Print the best split of every budget."""
+    table = _table("FLOPs", "N* (params)", "D* (tokens)", "loss, nats", "ln(D*/N*)", "beyond the runs")
+    table.caption = "95 % intervals"
+    for point in points:
+        table.add_row(
+            f"{point.flops:.3g}", _rounded(point.params), _rounded(point.tokens), interval(point.loss, digits=4),
+            interval(point.log_ratio, digits=2), _beyond(point.extrapolation),
+        )  # fmt: skip
+    _console().print(table)
+
+
+def show_predictions(runs: "Sequence[Prediction]") -> None:
+    """Print what runs that were not trained will score."""
+    table = _table("N (params)", "D (tokens)", "law, nats", "one run, nats", "beyond the runs")
+    table.caption = "95 % intervals: of the law, and of a single run with its point and trunk noise"
+    for run in runs:
+        table.add_row(
+            f"{run.columns['params']:.3g}", f"{run.columns['tokens']:.3g}", interval(run.loss, digits=4),
+            interval(run.run, digits=4), _beyond(run.extrapolation),
+        )  # fmt: skip
+    _console().print(table)
+
+
+def _rounded(estimate: "Estimate") -> str:
+    if estimate.low is None or estimate.high is None:
+        return f"{estimate.value:.3g}"
+    return f"{estimate.value:.3g}\n[{estimate.low:.3g}, {estimate.high:.3g}]"
+
+
+def _beyond(extrapolation: float) -> str:
+    return "inside" if extrapolation == 1 else f"×{extrapolation:.3g}"
 
 
 def interval(estimate: "Estimate", *, digits: int) -> str:

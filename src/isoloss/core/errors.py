@@ -91,6 +91,10 @@ class Unidentified(WorkError):
     """The runs do not determine the quantity that was asked for."""
 
 
+class NotApplicable(Unidentified):
+    """The law says nothing about the quantity that was asked for, whatever the runs."""
+
+
 class NothingFound(WorkError):
     """A search ended without what was wanted; the message names the closest."""
 

@@ -9,6 +9,7 @@ from isoloss.core.errors import BadTable
 from isoloss.laws.engine import CONVERGED, Optimum, Problem, linearise
 from isoloss.laws.fitted import Exclusion, LawWarning
 from isoloss.laws.law import Floats, Law
+from isoloss.runs.columns import some
 from isoloss.runs.observations import Observations
 
 # Runs with these flags say more about their training than about the law: left out, and listed.
@@ -22,6 +23,10 @@ NARROW_SPAN = 4.0
 FLAT_CONDITION = 300.0  # 33 on the 240 Chinchilla rows, 8–36 on the gzip paper's
 FEW_STARTS = 0.02
 MOST_ROWS = 0.5  # with fewer tokens than parameters; compute-optimal training takes some 20 tokens a parameter
+LARGEST_VOCABULARY = 300_000  # where the table does not say: published tokenizers have up to 262,144 entries
+SAME_VOCABULARY = 1.1  # padding to round sizes changes a vocabulary by less
+# Embeddings and head make up to 98 % of a small model, attention doubles a long one: factors of up to 50.
+FLOPS_FACTOR = 50.0
 EQUAL_SIZES = 0.02  # sizes this near in ln N count as one
 
 
@@ -51,26 +56,43 @@ def refuse_unfittable(
             place=group,
             fix="add runs, merge groups, or fit a law with fewer parameters",
         )
-    points = np.unique(np.column_stack([observations.params, observations.tokens]), axis=0)
+    points = np.unique(np.column_stack([observations.column(name) for name in law.columns]), axis=0)
     if len(points) < needed:
         raise BadTable(
-            f"{len(observations)} rows but only {len(points)} distinct pairs of parameters and tokens, expected at "
-            f"least {needed}",
+            f"{len(observations)} rows but only {len(points)} distinct combinations of {_and(law.columns)}, expected "
+            f"at least {needed}",
             place=group,
             fix="add runs at other sizes and token counts; repeats of a run inform about noise alone",
         )
-    for name, column, fix in (
-        ("parameters", observations.params, "add runs with other sizes: a law of both needs both to vary"),
-        ("tokens", observations.tokens, "add runs with other token counts: a law of both needs both to vary"),
-        ("loss", observations.loss_nats, "check that the loss column is the final held-out loss of each run"),
-    ):
-        if len(np.unique(column)) == 1:
-            raise BadTable(f"every row has the same {name}, {column[0]:g}", place=group, fix=fix)
+    for name in law.columns:
+        column = observations.column(name)
+        if name not in law.may_be_constant and len(np.unique(column)) == 1:
+            raise BadTable(
+                f"every row has the same {in_words(name)}, {column[0]:g}",
+                place=group,
+                fix=f"add runs with other {in_words(name)}: {law.name} needs them to vary",
+            )
+    if len(np.unique(observations.loss_nats)) == 1:
+        raise BadTable(
+            f"every row has the same loss, {observations.loss_nats[0]:g}",
+            place=group,
+            fix="check that the loss column is the final held-out loss of each run",
+        )
 
 
-def table_warnings(observations: Observations) -> tuple[LawWarning, ...]:
-    """Return what the table alone gives reason to warn of."""
-    return tuple(warning for check in _TABLE_CHECKS for warning in check(observations))
+def in_words(column: str) -> str:
+    """Return a column's name as people say it."""
+    return {"params": "parameters", "flops": "FLOPs"}.get(column, column.replace("_", " "))
+
+
+def _and(columns: Sequence[str]) -> str:
+    *first, last = [in_words(name) for name in columns]
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def table_warnings(observations: Observations, *, law: type[Law]) -> tuple[LawWarning, ...]:
+    """Return what the table alone gives reason to warn of, where `law` is fitted to it."""
+    return tuple(warning for check in _TABLE_CHECKS for warning in check(observations, law))
 
 
 def fit_warnings(observations: Observations, problem: Problem, optimum: Optimum) -> tuple[LawWarning, ...]:
@@ -83,36 +105,108 @@ def _group(observations: Observations) -> str:
     return repr(names[0]) if len(names) == 1 else f"of {len(names)} corpora" if names else "without rows"
 
 
-def _duplicates(observations: Observations) -> Iterator[LawWarning]:
-    rows = np.column_stack([observations.params, observations.tokens, observations.loss_nats])
-    repeats = len(rows) - len(np.unique(rows, axis=0))
-    if repeats:
+def _duplicates(observations: Observations, law: type[Law]) -> Iterator[LawWarning]:
+    columns = [observations.column(name) for name in dict.fromkeys(("params", "tokens", *law.columns))]
+    rows = np.column_stack([*columns, observations.loss_nats])
+    _, first = np.unique(rows, axis=0, return_index=True)
+    repeats = np.delete(observations.rows, first)
+    if len(repeats):
         yield LawWarning(
             code="duplicate_rows",
-            message=f"{repeats} of {len(rows)} rows repeat another exactly (parameters, tokens and loss): they count "
-            "twice and make intervals too narrow. Remove them unless they really are separate runs.",
+            message=f"{len(repeats)} of {len(rows)} rows repeat another exactly (all that the law reads, and the loss; "
+            f"row {some(repeats)}): they count twice and make intervals too narrow. Remove them unless they really are "
+            "separate runs.",
+            rows=_numbers(repeats),
         )
 
 
-def _narrow_grid(observations: Observations) -> Iterator[LawWarning]:
-    for name, column in (("parameters", observations.params), ("tokens", observations.tokens)):
+def _worse_than_guessing(observations: Observations, law: type[Law]) -> Iterator[LawWarning]:
+    """Warn of losses above ln V: a uniform guess over the vocabulary loses no more."""
+    given = observations.vocab
+    vocab = np.full(len(observations), float(LARGEST_VOCABULARY)) if given is None else given
+    above = observations.loss_nats > np.log(vocab)
+    if not above.any():
+        return
+    highest = int(np.argmax(observations.loss_nats - np.log(vocab)))
+    of = (
+        f"{vocab[highest]:,.0f} entries" if given is not None else f"the largest in use, {LARGEST_VOCABULARY:,} entries"
+    )
+    rows = observations.rows[above]
+    yield LawWarning(
+        code="loss_above_uniform",
+        message=f"{above.sum()} of {len(above)} losses (row {some(rows)}) lie above ln of the vocabulary, of {of}: "
+        f"{observations.loss_nats[highest]:.4g} against {np.log(vocab[highest]):.4g} nats, so that guessing would do "
+        "better. Are they bits (then loss · ln 2), perplexities (then ln loss), sums over tokens, or runs that "
+        "diverged? Convert the column, or leave the rows out.",
+        rows=_numbers(rows),
+    )
+
+
+def _impossible_flops(observations: Observations, law: type[Law]) -> Iterator[LawWarning]:
+    """Warn of FLOPs that no counting of parameters explains."""
+    ratio = observations.flops / (6 * observations.params * observations.tokens)
+    bad = (ratio < 1 / FLOPS_FACTOR) | (ratio > FLOPS_FACTOR)
+    if bad.any():
+        rows = observations.rows[bad]
+        yield LawWarning(
+            code="impossible_flops",
+            message=f"the FLOPs of {bad.sum()} of {len(bad)} rows (row {some(rows)}) are {ratio[bad][0]:.2g} times "
+            f"6 · parameters · tokens, more than a factor of {FLOPS_FACTOR:g} away: counting embeddings, heads or "
+            "attention explains less. Are columns exchanged, or units another (1e9 parameters, PFLOP-days)? Name the "
+            "columns anew, or leave FLOPs out: C = 6 N D then.",
+            rows=_numbers(rows),
+        )
+
+
+def _mixed_tokenizers(observations: Observations, law: type[Law]) -> Iterator[LawWarning]:
+    """Warn where nats per token of different tokens are fitted as one: they measure different things."""
+    named, vocab = observations.tokenizer, observations.vocab
+    if named is not None and len(np.unique(named)) > 1:
+        kinds, counts = np.unique(named, return_counts=True)
+        said, rare = " and ".join(map(repr, kinds[:3].tolist())), named != kinds[counts.argmax()]
+    elif vocab is not None and vocab.max() > SAME_VOCABULARY * vocab.min():
+        kinds, counts = np.unique(vocab, return_counts=True)
+        said, rare = f"vocabularies of {vocab.min():,.0f} to {vocab.max():,.0f}", vocab != kinds[counts.argmax()]
+    else:
+        return
+    rows = observations.rows[rare]
+    yield LawWarning(
+        code="mixed_tokenizers",
+        message=f"runs with {said} are fitted together (row {some(rows)} differ from most): losses in nats per token "
+        "and counts of tokens compare within one tokenizer only. Fit each by itself (on the command line: --group), or "
+        "give losses per byte and data in bytes.",
+        rows=_numbers(rows),
+    )
+
+
+def _numbers(rows: NDArray[np.int64]) -> tuple[int, ...]:
+    return tuple(int(row) for row in rows)
+
+
+def _narrow_grid(observations: Observations, law: type[Law]) -> Iterator[LawWarning]:
+    for name in law.columns:
+        column = observations.column(name)
         span = float(column.max() / column.min())
+        if name in law.may_be_constant:
+            continue
         if span < NARROW_SPAN:
             yield LawWarning(
                 code="narrow_grid",
-                message=f"{name} span a factor of {span:.2g} only: the exponent and the constant beneath it cannot be "
-                "told apart. Add runs until they span a factor of 10 or more.",
+                message=f"{in_words(name)} span a factor of {span:.2g} only: the exponent and the constant beneath it "
+                "cannot be told apart. Add runs until they span a factor of 10 or more.",
             )
     sizes = _distinct(np.log(observations.params))
-    if sizes < 3:
+    if sizes < 3 and "params" in law.columns:
         yield LawWarning(
             code="narrow_grid",
             message=f"only {sizes} distinct model sizes: E, A and α need three at least. Add a size.",
         )
 
 
-def _swapped_columns(observations: Observations) -> Iterator[LawWarning]:
+def _swapped_columns(observations: Observations, law: type[Law]) -> Iterator[LawWarning]:
     """Warn where N and D look exchanged: the law and 6ND are alike in both, so no number of the fit would show it."""
+    if not law.has_frontier():
+        return
     scarce = observations.tokens < observations.params
     reasons = []
     if scarce.mean() > MOST_ROWS:
@@ -129,6 +223,7 @@ def _swapped_columns(observations: Observations) -> Iterator[LawWarning]:
             code="columns_swapped",
             message=f"{', and '.join(reasons)}: are parameters and tokens exchanged? Name the columns the other way "
             "round (on the command line: --params, --tokens), or read on if so little data is meant.",
+            rows=_numbers(observations.rows[scarce]) if scarce.mean() > MOST_ROWS else (),
         )
 
 
@@ -220,8 +315,10 @@ def _poor_fit(observations: Observations, problem: Problem, optimum: Optimum) ->
             code="unconverged_runs",
             message=f"{plateau.sum()} of {len(plateau)} runs lie within {1 - PLATEAU:.0%} of the highest loss, "
             f"{observations.loss_nats.max():.3g} nats, although their parameters or tokens span a factor of "
-            f"{PLATEAU_SPAN:.0f} or more; the law misses them by {missed:.0%}. They look hardly trained: leave them "
-            "out (on the command line: --where), or train longer or with a larger learning rate.",
+            f"{PLATEAU_SPAN:.0f} or more (row {some(observations.rows[plateau])}); the law misses them by "
+            f"{missed:.0%}. They look hardly trained: leave them out (on the command line: --where), or train longer "
+            "or with a larger learning rate.",
+            rows=_numbers(observations.rows[plateau]),
         )
 
 
@@ -237,11 +334,9 @@ def root_mean_square(values: Floats) -> float:
     return float(np.sqrt(np.mean(values**2)))
 
 
-_TABLE_CHECKS: tuple[Callable[[Observations], Iterator[LawWarning]], ...] = (
-    _duplicates,
-    _narrow_grid,
-    _swapped_columns,
-)
+_TABLE_CHECKS: tuple[Callable[[Observations, type[Law]], Iterator[LawWarning]], ...] = (
+    _duplicates, _narrow_grid, _swapped_columns, _worse_than_guessing, _impossible_flops, _mixed_tokenizers,
+)  # fmt: skip
 _FIT_CHECKS: tuple[Callable[[Observations, Problem, Optimum], Iterator[LawWarning]], ...] = (
     _not_converged, _bounds, _irreducible_loss, _flat_direction, _poor_fit,
 )  # fmt: skip

@@ -115,7 +115,7 @@ class Chinchilla(Law):
         return np.asarray(E + A * np.power(params, -alpha) + B * np.power(tokens, -beta))
 
     @staticmethod
-    def log_optimum(values: Floats, *, log_flops: float) -> Floats:
+    def log_optimum(values: Floats, *, log_flops: float, **given: Floats) -> Floats:
         """Return ln N_opt = [ln(αA/βB) + β ln(C/6)]/(α+β), NaN where a term does not fall.
 
         Hoffmann et al. 2022, eq. 4.
@@ -126,8 +126,8 @@ class Chinchilla(Law):
         return np.where(_falls(values), optimum, np.nan)
 
     @staticmethod
-    def exponent_a(values: Floats) -> Floats:
-        """Return a = β/(α+β); NaN where a term does not fall."""
+    def exponent_a(values: Floats, *, log_flops: float = 0.0, **given: Floats) -> Floats:
+        """Return a = β/(α+β), the same at every budget; NaN where a term does not fall."""
         alpha, beta = values[..., 3], values[..., 4]
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(_falls(values), beta / (alpha + beta), np.nan)

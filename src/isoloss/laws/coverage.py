@@ -23,6 +23,7 @@ from isoloss.runs.observations import Observations
 
 # Simulated fits start here and at every eighth automatic start: on the grids of the tests all 64 end where these do.
 EVERY_START = 8
+DERIVED = ("exponent_a", "log_ratio")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,14 +64,15 @@ def simulate_coverage(
     generator = stream(seed, "coverage", law.observations)
     truth = np.clip(problem.law.to_free(law.values, problem.origin), problem.low, problem.high)
     noise = noise_around(used, problem, truth)
-    targets = problem.evaluate(truth)[0] + noise.draw_at_median(generator, simulations)
+    targets = problem.evaluate(truth)[0] + noise.draw_noise(generator, noise.median_deviations(simulations))
     flops = float(np.sqrt(law.domain.flops_low * law.domain.flops_high))
     true = _quantities(problem, truth[None], flops)[0]
+    names = [*law.params, *(DERIVED if problem.law.has_frontier() else ())]
     refits = _refits(used, problem, _cold_fits(problem, targets), targets, method, draws, generator)
     drawn = _quantities(problem, refits, flops).reshape(simulations, draws, -1)
     low, high = np.nanquantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=1)
     held = ((low <= true) & (true <= high)).sum(axis=0)
-    shares = dict(zip([*law.params, "exponent_a", "log_ratio"], held.tolist(), strict=True))
+    shares = dict(zip(names, held.tolist(), strict=True))
     return Coverage(
         shares={name: _share(count, simulations) for name, count in shares.items() if name not in law.fixed},
         level=LEVEL,
@@ -116,11 +118,13 @@ def _refits(
 
 
 def _quantities(problem: Problem, free: Floats, flops: float) -> Floats:
-    """Return parameters, exponent a and ln(tokens/params) at `flops`, (…, p + 2)."""
+    """Return parameters and, where the law has a frontier, `DERIVED` at `flops`: (…, p + 2)."""
     values = problem.law.to_values(free, problem.origin)
-    log_params = problem.law.log_optimum(values, log_flops=float(np.log(flops)))
-    ratio = np.log(flops / 6) - 2 * log_params
-    return np.column_stack([values, problem.law.exponent_a(values), ratio])
+    if not problem.law.has_frontier():
+        return values
+    log_flops = float(np.log(flops))
+    ratio = np.log(flops / 6) - 2 * problem.law.log_optimum(values, log_flops=log_flops)
+    return np.column_stack([values, problem.law.exponent_a(values, log_flops=log_flops), ratio])
 
 
 def _share(held: int, simulations: int) -> Estimate:

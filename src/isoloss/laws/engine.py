@@ -87,18 +87,38 @@ def pose(
         raise InputError(f"unknown objective {objective!r}", fix=did_you_mean(objective, OBJECTIVES))
     if not 0 < delta < np.inf:
         raise InputError(f"delta is {delta:g}", fix="give Huber's delta as a number above zero, as 1e-3")
-    raw = law.features(params=observations.params, tokens=observations.tokens)
-    origin = raw.mean(axis=0)
+    raw = law.features(**{name: observations.column(name) for name in law.columns})
+    origin = law.origin(raw)
     targets = np.log(observations.loss_nats)
     low, high = law.bounds(raw - origin, targets)
-    for name, value in fixed.items():
-        if name not in law.fixable:
-            raise InputError(f"{law.name} cannot hold {name!r} fixed", fix=did_you_mean(name, law.fixable))
-        low[law.parameters.index(name)] = high[law.parameters.index(name)] = value
+    _hold(law, fixed, origin, low, high)
     return Problem(
         law=law, features=np.ascontiguousarray((raw - origin).T), origin=origin, targets=targets,
         weights=weights / weights.mean(), low=low, high=high, objective=objective, delta=delta,
     )  # fmt: skip
+
+
+def _hold(law: type[Law], fixed: Mapping[str, float], origin: Floats, low: Floats, high: Floats) -> None:
+    """Close the bounds of fixed parameters on their values, in place."""
+    for name in fixed:
+        together = law.fixable_with.get(name, ())
+        if name not in law.fixable and name not in law.fixable_with:
+            known = [*law.fixable, *law.fixable_with]
+            raise InputError(f"{law.name} cannot hold {name!r} fixed", fix=did_you_mean(name, known))
+        if missing := [other for other in together if other not in fixed]:
+            raise InputError(
+                f"{law.name} can hold {name!r} fixed only together with {', '.join(together)}",
+                fix=f"fix {missing[0]} too",
+            )
+    values = np.array([fixed.get(name, 1.0) for name in law.parameters])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        free = law.to_free(values, origin)
+    held = np.array([name in fixed for name in law.parameters])
+    if not np.isfinite(free[held]).all():
+        raise InputError(
+            f"{law.name} cannot take the fixed values {dict(fixed)}", fix="give values that the formula allows"
+        )
+    low[held] = high[held] = free[held]
 
 
 def starting_points(problem: Problem, starts: StartsName) -> Floats:
@@ -150,7 +170,9 @@ def find_optimum(problem: Problem, starts: Floats) -> Optimum:
     ends = solve(problem, starts)
     best = int(ends.objective.argmin())
     free, objective, norm = ends.free[best], float(ends.objective[best]), float(ends.gradient_norm[best])
-    agreeing = (ends.objective <= objective * (1 + AGREEING_OBJECTIVE)) & near(ends.free, free)
+    # Rows without noise leave rounding alone: no end is better than another then.
+    rounding = 0.5 * problem.weights.sum() * (10 * _kernels.ROUNDING) ** 2
+    agreeing = (ends.objective <= objective * (1 + AGREEING_OBJECTIVE) + rounding) & near(ends.free, free)
     others = _rivals(ends, free, keep=3)
     if problem.objective == "lad":
         vertices = [descend_to_vertex(problem, point) for point in (free, *others)]
@@ -239,11 +261,12 @@ def warm(law: type[Law]) -> None:
     """Compile or load the engine and a law's kernel, so that no timing includes it."""
     p = len(law.parameters)
     grid = np.array([1e6, 1e7, 1e8])
-    raw = law.features(params=grid, tokens=10 * grid)
-    features = np.ascontiguousarray((raw - raw.mean(axis=0)).T)
+    raw = law.features(**{name: (place + 1) * grid for place, name in enumerate(law.columns)})
+    origin = law.origin(raw)
+    features = np.ascontiguousarray((raw - origin).T)
     low, high = law.bounds(features.T, np.array([1.2, 1.1, 1.0]))
     problem = Problem(
-        law=law, features=features, origin=raw.mean(axis=0), targets=np.array([1.2, 1.1, 1.0]), weights=np.ones(3),
+        law=law, features=features, origin=origin, targets=np.array([1.2, 1.1, 1.0]), weights=np.ones(3),
         low=low, high=high, objective="gaussian", delta=1.0,
     )  # fmt: skip
     solve(problem, np.zeros((1, p)))

@@ -2,38 +2,55 @@
 
 import html
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from isoloss.core import files
-from isoloss.core.errors import InputError, Unidentified
+from isoloss.core.errors import InputError, NotApplicable, Unidentified, did_you_mean
 from isoloss.core.estimate import LEVEL, Estimate
 from isoloss.core.schema import refuse_newer
 from isoloss.laws.law import Floats, Law, Objective, WeightsName
 from isoloss.laws.registry import open_law
 from isoloss.runs.observations import DataUnit, Observations
 
+if TYPE_CHECKING:
+    from isoloss.laws.prediction import Prediction
+
 IntervalMethod = Literal["rows", "trunks", "parametric_trunks", "none"]
 
 LAW_SCHEMA = 1
+FAR_IN_COMPUTE = 10.0  # beyond the fitted rows' FLOPs, where a prediction is warned of
+NOISE_COLUMNS = ("noise_point_sd", "noise_trunk_sd")  # beside the parameters in the file of draws
+RUN_COLUMNS = ("params", "tokens", "flops")
 
 
 @dataclass(frozen=True, kw_only=True)
 class LawWarning:
-    """Something about a fit that a reader must know: `code` for programs, `message` with the remedy for people."""
+    """Something about a fit that a reader must know: `code` for programs, `message` with the remedy for people.
+
+    `rows` are the 1-based positions in the source of the runs that it is about, where it is about some of them.
+    """
 
     code: str
     message: str
+    rows: tuple[int, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON data."""
+        return {"code": self.code, "message": self.message, "rows": list(self.rows)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Domain:
-    """The ranges of parameters, data and FLOPs that the fitted rows span: outside them a law extrapolates."""
+    """The ranges of parameters, data and FLOPs that the fitted rows span: outside them a law extrapolates.
+
+    `others` are the ranges (low, high) of further columns that the law reads.
+    """
 
     params_low: float
     params_high: float
@@ -41,26 +58,45 @@ class Domain:
     tokens_high: float
     flops_low: float
     flops_high: float
+    others: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, observations: Observations) -> "Domain":
-        """Return the ranges of a table."""
-        spans = [
-            (float(c.min()), float(c.max())) for c in (observations.params, observations.tokens, observations.flops)
-        ]
-        (n_low, n_high), (d_low, d_high), (c_low, c_high) = spans
+    def of(cls, observations: Observations, *, columns: Sequence[str] = ()) -> "Domain":
+        """Return the ranges of a table, those of further `columns` among them."""
+
+        def span(name: str) -> tuple[float, float]:
+            column = observations.column(name)
+            return float(column.min()), float(column.max())
+
+        (n_low, n_high), (d_low, d_high), (c_low, c_high) = (span(name) for name in RUN_COLUMNS)
         return cls(
             params_low=n_low, params_high=n_high, tokens_low=d_low, tokens_high=d_high,
             flops_low=c_low, flops_high=c_high,
+            others={name: span(name) for name in columns if name not in RUN_COLUMNS},
         )  # fmt: skip
 
-    def extrapolation(self, *, params: float, tokens: float, flops: float) -> float:
+    def extrapolation(self, *, params: float, tokens: float, flops: float, **others: float) -> float:
         """Return the largest factor by which a point lies outside the ranges: 1 inside, 10 ten times beyond an edge."""
         return max(
             _beyond(params, self.params_low, self.params_high),
             _beyond(tokens, self.tokens_low, self.tokens_high),
             _beyond(flops, self.flops_low, self.flops_high),
+            *(_beyond(value, *self.others[name]) for name, value in others.items() if name in self.others),
         )
+
+
+def extrapolation_warnings(domain: Domain, flops: float) -> tuple[LawWarning, ...]:
+    """Return the warning that a budget lies more than ten times outside the compute of the fitted rows, or none."""
+    factor = _beyond(flops, domain.flops_low, domain.flops_high)
+    if factor <= FAR_IN_COMPUTE * (1 + 1e-9):
+        return ()
+    edge = domain.flops_high if flops > domain.flops_high else domain.flops_low
+    message = (
+        f"{flops:.2g} FLOPs lie a factor of {factor:.3g} outside the fitted runs ({edge:.2g} at the edge; over "
+        f"{FAR_IN_COMPUTE:g}): the interval holds if the law does, and no run tells that it does. Train runs within a "
+        "factor of ten of this budget, and see --backtest for how such extrapolations fared on the runs there are."
+    )
+    return (LawWarning(code="extrapolation", message=message),)
 
 
 def _beyond(value: float, low: float, high: float) -> float:
@@ -112,12 +148,22 @@ class FrontierPoint:
     log_ratio: Estimate
     interpolated: bool
     extrapolation: float
+    warnings: tuple[LawWarning, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON data: one element of `frontier`."""
+        estimates = {name: getattr(self, name).to_json() for name in ("params", "tokens", "loss", "log_ratio")}
+        return {
+            "flops": self.flops, **estimates, "interpolated": self.interpolated, "extrapolation": self.extrapolation,
+            "warnings": [warning.to_json() for warning in self.warnings],
+        }  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FittedLaw:
     """A law at its optimum. `draws` are (draws × parameters) refits in the order of `params`; there may be none.
 
+    `noise` (draws × 2) are the standard deviations of point noise and of trunk effects in ln L that go with each draw.
     `objective_value` is the sum of the row losses; `rmse` the root mean square of ln L − ln L̂ over the rows used;
     `observations` the fingerprint of the fitted table; `group` the corpus, or "all" for a table of several; `fixed`
     names parameters that were held. Intervals on everything come from the draws.
@@ -127,6 +173,7 @@ class FittedLaw:
     group: str
     params: dict[str, Estimate]
     draws: Floats
+    noise: Floats
     objective: Objective
     delta: float
     objective_value: float
@@ -156,46 +203,64 @@ class FittedLaw:
         """The law itself: its formula and its optimum."""
         return open_law(self.law)
 
-    def predict(self, *, params: ArrayLike, tokens: ArrayLike, convention: str | None = None) -> Floats:
-        """Return the loss in nats per token at the optimum's parameters, in the broadcast shape of the arguments.
+    @property
+    def middle_flops(self) -> float:
+        """The geometric middle of the FLOPs that the rows span: where a budget is needed and none is given."""
+        return float(np.sqrt(self.domain.flops_low * self.domain.flops_high))
 
-        `convention` says how `params` counts, where the caller knows: a law refuses another than its own (InputError).
+    def predict(self, *, convention: str | None = None, **columns: ArrayLike) -> Floats:
+        """Return the loss in nats per token at the optimum's parameters, in the broadcast shape of the columns.
+
+        Columns are those that the law reads, by name: `params` and `tokens` for most. Others of a run are accepted and
+        ignored; FLOPs are 6 · params · tokens where the law reads them and they are not given. `convention` says how
+        `params` counts, where the caller knows: a law refuses another than its own (InputError).
         """
         self._check_convention(convention, self.data_unit)
-        size, data = np.broadcast_arrays(_positive("params", params), _positive("tokens", tokens))
-        return self.definition.loss(self.values, params=size, tokens=data)
+        return self.definition.loss(self.values, **self._columns(columns))
 
-    def predict_draws(self, *, params: ArrayLike, tokens: ArrayLike, convention: str | None = None) -> Floats:
-        """Return the loss of every draw: (draws × points). Points are the flattened broadcast of the arguments."""
+    def predict_draws(self, *, convention: str | None = None, **columns: ArrayLike) -> Floats:
+        """Return the loss of every draw: (draws × points). Points are the flattened broadcast of the columns."""
         self._check_convention(convention, self.data_unit)
-        size, data = np.broadcast_arrays(_positive("params", params), _positive("tokens", tokens))
-        return self.definition.loss(self.draws[:, None, :], params=size.ravel(), tokens=data.ravel())
+        points = {name: column.ravel() for name, column in self._columns(columns).items()}
+        return self.definition.loss(self.draws[:, None, :], **points)
 
-    def predict_estimate(self, *, params: float, tokens: float, convention: str | None = None) -> Estimate:
+    def predict_estimate(self, *, convention: str | None = None, **columns: float) -> Estimate:
         """Return the loss at one point with the interval of its draws."""
-        value = float(self.predict(params=params, tokens=tokens, convention=convention))
-        return self._estimate(value, self.predict_draws(params=params, tokens=tokens)[:, 0])
+        value = float(self.predict(convention=convention, **columns))
+        return self._estimate(value, self.predict_draws(convention=convention, **columns)[:, 0])
+
+    def predict_run(self, *, level: float = LEVEL, **columns: float) -> "Prediction":
+        """Return what a run that was not trained will score, noise of point and trunk included.
+
+        Columns are those that the law reads: `params` and `tokens` for most.
+        """
+        from isoloss.laws.prediction import predict_run
+
+        return predict_run(self, columns, level=level)
 
     def residuals(self, observations: Observations) -> Floats:
         """Return ln L − ln L̂ of every row. Raises InputError where the table counts by another convention or unit."""
         self._check_convention(observations.params_convention, observations.data_unit)
-        predicted = self.predict(params=observations.params, tokens=observations.tokens)
-        return np.log(observations.loss_nats) - np.log(predicted)
+        law = self.definition
+        predicted = law.loss(self.values, **{name: observations.column(name) for name in law.columns})
+        return np.asarray(np.log(observations.loss_nats) - np.log(predicted))
 
-    def frontier(self, *, flops: Sequence[float]) -> list[FrontierPoint]:
+    def frontier(self, *, flops: Sequence[float], **given: float) -> list[FrontierPoint]:
         """Return the loss-minimising parameters and tokens for each budget.
 
-        `flops` counts training FLOPs as 6 · params · tokens. Raises Unidentified where the law has no interior optimum.
-        Hoffmann et al. 2022, eq. 4.
+        `flops` counts training FLOPs as 6 · params · tokens; `given` are the law's other columns (unique_tokens,
+        batch_tokens), held while parameters and tokens trade. Raises Unidentified where the law has no interior
+        optimum, NotApplicable where it does not split compute. Hoffmann et al. 2022, eq. 4.
         """
-        return [self.optimum(budget) for budget in flops]
+        return [self.optimum(budget, **given) for budget in flops]
 
-    def optimum(self, flops: float) -> FrontierPoint:
-        """Return the loss-minimising split of one budget. Raises Unidentified where there is none."""
-        log_params, log_ratio = self._optima(flops)
+    def optimum(self, flops: float, **given: float) -> FrontierPoint:
+        """Return the loss-minimising split of one budget; see `frontier`."""
+        log_params, log_ratio = self._optima(flops, given)
         params, tokens = np.exp(log_params), np.exp(log_params + log_ratio)
-        loss = self.definition.loss(np.vstack([self.values, self.draws]), params=params, tokens=tokens)
-        extrapolation = self.domain.extrapolation(params=params[0], tokens=tokens[0], flops=flops)
+        columns = self.definition.complete({"params": params, "tokens": tokens, **_floats(given)})
+        loss = self.definition.loss(np.vstack([self.values, self.draws]), **columns)
+        extrapolation = self.domain.extrapolation(params=params[0], tokens=tokens[0], flops=flops, **given)
         return FrontierPoint(
             flops=float(flops),
             params=self._estimate_head(params),
@@ -204,19 +269,26 @@ class FittedLaw:
             log_ratio=self._estimate_head(log_ratio),
             interpolated=extrapolation == 1.0,
             extrapolation=extrapolation,
+            warnings=extrapolation_warnings(self.domain, flops),
         )
 
-    def log_ratio(self, flops: float) -> Estimate:
-        """Return ln(tokens/params) at the optimum of a budget. Raises Unidentified where there is none."""
-        return self._estimate_head(self._optima(flops)[1])
+    def log_ratio(self, flops: float, **given: float) -> Estimate:
+        """Return ln(tokens/params) at the optimum of a budget; raises as `frontier` does."""
+        return self._estimate_head(self._optima(flops, given)[1])
 
-    def log_ratio_draws(self, flops: float) -> Floats:
+    def log_ratio_draws(self, flops: float, **given: float) -> Floats:
         """Return ln(tokens/params) at each draw's optimum; NaN where a draw has none."""
-        return self._optima(flops)[1][1:]
+        return self._optima(flops, given)[1][1:]
 
-    def exponent_a(self) -> Estimate:
-        """Return a of N* ∝ C^a, for Chinchilla's form β/(α+β). Raises Unidentified where there is no optimum."""
-        exponents = self.definition.exponent_a(np.vstack([self.values, self.draws]))
+    def exponent_a(self, flops: float | None = None, **given: float) -> Estimate:
+        """Return a of N* ∝ C^a, for Chinchilla's form β/(α+β); raises as `frontier` does.
+
+        Where it changes with the budget, a is d ln N* / d ln C at `flops`, by default in the middle of the rows'.
+        """
+        self._require_frontier(given)
+        log_flops = float(np.log(self.middle_flops if flops is None else flops))
+        every = np.vstack([self.values, self.draws])
+        exponents = self.definition.exponent_a(every, log_flops=log_flops, **_floats(given))
         if not np.isfinite(exponents[0]):
             raise self._unidentified()
         return self._estimate_head(exponents)
@@ -248,7 +320,7 @@ class FittedLaw:
             "delta": self.delta,
             "objective_value": self.objective_value,
             **convergence,
-            "warnings": [asdict(warning) for warning in self.warnings],
+            "warnings": [warning.to_json() for warning in self.warnings],
             "domain": asdict(self.domain),
             "rmse": self.rmse,
             "rows_used": self.rows_used,
@@ -271,7 +343,8 @@ class FittedLaw:
         import pyarrow.parquet as pq
 
         target = Path(path)
-        table = pa.table({name: pa.array(self.draws[:, i]) for i, name in enumerate(self.params)})
+        columns = dict(zip([*self.params, *NOISE_COLUMNS], [*self.draws.T, *self.noise.T], strict=True))
+        table = pa.table({name: pa.array(column) for name, column in columns.items()})
         with files.replacing(_draws_path(target)) as temporary:
             pq.write_table(table, temporary)
         files.write_json(target, {"schema": LAW_SCHEMA, "kind": "isoloss law", **self.to_json()})
@@ -282,20 +355,59 @@ class FittedLaw:
         source = Path(path)
         content = _read_law(source)
         try:
-            return _from_json(content, draws=_read_draws(_draws_path(source), list(content["params"])))
+            return _from_json(content, draws=_read_draws(_draws_path(source), [*content["params"], *NOISE_COLUMNS]))
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(
                 f"not a fitted law: {error!r}", place=str(source), fix="write one with isoloss fit … --out LAW.json"
             ) from error
 
-    def _optima(self, flops: float) -> tuple[Floats, Floats]:
+    def _columns(self, columns: Mapping[str, ArrayLike]) -> dict[str, Floats]:
+        """Return the columns that the law reads, checked and broadcast to one shape."""
+        definition = self.definition
+        unknown = [name for name in columns if name not in (*definition.columns, *RUN_COLUMNS)]
+        if unknown:
+            raise InputError(
+                f"{definition.name} reads no {unknown[0]!r}", fix=did_you_mean(unknown[0], definition.columns)
+            )
+        found = {name: _positive(name, values) for name, values in columns.items()}
+        if "flops" in definition.columns and "flops" not in found and {"params", "tokens"} <= found.keys():
+            found["flops"] = 6 * found["params"] * found["tokens"]
+        shape = np.broadcast_shapes(*(column.shape for column in found.values()))
+        read = definition.complete(found)
+        return {name: np.broadcast_to(column, shape) for name, column in read.items()}
+
+    def _optima(self, flops: float, given: Mapping[str, float]) -> tuple[Floats, Floats]:
         """Return ln params and ln(tokens/params) at the optimum of the law and of every draw, the law first."""
         if not (np.isfinite(flops) and flops > 0):
             raise InputError(f"a budget of {flops:g} FLOPs", fix="give a finite number above zero")
-        log_params = self.definition.log_optimum(np.vstack([self.values, self.draws]), log_flops=float(np.log(flops)))
+        self._require_frontier(given)
+        every = np.vstack([self.values, self.draws])
+        log_params = self.definition.log_optimum(every, log_flops=float(np.log(flops)), **_floats(given))
         if not np.isfinite(log_params[0]):
             raise self._unidentified()
         return log_params, np.log(flops / 6) - 2 * log_params
+
+    def _require_frontier(self, given: Mapping[str, float]) -> None:
+        """Raise NotApplicable where the law does not split compute, or is not told a column that it reads."""
+        law = self.definition
+        if not law.has_frontier():
+            raise NotApplicable(
+                f"{law.name} reads {', '.join(law.columns)} and does not split compute into parameters and tokens",
+                fix="ask predictions of it, or fit a law of both, as chinchilla",
+            )
+        others = [name for name in law.columns if name not in RUN_COLUMNS]
+        missing = [name for name in others if name not in given and name not in law.defaults]
+        if missing:
+            raise NotApplicable(
+                f"the best split by {law.name} depends on {missing[0]}",
+                fix=f"give it: frontier(flops=…, {missing[0]}=…)",
+            )
+        if unknown := [name for name in given if name not in others]:
+            raise InputError(
+                f"{law.name} holds no {unknown[0]!r} on its frontier", fix=did_you_mean(unknown[0], others)
+            )
+        for name, value in given.items():
+            _positive(name, value)
 
     def _unidentified(self) -> Unidentified:
         shown = ", ".join(f"{name} = {estimate.value:.4g}" for name, estimate in self.params.items())
@@ -325,6 +437,10 @@ class FittedLaw:
                 f"the law counts data in {self.data_unit}, the table in {data_unit}",
                 fix=f"give the data in {self.data_unit}, or fit a law on {data_unit}",
             )
+
+
+def _floats(given: Mapping[str, float]) -> dict[str, Floats]:
+    return {name: np.asarray(value, dtype=np.float64) for name, value in given.items()}
 
 
 def _positive(name: str, values: ArrayLike) -> Floats:
@@ -362,6 +478,10 @@ def _read_draws(path: Path, names: list[str]) -> Floats:
     return np.column_stack([table[name].to_numpy().astype(np.float64) for name in names])
 
 
+def _domain(content: dict[str, Any]) -> Domain:
+    return Domain(**content | {"others": {name: (low, high) for name, (low, high) in content["others"].items()}})
+
+
 def _from_json(content: dict[str, Any], *, draws: Floats) -> FittedLaw:
     convergence = {key: content[key] for key in Convergence.__dataclass_fields__}
     convergence["active_bounds"] = tuple(convergence["active_bounds"])
@@ -369,10 +489,13 @@ def _from_json(content: dict[str, Any], *, draws: Floats) -> FittedLaw:
     convergence["condition_number"] = float("inf") if condition is None else condition
     parts: dict[str, Any] = {
         "params": {name: Estimate(**estimate) for name, estimate in content["params"].items()},
-        "draws": draws,
+        "draws": draws[:, : -len(NOISE_COLUMNS)],
+        "noise": draws[:, -len(NOISE_COLUMNS) :],
         "convergence": Convergence(**convergence),
-        "warnings": tuple(LawWarning(**warning) for warning in content["warnings"]),
-        "domain": Domain(**content["domain"]),
+        "warnings": tuple(
+            LawWarning(code=w["code"], message=w["message"], rows=tuple(w["rows"])) for w in content["warnings"]
+        ),
+        "domain": _domain(content["domain"]),
         "excluded": tuple(Exclusion(**exclusion) for exclusion in content["excluded"]),
         "fixed": tuple(content["fixed"]),
     }

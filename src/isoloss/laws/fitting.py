@@ -30,7 +30,7 @@ from isoloss.laws.engine import (
     starting_points,
     warm,
 )
-from isoloss.laws.fitted import Domain, Exclusion, FittedLaw, IntervalMethod, LawWarning
+from isoloss.laws.fitted import RUN_COLUMNS, Domain, Exclusion, FittedLaw, IntervalMethod, LawWarning
 from isoloss.laws.intervals import MethodName, choose_method, resample
 from isoloss.laws.law import Floats, Law, Objective, StartsName, WeightsName
 from isoloss.laws.registry import laws, open_law
@@ -160,12 +160,13 @@ def _at_optimum(
         group=used.corpora[0] if len(used.corpora) == 1 else "all",
         params={name: Estimate(value=float(v)) for name, v in zip(problem.law.parameters, values, strict=True)},
         draws=np.empty((0, len(values))),
+        noise=np.empty((0, 2)),
         objective=problem.objective,
         delta=problem.delta,
         objective_value=optimum.objective,
         convergence=optimum.convergence,
-        warnings=table_warnings(used) + fit_warnings(used, problem, optimum),
-        domain=Domain.of(used),
+        warnings=table_warnings(used, law=problem.law) + fit_warnings(used, problem, optimum),
+        domain=Domain.of(used, columns=problem.law.columns),
         rmse=root_mean_square(linearise(problem, optimum.free)[0]),
         rows_used=len(used),
         excluded=excluded,
@@ -198,15 +199,24 @@ def _with_draws(
             for i, (name, estimate) in enumerate(point.params.items())
         },
         draws=values,
+        noise=resamples.noise,
         interval_method=method,
-        warnings=point.warnings + _draw_warnings(ends, problem.law.exponent_a(values)),
+        warnings=point.warnings + _draw_warnings(ends, _without_optimum(point, values)),
         bootstrap_seconds=time.perf_counter() - started,
     )
 
 
-def _draw_warnings(ends: Solutions, exponents: Floats) -> tuple[LawWarning, ...]:
+def _without_optimum(point: FittedLaw, draws: Floats) -> float:
+    """Return the share of draws without an interior optimum in the middle of the rows' FLOPs; 0 without a frontier."""
+    law = point.definition
+    if not law.has_frontier() or set(law.columns) - set(RUN_COLUMNS) - set(law.defaults):
+        return 0.0
+    log_params = law.log_optimum(draws, log_flops=float(np.log(point.middle_flops)))
+    return float((~np.isfinite(log_params)).mean())
+
+
+def _draw_warnings(ends: Solutions, without: float) -> tuple[LawWarning, ...]:
     failed = float((ends.gradient_norm > CONVERGED).mean())
-    without = float((~np.isfinite(exponents)).mean())
     found = []
     if without > (1 - LEVEL) / 2:
         found.append(

@@ -32,8 +32,12 @@ FEWEST_TRUNKS = 12
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Resamples:
-    """What the runs might have been: new ln losses (draws, n), or new weights of the rows (draws, n)."""
+    """What the runs might have been: new ln losses (draws, n), or new weights of the rows (draws, n).
 
+    `noise` (draws, 2) are the standard deviations of point noise and trunk effects, in ln L, that go with each.
+    """
+
+    noise: Floats
     targets: Floats | None = None
     weights: Floats | None = None
 
@@ -64,11 +68,13 @@ def resample(
 
     `targets` replace the problem's ln losses, for a fit to simulated ones.
     """
+    noise = noise_around(observations, problem, free, targets=targets)
     if method != "parametric_trunks":
         unit = observations.rows if method == "rows" else observations.trunk
-        return Resamples(weights=problem.weights * _counts(unit, draws, generator))
-    noise = noise_around(observations, problem, free, targets=targets)
-    return Resamples(targets=problem.evaluate(free)[0] + noise.draw(generator, draws))
+        weights = problem.weights * _counts(unit, draws, generator)
+        return Resamples(weights=weights, noise=noise.draw_deviations(generator, draws))
+    deviations = noise.draw_deviations(generator, draws)
+    return Resamples(targets=problem.evaluate(free)[0] + noise.draw_noise(generator, deviations), noise=deviations)
 
 
 def noise_around(

@@ -1,7 +1,8 @@
 """What a law is: one file and one class that name its parameters, its formula, its optimum and its kernel.
 
 The engine works in *free* parameters: the law's own, transformed and centred on the data so that they are nearly
-uncorrelated. A law translates between the two and never sees weights, objectives or resamples.
+uncorrelated. A law translates between the two and never sees weights, objectives or resamples. It says which columns of
+a run it reads; a law that does not split compute into parameters and data has no frontier, and says so.
 """
 
 from abc import ABC, abstractmethod
@@ -11,6 +12,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from isoloss.core.errors import InputError
+from isoloss.laws.optimum import least_loss_on_budget, slope_of_optimum
+from isoloss.runs.importers import Source, read_runs
 from isoloss.runs.observations import Observations
 
 if TYPE_CHECKING:
@@ -26,15 +30,25 @@ class Law(ABC):
     """A parametric law of ln loss. Subclass it, fill in the class attributes and methods, and register the class.
 
     Shapes: `values` (…, p) are natural parameters in the order of `parameters`; `features` (n, k) are the numbers of
-    each row that the kernel reads; `free` (…, p) are free parameters; `origin` (k,) is the mean of the features.
+    each row that the kernel reads; `free` (…, p) are free parameters; `origin` (k,) is what features are centred on.
+    Columns of runs arrive by keyword, named as in `columns`. A parameter called "E" is the irreducible loss: free
+    itself, in nats per token, and what a known floor replaces or is compared with.
     """
 
     name: ClassVar[str]
     formula: ClassVar[str]
     source: ClassVar[str]
     parameters: ClassVar[tuple[str, ...]]
+    columns: ClassVar[tuple[str, ...]] = ("params", "tokens")
+    """What the law reads of a run: `params`, `tokens`, `flops`, or extra columns of the table by name."""
+    defaults: ClassVar[Mapping[str, str]] = {}
+    """Columns that a prediction may leave out, and the column that then stands for each."""
+    may_be_constant: ClassVar[frozenset[str]] = frozenset()
+    """Columns that need not vary between the rows of a fit."""
     fixable: ClassVar[tuple[str, ...]]
-    """Parameters that are free ones themselves, untransformed: these a fit can hold at a given value."""
+    """Parameters that a fit can hold at a given value: each has a free one of its own."""
+    fixable_with: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """Parameters that a fit can hold together with others alone: those, because their free one contains them."""
     kernel: ClassVar[Any]
     """A function (free, features, log_loss_out, jacobian_out), decorated with `isoloss.laws.compiled`, that
     fills ln L̂ (n,) and its derivatives by the free parameters (p, n). Features arrive centred, transposed: (k, n)."""
@@ -52,20 +66,36 @@ class Law(ABC):
         self.starts: StartsName = starts
         self.fixed = dict(fixed or {})
 
-    def fit(self, observations: Observations, *, bootstrap: int = 0, seed: int = 0) -> "FittedLaw":
-        """Return this law fitted to one group of runs; see `isoloss.laws.fitting.fit`."""
+    def fit(self, runs: Observations | Source, *, bootstrap: int = 0, seed: int = 0, **columns: Any) -> "FittedLaw":
+        """Return this law fitted to one group of runs; see `isoloss.laws.fitting.fit`.
+
+        `runs` are observations, or whatever `read_runs` reads: a file, a data frame of pandas or polars, a mapping of
+        columns, a structured array of NumPy. `columns` name its columns then, as for `read_runs`.
+        """
         # Fitting builds on laws, so it is imported where it is used.
         from isoloss.laws.fitting import fit
 
+        if not isinstance(runs, Observations):
+            runs = read_runs(runs, **columns)
+        elif columns:
+            raise InputError(
+                f"found {', '.join(columns)} beside observations, whose columns have their names",
+                fix="leave them out, or give the table itself",
+            )
         return fit(
-            observations, law=type(self), objective=self.objective, delta=self.delta, starts=self.starts,
+            runs, law=type(self), objective=self.objective, delta=self.delta, starts=self.starts,
             fixed=self.fixed, bootstrap=bootstrap, seed=seed,
         )  # fmt: skip
 
     @staticmethod
     @abstractmethod
-    def features(*, params: Floats, tokens: Floats) -> Floats:
-        """Return what the kernel reads of each row, (n, k), before centring."""
+    def features(*args: Any, **columns: Any) -> Floats:
+        """Return what the kernel reads of each row, (n, k), before centring. Takes the law's columns by keyword."""
+
+    @staticmethod
+    def origin(features: Floats) -> Floats:
+        """Return what `features` (n, k) are centred on, (k,): their mean, unless a law needs some as they are."""
+        return np.asarray(features.mean(axis=0))
 
     @staticmethod
     @abstractmethod
@@ -87,22 +117,52 @@ class Law(ABC):
     def automatic_starts(features: Floats, log_loss: Floats) -> Floats:
         """Return a small set of free starting points (s, p) that finds the optimum, for centred features."""
 
-    @staticmethod
-    @abstractmethod
-    def published_starts(origin: Floats) -> Floats:
-        """Return the grid of free starting points (s, p) that the law's paper used."""
+    @classmethod
+    def published_starts(cls, origin: Floats) -> Floats:
+        """Return the grid of free starting points (s, p) that the law's paper used. Raises InputError without one."""
+        raise InputError(f"{cls.name} has no published grid of starts", fix="use starts='auto'")
 
     @staticmethod
     @abstractmethod
-    def loss(values: Floats, *, params: Floats, tokens: Floats) -> Floats:
-        """Return the loss in nats per token, broadcasting `values[..., i]` against params and tokens."""
+    def loss(values: Floats, *args: Any, **columns: Any) -> Floats:
+        """Return the loss in nats per token, broadcasting `values[..., i]` against the columns."""
 
-    @staticmethod
-    @abstractmethod
-    def log_optimum(values: Floats, *, log_flops: float) -> Floats:
-        """Return ln N of the least loss at C = 6 N D, shape (…); NaN where the law has no interior optimum."""
+    @classmethod
+    def complete(cls, columns: Mapping[str, Floats]) -> dict[str, Floats]:
+        """Return the law's columns out of `columns`, defaults filled in. Raises InputError for one that is missing."""
+        found = dict(columns)
+        for name, other in cls.defaults.items():
+            if name not in found and other in found:
+                found[name] = found[other]
+        missing = [name for name in cls.columns if name not in found]
+        if missing:
+            raise InputError(
+                f"{cls.name} reads {', '.join(cls.columns)}; found no {missing[0]}", fix=f"give {missing[0]} too"
+            )
+        return {name: found[name] for name in cls.columns}
 
-    @staticmethod
-    @abstractmethod
-    def exponent_a(values: Floats) -> Floats:
-        """Return a of N_opt ∝ C^a, shape (…); NaN where the law has no interior optimum."""
+    @classmethod
+    def has_frontier(cls) -> bool:
+        """Whether the law splits compute into parameters and data, so that a budget has a best split."""
+        return {"params", "tokens"} <= set(cls.columns)
+
+    @classmethod
+    def log_optimum(cls, values: Floats, *, log_flops: float, **given: Floats) -> Floats:
+        """Return ln N of the least loss at C = 6 N D, shape (…); NaN where the law has no interior optimum.
+
+        `given` are the law's other columns, held while N and D trade. Found numerically unless a law knows better.
+        """
+
+        def loss(values: Floats, params: Floats, tokens: Floats) -> Floats:
+            return cls.loss(values, **cls.complete({"params": params, "tokens": tokens, **given}))
+
+        return least_loss_on_budget(loss, values, log_flops=log_flops)
+
+    @classmethod
+    def exponent_a(cls, values: Floats, *, log_flops: float, **given: Floats) -> Floats:
+        """Return d ln N* / d ln C at a budget, shape (…), the a of N* ∝ C^a; NaN without an interior optimum."""
+
+        def log_optimum(at: float) -> Floats:
+            return cls.log_optimum(values, log_flops=at, **given)
+
+        return slope_of_optimum(log_optimum, log_flops=log_flops)

@@ -50,24 +50,26 @@ class TrunkNoise:
         """The trunk effect at the posterior median of the trunks' share, in ln L."""
         return float(np.sqrt(self.ratios[self._middle] * self.point_variances[self._middle]))
 
-    def draw(self, generator: np.random.Generator, draws: int) -> Floats:
-        """Return noise (draws, n) with variances drawn from the posterior."""
+    def draw_deviations(self, generator: np.random.Generator, draws: int) -> Floats:
+        """Return standard deviations of point noise and of trunk effects (draws, 2), drawn from the posterior."""
         cell = generator.choice(len(self.ratios), size=draws, p=self.posterior)
         variance = self.point_variances[cell] * self.freedom / generator.chisquare(self.freedom, size=draws)
-        return self._noise(generator, np.sqrt(variance), np.sqrt(variance * self.ratios[cell]))
+        return np.sqrt(np.column_stack([variance, variance * self.ratios[cell]]))
 
-    def draw_at_median(self, generator: np.random.Generator, draws: int) -> Floats:
-        """Return noise (draws, n) of `point_sd` and `trunk_sd`."""
-        return self._noise(generator, np.full(draws, self.point_sd), np.full(draws, self.trunk_sd))
+    def median_deviations(self, draws: int) -> Floats:
+        """Return `point_sd` and `trunk_sd` as often as there are draws, (draws, 2)."""
+        return np.tile([self.point_sd, self.trunk_sd], (draws, 1))
+
+    def draw_noise(self, generator: np.random.Generator, deviations: Floats) -> Floats:
+        """Return noise of the rows (draws, n) by its deviations (draws, 2)."""
+        point_sd, trunk_sd = deviations.T
+        points = generator.standard_normal((len(point_sd), len(self.trunk_of))) * self.row_scale
+        trunks = generator.standard_normal((len(trunk_sd), self.trunk_of.max() + 1))[:, self.trunk_of]
+        return np.asarray(point_sd[:, None] * points + trunk_sd[:, None] * trunks)
 
     @property
     def _middle(self) -> int:
         return int(np.searchsorted(np.cumsum(self.posterior), 0.5))
-
-    def _noise(self, generator: np.random.Generator, point_sd: Floats, trunk_sd: Floats) -> Floats:
-        points = generator.standard_normal((len(point_sd), len(self.trunk_of))) * self.row_scale
-        trunks = generator.standard_normal((len(trunk_sd), self.trunk_of.max() + 1))[:, self.trunk_of]
-        return point_sd[:, None] * points + trunk_sd[:, None] * trunks
 
 
 def trunk_noise(residuals: Floats, jacobian: Floats, trunks: NDArray[np.str_], weights: Floats) -> TrunkNoise:

@@ -59,7 +59,7 @@ def _row(name: str, estimate: Estimate) -> str:
 
 def _frontier(law: "FittedLaw") -> str:
     note = f"intervals: {METHODS[law.interval_method]}" + (f" ({len(law.draws)} draws)" if len(law.draws) else "")
-    budget = (law.domain.flops_low * law.domain.flops_high) ** 0.5
+    budget = law.middle_flops
     try:
         lines = [_row("a (N* ∝ C^a)", law.exponent_a()), _row(f"ln D*/N* {budget:.1e}", law.log_ratio(budget))]
     except Unidentified as error:

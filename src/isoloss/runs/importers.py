@@ -1,16 +1,17 @@
 """Tables of runs from anywhere: CSV, Parquet, JSONL, data frames, or an archive folder, checked at the door."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from isoloss.core.errors import BadTable, InputError, did_you_mean
+from isoloss.core.errors import BadTable, InputError
 from isoloss.runs.archive import ROW, Archive, query_table
-from isoloss.runs.observations import DataUnit, Floats, Observations, observations
+from isoloss.runs.columns import Columns
+from isoloss.runs.observations import DataUnit, Observations, observations
 from isoloss.runs.shapes import DEFAULT_CONVENTION
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ class ArrowExportable(Protocol):
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
 
 
-Source: TypeAlias = str | Path | ArrowExportable
+Source: TypeAlias = str | Path | ArrowExportable | Mapping[str, Any] | NDArray[Any]
+"""A file or results folder, a data frame, a mapping of names to columns, or a structured array."""
 
 
 def read_runs(
@@ -37,26 +39,33 @@ def read_runs(
     trunk: str | None = None,
     stderr: str | None = None,
     complexity: Sequence[str] = (),
+    extra: Mapping[str, str] | None = None,
     where: str | None = None,
+    tokenizer: str | None = None,
+    vocab: str | float | None = None,
     params_convention: str = "unstated",
     data_unit: DataUnit = "tokens",
 ) -> Observations:
     """Return the runs in `source` as observations; the keywords name its columns.
 
-    `where` is a SQL condition over the source's own columns. Without `flops`, C = 6 · params · tokens. Raises BadTable
-    for a column that is missing or holds anything but positive numbers, naming the column, the rows and the columns
-    there are.
+    `extra` maps what a law calls a further column (unique_tokens, batch_tokens, …) to what the source calls it.
+    Where a column's unit or scale is another, a SQL formula over columns stands in its place: `params="n_millions *
+    1e6"`, `loss="bits * ln(2)"`. `where` is a SQL condition over the source's own columns. Without `flops`, C = 6 ·
+    params · tokens. `tokenizer` and `vocab` (a column, or one number) say in which tokens losses count. Raises
+    BadTable for a column that is missing or holds anything but positive numbers, naming the column, the rows and the
+    columns there are.
     """
     table = open_table(source)
     ours = _is_archive(source)
     if ours:
         corpus, trunk, stderr = corpus or "corpus", trunk or "trunk", stderr or "stderr"
         params_convention = DEFAULT_CONVENTION if params == "params" else params_convention
+        vocab = vocab or "vocab_size"
     if where is not None:
         table = query_table(table, f"SELECT * FROM runs WHERE {where}", name="runs")
         if not table.num_rows:
             raise BadTable("no row satisfies the condition", place=f"--where {where}", fix="loosen the condition")
-    columns = _Columns(table, place=_name(source))
+    columns = Columns(table, place=_name(source))
     return observations(
         params=columns.numbers(params),
         tokens=columns.numbers(tokens),
@@ -68,6 +77,9 @@ def read_runs(
         run=columns.texts("run") if ours else None,
         flags=columns.table["flags"].to_pylist() if ours else None,
         complexity={name: columns.numbers(name) for name in complexity},
+        extra={name: columns.numbers(column) for name, column in (extra or {}).items()},
+        tokenizer=columns.texts(tokenizer) if tokenizer else None,
+        vocab=columns.numbers(vocab) if isinstance(vocab, str) else vocab,
         rows=columns.rows,
         params_convention=params_convention,
         data_unit=data_unit,
@@ -83,10 +95,14 @@ def open_table(source: Source) -> "pa.Table":
         table = _read_path(Path(source))
     elif hasattr(source, "__arrow_c_stream__"):
         table = pa.table(source)
+    elif isinstance(source, Mapping):
+        table = _of_columns(source)
+    elif isinstance(source, np.ndarray) and source.dtype.names:
+        table = _of_columns({name: source[name] for name in source.dtype.names})
     else:
         raise InputError(
-            f"found a {type(source).__name__}, expected a path, a data frame or an Arrow table",
-            fix="pass a file, or a pandas, polars or Arrow table",
+            f"found a {type(source).__name__}, expected a path, a data frame, a mapping or a structured array",
+            fix='pass a file, a pandas, polars or Arrow table, or {"params": …, "tokens": …, "loss_nats": …}',
         )
     if table.num_rows == 0:
         raise BadTable("no rows", place=_name(source), fix="give a table with one row a run")
@@ -95,6 +111,17 @@ def open_table(source: Source) -> "pa.Table":
     if taken:
         raise BadTable(f"column {taken[0]!r} stands twice or is reserved", place=_name(source), fix="rename or drop it")
     return table.append_column(ROW, pa.array(np.arange(1, table.num_rows + 1)))
+
+
+def _of_columns(columns: Mapping[str, Any]) -> "pa.Table":
+    """Return an Arrow table of named sequences. Raises BadTable where their lengths differ."""
+    import pyarrow as pa
+
+    try:
+        return pa.table({str(name): pa.array(np.asarray(column).tolist()) for name, column in columns.items()})
+    except (pa.ArrowException, TypeError) as error:
+        lengths = ", ".join(f"{name}: {np.size(column)}" for name, column in columns.items())
+        raise BadTable(f"no table of columns: {error} ({lengths})", fix="give every column one value a row") from error
 
 
 def _is_archive(source: Source) -> bool:
@@ -190,62 +217,6 @@ def _read_parquet(path: Path) -> "pa.Table":
 _READERS = {
     ".csv": _read_csv, ".tsv": _read_csv, ".jsonl": _read_jsonl, ".ndjson": _read_jsonl, ".parquet": _read_parquet,
 }  # fmt: skip
-
-
-class _Columns:
-    """Columns of a table by name, with errors that name the place."""
-
-    def __init__(self, table: "pa.Table", *, place: str) -> None:
-        self.table = table
-        self.place = place
-        self.rows: NDArray[np.int64] = table[ROW].to_numpy()
-
-    def _column(self, name: str) -> "pa.ChunkedArray":
-        known = [column for column in self.table.column_names if column != ROW]
-        if name not in known:
-            raise BadTable(f"no column {name!r}", place=self.place, fix=did_you_mean(name, known))
-        column = self.table[name]
-        if column.null_count:
-            at = np.flatnonzero(column.is_null().to_numpy())
-            raise BadTable(
-                f"{len(at)} missing values, expected numbers or names everywhere",
-                place=f"{self.place}, column {name}, row {_some(self.rows[at])}",
-                fix="fill the rows, or leave them out with --where",
-            )
-        return column
-
-    def texts(self, name: str) -> list[str]:
-        return [str(value) for value in self._column(name).to_pylist()]
-
-    def numbers(self, name: str) -> Floats:
-        import pyarrow as pa
-
-        column = self._column(name)
-        kind = column.type
-        if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-            numbers: Floats = column.cast(pa.float64(), safe=False).to_numpy()
-            return numbers
-        return self._parsed(name, column.to_pylist())
-
-    def _parsed(self, name: str, values: list[object]) -> Floats:
-        numbers = np.empty(len(values))
-        for i, value in enumerate(values):
-            try:
-                if isinstance(value, bool) or not isinstance(value, str | int | float):
-                    raise ValueError
-                numbers[i] = float(value)
-            except ValueError:
-                raise BadTable(
-                    f"found {value!r}, expected a number",
-                    place=f"{self.place}, column {name}, row {self.rows[i]}",
-                    fix="correct the row, leave it out with --where, or name another column",
-                ) from None
-        return numbers
-
-
-def _some(rows: NDArray[np.int64]) -> str:
-    shown = ", ".join(map(str, rows[:5]))
-    return shown if len(rows) <= 5 else f"{shown} and {len(rows) - 5} more"
 
 
 def _name(source: Source) -> str:

@@ -26,7 +26,9 @@ class Observations:
     `params` is N by `params_convention`; `tokens` is D in `data_unit`; `flops` is C by `flops_convention`; losses are
     nats per token. `named` says what the source calls its columns of `params` and `tokens`. `trunk` names the
     training curve a row was taken from: rows of one trunk are not independent. `rows` are 1-based positions in the
-    source, for messages. `stderr` is the standard error of each loss, or None.
+    source, for messages. `stderr` is the standard error of each loss, `tokenizer` and `vocab` the name and the size of
+    the vocabulary that its tokens are of: None where the source does not say. `extra` are further columns that a law
+    may read, positive numbers by name: unique_tokens, batch_tokens, other_loss.
     """
 
     params: Floats
@@ -40,6 +42,9 @@ class Observations:
     stderr: Floats | None = None
     flags: tuple[tuple[str, ...], ...] | None = None
     complexity: Mapping[str, Floats] = field(default_factory=dict)
+    extra: Mapping[str, Floats] = field(default_factory=dict)
+    tokenizer: NDArray[np.str_] | None = None
+    vocab: Floats | None = None
     params_convention: str = "unstated"
     flops_convention: str = "6ND"
     data_unit: DataUnit = "tokens"
@@ -63,6 +68,8 @@ class Observations:
             "complexity": {name: values.tolist() for name, values in self.complexity.items()},
             "params_convention": self.params_convention, "data_unit": self.data_unit,
         }  # fmt: skip
+        if self.extra:
+            content["extra"] = {name: values.tolist() for name, values in self.extra.items()}
         return fingerprint(content, kind="table", version=OBSERVATIONS_VERSION)
 
     def select(self, keep: NDArray[np.bool_] | NDArray[np.int64] | Sequence[int]) -> "Observations":
@@ -74,7 +81,8 @@ class Observations:
             if isinstance(value, np.ndarray):
                 changed[column.name] = value[index]
         changed["flags"] = None if self.flags is None else tuple(self.flags[i] for i in index)
-        changed["complexity"] = {name: values[index] for name, values in self.complexity.items()}
+        for name in ("complexity", "extra"):
+            changed[name] = {key: values[index] for key, values in getattr(self, name).items()}
         return replace(self, **changed)
 
     def where(self, *, corpus: str | Sequence[str] | None = None, flagged: bool | None = None) -> "Observations":
@@ -97,6 +105,18 @@ class Observations:
             raise InputError(f"no complexity column {name!r}", fix=did_you_mean(name, self.complexity))
         return self.complexity[name]
 
+    def column(self, name: str) -> Floats:
+        """Return a column that a law reads, `params`, `tokens`, `flops` or an extra one. Raises BadTable without it."""
+        if name in ("params", "tokens", "flops"):
+            return np.asarray(getattr(self, name))
+        if name not in self.extra:
+            known = ", ".join(["params", "tokens", "flops", *self.extra])
+            raise BadTable(
+                f"the law reads a column {name!r}, and the table has {known}",
+                fix=f"name the source's column of it (on the command line: --column {name}=COLUMN)",
+            )
+        return self.extra[name]
+
     def to_arrow(self) -> "pa.Table":
         """Return the table for Arrow, pandas (`.to_pandas()`) or polars (`polars.from_arrow`)."""
         import pyarrow as pa
@@ -110,6 +130,7 @@ class Observations:
         if self.flags is not None:
             columns["flags"] = [list(flags) for flags in self.flags]
         columns.update(self.complexity)
+        columns.update(self.extra)
         return pa.table({name: pa.array(list(column)) for name, column in columns.items()})
 
 
@@ -125,7 +146,10 @@ def observations(
     stderr: Sequence[float] | Floats | None = None,
     flags: Sequence[Sequence[str]] | None = None,
     complexity: Mapping[str, Sequence[float] | Floats] | None = None,
+    extra: Mapping[str, Sequence[float] | Floats] | None = None,
     rows: Sequence[int] | NDArray[np.int64] | None = None,
+    tokenizer: Sequence[str] | None = None,
+    vocab: Sequence[float] | Floats | float | None = None,
     params_convention: str = "unstated",
     data_unit: DataUnit = "tokens",
     named: Mapping[str, str] | None = None,
@@ -151,11 +175,18 @@ def observations(
         stderr=None if stderr is None else _positive("stderr", stderr, n, place),
         flags=None if flags is None else tuple(tuple(f) for f in flags),
         complexity={name: _finite(name, values, n, place) for name, values in (complexity or {}).items()},
+        extra={name: _positive(name, values, n, place) for name, values in (extra or {}).items()},
+        tokenizer=None if tokenizer is None else np.asarray(tokenizer, dtype=np.str_),
+        vocab=None if vocab is None else _positive("vocab", _each(vocab, n), n, place),
         params_convention=params_convention,
         flops_convention="6ND" if flops is None else "given",
         data_unit=data_unit,
         named=named or {},
     )
+
+
+def _each(values: Sequence[float] | Floats | float, n: int) -> Floats:
+    return np.full(n, float(values)) if isinstance(values, int | float) else np.asarray(values, dtype=np.float64)
 
 
 def _finite(name: str, values: Sequence[float] | Floats, n: int, rows: NDArray[np.int64]) -> Floats:

@@ -1,23 +1,144 @@
-"""Rules that turn a size or a step into a hyperparameter: plain arithmetic, no torch."""
+"""Rules that turn a size, a horizon or a step into a hyperparameter: plain arithmetic, no torch.
+
+A *horizon* is the number of tokens that a run is trained on. A setting that follows it differs between the token counts
+of one size, so those runs share no step: each horizon has a trunk of its own.
+"""
 
 import math
+from collections.abc import Mapping
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
+from isoloss.core.errors import did_you_mean
 from isoloss.core.frozen import Frozen
+from isoloss.runs.shapes import DEFAULT_CONVENTION, Counts, ParamsConvention
 from isoloss.runs.spec import RunSpec, Schedule
 
 
+def six_digits(value: float) -> float:
+    """Return `value` to six significant digits: what rules give goes into specs, and specs are hashed."""
+    return float(f"{value:.6g}")
+
+
 class PowerRule(Frozen):
-    """`value · (params / at_params) ** exponent`: a hyperparameter that follows model size; exponent 0 fixes it."""
+    """`value · (params / at_params) ** exponent · (tokens / at_tokens) ** tokens_exponent`; exponents 0 fix it.
+
+    `params` are counted by `params_convention`, or where it is None by the study's. `source` says where it comes from.
+    """
 
     at_params: float = Field(default=1e5, gt=0)
     value: float = Field(gt=0)
     exponent: float = Field(default=0.0, ge=-2, le=2)
+    at_tokens: float = Field(default=1e6, gt=0)
+    tokens_exponent: float = Field(default=0.0, ge=-2, le=2)
+    params_convention: ParamsConvention | None = None
+    source: str = ""
 
-    def at(self, params: float) -> float:
-        """Return the value for a model of `params` parameters, to six significant digits (specs are hashed)."""
-        return float(f"{self.value * (params / self.at_params) ** self.exponent:.6g}")
+    def at(self, params: float, tokens: float | None = None) -> float:
+        """Return the value for `params` parameters and a horizon of `tokens`, to six significant digits."""
+        horizon = 1.0 if tokens is None else (tokens / self.at_tokens) ** self.tokens_exponent
+        return six_digits(self.value * (params / self.at_params) ** self.exponent * horizon)
+
+    def of(self, counts: Counts, tokens: float, *, convention: ParamsConvention = DEFAULT_CONVENTION) -> float:
+        """Return the value for a model, its parameters counted by the rule's convention or else by `convention`."""
+        return self.at(counts.params(self.params_convention or convention), tokens)
+
+    @property
+    def follows_horizon(self) -> bool:
+        """Whether the value depends on the number of tokens."""
+        return self.tokens_exponent != 0
+
+    def scaled(self, factor: float) -> "PowerRule":
+        """Return the rule times `factor`."""
+        return self.model_copy(update={"value": self.value * factor})
+
+
+class HalfLife(Frozen):
+    """β2 whose memory is halved every `half_life_tokens` tokens, at any batch: β2 = 2^(−batch / half-life).
+
+    Marek et al. 2025, arXiv:2507.07101.
+    """
+
+    half_life_tokens: float = Field(gt=0)
+
+    def beta2(self, batch_tokens: int) -> float:
+        """Return β2 at a batch of `batch_tokens`, to six significant digits."""
+        return six_digits(2 ** (-batch_tokens / self.half_life_tokens))
+
+
+class Timescale(Frozen):
+    """Weight decay that forgets over `timescale` of the run: λ = 1 / (rate · timescale · steps), at the peak rate.
+
+    Wang & Aitchison 2024, arXiv:2405.13698: AdamW averages its updates over 1 / (rate · λ) steps.
+    """
+
+    timescale: float = Field(gt=0)
+
+    def weight_decay(self, *, peak_lr: float, steps: float) -> float:
+        """Return λ for a run of `steps` steps, to six significant digits."""
+        return six_digits(1 / (peak_lr * self.timescale * steps))
+
+
+PORIAN = "Porian et al. 2024, arXiv:2406.19146"
+STEP_LAW = "Li et al. 2025 (Step Law), arXiv:2503.04715v7"
+GZIP_PAPER = "Pandey 2024, arXiv:2405.16684"
+
+# The gzip paper trains every size at one rate, in batches of 32 × 256 tokens. Porian et al. sweep sizes of 5M to 901M
+# parameters, head counted, at 20 tokens a parameter, in sequences of 2,048. Step Law counts parameters without
+# embedding and head and its batch in tokens; it was fitted on 60M to 1B parameters, 2B to 100B tokens, under a cosine
+# that ends at the rate 1e-5 whatever the peak (`final_lr`).
+RATES = {
+    "gzip_paper": PowerRule(value=5e-5, source=GZIP_PAPER),
+    "porian": PowerRule(
+        value=0.0047, at_params=108e6, exponent=-1 / 3, params_convention="with_head", source=PORIAN
+    ),
+    "step_law": PowerRule(
+        value=1.79, at_params=1, exponent=-0.713, at_tokens=1, tokens_exponent=0.307,
+        params_convention="non_embedding", source=STEP_LAW,
+    ),
+}  # fmt: skip
+BATCHES = {
+    "gzip_paper": PowerRule(value=32 * 256, source=GZIP_PAPER),
+    "porian": PowerRule(
+        value=160 * 2048, at_params=108e6, exponent=2 / 3, params_convention="with_head", source=PORIAN
+    ),
+    "step_law": PowerRule(
+        value=0.58, at_tokens=1, tokens_exponent=0.571, params_convention="non_embedding", source=STEP_LAW
+    ),
+}  # fmt: skip
+# As many tokens as the model has parameters.
+WARMUPS = {"porian": PowerRule(value=1, at_params=1, exponent=1, params_convention="with_head", source=PORIAN)}
+
+
+def _rule_or(known: Mapping[str, PowerRule], *, zero_is_none: bool = False) -> BeforeValidator:
+    """Return a validator that takes a number, the name of a known rule, or a rule written out."""
+
+    def read(found: Any) -> Any:
+        if isinstance(found, str):
+            if found not in known:
+                raise ValueError(f"no rule {found!r}: {did_you_mean(found, known)}")
+            return known[found]
+        if isinstance(found, int | float) and not isinstance(found, bool):
+            return None if zero_is_none and found == 0 else {"value": found}
+        return found
+
+    return BeforeValidator(read)
+
+
+Rate = Annotated[PowerRule, _rule_or(RATES)]
+"""A rate: a number, `gzip_paper`, `porian`, `step_law`, or a power law written out."""
+Batch = Annotated[PowerRule, _rule_or(BATCHES)]
+"""Tokens a step, written as a rate is; rounded to whole windows where a rule gives it."""
+Warmup = Annotated[PowerRule | None, _rule_or(WARMUPS, zero_is_none=True)]
+"""Tokens of warm-up: 0 for none, a number, `porian` (as many as parameters), or a power law written out."""
+Decay = Annotated[Timescale | PowerRule | None, _rule_or({}, zero_is_none=True)]
+"""AdamW's weight decay: 0 for none, a number, a power law, or a time scale as a share of the run."""
+
+
+def whole_windows(tokens: float, *, context: int) -> int:
+    """Return the whole number of windows nearest to `tokens`, at least one, in tokens."""
+    return max(1, round(tokens / context)) * context
 
 
 def round_tokens(tokens: float, *, batch_tokens: int) -> int:

@@ -18,7 +18,8 @@ def explain(error: ValidationError, model: type[BaseModel]) -> tuple[str, str]:
         key=lambda detail: detail["type"] != "extra_forbidden",
     )
     told = [_one(dict(detail), model) for detail in details]
-    message = "; ".join(text for text, _ in told[:5]) + (f"; and {len(told) - 5} more" if len(told) > 5 else "")
+    texts = list(dict.fromkeys(text for text, _ in told))  # a key that fits no member of a union is told by each
+    message = "; ".join(texts[:5]) + (f"; and {len(texts) - 5} more" if len(texts) > 5 else "")
     return message, told[0][1]
 
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
+from typing import NamedTuple
 
 from isoloss.complexity.measures import open_measure
 from isoloss.core.errors import InputError, UnknownName, did_you_mean
@@ -10,11 +12,11 @@ from isoloss.corpus.corpus import Outline
 from isoloss.corpus.sources import PcfgSource
 from isoloss.execution import executor as open_executor
 from isoloss.laws.registry import laws, open_law
-from isoloss.runs.rules import round_tokens
-from isoloss.runs.shapes import Counts, count, ladder
+from isoloss.runs.rules import HalfLife, PowerRule, Timescale, round_tokens, six_digits, whole_windows
+from isoloss.runs.shapes import Counts, ParamsConvention, count, ladder
 from isoloss.runs.spec import ModelSpec, Numerics, Optimiser, RunSpec, Schedule
 from isoloss.study.designs import DesignSource
-from isoloss.study.spec import DATA_DEPENDENT, Study
+from isoloss.study.spec import DATA_DEPENDENT, Study, Training
 from isoloss.training.job import TrunkJob, check_enough_windows
 
 # Measured on the demo: training seconds of its 48 longest runs (to 4 % on average), times 1.15 for evaluation,
@@ -24,14 +26,28 @@ SECONDS_PER_TOKEN = 4.2e-6
 SECONDS_PER_TOKEN_AND_PARAM = 1.12e-10
 
 
+class Arm(NamedTuple):
+    """Multiples of what `[training]` says: of the peak rate and of the batch."""
+
+    rate: float = 1.0
+    batch: float = 1.0
+
+
+GRID = Arm()
+
+
 @dataclass(frozen=True, kw_only=True)
 class PlannedRun:
-    """One run of a study. `corpus` is the study's name for it; identity is the spec's fingerprint."""
+    """One run of a study. `corpus` is the study's name for it; identity is the spec's fingerprint.
+
+    `arm` is the multiple of the study's own rate, and of its batch, that the run is trained at: both 1 but in sweeps.
+    """
 
     corpus: str
     spec: RunSpec
     counts: Counts
     flops: float
+    arm: Arm = GRID
 
 
 def require_runnable(study: Study, *, executor: str = "local") -> None:
@@ -60,19 +76,20 @@ def _require_law(name: str) -> None:
 
 
 def plan_runs(study: Study, corpora: Mapping[str, Outline]) -> list[PlannedRun]:
-    """Return every run of the study, corpus by corpus, size by size, in ascending tokens.
+    """Return every run of the study, corpus by corpus, size by size, in ascending tokens, arm by arm.
 
     Raises BadCorpus for a corpus smaller than the grid needs, and InputError where no shape fits a size.
     """
     planned = [
-        run
+        _point(study, name, corpus, model, seed, tokens, arm)
         for name, corpus in corpora.items()
+        for arm in arms(study)
         for model in ladder(
             study.grid.params, vocab_size=corpus.vocab_size, context=study.grid.context, tied=study.grid.tied,
             family=study.grid.family, convention=study.grid.convention,
         )
         for seed in study.grid.seeds
-        for run in _points(study, name, corpus, model, seed)
+        for tokens in horizons(study)
     ]  # fmt: skip
     for name, corpus in corpora.items():
         specs = [run.spec for run in planned if run.corpus == name]
@@ -81,39 +98,84 @@ def plan_runs(study: Study, corpora: Mapping[str, Outline]) -> list[PlannedRun]:
     return planned
 
 
+def arms(study: Study) -> list[Arm]:
+    """Return the multiples of rate and batch that the study trains its sizes at; the grid's own comes first."""
+    if study.tune is None:
+        return [GRID, *(Arm(rate=factor) for factor in study.training.rate_arms)]
+    return [
+        Arm(rate=six_digits(rate * batch**study.tune.rate_with_batch), batch=batch)
+        for batch, rate in product(study.tune.batch_factors, study.tune.rate_factors)
+    ]
+
+
+def horizons(study: Study) -> tuple[float, ...]:
+    """Return the token counts that the study trains each size on: for a sweep the shortest and the longest."""
+    tokens = study.grid.tokens
+    return tokens if study.tune is None else (tokens[0], tokens[-1])
+
+
 def _refuse_repeats(specs: Sequence[RunSpec], name: str) -> None:
     """Raise InputError where two targets of the grid come to the same run."""
     if len({spec.fingerprint for spec in specs}) < len(specs):
         raise InputError(
-            f"two sizes or two token counts of the grid come to the same run on corpus {name!r}",
+            f"two sizes, token counts or arms of the study come to the same run on corpus {name!r}",
             place="grid",
-            fix="space grid.params by more than 10 % and grid.tokens by more than training.batch_tokens",
+            fix="space grid.params by more than 10 %, grid.tokens by more than training.batch_tokens, and the batches "
+            "of a sweep by whole windows",
         )
 
 
-def _points(study: Study, name: str, corpus: Outline, model: ModelSpec, seed: int) -> list[PlannedRun]:
-    training, counts = study.training, count(model)
-    peak_lr = training.peak_lr.at(counts.params(study.grid.convention))
-    points = []
-    for tokens in study.grid.tokens:
-        spec = RunSpec(
-            corpus=corpus.fingerprint,
-            model=model,
-            train_tokens=round_tokens(tokens, batch_tokens=training.batch_tokens),
-            batch_tokens=training.batch_tokens,
-            optimiser=Optimiser(
-                peak_lr=peak_lr, beta2=training.beta2, weight_decay=training.weight_decay, clip_norm=training.clip_norm
-            ),
-            schedule=Schedule(
-                kind=training.schedule, warmup_tokens=training.warmup_tokens,
-                cooldown_fraction=training.cooldown_fraction, final_fraction=training.final_fraction,
-            ),
-            numerics=Numerics(dtype=training.dtype, threads=training.threads, compile=training.compile),
-            seed=derive_seed(study.seed, "run", str(seed)),
-        )  # fmt: skip
-        flops = counts.flops_per_token(study.grid.convention) * spec.train_tokens
-        points.append(PlannedRun(corpus=name, spec=spec, counts=counts, flops=flops))
-    return points
+def _point(
+    study: Study, name: str, corpus: Outline, model: ModelSpec, seed: int, tokens: float, arm: Arm
+) -> PlannedRun:
+    """Return one run; rules see the token count that was asked for, before it is rounded to whole batches."""
+    training, counts, convention = study.training, count(model), study.grid.convention
+    batch = whole_windows(
+        training.batch_tokens.of(counts, tokens, convention=convention) * arm.batch, context=model.context
+    )
+    train_tokens = round_tokens(tokens, batch_tokens=batch)
+    peak_lr = six_digits(training.peak_lr.of(counts, tokens, convention=convention) * arm.rate)
+    warmup = training.warmup_tokens
+    spec = RunSpec(
+        corpus=corpus.fingerprint,
+        model=model,
+        train_tokens=train_tokens,
+        batch_tokens=batch,
+        optimiser=Optimiser(
+            peak_lr=peak_lr,
+            beta2=training.beta2.beta2(batch) if isinstance(training.beta2, HalfLife) else training.beta2,
+            weight_decay=_weight_decay(training, counts, tokens, convention, peak_lr, steps=tokens / batch),
+            clip_norm=training.clip_norm,
+        ),
+        schedule=Schedule(
+            kind=training.schedule,
+            warmup_tokens=round(warmup.of(counts, tokens, convention=convention)) if warmup else 0,
+            cooldown_fraction=training.cooldown_fraction,
+            final_fraction=_final_fraction(training, peak_lr),
+        ),
+        numerics=Numerics(dtype=training.dtype, threads=training.threads, compile=training.compile),
+        seed=derive_seed(study.seed, "run", str(seed)),
+    )
+    flops = counts.flops_per_token(convention) * spec.train_tokens
+    return PlannedRun(corpus=name, spec=spec, counts=counts, flops=flops, arm=arm)
+
+
+def _weight_decay(
+    training: Training, counts: Counts, tokens: float, convention: ParamsConvention, peak_lr: float, *, steps: float
+) -> float:
+    match training.weight_decay:
+        case Timescale() as timescale:
+            return timescale.weight_decay(peak_lr=peak_lr, steps=steps)
+        case PowerRule() as rule:
+            return rule.of(counts, tokens, convention=convention)
+        case None:
+            return 0.0
+
+
+def _final_fraction(training: Training, peak_lr: float) -> float:
+    if training.final_lr is None:
+        return training.final_fraction
+    return min(1.0, six_digits(training.final_lr / peak_lr))
 
 
 def core_seconds(jobs: Sequence[TrunkJob]) -> float:

@@ -14,7 +14,7 @@ from isoloss.core.errors import BadStudy, did_you_mean
 from isoloss.core.frozen import Frozen
 from isoloss.core.progress import QUIET, Progress
 from isoloss.corpus.sources import CorpusSource
-from isoloss.runs.rules import PowerRule
+from isoloss.runs.rules import Batch, Decay, HalfLife, PowerRule, Rate, Timescale, Warmup
 from isoloss.runs.shapes import DEFAULT_CONVENTION, ParamsConvention
 from isoloss.study.designs import StudyCorpus, corpus_names, expand
 from isoloss.study.explain import explain
@@ -58,21 +58,51 @@ class Grid(Frozen):
 
 
 class Training(Frozen):
-    """How every run of the grid is trained; the resolved rate and warm-up are recorded with each run."""
+    """How every run of the grid is trained; what the rules give is recorded with each run.
+
+    Rates, batches, warm-up and weight decay are numbers, published rules by name, or power laws in parameters and
+    tokens (`isoloss.runs.rules`). `final_lr` is the rate at the end of a decay where `final_fraction` of the peak will
+    not do. `rate_arms` trains the whole grid again at these multiples of the peak rate, to be fitted beside it.
+    """
 
     schedule: Literal["cosine", "constant", "wsd"] = "wsd"
-    batch_tokens: int = Field(gt=0)
-    peak_lr: PowerRule
-    warmup_tokens: int = Field(default=0, ge=0)
+    batch_tokens: Batch
+    peak_lr: Rate
+    warmup_tokens: Warmup = None
     cooldown_fraction: float = Field(default=0.2, gt=0, le=1)
     final_fraction: float = Field(default=0.0, ge=0, le=1)
-    beta2: float = Field(default=0.95, ge=0, lt=1)
-    weight_decay: float = Field(default=0.1, ge=0)
+    final_lr: float | None = Field(default=None, gt=0)
+    beta2: Annotated[float, Field(ge=0, lt=1)] | HalfLife = 0.95
+    weight_decay: Decay = PowerRule(value=0.1)
     clip_norm: float = Field(default=1.0, gt=0)
     dtype: Literal["float32", "bfloat16"] = "float32"
     threads: int = Field(default=1, gt=0)
     compile: bool = False
     checkpoint_seconds: float = Field(default=CHECKPOINT_SECONDS, gt=0)  # what a kill may cost; changes no number
+    rate_arms: Ladder | tuple[()] = ()
+
+    @property
+    def following_horizon(self) -> tuple[str, ...]:
+        """The settings that differ between the token counts of one size, so that each has a trunk of its own."""
+        rules = {"batch_tokens": self.batch_tokens, "peak_lr": self.peak_lr, "warmup_tokens": self.warmup_tokens,
+                 "weight_decay": self.weight_decay}  # fmt: skip
+        return tuple(
+            name
+            for name, rule in rules.items()
+            if isinstance(rule, Timescale) or (isinstance(rule, PowerRule) and rule.follows_horizon)
+        )
+
+
+class Tune(Frozen):
+    """A sweep of rate × batch around what `[training]` says, at every size and the grid's first and last token count.
+
+    Factors multiply the peak rate and the batch. `rate_with_batch` moves the middle of the rates along with the batch:
+    at factor f of the batch the rates are f ** rate_with_batch times higher.
+    """
+
+    rate_factors: Annotated[Ladder, Field(min_length=3)] = (0.25, 0.5, 1.0, 2.0, 4.0)
+    batch_factors: Ladder = (0.5, 1.0, 2.0)
+    rate_with_batch: float = Field(default=0.5, ge=0, le=1)
 
 
 class Holdout(Frozen):
@@ -104,7 +134,7 @@ class Fit(Frozen):
 
 
 class Study(Frozen):
-    """One question: corpora, measures, a grid, a way of training, laws to fit."""
+    """One question: corpora, measures, a grid, a way of training, laws to fit; or with `tune`, rates and batches."""
 
     schema_version: Literal[1] = Field(alias="schema")
     name: str = Field(pattern=NAME_PATTERN)
@@ -115,6 +145,7 @@ class Study(Frozen):
     grid: Grid
     training: Training
     fit: Fit = Fit()
+    tune: Tune | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -125,10 +156,18 @@ class Study(Frozen):
         repeated = sorted({name for name in names if names.count(name) > 1})
         if repeated:
             raise ValueError(f"corpus names must differ; repeated: {', '.join(repeated)}")
-        if self.training.batch_tokens % self.grid.context:
+        batch = self.training.batch_tokens
+        is_number = not (batch.exponent or batch.tokens_exponent)
+        if is_number and batch.value % self.grid.context:
             raise ValueError(
-                f"training.batch_tokens {self.training.batch_tokens} is no multiple of grid.context {self.grid.context}"
+                f"training.batch_tokens {batch.value:g} is no multiple of grid.context {self.grid.context}"
             )
+        if 1.0 in self.training.rate_arms:
+            raise ValueError("training.rate_arms: 1 is the grid itself; name other factors, such as 0.5 and 2")
+        if self.tune and len(self.grid.tokens) < 2:
+            raise ValueError("a [tune] study compares the first and the last of grid.tokens: give at least two")
+        if self.tune and self.training.rate_arms:
+            raise ValueError("training.rate_arms belong to a study of the grid, not to one with [tune]")
         return self
 
     def sources(self, *, folder: Path, progress: Progress = QUIET) -> list[CorpusSource]:

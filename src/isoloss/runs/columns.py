@@ -1,0 +1,99 @@
+"""Columns of somebody's table: by name, or computed from others, with errors that name column and row."""
+
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isoloss.core.errors import BadTable, did_you_mean
+from isoloss.runs.archive import ROW, query_table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Floats = NDArray[np.float64]
+
+# Whatever holds none of these is a name, and a wrong one is answered with the nearest.
+_OPERATORS = re.compile(r"[-+*/()\"]")
+_WITH_SUFFIX = re.compile(r"\s*([-+.\deE]+?)\s*([kKmMbBgGtT])\s*")
+_SUFFIXES = {"k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12}
+
+
+class Columns:
+    """The columns of an Arrow table that has `__row__`. A name that is no column but a formula is computed by SQL."""
+
+    def __init__(self, table: "pa.Table", *, place: str) -> None:
+        self.table = table
+        self.place = place
+        self.rows: NDArray[np.int64] = table[ROW].to_numpy()
+
+    def texts(self, name: str) -> list[str]:
+        """Return a column as text."""
+        return [str(value) for value in self._column(name).to_pylist()]
+
+    def numbers(self, name: str) -> Floats:
+        """Return a column, or a formula over columns, as numbers; text such as `1e9`, `70M` or `1.4T` is read."""
+        import pyarrow as pa
+
+        column = self._column(name)
+        kind = column.type
+        if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+            numbers: Floats = column.cast(pa.float64(), safe=False).to_numpy()
+            return numbers
+        return self._parsed(name, column.to_pylist())
+
+    def _column(self, name: str) -> "pa.ChunkedArray":
+        known = [column for column in self.table.column_names if column != ROW]
+        if name in known:
+            column = self.table[name]
+        elif _OPERATORS.search(name):
+            column = self._computed(name)
+        else:
+            raise BadTable(f"no column {name!r}", place=self.place, fix=did_you_mean(name, known))
+        if column.null_count:
+            at = np.flatnonzero(column.is_null().to_numpy())
+            raise BadTable(
+                f"{len(at)} missing values, expected numbers or names everywhere",
+                place=f"{self.place}, column {name}, row {some(self.rows[at])}",
+                fix="fill the rows, or leave them out with --where",
+            )
+        return column
+
+    def _computed(self, formula: str) -> "pa.ChunkedArray":
+        """Return a SQL formula's value for every row, in the table's order."""
+        found = query_table(self.table, f"SELECT {ROW}, ({formula}) AS found FROM runs ORDER BY {ROW}", name="runs")
+        if found.num_rows != len(self.rows):
+            raise BadTable(
+                f"{found.num_rows} values for {len(self.rows)} rows", place=f"{self.place}, column {formula}",
+                fix="write a formula with one value a row, as n_millions * 1e6",
+            )  # fmt: skip
+        return found["found"].take(np.argsort(np.argsort(self.rows)))
+
+    def _parsed(self, name: str, values: list[object]) -> Floats:
+        numbers = np.empty(len(values))
+        for i, value in enumerate(values):
+            try:
+                numbers[i] = _number(value)
+            except ValueError:
+                raise BadTable(
+                    f"found {value!r}, expected a number",
+                    place=f"{self.place}, column {name}, row {self.rows[i]}",
+                    fix="correct the row, leave it out with --where, or name another column",
+                ) from None
+        return numbers
+
+
+def _number(value: object) -> float:
+    """Return the number that a cell holds: `125M` is 1.25e8. Raises ValueError."""
+    if isinstance(value, str) and (told := _WITH_SUFFIX.fullmatch(value)):
+        return float(told[1]) * _SUFFIXES[told[2].lower()]
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError
+    return float(value)
+
+
+def some(rows: NDArray[np.int64]) -> str:
+    """Return the first of some row numbers for a message, and how many more there are."""
+    shown = ", ".join(map(str, rows[:5]))
+    return shown if len(rows) <= 5 else f"{shown} and {len(rows) - 5} more"

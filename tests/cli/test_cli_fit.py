@@ -1,0 +1,114 @@
+"""`isoloss fit` on published tables and on a sweep in somebody else's columns and units."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+DATA = Path(__file__).parents[2].parent / "shared" / "data"
+CHINCHILLA = DATA / "chinchilla2022" / "chinchilla_runs_245.csv"
+GZIP = DATA / "gzip2024" / "gzip_pcfg_runs_150.csv"
+COLUMNS = ["--params", "params", "--tokens", "tokens", "--loss", "loss"]
+
+published = pytest.mark.skipif(not CHINCHILLA.exists(), reason="the published tables are not at hand")
+
+
+def values(fit: dict) -> dict[str, float]:
+    return {name: estimate["value"] for name, estimate in fit["params"].items()}
+
+
+@published
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--where", "not epoch_outlier"], (1.81722, 477.83, 2143.42, 0.347311, 0.367172)),
+        (["--where", "not epoch_outlier", "--objective", "lad"], (1.81686, 482.01, 2085.44, 0.347813, 0.365854)),
+        ([], (1.89134, 495.73, 12845.6, 0.34931, 0.45305)),
+    ],
+)
+def test_the_published_optima_come_out_of_the_command(isoloss, options, expected):
+    told = isoloss("fit", CHINCHILLA, *COLUMNS, *options, "--json")
+    assert told.code == 0
+    # Besiroglu et al. 2024: five or six digits are published.
+    assert list(values(told.json["fits"][0]).values()) == pytest.approx(expected, rel=2e-5)
+
+
+@published
+def test_the_published_bootstrap_intervals_come_out_of_the_command(isoloss):
+    told = isoloss("fit", CHINCHILLA, *COLUMNS, "--where", "not epoch_outlier", "--bootstrap", 4000, "--json")
+    (fit,) = told.json["fits"]
+    published = {"A": (285, 744), "B": (1042, 5810), "E": (1.769, 1.871), "alpha": (0.317, 0.373),
+                 "beta": (0.331, 0.415)}  # fmt: skip
+    for name, ends in published.items():
+        found = (fit["params"][name]["low"], fit["params"][name]["high"])
+        # Two sets of 4,000 draws differ by 1 % in the ends of E, α, β and by 5 % in those of A and B.
+        assert found == pytest.approx(ends, rel=0.06 if name in "AB" else 0.02)
+
+
+@published
+def test_the_gzip_papers_runs_give_five_exponents_and_their_warnings(isoloss):
+    told = isoloss("fit", GZIP, "--params", "params", "--tokens", "tokens", "--loss", "train_loss_last5pct",
+                   "--group", "dataset", "--vocab", "vocab", "--json")  # fmt: skip
+    assert told.code == 0
+    fits = sorted(told.json["fits"], key=lambda fit: fit["group"])
+    # Which of the last losses is taken moves these by .03.
+    assert [fit["exponent_a"]["value"] for fit in fits] == pytest.approx([0.562, 0.560, 0.552, 0.362, 0.243], abs=1e-3)
+    warnings = {warning["code"]: warning for fit in fits for warning in fit["warnings"]}
+    assert {"poor_fit", "unconverged_runs", "E_not_identified"} <= warnings.keys()
+    assert warnings["unconverged_runs"]["rows"]
+    # One run, of 4 M parameters after 13 steps, ended worse than a guess over its 32,001 entries.
+    assert warnings["loss_above_uniform"]["rows"] == [76]
+
+
+def test_a_foreign_sweep_is_fitted_by_its_own_columns_and_units(isoloss, tmp_path):
+    sizes, data = (part.ravel() for part in np.meshgrid([70, 160, 410, 1000, 2800], [2.0, 8.0, 30.0, 120.0]))
+    nats = 1.7 + 400 / (sizes * 1e6) ** 0.34 + 1900 / (data * 1e9) ** 0.37
+    lines = [f"{n:g}M,{d},{y / np.log(2):.17g},web" for n, d, y in zip(sizes, data, nats, strict=True)]
+    (tmp_path / "sweep.csv").write_text("\n".join(["model size,tokens (B),bits per token,data", *lines]))
+    told = isoloss("fit", "sweep.csv", "--params", "model size", "--tokens", '"tokens (B)" * 1e9',
+                   "--loss", '"bits per token" * ln(2)', "--group", "data", "--json")  # fmt: skip
+    (fit,) = told.json["fits"]
+    assert list(values(fit).values()) == pytest.approx([1.7, 400, 1900, 0.34, 0.37], rel=1e-6)
+    assert fit["group"] == "web"
+    assert fit["warnings"] == []
+
+
+def test_a_fit_that_did_not_converge_exits_1_and_still_writes(isoloss, tmp_path, monkeypatch):
+    monkeypatch.setattr("isoloss.laws.engine.MOST_STEPS", 1)
+    sizes, data = (part.ravel() for part in np.meshgrid([1e5, 1e6, 1e7], [1e7, 1e8, 1e9]))
+    rows = [f"{n},{d},{1 + (1e4 / n) ** 0.4 + (1e5 / d) ** 0.4}" for n, d in zip(sizes, data, strict=True)]
+    (tmp_path / "runs.csv").write_text("\n".join(["params,tokens,loss", *rows]))
+    told = isoloss("fit", "runs.csv", *COLUMNS, "--json", "--out", "law.json")
+    assert told.code == 1
+    (fit,) = told.json["fits"]
+    assert not fit["converged"]
+    assert "not_converged" in {warning["code"] for warning in fit["warnings"]}
+    assert (tmp_path / "law.json").exists()
+
+
+@published
+def test_budgets_and_runs_that_were_not_trained_are_derived_from_the_draws(isoloss):
+    asked = [
+        "--where",
+        "not epoch_outlier",
+        "--bootstrap",
+        500,
+        "--frontier",
+        "1e21,5.76e23",
+        "--predict",
+        "7e9,1.4e11",
+    ]
+    told = isoloss("fit", CHINCHILLA, *COLUMNS, *asked, "--json")
+    (fit,) = told.json["fits"]
+    near, far = fit["frontier"]
+    # Besiroglu et al. 2024: some 20 tokens a parameter at Chinchilla's budget, 44 times beyond the largest run.
+    assert near["warnings"] == []
+    assert [warning["code"] for warning in far["warnings"]] == ["extrapolation"]
+    assert far["tokens"]["value"] / far["params"]["value"] == pytest.approx(18, rel=0.05)
+    (run,) = fit["predictions"]
+    assert run["run"]["low"] < run["loss"]["low"] < run["loss"]["value"] < run["loss"]["high"] < run["run"]["high"]
+    said = isoloss("fit", CHINCHILLA, *COLUMNS, *asked)
+    assert "[extrapolation]" in said.out
+    assert "one run, nats" in said.out
+    for wrong in (["--frontier", "1e20,x"], ["--predict", "1e9"], ["--predict", "1e9,-2"]):
+        assert isoloss("fit", CHINCHILLA, *COLUMNS, *wrong).code == 2
