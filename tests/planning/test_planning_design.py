@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from isoloss.core.errors import InputError
 from isoloss.laws.fitting import fit
 from isoloss.planning.design import Bill, Candidate, Noise, next_runs
 from isoloss.runs.observations import Observations, observations

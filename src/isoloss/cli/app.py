@@ -44,5 +44,5 @@ def _root(
 
 def verbs() -> list[str]:
     """Return the names of all verbs."""
-    commands = [command.callback.__name__ for command in app.registered_commands if command.callback]
+    commands = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
     return [*commands, *(group.name for group in app.registered_groups if group.name)]

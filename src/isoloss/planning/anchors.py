@@ -1,7 +1,7 @@
 """Published frontiers at large scale, to which a corpus's own shift can be added.
 
 Each is a line: ln(D*/N*) = level + slope · ln(C / at), with the standard errors and the correlation of its bootstrap
-draws. The numbers are ours, refitted to the published runs (`isoloss reproduce porian`, `isoloss reproduce chinchilla`).
+draws. The numbers are refits to the published runs (`isoloss reproduce porian`, `isoloss reproduce chinchilla`).
 """
 
 from dataclasses import dataclass

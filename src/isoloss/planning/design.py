@@ -102,7 +102,9 @@ def next_runs(
     if not chosen:
         cheapest = min(6 * c.params * c.tokens for c in candidates)
         raise InputError(
-            f"{flops:.3g} FLOPs pay for no run: the cheapest costs {cheapest:.3g}", place="--flops", fix="raise the budget"
+            f"{flops:.3g} FLOPs pay for no run: the cheapest costs {cheapest:.3g}",
+            place="--flops",
+            fix="raise the budget",
         )
     widths = 2 * NormalDist().inv_cdf((1 + LEVEL) / 2) * np.sqrt(variances)
     return NextRuns(chosen=chosen, present_width=float(widths[0]), widths=tuple(widths[1:].tolist()), flops=cost)

@@ -34,21 +34,20 @@ class Question:
     target_loss: float | None = None
 
     def __post_init__(self) -> None:
-        given = {name: value for name, value in vars(self).items() if value is not None}
-        for name, value in given.items():
+        for name, value in self.given().items():
             if not (np.isfinite(value) and value > 0):
                 raise InputError(f"{name} is {value:g}", place=_option(name), fix="give a finite number above zero")
-        names = set(given)
-        if names not in ANSWERABLE:
-            known = "; ".join(" and ".join(_option(name) for name in sorted(each)) for each in ANSWERABLE)
+        names = frozenset(self.given())
+        if names not in _ANSWERS:
+            known = "; ".join(" and ".join(_option(name) for name in sorted(each)) for each in _ANSWERS)
             found = " and ".join(_option(name) for name in sorted(names)) or "nothing"
-            raise InputError(f"found {found}, which does not pose one question", place="plan", fix=f"give one of: {known}")
+            raise InputError(
+                f"found {found}, which does not pose one question", place="plan", fix=f"give one of: {known}"
+            )
 
-
-ANSWERABLE: tuple[set[str], ...] = (
-    {"flops"}, {"flops", "params"}, {"flops", "tokens"}, {"params"}, {"tokens"}, {"target_loss"},
-    {"target_loss", "params"}, {"target_loss", "tokens"},
-)  # fmt: skip
+    def given(self) -> dict[str, float]:
+        """Return what is given, by name."""
+        return {name: value for name, value in vars(self).items() if value is not None}
 
 
 def _option(name: str) -> str:
@@ -77,9 +76,8 @@ def split(law: FittedLaw, question: Question, **given: float) -> Splits:
     NotApplicable for a law that does not split compute.
     """
     surface = Surface(law, **given)
-    params, tokens = _ANSWERS[frozenset(name for name, value in vars(question).items() if value is not None)](
-        surface, question
-    )
+    asked = question.given()
+    params, tokens = _ANSWERS[frozenset(asked)](surface, **asked)
     if not (np.isfinite(params[0]) and np.isfinite(tokens[0])):
         raise Unidentified(
             f"under the {law.law} law of {law.group!r} {_what(question)} has no answer",
@@ -102,7 +100,8 @@ class Surface:
         self.definition = law.definition
         if not self.definition.has_frontier():
             raise NotApplicable(
-                f"{law.law} does not split compute into parameters and tokens", fix="plan with a law of both, as chinchilla"
+                f"{law.law} does not split compute into parameters and tokens",
+                fix="plan with a law of both, as chinchilla",
             )
         self.values = np.vstack([law.values, law.draws])
         self.given = {name: np.asarray(value, dtype=np.float64) for name, value in given.items()}
@@ -136,59 +135,50 @@ class Surface:
         return np.where(crosses, (low + high) / 2, np.nan)
 
 
-def _of_budget(surface: Surface, asked: Question) -> tuple[Floats, Floats]:
-    assert asked.flops is not None
-    return _best(surface, surface.constant(float(np.log(asked.flops))))
+Pair = tuple[Floats, Floats]
 
 
-def _best(surface: Surface, log_flops: Floats) -> tuple[Floats, Floats]:
+def _best(surface: Surface, log_flops: Floats) -> Pair:
     log_params = surface.best_params(log_flops)
     return np.exp(log_params), np.exp(log_flops - np.log(6) - log_params)
 
 
-def _budget_and_params(surface: Surface, asked: Question) -> tuple[Floats, Floats]:
-    assert asked.flops is not None and asked.params is not None
-    return surface.constant(asked.params), surface.constant(asked.flops / (6 * asked.params))
+def _of_budget(surface: Surface, *, flops: float) -> Pair:
+    return _best(surface, surface.constant(float(np.log(flops))))
 
 
-def _budget_and_tokens(surface: Surface, asked: Question) -> tuple[Floats, Floats]:
-    assert asked.flops is not None and asked.tokens is not None
-    return surface.constant(asked.flops / (6 * asked.tokens)), surface.constant(asked.tokens)
+def _budget_and_params(surface: Surface, *, flops: float, params: float) -> Pair:
+    return surface.constant(params), surface.constant(flops / (6 * params))
 
 
-def _of_params(surface: Surface, asked: Question) -> tuple[Floats, Floats]:
-    assert asked.params is not None
-    wanted = np.log(asked.params)
-    return _best(surface, surface.solve(lambda log_flops: surface.best_params(log_flops) - wanted))
+def _budget_and_tokens(surface: Surface, *, flops: float, tokens: float) -> Pair:
+    return surface.constant(flops / (6 * tokens)), surface.constant(tokens)
 
 
-def _of_tokens(surface: Surface, asked: Question) -> tuple[Floats, Floats]:
-    assert asked.tokens is not None
-    wanted = np.log(6 * asked.tokens)
+def _of_params(surface: Surface, *, params: float) -> Pair:
+    return _best(surface, surface.solve(lambda log_flops: surface.best_params(log_flops) - np.log(params)))
+
+
+def _of_tokens(surface: Surface, *, tokens: float) -> Pair:
+    wanted = np.log(6 * tokens)
     return _best(surface, surface.solve(lambda log_flops: log_flops - surface.best_params(log_flops) - wanted))
 
 
-def _of_loss(surface: Surface, asked: Question) -> tuple[Floats, Floats]:
-    target = asked.target_loss
-    assert target is not None
-    return _best(surface, surface.solve(lambda log_flops: target - surface.best_loss(log_flops)))
+def _of_loss(surface: Surface, *, target_loss: float) -> Pair:
+    return _best(surface, surface.solve(lambda log_flops: target_loss - surface.best_loss(log_flops)))
 
 
-def _loss_and_params(surface: Surface, asked: Question) -> tuple[Floats, Floats]:
-    target, params = asked.target_loss, surface.constant(asked.params or np.nan)
-    assert target is not None
-    log_tokens = surface.solve(lambda log_tokens: target - surface.loss(params, np.exp(log_tokens)))
-    return params, np.exp(log_tokens)
+def _loss_and_params(surface: Surface, *, target_loss: float, params: float) -> Pair:
+    fixed = surface.constant(params)
+    return fixed, np.exp(surface.solve(lambda log_tokens: target_loss - surface.loss(fixed, np.exp(log_tokens))))
 
 
-def _loss_and_tokens(surface: Surface, asked: Question) -> tuple[Floats, Floats]:
-    target, tokens = asked.target_loss, surface.constant(asked.tokens or np.nan)
-    assert target is not None
-    log_params = surface.solve(lambda log_params: target - surface.loss(np.exp(log_params), tokens))
-    return np.exp(log_params), tokens
+def _loss_and_tokens(surface: Surface, *, target_loss: float, tokens: float) -> Pair:
+    fixed = surface.constant(tokens)
+    return np.exp(surface.solve(lambda log_params: target_loss - surface.loss(np.exp(log_params), fixed))), fixed
 
 
-_ANSWERS: dict[frozenset[str], Callable[[Surface, Question], tuple[Floats, Floats]]] = {
+_ANSWERS: dict[frozenset[str], Callable[..., Pair]] = {
     frozenset({"flops"}): _of_budget,
     frozenset({"flops", "params"}): _budget_and_params,
     frozenset({"flops", "tokens"}): _budget_and_tokens,

@@ -81,21 +81,36 @@ def plan_runs(study: Study, corpora: Mapping[str, Outline]) -> list[PlannedRun]:
     Raises BadCorpus for a corpus smaller than the grid needs, and InputError where no shape fits a size.
     """
     planned = [
-        _point(study, name, corpus, model, seed, tokens, arm)
+        run
         for name, corpus in corpora.items()
         for arm in arms(study)
-        for model in ladder(
-            study.grid.params, vocab_size=corpus.vocab_size, context=study.grid.context, tied=study.grid.tied,
-            family=study.grid.family, convention=study.grid.convention,
+        for run in (
+            *(
+                point(study, name, corpus, model, seed, tokens, arm)
+                for model in shapes(study, corpus, study.grid.params)
+                for seed in study.grid.seeds
+                for tokens in horizons(study)
+            ),
+            *(
+                point(study, name, corpus, shapes(study, corpus, [one.params])[0], one.seed, one.tokens, arm)
+                for one in study.run
+                if one.corpus == name
+            ),
         )
-        for seed in study.grid.seeds
-        for tokens in horizons(study)
-    ]  # fmt: skip
+    ]
     for name, corpus in corpora.items():
         specs = [run.spec for run in planned if run.corpus == name]
         check_enough_windows(specs, corpus)
         _refuse_repeats(specs, name)
     return planned
+
+
+def shapes(study: Study, corpus: Outline, params: Sequence[float]) -> list[ModelSpec]:
+    """Return a real shape for each target size, with the vocabulary of a corpus."""
+    return ladder(
+        params, vocab_size=corpus.vocab_size, context=study.grid.context, tied=study.grid.tied,
+        family=study.grid.family, convention=study.grid.convention,
+    )  # fmt: skip
 
 
 def arms(study: Study) -> list[Arm]:
@@ -118,15 +133,15 @@ def _refuse_repeats(specs: Sequence[RunSpec], name: str) -> None:
     """Raise InputError where two targets of the grid come to the same run."""
     if len({spec.fingerprint for spec in specs}) < len(specs):
         raise InputError(
-            f"two sizes, token counts or arms of the study come to the same run on corpus {name!r}",
+            f"two sizes, token counts, further runs or arms of the study come to the same run on corpus {name!r}",
             place="grid",
             fix="space grid.params by more than 10 %, grid.tokens by more than training.batch_tokens, and the batches "
             "of a sweep by whole windows",
         )
 
 
-def _point(
-    study: Study, name: str, corpus: Outline, model: ModelSpec, seed: int, tokens: float, arm: Arm
+def point(
+    study: Study, name: str, corpus: Outline, model: ModelSpec, seed: int, tokens: float, arm: Arm = GRID
 ) -> PlannedRun:
     """Return one run; rules see the token count that was asked for, before it is rounded to whole batches."""
     training, counts, convention = study.training, count(model), study.grid.convention
