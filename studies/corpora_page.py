@@ -1,4 +1,4 @@
-"""Write docs/results/corpora.md from the measurements of measure_corpora.py.
+"""Write docs/results/corpora.md from the measurements of measure_corpora.py and measure_selections.py.
 
 python studies/corpora_page.py DIR docs/results/corpora.md
 """
@@ -34,7 +34,8 @@ RANKED = (
 # the last column is the gzip paper's own figure. Packages and versions of the earlier corpora are not all the same.
 EARLIER = {
     "c": (".363", ".37"), "html": (".337–.388", ".35"), "python": (".394–.427", ".41"), "english": (".45–.575", "–"),
-    "go": (".26", "–"), "dna": (".338", "–"), "protein": (".549", "–"), "(3, 20, 2, 2)": (".115 ± .010", ".11"),
+    "go": (".26", "–"), "dna": (".338", "–"), "protein": (".549", "–"), "music": (".185", "–"),
+    "(3, 20, 2, 2)": (".115 ± .010", ".11"),
     "(10, 150, 5, 3)": (".235 ± .011", ".22"), "(20, 300, 10, 5)": (".362 ± .010", ".35"),
     "(30, 400, 10, 8)": (".417 ± .011", ".42"), "(50, 500, 20, 15)": (".511 ± .004", ".51"),
     "(100, 2000, 100, 30)": (".609 ± .001", ".61"),
@@ -44,7 +45,7 @@ HEAD = """# Real corpora and published grammars under every measure
 
 Written by `studies/measure_corpora.py` and `studies/corpora_page.py` from {real} real corpora
 (`studies/get_corpora.py`; Llama-2 tokens, whole documents drawn at random up to 6 MB) and one random grammar, seed 17,
-of each of the gzip paper's six settings (4 million tokens in documents of 256). {missing}
+of each of the gzip paper's six settings (4 million tokens in documents of 256).
 
 Each cell: value [95 % interval over documents] and, for compressors, · the value after a random permutation of ids
 (one permutation, seed 17). The other measures read ids as names: their placebo is their value, which a test holds to
@@ -68,15 +69,16 @@ def main() -> None:
     asked = parser.parse_args()
     corpora = [json.loads(path.read_text()) for path in sorted(asked.measured.glob("*.json"))]
     corpora.sort(key=lambda corpus: (corpus["generated"], value(corpus, "gzip")))
-    families = json.loads((asked.measured / "families" / "gzip.json").read_text())
-    files.write_text(asked.page, "\n".join(page(corpora, families)))
+    families, selections = (
+        json.loads((asked.measured / "families" / f"{name}.json").read_text()) for name in ("gzip", "selections")
+    )
+    files.write_text(asked.page, "\n".join(page(corpora, families, selections)))
 
 
-def page(corpora: Sequence[Corpus], families: dict[str, list[float]]) -> Iterator[str]:
+def page(corpora: Sequence[Corpus], families: dict[str, list[float]], selections: Sequence[Corpus]) -> Iterator[str]:
     """Yield the lines of the page."""
     real = [corpus for corpus in corpora if not corpus["generated"]]
-    missing = "Music is missing:\nget_corpora.py names no package of it yet." if len(real) < 12 else ""
-    yield HEAD.format(real=len(real), missing=missing)
+    yield HEAD.format(real=len(real))
     yield "## gzip beside what was known\n"
     yield from table(
         ["corpus", "documents", "tokens", "bytes a token", "gzip", "placebo moves it by", "seen before", "gzip paper"],
@@ -86,6 +88,11 @@ def page(corpora: Sequence[Corpus], families: dict[str, list[float]]) -> Iterato
     rows = [[name, f"{mean(ratios):.3f} ± {stdev(ratios):.3f}", ", ".join(f"{r:.3f}" for r in sorted(ratios)),
              EARLIER[name][0]] for name, ratios in families.items()]  # fmt: skip
     yield from table(["family", "mean ± deviation", "ratios", "seen before"], rows)
+    yield "\nNor does one choice of files for its language or notation, near duplicates kept:\n"
+    yield from table(
+        ["beside", "files", "documents", "MB read", "of MB", "gzip", "seen before"],
+        [selection_row(selection) for selection in selections],
+    )
     for reading, title in READINGS.items():
         held = [corpus for corpus in corpora if f"gzip{reading}" in corpus["measures"]]
         yield f"\n## {title}\n"
@@ -116,6 +123,14 @@ def known_row(corpus: Corpus) -> list[str]:
         corpus["name"], f"{corpus['documents']:,}", f"{corpus['tokens']:,}", f"{density:.2f}" if density else "–",
         cell(corpus, "gzip", placebo=False), f"{moved:+.3f}", seen, paper,
     ]  # fmt: skip
+
+
+def selection_row(selection: dict[str, Any]) -> list[str]:
+    """Return the sizes and the gzip ratio of another choice of files than the corpus's."""
+    megabytes = (f"{selection[key] / 1e6:.1f}" for key in ("read", "bytes"))
+    ratio = "{value:.3f} [{low:.3f}, {high:.3f}]".format(**selection["gzip"])
+    seen, _ = EARLIER[selection["of"]]
+    return [selection["of"], selection["name"], f"{selection['documents']:,}", *megabytes, ratio, seen]
 
 
 def value(corpus: Corpus, measure: str) -> float:

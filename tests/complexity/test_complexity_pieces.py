@@ -73,6 +73,24 @@ def test_a_large_table_is_measured_from_some_of_its_rows(small, tmp_path):
         measure_paths([tmp_path / "c.jsonl"])
 
 
+@pytest.mark.parametrize("kind", ["whole", "drawn"])
+def test_a_field_is_named_and_broken_lines_are_left_out_on_request(kind, request, monkeypatch, tmp_path):
+    if kind == "drawn":
+        request.getfixturevalue("small")
+        monkeypatch.setattr(pieces, "PIECES", 10**6)  # all of them, so that the broken lines are among them
+    lines = [json.dumps({"body": f"row {i} says something of its own, {i * i} times over"}) for i in range(200)]
+    (tmp_path / "a.jsonl").write_text("\n".join(["{broken", *lines, "{broken", ""]))
+    with pytest.raises(BadCorpus, match="not JSON") as error:
+        measure_paths([tmp_path / "a.jsonl"], text_field="body")
+    assert "--broken-rows skip" in error.value.fix
+    with pytest.raises(BadCorpus, match="no field 'text'") as error:
+        measure_paths([tmp_path / "a.jsonl"], broken_rows="skip")
+    assert "--text-field" in error.value.fix
+    found = measure_paths([tmp_path / "a.jsonl"], sequence_tokens=8, text_field="body", broken_rows="skip")[0]
+    assert found.documents == 200
+    assert found.dropped == {"broken_row": 2}
+
+
 def test_more_than_can_be_held_is_thinned_at_random(monkeypatch, tmp_path):
     (tmp_path / "texts").mkdir()
     for number in range(400):

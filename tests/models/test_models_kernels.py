@@ -14,7 +14,8 @@ def floats(*shape, seed=0, scale=1.0):
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 30.0])
 @pytest.mark.parametrize("vocab", [2, 31, 32, 33, 500])
-def test_cross_entropy_and_its_gradient(vocab, scale):
+@pytest.mark.parametrize("z_loss", [0.0, 0.01])
+def test_cross_entropy_and_its_gradient(vocab, scale, z_loss):
     logits, targets = floats(40, vocab, scale=scale), np.random.default_rng(1).integers(-1, vocab, size=40)
     exact = logits.astype(np.float64)
     shifted = exact - exact.max(axis=1, keepdims=True)
@@ -22,10 +23,12 @@ def test_cross_entropy_and_its_gradient(vocab, scale):
     scored = np.flatnonzero(targets >= 0)
     nats = np.zeros(40)
     nats[scored] = -(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))[scored, targets[scored]]
-    gradient = np.where(targets[:, None] >= 0, probabilities, 0.0)
+    log_z = np.where(targets >= 0, np.log(np.exp(shifted).sum(axis=1)) + exact.max(axis=1), 0.0)
+    gradient = np.where(targets[:, None] >= 0, probabilities * (1 + 2 * z_loss * log_z[:, None]), 0.0)
     gradient[scored, targets[scored]] -= 1.0
-    found = np.empty(40)
-    _kernels.cross_entropy(logits, targets, found)
+    found, found_log_z = np.empty(40), np.empty(40)
+    _kernels.cross_entropy(logits, targets, np.float32(z_loss), found, found_log_z)
+    np.testing.assert_allclose(found_log_z, log_z, atol=2e-5, rtol=1e-6)
     # Float32 with an exponential good to 1.3e-7; logits of 100 carry 4e-6 each.
     np.testing.assert_allclose(found, nats, atol=2e-5, rtol=1e-6)
     np.testing.assert_allclose(logits, gradient, atol=1e-6 * max(1.0, scale))
@@ -34,7 +37,7 @@ def test_cross_entropy_and_its_gradient(vocab, scale):
 def test_far_logits_neither_overflow_nor_leave_denormal_numbers():
     logits = np.array([[3e38, -3e38, 0.0, 3e38], [-200.0, 0.0, -90.0, -86.0]], dtype=np.float32)
     nats = np.empty(2)
-    _kernels.cross_entropy(logits, np.array([0, 1]), nats)
+    _kernels.cross_entropy(logits, np.array([0, 1]), np.float32(0), nats, np.empty(2))
     np.testing.assert_allclose(nats, [np.log(2), 0.0], atol=1e-6)
     assert np.isfinite(logits).all()
     tiny = np.abs(logits[logits != 0]).min()
@@ -44,7 +47,7 @@ def test_far_logits_neither_overflow_nor_leave_denormal_numbers():
 def test_a_nan_stays_one():
     logits, nats = floats(3, 50), np.empty(3)
     logits[1, 7] = np.nan
-    _kernels.cross_entropy(logits, np.array([0, 0, 0]), nats)
+    _kernels.cross_entropy(logits, np.array([0, 0, 0]), np.float32(0), nats, np.empty(3))
     assert np.isnan(nats[1])
     assert np.isfinite(nats[[0, 2]]).all()
 

@@ -83,6 +83,7 @@ def run_rows(runs: Observations) -> list[RunRow]:
             depth=2,
             heads=2,
             peak_lr=5e-3,
+            batch_tokens=1024,
             status="finished",
             wall_seconds=float(runs.flops[i] / 2e11),
             loss_nats=float(runs.loss_nats[i]),

@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,9 +15,10 @@ from isoloss.core.errors import BadTable, DamagedArchive, InputError, NewerArchi
 from isoloss.runs.archive import Archive
 from isoloss.runs.importers import read_runs
 from isoloss.runs.neighbours import with_neighbour_flags
+from isoloss.runs.presets import published
 from isoloss.runs.record import Loss, RunRecord
 from isoloss.runs.rules import PowerRule, branch_step, cooldown_steps, lr_fraction, round_tokens
-from isoloss.runs.shapes import LADDER_TOLERANCE, count, ladder
+from isoloss.runs.shapes import LADDER_TOLERANCE, count, ladder, openlm_ffn
 from isoloss.runs.spec import ModelSpec, Optimiser, RunSpec, Schedule, by_trunk
 
 # Hidden, FFN, layers, heads of the gzip paper's six models and their published parameter counts.
@@ -24,6 +26,7 @@ PUBLISHED = {
     (64, 128, 2, 1): 4_178_368, (128, 256, 4, 2): 8_848_768, (256, 512, 6, 4): 20_320_000,
     (512, 1024, 10, 8): 58_994_176, (1024, 2048, 20, 16): 275_295_232, (2048, 4096, 30, 32): 1_389_492_224,
 }  # fmt: skip
+TABLES = Path(__file__).parents[2].parent / "shared" / "data"
 TINY = ModelSpec(width=8, depth=1, heads=1, ffn=16, vocab_size=16, context=8)
 
 
@@ -51,12 +54,61 @@ def test_conventions_differ_by_what_they_count():
     assert counts.params("total") == counts.params("with_head") + counts.embedding + 7 * 96
 
 
-@given(st.floats(3e4, 3e8), st.integers(10, 4000), st.booleans())
-def test_ladders_hit_their_targets(target, vocab_size, tied):
-    assume(target > 30 * vocab_size)
-    (model,) = ladder([target], vocab_size=vocab_size, context=128, tied=tied)
+@given(st.floats(3e4, 3e8), st.integers(10, 4000), st.booleans(), st.sampled_from(["llama", "openlm"]))
+def test_ladders_hit_their_targets(target, vocab_size, tied, family):
+    assume(target > 60 * vocab_size)
+    (model,) = ladder([target], vocab_size=vocab_size, context=128, tied=tied, family=family)
     assert abs(math.log(count(model).params() / target)) <= math.log1p(LADDER_TOLERANCE)
-    assert 2.2 <= model.ffn / model.width <= 3.4
+    assert 2.2 <= model.ffn / model.width <= 3.4 if family == "llama" else model.ffn == openlm_ffn(model.width)
+    assert model.depth <= max(4, model.width / 25)  # twice the usual depth
+
+
+def test_presets_are_the_published_models():
+    assert [count(model).total for model in published("gzip").values()] == list(PUBLISHED.values())
+    architectures = TABLES / "porian2024" / "architectures.csv"
+    if not architectures.exists():
+        pytest.skip(f"{architectures} is not there")
+    rows = pd.read_csv(architectures)
+    models = list(published("porian").values())
+    assert len(models) == len(rows) == 16
+    for row, model in zip(rows.itertuples(), models, strict=True):
+        counts = count(model)
+        assert (model.width, model.depth, model.ffn) == (row.width, row.depth, row.d_ff)
+        assert counts.params("with_head") == row.n
+        assert counts.params("non_embedding") == row.n_no_head
+        assert counts.params("with_attention") == row.n_eff_attention
+        # Their own list counts norms too, and leaves out the embedding: LayerNorms with bias, qk-norm among them.
+        assert counts.total - counts.embedding == row.n_exact_repo
+
+
+def test_a_preset_is_named_by_its_size():
+    for which, convention in (("gzip", "total"), ("porian", "with_head")):
+        for name, model in published(which).items():
+            size = float(name.split("-")[1].replace("M", "e6").replace("B", "e9"))
+            assert count(model).params(convention) == pytest.approx(size, rel=0.05)
+
+
+def test_exact_flops_are_those_of_chinchillas_appendix():
+    # Hoffmann et al. 2022, appendix F, for a shape of round numbers, written out; the FFN has a third matrix.
+    s, w, heads, ffn, vocab, layers = 2_048, 640, 10, 1_792, 32_000, 10
+    model = ModelSpec(width=w, depth=layers, heads=heads, ffn=ffn, vocab_size=vocab, context=s)
+    attention = 2 * 3 * s * w * w + 2 * s * s * w + 3 * heads * s * s + 2 * s * s * w + 2 * s * w * w
+    forward = 2 * s * vocab * w + layers * (attention + 2 * s * 3 * w * ffn) + 2 * s * w * vocab
+    assert count(model).flops_per_token("exact") * s == pytest.approx(3 * forward, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"qk_norm": True}, "option of openlm"),
+        ({"family": "openlm", "kv_heads": 1}, "option of llama"),
+        ({"heads": 2, "kv_heads": 4}, "do not share"),
+        ({"heads": 3}, "does not split"),
+    ],
+)
+def test_a_shape_that_no_family_has_is_refused(wrong, said):
+    with pytest.raises(ValueError, match=said):
+        ModelSpec(**(TINY.model_dump() | wrong))
 
 
 def test_a_vocabulary_larger_than_the_target_is_refused():

@@ -1,7 +1,7 @@
 """`isoloss measure`: the complexity of text."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -34,6 +34,11 @@ def measure(
     ] = 4,
     samples: Annotated[int, typer.Option(min=2, help="Sequences drawn.")] = 1000,
     block_tokens: Annotated[int, typer.Option(min=256, help="Tokens a block, for -blocks, -curve and heaps.")] = 65_536,
+    text_field: Annotated[str, typer.Option(help="Column or key that holds the text, where files have rows.")] = "text",
+    broken_rows: Annotated[
+        Literal["error", "skip"],
+        typer.Option(help="Lines of JSONL that are no JSON: an error, or counted and left out."),
+    ] = "error",
     placebo: Annotated[
         bool, typer.Option("--placebo", help="Each measure also with the token ids relabelled.")
     ] = False,
@@ -63,7 +68,7 @@ def measure(
         names += [f"{name}-placebo" for name in names if not name.endswith("-placebo")]
     measured = measure_paths(
         paths, tokenizer=tokenizer, measures=names, sequence_tokens=sequence_tokens, token_bytes=token_bytes,
-        samples=samples, block_tokens=block_tokens, seed=seed,
+        samples=samples, block_tokens=block_tokens, seed=seed, text_field=text_field, broken_rows=broken_rows,
         progress=open_progress(as_json=json),
     )  # fmt: skip
     seconds = time.perf_counter() - started

@@ -18,22 +18,30 @@ if TYPE_CHECKING:
     from isoloss.core.estimate import Estimate
     from isoloss.laws.fitted import FittedLaw, FrontierPoint
     from isoloss.laws.prediction import Prediction
+    from isoloss.laws.sweep import RateOptimum
+    from isoloss.laws.tuning import Tuning
+    from isoloss.study.analysis import Analysis
     from isoloss.study.check import Checked
     from isoloss.study.result import StudyResult
 
 COLUMN_GAP = 3
 PICTURE = 20  # characters
 PLACEBO = "-placebo"
+EDGES = {"lowest": "≤ ", "highest": "≥ "}
 
 
 def show_result(result: "StudyResult") -> None:
     """Print the study's table, the answer in sentences, and the path of the report."""
     console = _console()
-    console.print(_corpora_table(result))
+    if result.study.tune is None:
+        console.print(_corpora_table(result))
     for corpus, missing in result.unidentified.items():
         for measure, reason in missing.items():
             console.print(f"{measure} of {corpus} is not identified: {reason}")
     if result.analysis is not None:
+        _show_tuning(result.analysis)
+        if result.analysis.rate_arms:
+            console.print(_arms_table(result.analysis))
         for name, reason in result.analysis.no_law.items():
             console.print(f"no law for {name}: {reason}")
         for kept in result.analysis.holdout:
@@ -51,6 +59,47 @@ def show_result(result: "StudyResult") -> None:
         console.print(f"failed: {record.fingerprint}: {record.error}")
     if result.report is not None:
         console.print(f"\nreport: {result.report}", soft_wrap=True)
+
+
+def _show_tuning(analysis: "Analysis") -> None:
+    """Print each corpus's optima, what they say in sentences, and the lines that a study takes."""
+    console = _console()
+    for name, tuning in analysis.tuning.items():
+        console.print(_optima_table(name, tuning))
+        console.print("\n" + " ".join(tuning.sentences()))
+        if tuning.training():
+            console.print(f"A study on {name} takes, under [training]:\n{tuning.training()}\n", soft_wrap=True)
+
+
+def _optima_table(name: str, tuning: "Tuning") -> "Table":
+    batches = sorted({optimum.batch_tokens for optimum in tuning.rates})
+    table = _table(name, "D (tokens)", *(f"best rate, B = {batch:,}" for batch in batches), "best batch")
+    table.caption = "Rows are sizes N. Brackets: loss within 1 % of the least. ≤ and ≥: on the grid's edge, not fitted."
+    for best in tuning.batches:
+        own = {o.batch_tokens: _optimum(o) for o in tuning.rates if o.cell == best.cell}
+        edge = EDGES.get(best.edge or "", "")
+        table.add_row(
+            f"{best.params:,}", f"{best.tokens:,}", *(own.get(batch, "–") for batch in batches),
+            f"{edge}{best.batch_tokens:,.0f}",
+        )  # fmt: skip
+    return table
+
+
+def _optimum(optimum: "RateOptimum") -> str:
+    text = f"{EDGES.get(optimum.edge or '', '')}{optimum.peak_lr:.2g}"
+    return text if optimum.within is None else f"{text} [{optimum.within[0]:.2g}, {optimum.within[1]:.2g}]"
+
+
+def _arms_table(analysis: "Analysis") -> "Table":
+    """Return how a and the balance move when the peak rate does."""
+    factors = sorted({1.0, *analysis.rate_arms})
+    named = [f"rate × {factor:g}" for factor in factors]
+    table = _table("rate sensitivity", *(f"a, {name}" for name in named), *(f"ln(D*/N*), {name}" for name in named))
+    for corpus, own in analysis.laws.items():
+        arms = [own if factor == 1.0 else analysis.rate_arms[factor].get(corpus) for factor in factors]
+        cells = [_law_cells(law, analysis.budget)[-2:] for law in arms]
+        table.add_row(corpus, *(a for a, _ in cells), *(ratio for _, ratio in cells))
+    return table
 
 
 def _corpora_table(result: "StudyResult") -> "Table":

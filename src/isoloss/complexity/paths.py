@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +52,14 @@ class MeasuredPath(Frozen):
         """Return the path as `isoloss measure --json` prints one."""
         plain = self.model_dump(mode="json", exclude={"measures"})
         return {**plain, "measures": {name: found.to_json() for name, found in self.measures.items()}}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Rows:
+    """How rows are read: the field that holds the text, and whether broken lines are left out."""
+
+    text_field: str
+    skip_broken: bool
 
 
 @dataclass(kw_only=True)
@@ -122,13 +130,15 @@ def measure_paths(
     block_tokens: int = DEFAULT.block_tokens,
     seed: int = 0,
     text_field: str = "text",
+    broken_rows: Literal["error", "skip"] = "error",
     progress: Progress = QUIET,
 ) -> list[MeasuredPath]:
     """Return the measures of each path: a file, a folder, a glob, `-` for standard input, or token ids in a .npy file.
 
     Each file is a document, each row of JSONL, CSV or Parquet; sequences are drawn from their disjoint pieces of
-    `sequence_tokens` tokens from the start. Nothing is deduplicated or split. Raises BadCorpus for a path that holds no
-    text, InputError where no document is long enough, UnknownName for a measure or tokenizer.
+    `sequence_tokens` tokens from the start. Nothing is deduplicated or split; lines of JSONL that are no JSON are
+    counted and left out where `broken_rows` says so. Raises BadCorpus for a path that holds no text, InputError where
+    no document is long enough, UnknownName for a measure or tokenizer.
     """
     settings = _settings(
         sequence_tokens=sequence_tokens, token_bytes=token_bytes, samples=samples, block_tokens=block_tokens
@@ -136,11 +146,12 @@ def measure_paths(
     for measure in measures:
         open_measure(measure, settings)  # an unknown name is told before anything is read
     opened = open_tokenizer(tokenizer)
+    rows = _Rows(text_field=text_field, skip_broken=broken_rows == "skip")
     found = []
     with progress.task("measure", total=len(paths) * len(measures)) as task:
         for path in paths:
             task.advance(0, detail=f"reading {path}")
-            read = _read(str(path), opened, text_field, seed=seed)
+            read = _read(str(path), opened, rows, seed=seed)
             found.append(_measured(str(path), read, measures, settings=settings, seed=seed, task=task))
     return found
 
@@ -177,7 +188,7 @@ def _measured(
     )
 
 
-def _read(name: str, tokenizer: Tokenizer, text_field: str, *, seed: int) -> _Read:
+def _read(name: str, tokenizer: Tokenizer, rows: _Rows, *, seed: int) -> _Read:
     read = _Read(vocab_size=tokenizer.vocab_size, rng=stream(seed, "documents held", name))
     fit = Fit(tokenizer, name=tokenizer.identity)
     if name == STANDARD_INPUT:
@@ -192,9 +203,9 @@ def _read(name: str, tokenizer: Tokenizer, text_field: str, *, seed: int) -> _Re
         if large and tokenizer.identity == "bytes" and is_plain(file.path):
             _map(file, read)
         elif large and can_be_drawn(file.path):
-            _draw(file, read, tokenizer, fit, text_field, seed=seed)
+            _draw(file, read, tokenizer, fit, rows, seed=seed)
         else:
-            for document in texts(file, read.dropped, text_field=text_field):
+            for document in texts(file, read.dropped, text_field=rows.text_field, skip_broken=rows.skip_broken):
                 read.size_bytes += len(document.content)
                 read.hold(document, tokenizer, fit)
     fit.check()
@@ -225,10 +236,11 @@ def _map(file: FoundFile, read: _Read) -> None:
         read.dropped[problem.reason] += 1
 
 
-def _draw(file: FoundFile, read: _Read, tokenizer: Tokenizer, fit: Fit, text_field: str, *, seed: int) -> None:
+def _draw(file: FoundFile, read: _Read, tokenizer: Tokenizer, fit: Fit, rows: _Rows, *, seed: int) -> None:
     """Add documents drawn from a large file of which only they are read."""
     read.size_bytes += file.path.stat().st_size
-    for document in drawn_documents(file.path, text_field=text_field, seed=seed):
+    skipped = read.dropped if rows.skip_broken else None
+    for document in drawn_documents(file.path, text_field=rows.text_field, seed=seed, skipped=skipped):
         if problem := text_problem(document.content):
             read.dropped[problem.reason] += 1
         else:

@@ -5,16 +5,17 @@ A row belongs to the piece in which it starts, so that every row is as likely as
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 
-from isoloss.core.errors import BadCorpus, did_you_mean
+from isoloss.core.errors import BadCorpus
 from isoloss.core.rng import stream
 from isoloss.corpus.compressed import compression, inner_suffix
-from isoloss.corpus.readers import Document, is_plain
+from isoloss.corpus.readers import BROKEN_ROW, FIX_BROKEN_ROWS, Document, is_plain, row_text
 
 PIECE_BYTES = 1 << 14
 PIECES = 256  # 4 MiB: a million tokens of text, as many as the measures that learn ask for
@@ -26,11 +27,13 @@ def can_be_drawn(path: Path) -> bool:
     return is_plain(path) or (compression(path) is None and inner_suffix(path) in ROWS)
 
 
-def drawn_documents(path: Path, *, text_field: str, seed: int) -> Iterator[Document]:
+def drawn_documents(
+    path: Path, *, text_field: str, seed: int, skipped: Counter[str] | None = None
+) -> Iterator[Document]:
     """Yield the documents of PIECES pieces of a file, front to back: rows of JSONL, stretches of lines of plain text.
 
-    Text whose lines are longer than a piece is cut between characters. Raises BadCorpus for a row that is no JSON or
-    lacks `text_field`, at its byte.
+    Text whose lines are longer than a piece is cut between characters. Rows that are no JSON are counted in `skipped`
+    where it is given. Raises BadCorpus for one where it is not, and for a row that lacks `text_field`, at its byte.
     """
     pieces = -(-path.stat().st_size // PIECE_BYTES)
     rng = stream(seed, "pieces of a large file", path.name)
@@ -41,16 +44,29 @@ def drawn_documents(path: Path, *, text_field: str, seed: int) -> Iterator[Docum
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)  # nothing is read ahead
         for piece in picked.tolist():
             offset, lines = _lines_from(file, piece * PIECE_BYTES)
-            if not rows:
-                yield Document(
-                    b"".join(lines) or _whole_characters(file, piece * PIECE_BYTES), f"{path}, byte {offset}"
-                )
-                continue
-            for line in lines:
-                if line.strip():
-                    place = f"{path}, byte {offset}"
-                    yield Document(_text(line, text_field, place), place)
-                offset += len(line)
+            if rows:
+                yield from _rows(path, offset, lines, text_field, skipped)
+            else:
+                text = b"".join(lines) or _whole_characters(file, piece * PIECE_BYTES)
+                yield Document(text, f"{path}, byte {offset}")
+
+
+def _rows(
+    path: Path, offset: int, lines: list[bytes], text_field: str, skipped: Counter[str] | None
+) -> Iterator[Document]:
+    """Yield the texts of lines of JSONL, the first of which starts at `offset`."""
+    for line in lines:
+        place, offset = f"{path}, byte {offset}", offset + len(line)
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            if skipped is None:
+                raise BadCorpus(f"not JSON: {error}", place=place, fix=FIX_BROKEN_ROWS) from error
+            skipped[BROKEN_ROW] += 1
+            continue
+        yield Document(row_text(row, text_field, place), place)
 
 
 def _lines_from(file: IO[bytes], start: int) -> tuple[int, list[bytes]]:
@@ -84,26 +100,3 @@ def _read(file: IO[bytes], size: int) -> bytes:
 def _whole_characters(file: IO[bytes], start: int) -> bytes:
     file.seek(start)
     return _read(file, PIECE_BYTES).decode("utf-8", errors="ignore").encode()
-
-
-def _text(line: bytes, text_field: str, place: str) -> bytes:
-    try:
-        row = json.loads(line)
-    except ValueError as error:
-        raise BadCorpus(f"not JSON: {error}", place=place, fix="give one JSON object a line") from error
-    if isinstance(row, dict) and text_field not in row:
-        raise BadCorpus(
-            f"no field {text_field!r}", place=place, fix=f"set text_field; {did_you_mean(text_field, map(str, row))}"
-        )
-    text = row[text_field] if isinstance(row, dict) else row
-    if not isinstance(text, str):
-        raise BadCorpus(
-            f"found a {type(text).__name__}, expected text", place=place,
-            fix="name the field that holds the text with text_field",
-        )  # fmt: skip
-    try:
-        return text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise BadCorpus(
-            f"a lone surrogate at character {error.start} has no UTF-8", place=place, fix="repair or remove the row"
-        ) from error

@@ -21,6 +21,11 @@ from isoloss.corpus.compressed import BLOCK, compression, decompressing, inner_s
 
 SHOWN_LINES = 5
 LONGEST_FIELD = 1 << 30  # the standard library's 128 KiB are less than a long document
+BROKEN_ROW = "broken_row"
+FIX_BROKEN_ROWS = (
+    'give one JSON object a line, or leave broken ones out: broken_rows = "skip", isoloss measure --broken-rows skip'
+)
+SET_TEXT_FIELD = "text_field in a study, isoloss measure --text-field"
 
 Reason = Literal["empty", "binary", "not_utf8"]
 
@@ -141,7 +146,7 @@ def _read_jsonl(path: Path, text_field: str, skipped: Counter[str] | None) -> It
     if broken and skipped is None:
         raise _broken_lines(path, broken, rows)
     if broken:
-        cast("Counter[str]", skipped)["broken_row"] += len(broken)
+        cast("Counter[str]", skipped)[BROKEN_ROW] += len(broken)
 
 
 def _broken_lines(path: Path, broken: list[tuple[int, str]], rows: int) -> BadCorpus:
@@ -150,7 +155,7 @@ def _broken_lines(path: Path, broken: list[tuple[int, str]], rows: int) -> BadCo
     return BadCorpus(
         f"not JSON: {len(broken)} of {rows} lines are broken (line {lines}); the first: {problem}",
         place=f"{path}:{number}",
-        fix='give one JSON object a line, or leave broken ones out with broken_rows = "skip"',
+        fix=FIX_BROKEN_ROWS,
     )
 
 
@@ -208,12 +213,12 @@ def _text(value: object, name: str, place: str) -> str:
         return ""
     if not isinstance(value, str):
         raise BadCorpus(f"field {name!r} holds a {type(value).__name__}, expected text", place=place,
-                        fix="name the field that holds the text with text_field")  # fmt: skip
+                        fix=f"name the field that holds the text: {SET_TEXT_FIELD}")  # fmt: skip
     return value
 
 
 def _no_field(name: str, known: list[str], place: str) -> BadCorpus:
-    return BadCorpus(f"no field {name!r}", place=place, fix=f"set text_field; {did_you_mean(name, known)}")
+    return BadCorpus(f"no field {name!r}", place=place, fix=f"set {SET_TEXT_FIELD}; {did_you_mean(name, known)}")
 
 
 def _encoded(text: str, place: str) -> bytes:

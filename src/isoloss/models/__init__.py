@@ -1,6 +1,5 @@
 """From a ModelSpec to a module: `build`. A family is a class and one line in `FAMILIES`."""
 
-from collections.abc import Callable
 from types import ModuleType
 from typing import cast
 
@@ -11,10 +10,12 @@ from isoloss.core.registry import Registry
 from isoloss.core.rng import derive_seed
 from isoloss.models import fused, plain
 from isoloss.models.llama import Llama, Operations
+from isoloss.models.openlm import OpenLM
 from isoloss.runs.spec import ModelSpec, Numerics
 
-FAMILIES: Registry[Callable[[ModelSpec, Operations], Llama]] = Registry("model family")
+FAMILIES: Registry[type[Llama]] = Registry("model family")
 FAMILIES.add("llama", Llama)
+FAMILIES.add("openlm", OpenLM)
 
 
 def build(spec: ModelSpec, numerics: Numerics, *, seed: int) -> Llama:
@@ -22,13 +23,19 @@ def build(spec: ModelSpec, numerics: Numerics, *, seed: int) -> Llama:
 
     The weights follow from (seed, shape) alone: they are the same on every device and for every corpus.
     """
-    model = FAMILIES[spec.family](spec, cast(Operations, operations(spec, numerics)))
+    model = empty(spec, numerics)
     identity = fingerprint(spec, kind="model", version=1)
     model.initialise(torch.Generator().manual_seed(derive_seed(seed, "initial weights", identity)))
     return model.to(numerics.device)
 
 
+def empty(spec: ModelSpec, numerics: Numerics) -> Llama:
+    """Return the model of `spec` before anything is written into its weights."""
+    ops = cast(Operations, operations(spec, numerics))
+    return FAMILIES[spec.family](spec, ops, recompute=numerics.recompute)
+
+
 def operations(spec: ModelSpec, numerics: Numerics) -> ModuleType:
-    """Return `fused` where it holds (one CPU thread, float32, windows of 512 and less), else `plain`."""
-    one_core = numerics.device == "cpu" and numerics.threads == 1 and spec.context <= fused.LONGEST
-    return fused if one_core and numerics.dtype == "float32" and not numerics.compile else plain
+    """Return `fused` where it holds (a llama on one CPU thread, float32, windows of 512 and less), else `plain`."""
+    one_core = numerics.device == "cpu" and numerics.threads == 1 and not (numerics.compile or numerics.recompute)
+    return fused if one_core and numerics.dtype == "float32" and fused.holds(spec) else plain

@@ -257,18 +257,25 @@ def _softmax_backward(weights: Floats, dweights: Floats) -> None:
 
 
 @_kernel
-def cross_entropy(logits_NV: Floats, targets_N: Ints, nats_N: NDArray[np.float64]) -> None:
-    """Write -ln p(target) of each row, and replace logits by their gradient. Rows with a negative target count 0."""
+def cross_entropy(
+    logits_NV: Floats, targets_N: Ints, z_loss: np.float32, nats_N: NDArray[np.float64], log_z_N: NDArray[np.float64]
+) -> None:
+    """Write -ln p(target) and ln Z of each row, and replace logits by the gradient of the first + z (ln Z)².
+
+    Rows with a negative target count 0.
+    """
     for i in range(logits_NV.shape[0]):
         row, target = logits_NV[i], targets_N[i]
         if target < 0:
             _fill(row, np.float32(0))
-            nats_N[i] = 0.0
+            nats_N[i] = log_z_N[i] = 0.0
             continue
         wanted = row[target]
         highest, total = _exponentiate(row)
-        nats_N[i] = np.log(np.float64(total)) + np.float64(highest) - np.float64(wanted)
-        _scale(row, _one / total)
+        log_z_N[i] = np.log(np.float64(total)) + np.float64(highest)
+        nats_N[i] = np.log(np.float64(total)) + (np.float64(highest) - np.float64(wanted))
+        # d(ln Z)/dlogits = softmax.
+        _scale(row, (_one + np.float32(2) * z_loss * np.float32(log_z_N[i])) / total)
         row[target] -= _one
 
 
@@ -435,7 +442,7 @@ def embed_backward(tokens_N: Ints, dx_NC: Floats, dembedding_VC: Floats) -> None
 @_kernel
 def head_forward(
     x_NC: Floats, gain_C: Floats, head_VC: Floats, targets_N: Ints, hidden_NC: Floats, scale_N: Floats,
-    logits_RV: Floats, nats_N: NDArray[np.float64],
+    logits_RV: Floats, z_loss: np.float32, nats_N: NDArray[np.float64], log_z_N: NDArray[np.float64],
 ) -> None:  # fmt: skip
     """Write the loss of every row, some rows at a time."""
     rms_norm(x_NC, gain_C, hidden_NC, scale_N)
@@ -443,14 +450,14 @@ def head_forward(
         last = min(x_NC.shape[0], first + logits_RV.shape[0])
         logits = logits_RV[: last - first]
         product_t(hidden_NC[first:last], head_VC, _zero, logits)
-        cross_entropy(logits, targets_N[first:last], nats_N[first:last])
+        cross_entropy(logits, targets_N[first:last], z_loss, nats_N[first:last], log_z_N[first:last])
 
 
 @_kernel
 def head_backward(
     x_NC: Floats, gain_C: Floats, head_VC: Floats, targets_N: Ints, hidden_NC: Floats, scale_N: Floats,
-    logits_RV: Floats, nats_N: NDArray[np.float64], dhidden_NC: Floats, dx_NC: Floats, dgain_C: Floats,
-    dhead_VC: Floats,
+    logits_RV: Floats, z_loss: np.float32, nats_N: NDArray[np.float64], log_z_N: NDArray[np.float64],
+    dhidden_NC: Floats, dx_NC: Floats, dgain_C: Floats, dhead_VC: Floats,
 ) -> None:  # fmt: skip
     """Write the loss of every row and its gradient by the stream, and add to the gradients of the weights.
 
@@ -461,7 +468,7 @@ def head_backward(
         last = min(x_NC.shape[0], first + logits_RV.shape[0])
         logits = logits_RV[: last - first]
         product_t(hidden_NC[first:last], head_VC, _zero, logits)
-        cross_entropy(logits, targets_N[first:last], nats_N[first:last])
+        cross_entropy(logits, targets_N[first:last], z_loss, nats_N[first:last], log_z_N[first:last])
         product(logits, head_VC, _zero, dhidden_NC[first:last])
         t_product(logits, hidden_NC[first:last], _one, dhead_VC)
     for i in range(x_NC.shape[0]):

@@ -19,7 +19,8 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from isoloss.models import _kernels
-from isoloss.models.parts import Geometry, Weights, next_tokens
+from isoloss.models.parts import RMS_EPS, Geometry, Summed, Weights, next_tokens
+from isoloss.runs.spec import ModelSpec
 
 # Tokens handed over at once; rows that pass through the model at once, in whole windows: at width 64 and context 256
 # one window leaves .8 MiB a block, about a second-level cache.
@@ -43,34 +44,46 @@ class _Arrays(NamedTuple):
     blocks: tuple[_kernels.Block, ...]
 
 
-def summed_nats(tokens_BT: Tensor, weights: Weights, geometry: Geometry) -> Tensor:
-    """As `plain.summed_nats`."""
-    return cast(Tensor, _SummedNats.apply(tokens_BT, geometry, *_flat(weights)))  # type: ignore[no-untyped-call]
+def holds(spec: ModelSpec) -> bool:
+    """Return whether this computation is written for models of such a shape."""
+    usual = spec.family == "llama" and spec.kv_heads is None and spec.norm_eps in (None, RMS_EPS)
+    return usual and spec.context <= LONGEST
+
+
+def summed_nats(
+    tokens_BT: Tensor, weights: Weights, geometry: Geometry, *, z_loss: float = 0.0, recompute: bool = False
+) -> Summed:
+    """As `plain.summed_nats`. What is kept for the way back is one window's at a time whether or not `recompute`."""
+    objective, nats = _SummedNats.apply(tokens_BT, geometry, z_loss, *_flat(weights))  # type: ignore[no-untyped-call]
+    return Summed(objective, nats)
 
 
 def token_nats(tokens_BT: Tensor, weights: Weights, geometry: Geometry) -> Tensor:
     """As `plain.token_nats`."""
-    return torch.from_numpy(_nats(tokens_BT, _arrays(_flat(weights)), None, geometry))
+    return torch.from_numpy(_nats(tokens_BT, _arrays(_flat(weights)), None, geometry, z_loss=0.0)[0])
 
 
 class _SummedNats(Function):
     """The gradient is taken on the way, for what it needs is in the cache then."""
 
     @staticmethod
-    def forward(ctx: Any, tokens_BT: Tensor, geometry: Geometry, *flat: Tensor) -> Tensor:
+    def forward(ctx: Any, tokens_BT: Tensor, geometry: Geometry, z_loss: float, *flat: Tensor) -> tuple[Tensor, Tensor]:
         gradients = [torch.zeros_like(weight) for weight in flat]
-        nats_N = _nats(tokens_BT, _arrays(flat), _arrays(gradients), geometry)
+        nats_N, log_z_N = _nats(tokens_BT, _arrays(flat), _arrays(gradients), geometry, z_loss=z_loss)
         ctx.save_for_backward(*gradients)
-        return flat[0].new_tensor(nats_N.sum())
+        nats = flat[0].new_tensor(nats_N.sum())
+        ctx.mark_non_differentiable(nats)
+        return flat[0].new_tensor(nats_N.sum() + z_loss * (log_z_N**2).sum()), nats
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, dsum: Tensor) -> tuple[Tensor | None, ...]:
-        return None, None, *(gradient * dsum for gradient in ctx.saved_tensors)
+    def backward(ctx: Any, dsum: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+        return None, None, None, *(gradient * dsum for gradient in ctx.saved_tensors)
 
 
 def _flat(weights: Weights) -> list[Tensor]:
-    return [*weights[:3], *(weight for block in weights.blocks for weight in block)]
+    each = len(_kernels.Block._fields)
+    return [*weights[:3], *(cast(Tensor, weight) for block in weights.blocks for weight in block[:each])]
 
 
 def _arrays(flat: Sequence[Tensor]) -> _Arrays:
@@ -80,8 +93,10 @@ def _arrays(flat: Sequence[Tensor]) -> _Arrays:
     return _Arrays(embedding_VC, norm_C, head_VC, blocks)
 
 
-def _nats(tokens_BT: Tensor, w: _Arrays, dw: _Arrays | None, geometry: Geometry) -> NDArray[np.float64]:
-    """Return the loss of every row, and add the gradient of their sum to `dw` if it is given."""
+def _nats(
+    tokens_BT: Tensor, w: _Arrays, dw: _Arrays | None, geometry: Geometry, *, z_loss: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return loss and ln Z of every row, 0 where none is scored, and add the objective's gradient to `dw` if given."""
     B, T = tokens_BT.shape
     vocab, width = w.embedding_VC.shape
     tokens_N, targets_N = (x.long().numpy() for x in (tokens_BT.flatten(), next_tokens(tokens_BT)))
@@ -90,7 +105,7 @@ def _nats(tokens_BT: Tensor, w: _Arrays, dw: _Arrays | None, geometry: Geometry)
     cos_TK, sin_TK = geometry.cos_TK[:T].numpy(), geometry.sin_TK[:T].numpy()
     at_once = T * max(1, ROWS_AT_ONCE // T)
     shape = (T, len(w.blocks), geometry.heads, width, w.blocks[0].down_CF.shape[1], vocab)
-    nats_N = np.empty(B * T)
+    nats_N, log_z_N = np.empty(B * T), np.empty(B * T)
     for first in range(0, B * T, at_once):
         rows = slice(first, min(first + at_once, B * T))
         here = _workspace(rows.stop - rows.start, *shape)
@@ -98,7 +113,10 @@ def _nats(tokens_BT: Tensor, w: _Arrays, dw: _Arrays | None, geometry: Geometry)
         _kernels.embed(tokens_N[rows], w.embedding_VC, streams[0])
         for block, kept, y_NC in zip(w.blocks, here.kept, streams[1:], strict=True):
             _kernels.block_forward(kept, block, cos_TK, sin_TK, geometry.heads, here.scratch, y_NC)
-        head = (here.last_NC, w.norm_C, w.head_VC, targets_N[rows], here.scratch.normed_NC, *here.head, nats_N[rows])
+        head = (
+            here.last_NC, w.norm_C, w.head_VC, targets_N[rows], here.scratch.normed_NC, *here.head, np.float32(z_loss),
+            nats_N[rows], log_z_N[rows],
+        )  # fmt: skip
         if dw is None:
             _kernels.head_forward(*head)
             continue
@@ -106,7 +124,7 @@ def _nats(tokens_BT: Tensor, w: _Arrays, dw: _Arrays | None, geometry: Geometry)
         for block, dblock, kept in zip(reversed(w.blocks), reversed(dw.blocks), reversed(here.kept), strict=True):
             _kernels.block_backward(here.dx_NC, block, cos_TK, sin_TK, geometry.heads, kept, here.scratch, dblock)
         _kernels.embed_backward(tokens_N[rows], here.dx_NC, dw.embedding_VC)
-    return nats_N
+    return nats_N, log_z_N
 
 
 class _Workspace(NamedTuple):

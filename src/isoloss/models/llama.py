@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from isoloss.models import plain
-from isoloss.models.parts import BlockWeights, Geometry, Rotary, Weights
+from isoloss.models.parts import RMS_EPS, BlockWeights, Geometry, Rotary, Summed, Weights
 from isoloss.runs.spec import ModelSpec
 
 
@@ -22,8 +22,10 @@ class Operations(Protocol):
 
     TOKENS_AT_ONCE: dict[str, int]  # by type of device
 
-    def summed_nats(self, tokens_BT: Tensor, weights: Weights, geometry: Geometry) -> Tensor:
-        """Return the summed loss of positions 2…T of every window."""
+    def summed_nats(
+        self, tokens_BT: Tensor, weights: Weights, geometry: Geometry, *, z_loss: float, recompute: bool
+    ) -> Summed:
+        """Return objective and loss of positions 2…T of every window, summed."""
 
     def token_nats(self, tokens_BT: Tensor, weights: Weights, geometry: Geometry) -> Tensor:
         """Return the loss of every row, 0 for the last of each window."""
@@ -35,7 +37,7 @@ class Block(nn.Module):
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
         self.attention_norm = nn.Parameter(torch.empty(spec.width))
-        self.qkv = nn.Parameter(torch.empty(3 * spec.width, spec.width))
+        self.qkv = nn.Parameter(torch.empty(spec.width + 2 * spec.kv_width, spec.width))
         self.attention_out = nn.Parameter(torch.empty(spec.width, spec.width))
         self.ffn_norm = nn.Parameter(torch.empty(spec.width))
         self.gate_up = nn.Parameter(torch.empty(2 * spec.ffn, spec.width))
@@ -49,14 +51,17 @@ class Block(nn.Module):
 class Llama(nn.Module):
     """A language model. Calling it returns the summed next-token loss of windows, in nats."""
 
-    def __init__(self, spec: ModelSpec, ops: Operations) -> None:
+    block: type[Block] = Block
+    norm_eps = RMS_EPS
+
+    def __init__(self, spec: ModelSpec, ops: Operations, *, recompute: bool = False) -> None:
         super().__init__()
-        self.ops, self.heads = ops, spec.heads
+        self.spec, self.ops, self.recompute = spec, ops, recompute
         self.embedding = nn.Parameter(torch.empty(spec.vocab_size, spec.width))
-        self.blocks = nn.ModuleList(Block(spec) for _ in range(spec.depth))
+        self.blocks = nn.ModuleList(self.block(spec) for _ in range(spec.depth))
         self.norm = nn.Parameter(torch.empty(spec.width))
         self.head = self.embedding if spec.tied else nn.Parameter(torch.empty(spec.vocab_size, spec.width))
-        self.rotary = Rotary(context=spec.context, head_dims=spec.width // spec.heads)
+        self.rotary = Rotary(context=spec.context, head_dims=spec.width // spec.heads, theta=spec.rope_theta)
 
     @torch.no_grad()
     def initialise(self, generator: torch.Generator) -> None:
@@ -76,9 +81,9 @@ class Llama(nn.Module):
             else:
                 weight.copy_(torch.empty(weight.shape).normal_(0.0, std, generator=generator))
 
-    def forward(self, tokens_BT: Tensor) -> Tensor:
-        """Return the summed loss of positions 2…T of every window."""
-        return self.ops.summed_nats(tokens_BT, self.weights(), self.geometry())
+    def forward(self, tokens_BT: Tensor, z_loss: float = 0.0) -> Summed:
+        """Return objective and loss of positions 2…T of every window, summed."""
+        return self.ops.summed_nats(tokens_BT, self.weights(), self.geometry(), z_loss=z_loss, recompute=self.recompute)
 
     @torch.no_grad()
     def token_nats(self, tokens_BT: Tensor) -> Tensor:
@@ -90,10 +95,13 @@ class Llama(nn.Module):
         """Return next-token logits at every position, (B, T, V)."""
         return plain.logits(tokens_BT, self.weights(), self.geometry()).view(*tokens_BT.shape, -1)
 
-    def windows_at_once(self) -> int:
-        """Return how many windows pass through at once; a batch of more is summed over passes."""
-        context = len(self.rotary.cos_TK)
-        return max(1, self.ops.TOKENS_AT_ONCE[self.embedding.device.type] // context)
+    def windows_at_once(self, micro_batch_tokens: int | None = None) -> int:
+        """Return how many windows pass through at once, at most `micro_batch_tokens` if given.
+
+        A batch of more is summed over passes.
+        """
+        usual = self.ops.TOKENS_AT_ONCE[self.embedding.device.type]
+        return max(1, (micro_batch_tokens or usual) // self.spec.context)
 
     def weights(self) -> Weights:
         """Return the weights by name."""
@@ -101,5 +109,9 @@ class Llama(nn.Module):
         return Weights(self.embedding, self.norm, self.head, blocks)
 
     def geometry(self) -> Geometry:
-        """Return how columns fall into heads and by which angles positions turn."""
-        return Geometry(self.heads, self.rotary.cos_TK, self.rotary.sin_TK)
+        """Return how columns fall into heads, by which angles positions turn, and the norms' epsilon."""
+        spec = self.spec
+        return Geometry(
+            heads=spec.heads, kv_heads=spec.kv_heads or spec.heads, cos_TK=self.rotary.cos_TK,
+            sin_TK=self.rotary.sin_TK, norm_eps=spec.norm_eps or self.norm_eps,
+        )  # fmt: skip

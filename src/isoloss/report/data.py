@@ -13,6 +13,7 @@ from isoloss.laws.balance import BalanceVerdict
 from isoloss.laws.coverage import Coverage
 from isoloss.laws.data_dependent import Comparison
 from isoloss.laws.fitted import FittedLaw, FrontierPoint
+from isoloss.laws.tuning import Tuning
 from isoloss.runs.observations import Observations
 
 
@@ -52,6 +53,7 @@ class RunRow:
     depth: int
     heads: int
     peak_lr: float
+    batch_tokens: int
     status: str
     wall_seconds: float
     loss_nats: float | None = None
@@ -80,7 +82,8 @@ class ReportData:
     has none. `frontier` holds the best splits of some
     budgets. `balance` has one verdict a kind of corpus (`generated`, or another word for real text), `comparison` one
     element a measure, and `coverage` how often simulated intervals on each corpus's very grid held the truth.
-    `flag_meanings` says when a run earns each flag.
+    `flag_meanings` says when a run earns each flag. `rate_arms` are the laws of the same grid at multiples of its peak
+    rate. `tuning` is what a sweep of rate × batch says of each corpus: a study that has it is reported by it.
     """
 
     title: str
@@ -104,6 +107,8 @@ class ReportData:
     curves: Sequence[Curve] = ()
     measure: str = "gzip"
     flag_meanings: Mapping[str, str] = field(default_factory=dict)
+    rate_arms: Mapping[float, Mapping[str, FittedLaw]] = field(default_factory=dict)
+    tuning: Mapping[str, Tuning] = field(default_factory=dict)
 
     @property
     def all_laws(self) -> list[tuple[str, FittedLaw]]:

@@ -19,6 +19,7 @@ from isoloss.report.blocks import Block, Drawing, Notes, Section, Table
 from isoloss.report.data import ReportData
 from isoloss.report.sections import facts, sections
 from isoloss.report.theme import SEQUENCE, SEQUENCE_DARK
+from isoloss.report.tuning import tuning_answers
 from isoloss.report.verdicts import NOT_JUDGED, answer
 
 FIGURES = "figures"
@@ -122,7 +123,7 @@ def _context(data: ReportData, parts: Sequence[Section], pictures: dict[str, Pic
         "question": data.question,
         "version": data.version,
         "created": data.created.date().isoformat(),
-        "answers": [answer(verdict) for verdict in data.balance] or [NOT_JUDGED],
+        "answers": tuning_answers(data) or [answer(verdict) for verdict in data.balance] or [NOT_JUDGED],
         "facts": facts(data),
         "sections": [_section(part, pictures) for part in parts],
         "style": Markup(_asset("style.css") + _sequence_style()),

@@ -15,6 +15,7 @@ from isoloss.report.drawings import (
 from isoloss.report.methods import method_notes
 from isoloss.report.numbers import duration, power_of_ten
 from isoloss.report.tables import (
+    arms_table,
     comparison_tables,
     corpora_table,
     coverage_table,
@@ -25,10 +26,13 @@ from isoloss.report.tables import (
     runs_table,
     unfiltered_table,
 )
+from isoloss.report.tuning import optima_table, rates_picture, reason_notes, rule_notes, rules_table
 
 
 def sections(data: ReportData) -> tuple[Section, ...]:
     """Return the report's sections in reading order; those that would be empty are left out."""
+    if data.tuning:
+        return (_tuning(data), _corpora(data), _runs(data), _methods(data), _provenance(data))
     parts = [_picture(data), _numbers(data), _balance(data), _compute(data), _coefficients(data), _trust(data),
              _corpora(data), _runs(data), _methods(data), _provenance(data)]  # fmt: skip
     return tuple(part for part in parts if part.blocks)
@@ -44,7 +48,7 @@ def facts(data: ReportData) -> tuple[Note, ...]:
         Note(title="runs with a loss", text=f"{finished} of {len(data.runs)}"),
         Note(title="flagged", text=str(flagged)),
         Note(title="FLOPs of all runs", text=power_of_ten(flops) if flops else "0"),
-        Note(title="FLOPs, common budget", text=power_of_ten(data.budget_flops)),
+        *([] if data.tuning else [Note(title="FLOPs, common budget", text=power_of_ten(data.budget_flops))]),
         Note(title="training, all runs", text=duration(data.seconds)),
     )
 
@@ -62,6 +66,17 @@ def _picture(data: ReportData) -> Section:
     return Section(
         name="picture", title="The picture", blocks=(contour_sheet(data),),
         folded_title="One large picture a corpus", folded=tuple(large), folded_for_wide=True,
+    )  # fmt: skip
+
+
+def _tuning(data: ReportData) -> Section:
+    reasons, rules = reason_notes(data), rule_notes(data)
+    return Section(
+        name="tuning", title="Which rate and batch",
+        blocks=_kept(
+            rates_picture(data), rules_table(data), Notes(items=rules) if rules else None,
+            Notes(items=reasons, warnings=True) if reasons else None, optima_table(data),
+        ),
     )  # fmt: skip
 
 
@@ -104,6 +119,7 @@ def _trust(data: ReportData) -> Section:
         Notes(items=warnings, warnings=True) if warnings else None,
         residual_picture(data) if data.laws else None,
         unfiltered_table(data) if data.laws_unfiltered else None,
+        arms_table(data) if data.rate_arms else None,
         coverage_table(data) if data.coverage else None,
     )
     left_out = exclusions_table(data)

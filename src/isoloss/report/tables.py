@@ -195,6 +195,45 @@ def _unfiltered_row(data: ReportData, name: str) -> Row:
     return Row(cells=(Cell(text=name), *rows, *exponents, *ratios, *errors))
 
 
+def arms_table(data: ReportData) -> Table:
+    """Return each corpus's a and balance from the grid at its own rate and at multiples of it."""
+    factors = sorted({1.0, *data.rate_arms})
+    columns = (
+        CORPUS,
+        *(Column(title="a", unit=f"rate × {plain(factor)}") for factor in factors),
+        *(Column(title="ln(D*/N*)", unit=f"rate × {plain(factor)}") for factor in factors),
+        Column(title="Δa", unit="least and most", about="how far a moves from that of the study's own rate"),
+        Column(title="Δ ln(D*/N*)", unit="least and most", about="how far the balance moves"),
+    )
+    rows = [_arms_row(data, corpus.name, factors) for corpus in by_complexity(data)]
+    return Table(
+        name="arms", columns=columns, rows=tuple(rows),
+        caption="The same grid trained at other peak rates: where a or the balance moves by more than its interval, "
+        "the rate decides the answer.",
+    )  # fmt: skip
+
+
+def _arms_row(data: ReportData, name: str, factors: Sequence[float]) -> Row:
+    laws = {1.0: data.laws.get(name), **{factor: laws.get(name) for factor, laws in data.rate_arms.items()}}
+    exponents = [exponent(laws[factor]) for factor in factors]
+    ratios = [log_ratio(laws[factor], data.budget_flops) for factor in factors]
+    own = factors.index(1.0)
+    cells = (
+        Cell(text=name), *map(estimate_cell, exponents), *map(estimate_cell, ratios), _range_cell(exponents, own),
+        _range_cell(ratios, own),
+    )  # fmt: skip
+    return Row(cells=cells)
+
+
+def _range_cell(estimates: Sequence[Estimate | None], own: int) -> Cell:
+    """Return the least and the most by which the others differ from the estimate at `own`."""
+    base = estimates[own]
+    moved = [e.value - base.value for i, e in enumerate(estimates) if base is not None and e is not None and i != own]
+    if not moved:
+        return Cell(text=MISSING)
+    return Cell(text=f"{fixed(min(moved), 2)}, {fixed(max(moved), 2)}", sort=max(map(abs, moved)))
+
+
 def corpora_table(data: ReportData) -> Table:
     """Return one row a corpus: where it comes from and how large and complex it is."""
     measures = list(dict.fromkeys(name for c in data.corpora for name in [*c.measures, *c.unidentified]))
@@ -268,7 +307,8 @@ RUN_COLUMNS = (
     CORPUS, Column(title="N", unit="parameters"), Column(title="D", unit="tokens"), Column(title="C", unit="FLOPs"),
     Column(title="loss", unit="nats/token"), Column(title="± s.e.", about="standard error over held-out documents"),
     EXCESS, EXCESS_ERROR, BITS, Column(title="shape", unit="width, depth, heads"), Column(title="peak", unit="rate"),
-    Column(title="time", unit="wall"), Column(title="status", numeric=False),
+    Column(title="batch", unit="tokens a step"), Column(title="time", unit="wall"),
+    Column(title="status", numeric=False),
 )  # fmt: skip
 
 
@@ -286,6 +326,7 @@ def _run_columns(row: RunRow, corpus: CorpusSummary) -> dict[Column, Cell]:
         number_cell(bits, THREE),
         Cell(text=f"{row.width}, {row.depth}, {row.heads}", sort=row.width),
         number_cell(row.peak_lr, plain),
+        number_cell(row.batch_tokens, si),
         number_cell(row.wall_seconds, duration),
         Cell(text=", ".join((row.status, *row.flags))),
     )

@@ -154,20 +154,25 @@ def _flat_table(records: Sequence[RunRecord], *, names: Mapping[str, str]) -> "A
             "vocab_size": r.spec.model.vocab_size, "seed": r.spec.seed, "peak_lr": r.spec.optimiser.peak_lr,
             "batch_tokens": r.spec.batch_tokens, "loss_nats": r.loss.nats if r.loss else None,
             "stderr": r.loss.stderr if r.loss else None, "excess_nats": r.loss.excess_nats if r.loss else None,
-            "excess_stderr": r.loss.excess_stderr if r.loss else None, "wall_seconds": r.wall_seconds, "error": r.error,
+            "excess_stderr": r.loss.excess_stderr if r.loss else None, "wall_seconds": r.wall_seconds,
+            "pass_seconds": r.timing.pass_seconds + r.timing.heldout_seconds if r.timing else None,
+            "data_seconds": r.timing.data_seconds if r.timing else None,
+            "batch_seconds": r.timing.batch_seconds if r.timing else None, "error": r.error,
         }
         for r in records
     ]  # fmt: skip
     kinds = {
         "flags": pa.list_(pa.string()), "loss_nats": pa.float64(), "stderr": pa.float64(), "flops": pa.float64(),
         "peak_lr": pa.float64(), "wall_seconds": pa.float64(), "excess_nats": pa.float64(),
-        "excess_stderr": pa.float64(),
+        "excess_stderr": pa.float64(), "pass_seconds": pa.float64(), "data_seconds": pa.float64(),
+        "batch_seconds": pa.float64(),
     }  # fmt: skip
     text = ("run", "trunk", "corpus", "status", "error")
     whole = ("params", "params_total", "params_non_embedding", "tokens", "width", "depth", "heads", "ffn", "vocab_size",
              "seed", "batch_tokens")  # fmt: skip
     order = ["run", "trunk", "corpus", "status", "flags", *whole, "flops", "peak_lr", "loss_nats", "stderr",
-             "excess_nats", "excess_stderr", "wall_seconds", "error"]  # fmt: skip
+             "excess_nats", "excess_stderr", "wall_seconds", "pass_seconds", "data_seconds", "batch_seconds",
+             "error"]  # fmt: skip
     schema = pa.schema(
         [(name, pa.string() if name in text else pa.int64() if name in whole else kinds[name]) for name in order]
     )

@@ -28,6 +28,21 @@ class Loss(Frozen):
     excess_stderr: float | None = None
 
 
+class Timing(Frozen):
+    """Where a record's wall seconds went, as far as it was training or scoring; the rest is starts and files.
+
+    `data_seconds` wait for batches, `pass_seconds` are passes forth and back, `update_seconds` the optimiser's,
+    `heldout_seconds` passes over held-out text. `batch_seconds` is the median of a step, all of it together.
+    """
+
+    steps: int
+    batch_seconds: float | None
+    data_seconds: float
+    pass_seconds: float
+    update_seconds: float
+    heldout_seconds: float
+
+
 class RunRecord(Frozen):
     """One finished, diverged or failed run. Curves and per-document losses stand in Parquet beside it."""
 
@@ -41,6 +56,7 @@ class RunRecord(Frozen):
     loss: Loss | None = None
     wall_seconds: float
     train_seconds: float = 0.0
+    timing: Timing | None = None
     provenance: dict[str, str] = Field(default_factory=dict)
     error: str | None = None
 

@@ -9,11 +9,11 @@ only `total` has them.
 import math
 from collections.abc import Sequence
 from functools import cache
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 from isoloss.core.errors import InputError
 from isoloss.core.frozen import Frozen
-from isoloss.runs.spec import ModelSpec
+from isoloss.runs.spec import Family, ModelSpec
 
 ParamsConvention = Literal["total", "non_embedding", "with_head", "with_attention"]
 FlopsConvention = Literal["total", "non_embedding", "with_head", "with_attention", "exact"]
@@ -52,31 +52,63 @@ class Counts(Frozen):
 
 def count(model: ModelSpec) -> Counts:
     """Return the counts of `model` without building it; equal to the built model's `numel`."""
-    block_matrices = 4 * model.width**2 + 3 * model.width * model.ffn
-    gains = (2 * model.depth + 1) * model.width
+    non_embedding = model.depth * (_attention_matrices(model) + 3 * model.width * model.ffn)
     embedding = model.vocab_size * model.width
-    non_embedding = model.depth * block_matrices
     return Counts(
-        total=non_embedding + gains + embedding * (1 if model.tied else 2),
+        total=non_embedding + _norm_vectors(model) * model.width + embedding * (1 if model.tied else 2),
         embedding=embedding,
         head=embedding,
         non_embedding=non_embedding,
         attention=model.context * model.width * model.depth,
-        exact_flops_per_token=_exact_flops_per_token(model),
+        exact_flops_per_token=3.0 * sum(forward_flops(model)),
     )
 
 
-def _exact_flops_per_token(model: ModelSpec) -> float:
-    """Forward and backward FLOPs per token, term by term as Hoffmann et al. 2022, appendix F, with a gated FFN."""
-    s, w = model.context, model.width
-    embedding = 2 * model.vocab_size * w
-    projections = 2 * 4 * w * w
-    scores_and_reduction = 2 * 2 * s * w
-    softmax = 3 * model.heads * s
-    dense = 2 * 3 * w * model.ffn
-    head = 2 * w * model.vocab_size
-    forward = embedding + model.depth * (projections + scores_and_reduction + softmax + dense) + head
-    return 3.0 * forward
+def _attention_matrices(model: ModelSpec) -> int:
+    return 2 * model.width * (model.width + model.kv_width)
+
+
+def _norm_vectors(model: ModelSpec) -> int:
+    """Vectors of `width` weights: an RMSNorm has a gain, a LayerNorm a gain and a bias."""
+    norms = model.depth * (4 if model.qk_norm else 2) + 1
+    return norms * (2 if model.family == "openlm" else 1)
+
+
+class ForwardFlops(NamedTuple):
+    """Forward FLOPs per token of each kind of layer, all blocks together, as in Hoffmann et al. 2022, appendix F.
+
+    A multiplication and an addition count two. The embedding is a product with a one-hot vector there; norms,
+    activations and the residual stream are left out.
+    """
+
+    embedding: float
+    queries_keys_values: float
+    attention_scores: float
+    attention_softmax: float
+    attention_reduction: float
+    attention_out: float
+    ffn: float  # three matrices, for it is gated; the appendix has two
+    head: float
+
+
+def forward_flops(model: ModelSpec) -> ForwardFlops:
+    """Return what a token costs on its way forth, layer by layer; the way back costs twice that."""
+    s, w, layers = model.context, model.width, model.depth
+    return ForwardFlops(
+        embedding=2 * model.vocab_size * w,
+        queries_keys_values=layers * 2 * w * (w + 2 * model.kv_width),
+        attention_scores=layers * 2 * s * w,
+        attention_softmax=layers * 3 * model.heads * s,
+        attention_reduction=layers * 2 * s * w,
+        attention_out=layers * 2 * w * w,
+        ffn=layers * 2 * 3 * w * model.ffn,
+        head=2 * w * model.vocab_size,
+    )
+
+
+def openlm_ffn(width: int) -> int:
+    """Return the hidden size of OpenLM's gated FFN: 8/3 of the width, rounded down, then up to a multiple of 256."""
+    return 256 * math.ceil(8 * width // 3 / 256)
 
 
 def ladder(
@@ -85,7 +117,8 @@ def ladder(
     vocab_size: int,
     context: int,
     tied: bool,
-    family: Literal["llama"] = "llama",
+    family: Family = "llama",
+    qk_norm: bool = False,
     convention: ParamsConvention = DEFAULT_CONVENTION,
 ) -> list[ModelSpec]:
     """Return one sensible shape per target size, each within 5 % of it.
@@ -93,20 +126,18 @@ def ladder(
     Among the shapes that near, the one whose width and depth are most usual wins. Raises InputError where the
     vocabulary alone is larger than a target, or no shape comes near.
     """
-    return [_nearest_shape(t, vocab_size, context, tied, family, convention) for t in targets]
+    smallest = ModelSpec(
+        family=family, width=8, depth=1, heads=1, ffn=1, vocab_size=vocab_size, context=context, tied=tied,
+        qk_norm=qk_norm,
+    )  # fmt: skip
+    return [_nearest_shape(smallest, target, convention) for target in targets]
 
 
-def _nearest_shape(
-    target: float, vocab_size: int, context: int, tied: bool, family: Literal["llama"], convention: ParamsConvention
-) -> ModelSpec:
+def _nearest_shape(like: ModelSpec, target: float, convention: ParamsConvention) -> ModelSpec:
+    """Return the shape for one target, with all of `like` but width, depth, heads and FFN."""
     candidates = [
-        ModelSpec(
-            family=family, width=width, depth=depth, heads=heads_for(width), vocab_size=vocab_size, context=context,
-            tied=tied, ffn=_fitting_ffn(target, width, depth, vocab_size, context, tied, convention),
-        )
-        for width in _widths(target)
-        for depth in _depths(width)
-    ]  # fmt: skip
+        _shape(like, width, depth, target, convention) for width in _widths(target) for depth in _depths(width)
+    ]
 
     def miss(model: ModelSpec) -> float:
         return abs(math.log(count(model).params(convention) / target))
@@ -115,7 +146,7 @@ def _nearest_shape(
     if not close:
         best = min(candidates, key=miss)
         raise InputError(
-            f"no {family} shape has {target:.3g} parameters ({convention}) at vocabulary {vocab_size}: "
+            f"no {like.family} shape has {target:.3g} parameters ({convention}) at vocabulary {like.vocab_size}: "
             f"the nearest has {count(best).params(convention):.3g}",
             place="grid.params",
             fix="choose larger sizes, or a smaller vocabulary",
@@ -123,16 +154,20 @@ def _nearest_shape(
     return min(close, key=lambda model: _oddness(model) + miss(model))
 
 
-def _fitting_ffn(
-    target: float, width: int, depth: int, vocab_size: int, context: int, tied: bool, convention: ParamsConvention
-) -> int:
-    """Return the FFN size, within 2.2 to 3.4 widths and in aligned steps, that brings the shape nearest to `target`."""
+def _shape(like: ModelSpec, width: int, depth: int, target: float, convention: ParamsConvention) -> ModelSpec:
+    chosen = {"width": width, "depth": depth, "heads": heads_for(width), "ffn": openlm_ffn(width)}
+    if like.family == "llama":
+        chosen["ffn"] = _fitting_ffn(like.model_copy(update=chosen), target, convention)
+    return like.model_copy(update=chosen)
+
+
+def _fitting_ffn(model: ModelSpec, target: float, convention: ParamsConvention) -> int:
+    """Return the FFN size, within 2.2 to 3.4 widths and in aligned steps, that brings `model` nearest to `target`."""
+    width = model.width
     step = 4 if width <= 64 else 8 if width <= 256 else 64
     least, most = math.ceil(2.2 * width / step) * step, math.floor(3.4 * width / step) * step
-    smallest = ModelSpec(
-        width=width, depth=depth, heads=1, ffn=least, vocab_size=vocab_size, context=context, tied=tied
-    )
-    lacking = (target - count(smallest).params(convention)) / (3 * width * depth)
+    smallest = count(model.model_copy(update={"ffn": least})).params(convention)
+    lacking = (target - smallest) / (3 * width * model.depth)
     return min(max(least, least + round(lacking / step) * step), most)
 
 
@@ -164,5 +199,8 @@ def _usual_depth(width: int) -> float:
 
 
 def _oddness(model: ModelSpec) -> float:
-    """How unusual a shape is: 0 for the usual depth and an FFN of 8/3 of the width."""
+    """How unusual a shape is: 0 for the usual depth and an FFN of 8/3 of the width.
+
+    OpenLM's narrow models have FFNs of up to 32 widths, for it is a multiple of 256: width decides there, not depth.
+    """
     return abs(math.log(model.depth / _usual_depth(model.width))) + abs(math.log(model.ffn / (8 / 3 * model.width)))

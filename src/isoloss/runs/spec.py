@@ -15,10 +15,19 @@ from isoloss.core.frozen import Frozen
 RUN_VERSION = 1  # raise when the same spec would train to other numbers
 
 
-class ModelSpec(Frozen):
-    """The shape of a decoder-only transformer. `family` names the builder in `isoloss.models`."""
+Family = Literal["llama", "openlm"]
 
-    family: Literal["llama"] = "llama"
+
+class ModelSpec(Frozen):
+    """The shape of a decoder-only transformer. `family` names the builder in `isoloss.models`.
+
+    `llama` is that of Touvron et al. 2023: RMSNorm, rotary positions, SwiGLU, no biases; `kv_heads` below `heads`
+    shares keys and values among heads (Ainslie et al. 2023). `openlm` is that of Porian et al. 2024: LayerNorm with
+    gain and bias in place of RMSNorm, `ffn` by `shapes.openlm_ffn`, and on request the same norm over all queries and
+    all keys (`qk_norm`). `norm_eps` None is the family's own.
+    """
+
+    family: Family = "llama"
     width: int = Field(gt=0)
     depth: int = Field(gt=0)
     heads: int = Field(gt=0)
@@ -26,23 +35,51 @@ class ModelSpec(Frozen):
     vocab_size: int = Field(gt=1)
     context: int = Field(gt=1)
     tied: bool = False
+    qk_norm: bool = False
+    kv_heads: int | None = Field(default=None, gt=0)
+    norm_eps: float | None = Field(default=None, gt=0)
+    rope_theta: float = Field(default=10_000.0, gt=0)
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> Self:
         if self.width % self.heads or (self.width // self.heads) % 2:
             raise ValueError(f"width {self.width} does not split into {self.heads} heads of even size")
+        if self.kv_heads is not None and self.heads % self.kv_heads:
+            raise ValueError(f"{self.heads} heads do not share {self.kv_heads} heads of keys and values evenly")
         return self
+
+    @model_validator(mode="after")
+    def _family_has_it(self) -> Self:
+        if self.family == "llama" and self.qk_norm:
+            raise ValueError("qk_norm is an option of openlm: a llama has no norm of queries and keys")
+        if self.family == "openlm" and self.kv_heads is not None:
+            raise ValueError("kv_heads is an option of llama: in openlm every head has keys and values of its own")
+        return self
+
+    @property
+    def kv_width(self) -> int:
+        """Columns of the keys, and of the values."""
+        return self.width // self.heads * (self.kv_heads or self.heads)
 
 
 class Optimiser(Frozen):
-    """AdamW with decoupled weight decay on matrices (not on norm gains) and clipping of the global gradient norm."""
+    """AdamW with decoupled weight decay on matrices (not on norms) and clipping of the global gradient norm.
+
+    `weight_decay` is multiplied by the learning rate, as in most libraries; with `independent_decay` by the schedule
+    alone, so that the peak rate does not move it (Loshchilov & Hutter 2019; Wortsman et al. 2023, arXiv:2309.14322).
+    `z_loss` times the mean of (ln Z)² over scored positions, Z the sum of a softmax, is added to what is minimised and
+    to no loss that is reported (Chowdhery et al. 2022). OpenLM's own code squares the batch's mean of ln Z instead,
+    which no batch that is summed over passes can reproduce.
+    """
 
     peak_lr: float = Field(gt=0)
     beta1: float = Field(default=0.9, ge=0, lt=1)
     beta2: float = Field(default=0.95, ge=0, lt=1)
     eps: float = Field(default=1e-8, gt=0)
     weight_decay: float = Field(default=0.1, ge=0)
+    independent_decay: bool = False
     clip_norm: float = Field(default=1.0, gt=0)
+    z_loss: float = Field(default=0.0, ge=0)
 
 
 class Schedule(Frozen):
@@ -66,12 +103,21 @@ class Schedule(Frozen):
 
 
 class Numerics(Frozen):
-    """How the arithmetic is done. All of it changes the last digits, so all of it is part of the identity."""
+    """How the arithmetic is done. All of it changes the last digits, so all of it is part of the identity.
+
+    A batch passes through the model `micro_batch_tokens` at a time and its gradient is summed; None leaves the size of
+    a pass to the device. `recompute` keeps only what enters each block and computes the rest again on the way back
+    (Chen et al. 2016): memory for a third more work. Without `deterministic`, operations whose sums have no fixed order
+    are allowed, which only a GPU has.
+    """
 
     dtype: Literal["float32", "bfloat16"] = "float32"
     threads: int = Field(default=1, gt=0)
     compile: bool = False
     device: Literal["cpu", "cuda"] = "cpu"
+    micro_batch_tokens: int | None = Field(default=None, gt=0)
+    recompute: bool = False
+    deterministic: bool = True
 
 
 class RunSpec(Frozen):
@@ -92,6 +138,9 @@ class RunSpec(Frozen):
             raise ValueError(f"batch_tokens {self.batch_tokens} is no multiple of the context {self.model.context}")
         if self.train_tokens % self.batch_tokens:
             raise ValueError(f"train_tokens {self.train_tokens} is no multiple of batch_tokens {self.batch_tokens}")
+        micro = self.numerics.micro_batch_tokens
+        if micro is not None and micro % self.model.context:
+            raise ValueError(f"micro_batch_tokens {micro} is no multiple of the context {self.model.context}")
         return self
 
     @property

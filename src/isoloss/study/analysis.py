@@ -1,7 +1,7 @@
 """From a study's table to its answer: fits with and without flagged runs, left-out corpora, the balance."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from isoloss.laws.coverage import Coverage, simulate_coverage
 from isoloss.laws.data_dependent import Comparison
 from isoloss.laws.fitted import FittedLaw, FrontierPoint
 from isoloss.laws.fitting import fit
+from isoloss.laws.tuning import Tuning
 from isoloss.runs.observations import Observations
 from isoloss.study.left_out import compare_left_out
 from isoloss.study.spec import Study
@@ -40,7 +41,8 @@ class Analysis:
 
     `further_laws` are fits of the study's other laws, for comparison: all else rests on its first, which `laws` holds.
     `measure` is the complexity that balances are held against: gzip, or the first that every corpus determines.
-    `budget` are the FLOPs at which they are compared.
+    `budget` are the FLOPs at which they are compared. `rate_arms` are the laws of the grid trained at multiples of its
+    rate, `tuning` what a sweep says of each corpus: a [tune] study has that alone.
     """
 
     observations: Observations
@@ -54,6 +56,8 @@ class Analysis:
     balance: list[BalanceVerdict]
     coverage: dict[str, Coverage]
     holdout: list[HoldoutError]
+    rate_arms: dict[float, dict[str, FittedLaw]] = field(default_factory=dict)
+    tuning: dict[str, Tuning] = field(default_factory=dict)
 
     def frontier(self) -> dict[str, list[FrontierPoint]]:
         """Return the best split of budgets over each corpus's range; a corpus without an interior optimum has none."""
@@ -72,6 +76,12 @@ class Analysis:
                 for name, coverage in self.coverage.items()
             },
             "holdout": [asdict(one) for one in self.holdout],
+            "rate_arms": [
+                {"rate_factor": factor, **law.to_json()}
+                for factor, laws in self.rate_arms.items()
+                for law in laws.values()
+            ],
+            "tune": [tuning.to_json() for tuning in self.tuning.values()],
         }
 
 
@@ -82,20 +92,25 @@ def analyse(
     complexity: Mapping[str, Mapping[str, Complexity]],
     *,
     progress: Progress,
+    arms: Mapping[float, Observations] | None = None,
 ) -> Analysis:
     """Return the laws and the answer of a study. A corpus whose runs determine no law is listed with the reason.
 
-    Raises WorkError where no run has finished.
+    `arms` are the tables of the same grid at multiples of its rate. Raises WorkError where no run has finished.
     """
     seen, unseen = _hold_out(study, table)
     if not len(seen):
         raise WorkError("no run that may be fitted has finished", fix="isoloss runs DIR shows what became of them")
     first, *others = study.fit.corpus_laws
-    with progress.task("fits", total=(3 + len(others)) * len(corpora)) as task:
+    arms = arms or {}
+    with progress.task("fits", total=(3 + len(others) + len(arms)) * len(corpora)) as task:
         laws, no_law = _fit_each(study, seen, corpora, task, law=first)
         # Where nothing was left out, the fit of all runs is the same fit.
-        filtered = [name for name, law in laws.items() if law.excluded]
-        unfiltered, _ = _fit_each(study, seen, filtered, task, law=first, exclude_flags=())
+        unfiltered, _ = _fit_each(study, seen, _flagged(seen), task, law=first, exclude_flags=())
+        rate_arms = {
+            factor: _fit_each(study, _hold_out(study, arm)[0], corpora, task, law=first)[0]
+            for factor, arm in arms.items()
+        }
         further: list[FittedLaw] = []
         for name in others:
             fitted, reasons = _fit_each(study, seen, corpora, task, law=name)
@@ -126,7 +141,26 @@ def analyse(
             for law in (*laws.values(), *further)
             if law.group in unseen.corpora and (rows := unseen.where(corpus=law.group))
         ],
+        rate_arms=rate_arms,
     )
+
+
+def analyse_sweep(study: Study, table: Observations, tuning: dict[str, Tuning]) -> Analysis:
+    """Return what a [tune] study came to: no law, for a sweep is no grid."""
+    return Analysis(
+        observations=table, measure=study.complexity.measures[0], budget=_budget([], table), laws={},
+        laws_unfiltered={}, further_laws=[], no_law={}, comparison=[], balance=[], coverage={}, holdout=[],
+        tuning=tuning,
+    )  # fmt: skip
+
+
+def _flagged(table: Observations) -> list[str]:
+    """Return the corpora of which a fit leaves runs out, or all of them."""
+    return [
+        name
+        for name in table.corpora
+        if any(set(flags) & set(EXCLUDED_FLAGS) for flags in table.where(corpus=name).flags or ())
+    ]
 
 
 def _hold_out(study: Study, table: Observations) -> tuple[Observations, Observations]:

@@ -25,13 +25,14 @@ from isoloss.runs.archive import Archive
 from isoloss.runs.neighbours import with_neighbour_flags
 from isoloss.runs.observations import Observations, observations
 from isoloss.runs.record import RunRecord
-from isoloss.study.analysis import Analysis, analyse
+from isoloss.study.analysis import Analysis, analyse, analyse_sweep
 from isoloss.study.left_out import with_complexity
 from isoloss.study.memory import recall, remember
-from isoloss.study.plan import PlannedRun, plan_runs, require_runnable
+from isoloss.study.plan import GRID, Arm, PlannedRun, plan_runs, require_runnable
 from isoloss.study.proposal import Proposal, Quantity, propose
 from isoloss.study.result import StudyResult
 from isoloss.study.spec import Study
+from isoloss.study.sweeps import tune
 
 if TYPE_CHECKING:
     from isoloss.report.page import ReportFiles
@@ -229,21 +230,30 @@ class Lab:
         )  # fmt: skip
 
     def _fit(self, study: Study, records: Sequence[RunRecord]) -> Analysis:
-        table = self._table(study, records, study.complexity.measures)
-        analysis = analyse(study, table, self.corpora(study), self.complexity(study), progress=self.progress)
+        measures = study.complexity.measures
+        table = self._table(study, records, measures)
+        if study.tune is not None:
+            return analyse_sweep(study, table, tune(study, self.plan(study), records))
+        arms = {
+            factor: self._table(study, records, measures, arm=Arm(rate=factor)) for factor in study.training.rate_arms
+        }
+        analysis = analyse(study, table, self.corpora(study), self.complexity(study), progress=self.progress, arms=arms)
         for name, law in analysis.laws.items():
             law.save(self.folder / "laws" / f"{name}.json")
         for law in analysis.further_laws:
             law.save(self.folder / "laws" / f"{law.group}.{law.law.replace(':', '.')}.json")
         return analysis
 
-    def _table(self, study: Study, records: Sequence[RunRecord], measures: Sequence[str]) -> Observations:
-        """Return the finished runs as observations by the study's conventions."""
+    def _table(
+        self, study: Study, records: Sequence[RunRecord], measures: Sequence[str], *, arm: Arm = GRID
+    ) -> Observations:
+        """Return the finished runs of an arm as observations by the study's conventions; of a sweep all arms."""
         convention = study.grid.convention
         by_run = {record.fingerprint: record for record in records}
         rows = [
             (run, record, record.loss)
             for run in self.plan(study)
+            if (study.tune or run.arm == arm)
             if (record := by_run.get(run.spec.fingerprint)) and record.status == "finished" and record.loss
         ]
         table = observations(

@@ -13,8 +13,8 @@ from isoloss.corpus.sources import PcfgSource
 from isoloss.execution import executor as open_executor
 from isoloss.laws.registry import laws, open_law
 from isoloss.runs.rules import HalfLife, PowerRule, Timescale, round_tokens, six_digits, whole_windows
-from isoloss.runs.shapes import Counts, ParamsConvention, count, ladder
-from isoloss.runs.spec import ModelSpec, Numerics, Optimiser, RunSpec, Schedule
+from isoloss.runs.shapes import Counts, ParamsConvention, count
+from isoloss.runs.spec import ModelSpec, Optimiser, RunSpec, Schedule
 from isoloss.study.designs import DesignSource
 from isoloss.study.spec import DATA_DEPENDENT, Study, Training
 from isoloss.training.job import TrunkJob, check_enough_windows
@@ -81,22 +81,10 @@ def plan_runs(study: Study, corpora: Mapping[str, Outline]) -> list[PlannedRun]:
     Raises BadCorpus for a corpus smaller than the grid needs, and InputError where no shape fits a size.
     """
     planned = [
-        run
+        point(study, name, corpus, model, seed, tokens, arm)
         for name, corpus in corpora.items()
         for arm in arms(study)
-        for run in (
-            *(
-                point(study, name, corpus, model, seed, tokens, arm)
-                for model in shapes(study, corpus, study.grid.params)
-                for seed in study.grid.seeds
-                for tokens in horizons(study)
-            ),
-            *(
-                point(study, name, corpus, shapes(study, corpus, [one.params])[0], one.seed, one.tokens, arm)
-                for one in study.run
-                if one.corpus == name
-            ),
-        )
+        for model, seed, tokens in _places(study, name, corpus)
     ]
     for name, corpus in corpora.items():
         specs = [run.spec for run in planned if run.corpus == name]
@@ -105,12 +93,14 @@ def plan_runs(study: Study, corpora: Mapping[str, Outline]) -> list[PlannedRun]:
     return planned
 
 
-def shapes(study: Study, corpus: Outline, params: Sequence[float]) -> list[ModelSpec]:
-    """Return a real shape for each target size, with the vocabulary of a corpus."""
-    return ladder(
-        params, vocab_size=corpus.vocab_size, context=study.grid.context, tied=study.grid.tied,
-        family=study.grid.family, convention=study.grid.convention,
-    )  # fmt: skip
+def _places(study: Study, name: str, corpus: Outline) -> list[tuple[ModelSpec, int, float]]:
+    """Return model, seed and tokens of every run on a corpus: the grid's, and those beside it."""
+    grid = product(study.grid.models(vocab_size=corpus.vocab_size), study.grid.seeds, horizons(study))
+    beside = [one for one in study.run if one.corpus == name]
+    return [
+        *grid,
+        *((study.grid.near(one.params, vocab_size=corpus.vocab_size), one.seed, one.tokens) for one in beside),
+    ]
 
 
 def arms(study: Study) -> list[Arm]:
@@ -160,7 +150,9 @@ def point(
             peak_lr=peak_lr,
             beta2=training.beta2.beta2(batch) if isinstance(training.beta2, HalfLife) else training.beta2,
             weight_decay=_weight_decay(training, counts, tokens, convention, peak_lr, steps=tokens / batch),
+            independent_decay=training.independent_decay,
             clip_norm=training.clip_norm,
+            z_loss=training.z_loss,
         ),
         schedule=Schedule(
             kind=training.schedule,
@@ -168,7 +160,7 @@ def point(
             cooldown_fraction=training.cooldown_fraction,
             final_fraction=_final_fraction(training, peak_lr),
         ),
-        numerics=Numerics(dtype=training.dtype, threads=training.threads, compile=training.compile),
+        numerics=training.numerics,
         seed=derive_seed(study.seed, "run", str(seed)),
     )
     flops = counts.flops_per_token(convention) * spec.train_tokens

@@ -12,7 +12,7 @@ from isoloss.corpus.corpus import Outline
 from isoloss.laws.fitted import FittedLaw
 from isoloss.laws.law import Floats
 from isoloss.planning.design import Candidate, NextRuns, Noise, next_runs
-from isoloss.study.plan import PlannedRun, point, shapes
+from isoloss.study.plan import PlannedRun, point
 from isoloss.study.spec import FurtherRun, Study
 
 Quantity = Literal["log_ratio", "exponent_a", "loss"]
@@ -146,9 +146,10 @@ def candidates(study: Study, name: str, corpus: Outline, planned: Sequence[Plann
     longest = corpus.token_budget(study.grid.context)
     lengths = _steps(study.grid.tokens, TOKENS_BELOW, TOKENS_ABOVE, TOKENS_STEP)
     found = []
-    for size in _steps(study.grid.params, SIZES_BELOW, SIZES_ABOVE, SIZE_STEP):
+    sizes = [run.counts.params(study.grid.convention) for run in planned if run.corpus == name]
+    for size in _steps(sizes, SIZES_BELOW, SIZES_ABOVE, SIZE_STEP):
         try:
-            model = shapes(study, corpus, [size])[0]
+            model = study.grid.near(size, vocab_size=corpus.vocab_size)
         except InputError:
             continue  # the vocabulary alone takes more: there is no such model
         for tokens, seed in product(lengths, (*study.grid.seeds, max(study.grid.seeds) + 1)):

@@ -12,7 +12,8 @@ from isoloss.report.data import CorpusSummary, Curve, ReportData, RunRow
 from isoloss.runs.archive import Archive
 from isoloss.runs.flags import MEANINGS
 from isoloss.runs.record import RunRecord
-from isoloss.study.plan import PlannedRun
+from isoloss.runs.spec import ModelSpec
+from isoloss.study.plan import GRID, PlannedRun
 from isoloss.study.result import StudyResult
 
 
@@ -45,6 +46,8 @@ def report_data(result: StudyResult, archive: Archive) -> ReportData:
         curves=list(_curves(result, records, archive)),
         measure=analysis.measure,
         flag_meanings=MEANINGS,
+        rate_arms=analysis.rate_arms,
+        tuning=analysis.tuning,
     )  # fmt: skip
 
 
@@ -89,6 +92,7 @@ def _row(run: PlannedRun, record: RunRecord, result: StudyResult) -> RunRow:
         depth=model.depth,
         heads=model.heads,
         peak_lr=record.spec.optimiser.peak_lr,
+        batch_tokens=record.spec.batch_tokens,
         status=record.status,
         wall_seconds=record.wall_seconds,
         loss_nats=record.loss.nats if record.loss else None,
@@ -100,12 +104,16 @@ def _row(run: PlannedRun, record: RunRecord, result: StudyResult) -> RunRow:
 
 
 def _curves(result: StudyResult, records: dict[str, RunRecord], archive: Archive) -> Iterator[Curve]:
-    """Yield the curve of the longest run of each size on each corpus."""
-    longest = {(run.corpus, run.spec.model): run for run in result.planned}  # the plan ascends in tokens
-    for run in longest.values():
+    """Yield the curve of the longest run of each size on each corpus; of a sweep's many, of the best of them."""
+    longest: dict[tuple[str, ModelSpec], tuple[PlannedRun, RunRecord]] = {}
+    for run in result.planned:
         record = records.get(run.spec.fingerprint)
-        if record is None or record.status != "finished":
+        if record is None or record.loss is None or (result.study.tune is None and run.arm != GRID):
             continue
+        best = longest.setdefault((run.corpus, run.spec.model), (run, record))
+        if _preference(record) > _preference(best[1]):
+            longest[run.corpus, run.spec.model] = run, record
+    for run, record in longest.values():
         curve = archive.read_columns("curves", record.fingerprint)
         yield Curve(
             corpus=run.corpus,
@@ -113,6 +121,10 @@ def _curves(result: StudyResult, records: dict[str, RunRecord], archive: Archive
             tokens=np.asarray(curve["tokens"], dtype=np.float64),
             train_nats=np.asarray(curve["train_nats"], dtype=np.float64),
         )
+
+
+def _preference(record: RunRecord) -> tuple[int, float]:
+    return record.spec.train_tokens, -record.loss.nats if record.loss else 0.0
 
 
 def _provenance(result: StudyResult) -> dict[str, str]:

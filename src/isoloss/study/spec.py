@@ -7,15 +7,17 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from isoloss.complexity.base import MeasureSettings
 from isoloss.core.errors import BadStudy, did_you_mean
 from isoloss.core.frozen import Frozen
 from isoloss.core.progress import QUIET, Progress
 from isoloss.corpus.sources import CorpusSource
+from isoloss.runs.presets import PRESETS, Shape
 from isoloss.runs.rules import Batch, Decay, HalfLife, PowerRule, Rate, Timescale, Warmup
-from isoloss.runs.shapes import DEFAULT_CONVENTION, ParamsConvention
+from isoloss.runs.shapes import DEFAULT_CONVENTION, ParamsConvention, ladder
+from isoloss.runs.spec import Family, ModelSpec, Numerics
 from isoloss.study.designs import StudyCorpus, corpus_names, expand
 from isoloss.study.explain import explain
 from isoloss.training.job import CHECKPOINT_SECONDS
@@ -31,7 +33,16 @@ def _ascending(values: tuple[float, ...]) -> tuple[float, ...]:
     return values
 
 
-Ladder = Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1), AfterValidator(_ascending)]
+Ladder = Annotated[tuple[Annotated[float, Field(gt=0)], ...], AfterValidator(_ascending)]
+
+
+def _named(shape: object) -> object:
+    """A published shape for its name; anything else as it is."""
+    if not isinstance(shape, str):
+        return shape
+    if shape not in PRESETS:
+        raise ValueError(f"unknown shape {shape!r}; {did_you_mean(shape, PRESETS)}")
+    return PRESETS[shape]
 
 
 class ComplexitySettings(MeasureSettings):
@@ -46,15 +57,44 @@ class ComplexitySettings(MeasureSettings):
 
 
 class Grid(Frozen):
-    """Sizes × token counts × seeds. `params` are targets by `convention`; real shapes are chosen and recorded."""
+    """Sizes × token counts × seeds. `params` are targets by `convention`; real shapes are chosen and recorded.
 
-    family: Literal["llama"] = "llama"
-    params: Ladder
-    tokens: Ladder
+    In place of `params`, `shapes` lists published shapes by name or shapes of one's own; vocabulary and context are the
+    corpus's and the grid's.
+    """
+
+    family: Family = "llama"
+    params: Ladder = ()
+    shapes: tuple[Annotated[Shape, BeforeValidator(_named)], ...] = ()
+    tokens: Annotated[Ladder, Field(min_length=1)]
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
     context: int = Field(default=256, gt=1)
     tied: bool = True
+    qk_norm: bool = False
     convention: ParamsConvention = DEFAULT_CONVENTION
+
+    @model_validator(mode="after")
+    def _sizes_once(self) -> Self:
+        if bool(self.params) == bool(self.shapes):
+            raise ValueError("give sizes either as params or as shapes")
+        if self.shapes and (self.family, self.qk_norm) != ("llama", False):
+            raise ValueError("a shape brings its own family and qk_norm: leave them out, or write them into the shape")
+        if self.qk_norm and self.family == "llama":
+            raise ValueError("qk_norm is an option of openlm: a llama has no norm of queries and keys")
+        return self
+
+    def models(self, *, vocab_size: int) -> list[ModelSpec]:
+        """Return the models of the grid for a vocabulary. Raises InputError where no shape fits a size."""
+        if self.shapes:
+            return [shape.model(vocab_size=vocab_size, context=self.context, tied=self.tied) for shape in self.shapes]
+        return [self.near(target, vocab_size=vocab_size) for target in self.params]
+
+    def near(self, params: float, *, vocab_size: int) -> ModelSpec:
+        """Return the model of the grid's kind nearest to a size. Raises InputError where there is none."""
+        return ladder(
+            [params], vocab_size=vocab_size, context=self.context, tied=self.tied, family=self.family,
+            qk_norm=self.qk_norm, convention=self.convention,
+        )[0]  # fmt: skip
 
 
 class Training(Frozen):
@@ -74,12 +114,29 @@ class Training(Frozen):
     final_lr: float | None = Field(default=None, gt=0)
     beta2: Annotated[float, Field(ge=0, lt=1)] | HalfLife = 0.95
     weight_decay: Decay = PowerRule(value=0.1)
+    independent_decay: bool = False
     clip_norm: float = Field(default=1.0, gt=0)
+    z_loss: float = Field(default=0.0, ge=0)
     dtype: Literal["float32", "bfloat16"] = "float32"
+    device: Literal["cpu", "cuda"] = "cpu"
     threads: int = Field(default=1, gt=0)
     compile: bool = False
+    micro_batch_tokens: int | None = Field(default=None, gt=0)
+    recompute: bool = False
+    deterministic: bool = True
     checkpoint_seconds: float = Field(default=CHECKPOINT_SECONDS, gt=0)  # what a kill may cost; changes no number
-    rate_arms: Ladder | tuple[()] = ()
+    rate_arms: Ladder = ()
+
+    @model_validator(mode="after")
+    def _one_rule_of_decay(self) -> Self:
+        if self.independent_decay and isinstance(self.weight_decay, Timescale):
+            raise ValueError("a timescale already makes up for the rate: leave independent_decay out")
+        return self
+
+    @property
+    def numerics(self) -> Numerics:
+        """How every run computes."""
+        return Numerics(**self.model_dump(include=set(Numerics.model_fields)))
 
     @property
     def following_horizon(self) -> tuple[str, ...]:
@@ -101,7 +158,7 @@ class Tune(Frozen):
     """
 
     rate_factors: Annotated[Ladder, Field(min_length=3)] = (0.25, 0.5, 1.0, 2.0, 4.0)
-    batch_factors: Ladder = (0.5, 1.0, 2.0)
+    batch_factors: Annotated[Ladder, Field(min_length=1)] = (0.5, 1.0, 2.0)
     rate_with_batch: float = Field(default=0.5, ge=0, le=1)
 
 

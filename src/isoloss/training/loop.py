@@ -4,7 +4,6 @@ Legend: B windows, T positions of a window.
 """
 
 import math
-import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +12,7 @@ import torch
 from isoloss.models import build
 from isoloss.runs.rules import lr_fraction
 from isoloss.runs.spec import RunSpec
+from isoloss.training.clock import Clock
 from isoloss.training.data import TrainingWindows
 from isoloss.training.numerics import Arithmetic
 from isoloss.training.optimise import FlatAdamW, State
@@ -51,10 +51,12 @@ class Trainer:
         self.model = build(spec.model, spec.numerics, seed=spec.seed)
         self.optimiser = FlatAdamW(self.model, spec.optimiser)
         self.summed_nats = torch.compile(self.model) if spec.numerics.compile else self.model
-        self.windows_at_once = self.model.windows_at_once()
+        self.windows_at_once = self.model.windows_at_once(spec.numerics.micro_batch_tokens)
+        self.z_loss = spec.optimiser.z_loss
         self.step_losses: list[float] = []
         self.heldout_nats: dict[int, float] = {}  # by step, where it was taken along the way
         self.train_seconds = 0.0
+        self.clock = Clock()
 
     @property
     def step(self) -> int:
@@ -63,10 +65,11 @@ class Trainer:
 
     def advance(self, spec: RunSpec) -> None:
         """Take the next step of `spec`. Raises Diverged, with the loss of that step on record if it is a number."""
-        started = time.perf_counter()
-        loss = self._accumulate_gradients()
-        norm = self.optimiser.step(learning_rate=spec.optimiser.peak_lr * lr_fraction(spec, self.step))
-        self.train_seconds += time.perf_counter() - started
+        with self.clock.step():
+            loss = self._accumulate_gradients()
+            with self.clock.timing("update"):
+                norm = self.optimiser.step(learning_rate=spec.optimiser.peak_lr * lr_fraction(spec, self.step))
+        self.train_seconds += self.clock.step_seconds[-1]
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise Diverged(f"loss {loss}, gradient norm {norm} at step {self.step + 1}")
         self.step_losses.append(loss)
@@ -74,15 +77,19 @@ class Trainer:
 
     def _accumulate_gradients(self) -> float:
         """Add up the gradient of the next batch, some windows at a time, and return its mean loss."""
-        tokens_BT = self.data.batch(self.step).to(self.arithmetic.device)
+        with self.clock.timing("data"):
+            tokens_BT = self.data.batch(self.step).to(self.arithmetic.device)
         scored = tokens_BT.numel() - len(tokens_BT)
-        self.optimiser.zero_gradients()
+        with self.clock.timing("update"):
+            self.optimiser.zero_gradients()
         total = 0.0
         for part_BT in torch.split(tokens_BT, self.windows_at_once):
-            with self.arithmetic.autocast():
-                mean = self.summed_nats(part_BT) / scored
-            mean.backward()
-            total += float(mean.detach())
+            with self.clock.timing("passes"):
+                with self.arithmetic.autocast():
+                    objective, nats = self.summed_nats(part_BT, self.z_loss)
+                    objective = objective / scored
+                objective.backward()
+                total += float(nats) / scored
         return total
 
     def _check_recent(self) -> None:

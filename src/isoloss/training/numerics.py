@@ -1,5 +1,6 @@
 """How the arithmetic is done, from the spec alone: nothing is measured, so nothing differs between two runs of it."""
 
+import os
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -16,7 +17,10 @@ class Arithmetic:
         self.device = torch.device(numerics.device)
         torch.set_num_threads(numerics.threads)
         threadpool_limits(numerics.threads, user_api="blas")
-        torch.use_deterministic_algorithms(True)
+        if numerics.deterministic:
+            # cuBLAS sums in a fixed order only with workspaces of its own; it reads this when it is first used.
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(numerics.deterministic)
         # Memory that nobody reads before writing need not be filled: no number depends on it.
         setattr(torch.utils.deterministic, "fill_uninitialized_memory", False)  # noqa: B010  # untyped in torch
 

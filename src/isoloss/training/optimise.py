@@ -25,10 +25,12 @@ class FlatAdamW:
         self.matrices = _flattened([weight for weight in weights if weight.ndim > 1])
         self.gains = _flattened([weight for weight in weights if weight.ndim == 1])
         self.clip_norm = optimiser.clip_norm
+        # torch multiplies the decay by the rate: over the peak, what is left is the schedule's own fraction.
+        decay = optimiser.weight_decay / (optimiser.peak_lr if optimiser.independent_decay else 1.0)
         groups: list[dict[str, Any]] = [{"params": [self.matrices]}, {"params": [self.gains], "weight_decay": 0.0}]
         self.adamw = torch.optim.AdamW(
             groups, lr=optimiser.peak_lr, betas=(optimiser.beta1, optimiser.beta2), eps=optimiser.eps,
-            weight_decay=optimiser.weight_decay, fused=True,
+            weight_decay=decay, fused=True,
         )  # fmt: skip
         for vector in (self.matrices, self.gains):
             self.adamw.state[vector] = {

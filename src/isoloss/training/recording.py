@@ -60,7 +60,7 @@ class Recorder:
         record = RunRecord(
             fingerprint=spec.fingerprint, trunk=spec.trunk, spec=spec, counts=count(spec.model), status=status,
             flags=flags, loss=loss, wall_seconds=elapsed, train_seconds=self.trainer.train_seconds,
-            provenance=provenance(), error=error,
+            timing=self.trainer.clock.lap(), provenance=provenance(), error=error,
         )  # fmt: skip
         heldout_nats = dict(self.trainer.heldout_nats)
         if loss is not None:

@@ -183,7 +183,8 @@ class _TrunkWork:
             raise Stopped(f"trunk {self.job.trunk} at step {self.trainer.step}")
 
     def _score(self) -> DocumentLosses:
-        return heldout_losses(self.trainer.model, self.heldout, self.trainer.arithmetic)
+        with self.trainer.clock.timing("heldout"):
+            return heldout_losses(self.trainer.model, self.heldout, self.trainer.arithmetic)
 
     def _note(self, text: str) -> None:
         self.report(Note(trunk=self.job.trunk, text=text))

@@ -1,0 +1,161 @@
+"""A sweep of rate × batch on the page: its answer, its tables and its picture."""
+
+from functools import partial
+
+from isoloss.core.estimate import Estimate
+from isoloss.laws.sweep import BatchOptimum, Edge, RateOptimum
+from isoloss.laws.tuning import PowerFit, Tuning
+from isoloss.report.blocks import Cell, Column, Drawing, Note, Row, Table, estimate_cell
+from isoloss.report.data import ReportData
+from isoloss.report.figures.rates import best_rates, horizons_in_words
+from isoloss.report.numbers import MISSING, plain, si
+from isoloss.report.verdicts import Answer
+from isoloss.runs.rules import BATCHES, RATES
+
+WORDS = {
+    "one_trunk": "One trunk may serve every token count.",
+    "follow_horizon": "The rate must follow the horizon.",
+    "not_decided": "One rate for both horizons is neither shown to do nor to fail.",
+    "not_fitted": "The best rate is not fitted.",
+}
+PUBLISHED = {"porian": "Porian et al. 2024", "step_law": "Step Law (Li et al. 2025)"}
+EDGES: dict[Edge, str] = {"lowest": "≤ ", "highest": "≥ "}
+
+
+def tuning_answers(data: ReportData) -> list[Answer]:
+    """Return one answer a corpus: whether one trunk may serve every token count there."""
+    return [
+        Answer(kind=data.kinds[name], label=name, words=WORDS[tuning.verdict], sentence=one, limits=two)
+        for name, tuning in data.tuning.items()
+        for one, two in [tuning.sentences()]
+    ]
+
+
+def rules_table(data: ReportData) -> Table:
+    """Return the fitted power laws of each corpus, beside the published exponents."""
+    columns = (
+        Column(title="corpus", numeric=False),
+        Column(title="batch", unit="tokens", about="the batch whose losses are least on average: rates are told at it"),
+        Column(title="best rate", unit="at the middle", about="at the geometric middle of sizes and horizons"),
+        Column(title="rate ∝ N^", about="exponent of parameters"),
+        Column(title="rate ∝ D^", about="exponent of training tokens"),
+        Column(title="rate ∝ B^", about="exponent of the batch, inside one size and horizon"),
+        Column(title="best batch ∝ N^"), Column(title="best batch ∝ D^"),
+        Column(title="cost of one rate", unit="% of the loss", about="what one rate for both horizons costs either"),
+    )  # fmt: skip
+    rows = [_fitted_row(name, tuning) for name, tuning in data.tuning.items()]
+    return Table(
+        name="rules", columns=columns, rows=(*rows, *map(_published_row, PUBLISHED)),
+        caption="How the best rate and batch follow size and tokens, beside what others found. Brackets are 95 % "
+        "intervals: tokens are judged inside sizes, parameters between them.",
+    )  # fmt: skip
+
+
+def _fitted_row(name: str, tuning: Tuning) -> Row:
+    cost = tuning.cost
+    percent = cost and Estimate(
+        value=100 * cost.value, low=100 * (cost.low or 0.0), high=100 * (cost.high or 0.0), level=cost.level
+    )
+    cells = (
+        Cell(text=name),
+        Cell(text=f"{tuning.reference_batch:,}", sort=tuning.reference_batch),
+        estimate_cell(tuning.rate.level if tuning.rate else None, style="plain"),
+        *_exponents(tuning.rate),
+        estimate_cell(tuning.batch_exponent),
+        *_exponents(tuning.batch),
+        estimate_cell(percent, style="plain"),
+    )
+    return Row(cells=cells)
+
+
+def _exponents(fit: PowerFit | None) -> tuple[Cell, Cell]:
+    if fit is None:
+        return Cell(text="not fitted"), Cell(text="not fitted")
+    return estimate_cell(fit.params_exponent), estimate_cell(fit.tokens_exponent)
+
+
+def _published_row(name: str) -> Row:
+    rate, batch = RATES[name], BATCHES[name]
+    missing = Cell(text=MISSING)
+    exponents = (rate.exponent, rate.tokens_exponent, None, batch.exponent, batch.tokens_exponent)
+    cells = [Cell(text=MISSING if value is None else plain(value), sort=value) for value in exponents]
+    return Row(cells=(Cell(text=PUBLISHED[name], detail="published"), missing, missing, *cells, missing))
+
+
+def optima_table(data: ReportData) -> Table:
+    """Return the best rate at each batch and the best batch of every size and horizon."""
+    batches = sorted({optimum.batch_tokens for tuning in data.tuning.values() for optimum in tuning.rates})
+    columns = (
+        Column(title="corpus", numeric=False), Column(title="N", unit="parameters"), Column(title="D", unit="tokens"),
+        *(Column(title="best rate", unit=f"batch {batch:,}") for batch in batches),
+        Column(title="best batch", unit="tokens"), Column(title="loss there", unit="nats/token"),
+    )  # fmt: skip
+    rows = [
+        _optimum_row(name, tuning, batch, batches) for name, tuning in data.tuning.items() for batch in tuning.batches
+    ]
+    return Table(
+        name="optima", columns=columns, rows=tuple(rows),
+        caption="Where the loss of each size and horizon is least. Brackets hold the rates within 1 % of the least "
+        "loss. ≤ and ≥ mark optima on the grid's edge: they lie there or beyond, and nothing is fitted to them.",
+    )  # fmt: skip
+
+
+def _optimum_row(name: str, tuning: Tuning, best: BatchOptimum, batches: list[int]) -> Row:
+    own = {o.batch_tokens: o for o in tuning.rates if o.cell == best.cell}
+    cells = (
+        Cell(text=name),
+        Cell(text=si(best.params), sort=best.params),
+        Cell(text=si(best.tokens), sort=best.tokens),
+        *(_rate_cell(own.get(batch)) for batch in batches),
+        _edge_cell(best.edge, f"{best.batch_tokens:,.0f}", best.batch_tokens),
+        Cell(text=f"{best.loss_nats:.4f}", sort=best.loss_nats),
+    )
+    return Row(cells=cells, marked=best.edge is not None or any(o.edge is not None for o in own.values()))
+
+
+def _rate_cell(optimum: RateOptimum | None) -> Cell:
+    if optimum is None:
+        return Cell(text=MISSING)
+    digits = partial(plain, digits=2)
+    cell = _edge_cell(optimum.edge, digits(optimum.peak_lr), optimum.peak_lr)
+    if optimum.within is None:
+        return cell
+    low, high = map(digits, optimum.within)
+    return Cell(text=cell.text, detail=f"[{low}, {high}]", sort=cell.sort)
+
+
+def _edge_cell(edge: Edge | None, text: str, sort: float) -> Cell:
+    return Cell(text=(EDGES[edge] if edge else "") + text, sort=sort)
+
+
+def rates_picture(data: ReportData) -> Drawing:
+    """Return the best rates against size at both horizons."""
+    first = next(iter(data.tuning.values()))
+    draw = partial(best_rates, data.tuning)
+    return Drawing(
+        name="rates",
+        title="The best peak rate against size, at both horizons",
+        caption=(
+            f"A panel a corpus, horizons of {horizons_in_words(first)}. Large marks are best rates at the batch whose "
+            "losses are least on average, bars the rates whose loss is within 1 % of the least; small marks are best "
+            "rates at other batches. Lines are the fitted power law at each horizon. Hollow marks stand on the grid's "
+            "edge and are not fitted."
+        ),
+        alt=" ".join(tuning.sentences()[0] for tuning in data.tuning.values()),
+        wide=draw(),
+        narrow=draw(layout="narrow"),
+    )
+
+
+def rule_notes(data: ReportData) -> tuple[Note, ...]:
+    """Return what a study's [training] takes, corpus by corpus."""
+    return tuple(
+        Note(title=f"[training] for {name}", text="; ".join(tuning.training().splitlines()))
+        for name, tuning in data.tuning.items()
+        if tuning.training()
+    )
+
+
+def reason_notes(data: ReportData) -> tuple[Note, ...]:
+    """Return what could not be fitted, and why."""
+    return tuple(Note(title=name, text=reason) for name, tuning in data.tuning.items() for reason in tuning.reasons)
