@@ -65,7 +65,7 @@ def test_fit_says_what_is_wrong_with_a_table(isoloss, tmp_path, name, content, o
 @pytest.mark.parametrize(
     "arguments",
     [["fitt"], ["fit"], ["--nonsense"], ["measure", "nothing*"], ["check", "none.toml"], ["report", "nowhere"],
-     ["runs", "nowhere"], ["grammar", "describe", "--nonterminals", "many"], ["new", "a/b"]],
+     ["runs", "nowhere"], ["import", "nowhere.csv"], ["grammar", "describe", "--nonterminals", "many"], ["new", "a/b"]],
 )  # fmt: skip
 def test_a_wrong_call_is_told_and_exits_2(isoloss, arguments, tmp_path):
     told = isoloss(*arguments)
@@ -100,7 +100,20 @@ def test_text_that_cannot_be_measured(isoloss, tmp_path):
 def test_help_teaches_every_verb(isoloss):
     top = isoloss("--help")
     assert top.code == 0
-    for verb in ("demo", "new", "check", "run", "measure", "fit", "report", "runs", "grammar"):
+    for verb in (
+        "demo",
+        "new",
+        "check",
+        "run",
+        "measure",
+        "fit",
+        "report",
+        "runs",
+        "import",
+        "grammar",
+        "export",
+        "count",
+    ):
         assert verb in top.out
         assert "--json" in isoloss(*(["grammar", "describe"] if verb == "grammar" else [verb]), "--help").out
 
@@ -127,6 +140,19 @@ def test_a_grammar_option_of_zero_is_told_as_zero(isoloss):
     told = isoloss("grammar", "describe", "--nonterminals", 0, "--terminals", 3, "--max-rules", 2, "--max-rhs", 2)
     assert told.code == 2
     assert "greater than 0" in told.err
+
+
+def test_imported_runs_are_listed_and_fitted(isoloss, tmp_path):
+    (tmp_path / "runs.csv").write_text(RUNS)
+    told = isoloss("import", "runs.csv", "--loss", "loss", "--corpus", "web", "--out", "out", "--json")
+    assert told.code == 0
+    assert len(told.json["runs"]) == 20
+    assert {run["corpus"] for run in told.json["runs"]} == {"web"}
+    assert "20 runs are in out" in isoloss("import", "runs.csv", "--loss", "loss", "--out", "out").out
+    assert isoloss("fit", "out", "--where", "corpus = 'web'", "--json").json["fits"][0]["rows_used"] == 20
+    assert isoloss("runs", "out", "--sql", "SELECT count(*) AS n FROM runs", "--json").json["runs"] == [{"n": 40}]
+    assert "nearest" not in isoloss("import", "runs.csv", "--convention", "totl").err
+    assert "did you mean 'total'" in isoloss("import", "runs.csv", "--convention", "totl").err
 
 
 @pytest.fixture

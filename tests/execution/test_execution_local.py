@@ -17,8 +17,8 @@ from isoloss.core.errors import BadCorpus, UnknownName
 from isoloss.execution import executor
 from isoloss.execution.local import LocalExecutor
 from isoloss.execution.lock import trunk_lock
-from isoloss.execution.worker_main import lock_path
 from isoloss.runs.archive import Archive
+from isoloss.runs.underway import lock_path
 from isoloss.training.job import trunk_jobs
 from isoloss.training.worker import run_trunk
 
@@ -96,7 +96,7 @@ def test_a_worker_that_dies_is_replaced_once_then_its_runs_fail_with_the_reason(
 def test_a_trunk_that_another_process_trains_is_waited_for(archive):
     held, free = tiny_spec(5), tiny_spec(5, seed=1)
     events, ended = [], []
-    with trunk_lock(lock_path(archive, trunk_jobs([held])[0])) as mine:
+    with trunk_lock(lock_path(archive.checkpoint_folder(held.trunk))) as mine:
         assert mine
         running = LocalExecutor(1).run(trunk_jobs([held, free]), archive, on_event=events.append)
         ended.append(next(running).fingerprint)

@@ -10,6 +10,8 @@ from isoloss.cli.rows import plain_rows
 from isoloss.core.errors import Unidentified
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.table import Table
 
     from isoloss.complexity.measure import Complexity
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from isoloss.laws.prediction import Prediction
     from isoloss.laws.sweep import RateOptimum
     from isoloss.laws.tuning import Tuning
+    from isoloss.published.reproduction import Reproduction
+    from isoloss.runs.spec import ModelSpec
     from isoloss.study.analysis import Analysis
     from isoloss.study.check import Checked
     from isoloss.study.result import StudyResult
@@ -100,6 +104,23 @@ def _arms_table(analysis: "Analysis") -> "Table":
         cells = [_law_cells(law, analysis.budget)[-2:] for law in arms]
         table.add_row(corpus, *(a for a, _ in cells), *(ratio for _, ratio in cells))
     return table
+
+
+def show_counts(
+    spec: "ModelSpec", params: Mapping[str, int], flops: Mapping[str, float], layers: Mapping[str, float]
+) -> None:
+    """Print a model's parameters and training FLOPs by convention, and where the forward FLOPs of a token go."""
+    console = _console()
+    told = f"{spec.family}: width {spec.width}, {spec.depth} layers, {spec.heads} heads, FFN {spec.ffn}, "
+    console.print(told + f"vocabulary {spec.vocab_size:,}, context {spec.context:,}" + (", tied" * spec.tied))
+    table = _table("convention", "parameters", "training FLOPs a token")
+    for convention, each in flops.items():
+        table.add_row(convention, f"{params[convention]:,}" if convention in params else "–", f"{each:,.0f}")
+    console.print(table)
+    table = _table("layer", "forward FLOPs a token", "share")
+    for layer, each in layers.items():
+        table.add_row(layer.replace("_", " "), f"{each:,.0f}", f"{each / sum(layers.values()):.1%}")
+    console.print(table)
 
 
 def _corpora_table(result: "StudyResult") -> "Table":
@@ -290,6 +311,17 @@ def show_rows(table: "Any") -> None:
         console.print(f"no room for {', '.join(names[fitting:])}: a wider terminal, --sql or --json shows them")
 
 
+def show_imported(rows: Sequence[Mapping[str, Any]], folder: "Path", table_file: "Path") -> None:
+    """Print the runs that an import brought, and what can be done with them."""
+    console, table = _console(), _table("corpus", "N (params)", "D (tokens)", "loss, nats", "status", "run")
+    for row in rows:
+        loss = "–" if row["loss_nats"] is None else f"{row['loss_nats']:.4f}"
+        table.add_row(row["corpus"], f"{row['params']:,}", f"{row['tokens']:,}", loss, row["status"], row["name"])
+    console.print(table)
+    console.print(f"{len(rows)} runs are in {folder}; next: isoloss fit {folder}")
+    console.print(f"to take them back, delete {table_file}", soft_wrap=True)
+
+
 def show_pairs(content: Mapping[str, Any]) -> None:
     """Print names and values, one pair a line."""
     shown = _table("quantity", "value")
@@ -316,3 +348,24 @@ def _duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+MOST_ROWS = 40
+
+
+def show_reproduction(found: "Reproduction") -> None:
+    """Print published and reproduced numbers (those that differ first), and the verdict on every claim."""
+    console = _console()
+    table = _table("quantity", "published", "reproduced", "difference", "within")
+    apart = found.apart
+    for row in [*apart, *(row for row in found.rows if row.within)][:MOST_ROWS]:
+        table.add_row(
+            row.quantity, f"{row.published:.6g}", f"{row.reproduced:.6g}", f"{row.difference:.1e}",
+            "yes" if row.within else "no",
+        )  # fmt: skip
+    more = len(found.rows) - MOST_ROWS
+    table.caption = f"{more} more numbers on the page" if more > 0 else None
+    console.print(table)
+    for claim in found.claims:
+        console.print(f"\n{claim.verdict}: {claim.claim}\n  {claim.why}")
+    console.print(f"\n{found.summary()} Analysed in {found.seconds:.1f} s.")

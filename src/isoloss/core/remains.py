@@ -31,6 +31,21 @@ def held(path: Path) -> Iterator[bool]:
         os.close(handle)
 
 
+def is_held(path: Path) -> bool:
+    """Whether a living process holds the lock on the file at `path`."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
 def remove_files(folder: Path) -> None:
     """Remove temporary files in `folder`, `.NAME.xxxxxxxx.tmp`, that no living process holds."""
     for path in list(folder.iterdir()):

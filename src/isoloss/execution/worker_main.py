@@ -10,14 +10,13 @@ import signal
 import sys
 import threading
 import time
-from pathlib import Path
 from typing import TextIO
 
 from isoloss.core.errors import IsolossError
 from isoloss.execution.lock import trunk_lock
 from isoloss.execution.messages import Assignment, JobEnded, JobRefused, Message
 from isoloss.runs.archive import Archive
-from isoloss.training.job import TrunkJob
+from isoloss.runs.underway import lock_path
 
 # Time to finish a step and write a checkpoint once the cord is cut.
 GRACE_SECONDS = 5.0
@@ -86,7 +85,7 @@ def _train(archive: Archive, assignment: Assignment, cord: Cord, voice: Voice) -
 
     give_up = time.monotonic() + LOCK_SECONDS
     while not cord.cut.is_set():
-        with trunk_lock(lock_path(archive, assignment.job)) as held:
+        with trunk_lock(lock_path(archive.checkpoint_folder(assignment.job.trunk))) as held:
             if held:
                 run_trunk(
                     assignment.job, archive, report=voice.tell, stop=cord.cut.is_set,
@@ -97,11 +96,6 @@ def _train(archive: Archive, assignment: Assignment, cord: Cord, voice: Voice) -
             break
         time.sleep(LOCK_SECONDS / 20)
     return JobEnded(busy=True)
-
-
-def lock_path(archive: Archive, job: TrunkJob) -> Path:
-    """Return where the lock of a trunk lies: beside its checkpoints."""
-    return archive.checkpoint_folder(job.trunk).with_suffix(".lock")
 
 
 def main() -> None:

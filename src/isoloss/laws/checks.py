@@ -187,7 +187,7 @@ def _narrow_grid(observations: Observations, law: type[Law]) -> Iterator[LawWarn
     for name in law.columns:
         column = observations.column(name)
         span = float(column.max() / column.min())
-        if name in law.may_be_constant:
+        if name in law.may_be_constant | law.may_be_narrow:
             continue
         if span < NARROW_SPAN:
             yield LawWarning(

@@ -45,6 +45,8 @@ class Law(ABC):
     """Columns that a prediction may leave out, and the column that then stands for each."""
     may_be_constant: ClassVar[frozenset[str]] = frozenset()
     """Columns that need not vary between the rows of a fit."""
+    may_be_narrow: ClassVar[frozenset[str]] = frozenset()
+    """Columns that determine the law without spanning a factor of several."""
     fixable: ClassVar[tuple[str, ...]]
     """Parameters that a fit can hold at a given value: each has a free one of its own."""
     fixable_with: ClassVar[Mapping[str, tuple[str, ...]]] = {}

@@ -6,8 +6,12 @@
     documents/<run>.parquet      final loss of every held-out document: document, tokens, nats (mean per scored token)
     corpora/<corpus>/            tokenised corpora
     checkpoints/<trunk>/         unfinished trunks, removed when they are done
+    weights/<run>/               final weights as a model's folder, of runs that end while `weights` is there
+    imported/<import>.parquet    runs brought in from elsewhere, one row a run
+    damaged/                     files that were not what had been written, set aside
 
-Every file is written beside its target and renamed; the record comes last.
+Every file is written beside its target and renamed; the record comes last. It is sealed with the digests of itself, its
+curve and its documents; the documents carry a twin of the record.
 """
 
 import json
@@ -20,14 +24,19 @@ import numpy as np
 from pydantic import ValidationError
 
 from isoloss.core import files
-from isoloss.core.errors import BadTable, DamagedArchive, InputError
+from isoloss.core.errors import DamagedArchive, InputError, UnknownName
 from isoloss.core.schema import refuse_newer
 from isoloss.runs.documents import DocumentLosses
 from isoloss.runs.neighbours import with_neighbour_flags
 from isoloss.runs.record import RECORD_SCHEMA, RunRecord
+from isoloss.runs.seal import file_digest, opened, sealed
+from isoloss.runs.tables import flat_table, query_table, with_imported
+from isoloss.runs.underway import underway
 
 ARCHIVE_SCHEMA = 1
-ROW = "__row__"  # position of a row in its source, kept through conditions for messages
+KINDS = ("curves", "documents")
+TWIN = b"isoloss.record"
+REPAIR = "run the study again: it finds what is damaged and repairs it"
 
 Columns = Mapping[str, Sequence[float] | np.ndarray[Any, Any]]
 
@@ -56,6 +65,29 @@ class Archive:
         """Return the folder of a trunk's checkpoints."""
         return self.folder / "checkpoints" / trunk
 
+    def weights_folder(self, run: str) -> Path:
+        """Return the folder of a run's final weights, which is there if they were kept."""
+        return self.folder / "weights" / run
+
+    @property
+    def keeps_weights(self) -> bool:
+        """Whether runs that end leave their weights."""
+        return (self.folder / "weights").is_dir()
+
+    def keep_weights(self) -> None:
+        """Keep the final weights of every run that ends from now on, whichever process trains it."""
+        with files.storage_errors(self.folder):
+            (self.folder / "weights").mkdir(exist_ok=True)
+
+    def find_run(self, prefix: str) -> RunRecord:
+        """Return the record of the one run whose fingerprint starts with `prefix`, or raise UnknownName."""
+        found = [record for record in self.records() if record.fingerprint.startswith(prefix)]
+        if len(found) != 1:
+            what = f"{len(found)} runs are called {prefix}…" if found else f"no run {prefix!r}"
+            fix = f"isoloss runs {self.folder} lists them"
+            raise UnknownName(what, place=str(self.folder), fix=fix)
+        return found[0]
+
     def has(self, run: str) -> bool:
         """Whether the run ended as a record that need not be run again. A failed run is tried again."""
         record = self.read(run)
@@ -63,10 +95,25 @@ class Archive:
 
     def read(self, run: str) -> RunRecord | None:
         """Return a run's record, or None. Raises DamagedArchive or NewerArchive for a file that is not one."""
-        path = self.folder / "runs" / f"{run}.json"
+        path = self.record_path(run)
         with files.storage_errors(path):
             exists = path.exists()
         return read_record(path) if exists else None
+
+    def record_path(self, run: str) -> Path:
+        """Return where the record of a run stands."""
+        return self.folder / "runs" / f"{run}.json"
+
+    def columns_path(self, kind: str, run: str) -> Path:
+        """Return where the `curves` or `documents` of a run stand."""
+        return self.folder / kind / f"{run}.parquet"
+
+    def digests(self, run: str) -> dict[str, str] | None:
+        """Return the digests that a run's record states of the files beside it; None where an older isoloss wrote it.
+
+        Raises DamagedArchive where the record is not what was written.
+        """
+        return _open_seal(self.record_path(run))[1]
 
     def records(self) -> Iterator[RunRecord]:
         """Yield every record, in the order of their fingerprints."""
@@ -78,33 +125,46 @@ class Archive:
                 yield read_record(folder / name)
 
     def write(self, record: RunRecord, *, curve: Columns, documents: Columns) -> None:
-        """Write a run: curve and documents first, the record last."""
-        self.write_columns("curves", record.fingerprint, curve)
-        self.write_columns("documents", record.fingerprint, documents)
-        files.write_text(self.folder / "runs" / f"{record.fingerprint}.json", record.model_dump_json(indent=1) + "\n")
+        """Write a run: curve and documents first, the record last, sealed with their digests."""
+        content = json.loads(record.model_dump_json())
+        twin = json.dumps(sealed(content, files={}))
+        self.write_record(
+            content,
+            digests={
+                "curves": self.write_columns("curves", record.fingerprint, curve),
+                "documents": self.write_columns("documents", record.fingerprint, documents, twin=twin),
+            },
+        )
 
-    def write_columns(self, kind: str, name: str, columns: Columns) -> None:
-        """Write columns as Parquet under `kind`."""
+    def write_record(self, content: Mapping[str, Any], *, digests: Mapping[str, str]) -> None:
+        """Write a record alone: `content`, sealed with the digests of the files beside it."""
+        files.write_json(self.record_path(content["fingerprint"]), sealed(content, files=digests))
+
+    def write_columns(self, kind: str, name: str, columns: Columns, *, twin: str | None = None) -> str:
+        """Write columns as Parquet under `kind`, with the text of a record in it, and return the file's digest."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         table = pa.table({key: pa.array(np.asarray(values)) for key, values in columns.items()})
-        with files.replacing(self.folder / kind / f"{name}.parquet") as temporary:
-            pq.write_table(table, temporary)
+        if twin is not None:
+            table = table.replace_schema_metadata({TWIN: twin})
+        with files.replacing(self.columns_path(kind, name)) as temporary:
+            pq.write_table(table, temporary, write_page_checksum=True)
+            return file_digest(temporary)
 
     def read_columns(self, kind: str, name: str) -> dict[str, np.ndarray[Any, Any]]:
         """Return the columns of a Parquet file of the archive. Raises DamagedArchive where it cannot be read."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        path = self.folder / kind / f"{name}.parquet"
+        path = self.columns_path(kind, name)
         try:
             table = pq.read_table(path)
         except (OSError, pa.ArrowException) as error:
             reason = "is missing" if not path.exists() else f"cannot be read as Parquet: {error}"
             raise DamagedArchive(
                 reason, place=str(path),
-                fix=f"delete {path.parent.parent / 'runs' / (name + '.json')} and run the study again",
+                fix=REPAIR,
             ) from error  # fmt: skip
         return {key: table[key].to_numpy() for key in table.column_names}
 
@@ -114,13 +174,19 @@ class Archive:
         return DocumentLosses(document=columns["document"], tokens=columns["tokens"], nats=columns["nats"])
 
     def table(self) -> "Any":
-        """Return the runs as an Arrow table of plain columns, corpora by name, flags as in a study."""
+        """Return the runs as an Arrow table of plain columns, corpora by name, flags as in a study.
+
+        Runs that are being trained, were interrupted or were imported stand in it too.
+        """
         corpora = {path.parent.name: _read_json(path) for path in (self.folder / "corpora").glob("*/corpus.json")}
         records = with_neighbour_flags(
             list(self.records()), losses_of=self.document_losses,
             floored={corpus for corpus, about in corpora.items() if about.get("floor") is not None},
         )  # fmt: skip
-        return _flat_table(records, names={corpus: str(about.get("name", corpus)) for corpus, about in corpora.items()})
+        names = {corpus: str(about.get("name", corpus)) for corpus, about in corpora.items()}
+        known = {record.fingerprint for record in records}
+        open_runs = [run for run in underway(self.folder) if run.spec.fingerprint not in known]
+        return with_imported(flat_table(records, open_runs, names=names), self.folder)
 
     def query(self, sql: str) -> "Any":
         """Return the Arrow table of a SQL query over the view `runs`. The query can reach nothing else."""
@@ -129,77 +195,25 @@ class Archive:
 
 def read_record(path: Path) -> RunRecord:
     """Return the record in `path`."""
-    content = _read_json(path)
-    _check_schema(content.get("schema"), RECORD_SCHEMA, place=path)
+    content, _ = _open_seal(path)
     try:
         return RunRecord.model_validate(content)
     except ValidationError as error:
         raise DamagedArchive(
-            f"not a record: {error.errors()[0]['msg']} at {error.errors()[0]['loc']}", place=str(path),
-            fix="delete the file and run the study again: that run alone is repeated",
-        ) from error  # fmt: skip
+            f"not a record: {error.errors()[0]['msg']} at {error.errors()[0]['loc']}", place=str(path), fix=REPAIR
+        ) from error
 
 
-def _flat_table(records: Sequence[RunRecord], *, names: Mapping[str, str]) -> "Any":
-    """Return records as an Arrow table of plain columns: one row a run. `names` are of corpora by fingerprint."""
-    import pyarrow as pa
-
-    rows = [
-        {
-            "run": r.fingerprint, "trunk": r.trunk, "corpus": names.get(r.spec.corpus, r.spec.corpus),
-            "status": r.status, "flags": list(r.flags), "params": r.counts.params(), "params_total": r.counts.total,
-            "params_non_embedding": r.counts.non_embedding, "tokens": r.spec.train_tokens,
-            "flops": r.counts.flops_per_token() * r.spec.train_tokens, "width": r.spec.model.width,
-            "depth": r.spec.model.depth, "heads": r.spec.model.heads, "ffn": r.spec.model.ffn,
-            "vocab_size": r.spec.model.vocab_size, "seed": r.spec.seed, "peak_lr": r.spec.optimiser.peak_lr,
-            "batch_tokens": r.spec.batch_tokens, "loss_nats": r.loss.nats if r.loss else None,
-            "stderr": r.loss.stderr if r.loss else None, "excess_nats": r.loss.excess_nats if r.loss else None,
-            "excess_stderr": r.loss.excess_stderr if r.loss else None, "wall_seconds": r.wall_seconds,
-            "pass_seconds": r.timing.pass_seconds + r.timing.heldout_seconds if r.timing else None,
-            "data_seconds": r.timing.data_seconds if r.timing else None,
-            "batch_seconds": r.timing.batch_seconds if r.timing else None, "error": r.error,
-        }
-        for r in records
-    ]  # fmt: skip
-    kinds = {
-        "flags": pa.list_(pa.string()), "loss_nats": pa.float64(), "stderr": pa.float64(), "flops": pa.float64(),
-        "peak_lr": pa.float64(), "wall_seconds": pa.float64(), "excess_nats": pa.float64(),
-        "excess_stderr": pa.float64(), "pass_seconds": pa.float64(), "data_seconds": pa.float64(),
-        "batch_seconds": pa.float64(),
-    }  # fmt: skip
-    text = ("run", "trunk", "corpus", "status", "error")
-    whole = ("params", "params_total", "params_non_embedding", "tokens", "width", "depth", "heads", "ffn", "vocab_size",
-             "seed", "batch_tokens")  # fmt: skip
-    order = ["run", "trunk", "corpus", "status", "flags", *whole, "flops", "peak_lr", "loss_nats", "stderr",
-             "excess_nats", "excess_stderr", "wall_seconds", "pass_seconds", "data_seconds", "batch_seconds",
-             "error"]  # fmt: skip
-    schema = pa.schema(
-        [(name, pa.string() if name in text else pa.int64() if name in whole else kinds[name]) for name in order]
-    )
-    return pa.Table.from_pylist(rows, schema=schema)
-
-
-def query_table(table: "Any", sql: str, *, name: str) -> "Any":
-    """Run one SQL query over `table` under `name`, with no access to files or network, and return an Arrow table."""
-    import duckdb
-
-    connection = duckdb.connect(":memory:")
+def _open_seal(path: Path) -> tuple[dict[str, Any], dict[str, str] | None]:
+    content = _read_json(path)
     try:
-        connection.register(name, table)
-        connection.execute("SET enable_external_access = false; SET lock_configuration = true")
-        relation = connection.sql(sql)
-        if relation is None:
-            raise BadTable("the statement returns no table", place="SQL", fix=f"write SELECT … FROM {name}")
-        found = relation.to_arrow_table()
-        repeated = [column for column in found.column_names if found.column_names.count(column) > 1]
-        if repeated:
-            raise BadTable(f"two columns are called {repeated[0]!r}", place="SQL", fix="name one of them: … AS other")
-        return found
-    except duckdb.Error as error:
-        known = ", ".join(column for column in table.column_names if column != ROW)
-        raise BadTable(str(error).splitlines()[0], place="SQL", fix=f"columns of {name}: {known}") from error
-    finally:
-        connection.close()
+        bare, digests = opened(content)
+        if not isinstance(bare.get("schema"), int):
+            raise ValueError("it has no schema")
+    except (ValueError, TypeError, AttributeError) as error:
+        raise DamagedArchive(f"the record is damaged: {error}", place=str(path), fix=REPAIR) from error
+    refuse_newer(bare["schema"], RECORD_SCHEMA, place=path)
+    return bare, digests
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -208,11 +222,9 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(text)
     except ValueError as error:
-        raise DamagedArchive(
-            f"cannot be read: {error}", place=str(path), fix="delete it and run the study again"
-        ) from error
+        raise DamagedArchive(f"cannot be read: {error}", place=str(path), fix=REPAIR) from error
     if not isinstance(content, dict):
-        raise DamagedArchive("not a JSON object", place=str(path), fix="delete it and run the study again")
+        raise DamagedArchive("not a JSON object", place=str(path), fix=REPAIR)
     return content
 
 

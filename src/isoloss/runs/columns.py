@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isoloss.core.errors import BadTable, did_you_mean
-from isoloss.runs.archive import ROW, query_table
+from isoloss.runs.tables import ROW, query_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -74,7 +74,7 @@ class Columns:
         numbers = np.empty(len(values))
         for i, value in enumerate(values):
             try:
-                numbers[i] = _number(value)
+                numbers[i] = number_in(value)
             except ValueError:
                 raise BadTable(
                     f"found {value!r}, expected a number",
@@ -84,7 +84,7 @@ class Columns:
         return numbers
 
 
-def _number(value: object) -> float:
+def number_in(value: object) -> float:
     """Return the number that a cell holds: `125M` is 1.25e8. Raises ValueError."""
     if isinstance(value, str) and (told := _WITH_SUFFIX.fullmatch(value)):
         return float(told[1]) * _SUFFIXES[told[2].lower()]

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isoloss.core.errors import BadTable, InputError
-from isoloss.runs.archive import ROW, Archive, query_table
+from isoloss.runs.archive import Archive
 from isoloss.runs.columns import Columns
 from isoloss.runs.observations import DataUnit, Observations, observations
 from isoloss.runs.shapes import DEFAULT_CONVENTION
+from isoloss.runs.tables import ROW, query_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -58,13 +59,16 @@ def read_runs(
     table = open_table(source)
     ours = _is_archive(source)
     if ours:
-        corpus, trunk, stderr = corpus or "corpus", trunk or "trunk", stderr or "stderr"
-        params_convention = DEFAULT_CONVENTION if params == "params" else params_convention
-        vocab = vocab or "vocab_size"
+        corpus, trunk = corpus or "corpus", trunk or "trunk"
     if where is not None:
         table = query_table(table, f"SELECT * FROM runs WHERE {where}", name="runs")
         if not table.num_rows:
             raise BadTable("no row satisfies the condition", place=f"--where {where}", fix="loosen the condition")
+    if ours:
+        # Imported runs seldom have a standard error or a vocabulary.
+        stderr = stderr or (None if table["stderr"].null_count else "stderr")
+        vocab = vocab or (None if table["vocab_size"].null_count else "vocab_size")
+        params_convention = _convention(table, source) if params == "params" else params_convention
     columns = Columns(table, place=_name(source))
     return observations(
         params=columns.numbers(params),
@@ -126,6 +130,17 @@ def _of_columns(columns: Mapping[str, Any]) -> "pa.Table":
 
 def _is_archive(source: Source) -> bool:
     return isinstance(source, str | Path) and Archive.stands_in(source)
+
+
+def _convention(table: "pa.Table", source: Source) -> str:
+    """Return by which convention an archive's `params` are counted. Raises BadTable where they are counted by two."""
+    found = sorted(set(table["params_convention"].to_pylist()))
+    if len(found) > 1:
+        raise BadTable(
+            f"params are counted by {' and '.join(found)}", place=_name(source),
+            fix=f"fit one kind at a time: --where \"params_convention = '{found[0]}'\"",
+        )  # fmt: skip
+    return str(found[0]) if found else DEFAULT_CONVENTION
 
 
 def _read_path(path: Path) -> "pa.Table":

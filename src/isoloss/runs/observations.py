@@ -13,6 +13,8 @@ from isoloss.core.fingerprint import fingerprint
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from isoloss.runs.replicates import ReplicateNoise
+
 Floats = NDArray[np.float64]
 DataUnit = Literal["tokens", "bytes"]
 
@@ -116,6 +118,20 @@ class Observations:
                 fix=f"name the source's column of it (on the command line: --column {name}=COLUMN)",
             )
         return self.extra[name]
+
+    def replicate_noise(self) -> "ReplicateNoise":
+        """Return trunk and branch noise in ln L from runs that differ in their seed alone, each with an interval.
+
+        Raises Unidentified where no size has two trunks: see `isoloss.runs.replicates`.
+        """
+        from isoloss.runs.replicates import replicate_noise
+
+        return replicate_noise(self)
+
+    def with_extra(self, **columns: Floats) -> "Observations":
+        """Return the table with further columns that a law may read. Raises BadTable for numbers not above zero."""
+        checked = {name: _positive(name, values, len(self), self.rows) for name, values in columns.items()}
+        return replace(self, extra={**self.extra, **checked})
 
     def to_arrow(self) -> "pa.Table":
         """Return the table for Arrow, pandas (`.to_pandas()`) or polars (`polars.from_arrow`)."""

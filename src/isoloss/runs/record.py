@@ -8,7 +8,7 @@ from isoloss.core.frozen import Frozen
 from isoloss.runs.shapes import Counts
 from isoloss.runs.spec import RunSpec
 
-RECORD_SCHEMA = 1
+RECORD_SCHEMA = 2  # 2: sealed with digests (isoloss.runs.seal)
 
 Status = Literal["finished", "diverged", "failed"]
 

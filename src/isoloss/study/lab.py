@@ -41,8 +41,8 @@ Stage = Literal["corpora", "complexity", "train", "fit", "report"]
 LEAST_DRAWS = 500  # of a law by which runs are proposed
 STAGES: tuple[Stage, ...] = get_args(Stage)
 RUNS_QUERY = (
-    "SELECT corpus, params, tokens, loss_nats, stderr, status, flags, flops, width, depth, peak_lr, wall_seconds, run, "
-    "error FROM runs ORDER BY corpus, params, tokens"
+    "SELECT corpus, params, tokens, loss_nats, stderr, status, flags, progress, train_nats, flops, width, depth, "
+    "peak_lr, wall_seconds, run, error FROM runs ORDER BY corpus, params, tokens"
 )
 
 
@@ -155,6 +155,8 @@ class Lab:
 
         specs = [run.spec for run in self.plan(study)]
         where = executor(self.executor, workers=self.workers, checkpoint_seconds=study.training.checkpoint_seconds)
+        if study.training.keep_weights:
+            self.archive.keep_weights()
         train_missing(specs, self.archive, executor=where, progress=self.progress)
         return self._records(study)
 

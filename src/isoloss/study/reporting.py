@@ -48,6 +48,7 @@ def report_data(result: StudyResult, archive: Archive) -> ReportData:
         flag_meanings=MEANINGS,
         rate_arms=analysis.rate_arms,
         tuning=analysis.tuning,
+        replicates=analysis.replicates,
     )  # fmt: skip
 
 
@@ -115,6 +116,8 @@ def _curves(result: StudyResult, records: dict[str, RunRecord], archive: Archive
             longest[run.corpus, run.spec.model] = run, record
     for run, record in longest.values():
         curve = archive.read_columns("curves", record.fingerprint)
+        if not len(curve["step"]):
+            continue  # it was damaged, and the run's loss stands without it
         yield Curve(
             corpus=run.corpus,
             params=run.counts.params(result.study.grid.convention),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from isoloss.core.progress import Progress, Task
 from isoloss.execution import Executor
 from isoloss.runs.archive import Archive
+from isoloss.runs.damage import mend
 from isoloss.runs.spec import RunSpec
 from isoloss.study.plan import seconds_per_token
 from isoloss.training.events import Advanced, Note, RunEnded
@@ -13,7 +14,12 @@ from isoloss.training.job import TrunkJob, trunk_jobs
 
 
 def train_missing(specs: Sequence[RunSpec], archive: Archive, *, executor: Executor, progress: Progress) -> None:
-    """Train every run that `archive` has no usable record of; the others are not touched."""
+    """Train every run that `archive` has no usable record of; the others are not touched.
+
+    What is damaged in the archive is named, and repaired or trained again.
+    """
+    for damage in mend(archive, [spec.fingerprint for spec in specs]):
+        progress.note(str(damage))
     missing = [spec for spec in specs if not archive.has(spec.fingerprint)]
     if len(missing) < len(specs):
         progress.note(f"{len(specs) - len(missing)} of {len(specs)} runs are in the archive already")

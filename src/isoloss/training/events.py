@@ -51,7 +51,7 @@ REPORT_SECONDS = 0.5
 class Progress:
     """Tells how far a job is, twice a second."""
 
-    def __init__(self, job: TrunkJob, report: Report) -> None:
+    def __init__(self, job: TrunkJob, report: Callable[[Advanced], None]) -> None:
         self.job, self.report = job, report
         self.batch_tokens = job.specs[0].batch_tokens
         self.finished_branch_steps = 0

@@ -16,11 +16,12 @@ from isoloss.runs.documents import DocumentLosses
 from isoloss.runs.record import RunRecord
 from isoloss.runs.rules import branch_step
 from isoloss.runs.spec import RunSpec
+from isoloss.runs.underway import TrunkProgress, note_job, note_progress
 from isoloss.training.checkpoint import Checkpoints, UnusableCheckpoint
 from isoloss.training.curve import heldout_marks
 from isoloss.training.data import HeldoutWindows, TrainingWindows
 from isoloss.training.evaluate import heldout_losses
-from isoloss.training.events import Note, Progress, Report
+from isoloss.training.events import Advanced, Note, Progress, Report
 from isoloss.training.job import CHECKPOINT_SECONDS, TrunkJob, check_enough_windows
 from isoloss.training.loop import Diverged, Snapshot, Trainer
 from isoloss.training.recording import Recorder
@@ -77,11 +78,12 @@ class _TrunkWork:
         )  # fmt: skip
         self.recorder = Recorder(self.trainer, archive, corpus, report)
         self.checkpoints = Checkpoints(archive.checkpoint_folder(job.trunk), every_seconds=checkpoint_seconds)
-        self.progress = Progress(job, report)
+        self.progress = Progress(job, self._tell_progress)
         self.stepped = False
 
     def train(self, pending: Sequence[RunSpec]) -> None:
         """Train and record every pending run, in the order in which they leave the trunk."""
+        note_job(self.checkpoints.folder, pending)
         self.progress.count_finished(spec for spec in self.job.specs if spec not in pending)
         self._resume(branch_step(pending[0]))
         for done, spec in enumerate(pending):
@@ -185,6 +187,12 @@ class _TrunkWork:
     def _score(self) -> DocumentLosses:
         with self.trainer.clock.timing("heldout"):
             return heldout_losses(self.trainer.model, self.heldout, self.trainer.arithmetic)
+
+    def _tell_progress(self, event: Advanced) -> None:
+        """Tell who started this, and whoever looks into the archive."""
+        told = event.model_dump(exclude={"kind", "trunk"})
+        note_progress(self.checkpoints.folder, TrunkProgress(**told))
+        self.report(event)
 
     def _note(self, text: str) -> None:
         self.report(Note(trunk=self.job.trunk, text=text))

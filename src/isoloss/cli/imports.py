@@ -1,0 +1,72 @@
+"""`isoloss import`: runs from elsewhere into a results folder."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from isoloss.cli.app import Json, app
+
+
+@app.command(name="import")
+def import_(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="TensorBoard event files or a folder of them, trainer_state.json or a folder of checkpoints, the gzip "
+            "paper's JSONL, or a table: CSV, TSV, JSONL, Parquet."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Results folder to bring the runs into.")] = Path("results/imported"),
+    params: Annotated[str | None, typer.Option(help="Model size N: a number, or a column or tag.")] = None,
+    tokens: Annotated[str | None, typer.Option(help="Training tokens D: a number, or a column or tag.")] = None,
+    batch_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Tokens a step, where the source counts steps alone.")
+    ] = None,
+    loss: Annotated[str | None, typer.Option(help="Column or tag of the loss; its last value counts.")] = None,
+    unit: Annotated[
+        Literal["nats", "bits", "perplexity"], typer.Option(help="What the loss is in, per token.")
+    ] = "nats",
+    flops: Annotated[str | None, typer.Option(help="Training FLOPs; without it C = 6·N·D.")] = None,
+    group: Annotated[str | None, typer.Option(help="Column that names a run's corpus.")] = None,
+    corpus: Annotated[str | None, typer.Option(help="Name of the corpus of every run.")] = None,
+    run: Annotated[str | None, typer.Option(help="Column that names the runs of a table.")] = None,
+    step: Annotated[
+        str | None, typer.Option(help="Column of steps: the table holds curves, a point a row; the last point counts.")
+    ] = None,
+    where: Annotated[str | None, typer.Option(help="SQL condition on a table's columns: which rows to take.")] = None,
+    convention: Annotated[
+        str | None,
+        typer.Option(help="How N was counted: total, non_embedding, with_head, with_attention."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Bring runs from elsewhere into a results folder, where `isoloss runs` lists and `isoloss fit` fits them.
+
+    Example: `isoloss import logs/ --params 124e6 --batch-tokens 524288 --loss eval/loss --corpus web`
+
+    Whatever else the source says becomes a column (`isoloss runs DIR --sql`); curves are kept. The same source twice
+    is there once.
+    """
+    from isoloss.cli import tables
+    from isoloss.cli.output import print_json
+    from isoloss.cli.rows import plain
+    from isoloss.core.errors import InputError, did_you_mean
+    from isoloss.runs.archive import Archive
+    from isoloss.runs.imports import Mapped, import_runs
+    from isoloss.runs.shapes import PARAMS_CONVENTIONS
+
+    if convention is not None and convention not in PARAMS_CONVENTIONS:
+        raise InputError(f"no convention {convention!r}", place="--convention",
+                         fix=did_you_mean(convention, PARAMS_CONVENTIONS))  # fmt: skip
+    if not source.exists():
+        raise InputError("no such file or folder", place=str(source), fix="check the path")
+    mapped = Mapped(
+        params=params, tokens=tokens, loss=loss, unit=unit, flops=flops, corpus=corpus, group=group,
+        batch_tokens=batch_tokens, run=run, step=step, where=where, convention=convention,
+    )  # fmt: skip
+    imported = import_runs(source, Archive(out), mapped)
+    if json:
+        print_json({"runs": [plain(row) for row in imported.rows], "folder": str(out), "table": str(imported.table)})
+    else:
+        tables.show_imported(imported.rows, out, imported.table)

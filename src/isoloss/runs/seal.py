@@ -1,0 +1,43 @@
+"""Seals: a record carries the digests of itself and of the files beside it, so that damage is found and named.
+
+Whoever changes how they are made takes another key: a seal that does not fit is damage, whatever the schema.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+SEAL = "seal"
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sealed(content: Mapping[str, Any], *, files: Mapping[str, str]) -> dict[str, Any]:
+    """Return `content` with a seal: the digest of every kind of file beside it, and its own over all of that."""
+    return {**content, SEAL: {**files, "record": _digest(content, files)}}
+
+
+def opened(content: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str] | None]:
+    """Return sealed content and the digests of the files beside it; no digests where an older isoloss set no seal.
+
+    Raises ValueError where the content is not what was sealed.
+    """
+    bare = {key: value for key, value in content.items() if key != SEAL}
+    if SEAL not in content:
+        return bare, None
+    files = dict(content[SEAL])
+    own = files.pop("record", None)
+    if own != _digest(bare, files):
+        raise ValueError("its checksum does not fit its content")
+    return bare, files
+
+
+def _digest(content: Mapping[str, Any], files: Mapping[str, str]) -> str:
+    text = json.dumps([content, files], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()

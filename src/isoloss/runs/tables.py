@@ -1,0 +1,111 @@
+"""Runs as tables of plain columns: records, runs under way and imported runs in one, and SQL over them."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from isoloss.core.errors import BadTable, DamagedArchive
+from isoloss.runs.record import RunRecord
+from isoloss.runs.shapes import DEFAULT_CONVENTION, count
+from isoloss.runs.spec import RunSpec
+from isoloss.runs.underway import OpenRun
+
+ROW = "__row__"  # position of a row in its source, kept through conditions for messages
+IMPORTED = "imported"
+
+TEXTS = ("run", "trunk", "corpus", "status", "error", "params_convention", "source")
+WHOLES = ("params", "params_total", "params_non_embedding", "tokens", "width", "depth", "heads", "ffn", "vocab_size",
+          "seed", "batch_tokens")  # fmt: skip
+REALS = ("flops", "peak_lr", "loss_nats", "stderr", "excess_nats", "excess_stderr", "wall_seconds", "pass_seconds",
+         "data_seconds", "batch_seconds", "progress", "train_nats", "tokens_per_second", "seconds_left")  # fmt: skip
+ORDER = ("run", "trunk", "corpus", "status", "flags", *WHOLES, *REALS, "params_convention", "error", "source")
+
+
+def flat_table(records: Sequence[RunRecord], open_runs: Sequence[OpenRun], *, names: Mapping[str, str]) -> Any:
+    """Return one row a run. `names` are of corpora by fingerprint."""
+    import pyarrow as pa
+
+    rows = [
+        *({**_spec_columns(record.spec, names), **_record_columns(record)} for record in records),
+        *({**_spec_columns(run.spec, names), **_open_columns(run)} for run in open_runs),
+    ]
+    kinds = {"flags": pa.list_(pa.string())}
+    kinds |= dict.fromkeys(TEXTS, pa.string()) | dict.fromkeys(WHOLES, pa.int64()) | dict.fromkeys(REALS, pa.float64())
+    return pa.Table.from_pylist(rows, schema=pa.schema([(name, kinds[name]) for name in ORDER]))
+
+
+def _spec_columns(spec: RunSpec, names: Mapping[str, str]) -> dict[str, Any]:
+    counts, model = count(spec.model), spec.model
+    return {
+        "run": spec.fingerprint, "trunk": spec.trunk, "corpus": names.get(spec.corpus, spec.corpus),
+        "params": counts.params(), "params_total": counts.total, "params_non_embedding": counts.non_embedding,
+        "params_convention": DEFAULT_CONVENTION, "tokens": spec.train_tokens,
+        "flops": counts.flops_per_token() * spec.train_tokens, "width": model.width, "depth": model.depth,
+        "heads": model.heads, "ffn": model.ffn, "vocab_size": model.vocab_size, "seed": spec.seed,
+        "peak_lr": spec.optimiser.peak_lr, "batch_tokens": spec.batch_tokens,
+    }  # fmt: skip
+
+
+def _record_columns(record: RunRecord) -> dict[str, Any]:
+    loss, timing = record.loss, record.timing
+    return {
+        "run": record.fingerprint, "trunk": record.trunk, "status": record.status, "flags": list(record.flags),
+        "loss_nats": loss.nats if loss else None, "stderr": loss.stderr if loss else None,
+        "excess_nats": loss.excess_nats if loss else None, "excess_stderr": loss.excess_stderr if loss else None,
+        "wall_seconds": record.wall_seconds, "progress": 1.0, "error": record.error,
+        "pass_seconds": timing.pass_seconds + timing.heldout_seconds if timing else None,
+        "data_seconds": timing.data_seconds if timing else None,
+        "batch_seconds": timing.batch_seconds if timing else None,
+    }  # fmt: skip
+
+
+def _open_columns(run: OpenRun) -> dict[str, Any]:
+    return {
+        "status": run.status, "flags": [], "progress": run.progress, "train_nats": run.train_nats,
+        "tokens_per_second": run.tokens_per_second, "seconds_left": run.seconds_left,
+    }  # fmt: skip
+
+
+def with_imported(table: Any, folder: Path) -> Any:
+    """Return the table with the runs that were imported into the archive `folder`, and the columns they bring.
+
+    A run that two imports hold is there once. Raises DamagedArchive for a table that cannot be read.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    known: set[str] = set(table["run"].to_pylist())
+    for path in sorted((folder / IMPORTED).glob("[!.]*.parquet")):
+        try:
+            found = pq.read_table(path)
+        except (OSError, pa.ArrowException) as error:
+            raise DamagedArchive(
+                f"imported runs cannot be read: {error}", place=str(path), fix="delete the file and import them again"
+            ) from error
+        new = [run not in known for run in found["run"].to_pylist()]
+        known.update(found["run"].to_pylist())
+        table = pa.concat_tables([table, found.filter(pa.array(new))], promote_options="permissive")
+    return table
+
+
+def query_table(table: Any, sql: str, *, name: str) -> Any:
+    """Run one SQL query over `table` under `name`, with no access to files or network, and return an Arrow table."""
+    import duckdb
+
+    connection = duckdb.connect(":memory:")
+    try:
+        connection.register(name, table)
+        connection.execute("SET enable_external_access = false; SET lock_configuration = true")
+        relation = connection.sql(sql)
+        if relation is None:
+            raise BadTable("the statement returns no table", place="SQL", fix=f"write SELECT … FROM {name}")
+        found = relation.to_arrow_table()
+        repeated = [column for column in found.column_names if found.column_names.count(column) > 1]
+        if repeated:
+            raise BadTable(f"two columns are called {repeated[0]!r}", place="SQL", fix="name one of them: … AS other")
+        return found
+    except duckdb.Error as error:
+        known = ", ".join(column for column in table.column_names if column != ROW)
+        raise BadTable(str(error).splitlines()[0], place="SQL", fix=f"columns of {name}: {known}") from error
+    finally:
+        connection.close()

@@ -1,0 +1,210 @@
+"""Runs from elsewhere stand in an archive as its own do, and say where they are from."""
+
+import csv
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from isoloss.core.errors import BadTable, InputError
+from isoloss.runs.archive import Archive
+from isoloss.runs.importers import read_runs
+from isoloss.runs.imports import Mapped, import_runs
+
+DATA = Path(__file__).parents[2].parent / "shared" / "data" / "gzip2024"
+
+# The shape and the numbers of a line as the paper's script writes it (KhoomeiK/complexity-scaling, main.py).
+SHAPE = {"vocab_size": 32001, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,
+         "num_attention_heads": 1, "max_position_embeddings": 256}  # fmt: skip
+
+
+def gzip_line(*, dataset="khoomeik/gzipscale-0.12-10M", tokens=99695, train=(10.3, 10.0), valid=(10.02, 10.04)):
+    return {
+        "dataset_name": dataset, "dataset_gzip": [0.12, 0.0036], "token_ct": tokens, "model_stats": SHAPE,
+        "model_size": 4178368, "num_epochs": 1, "train_loss": list(train), "valid_loss": list(valid),
+    }  # fmt: skip
+
+
+def write_lines(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.fixture
+def archive(tmp_path):
+    return Archive(tmp_path / "archive")
+
+
+def test_the_gzip_papers_own_lines_become_runs_with_their_curves(tmp_path, archive):
+    pilot = {
+        "dataset_stats": [5, 50, 3, 2, False], "dataset_gzip": [0.149, 0.003], "token_ct": 9971, "model_stats": SHAPE,
+        "model_size": 4178368, "num_epochs": 2, "train_pplx": [29595.8, 16212.9], "valid_pplx": [29624.8, 16243.2],
+    }  # fmt: skip
+    imported = import_runs(write_lines(tmp_path / "results.jsonl", [gzip_line(), pilot]), archive, Mapped())
+    released, piloted = imported.rows
+    assert (released["corpus"], released["params"], released["tokens"]) == ("gzipscale-0.12-10M", 4178368, 99695)
+    assert released["loss_nats"] == pytest.approx(10.03)
+    assert released["train_loss_last5pct"] == 10.0
+    assert released["flops"] == 6.0 * 4178368 * 99695
+    assert piloted["loss_nats"] == pytest.approx(math.log(16243.2))
+    assert (piloted["unique_tokens"], piloted["tokens"]) == (9971, 2 * 9971)
+    import pyarrow.parquet as pq
+
+    curves = pq.read_table(imported.table.parent / "curves" / imported.table.name).to_pylist()
+    assert [(row["step"], row["value"]) for row in curves if row["run"] == released["run"]] == [(1, 10.3), (2, 10.0)]
+
+
+@pytest.mark.skipif(not DATA.exists(), reason="the published runs are not at hand")
+def test_the_published_runs_are_fitted_from_a_folder_as_from_their_table(tmp_path, archive):
+    import pyarrow.parquet as pq
+
+    losses = {}
+    for point in pq.read_table(DATA / "gzip_pcfg_train_curves.parquet").to_pylist():
+        losses.setdefault(point["run"], []).append(point["train_loss"])
+    rows = list(csv.DictReader((DATA / "gzip_pcfg_runs_150.csv").read_text().splitlines()))
+    lines = [
+        gzip_line(dataset=row["dataset"], tokens=int(row["tokens"]), train=losses[int(row["run"])],
+                  valid=[float(row["valid_loss_mean"])]) | {"model_size": int(row["params"])}
+        for row in rows
+    ]  # fmt: skip
+    imported = import_runs(write_lines(tmp_path / "results_new.jsonl", lines), archive, Mapped())
+    assert len(imported.rows) == 150
+    # The table was made of the same curves; they are kept in float32.
+    told = [row["train_loss_last5pct"] for row in imported.rows]
+    assert told == pytest.approx([float(row["train_loss_last5pct"]) for row in rows], rel=1e-6)
+    from_folder = read_runs(archive.folder, loss="valid_loss")
+    from_table = read_runs(DATA / "gzip_pcfg_runs_150.csv", loss="valid_loss_mean", corpus="dataset")
+    key = lambda table: sorted(zip(table.corpus, table.params, table.tokens, table.loss_nats, strict=True))
+    assert key(from_folder) == key(from_table)
+    assert from_folder.params_convention == "total"
+
+
+def write_events(folder, losses, *, tag="eval/loss"):
+    pytest.importorskip("tensorboard")
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+    writer = EventFileWriter(str(folder))
+    for step, loss in losses:
+        summary = Summary(value=[Summary.Value(tag=tag, simple_value=loss)])
+        writer.add_event(Event(step=step, wall_time=0.0, summary=summary))
+    writer.close()
+
+
+def test_event_files_give_a_run_a_folder_and_their_last_loss(tmp_path, archive):
+    write_events(tmp_path / "logs" / "small", [(100, 4.0), (200, 3.5)])
+    write_events(tmp_path / "logs" / "large", [(100, 3.5), (200, 3.0)])
+    imported = import_runs(
+        tmp_path / "logs", archive, Mapped(params="1.5M", batch_tokens=2048, corpus="web", convention="total")
+    )
+    assert {(row["name"], row["loss_nats"]) for row in imported.rows} == {("small", 3.5), ("large", 3.0)}
+    assert {(row["params"], row["tokens"], row["corpus"]) for row in imported.rows} == {(1_500_000, 409_600, "web")}
+
+
+def test_what_event_files_do_not_say_is_asked_for(tmp_path, archive):
+    write_events(tmp_path / "logs", [(100, 4.0)])
+    with pytest.raises(BadTable, match=r"tokens: the source does not say it(.|\n)*--batch-tokens"):
+        import_runs(tmp_path / "logs", archive, Mapped(params="1e6"))
+    with pytest.raises(BadTable, match="did you mean 'eval/loss'"):
+        import_runs(tmp_path / "logs", archive, Mapped(params="1e6", batch_tokens=8, loss="evl/loss"))
+
+
+def write_state(folder, *, step, losses, config=None, **more):
+    folder.mkdir(parents=True)
+    history = [{"step": at, "epoch": 1.0, "eval_loss": loss, "learning_rate": 1e-4} for at, loss in losses]
+    (folder / "trainer_state.json").write_text(json.dumps({"global_step": step, "log_history": history, **more}))
+    if config is not None:
+        (folder / "config.json").write_text(json.dumps(config))
+
+
+LLAMA = {"model_type": "llama", **SHAPE, "num_key_value_heads": 1, "tie_word_embeddings": False}
+
+
+def test_a_trainers_state_gives_its_furthest_checkpoint_and_the_shape_beside_it(tmp_path, archive):
+    for step in (50, 100):
+        losses = [(at, 5.0 - at / 50) for at in range(50, step + 1, 50)]
+        write_state(tmp_path / "run" / f"checkpoint-{step}", step=step, losses=losses, config=LLAMA,
+                    num_input_tokens_seen=step * 1000)  # fmt: skip
+    (row,) = import_runs(tmp_path / "run", archive, Mapped(corpus="web")).rows
+    assert (row["name"], row["loss_nats"], row["tokens"], row["depth"]) == ("run", 3.0, 100_000, 2)
+    # Blocks of 2 · (4 · 64² + 3 · 64 · 128) and a head of 32001 · 64.
+    assert (row["params"], row["params_convention"]) == (2 * (4 * 64**2 + 3 * 64 * 128) + 32001 * 64, "with_head")
+
+
+def test_flops_of_a_trainer_tell_what_to_give(tmp_path, archive):
+    write_state(tmp_path / "run", step=10, losses=[(10, 3.0)], num_input_tokens_seen=1000, total_flos=6e9)
+    with pytest.raises(BadTable, match=r"--params NUMBER \(total_flos tells of 1e\+06 outside the embedding"):
+        import_runs(tmp_path / "run" / "trainer_state.json", archive, Mapped())
+
+
+def test_a_table_of_curves_gives_the_last_point_of_each_run(tmp_path, archive):
+    path = tmp_path / "export.csv"
+    path.write_text("id,Step,tokens,val,n\n" + "".join(f"r{r},{s},{s * 10},{4 - s / 10 - r},1e6\n"
+                                                       for s in (1, 3, 2) for r in (0, 1)))  # fmt: skip
+    imported = import_runs(path, archive, Mapped(params="n", loss="val", run="id", step="Step", unit="bits"))
+    losses = {row["name"]: row["loss_nats"] for row in imported.rows}
+    assert losses == pytest.approx({"r0": 3.7 * math.log(2), "r1": 2.7 * math.log(2)})
+    assert {row["tokens"] for row in imported.rows} == {30}
+    with pytest.raises(BadTable, match="--step COLUMN"):
+        import_runs(path, archive, Mapped(params="n", loss="val", run="id"))
+
+
+def test_a_loss_that_is_no_number_is_a_run_that_diverged(tmp_path, archive):
+    path = tmp_path / "runs.jsonl"
+    path.write_text('{"params": 1e6, "tokens": 1e7, "loss_nats": NaN}\n{"params": 1e6, "tokens": 2e7, "loss_nats": 3}')
+    rows = import_runs(path, archive, Mapped()).rows
+    assert [(row["status"], row["loss_nats"]) for row in rows] == [("diverged", None), ("finished", 3.0)]
+    assert read_runs(archive.folder).loss_nats.tolist() == [3.0]
+
+
+def test_the_same_source_twice_is_there_once_and_another_joins_it(tmp_path, archive):
+    first = write_lines(tmp_path / "a.jsonl", [{"params": 1e6, "tokens": 1e7, "loss_nats": 3.0, "lr": 0.1}])
+    both = write_lines(tmp_path / "b.jsonl", [{"params": 2e6, "tokens": 1e7, "loss_nats": 2.5, "data": "x"}])
+    for source in (first, first, both):
+        import_runs(source, archive, Mapped())
+    table = archive.query("SELECT params, lr, data, status FROM runs ORDER BY params").to_pylist()
+    assert table == [
+        {"params": 1_000_000, "lr": 0.1, "data": None, "status": "finished"},
+        {"params": 2_000_000, "lr": None, "data": "x", "status": "finished"},
+    ]
+    clash = write_lines(tmp_path / "c.jsonl", [{"params": 2e6, "tokens": 1e7, "loss_nats": 2.5, "lr": "high"}])
+    with pytest.raises(BadTable, match="does not go with what the folder holds"):
+        import_runs(clash, archive, Mapped())
+
+
+def test_params_counted_by_two_conventions_are_not_fitted_together(tmp_path, archive):
+    for number, convention in enumerate(("total", "with_head")):
+        source = write_lines(tmp_path / f"{number}.jsonl", [{"params": 1e6 + number, "tokens": 1e7, "loss_nats": 3.0}])
+        import_runs(source, archive, Mapped(convention=convention))
+    with pytest.raises(BadTable, match="counted by total and with_head"):
+        read_runs(archive.folder)
+    assert read_runs(archive.folder, where="params_convention = 'total'").params.tolist() == [1e6]
+
+
+@pytest.mark.parametrize(
+    ("content", "mapped", "said"),
+    [
+        ("params,tokens\n1,2\n", Mapped(), "loss: nothing is called 'loss_nats'"),
+        ("params,tokens,loss_nats\nx,2,3\n", Mapped(), "params: found 'x', expected a number"),
+        ("params,tokens,loss_nats\n0.5,2,3\n", Mapped(), "expected 1 or more"),
+        ("params,tokens,loss_nats\n5,2,3\n", Mapped(group="data"), "no column 'data'"),
+        ("params,tokens,loss_nats\n5,2,3\n", Mapped(run="idd"), "no column 'idd'"),
+        ("params,tokens,loss_nats\n5,2,3\n5,2,3\n", Mapped(run="tokens"), "2 rows of run '2'"),
+    ],
+)
+def test_what_is_wrong_with_a_source_is_named(tmp_path, archive, content, mapped, said):
+    (tmp_path / "runs.csv").write_text(content)
+    with pytest.raises(BadTable) as error:
+        import_runs(tmp_path / "runs.csv", archive, mapped)
+    assert said in str(error.value)
+    assert "runs.csv" in error.value.place
+    assert error.value.fix
+    assert not (archive.folder / "imported").exists()
+
+
+def test_a_folder_without_runs_is_refused(tmp_path, archive):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="without runs that are known here"):
+        import_runs(tmp_path / "empty", archive, Mapped())
