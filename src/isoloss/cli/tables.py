@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from isoloss.complexity.paths import MeasuredPath
     from isoloss.complexity.search import FoundGrammar
     from isoloss.core.estimate import Estimate
+    from isoloss.laws.backtest import Backtest
     from isoloss.laws.fitted import FittedLaw, FrontierPoint
     from isoloss.laws.prediction import Prediction
     from isoloss.laws.sweep import RateOptimum
@@ -178,6 +179,25 @@ def show_predictions(runs: "Sequence[Prediction]") -> None:
             interval(run.run, digits=4), _beyond(run.extrapolation),
         )  # fmt: skip
     _console().print(table)
+
+
+def show_backtest(test: "Backtest") -> None:
+    """Print how every law predicted the runs that its fit did not see."""
+    table = _table("predictor", "runs held out", "error of ln L", "bias of ln L", "intervals held", "half width")
+    table.caption = f"{test.group}: {test.holdout} held out; {test.level:.0%} prediction intervals"
+    for score in test.scores:
+        table.add_row(
+            score.law, str(score.runs), f"{score.rmse:.2%}", f"{score.bias:+.2%}",
+            "–" if score.held is None else f"{score.held:.0%}",
+            "–" if score.half_width is None else f"{score.half_width:.2%}",
+        )  # fmt: skip
+    console = _console()
+    console.print(table)
+    for sentence in test.sentences():
+        console.print(sentence, soft_wrap=True, highlight=False, markup=False)
+    for part in test.parts:
+        if part.reason:
+            console.print(f"{part.law} without {part.part}: {part.reason}", highlight=False, markup=False)
 
 
 def _rounded(estimate: "Estimate") -> str:
