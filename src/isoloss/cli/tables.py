@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from isoloss.runs.spec import ModelSpec
     from isoloss.study.analysis import Analysis
     from isoloss.study.check import Checked
+    from isoloss.study.evaluation import Evaluated
     from isoloss.study.result import StudyResult
 
 WIDE = 132  # columns for pipes, where no terminal says how wide it is
@@ -40,6 +41,8 @@ def show_result(result: "StudyResult") -> None:
     for corpus, missing in result.unidentified.items():
         for measure, reason in missing.items():
             console.print(f"{measure} of {corpus} is not identified: {reason}")
+    if result.evaluated is not None:
+        show_evaluated(result.evaluated)
     if result.analysis is not None:
         _show_tuning(result.analysis)
         if result.analysis.rate_arms:
@@ -119,6 +122,23 @@ def show_counts(
     for layer, each in layers.items():
         table.add_row(layer.replace("_", " "), f"{each:,.0f}", f"{each / sum(layers.values()):.1%}")
     console.print(table)
+
+
+def show_evaluated(evaluated: "Evaluated") -> None:
+    """Print the matrix of models × corpora, the largest model of each origin, and the pairs it lacks."""
+    from isoloss.runs.evaluation import largest
+
+    console = _console()
+    best = {(one.origin, one.corpus): one for one in largest(evaluated.evaluations)}
+    corpora = list(dict.fromkeys(corpus for _, corpus in best))
+    table = _table("trained on", *(f"on {corpus}" for corpus in corpora))
+    table.caption = f"Nats per token ± standard error; of {len(evaluated.evaluations)} evaluations the largest models'."
+    for origin in dict.fromkeys(origin for origin, _ in best):
+        own = [best.get((origin, corpus)) for corpus in corpora]
+        table.add_row(origin, *("–" if one is None else f"{one.loss.nats:.3f} ± {one.loss.stderr:.3f}" for one in own))
+    console.print(table)
+    for one in evaluated.refused:
+        console.print(f"{one.model} was not evaluated on {one.corpus}: {one.reason}")
 
 
 def _corpora_table(result: "StudyResult") -> "Table":

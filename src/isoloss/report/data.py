@@ -14,6 +14,7 @@ from isoloss.laws.coverage import Coverage
 from isoloss.laws.data_dependent import Comparison
 from isoloss.laws.fitted import FittedLaw, FrontierPoint
 from isoloss.laws.tuning import Tuning
+from isoloss.runs.evaluation import Evaluation
 from isoloss.runs.observations import Observations
 from isoloss.runs.replicates import ReplicateNoise
 
@@ -85,7 +86,7 @@ class ReportData:
     element a measure, and `coverage` how often simulated intervals on each corpus's very grid held the truth.
     `flag_meanings` says when a run earns each flag. `rate_arms` are the laws of the same grid at multiples of its peak
     rate. `tuning` is what a sweep of rate × batch says of each corpus: a study that has it is reported by it.
-    `replicates` are noises between seeds.
+    `replicates` are noises between seeds. `evaluations` are losses of models on corpora, their own and others.
     """
 
     title: str
@@ -112,6 +113,7 @@ class ReportData:
     rate_arms: Mapping[float, Mapping[str, FittedLaw]] = field(default_factory=dict)
     tuning: Mapping[str, Tuning] = field(default_factory=dict)
     replicates: Mapping[str, ReplicateNoise] = field(default_factory=dict)
+    evaluations: Sequence[Evaluation] = ()
 
     @property
     def all_laws(self) -> list[tuple[str, FittedLaw]]:

@@ -49,6 +49,7 @@ def report_data(result: StudyResult, archive: Archive) -> ReportData:
         rate_arms=analysis.rate_arms,
         tuning=analysis.tuning,
         replicates=analysis.replicates,
+        evaluations=result.evaluated.evaluations if result.evaluated else [],
     )  # fmt: skip
 
 
