@@ -7,6 +7,7 @@ import numpy as np
 
 from isoloss.core.estimate import Estimate
 from isoloss.core.rng import stream
+from isoloss.laws.backtest import backtest
 from isoloss.laws.balance import BalanceVerdict, judge_balance
 from isoloss.laws.coverage import Coverage, simulate_coverage
 from isoloss.laws.data_dependent import compare
@@ -129,6 +130,9 @@ def simulated_study(names: list[str], *, bootstrap: int = 100) -> ReportData:
         laws_unfiltered=unfiltered,
         balance=judged(laws) if bootstrap else (),
         coverage={name: coverage(law, runs) for name, law in laws.items()} if bootstrap else {},
+        backtest=[backtest(runs.where(corpus=name), laws=["chinchilla"], bootstrap=20) for name in laws]
+        if bootstrap
+        else (),
         comparison=[
             found
             for kind in ("text", "generated")

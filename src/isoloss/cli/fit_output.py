@@ -12,6 +12,7 @@ from isoloss.cli.output import print_json
 from isoloss.core.errors import InputError, Unidentified
 
 if TYPE_CHECKING:
+    from isoloss.laws.backtest import Backtest
     from isoloss.laws.data_dependent import Comparison
     from isoloss.laws.fitted import FittedLaw, FrontierPoint
     from isoloss.laws.prediction import Prediction
@@ -46,15 +47,19 @@ def derive(law: "FittedLaw", *, budgets: Sequence[float], points: Sequence[tuple
 def show(
     fitted: Sequence["FittedLaw"],
     derived: Sequence[Derived],
+    backtests: Sequence["Backtest"],
     comparison: Sequence["Comparison"],
     written: Sequence[Path],
     *,
     as_json: bool,
 ) -> None:
     """Print the fits: one JSON object, or a page of text each."""
+    from isoloss.cli.tables import show_backtest
+
     if as_json:
         print_json({
             "fits": [law.to_json() | more.to_json() for law, more in zip(fitted, derived, strict=True)],
+            "backtest": [one.to_json() for one in backtests],
             "comparison": [one.to_json() for one in comparison],
             "law_files": [str(path) for path in written],
         })  # fmt: skip
@@ -63,6 +68,8 @@ def show(
         typer.echo(law.summary())
         show_derived(more)
         typer.echo("")
+    for test in backtests:
+        show_backtest(test)
     for path in written:
         typer.echo(f"written: {path}")
     for one in comparison:

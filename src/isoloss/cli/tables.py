@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from isoloss.complexity.paths import MeasuredPath
     from isoloss.complexity.search import FoundGrammar
     from isoloss.core.estimate import Estimate
+    from isoloss.laws.backtest import Backtest
     from isoloss.laws.fitted import FittedLaw, FrontierPoint
     from isoloss.laws.prediction import Prediction
     from isoloss.laws.sweep import RateOptimum
     from isoloss.laws.tuning import Tuning
+    from isoloss.published.reproduction import Reproduction
     from isoloss.runs.spec import ModelSpec
     from isoloss.study.analysis import Analysis
     from isoloss.study.check import Checked
@@ -197,6 +199,25 @@ def show_predictions(runs: "Sequence[Prediction]") -> None:
             interval(run.run, digits=4), _beyond(run.extrapolation),
         )  # fmt: skip
     _console().print(table)
+
+
+def show_backtest(test: "Backtest") -> None:
+    """Print how every law predicted the runs that its fit did not see."""
+    table = _table("predictor", "runs held out", "error of ln L", "bias of ln L", "intervals held", "half width")
+    table.caption = f"{test.group}: {test.holdout} held out; {test.level:.0%} prediction intervals"
+    for score in test.scores:
+        table.add_row(
+            score.law, str(score.runs), f"{score.rmse:.2%}", f"{score.bias:+.2%}",
+            "–" if score.held is None else f"{score.held:.0%}",
+            "–" if score.half_width is None else f"{score.half_width:.2%}",
+        )  # fmt: skip
+    console = _console()
+    console.print(table)
+    for sentence in test.sentences():
+        console.print(sentence, soft_wrap=True, highlight=False, markup=False)
+    for part in test.parts:
+        if part.reason:
+            console.print(f"{part.law} without {part.part}: {part.reason}", highlight=False, markup=False)
 
 
 def _rounded(estimate: "Estimate") -> str:
@@ -383,3 +404,24 @@ def _console(*, at_least: int = WIDE) -> "Any":
 
     console = Console(highlight=False, markup=False)
     return console if console.is_terminal else Console(highlight=False, markup=False, width=max(WIDE, at_least))
+
+
+MOST_ROWS = 40
+
+
+def show_reproduction(found: "Reproduction") -> None:
+    """Print published and reproduced numbers (those that differ first), and the verdict on every claim."""
+    console = _console()
+    table = _table("quantity", "published", "reproduced", "difference", "within")
+    apart = found.apart
+    for row in [*apart, *(row for row in found.rows if row.within)][:MOST_ROWS]:
+        table.add_row(
+            row.quantity, f"{row.published:.6g}", f"{row.reproduced:.6g}", f"{row.difference:.1e}",
+            "yes" if row.within else "no",
+        )  # fmt: skip
+    more = len(found.rows) - MOST_ROWS
+    table.caption = f"{more} more numbers on the page" if more > 0 else None
+    console.print(table)
+    for claim in found.claims:
+        console.print(f"\n{claim.verdict}: {claim.claim}\n  {claim.why}")
+    console.print(f"\n{found.summary()} Analysed in {found.seconds:.1f} s.")

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isoloss.core.estimate import Estimate
+from isoloss.laws.backtest import Backtest
 from isoloss.laws.balance import BalanceVerdict
 from isoloss.laws.coverage import Coverage
 from isoloss.laws.data_dependent import Comparison
@@ -87,6 +88,7 @@ class ReportData:
     `flag_meanings` says when a run earns each flag. `rate_arms` are the laws of the same grid at multiples of its peak
     rate. `tuning` is what a sweep of rate × batch says of each corpus: a study that has it is reported by it.
     `replicates` are noises between seeds. `evaluations` are losses of models on corpora, their own and others.
+    `backtest` says how laws that saw a part of the runs predicted the rest.
     """
 
     title: str
@@ -107,6 +109,7 @@ class ReportData:
     comparison: Sequence[Comparison] = ()
     balance: Sequence[BalanceVerdict] = ()
     coverage: Mapping[str, Coverage] = field(default_factory=dict)
+    backtest: Sequence[Backtest] = ()
     curves: Sequence[Curve] = ()
     measure: str = "gzip"
     flag_meanings: Mapping[str, str] = field(default_factory=dict)

@@ -17,6 +17,7 @@ from isoloss.report.methods import method_notes
 from isoloss.report.numbers import duration, power_of_ten
 from isoloss.report.tables import (
     arms_table,
+    backtest_table,
     comparison_tables,
     corpora_table,
     coverage_table,
@@ -124,6 +125,7 @@ def _trust(data: ReportData) -> Section:
         arms_table(data) if data.rate_arms else None,
         replicates_table(data) if data.replicates else None,
         coverage_table(data) if data.coverage else None,
+        backtest_table(data) if data.backtest else None,
     )
     left_out = exclusions_table(data)
     return Section(

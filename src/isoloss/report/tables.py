@@ -446,3 +446,34 @@ def _percent(share: Estimate | None) -> Estimate | None:
         return None
     low, high = (None if end is None else 100 * end for end in (share.low, share.high))
     return Estimate(value=100 * share.value, low=low, high=high, level=share.level)
+
+
+def backtest_table(data: ReportData) -> Table:
+    """Return how well each predictor, fitted to a part of the runs, foretold the rest; the best of a corpus first."""
+    percent = "% of ln loss"
+    columns = (
+        CORPUS,
+        Column(title="predictor", numeric=False),
+        Column(title="runs", unit="held out"),
+        Column(title="compute", unit="times", about="the largest FLOPs held out over the largest that the fit saw"),
+        Column(title="error", unit=percent, about="root mean square of ln L − ln L̂ over the runs held out"),
+        Column(title="bias", unit=percent, about="mean of ln L − ln L̂: above zero, runs ended worse than predicted"),
+        Column(title="half width", unit=percent, about="of the 95 % prediction interval of one run, the median"),
+        Column(title="held", unit="% of runs", about="runs inside their 95 % prediction intervals"),
+    )
+    rows = [
+        Row(cells=(
+            Cell(text=test.group), Cell(text=score.law), number_cell(score.runs),
+            number_cell(max(part.beyond for part in test.parts), plain),
+            *(number_cell(None if share is None else 100 * share, TWO)
+              for share in (score.rmse, score.bias, score.half_width)),
+            number_cell(None if score.held is None else 100 * score.held, plain),
+        ))
+        for test in data.backtest
+        for score in test.scores
+    ]  # fmt: skip
+    return Table(
+        name="backtest", columns=columns, rows=tuple(rows),
+        caption="Would the laws have told the truth? Each was fitted without the largest budgets and then predicted "
+        "them. The nearest run, in ln N and ln D, is what any law should beat.",
+    )  # fmt: skip

@@ -11,6 +11,7 @@ from isoloss.complexity.measure import Complexity
 from isoloss.core.errors import InputError, Unidentified, WorkError
 from isoloss.core.progress import Progress, Task
 from isoloss.corpus.corpus import Corpus
+from isoloss.laws.backtest import DRAWS, Backtest, backtest
 from isoloss.laws.balance import BalanceVerdict, common_budget, judge_balance
 from isoloss.laws.checks import EXCLUDED_FLAGS, leave_out, root_mean_square
 from isoloss.laws.coverage import Coverage, simulate_coverage
@@ -45,7 +46,8 @@ class Analysis:
     `measure` is the complexity that balances are held against: gzip, or the first that every corpus determines.
     `budget` are the FLOPs at which they are compared. `rate_arms` are the laws of the grid trained at multiples of its
     rate, `tuning` what a sweep says of each corpus: a [tune] study has that alone. `replicates` are noises of corpora
-    whose sizes were trained under several seeds.
+    whose sizes were trained under several seeds. `backtest` is of the largest budgets of each corpus, or of those that
+    the study holds out; `no_backtest` says where none could be made, and why.
     """
 
     observations: Observations
@@ -62,6 +64,8 @@ class Analysis:
     rate_arms: dict[float, dict[str, FittedLaw]] = field(default_factory=dict)
     tuning: dict[str, Tuning] = field(default_factory=dict)
     replicates: dict[str, ReplicateNoise] = field(default_factory=dict)
+    backtest: list[Backtest] = field(default_factory=list)
+    no_backtest: dict[str, str] = field(default_factory=dict)
 
     def frontier(self) -> dict[str, list[FrontierPoint]]:
         """Return the best split of budgets over each corpus's range; a corpus without an interior optimum has none."""
@@ -79,6 +83,8 @@ class Analysis:
                 name: {quantity: share.to_json() for quantity, share in coverage.shares.items()}
                 for name, coverage in self.coverage.items()
             },
+            "backtest": [one.to_json() for one in self.backtest],
+            "no_backtest": self.no_backtest,
             "holdout": [asdict(one) for one in self.holdout],
             "rate_arms": [
                 {"rate_factor": factor, **law.to_json()}
@@ -129,6 +135,7 @@ def analyse(
     measure = _balance_measure(study, complexity)
     judged = {name: law for name, law in laws.items() if len(law.draws)}
     budget = _budget(list(laws.values()), seen)
+    backtests, no_backtest = _backtests(study, table, laws, progress=progress)
     comparison, not_compared = compare_left_out(study, seen, laws, _by_kind(corpora), complexity)
     return Analysis(
         observations=table,
@@ -141,6 +148,8 @@ def analyse(
         comparison=comparison,
         balance=_balance(judged, corpora, complexity, measure=measure, budget=budget),
         coverage=coverage,
+        backtest=backtests,
+        no_backtest=no_backtest,
         holdout=[
             HoldoutError(corpus=law.group, law=law.law, runs=len(rows), rmse=root_mean_square(law.residuals(rows)))
             for law in (*laws.values(), *further)
@@ -208,6 +217,26 @@ def _fit_each(
             reasons[name] = error.reason
         task.advance(1)
     return laws, reasons
+
+
+def _backtests(
+    study: Study, table: Observations, corpora: Iterable[str], *, progress: Progress
+) -> tuple[list[Backtest], dict[str, str]]:
+    """Return how laws that saw the smaller budgets of a corpus predict its larger ones, or why that cannot be asked."""
+    found, reasons = [], {}
+    above = study.fit.holdout.flops_above if study.fit.holdout else None
+    for name in corpora:
+        try:
+            found.append(
+                backtest(
+                    table.where(corpus=name), rivals=study.fit.corpus_laws, flops_above=above,
+                    objective=study.fit.objective, delta=study.fit.delta, seed=study.seed, progress=progress,
+                    bootstrap=min(DRAWS, study.fit.bootstrap),
+                )
+            )  # fmt: skip
+        except InputError as error:
+            reasons[name] = error.reason
+    return found, reasons
 
 
 def _balance_measure(study: Study, complexity: Mapping[str, Mapping[str, Complexity]]) -> str:

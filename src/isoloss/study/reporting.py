@@ -43,6 +43,7 @@ def report_data(result: StudyResult, archive: Archive) -> ReportData:
         comparison=analysis.comparison,
         balance=analysis.balance,
         coverage=analysis.coverage,
+        backtest=analysis.backtest,
         curves=list(_curves(result, records, archive)),
         measure=analysis.measure,
         flag_meanings=MEANINGS,
