@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
+from isoloss.cli.output import console as _console
+from isoloss.cli.output import table as _table
 from isoloss.cli.rows import plain_rows
 from isoloss.core.errors import Unidentified
 
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
     from isoloss.study.evaluation import Evaluated
     from isoloss.study.result import StudyResult
 
-WIDE = 132  # columns for pipes, where no terminal says how wide it is
 COLUMN_GAP = 3
 PICTURE = 20  # characters
 PLACEBO = "-placebo"
@@ -387,23 +388,6 @@ def _duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def _table(*columns: str) -> "Table":
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for number, column in enumerate(columns):
-        table.add_column(column, justify="left" if number == 0 else "right", no_wrap=True)
-    return table
-
-
-def _console(*, at_least: int = WIDE) -> "Any":
-    from rich.console import Console
-
-    console = Console(highlight=False, markup=False)
-    return console if console.is_terminal else Console(highlight=False, markup=False, width=max(WIDE, at_least))
 
 
 MOST_ROWS = 40

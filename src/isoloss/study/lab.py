@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from isoloss.complexity.measure import Complexity, measure_corpus
-from isoloss.core.errors import InputError, Unidentified
+from isoloss.core.errors import InputError, Unidentified, WorkError
 from isoloss.core.progress import Progress, Quiet
 from isoloss.corpus.build import build
 from isoloss.corpus.corpus import Corpus
+from isoloss.laws.balance import common_budget
+from isoloss.laws.fitting import fit_groups
 from isoloss.runs.archive import Archive
 from isoloss.runs.neighbours import with_neighbour_flags
 from isoloss.runs.observations import Observations, observations
@@ -28,6 +30,7 @@ from isoloss.study.evaluation import Evaluated, evaluate, given_subjects, kept_s
 from isoloss.study.left_out import with_complexity
 from isoloss.study.memory import recall, remember
 from isoloss.study.plan import GRID, Arm, PlannedRun, plan_runs, require_runnable
+from isoloss.study.proposal import Proposal, Quantity, propose
 from isoloss.study.result import StudyResult
 from isoloss.study.spec import EvaluateStudy, Study
 from isoloss.study.sweeps import tune
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
     from isoloss.report.page import ReportFiles
 
 Stage = Literal["corpora", "complexity", "train", "fit", "report"]
+LEAST_DRAWS = 500  # of a law by which runs are proposed
 STAGES: tuple[Stage, ...] = get_args(Stage)
 RUNS_QUERY = (
     "SELECT corpus, params, tokens, loss_nats, stderr, status, flags, progress, train_nats, flops, width, depth, "
@@ -190,6 +194,31 @@ class Lab:
     def fit(self, study: Study) -> Analysis:
         """Fit every law the study asks for, and write the laws into the folder."""
         return self._fit(study, self._records(study))
+
+    def next(
+        self,
+        study: Study,
+        *,
+        flops: float,
+        quantity: Quantity = "log_ratio",
+        at_flops: float | None = None,
+        corpus: str | None = None,
+    ) -> list[Proposal]:
+        """Return which runs would narrow a quantity most per FLOP, corpus by corpus; see `isoloss.study.proposal`.
+
+        `at_flops` is the budget at which the quantity is wanted, by default the one at which corpora are compared.
+        """
+        table = self.observations(study, measures=[])
+        if not len(table):
+            raise WorkError("no run has finished: nothing says which to train next", fix="isoloss run STUDY")
+        laws = fit_groups(
+            table, law=study.fit.corpus_laws[0], objective=study.fit.objective, delta=study.fit.delta,
+            bootstrap=max(study.fit.bootstrap, LEAST_DRAWS), seed=study.seed, progress=self.progress,
+        )  # fmt: skip
+        return propose(
+            study, {law.group: law for law in laws}, self.corpora(study), self.plan(study), flops=flops,
+            quantity=quantity, at_flops=at_flops or common_budget(laws), only=corpus,
+        )  # fmt: skip
 
     def report(self, study: Study) -> "ReportFiles":
         """Measure, fit and write the report from the runs that are there. Trains nothing."""

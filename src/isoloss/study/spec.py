@@ -88,10 +88,14 @@ class Grid(Frozen):
         """Return the models of the grid for a vocabulary. Raises InputError where no shape fits a size."""
         if self.shapes:
             return [shape.model(vocab_size=vocab_size, context=self.context, tied=self.tied) for shape in self.shapes]
+        return [self.near(target, vocab_size=vocab_size) for target in self.params]
+
+    def near(self, params: float, *, vocab_size: int) -> ModelSpec:
+        """Return the model of the grid's kind nearest to a size. Raises InputError where there is none."""
         return ladder(
-            self.params, vocab_size=vocab_size, context=self.context, tied=self.tied, family=self.family,
+            [params], vocab_size=vocab_size, context=self.context, tied=self.tied, family=self.family,
             qk_norm=self.qk_norm, convention=self.convention,
-        )  # fmt: skip
+        )[0]  # fmt: skip
 
 
 class Training(Frozen):
@@ -257,8 +261,20 @@ class Fit(Frozen):
         return tuple(dict.fromkeys(name for name in self.laws if name != DATA_DEPENDENT)) or ("chinchilla",)
 
 
+class FurtherRun(Frozen):
+    """A run beside the grid, as `isoloss next` proposes them: a target size, tokens and a seed on one corpus."""
+
+    corpus: str
+    params: float = Field(gt=0)
+    tokens: float = Field(gt=0)
+    seed: int = 0
+
+
 class Study(Frozen):
-    """One question: corpora, measures, a grid, a way of training, laws to fit; or with `tune`, rates and batches."""
+    """One question: corpora, measures, a grid, a way of training, laws to fit; or with `tune`, rates and batches.
+
+    `run` lists runs beside the grid.
+    """
 
     schema_version: Literal[1] = Field(alias="schema")
     name: str = Field(pattern=NAME_PATTERN)
@@ -271,6 +287,7 @@ class Study(Frozen):
     fit: Fit = Fit()
     tune: Tune | None = None
     evaluate: Evaluate | None = None
+    run: tuple[FurtherRun, ...] = ()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -285,6 +302,11 @@ class Study(Frozen):
             raise ValueError("training.rate_arms: 1 is the grid itself; name other factors, such as 0.5 and 2")
         if self.tune and len(self.grid.tokens) < 2:
             raise ValueError("a [tune] study compares the first and the last of grid.tokens: give at least two")
+        strangers = sorted({run.corpus for run in self.run} - set(names))
+        if strangers:
+            raise ValueError(f"run: no corpus {strangers[0]!r}: {did_you_mean(strangers[0], names)}")
+        if self.tune and self.run:
+            raise ValueError("a [tune] study sweeps its grid: it takes no [[run]]")
         if self.tune and self.training.rate_arms:
             raise ValueError("training.rate_arms belong to a study of the grid, not to one with [tune]")
         return self
