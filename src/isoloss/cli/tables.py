@@ -60,9 +60,9 @@ def show_result(result: "StudyResult") -> None:
         for verdict in result.analysis.balance:
             console.print()
             console.print(" ".join(verdict.sentences()))
-            for comparison in result.analysis.comparison:
-                if (comparison.kind, comparison.measure) == (verdict.kind, verdict.measure):
-                    console.print(" ".join(comparison.sentences()))
+        for contest in result.analysis.contests:
+            console.print()
+            console.print(" ".join(contest.sentences()))
     for record in result.failed:
         console.print(f"failed: {record.fingerprint}: {record.error}")
     if result.report is not None:

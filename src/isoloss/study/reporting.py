@@ -40,7 +40,7 @@ def report_data(result: StudyResult, archive: Archive) -> ReportData:
         further_laws=analysis.further_laws,
         no_law=analysis.no_law,
         frontier=analysis.frontier(),
-        comparison=analysis.comparison,
+        contests=analysis.contests,
         balance=analysis.balance,
         coverage=analysis.coverage,
         backtest=analysis.backtest,

@@ -44,7 +44,7 @@ class StudyResult:
 
     def to_json(self) -> dict[str, Any]:
         """Return the keys of `isoloss run --json`."""
-        analysis = self.analysis.to_json() if self.analysis else {"laws": [], "comparison": []}
+        analysis = self.analysis.to_json() if self.analysis else {"laws": [], "comparison": [], "contest": []}
         return {
             "name": self.study.name,
             "corpora": [self._corpus_json(name) for name in self.corpora],

@@ -302,6 +302,7 @@ class Study(Frozen):
             raise ValueError("training.rate_arms: 1 is the grid itself; name other factors, such as 0.5 and 2")
         if self.tune and len(self.grid.tokens) < 2:
             raise ValueError("a [tune] study compares the first and the last of grid.tokens: give at least two")
+        names = corpus_names(self.corpus)
         strangers = sorted({run.corpus for run in self.run} - set(names))
         if strangers:
             raise ValueError(f"run: no corpus {strangers[0]!r}: {did_you_mean(strangers[0], names)}")
