@@ -13,7 +13,8 @@ from isoloss.core.errors import InputError, Unidentified
 
 if TYPE_CHECKING:
     from isoloss.laws.backtest import Backtest
-    from isoloss.laws.data_dependent import Comparison
+    from isoloss.laws.contest_result import Contest
+    from isoloss.laws.data_dependent import FittedDataDependent
     from isoloss.laws.fitted import FittedLaw, FrontierPoint
     from isoloss.laws.prediction import Prediction
     from isoloss.laws.profile import Profile
@@ -67,7 +68,8 @@ def show(
     fitted: Sequence["FittedLaw"],
     derived: Sequence[Derived],
     backtests: Sequence["Backtest"],
-    comparison: Sequence["Comparison"],
+    contest: "Contest | None",
+    joint: "FittedDataDependent | None",
     written: Sequence[Path],
     *,
     as_json: bool,
@@ -79,7 +81,9 @@ def show(
         print_json({
             "fits": [law.to_json() | more.to_json() for law, more in zip(fitted, derived, strict=True)],
             "backtest": [one.to_json() for one in backtests],
-            "comparison": [one.to_json() for one in comparison],
+            "comparison": [one.to_json() for one in contest.measures] if contest else [],
+            "contest": [contest.to_json()] if contest else [],
+            "data_dependent": [joint.to_json()] if joint else [],
             "law_files": [str(path) for path in written],
         })  # fmt: skip
         return
@@ -91,8 +95,10 @@ def show(
         show_backtest(test)
     for path in written:
         typer.echo(f"written: {path}")
-    for one in comparison:
-        typer.echo("\n" + " ".join(one.sentences()))
+    if joint is not None:
+        typer.echo("\n" + joint.summary())
+    if contest is not None:
+        typer.echo("\n" + " ".join(contest.sentences()))
 
 
 def show_derived(derived: Derived) -> None:

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
+from isoloss.cli.output import console as _console
+from isoloss.cli.output import table as _table
 from isoloss.cli.rows import plain_rows
 from isoloss.core.errors import Unidentified
 
@@ -26,9 +28,9 @@ if TYPE_CHECKING:
     from isoloss.runs.spec import ModelSpec
     from isoloss.study.analysis import Analysis
     from isoloss.study.check import Checked
+    from isoloss.study.evaluation import Evaluated
     from isoloss.study.result import StudyResult
 
-WIDE = 132  # columns for pipes, where no terminal says how wide it is
 COLUMN_GAP = 3
 PICTURE = 20  # characters
 PLACEBO = "-placebo"
@@ -43,6 +45,8 @@ def show_result(result: "StudyResult") -> None:
     for corpus, missing in result.unidentified.items():
         for measure, reason in missing.items():
             console.print(f"{measure} of {corpus} is not identified: {reason}")
+    if result.evaluated is not None:
+        show_evaluated(result.evaluated)
     if result.analysis is not None:
         _show_tuning(result.analysis)
         if result.analysis.rate_arms:
@@ -57,9 +61,9 @@ def show_result(result: "StudyResult") -> None:
         for verdict in result.analysis.balance:
             console.print()
             console.print(" ".join(verdict.sentences()))
-            for comparison in result.analysis.comparison:
-                if (comparison.kind, comparison.measure) == (verdict.kind, verdict.measure):
-                    console.print(" ".join(comparison.sentences()))
+        for contest in result.analysis.contests:
+            console.print()
+            console.print(" ".join(contest.sentences()))
     for record in result.failed:
         console.print(f"failed: {record.fingerprint}: {record.error}")
     if result.report is not None:
@@ -122,6 +126,23 @@ def show_counts(
     for layer, each in layers.items():
         table.add_row(layer.replace("_", " "), f"{each:,.0f}", f"{each / sum(layers.values()):.1%}")
     console.print(table)
+
+
+def show_evaluated(evaluated: "Evaluated") -> None:
+    """Print the matrix of models × corpora, the largest model of each origin, and the pairs it lacks."""
+    from isoloss.runs.evaluation import largest
+
+    console = _console()
+    best = {(one.origin, one.corpus): one for one in largest(evaluated.evaluations)}
+    corpora = list(dict.fromkeys(corpus for _, corpus in best))
+    table = _table("trained on", *(f"on {corpus}" for corpus in corpora))
+    table.caption = f"Nats per token ± standard error; of {len(evaluated.evaluations)} evaluations the largest models'."
+    for origin in dict.fromkeys(origin for origin, _ in best):
+        own = [best.get((origin, corpus)) for corpus in corpora]
+        table.add_row(origin, *("–" if one is None else f"{one.loss.nats:.3f} ± {one.loss.stderr:.3f}" for one in own))
+    console.print(table)
+    for one in evaluated.refused:
+        console.print(f"{one.model} was not evaluated on {one.corpus}: {one.reason}")
 
 
 def _corpora_table(result: "StudyResult") -> "Table":
@@ -384,23 +405,6 @@ def _duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def _table(*columns: str) -> "Table":
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for number, column in enumerate(columns):
-        table.add_column(column, justify="left" if number == 0 else "right", no_wrap=True)
-    return table
-
-
-def _console(*, at_least: int = WIDE) -> "Any":
-    from rich.console import Console
-
-    console = Console(highlight=False, markup=False)
-    return console if console.is_terminal else Console(highlight=False, markup=False, width=max(WIDE, at_least))
 
 
 MOST_ROWS = 40
