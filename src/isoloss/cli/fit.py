@@ -160,5 +160,5 @@ def fit(
         one.save(path)
     derived = [fit_output.derive(one, budgets=budgets, points=points) for one in fitted]
     fit_output.show(fitted, derived, tests, contest, joint, written, as_json=json)
-    if not all(one.convergence.converged for one in fitted):
+    if not all(one.convergence.converged for one in fitted) or (joint and not joint.converged):
         raise typer.Exit(1)
