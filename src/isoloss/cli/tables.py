@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from isoloss.laws.backtest import Backtest
     from isoloss.laws.fitted import FittedLaw, FrontierPoint
     from isoloss.laws.prediction import Prediction
+    from isoloss.laws.profile import Profile
     from isoloss.laws.sweep import RateOptimum
     from isoloss.laws.tuning import Tuning
     from isoloss.published.reproduction import Reproduction
@@ -200,6 +201,22 @@ def show_predictions(runs: "Sequence[Prediction]") -> None:
             interval(run.run, digits=4), _beyond(run.extrapolation),
         )  # fmt: skip
     _console().print(table)
+
+
+def show_profiles(profiles: "Sequence[Profile]") -> None:
+    """Print profile intervals, each with a picture of how the objective rises on both sides."""
+    table = _table("profile of", "value", "low", "high", "rise of the objective, low to high")
+    table.caption = "█ costs more than 95 % of truths would; a missing end: the runs set no limit on that side"
+    for one in profiles:
+        low, high = ("none" if end is None else f"{end:.5g}" for end in (one.low, one.high))
+        table.add_row(one.quantity, f"{one.value:.6g}", low, high, rise_picture(one))
+    _console().print(table)
+
+
+def rise_picture(one: "Profile") -> str:
+    """Return the curve's points by value as a line of bars: full where the rise reaches what 95 % of truths cost."""
+    bars = "▁▂▃▄▅▆▇█"
+    return "".join(bars[min(int(point.rise * (len(bars) - 1)), len(bars) - 1)] for point in one.curve)
 
 
 def show_backtest(test: "Backtest") -> None:
