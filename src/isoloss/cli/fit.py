@@ -8,7 +8,14 @@ import typer
 from isoloss.cli.app import Json, Seed, app
 
 Objective = Literal["huber", "lad", "gaussian"]
+Backtest = Literal["flops", "params", "corpus"]
 Starts = Literal["auto", "hoffmann"]
+Unit = Literal["tokens", "bytes"]
+FloorUse = Literal["hold", "score"]
+LAWS = (
+    "Law to fit: chinchilla, kaplan, kaplan_params, kaplan_tokens, kaplan_flops, offset_params, offset_tokens, "
+    "offset_flops, repeated, critical_batch, farseer, loss_to_loss, or your own as module:Name."
+)
 
 
 @app.command()
@@ -24,10 +31,44 @@ def fit(
     flops: Annotated[str | None, typer.Option(help="Column of training FLOPs; without it C = 6·N·D.")] = None,
     group: Annotated[str | None, typer.Option(help="Column that names the corpus: one fit a group.")] = None,
     complexity: Annotated[
-        str | None, typer.Option(help="Columns of complexity measures, comma-separated: compares data-dependent laws.")
+        str | None, typer.Option(help="Columns of complexity measures, comma-separated: a contest of predictors.")
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(help="Column of what a corpus was made from: corpora of one source are left out together."),
     ] = None,
     where: Annotated[str | None, typer.Option(help="SQL condition on the table's columns: which rows to fit.")] = None,
-    law: Annotated[str, typer.Option(help="Law to fit.")] = "chinchilla",
+    law: Annotated[str, typer.Option(help=LAWS)] = "chinchilla",
+    unique_tokens: Annotated[
+        str | None, typer.Option(help='For repeated: column of unique tokens, or "tokens / epochs".')
+    ] = None,
+    batch_tokens: Annotated[
+        str | None,
+        typer.Option(help="For critical_batch: column of tokens a batch; D from --tokens, or steps * batch."),
+    ] = None,
+    other_loss: Annotated[
+        str | None, typer.Option(help="For loss_to_loss: column of the same runs' loss on another corpus.")
+    ] = None,
+    pair_with: Annotated[
+        str | None,
+        typer.Option(help="For loss_to_loss: the corpus of --group whose runs of equal N and D to pair with."),
+    ] = None,
+    column: Annotated[
+        list[str] | None, typer.Option(help="A further column that a law of yours reads: NAME=COLUMN. May be repeated.")
+    ] = None,
+    fix: Annotated[
+        list[str] | None, typer.Option(help="Hold parameters: E=1.8, or A=520,alpha=0.35 (A only with alpha).")
+    ] = None,
+    floor: Annotated[
+        str | None, typer.Option(help="The exact best possible loss, a number, a column or a formula: E is held at it.")
+    ] = None,
+    floor_use: Annotated[
+        FloorUse, typer.Option(help="hold: E is the floor; score: E is fitted and told how far from it.")
+    ] = "hold",
+    data_unit: Annotated[Unit, typer.Option(help="What the column of --tokens counts.")] = "tokens",
+    bytes_per_token: Annotated[
+        str | None, typer.Option(help="Fit D in bytes: tokens times this, a number or a column; FLOPs count tokens.")
+    ] = None,
     objective: Annotated[Objective, typer.Option(help="Loss of a residual of ln L.")] = "huber",
     delta: Annotated[float, typer.Option(help="Huber's threshold on ln L.")] = 1e-3,
     starts: Annotated[
@@ -49,6 +90,19 @@ def fit(
     predict: Annotated[
         list[str] | None, typer.Option(help="A run that was not trained, N,D: its loss, and where one run would end.")
     ] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            help="Profile likelihood of these, comma-separated: parameters, a, params, tokens, loss, log_ratio."
+        ),
+    ] = None,
+    backtest: Annotated[
+        Backtest | None,
+        typer.Option(help="Hold out the largest budgets, every size or every corpus, and score all laws on them."),
+    ] = None,
+    backtest_above: Annotated[
+        float | None, typer.Option(help="FLOPs above which --backtest flops holds out; else the largest quarter.")
+    ] = None,
     seed: Seed = 0,
     out: Annotated[Path | None, typer.Option(help="Write the fitted law here (JSON, draws in Parquet beside).")] = None,
     json: Json = False,
@@ -60,33 +114,61 @@ def fit(
     Columns may be in any unit: `isoloss fit sweep.csv --params "size_m * 1e6" --tokens "tokens_b * 1e9" --loss "bits *
     ln(2)"`; text such as 70M or 1.4T is read as it stands.
 
+    Laws of other columns: `--law kaplan_params`; `--law repeated --unique-tokens "tokens / epochs"`;
+    `--law critical_batch --batch-tokens batch`; `--law loss_to_loss --group corpus --pair-with web`. A known floor:
+    `--floor 0.98`, or of runs on generated corpora `--floor "loss_nats - excess_nats" --floor-use score`.
+    With `--complexity gzip,zstd` the measures compete: each source (`--source`, else each group) is left out in turn
+    and its losses predicted from the measure alone, against one law for all, a single run, and every other measure.
+
     Every fit reports its optimum, how many starts agree on it, its warnings with remedies, and, with `--bootstrap`,
     intervals on everything. Exit 1 where a fit did not converge.
     """
-    from isoloss.cli import fit_output
+    from isoloss.cli import fit_options, fit_output
     from isoloss.cli.output import open_progress
-    from isoloss.laws.data_dependent import compare
+    from isoloss.laws.backtest import backtest_groups
+    from isoloss.laws.contest import run_contest
+    from isoloss.laws.data_dependent import DataDependent
     from isoloss.laws.fitting import fit_groups
+    from isoloss.laws.registry import open_law
     from isoloss.runs.importers import read_runs
 
     budgets, points = fit_output.numbers_of(frontier), fit_output.points_of(predict or [])
     measures = [name.strip() for name in complexity.split(",")] if complexity else []
+    named = {"unique_tokens": unique_tokens, "batch_tokens": batch_tokens, "other_loss": other_loss}
+    named |= fit_options.pairs_of(column or [], option="--column")
+    extra = fit_options.extra_columns(open_law(law), named, paired=pair_with is not None)
+    held = fit_options.fixed_of(fix or [])
     table = read_runs(
         runs, params=params, tokens=tokens, loss=loss, flops=flops, corpus=group, trunk=trunk, complexity=measures,
-        where=where, tokenizer=tokenizer, vocab=fit_output.column_or_number(vocab),
+        where=where, tokenizer=tokenizer, vocab=fit_output.column_or_number(vocab), extra=extra,
+        floor=fit_output.column_or_number(floor), data_unit=data_unit,
+        bytes_per_token=fit_output.column_or_number(bytes_per_token), corpus_source=source,
     )  # fmt: skip
+    table = fit_options.pair_up(table, pair_with)
     progress = open_progress(as_json=json)
     written = fit_output.law_files(out, len(table.corpora))
     fitted = fit_groups(
         table, law=law, objective=objective, delta=delta, starts=starts, bootstrap=bootstrap, seed=seed,
-        progress=progress,
+        progress=progress, fixed=held, floor=floor_use if floor else "ignore",
     )  # fmt: skip
-    comparison = []
+    contest = joint = None
     if measures:
-        comparison = compare(table, measures, objective=objective, delta=delta, seed=seed, progress=progress)
+        contest = run_contest(table, measures, objective=objective, delta=delta, seed=seed, progress=progress)
+        best = contest.winner.measure if contest.winner else measures[0]
+        joint = DataDependent(complexity=best).fit(table, bootstrap=bootstrap, seed=seed)
+    tests = []
+    if backtest:
+        tests = backtest_groups(
+            table, holdout=backtest, flops_above=backtest_above, objective=objective, delta=delta, seed=seed,
+            fixed=held, **({"bootstrap": bootstrap} if bootstrap else {}), progress=progress,
+        )  # fmt: skip
     for one, path in zip(fitted, written, strict=False):
         one.save(path)
-    derived = [fit_output.derive(one, budgets=budgets, points=points) for one in fitted]
-    fit_output.show(fitted, derived, comparison, written, as_json=json)
+    asked = [name.strip() for name in profile.split(",")] if profile else []
+    derived = [
+        fit_output.derive(one, table.where(corpus=corpus), budgets=budgets, points=points, profiles=asked)
+        for one, corpus in zip(fitted, table.corpora, strict=True)
+    ]
+    fit_output.show(fitted, derived, tests, contest, joint, written, as_json=json)
     if not all(one.convergence.converged for one in fitted):
         raise typer.Exit(1)

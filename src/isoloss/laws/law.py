@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Objective = Literal["huber", "lad", "gaussian"]
 StartsName = Literal["auto", "hoffmann"]
+FloorUse = Literal["score", "hold", "ignore"]
 WeightsName = Literal["equal", "stderr"]
 
 
@@ -62,11 +63,13 @@ class Law(ABC):
         delta: float = 1e-3,
         starts: StartsName = "auto",
         fixed: Mapping[str, float] | None = None,
+        floor: FloorUse = "score",
     ) -> None:
         self.objective: Objective = objective
         self.delta = delta
         self.starts: StartsName = starts
         self.fixed = dict(fixed or {})
+        self.floor: FloorUse = floor
 
     def fit(self, runs: Observations | Source, *, bootstrap: int = 0, seed: int = 0, **columns: Any) -> "FittedLaw":
         """Return this law fitted to one group of runs; see `isoloss.laws.fitting.fit`.
@@ -86,7 +89,7 @@ class Law(ABC):
             )
         return fit(
             runs, law=type(self), objective=self.objective, delta=self.delta, starts=self.starts,
-            fixed=self.fixed, bootstrap=bootstrap, seed=seed,
+            fixed=self.fixed, floor=self.floor, bootstrap=bootstrap, seed=seed,
         )  # fmt: skip
 
     @staticmethod
@@ -149,7 +152,7 @@ class Law(ABC):
         return {"params", "tokens"} <= set(cls.columns)
 
     @classmethod
-    def log_optimum(cls, values: Floats, *, log_flops: float, **given: Floats) -> Floats:
+    def log_optimum(cls, values: Floats, *, log_flops: float | Floats, **given: Floats) -> Floats:
         """Return ln N of the least loss at C = 6 N D, shape (…); NaN where the law has no interior optimum.
 
         `given` are the law's other columns, held while N and D trade. Found numerically unless a law knows better.

@@ -142,6 +142,13 @@ class Repeated(Law):
             effective = best + _log_worth(np.clip(size - best, -300, 300), life_n)
         return np.column_stack([np.exp(E), a, b, alpha, beta, np.log(life_d), np.log(life_n)])
 
+    @classmethod
+    def log_optimum(cls, values: Floats, *, log_flops: float | Floats, **given: Floats) -> Floats:
+        """Return ln N of the least loss; where data are never scarce, Chinchilla's own, since nothing repeats."""
+        if given:
+            return super().log_optimum(values, log_flops=log_flops, **given)
+        return Chinchilla.log_optimum(values[..., :5], log_flops=log_flops)
+
     @staticmethod
     def loss(values: Floats, *, params: Floats, tokens: Floats, unique_tokens: Floats) -> Floats:
         """Return E + A/N′^α + B/D′^β."""

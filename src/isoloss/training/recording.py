@@ -41,7 +41,10 @@ class Recorder:
             nats=mean.value, stderr=mean.stderr, tokens=int(losses.tokens.sum()), documents=len(losses.document),
             excess_nats=excess.value if excess else None, excess_stderr=excess.stderr if excess else None,
         )  # fmt: skip
-        flags = flags_of(losses, unigram_nats=self.corpus.unigram_nats, floor_nats=floor_nats)
+        flags = flags_of(
+            losses, unigram_nats=self.corpus.unigram_nats, floor_nats=floor_nats, spec=spec,
+            step_losses=self.trainer.step_losses,
+        )  # fmt: skip
         if self.archive.keeps_weights:
             self._keep_weights(spec)
         self._write(spec, "finished", flags=flags, loss=loss, losses=losses)
