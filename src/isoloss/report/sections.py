@@ -14,6 +14,7 @@ from isoloss.report.drawings import (
     excess_picture,
     residual_picture,
 )
+from isoloss.report.evaluations import evaluation_table
 from isoloss.report.methods import method_notes
 from isoloss.report.numbers import duration, power_of_ten
 from isoloss.report.tables import (
@@ -37,7 +38,7 @@ def sections(data: ReportData) -> tuple[Section, ...]:
     if data.tuning:
         return (_tuning(data), _corpora(data), _runs(data), _methods(data), _provenance(data))
     parts = [_picture(data), _numbers(data), _balance(data), _contest(data), _compute(data), _coefficients(data),
-             _trust(data), _corpora(data), _runs(data), _methods(data), _provenance(data)]  # fmt: skip
+             _trust(data), _transfer(data), _corpora(data), _runs(data), _methods(data), _provenance(data)]  # fmt: skip
     return tuple(part for part in parts if part.blocks)
 
 
@@ -140,6 +141,11 @@ def _trust(data: ReportData) -> Section:
         name="trust", title="How far to trust it", blocks=blocks,
         folded_title=f"{len(left_out.rows)} rows left out of the fits", folded=(left_out,) if left_out.rows else (),
     )  # fmt: skip
+
+
+def _transfer(data: ReportData) -> Section:
+    blocks = (evaluation_table(data),) if data.evaluations else ()
+    return Section(name="transfer", title="Trained on, evaluated on", blocks=blocks)
 
 
 def _corpora(data: ReportData) -> Section:
