@@ -12,9 +12,11 @@ from report_studies import HOSTILE, renamed, simulated_study, without_runs
 
 from isoloss.core.errors import StorageError
 from isoloss.core.estimate import Estimate
+from isoloss.report.contest_picture import contest_picture
+from isoloss.report.contest_tables import contest_tables, corpus_tables
 from isoloss.report.data import ReportData, RunRow
 from isoloss.report.page import ReportFiles, markdown_text, write_report
-from isoloss.report.tables import bits_per_byte, comparison_tables, fit_table, key_table, runs_table
+from isoloss.report.tables import bits_per_byte, fit_table, key_table, runs_table
 
 MEGABYTE = 1e6
 
@@ -225,13 +227,26 @@ def test_measures_without_intervals_and_a_single_corpus_make_a_report(tmp_path: 
 
 
 def test_left_out_corpora_are_judged_kind_by_kind(study: ReportData):
-    real, generated = comparison_tables(study)
+    real, generated = contest_tables(study)
     assert "Real text" in real.caption
     assert "Generated" in generated.caption
-    named = [{column.title for column in table.columns} for table in (real, generated)]
+    assert "p cannot fall below 0.17" in real.caption
+    # The measure, then its two rivals.
+    assert [row.cells[0].text for row in real.rows] == ["gzip", "one law for all", "one run"]
+    named = [{row.cells[0].text for row in table.rows} for table in corpus_tables(study)]
     for corpus in study.corpora:
         assert [corpus.name in names for names in named] == [corpus.kind == "text", corpus.kind == "generated"]
-    assert "p cannot fall below 0.25" in real.caption
+
+
+def test_the_contest_is_drawn_measure_by_measure_with_its_rival(study: ReportData):
+    picture = contest_picture(study)
+    assert picture is not None
+    # Two kinds, losses and balances each; nothing can be shown with three sources.
+    assert picture.alt.count("one cheap run") == 4
+    assert "(shown)" not in picture.alt
+    assert "Real text: losses: gzip" in picture.alt
+    assert len(picture.wide.axes) == 4
+    assert contest_picture(replace(study, contests=())) is None
 
 
 def test_further_laws_are_listed_beside_the_first(small_study: ReportData):

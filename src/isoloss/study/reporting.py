@@ -15,6 +15,7 @@ from isoloss.runs.record import RunRecord
 from isoloss.runs.spec import ModelSpec
 from isoloss.study.plan import GRID, PlannedRun
 from isoloss.study.result import StudyResult
+from isoloss.study.spec import training_in_words
 
 
 def report_data(result: StudyResult, archive: Archive) -> ReportData:
@@ -40,15 +41,18 @@ def report_data(result: StudyResult, archive: Archive) -> ReportData:
         further_laws=analysis.further_laws,
         no_law=analysis.no_law,
         frontier=analysis.frontier(),
-        comparison=analysis.comparison,
+        contests=analysis.contests,
         balance=analysis.balance,
         coverage=analysis.coverage,
+        backtest=analysis.backtest,
         curves=list(_curves(result, records, archive)),
         measure=analysis.measure,
         flag_meanings=MEANINGS,
         rate_arms=analysis.rate_arms,
         tuning=analysis.tuning,
         replicates=analysis.replicates,
+        training=training_in_words(result.study.training),
+        evaluations=result.evaluated.evaluations if result.evaluated else [],
     )  # fmt: skip
 
 
