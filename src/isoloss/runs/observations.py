@@ -217,7 +217,7 @@ def observations(
     rows: Sequence[int] | NDArray[np.int64] | None = None,
     tokenizer: Sequence[str] | NDArray[np.str_] | None = None,
     vocab: Sequence[float] | Floats | float | None = None,
-    source: Sequence[str] | None = None,
+    source: Sequence[str] | NDArray[np.str_] | None = None,
     params_convention: str = "unstated",
     data_unit: DataUnit = "tokens",
     named: Mapping[str, str] | None = None,
