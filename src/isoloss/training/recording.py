@@ -40,21 +40,22 @@ class Recorder:
             excess_nats=excess.value if excess else None, excess_stderr=excess.stderr if excess else None,
         )  # fmt: skip
         flags = flags_of(losses, unigram_nats=self.corpus.unigram_nats, floor_nats=floor_nats)
-        self._write(spec, "finished", flags=flags, loss=loss, losses=losses)
+        self.write(spec, "finished", flags=flags, loss=loss, losses=losses)
 
     def diverged(self, spec: RunSpec, error: Diverged) -> None:
         """Record a run that broke down."""
-        self._write(spec, "diverged", flags=("diverged",), error=str(error))
+        self.write(spec, "diverged", flags=("diverged",), error=str(error))
 
     def failed(self, spec: RunSpec, error: Exception) -> None:
         """Record a run that ended in an error, with where it arose."""
         last = traceback.extract_tb(error.__traceback__)[-1]
-        self._write(spec, "failed", error=f"{type(error).__name__}: {error} ({Path(last.filename).name}:{last.lineno})")
+        self.write(spec, "failed", error=f"{type(error).__name__}: {error} ({Path(last.filename).name}:{last.lineno})")
 
-    def _write(
+    def write(
         self, spec: RunSpec, status: Status, *, flags: tuple[str, ...] = (), loss: Loss | None = None,
         losses: DocumentLosses | None = None, error: str | None = None,
     ) -> None:  # fmt: skip
+        """Write a record, its curve and its documents, and tell of it."""
         now = time.perf_counter()
         elapsed, self.last = now - self.last, now
         record = RunRecord(
