@@ -100,7 +100,20 @@ def test_text_that_cannot_be_measured(isoloss, tmp_path):
 def test_help_teaches_every_verb(isoloss):
     top = isoloss("--help")
     assert top.code == 0
-    for verb in ("demo", "new", "check", "run", "measure", "fit", "report", "runs", "import", "grammar"):
+    for verb in (
+        "demo",
+        "new",
+        "check",
+        "run",
+        "measure",
+        "fit",
+        "report",
+        "runs",
+        "import",
+        "grammar",
+        "export",
+        "count",
+    ):
         assert verb in top.out
         assert "--json" in isoloss(*(["grammar", "describe"] if verb == "grammar" else [verb]), "--help").out
 

@@ -9,7 +9,8 @@ import pytest
 from isoloss.core.errors import BelowFloor
 from isoloss.runs.archive import Archive
 from isoloss.runs.documents import DocumentLosses, mean_by_document
-from isoloss.runs.flags import flags_of, require_above_floor, saturated_by_neighbours
+from isoloss.runs.flags import flags_of, require_above_floor, saturated_by_neighbours, still_falling
+from isoloss.runs.spec import ModelSpec, Optimiser, RunSpec, Schedule
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 
@@ -92,6 +93,57 @@ def test_margins_are_two_standard_errors_and_two_or_one_percent():
     floor = 1.0 + spread  # however documents differ, the excess over their own floor is what counts
     assert flags_of(documents(floor + 0.009), unigram_nats=3.0, floor_nats=floor) == ("saturated",)
     assert flags_of(documents(floor + 0.011), unigram_nats=3.0, floor_nats=floor) == ()
+
+
+def run_of(steps, kind="constant", warmup=0):
+    return RunSpec(
+        corpus="corpus1-x", model=ModelSpec(width=8, depth=1, heads=1, ffn=16, vocab_size=16, context=8),
+        train_tokens=32 * steps, batch_tokens=32, optimiser=Optimiser(peak_lr=1e-2),
+        schedule=Schedule(kind=kind, warmup_tokens=32 * warmup),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "warmup"), [("constant", 0), ("wsd", 0), ("wsd", 40), ("cosine", 20)])
+def test_a_power_law_is_flagged_where_it_is_steeper_than_one_over_the_root_of_the_data(kind, warmup):
+    """In rate-weighted tokens, up to the end of full rates; whatever annealing does after that."""
+    from isoloss.runs.rules import lr_fraction
+
+    spec = run_of(800, kind, warmup)
+    passed = np.cumsum([lr_fraction(spec, step) for step in range(800)])
+    noise = 0.02 * np.random.default_rng(0).standard_normal(800)
+    # A gain of half a nat while the rate falls is the schedule's, not a slope.
+    annealed = np.where(np.arange(800) > 700, -0.5, 0.0) * (kind != "constant")
+    for exponent, limit, falling in ((0.3, 1.0, False), (0.45, 0.0, False), (0.55, 0.0, True), (0.9, 0.0, True)):
+        losses = limit + 3.0 * (passed / passed[-1]) ** -exponent + noise + annealed
+        assert still_falling(spec, losses.tolist()) == falling, exponent
+        assert still_falling(spec, (losses + 2.0).tolist(), floor_nats=2.0) == falling, "above a floor of 2"
+        assert not still_falling(spec, (losses + 20.0).tolist()), "of 23 nats that is little"
+
+
+def test_few_or_noisy_steps_prove_no_fall():
+    assert not still_falling(run_of(1), [5.0])
+    assert not still_falling(run_of(6), [6.0, 5.0, 4.0, 3.0, 2.0, 1.0])
+    steep = 3.0 * (np.arange(1, 101) / 100) ** -0.6
+    assert still_falling(run_of(100), steep.tolist())
+    # Two standard errors are 1.6 nats, as much as the fall: chance makes it up once in twenty times.
+    noise = 2.0 * np.random.default_rng(0).standard_normal((100, 100))
+    assert sum(still_falling(run_of(100), (steep + one).tolist()) for one in noise) <= 12
+
+
+def test_the_gzip_papers_curves_fall_into_those_that_were_still_falling_and_those_that_had_come_down():
+    """Its runs on the easiest grammar, whose unigram entropy lies near .6: 8.8M and 275M parameters at 5M tokens."""
+    import pyarrow.parquet as pq
+
+    path = Path(__file__).parents[2].parent / "shared" / "data" / "gzip2024" / "gzip_pcfg_train_curves.parquet"
+    if not path.exists():
+        pytest.skip("the gzip paper's curves are not here")
+    table = pq.read_table(path)
+    run, losses = table["run"].to_numpy(), table["train_loss"].to_numpy()
+    curves = {number: losses[run == number].tolist() for number in (16, 19)}
+    assert curves[16][-1] > 2.0
+    assert still_falling(run_of(len(curves[16])), curves[16])
+    assert curves[19][-1] < 0.61
+    assert not still_falling(run_of(len(curves[19])), curves[19])
 
 
 def test_the_standard_error_over_documents_covers():

@@ -203,10 +203,10 @@ DOCUMENTS = np.arange(40)
 SCATTER = np.random.default_rng(0).normal(0, 0.1, 40)  # what documents differ by, in every run alike
 
 
-def write_run(archive, *, width, tokens, nats, corpus="text1-x", seed=0, peak_lr=1e-2):
+def write_run(archive, *, width, tokens, nats, corpus="text1-x", seed=0, peak_lr=1e-2, batch_tokens=32):
     run = spec(tokens).model_copy(
-        update={"corpus": corpus, "seed": seed, "model": TINY.model_copy(update={"width": width}),
-                "optimiser": Optimiser(peak_lr=peak_lr)}
+        update={"corpus": corpus, "seed": seed, "batch_tokens": batch_tokens, "optimiser": Optimiser(peak_lr=peak_lr),
+                "model": TINY.model_copy(update={"width": width})}
     )  # fmt: skip
     noise = np.random.default_rng([width, tokens]).normal(0, 1e-3, 40)
     documents = {"document": DOCUMENTS, "tokens": np.full(40, 100), "nats": nats + SCATTER + noise}
@@ -267,6 +267,16 @@ def test_a_sweep_of_rates_is_judged_by_the_best(tmp_path):
     plateau(archive)
     write_run(archive, width=24, tokens=640, nats=1.5, peak_lr=2e-2)
     assert not any(read_runs(tmp_path).flags), "at a better rate the larger model gains"
+
+
+def test_neighbours_are_found_where_rules_move_batch_and_horizon_a_little(tmp_path):
+    archive = Archive(tmp_path)
+    for width, batch in ((8, 32), (16, 64), (24, 96)):  # token counts that differ by what batches round
+        for tokens in (3200, 6400, 12_800):
+            run = tokens // batch * batch
+            write_run(archive, width=width, tokens=run, batch_tokens=batch, nats=2.0, peak_lr=1e-2 * 8 / width)
+    # Nowhere does size or data help: all but the largest and the longest are saturated, save where chance helps.
+    assert sum(bool(flags) for flags in read_runs(tmp_path).flags) >= 3
 
 
 def test_queries_reach_nothing_but_the_runs(tmp_path):

@@ -9,6 +9,12 @@ from isoloss.cli.app import Json, Seed, app
 
 Objective = Literal["huber", "lad", "gaussian"]
 Starts = Literal["auto", "hoffmann"]
+Unit = Literal["tokens", "bytes"]
+FloorUse = Literal["hold", "score"]
+LAWS = (
+    "Law to fit: chinchilla, kaplan, kaplan_params, kaplan_tokens, kaplan_flops, offset_params, offset_tokens, "
+    "offset_flops, repeated, critical_batch, farseer, loss_to_loss, or your own as module:Name."
+)
 
 
 @app.command()
@@ -27,7 +33,37 @@ def fit(
         str | None, typer.Option(help="Columns of complexity measures, comma-separated: compares data-dependent laws.")
     ] = None,
     where: Annotated[str | None, typer.Option(help="SQL condition on the table's columns: which rows to fit.")] = None,
-    law: Annotated[str, typer.Option(help="Law to fit.")] = "chinchilla",
+    law: Annotated[str, typer.Option(help=LAWS)] = "chinchilla",
+    unique_tokens: Annotated[
+        str | None, typer.Option(help='For repeated: column of unique tokens, or "tokens / epochs".')
+    ] = None,
+    batch_tokens: Annotated[
+        str | None,
+        typer.Option(help="For critical_batch: column of tokens a batch; D from --tokens, or steps * batch."),
+    ] = None,
+    other_loss: Annotated[
+        str | None, typer.Option(help="For loss_to_loss: column of the same runs' loss on another corpus.")
+    ] = None,
+    pair_with: Annotated[
+        str | None,
+        typer.Option(help="For loss_to_loss: the corpus of --group whose runs of equal N and D to pair with."),
+    ] = None,
+    column: Annotated[
+        list[str] | None, typer.Option(help="A further column that a law of yours reads: NAME=COLUMN. May be repeated.")
+    ] = None,
+    fix: Annotated[
+        list[str] | None, typer.Option(help="Hold parameters: E=1.8, or A=520,alpha=0.35 (A only with alpha).")
+    ] = None,
+    floor: Annotated[
+        str | None, typer.Option(help="The exact best possible loss, a number, a column or a formula: E is held at it.")
+    ] = None,
+    floor_use: Annotated[
+        FloorUse, typer.Option(help="hold: E is the floor; score: E is fitted and told how far from it.")
+    ] = "hold",
+    data_unit: Annotated[Unit, typer.Option(help="What the column of --tokens counts.")] = "tokens",
+    bytes_per_token: Annotated[
+        str | None, typer.Option(help="Fit D in bytes: tokens times this, a number or a column; FLOPs count tokens.")
+    ] = None,
     objective: Annotated[Objective, typer.Option(help="Loss of a residual of ln L.")] = "huber",
     delta: Annotated[float, typer.Option(help="Huber's threshold on ln L.")] = 1e-3,
     starts: Annotated[
@@ -60,26 +96,38 @@ def fit(
     Columns may be in any unit: `isoloss fit sweep.csv --params "size_m * 1e6" --tokens "tokens_b * 1e9" --loss "bits *
     ln(2)"`; text such as 70M or 1.4T is read as it stands.
 
+    Laws of other columns: `--law kaplan_params`; `--law repeated --unique-tokens "tokens / epochs"`;
+    `--law critical_batch --batch-tokens batch`; `--law loss_to_loss --group corpus --pair-with web`. A known floor:
+    `--floor 0.98`, or of runs on generated corpora `--floor "loss_nats - excess_nats" --floor-use score`.
+
     Every fit reports its optimum, how many starts agree on it, its warnings with remedies, and, with `--bootstrap`,
     intervals on everything. Exit 1 where a fit did not converge.
     """
-    from isoloss.cli import fit_output
+    from isoloss.cli import fit_options, fit_output
     from isoloss.cli.output import open_progress
     from isoloss.laws.data_dependent import compare
     from isoloss.laws.fitting import fit_groups
+    from isoloss.laws.registry import open_law
     from isoloss.runs.importers import read_runs
 
     budgets, points = fit_output.numbers_of(frontier), fit_output.points_of(predict or [])
     measures = [name.strip() for name in complexity.split(",")] if complexity else []
+    named = {"unique_tokens": unique_tokens, "batch_tokens": batch_tokens, "other_loss": other_loss}
+    named |= fit_options.pairs_of(column or [], option="--column")
+    extra = fit_options.extra_columns(open_law(law), named, paired=pair_with is not None)
+    held = fit_options.fixed_of(fix or [])
     table = read_runs(
         runs, params=params, tokens=tokens, loss=loss, flops=flops, corpus=group, trunk=trunk, complexity=measures,
-        where=where, tokenizer=tokenizer, vocab=fit_output.column_or_number(vocab),
+        where=where, tokenizer=tokenizer, vocab=fit_output.column_or_number(vocab), extra=extra,
+        floor=fit_output.column_or_number(floor), data_unit=data_unit,
+        bytes_per_token=fit_output.column_or_number(bytes_per_token),
     )  # fmt: skip
+    table = fit_options.pair_up(table, pair_with)
     progress = open_progress(as_json=json)
     written = fit_output.law_files(out, len(table.corpora))
     fitted = fit_groups(
         table, law=law, objective=objective, delta=delta, starts=starts, bootstrap=bootstrap, seed=seed,
-        progress=progress,
+        progress=progress, fixed=held, floor=floor_use if floor else "ignore",
     )  # fmt: skip
     comparison = []
     if measures:

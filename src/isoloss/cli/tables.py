@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from isoloss.laws.prediction import Prediction
     from isoloss.laws.sweep import RateOptimum
     from isoloss.laws.tuning import Tuning
+    from isoloss.published.reproduction import Reproduction
+    from isoloss.runs.spec import ModelSpec
     from isoloss.study.analysis import Analysis
     from isoloss.study.check import Checked
     from isoloss.study.result import StudyResult
@@ -101,6 +103,23 @@ def _arms_table(analysis: "Analysis") -> "Table":
         cells = [_law_cells(law, analysis.budget)[-2:] for law in arms]
         table.add_row(corpus, *(a for a, _ in cells), *(ratio for _, ratio in cells))
     return table
+
+
+def show_counts(
+    spec: "ModelSpec", params: Mapping[str, int], flops: Mapping[str, float], layers: Mapping[str, float]
+) -> None:
+    """Print a model's parameters and training FLOPs by convention, and where the forward FLOPs of a token go."""
+    console = _console()
+    told = f"{spec.family}: width {spec.width}, {spec.depth} layers, {spec.heads} heads, FFN {spec.ffn}, "
+    console.print(told + f"vocabulary {spec.vocab_size:,}, context {spec.context:,}" + (", tied" * spec.tied))
+    table = _table("convention", "parameters", "training FLOPs a token")
+    for convention, each in flops.items():
+        table.add_row(convention, f"{params[convention]:,}" if convention in params else "–", f"{each:,.0f}")
+    console.print(table)
+    table = _table("layer", "forward FLOPs a token", "share")
+    for layer, each in layers.items():
+        table.add_row(layer.replace("_", " "), f"{each:,.0f}", f"{each / sum(layers.values()):.1%}")
+    console.print(table)
 
 
 def _corpora_table(result: "StudyResult") -> "Table":
@@ -345,3 +364,24 @@ def _console(*, at_least: int = WIDE) -> "Any":
 
     console = Console(highlight=False, markup=False)
     return console if console.is_terminal else Console(highlight=False, markup=False, width=max(WIDE, at_least))
+
+
+MOST_ROWS = 40
+
+
+def show_reproduction(found: "Reproduction") -> None:
+    """Print published and reproduced numbers (those that differ first), and the verdict on every claim."""
+    console = _console()
+    table = _table("quantity", "published", "reproduced", "difference", "within")
+    apart = found.apart
+    for row in [*apart, *(row for row in found.rows if row.within)][:MOST_ROWS]:
+        table.add_row(
+            row.quantity, f"{row.published:.6g}", f"{row.reproduced:.6g}", f"{row.difference:.1e}",
+            "yes" if row.within else "no",
+        )  # fmt: skip
+    more = len(found.rows) - MOST_ROWS
+    table.caption = f"{more} more numbers on the page" if more > 0 else None
+    console.print(table)
+    for claim in found.claims:
+        console.print(f"\n{claim.verdict}: {claim.claim}\n  {claim.why}")
+    console.print(f"\n{found.summary()} Analysed in {found.seconds:.1f} s.")

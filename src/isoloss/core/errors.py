@@ -57,6 +57,10 @@ class BadStudy(InputError):
     """A study file that cannot be read as one."""
 
 
+class BadModel(InputError):
+    """A folder that holds no model that can be read."""
+
+
 class BadCorpus(InputError):
     """A source that cannot become a corpus."""
 

@@ -51,5 +51,12 @@ class JobRefused(Frozen):
         return raised
 
 
-Message = Advanced | RunEnded | Note | JobEnded | JobRefused
+class Failing(Frozen):
+    """Worker to conductor: this process is about to end, for the reason told."""
+
+    kind: Literal["failing"] = "failing"
+    text: str
+
+
+Message = Advanced | RunEnded | Note | JobEnded | JobRefused | Failing
 MESSAGES: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="kind")])

@@ -144,7 +144,7 @@ def _worse_than_guessing(observations: Observations, law: type[Law]) -> Iterator
 
 def _impossible_flops(observations: Observations, law: type[Law]) -> Iterator[LawWarning]:
     """Warn of FLOPs that no counting of parameters explains."""
-    ratio = observations.flops / (6 * observations.params * observations.tokens)
+    ratio = observations.flops / (6 * observations.params * observations.trained_tokens)
     bad = (ratio < 1 / FLOPS_FACTOR) | (ratio > FLOPS_FACTOR)
     if bad.any():
         rows = observations.rows[bad]
@@ -187,7 +187,7 @@ def _narrow_grid(observations: Observations, law: type[Law]) -> Iterator[LawWarn
     for name in law.columns:
         column = observations.column(name)
         span = float(column.max() / column.min())
-        if name in law.may_be_constant:
+        if name in law.may_be_constant | law.may_be_narrow:
             continue
         if span < NARROW_SPAN:
             yield LawWarning(
@@ -264,7 +264,7 @@ def _irreducible_loss(observations: Observations, problem: Problem, optimum: Opt
     if problem.low[index] == problem.high[index]:
         return
     value = float(optimum.free[index])
-    stderr = _standard_error(problem, optimum.free, index)
+    stderr = standard_error(problem, optimum.free, index)
     if value < 2 * stderr:
         doubt = "is at its bound" if np.isinf(stderr) else f"has a standard error of about {stderr:.2g}"
         yield LawWarning(
@@ -274,7 +274,7 @@ def _irreducible_loss(observations: Observations, problem: Problem, optimum: Opt
         )
 
 
-def _standard_error(problem: Problem, free: Floats, index: int) -> float:
+def standard_error(problem: Problem, free: Floats, index: int) -> float:
     """Return the linearised standard error of a free parameter, infinite where it is at a bound or not determined."""
     moving = (free > problem.low) & (free < problem.high)
     if not moving[index]:

@@ -1,18 +1,16 @@
 """Chinchilla's law: L = E + A/N^α + B/D^β (Hoffmann et al. 2022, arXiv:2203.15556, eq. 2 and approach 3)."""
 
 from itertools import product
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isoloss.laws._arithmetic import compiled, exponential, logarithm
 from isoloss.laws.law import Law
+from isoloss.laws.starts import EXPONENTS, linear_terms
 
 Floats = NDArray[np.float64]
-
-# From nearly logarithmic to steeper than any published fit, evenly spread in the logarithm.
-EXPONENTS = (0.05, 0.1, 0.2, 0.35, 0.55, 0.9, 1.5, 2.5)
 
 
 @compiled
@@ -47,6 +45,7 @@ class Chinchilla(Law):
     source = "Hoffmann et al. 2022, arXiv:2203.15556"
     parameters = ("E", "A", "B", "alpha", "beta")
     fixable = ("E", "alpha", "beta")
+    fixable_with: ClassVar = {"A": ("alpha",), "B": ("beta",)}
     kernel = _chinchilla
 
     @staticmethod
@@ -82,18 +81,9 @@ class Chinchilla(Law):
     def automatic_starts(features: Floats, log_loss: Floats) -> Floats:
         """Return 64 starts: a grid of exponents, with E, A and B the best for each (they enter linearly)."""
         alpha, beta = np.array(list(product(EXPONENTS, repeat=2))).T
-        terms = np.stack(
-            [
-                np.ones((len(alpha), len(features))),
-                np.exp(-alpha[:, None] * features[:, 0]),
-                np.exp(-beta[:, None] * features[:, 1]),
-            ],
-            axis=2,
-        )
-        E, A, B = _nonnegative_fits(terms / np.exp(log_loss)[:, None]).T
-        # A vanished term would have no gradient: it starts small instead.
-        least = 1e-3 * np.exp(log_loss.mean())
-        return np.stack([E, np.log(np.maximum(A, least)), np.log(np.maximum(B, least)), alpha, beta], axis=1)
+        of_params, of_tokens = (np.exp(-e[:, None] * z) for e, z in ((alpha, features[:, 0]), (beta, features[:, 1])))
+        E, a, b = linear_terms([np.ones_like(of_params), of_params, of_tokens], log_loss).T
+        return np.stack([np.exp(E), a, b, alpha, beta], axis=1)
 
     @staticmethod
     def published_starts(origin: Floats) -> Floats:
@@ -136,24 +126,3 @@ class Chinchilla(Law):
 def _falls(values: Floats) -> NDArray[np.bool_]:
     """Whether the loss falls both with N and with D: without both there is no interior optimum."""
     return np.asarray((values[..., 1:] > 0).all(axis=-1))
-
-
-def _nonnegative_fits(designs: Floats) -> Floats:
-    """Return, for every design (m, n, 3), the non-negative coefficients (m, 3) whose sum of columns is nearest to ones.
-
-    Every subset of the columns is solved; of those without a negative coefficient the nearest wins. The constant column
-    alone never has one.
-    """
-    best = np.zeros((len(designs), 3))
-    least = np.full(len(designs), np.inf)
-    for subset in ((0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2)):
-        columns = designs[:, :, subset]
-        gram = np.einsum("mni,mnj->mij", columns, columns)
-        right = columns.sum(axis=1)
-        found = np.einsum("mij,mj->mi", np.linalg.pinv(gram, hermitian=True), right)
-        misfit = ((np.einsum("mni,mi->mn", columns, found) - 1) ** 2).sum(axis=1)
-        better = (found >= 0).all(axis=1) & (misfit < least)
-        least[better] = misfit[better]
-        best[better] = 0
-        best[np.ix_(better, subset)] = found[better]
-    return best

@@ -90,7 +90,7 @@ def pose(
     raw = law.features(**{name: observations.column(name) for name in law.columns})
     origin = law.origin(raw)
     targets = np.log(observations.loss_nats)
-    low, high = law.bounds(raw - origin, targets)
+    low, high = (np.array(bound, dtype=np.float64) for bound in law.bounds(raw - origin, targets))
     _hold(law, fixed, origin, low, high)
     return Problem(
         law=law, features=np.ascontiguousarray((raw - origin).T), origin=origin, targets=targets,
@@ -111,7 +111,7 @@ def _hold(law: type[Law], fixed: Mapping[str, float], origin: Floats, low: Float
                 fix=f"fix {missing[0]} too",
             )
     values = np.array([fixed.get(name, 1.0) for name in law.parameters])
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         free = law.to_free(values, origin)
     held = np.array([name in fixed for name in law.parameters])
     if not np.isfinite(free[held]).all():
@@ -264,7 +264,7 @@ def warm(law: type[Law]) -> None:
     raw = law.features(**{name: (place + 1) * grid for place, name in enumerate(law.columns)})
     origin = law.origin(raw)
     features = np.ascontiguousarray((raw - origin).T)
-    low, high = law.bounds(features.T, np.array([1.2, 1.1, 1.0]))
+    low, high = (np.array(bound) for bound in law.bounds(features.T, np.array([1.2, 1.1, 1.0])))
     problem = Problem(
         law=law, features=features, origin=origin, targets=np.array([1.2, 1.1, 1.0]), weights=np.ones(3),
         low=low, high=high, objective="gaussian", delta=1.0,

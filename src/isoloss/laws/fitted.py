@@ -14,6 +14,7 @@ from isoloss.core import files
 from isoloss.core.errors import InputError, NotApplicable, Unidentified, did_you_mean
 from isoloss.core.estimate import LEVEL, Estimate
 from isoloss.core.schema import refuse_newer
+from isoloss.laws.floor import KnownFloor
 from isoloss.laws.law import Floats, Law, Objective, WeightsName
 from isoloss.laws.registry import open_law
 from isoloss.runs.observations import DataUnit, Observations
@@ -166,7 +167,8 @@ class FittedLaw:
     `noise` (draws × 2) are the standard deviations of point noise and of trunk effects in ln L that go with each draw.
     `objective_value` is the sum of the row losses; `rmse` the root mean square of ln L − ln L̂ over the rows used;
     `observations` the fingerprint of the fitted table; `group` the corpus, or "all" for a table of several; `fixed`
-    names parameters that were held. Intervals on everything come from the draws.
+    names parameters that were held; `floor` is the corpus's exact best possible loss beside E, where it is known.
+    Intervals on everything come from the draws. `bytes_per_token` relates D to FLOPs where `data_unit` is bytes.
     """
 
     law: str
@@ -192,6 +194,8 @@ class FittedLaw:
     fixed: tuple[str, ...] = ()
     weights: WeightsName = "equal"
     bootstrap_seconds: float = 0.0
+    floor: KnownFloor | None = None
+    bytes_per_token: float | None = None
 
     @property
     def values(self) -> Floats:
@@ -237,6 +241,10 @@ class FittedLaw:
         from isoloss.laws.prediction import predict_run
 
         return predict_run(self, columns, level=level)
+
+    def flops_of(self, *, params: ArrayLike, tokens: ArrayLike, **columns: ArrayLike) -> Floats:
+        """Return the training FLOPs, 6 · params · tokens, of data in the law's own unit; other columns are ignored."""
+        return np.asarray(6 * np.asarray(params) * np.asarray(tokens) / (self.bytes_per_token or 1.0))
 
     def residuals(self, observations: Observations) -> Floats:
         """Return ln L − ln L̂ of every row. Raises InputError where the table counts by another convention or unit."""
@@ -286,7 +294,10 @@ class FittedLaw:
         Where it changes with the budget, a is d ln N* / d ln C at `flops`, by default in the middle of the rows'.
         """
         self._require_frontier(given)
-        log_flops = float(np.log(self.middle_flops if flops is None else flops))
+        # In the rows' middle FLOPs are 6 N D in the law's own unit where bytes per token are unknown.
+        known = flops is not None or self.bytes_per_token is not None
+        budget = self.middle_flops if flops is None else flops
+        log_flops = float(np.log(budget * (self._data_per_token() if known else 1.0)))
         every = np.vstack([self.values, self.draws])
         exponents = self.definition.exponent_a(every, log_flops=log_flops, **_floats(given))
         if not np.isfinite(exponents[0]):
@@ -333,6 +344,8 @@ class FittedLaw:
             "seed": self.seed,
             "fixed": list(self.fixed),
             "weights": self.weights,
+            "floor": None if self.floor is None else self.floor.to_json(),
+            "bytes_per_token": self.bytes_per_token,
             "fit_seconds": self.fit_seconds,
             "bootstrap_seconds": self.bootstrap_seconds,
         }
@@ -371,7 +384,7 @@ class FittedLaw:
             )
         found = {name: _positive(name, values) for name, values in columns.items()}
         if "flops" in definition.columns and "flops" not in found and {"params", "tokens"} <= found.keys():
-            found["flops"] = 6 * found["params"] * found["tokens"]
+            found["flops"] = 6 * found["params"] * found["tokens"] / self._data_per_token()
         shape = np.broadcast_shapes(*(column.shape for column in found.values()))
         read = definition.complete(found)
         return {name: np.broadcast_to(column, shape) for name, column in read.items()}
@@ -382,10 +395,23 @@ class FittedLaw:
             raise InputError(f"a budget of {flops:g} FLOPs", fix="give a finite number above zero")
         self._require_frontier(given)
         every = np.vstack([self.values, self.draws])
-        log_params = self.definition.log_optimum(every, log_flops=float(np.log(flops)), **_floats(given))
+        # Laws split N · D in their own unit of data.
+        log_flops = float(np.log(flops * self._data_per_token()))
+        log_params = self.definition.log_optimum(every, log_flops=log_flops, **_floats(given))
         if not np.isfinite(log_params[0]):
             raise self._unidentified()
-        return log_params, np.log(flops / 6) - 2 * log_params
+        return log_params, log_flops - np.log(6) - 2 * log_params
+
+    def _data_per_token(self) -> float:
+        """Return how much data a token of compute is: 1, or the bytes per token. Raises NotApplicable without them."""
+        if self.data_unit == "tokens":
+            return 1.0
+        if self.bytes_per_token is None:
+            raise NotApplicable(
+                f"the law of {self.group!r} counts data in bytes, FLOPs count tokens: the bytes per token are unknown",
+                fix="fit it with bytes_per_token (on the command line: --bytes-per-token 4.2, or a column)",
+            )
+        return self.bytes_per_token
 
     def _require_frontier(self, given: Mapping[str, float]) -> None:
         """Raise NotApplicable where the law does not split compute, or is not told a column that it reads."""
@@ -498,6 +524,7 @@ def _from_json(content: dict[str, Any], *, draws: Floats) -> FittedLaw:
         "domain": _domain(content["domain"]),
         "excluded": tuple(Exclusion(**exclusion) for exclusion in content["excluded"]),
         "fixed": tuple(content["fixed"]),
+        "floor": None if content["floor"] is None else KnownFloor.from_json(content["floor"]),
     }
     fields: dict[str, Any] = {
         key: parts[key] if key in parts else content[key] for key in FittedLaw.__dataclass_fields__

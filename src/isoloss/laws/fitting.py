@@ -16,6 +16,7 @@ from isoloss.laws.checks import (
     leave_out,
     refuse_unfittable,
     root_mean_square,
+    standard_error,
     table_warnings,
 )
 from isoloss.laws.engine import (
@@ -31,8 +32,9 @@ from isoloss.laws.engine import (
     warm,
 )
 from isoloss.laws.fitted import RUN_COLUMNS, Domain, Exclusion, FittedLaw, IntervalMethod, LawWarning
+from isoloss.laws.floor import IRREDUCIBLE, KnownFloor, floor_of, floor_warnings, score_floor
 from isoloss.laws.intervals import MethodName, choose_method, resample
-from isoloss.laws.law import Floats, Law, Objective, StartsName, WeightsName
+from isoloss.laws.law import Floats, FloorUse, Law, Objective, StartsName, WeightsName
 from isoloss.laws.registry import laws, open_law
 from isoloss.runs.observations import Observations
 
@@ -51,18 +53,22 @@ def fit(
     seed: int = 0,
     fixed: Mapping[str, float] | None = None,
     weights: WeightsName = "equal",
+    floor: FloorUse = "score",
     exclude_flags: Sequence[str] = EXCLUDED_FLAGS,
 ) -> FittedLaw:
     """Return a law fitted to one group of runs, with `bootstrap` draws.
 
     The objective is the sum over rows of Huber's loss (`delta`), the absolute value (`lad`) or half the square
     (`gaussian`) of ln L − ln L̂, as in Hoffmann et al. 2022. `weights="stderr"` weighs rows by 1/σ² of ln L, mean 1.
-    Runs flagged with one of `exclude_flags` are left out and listed. Raises BadTable where the rows cannot determine
-    the law.
+    Where the table knows its floor, E is scored against it, or held at it (`floor="hold"`). Runs flagged with one of
+    `exclude_flags` are left out and listed. Raises BadTable where the rows cannot determine the law.
     """
     definition = open_law(law) if isinstance(law, str) else law
     held = dict(fixed or {})
     used, excluded = leave_out(observations, flags=exclude_flags)
+    known = floor_of(used, law=definition, use=floor)
+    if floor == "hold" and known is not None:
+        held[IRREDUCIBLE] = known
     refuse_unfittable(used, law=definition, fixed=held, excluded=excluded)
     if bootstrap < 0:
         raise InputError(f"{bootstrap} draws", fix="give the number of draws, 0 for none")
@@ -74,9 +80,10 @@ def fit(
     optimum = find_optimum(problem, starting_points(problem, starts))
     seconds = time.perf_counter() - started
     point = _at_optimum(used, problem, optimum, fixed=tuple(held), weights=weights, excluded=excluded, seed=seed)
-    return _with_draws(
+    law_with_draws = _with_draws(
         replace(point, fit_seconds=seconds), used, problem, optimum, draws=bootstrap, method=choose_method(used, method)
     )
+    return law_with_draws if known is None else _with_floor(law_with_draws, used, problem, optimum, known)
 
 
 def fit_groups(
@@ -91,6 +98,7 @@ def fit_groups(
     seed: int = 0,
     fixed: Mapping[str, float] | None = None,
     weights: WeightsName = "equal",
+    floor: FloorUse = "score",
     exclude_flags: Sequence[str] = EXCLUDED_FLAGS,
     progress: Progress = QUIET,
 ) -> list[FittedLaw]:
@@ -103,7 +111,7 @@ def fit_groups(
                 fit(
                     observations.where(corpus=corpus), law=law, objective=objective, delta=delta, starts=starts,
                     bootstrap=bootstrap, method=method, seed=seed, fixed=fixed, weights=weights,
-                    exclude_flags=exclude_flags,
+                    floor=floor, exclude_flags=exclude_flags,
                 )
             )  # fmt: skip
             task.advance(1)
@@ -177,6 +185,7 @@ def _at_optimum(
         seed=seed,
         fixed=fixed,
         weights=weights,
+        bytes_per_token=used.mean_bytes_per_token,
     )
 
 
@@ -204,6 +213,19 @@ def _with_draws(
         warnings=point.warnings + _draw_warnings(ends, _without_optimum(point, values)),
         bootstrap_seconds=time.perf_counter() - started,
     )
+
+
+def _with_floor(law: FittedLaw, used: Observations, problem: Problem, optimum: Optimum, floor: float) -> FittedLaw:
+    """Return the fit with what the known floor says of it."""
+    place = problem.law.parameters.index(IRREDUCIBLE)
+    if IRREDUCIBLE in law.fixed:
+        found = KnownFloor(value=floor, held=law.params[IRREDUCIBLE].value == floor, E=law.params[IRREDUCIBLE])
+    else:
+        found = score_floor(
+            floor, estimate=law.params[IRREDUCIBLE], draws=law.draws[:, place],
+            stderr=standard_error(problem, optimum.free, place),
+        )  # fmt: skip
+    return replace(law, floor=found, warnings=law.warnings + floor_warnings(found, used))
 
 
 def _without_optimum(point: FittedLaw, draws: Floats) -> float:

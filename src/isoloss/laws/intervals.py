@@ -19,6 +19,7 @@ from isoloss.laws.fitted import IntervalMethod
 from isoloss.laws.law import Floats
 from isoloss.laws.noise import TrunkNoise, trunk_noise
 from isoloss.runs.observations import Observations
+from isoloss.runs.replicates import replicate_cells
 
 MethodName = Literal["auto", "rows", "trunks", "parametric_trunks"]
 METHODS: tuple[MethodName, ...] = ("auto", "rows", "trunks", "parametric_trunks")
@@ -28,6 +29,8 @@ METHODS: tuple[MethodName, ...] = ("auto", "rows", "trunks", "parametric_trunks"
 # (benchmarks/coverage.py).
 FEWEST_ROWS = 25
 FEWEST_TRUNKS = 12
+# Rows beyond the first of their size and token count: the degrees of freedom that replicates leave for noise.
+FEWEST_REPLICATES = 6
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -80,8 +83,14 @@ def resample(
 def noise_around(
     observations: Observations, problem: Problem, free: Floats, *, targets: Floats | None = None
 ) -> TrunkNoise:
-    """Return the noise of the rows around a fit that ended at `free`."""
+    """Return the noise of the rows around a fit that ended at `free`.
+
+    Where enough rows are replicates, theirs: what a law misses at every seed alike is no noise.
+    """
     residuals, jacobian = linearise(problem, free, targets=targets)
+    cells = replicate_cells(observations)
+    if len(observations) - cells.shape[1] >= FEWEST_REPLICATES:
+        jacobian = cells.astype(np.float64)
     return trunk_noise(residuals, jacobian, observations.trunk, problem.weights)
 
 

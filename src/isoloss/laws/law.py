@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Objective = Literal["huber", "lad", "gaussian"]
 StartsName = Literal["auto", "hoffmann"]
+FloorUse = Literal["score", "hold", "ignore"]
 WeightsName = Literal["equal", "stderr"]
 
 
@@ -45,6 +46,8 @@ class Law(ABC):
     """Columns that a prediction may leave out, and the column that then stands for each."""
     may_be_constant: ClassVar[frozenset[str]] = frozenset()
     """Columns that need not vary between the rows of a fit."""
+    may_be_narrow: ClassVar[frozenset[str]] = frozenset()
+    """Columns that determine the law without spanning a factor of several."""
     fixable: ClassVar[tuple[str, ...]]
     """Parameters that a fit can hold at a given value: each has a free one of its own."""
     fixable_with: ClassVar[Mapping[str, tuple[str, ...]]] = {}
@@ -60,11 +63,13 @@ class Law(ABC):
         delta: float = 1e-3,
         starts: StartsName = "auto",
         fixed: Mapping[str, float] | None = None,
+        floor: FloorUse = "score",
     ) -> None:
         self.objective: Objective = objective
         self.delta = delta
         self.starts: StartsName = starts
         self.fixed = dict(fixed or {})
+        self.floor: FloorUse = floor
 
     def fit(self, runs: Observations | Source, *, bootstrap: int = 0, seed: int = 0, **columns: Any) -> "FittedLaw":
         """Return this law fitted to one group of runs; see `isoloss.laws.fitting.fit`.
@@ -84,7 +89,7 @@ class Law(ABC):
             )
         return fit(
             runs, law=type(self), objective=self.objective, delta=self.delta, starts=self.starts,
-            fixed=self.fixed, bootstrap=bootstrap, seed=seed,
+            fixed=self.fixed, floor=self.floor, bootstrap=bootstrap, seed=seed,
         )  # fmt: skip
 
     @staticmethod

@@ -5,8 +5,10 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-# Points in ln N from one parameter to one token: a law may have several valleys, and the deepest is wanted.
+# Points in ln N from one parameter to one token. A law may have several valleys, and the deepest is wanted; where it
+# goes at the ends, many orders of magnitude from any run, says nothing.
 GRID = 129
+ROUNDING = 1e-12  # of the loss: a shallower valley is none
 ZOOM = 9  # points of each closer look, which narrows the bracket fourfold
 # At this half-width a parabola's own error (its third derivative) and rounding in the loss are both below 1e-7 of ln N.
 PARABOLA = 1e-4
@@ -20,8 +22,8 @@ def least_loss_on_budget(
 ) -> Floats:
     """Return ln N of the least `loss(values, params, tokens)` with 6 · params · tokens = C, for each row of `values`.
 
-    Shapes: `values` (…, p), result (…). NaN where the loss is least at one parameter or at one token: there is no
-    interior optimum then. A minimum is located to about 1e-7 in ln N.
+    Shapes: `values` (…, p), result (…). NaN where the loss has no valley between one parameter and one token: there is
+    no interior optimum then. A minimum is located to about 1e-7 in ln N.
     """
     flat = values.reshape(-1, values.shape[-1])
     log_product = log_flops - np.log(6)
@@ -35,8 +37,9 @@ def least_loss_on_budget(
 
     grid = np.broadcast_to(np.linspace(0.0, log_product, GRID), (len(flat), GRID))
     losses = at(grid)
-    least = losses.argmin(axis=1)
-    interior = (least > 0) & (least < GRID - 1) & np.isfinite(losses.min(axis=1))
+    valleys = np.pad(_valleys(losses), ((0, 0), (1, 1)))
+    interior = valleys.any(axis=1)
+    least = np.where(valleys, losses, np.inf).argmin(axis=1)
     middle = grid[np.arange(len(flat)), least]
     half = log_product / (GRID - 1)
     while half > PARABOLA:
@@ -50,6 +53,13 @@ def least_loss_on_budget(
 def slope_of_optimum(log_optimum: Callable[[float], Floats], *, log_flops: float) -> Floats:
     """Return d ln N* / d ln C by central difference."""
     return (log_optimum(log_flops + SLOPE_STEP) - log_optimum(log_flops - SLOPE_STEP)) / (2 * SLOPE_STEP)
+
+
+def _valleys(losses: Floats) -> NDArray[np.bool_]:
+    """Return which inner points (m, g − 2) lie below both neighbours."""
+    middle = losses[:, 1:-1]
+    lowest_neighbour = np.minimum(losses[:, :-2], losses[:, 2:])
+    return np.asarray(middle * (1 + ROUNDING) < lowest_neighbour)
 
 
 def _vertex(losses: Floats, half: float) -> Floats:

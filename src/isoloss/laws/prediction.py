@@ -87,7 +87,7 @@ def predict_run(law: "FittedLaw", columns: Mapping[str, Any], *, level: float = 
     # A column that the law does not read and the caller does not give cannot lie outside.
     inside = {"params": law.domain.params_low, "tokens": law.domain.tokens_low}
     both = {"params", "tokens"} <= set(columns)
-    flops = columns.get("flops", 6 * columns["params"] * columns["tokens"] if both else law.domain.flops_low)
+    flops = float(columns.get("flops", law.flops_of(**columns) if both else law.domain.flops_low))
     return Prediction(
         columns={name: float(value) for name, value in columns.items()},
         loss=within,

@@ -5,10 +5,21 @@ import inspect
 from isoloss.core.errors import InputError
 from isoloss.core.registry import Registry
 from isoloss.laws.chinchilla import Chinchilla
+from isoloss.laws.critical_batch import CriticalBatch
+from isoloss.laws.farseer import Farseer
+from isoloss.laws.kaplan import Kaplan
 from isoloss.laws.law import Law
+from isoloss.laws.loss_to_loss import LossToLoss
+from isoloss.laws.power import KaplanFlops, KaplanParams, KaplanTokens, OffsetFlops, OffsetParams, OffsetTokens
+from isoloss.laws.repeated import Repeated
 
 laws: Registry[type[Law]] = Registry("law")
-laws.add(Chinchilla.name, Chinchilla)
+_LAWS: tuple[type[Law], ...] = (
+    Chinchilla, Kaplan, KaplanParams, KaplanTokens, KaplanFlops, OffsetParams, OffsetTokens, OffsetFlops,
+    Repeated, CriticalBatch, Farseer, LossToLoss,
+)  # fmt: skip
+for _law in _LAWS:
+    laws.add(_law.name, _law)
 
 
 def open_law(name: str) -> type[Law]:

@@ -64,7 +64,8 @@ def _frontier(law: "FittedLaw") -> str:
         lines = [_row("a (N* ∝ C^a)", law.exponent_a()), _row(f"ln D*/N* {budget:.1e}", law.log_ratio(budget))]
     except Unidentified as error:
         lines = textwrap.wrap(f"no frontier: {error.message}", WIDTH)
-    return "\n".join([*lines, "=" * WIDTH, note])
+    floor = textwrap.wrap(law.floor.sentence(), WIDTH) if law.floor else []
+    return "\n".join([*lines, *floor, "=" * WIDTH, note])
 
 
 def _warnings(law: "FittedLaw") -> list[str]:

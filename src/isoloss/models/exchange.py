@@ -21,22 +21,29 @@ _BLOCK = {
 
 
 def to_transformers(model: Llama) -> dict[str, Tensor]:
-    """Return the weights under transformers' names: a state for `LlamaForCausalLM.load_state_dict`."""
+    """Return the weights under transformers' names; a head that is the embedding has none of its own."""
     state: dict[str, Tensor] = {}
-    for name, weight in model.named_parameters(remove_duplicate=False):
-        theirs = _their_names(name)
-        state.update(zip(theirs, weight.detach().clone().chunk(len(theirs)), strict=True))
+    for name, weight in model.named_parameters():
+        theirs = names_of(name)
+        state.update(zip(theirs, torch.split(weight.detach().clone(), _rows(model, name)), strict=True))
     return state
 
 
-@torch.no_grad()
-def from_transformers(model: Llama, state: Mapping[str, Tensor]) -> None:
-    """Fill `model` with a state of transformers' LlamaForCausalLM. Raises KeyError for a weight that is not there."""
-    for name, weight in model.named_parameters(remove_duplicate=False):
-        weight.copy_(torch.cat([state[theirs] for theirs in _their_names(name)]))
+def from_transformers(model: Llama, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return a state of transformers' LlamaForCausalLM under `model`'s names. Raises KeyError for one that lacks."""
+    return {name: torch.cat([state[theirs] for theirs in names_of(name)]) for name, _ in model.named_parameters()}
 
 
-def _their_names(name: str) -> list[str]:
+def _rows(model: Llama, name: str) -> list[int]:
+    """Return how many rows of a weight are each of theirs."""
+    spec = model.spec
+    if name.endswith("qkv"):
+        return [spec.width, spec.kv_width, spec.kv_width]
+    return [spec.ffn, spec.ffn] if name.endswith("gate_up") else [len(model.get_parameter(name))]
+
+
+def names_of(name: str) -> list[str]:
+    """Return transformers' names of what stands in our weight `name`, in that order."""
     if name in _WHOLE:
         return [_WHOLE[name]]
     found = re.fullmatch(r"blocks\.(\d+)\.(\w+)", name)

@@ -43,6 +43,10 @@ class ShardedModel(nn.Module):
         whole = MixedPrecisionPolicy(reduce_dtype=torch.float32, cast_forward_inputs=False)
         fully_shard(self, mesh=mesh, mp_policy=whole)
 
+    def named_weights(self) -> dict[str, nn.Parameter]:
+        """Return the shards that lie here, by the names of the model itself."""
+        return dict(self.model.named_parameters())
+
     def reshard(self) -> None:
         """Let go of whatever weights are gathered."""
         for module in (self, *self.model.blocks):

@@ -1,6 +1,7 @@
 """What a page is made of, the same for HTML and Markdown: sections of prose, pictures, tables and notes."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from matplotlib.figure import Figure
 
@@ -52,7 +53,8 @@ class Table:
 class Drawing:
     """A figure with everything that is said about it: how to read it and what it shows, for those who do not see it.
 
-    `narrow` is the same for a phone; where absent, the figure is shown on wide screens alone.
+    `narrow` is the same for a phone; where absent, the figure is shown on wide screens alone. `numbers` are the
+    columns that it draws, written beside it as CSV.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Drawing:
     alt: str
     wide: Figure
     narrow: Figure | None = None
+    numbers: Mapping[str, Sequence[object]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

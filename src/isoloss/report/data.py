@@ -15,6 +15,7 @@ from isoloss.laws.data_dependent import Comparison
 from isoloss.laws.fitted import FittedLaw, FrontierPoint
 from isoloss.laws.tuning import Tuning
 from isoloss.runs.observations import Observations
+from isoloss.runs.replicates import ReplicateNoise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +85,7 @@ class ReportData:
     element a measure, and `coverage` how often simulated intervals on each corpus's very grid held the truth.
     `flag_meanings` says when a run earns each flag. `rate_arms` are the laws of the same grid at multiples of its peak
     rate. `tuning` is what a sweep of rate × batch says of each corpus: a study that has it is reported by it.
+    `replicates` are noises between seeds.
     """
 
     title: str
@@ -109,6 +111,7 @@ class ReportData:
     flag_meanings: Mapping[str, str] = field(default_factory=dict)
     rate_arms: Mapping[float, Mapping[str, FittedLaw]] = field(default_factory=dict)
     tuning: Mapping[str, Tuning] = field(default_factory=dict)
+    replicates: Mapping[str, ReplicateNoise] = field(default_factory=dict)
 
     @property
     def all_laws(self) -> list[tuple[str, FittedLaw]]:

@@ -1,12 +1,15 @@
 """The report as files: one self-contained HTML page, its Markdown twin, and every figure as SVG and PNG."""
 
 import base64
+import csv
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from functools import cache
 from importlib import resources
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +18,12 @@ from markupsafe import Markup
 
 from isoloss.core import files
 from isoloss.report import render
-from isoloss.report.blocks import Block, Drawing, Notes, Section, Table
+from isoloss.report.blocks import Block, Drawing, Note, Notes, Section, Table
 from isoloss.report.data import ReportData
 from isoloss.report.sections import facts, sections
 from isoloss.report.theme import SEQUENCE, SEQUENCE_DARK
 from isoloss.report.tuning import tuning_answers
-from isoloss.report.verdicts import NOT_JUDGED, answer
+from isoloss.report.verdicts import NOT_JUDGED, Answer, answer
 
 FIGURES = "figures"
 HTML_NAME, MARKDOWN_NAME = "report.html", "report.md"
@@ -30,7 +33,7 @@ _MARKDOWN_SPECIAL = re.compile(r"([\\`*_\[\]|#~])")
 
 @dataclass(frozen=True, kw_only=True)
 class ReportFiles:
-    """Where the report was written. `figures` are the SVG and PNG files in the order of the page."""
+    """Where the report was written. `figures` are the SVG, PNG and CSV files in the order of the page."""
 
     html: Path
     markdown: Path
@@ -50,6 +53,7 @@ class Picture:
     narrow: Markup | None
     svg: str
     png: bytes
+    csv: str
 
     @property
     def svg_file(self) -> str:
@@ -61,21 +65,61 @@ class Picture:
         """The PNG file, relative to the page."""
         return f"{FIGURES}/{self.name}.png"
 
+    @property
+    def csv_file(self) -> str | None:
+        """The CSV file of its numbers, relative to the page; None where the drawing brings none."""
+        return f"{FIGURES}/{self.name}.csv" if self.csv else None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Page:
+    """A page from its question to its answer: a study's report, or a published study done again.
+
+    `kicker` says what kind of page it is, `answers` open it, `facts` are its size in a few numbers.
+    """
+
+    title: str
+    kicker: str
+    question: str
+    created: date
+    version: str
+    answers: Sequence[Answer]
+    facts: Sequence[Note]
+    sections: Sequence[Section]
+
 
 def write_report(data: ReportData, folder: Path | str) -> ReportFiles:
-    """Write the report of `data` into `folder` and return the paths. Files that exist are replaced, each atomically.
+    """Write the report of `data` into `folder` and return the paths; see `write_page`."""
+    page = Page(
+        title=data.title,
+        kicker="scaling-law study",
+        question=data.question,
+        created=data.created.date(),
+        version=data.version,
+        answers=tuning_answers(data) or [answer(verdict) for verdict in data.balance] or [NOT_JUDGED],
+        facts=facts(data),
+        sections=sections(data),
+    )
+    return write_page(page, folder)
 
-    The page comes last: whoever sees it sees its figures. Raises StorageError where the folder cannot be written.
+
+def write_page(page: Page, folder: Path | str) -> ReportFiles:
+    """Write a page, its Markdown twin, and every figure as SVG and PNG, with its numbers as CSV where it brings them.
+
+    Files that exist are replaced, each atomically. The page comes last: whoever sees it sees its figures. Raises
+    StorageError where the folder cannot be written.
     """
     target = Path(folder)
-    parts = sections(data)
-    pictures = _pictures(parts)
-    context = _context(data, parts, pictures)
+    pictures = _pictures(page.sections)
+    context = _context(page, pictures)
     written: list[Path] = []
     for picture in pictures.values():
         files.write_text(target / picture.svg_file, picture.svg)
         files.write_bytes(target / picture.png_file, picture.png)
         written += [target / picture.svg_file, target / picture.png_file]
+        if picture.csv_file is not None:
+            files.write_text(target / picture.csv_file, picture.csv)
+            written.append(target / picture.csv_file)
     templates = _templates()
     files.write_text(target / MARKDOWN_NAME, _tidy(templates.get_template("page.md.j2").render(context)))
     files.write_text(target / HTML_NAME, templates.get_template("page.html.j2").render(context))
@@ -112,20 +156,22 @@ def _picture(drawing: Drawing, number: str) -> Picture:
         narrow=Markup(render.inline_svg(narrow, name=f"{drawing.name}-narrow", alt=drawing.alt)) if narrow else None,
         svg=render.svg_file(raw),
         png=render.png_bytes(drawing.wide),
+        csv=csv_text(drawing.numbers),
     )
 
 
-def _context(data: ReportData, parts: Sequence[Section], pictures: dict[str, Picture]) -> dict[str, Any]:
+def _context(page: Page, pictures: dict[str, Picture]) -> dict[str, Any]:
     script = _asset("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return {
-        "title": data.title,
-        "question": data.question,
-        "version": data.version,
-        "created": data.created.date().isoformat(),
-        "answers": tuning_answers(data) or [answer(verdict) for verdict in data.balance] or [NOT_JUDGED],
-        "facts": facts(data),
-        "sections": [_section(part, pictures) for part in parts],
+        "title": page.title,
+        "kicker": page.kicker,
+        "question": page.question,
+        "version": page.version,
+        "created": page.created.isoformat(),
+        "answers": page.answers,
+        "facts": page.facts,
+        "sections": [_section(part, pictures) for part in page.sections],
         "style": Markup(_asset("style.css") + _sequence_style()),
         "script": Markup(script),
         "script_hash": digest,
@@ -171,6 +217,17 @@ def markdown_text(text: object) -> str:
     """Return text that Markdown shows as it is: one line, nothing of it markup, HTML or a table's bar."""
     line = " ".join(str(text).split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _MARKDOWN_SPECIAL.sub(r"\\\1", line)
+
+
+def csv_text(columns: Mapping[str, Sequence[object]]) -> str:
+    """Return columns of equal length as CSV with a heading; empty for none. Missing values are empty fields."""
+    if not columns:
+        return ""
+    buffer = StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*columns.values(), strict=True))
+    return buffer.getvalue()
 
 
 def _tidy(markdown: str) -> str:

@@ -23,6 +23,7 @@ from isoloss.report.tables import (
     fit_table,
     frontier_table,
     key_table,
+    replicates_table,
     runs_table,
     unfiltered_table,
 )
@@ -120,6 +121,7 @@ def _trust(data: ReportData) -> Section:
         residual_picture(data) if data.laws else None,
         unfiltered_table(data) if data.laws_unfiltered else None,
         arms_table(data) if data.rate_arms else None,
+        replicates_table(data) if data.replicates else None,
         coverage_table(data) if data.coverage else None,
     )
     left_out = exclusions_table(data)

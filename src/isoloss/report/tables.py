@@ -234,6 +234,32 @@ def _range_cell(estimates: Sequence[Estimate | None], own: int) -> Cell:
     return Cell(text=f"{fixed(min(moved), 2)}, {fixed(max(moved), 2)}", sort=max(map(abs, moved)))
 
 
+def replicates_table(data: ReportData) -> Table:
+    """Return the noise between seeds of each corpus: what the runs of a trunk share, and what each has for itself."""
+    columns = (
+        CORPUS, Column(title="sizes", unit="with replicates"), Column(title="trunks"),
+        Column(title="trunk noise", unit="% of the loss", about="standard deviation that runs of one trunk share"),
+        Column(title="branch noise", unit="% of the loss", about="standard deviation that each run has for itself"),
+        Column(title="law's error", unit="% of ln loss", about="root mean square around the law: noise and misfit"),
+    )  # fmt: skip
+    rows = []
+    for name, noise in data.replicates.items():
+        law = data.laws.get(name)
+        rows.append(
+            Row(cells=(
+                Cell(text=name), number_cell(noise.sizes), number_cell(noise.trunks),
+                estimate_cell(_percent(noise.trunk_sd), style="plain"),
+                estimate_cell(_percent(noise.branch_sd), style="plain"),
+                number_cell(100 * law.rmse if law else None, TWO),
+            ))
+        )  # fmt: skip
+    return Table(
+        name="replicates", columns=columns, rows=tuple(rows),
+        caption="Noise between seeds. Data order is one for all sizes of a seed, and the held-out set is one for all "
+        "runs. Where the law's error is much larger than both, the law misses something that no seed explains.",
+    )  # fmt: skip
+
+
 def corpora_table(data: ReportData) -> Table:
     """Return one row a corpus: where it comes from and how large and complex it is."""
     measures = list(dict.fromkeys(name for c in data.corpora for name in [*c.measures, *c.unidentified]))

@@ -6,6 +6,7 @@
     documents/<run>.parquet      final loss of every held-out document: document, tokens, nats (mean per scored token)
     corpora/<corpus>/            tokenised corpora
     checkpoints/<trunk>/         unfinished trunks, removed when they are done
+    weights/<run>/               final weights as a model's folder, of runs that end while `weights` is there
     imported/<import>.parquet    runs brought in from elsewhere, one row a run
     damaged/                     files that were not what had been written, set aside
 
@@ -23,7 +24,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from isoloss.core import files
-from isoloss.core.errors import DamagedArchive, InputError
+from isoloss.core.errors import DamagedArchive, InputError, UnknownName
 from isoloss.core.schema import refuse_newer
 from isoloss.runs.documents import DocumentLosses
 from isoloss.runs.neighbours import with_neighbour_flags
@@ -63,6 +64,29 @@ class Archive:
     def checkpoint_folder(self, trunk: str) -> Path:
         """Return the folder of a trunk's checkpoints."""
         return self.folder / "checkpoints" / trunk
+
+    def weights_folder(self, run: str) -> Path:
+        """Return the folder of a run's final weights, which is there if they were kept."""
+        return self.folder / "weights" / run
+
+    @property
+    def keeps_weights(self) -> bool:
+        """Whether runs that end leave their weights."""
+        return (self.folder / "weights").is_dir()
+
+    def keep_weights(self) -> None:
+        """Keep the final weights of every run that ends from now on, whichever process trains it."""
+        with files.storage_errors(self.folder):
+            (self.folder / "weights").mkdir(exist_ok=True)
+
+    def find_run(self, prefix: str) -> RunRecord:
+        """Return the record of the one run whose fingerprint starts with `prefix`, or raise UnknownName."""
+        found = [record for record in self.records() if record.fingerprint.startswith(prefix)]
+        if len(found) != 1:
+            what = f"{len(found)} runs are called {prefix}…" if found else f"no run {prefix!r}"
+            fix = f"isoloss runs {self.folder} lists them"
+            raise UnknownName(what, place=str(self.folder), fix=fix)
+        return found[0]
 
     def has(self, run: str) -> bool:
         """Whether the run ended as a record that need not be run again. A failed run is tried again."""

@@ -43,6 +43,10 @@ class Columns:
             return numbers
         return self._parsed(name, column.to_pylist())
 
+    def numbers_or_one(self, given: str | float | None) -> Floats | float | None:
+        """Return the column that a name means, or the number (or nothing) that was given in its place."""
+        return self.numbers(given) if isinstance(given, str) else given
+
     def _column(self, name: str) -> "pa.ChunkedArray":
         known = [column for column in self.table.column_names if column != ROW]
         if name in known:

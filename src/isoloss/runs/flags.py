@@ -1,14 +1,19 @@
 """Flags that a run earns: reasons to keep its loss out of a law, each by a rule stated in `MEANINGS`."""
 
+from collections.abc import Sequence
+
 import numpy as np
-from numpy.typing import NDArray
 
 from isoloss.core.errors import BelowFloor
-from isoloss.runs.documents import DocumentLosses, DocumentMean, mean_by_document
+from isoloss.runs.documents import DocumentLosses, DocumentMean, Floats, mean_by_document
+from isoloss.runs.rules import branch_step, lr_fraction
+from isoloss.runs.spec import RunSpec
 
 MEANINGS = {
     "unconverged": "the loss has not beaten the unigram entropy by 2 standard errors and 2 %: the model has learnt "
-    "token frequencies at most, and its loss tells of optimisation, not of size or data",
+    "token frequencies at most; or at the end of full rates a doubling of the tokens still lowered it by over 29 % of "
+    "what is left above the floor (above 0 where none is known), which is faster than one over the root of the "
+    "data. Either loss tells of optimisation, not of size or data",
     "saturated": "the loss is within 2 standard errors or 1 % of the best possible: nothing is left to gain, and the "
     "loss tells of the floor alone; where no floor is known, neither a larger model nor more tokens lowers the loss",
     "diverged": "training broke down: a loss that is not finite, or half a nat above that of the first step",
@@ -20,24 +25,57 @@ BELOW_ERRORS = 5.0
 BELOW_NATS = 1e-4  # sums of a document's float32 losses round by some 1e-6 of it
 # Below this share of the unigram entropy a gain may be the add-one smoothing's or a short context's, not learning's.
 UNCONVERGED_MARGIN = 0.02
+# Data exponents of language are .2 to .5 (Hestness et al. 2017, Kaplan et al. 2020, Hoffmann et al. 2022): what falls
+# faster than D^-½, even were its limit the floor, is not on its power law yet. Annealing lowers the loss whatever was
+# learnt, so the fall is read where the rate is at least half its peak, over tokens weighted by the rate.
+FASTEST_EXPONENT = 0.5
+FULL_RATE = 0.5
+WINDOW = 0.2  # of the weighted tokens before the end, and before half of them: what is averaged
 # Laws are fitted to residuals of a few percent of ln L; what lies within 1 % of the floor moves less than that.
 SATURATED_MARGIN = 0.01
 
 
 def flags_of(
-    losses: DocumentLosses, *, unigram_nats: float, floor_nats: NDArray[np.float64] | None = None
-) -> tuple[str, ...]:
+    losses: DocumentLosses, *, unigram_nats: float, floor_nats: Floats | None = None, spec: RunSpec | None = None,
+    step_losses: Sequence[float] = (),
+) -> tuple[str, ...]:  # fmt: skip
     """Return the flags a finished run earns by itself.
 
     `unigram_nats` is the held-out entropy under the training side's token frequencies. `floor_nats` is the best
     possible loss of every held-out document of the corpus (indexed by `losses.document`), or None where it is unknown.
+    `step_losses` are the training losses of the run's steps under `spec`.
     """
+    floor_mean = 0.0 if floor_nats is None else losses.mean().value - losses.excess(floor_nats).value
+    falling = spec is not None and still_falling(spec, step_losses, floor_nats=floor_mean)
     flags = []
-    if is_unconverged(losses, unigram_nats=unigram_nats):
+    if falling or is_unconverged(losses, unigram_nats=unigram_nats):
         flags.append("unconverged")
     if floor_nats is not None and is_at_floor(losses, floor_nats=floor_nats):
         flags.append("saturated")
     return tuple(flags)
+
+
+def still_falling(spec: RunSpec, step_losses: Sequence[float], *, floor_nats: float = 0.0) -> bool:
+    """Whether the training loss fell faster than D^-½, by 2 standard errors, over the last doubling at full rates.
+
+    Two windows are compared, each a fifth of the rate-weighted tokens that lead up to it: those before the end of full
+    rates and those before half of that. A power law falls between them by 1 − 2^-β of what is left, whatever its size.
+    Runs of too few steps to tell are not flagged.
+    """
+    rates = np.array([lr_fraction(spec, step) for step in range(len(step_losses))])
+    full = np.flatnonzero(rates >= FULL_RATE)
+    steps = min(int(full[-1]) + 1 if len(full) else len(rates), branch_step(spec) or len(rates))
+    losses, passed = np.asarray(step_losses[:steps], dtype=float), np.cumsum(rates[:steps])
+    if not steps:
+        return False
+    windows = [losses[(passed > (1 - WINDOW) * end) & (passed <= end)] for end in (passed[-1] / 2, passed[-1])]
+    if min(map(len, windows)) < 2:
+        return False
+    before, after = (float(window.mean()) for window in windows)
+    # Successive losses differ by their batches and little else: half a squared difference is a batch's variance.
+    stderr = float(np.sqrt(sum(np.mean(np.diff(window) ** 2) / 2 / len(window) for window in windows)))
+    steepest = (1 - 2**-FASTEST_EXPONENT) * (before - floor_nats)
+    return before - after - STANDARD_ERRORS * stderr > steepest
 
 
 def is_unconverged(losses: DocumentLosses, *, unigram_nats: float) -> bool:
@@ -46,7 +84,7 @@ def is_unconverged(losses: DocumentLosses, *, unigram_nats: float) -> bool:
     return unigram_nats - mean.value <= max(STANDARD_ERRORS * mean.stderr, UNCONVERGED_MARGIN * unigram_nats)
 
 
-def is_at_floor(losses: DocumentLosses, *, floor_nats: NDArray[np.float64]) -> bool:
+def is_at_floor(losses: DocumentLosses, *, floor_nats: Floats) -> bool:
     """Whether the loss exceeds the floor of the same documents by at most 2 standard errors of that excess, or 1 %."""
     excess = losses.excess(floor_nats)
     floor_mean = losses.mean().value - excess.value

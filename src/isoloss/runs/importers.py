@@ -44,6 +44,8 @@ def read_runs(
     where: str | None = None,
     tokenizer: str | None = None,
     vocab: str | float | None = None,
+    floor: str | float | None = None,
+    bytes_per_token: str | float | None = None,
     params_convention: str = "unstated",
     data_unit: DataUnit = "tokens",
 ) -> Observations:
@@ -52,9 +54,10 @@ def read_runs(
     `extra` maps what a law calls a further column (unique_tokens, batch_tokens, …) to what the source calls it.
     Where a column's unit or scale is another, a SQL formula over columns stands in its place: `params="n_millions *
     1e6"`, `loss="bits * ln(2)"`. `where` is a SQL condition over the source's own columns. Without `flops`, C = 6 ·
-    params · tokens. `tokenizer` and `vocab` (a column, or one number) say in which tokens losses count. Raises
-    BadTable for a column that is missing or holds anything but positive numbers, naming the column, the rows and the
-    columns there are.
+    params · tokens. `tokenizer` and `vocab` (a column, or one number) say in which tokens losses count; `floor` (alike)
+    is the best possible loss of each run's corpus. `bytes_per_token` (alike) makes D bytes: `tokens` times it, unless
+    `data_unit="bytes"` says that `tokens` holds bytes already. Raises BadTable for a column that is missing or holds
+    anything but positive numbers, naming the column, the rows and the columns there are.
     """
     table = open_table(source)
     ours = _is_archive(source)
@@ -70,9 +73,12 @@ def read_runs(
         vocab = vocab or (None if table["vocab_size"].null_count else "vocab_size")
         params_convention = _convention(table, source) if params == "params" else params_convention
     columns = Columns(table, place=_name(source))
+    data, ratio = columns.numbers(tokens), columns.numbers_or_one(bytes_per_token)
+    if ratio is not None and data_unit == "tokens":
+        data, data_unit = data * ratio, "bytes"
     return observations(
         params=columns.numbers(params),
-        tokens=columns.numbers(tokens),
+        tokens=data,
         loss_nats=columns.numbers(loss),
         flops=columns.numbers(flops) if flops else None,
         corpus=columns.texts(corpus) if corpus else "all",
@@ -83,7 +89,9 @@ def read_runs(
         complexity={name: columns.numbers(name) for name in complexity},
         extra={name: columns.numbers(column) for name, column in (extra or {}).items()},
         tokenizer=columns.texts(tokenizer) if tokenizer else None,
-        vocab=columns.numbers(vocab) if isinstance(vocab, str) else vocab,
+        vocab=columns.numbers_or_one(vocab),
+        floor=columns.numbers_or_one(floor),
+        bytes_per_token=ratio,
         rows=columns.rows,
         params_convention=params_convention,
         data_unit=data_unit,

@@ -11,6 +11,8 @@ from isoloss.runs.record import RunRecord
 from isoloss.runs.shapes import count
 from isoloss.runs.spec import RunSpec
 
+SAME_HORIZON = 1.03
+
 
 def with_neighbour_flags(
     records: Sequence[RunRecord],
@@ -24,19 +26,25 @@ def with_neighbour_flags(
     `losses_of` gives the document losses of a run, `floored` names the corpora whose floor is known: their runs are
     judged by it. `planned` runs without a record keep their places: what lies beyond them is no neighbour.
     """
+    specs = [*planned, *(record.spec for record in records)]
+    horizons = _levels(spec.train_tokens for spec in specs)
+
+    def place_of(spec: RunSpec) -> _Place:
+        return _place(spec, tokens=horizons[spec.train_tokens])
+
     judged = [record for record in records if record.status == "finished" and record.spec.corpus not in floored]
     best: dict[_Place | None, RunRecord] = {}
     for record in judged:
-        rival = best.setdefault(_place(record.spec), record)
-        if _nats(record) < _nats(rival):
-            best[_place(record.spec)] = record
-    places = {_place(spec) for spec in (*planned, *(record.spec for record in records))}
+        place = place_of(record.spec)
+        if _nats(record) < _nats(best.setdefault(place, record)):
+            best[place] = record
+    places = {place_of(spec) for spec in specs}
     larger = _successors(places, lambda place: place._replace(size=0))
     longer = _successors(places, lambda place: place._replace(tokens=0))
     read = cache(losses_of)
 
     def is_saturated(record: RunRecord) -> bool:
-        place = _place(record.spec)
+        place = place_of(record.spec)
         wider, further = best.get(larger.get(place)), best.get(longer.get(place))
         return wider is not None and further is not None and saturated_by_neighbours(
             read(record.fingerprint), larger_model=read(wider.fingerprint), more_tokens=read(further.fingerprint)
@@ -60,12 +68,27 @@ class _Place(NamedTuple):
     tokens: int
 
 
-def _place(spec: RunSpec) -> _Place:
-    own = {"corpus", "seed", "train_tokens"}
-    # Shape and peak rate follow from the size.
-    of_size = {"model": {"width", "depth", "heads", "ffn"}, "optimiser": {"peak_lr"}}
+def _levels(tokens: Iterable[int]) -> dict[int, int]:
+    """Return for each token count the one it stands for: batches round what was asked for by up to half of themselves.
+
+    Counts less than 3 % above another are that one.
+    """
+    level, levels = 0, {}
+    for horizon in sorted(set(tokens)):
+        level = horizon if horizon > SAME_HORIZON * level else level
+        levels[horizon] = level
+    return levels
+
+
+def _place(spec: RunSpec, *, tokens: int) -> _Place:
+    own = {"corpus", "seed", "train_tokens", "batch_tokens"}
+    # The shape follows from the size; these settings may, by rule, or be swept: the best run of a place stands for it.
+    of_size = {
+        "model": {"width", "depth", "heads", "ffn"}, "optimiser": {"peak_lr", "beta2", "weight_decay"},
+        "schedule": {"warmup_tokens", "final_fraction"},
+    }  # fmt: skip
     recipe = spec.model_dump_json(exclude={**dict.fromkeys(own, True), **of_size})
-    return _Place(spec.corpus, recipe, spec.seed, count(spec.model).total, spec.train_tokens)
+    return _Place(spec.corpus, recipe, spec.seed, count(spec.model).total, tokens)
 
 
 def _successors(places: Iterable[_Place], line: Callable[[_Place], _Place]) -> dict[_Place, _Place]:

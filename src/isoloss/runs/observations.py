@@ -13,6 +13,8 @@ from isoloss.core.fingerprint import fingerprint
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from isoloss.runs.replicates import ReplicateNoise
+
 Floats = NDArray[np.float64]
 DataUnit = Literal["tokens", "bytes"]
 
@@ -28,7 +30,8 @@ class Observations:
     training curve a row was taken from: rows of one trunk are not independent. `rows` are 1-based positions in the
     source, for messages. `stderr` is the standard error of each loss, `tokenizer` and `vocab` the name and the size of
     the vocabulary that its tokens are of: None where the source does not say. `extra` are further columns that a law
-    may read, positive numbers by name: unique_tokens, batch_tokens, other_loss.
+    may read, positive numbers by name: unique_tokens, batch_tokens, other_loss. `floor` is the exact best possible loss
+    on each run's corpus, `bytes_per_token` relates D in bytes to the tokens of FLOPs: None where unknown.
     """
 
     params: Floats
@@ -43,6 +46,8 @@ class Observations:
     flags: tuple[tuple[str, ...], ...] | None = None
     complexity: Mapping[str, Floats] = field(default_factory=dict)
     extra: Mapping[str, Floats] = field(default_factory=dict)
+    floor: Floats | None = None
+    bytes_per_token: Floats | None = None
     tokenizer: NDArray[np.str_] | None = None
     vocab: Floats | None = None
     params_convention: str = "unstated"
@@ -57,6 +62,18 @@ class Observations:
     def corpora(self) -> list[str]:
         """Corpus names in order of first appearance."""
         return list(dict.fromkeys(self.corpus.tolist()))
+
+    @property
+    def trained_tokens(self) -> Floats:
+        """D in tokens: what FLOPs count. Bytes stand for themselves where the bytes per token are unknown."""
+        if self.data_unit == "tokens" or self.bytes_per_token is None:
+            return self.tokens
+        return np.asarray(self.tokens / self.bytes_per_token)
+
+    @property
+    def mean_bytes_per_token(self) -> float | None:
+        """The geometric mean of the bytes per token, None where they are unknown."""
+        return None if self.bytes_per_token is None else float(np.exp(np.log(self.bytes_per_token).mean()))
 
     @property
     def fingerprint(self) -> str:
@@ -117,6 +134,20 @@ class Observations:
             )
         return self.extra[name]
 
+    def replicate_noise(self) -> "ReplicateNoise":
+        """Return trunk and branch noise in ln L from runs that differ in their seed alone, each with an interval.
+
+        Raises Unidentified where no size has two trunks: see `isoloss.runs.replicates`.
+        """
+        from isoloss.runs.replicates import replicate_noise
+
+        return replicate_noise(self)
+
+    def with_extra(self, **columns: Floats) -> "Observations":
+        """Return the table with further columns that a law may read. Raises BadTable for numbers not above zero."""
+        checked = {name: _positive(name, values, len(self), self.rows) for name, values in columns.items()}
+        return replace(self, extra={**self.extra, **checked})
+
     def to_arrow(self) -> "pa.Table":
         """Return the table for Arrow, pandas (`.to_pandas()`) or polars (`polars.from_arrow`)."""
         import pyarrow as pa
@@ -147,6 +178,8 @@ def observations(
     flags: Sequence[Sequence[str]] | None = None,
     complexity: Mapping[str, Sequence[float] | Floats] | None = None,
     extra: Mapping[str, Sequence[float] | Floats] | None = None,
+    floor: Sequence[float] | Floats | float | None = None,
+    bytes_per_token: Sequence[float] | Floats | float | None = None,
     rows: Sequence[int] | NDArray[np.int64] | None = None,
     tokenizer: Sequence[str] | None = None,
     vocab: Sequence[float] | Floats | float | None = None,
@@ -156,18 +189,24 @@ def observations(
 ) -> Observations:
     """Return a checked table: numbers positive and finite, columns of one length. Raises BadTable with row numbers.
 
-    Without `flops`, C = 6 · params · tokens. Without `trunk`, every row is a trunk of its own.
+    Without `flops`, C = 6 · params · tokens, and with D in bytes 6 · params · bytes / `bytes_per_token`. Without
+    `trunk`, every row is a trunk of its own.
     """
     n = len(params)
     place = np.arange(1, n + 1) if rows is None else np.asarray(rows, dtype=np.int64)
     n_params = _positive("params", params, n, place)
     n_tokens = _positive("tokens", tokens, n, place)
+    ratio = None
+    if bytes_per_token is not None:
+        ratio = _positive("bytes_per_token", _each(bytes_per_token, n), n, place)
+    counts_tokens = data_unit == "tokens" or ratio is not None
+    trained = n_tokens / ratio if data_unit == "bytes" and ratio is not None else n_tokens
     names = np.array([f"row {i}" for i in place], dtype=np.str_) if run is None else np.asarray(run, dtype=np.str_)
     return Observations(
         params=n_params,
         tokens=n_tokens,
         loss_nats=_positive("loss", loss_nats, n, place),
-        flops=_six_nd(n_params, n_tokens, place) if flops is None else _positive("flops", flops, n, place),
+        flops=_six_nd(n_params, trained, place) if flops is None else _positive("flops", flops, n, place),
         run=names,
         trunk=names if trunk is None else np.asarray(trunk, dtype=np.str_),
         corpus=np.full(n, corpus) if isinstance(corpus, str) else np.asarray(corpus, dtype=np.str_),
@@ -176,10 +215,12 @@ def observations(
         flags=None if flags is None else tuple(tuple(f) for f in flags),
         complexity={name: _finite(name, values, n, place) for name, values in (complexity or {}).items()},
         extra={name: _positive(name, values, n, place) for name, values in (extra or {}).items()},
+        floor=None if floor is None else _positive("floor", _each(floor, n), n, place),
+        bytes_per_token=ratio,
         tokenizer=None if tokenizer is None else np.asarray(tokenizer, dtype=np.str_),
         vocab=None if vocab is None else _positive("vocab", _each(vocab, n), n, place),
         params_convention=params_convention,
-        flops_convention="6ND" if flops is None else "given",
+        flops_convention="given" if flops is not None else "6ND" if counts_tokens else "6NB",
         data_unit=data_unit,
         named=named or {},
     )

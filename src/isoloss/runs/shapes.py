@@ -19,6 +19,7 @@ ParamsConvention = Literal["total", "non_embedding", "with_head", "with_attentio
 FlopsConvention = Literal["total", "non_embedding", "with_head", "with_attention", "exact"]
 PARAMS_CONVENTIONS: tuple[ParamsConvention, ...] = get_args(ParamsConvention)
 DEFAULT_CONVENTION: ParamsConvention = "with_head"
+EXACT: Literal["exact"] = "exact"
 
 LADDER_TOLERANCE = 0.05
 

@@ -1,6 +1,7 @@
 """From a study's table to its answer: fits with and without flagged runs, left-out corpora, the balance."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -11,13 +12,14 @@ from isoloss.core.errors import InputError, Unidentified, WorkError
 from isoloss.core.progress import Progress, Task
 from isoloss.corpus.corpus import Corpus
 from isoloss.laws.balance import BalanceVerdict, common_budget, judge_balance
-from isoloss.laws.checks import EXCLUDED_FLAGS, root_mean_square
+from isoloss.laws.checks import EXCLUDED_FLAGS, leave_out, root_mean_square
 from isoloss.laws.coverage import Coverage, simulate_coverage
 from isoloss.laws.data_dependent import Comparison
 from isoloss.laws.fitted import FittedLaw, FrontierPoint
 from isoloss.laws.fitting import fit
 from isoloss.laws.tuning import Tuning
 from isoloss.runs.observations import Observations
+from isoloss.runs.replicates import ReplicateNoise
 from isoloss.study.left_out import compare_left_out
 from isoloss.study.spec import Study
 
@@ -42,7 +44,8 @@ class Analysis:
     `further_laws` are fits of the study's other laws, for comparison: all else rests on its first, which `laws` holds.
     `measure` is the complexity that balances are held against: gzip, or the first that every corpus determines.
     `budget` are the FLOPs at which they are compared. `rate_arms` are the laws of the grid trained at multiples of its
-    rate, `tuning` what a sweep says of each corpus: a [tune] study has that alone.
+    rate, `tuning` what a sweep says of each corpus: a [tune] study has that alone. `replicates` are noises of corpora
+    whose sizes were trained under several seeds.
     """
 
     observations: Observations
@@ -58,6 +61,7 @@ class Analysis:
     holdout: list[HoldoutError]
     rate_arms: dict[float, dict[str, FittedLaw]] = field(default_factory=dict)
     tuning: dict[str, Tuning] = field(default_factory=dict)
+    replicates: dict[str, ReplicateNoise] = field(default_factory=dict)
 
     def frontier(self) -> dict[str, list[FrontierPoint]]:
         """Return the best split of budgets over each corpus's range; a corpus without an interior optimum has none."""
@@ -81,6 +85,7 @@ class Analysis:
                 for factor, laws in self.rate_arms.items()
                 for law in laws.values()
             ],
+            "replicates": {name: noise.to_json() for name, noise in self.replicates.items()},
             "tune": [tuning.to_json() for tuning in self.tuning.values()],
         }
 
@@ -142,6 +147,7 @@ def analyse(
             if law.group in unseen.corpora and (rows := unseen.where(corpus=law.group))
         ],
         rate_arms=rate_arms,
+        replicates=_replicates(seen),
     )
 
 
@@ -152,6 +158,15 @@ def analyse_sweep(study: Study, table: Observations, tuning: dict[str, Tuning]) 
         laws_unfiltered={}, further_laws=[], no_law={}, comparison=[], balance=[], coverage={}, holdout=[],
         tuning=tuning,
     )  # fmt: skip
+
+
+def _replicates(table: Observations) -> dict[str, ReplicateNoise]:
+    """Return the noise of every corpus whose unflagged runs tell trunks from branches."""
+    found = {}
+    for name in table.corpora:
+        with suppress(Unidentified):
+            found[name] = leave_out(table.where(corpus=name), flags=EXCLUDED_FLAGS)[0].replicate_noise()
+    return found
 
 
 def _flagged(table: Observations) -> list[str]:

@@ -151,6 +151,8 @@ class Lab:
 
         specs = [run.spec for run in self.plan(study)]
         where = executor(self.executor, workers=self.workers, checkpoint_seconds=study.training.checkpoint_seconds)
+        if study.training.keep_weights:
+            self.archive.keep_weights()
         train_missing(specs, self.archive, executor=where, progress=self.progress)
         return self._records(study)
 

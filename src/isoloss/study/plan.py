@@ -164,7 +164,7 @@ def _weight_decay(
 ) -> float:
     match training.weight_decay:
         case Timescale() as timescale:
-            return timescale.weight_decay(peak_lr=peak_lr, steps=steps)
+            return timescale.weight_decay(peak_lr=1.0 if training.independent_decay else peak_lr, steps=steps)
         case PowerRule() as rule:
             return rule.of(counts, tokens, convention=convention)
         case None:

@@ -48,6 +48,7 @@ def report_data(result: StudyResult, archive: Archive) -> ReportData:
         flag_meanings=MEANINGS,
         rate_arms=analysis.rate_arms,
         tuning=analysis.tuning,
+        replicates=analysis.replicates,
     )  # fmt: skip
 
 

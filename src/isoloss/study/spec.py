@@ -121,6 +121,7 @@ class Training(Frozen):
     recompute: bool = False
     deterministic: bool = True
     checkpoint_seconds: float = Field(default=CHECKPOINT_SECONDS, gt=0)  # what a kill may cost; changes no number
+    keep_weights: bool = False  # the final weights of every run, as a folder that `isoloss export` copies
     rate_arms: Ladder = ()
 
     @model_validator(mode="after")

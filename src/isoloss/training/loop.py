@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from isoloss.models import build
+from isoloss.models.llama import Llama
 from isoloss.runs.documents import DocumentLosses
 from isoloss.runs.rules import lr_fraction
 from isoloss.runs.spec import RunSpec
@@ -105,6 +106,10 @@ class Trainer:
                 f"training loss {np.mean(recent):.3f} over {DIVERGENCE_STEPS} steps up to step {self.step}, "
                 f"{self.step_losses[0]:.3f} at the first"
             )
+
+    def whole_model(self) -> Llama:
+        """Return the model with all its weights in this process."""
+        return self.model
 
     def score(self, heldout: HeldoutWindows) -> DocumentLosses:
         """Return the loss of every held-out document that holds a window."""

@@ -1,11 +1,13 @@
 """Records of a trunk's runs, whatever became of them."""
 
+import shutil
 import time
 import traceback
 from pathlib import Path
 
 from isoloss.core.errors import BelowFloor
 from isoloss.corpus.corpus import Corpus
+from isoloss.models.folder import write_folder
 from isoloss.runs.archive import Archive
 from isoloss.runs.documents import NO_DOCUMENTS, DocumentLosses
 from isoloss.runs.flags import flags_of, require_above_floor
@@ -39,8 +41,19 @@ class Recorder:
             nats=mean.value, stderr=mean.stderr, tokens=int(losses.tokens.sum()), documents=len(losses.document),
             excess_nats=excess.value if excess else None, excess_stderr=excess.stderr if excess else None,
         )  # fmt: skip
-        flags = flags_of(losses, unigram_nats=self.corpus.unigram_nats, floor_nats=floor_nats)
+        flags = flags_of(
+            losses, unigram_nats=self.corpus.unigram_nats, floor_nats=floor_nats, spec=spec,
+            step_losses=self.trainer.step_losses,
+        )  # fmt: skip
+        if self.archive.keeps_weights:
+            self.keep_weights(spec)
         self.write(spec, "finished", flags=flags, loss=loss, losses=losses)
+
+    def keep_weights(self, spec: RunSpec) -> None:
+        """Write the weights as they are beside the record that is to come."""
+        folder = self.archive.weights_folder(spec.fingerprint)
+        shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed before it wrote the record
+        write_folder(self.trainer.whole_model(), folder)
 
     def diverged(self, spec: RunSpec, error: Diverged) -> None:
         """Record a run that broke down."""

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-from isoloss.core.errors import InputError
 from isoloss.corpus.corpus import Corpus
+from isoloss.models import empty
+from isoloss.models.llama import Llama
 from isoloss.models.sharded import ShardedModel
 from isoloss.runs.archive import Archive
 from isoloss.runs.documents import DocumentLosses
@@ -26,7 +27,7 @@ from isoloss.training.checkpoint import Checkpoints, UnusableCheckpoint
 from isoloss.training.data import HeldoutWindows, TrainingWindows
 from isoloss.training.evaluate import by_document
 from isoloss.training.events import Advanced, Report
-from isoloss.training.job import TrunkJob
+from isoloss.training.job import TrunkJob, check_equal_parts
 from isoloss.training.loop import Snapshot, Trainer
 from isoloss.training.optimise import MOMENTS, Place, State, adamw, by_name, places
 from isoloss.training.ranks import Ranks
@@ -46,12 +47,7 @@ def run_sharded_trunk(
     pending = [spec for spec in job.specs if not ranks.agree(archive.has(spec.fingerprint))]
     if not pending:
         return
-    windows = pending[0].batch_tokens // pending[0].model.context
-    if windows % ranks.size:
-        raise InputError(
-            f"a batch of {windows} windows does not fall into {ranks.size} equal parts", place="training.batch_tokens",
-            fix=f"train with a number of processes that divides {windows} (--workers)",
-        )  # fmt: skip
+    check_equal_parts(pending, processes=ranks.size)
     corpus = Corpus.open(archive.corpus_folder(pending[0].corpus))
     work = ShardedWork(
         job, archive, corpus, ranks, report=report if ranks.first else lambda event: None, stop=stop,
@@ -80,8 +76,7 @@ class ShardedWork(TrunkWork):
 
     def make_recorder(self, corpus: Corpus) -> Recorder:
         """Return what writes the records, on rank 0."""
-        kind = Recorder if self.ranks.first else SilentRecorder
-        return kind(self.trainer, self.archive, corpus, self.report)
+        return ShardedRecorder(self.trainer, self.archive, corpus, self.report, ranks=self.ranks)
 
     def make_checkpoints(self, folder: Path, every_seconds: float) -> Checkpoints:
         """Return what keeps the state, every process's share."""
@@ -114,7 +109,7 @@ class ShardedTrainer(Trainer):
     """A model in training on many processes."""
 
     def __init__(self, spec: RunSpec, data: RankWindows, ranks: Ranks) -> None:
-        self.ranks = ranks
+        self.ranks, self.spec = ranks, spec
         super().__init__(spec, data)
 
     def prepare(self, spec: RunSpec) -> None:
@@ -123,6 +118,16 @@ class ShardedTrainer(Trainer):
         self.sharded = ShardedModel(self.model, self.ranks.mesh, spec.numerics)
         self.optimiser = ShardedAdamW(self.sharded, spec.optimiser, where)
         self.summed_nats = self._summed
+
+    def whole_model(self) -> Llama:
+        """Return a copy of the model with all its weights, on the CPU of every process, which all must ask for it."""
+        whole = empty(self.spec.model, self.spec.numerics.model_copy(update={"device": "cpu"}))
+        named = self.sharded.named_weights()
+        with torch.no_grad():
+            for name, weight in whole.named_parameters():
+                shard = named[name]
+                weight.copy_(shard.full_tensor() if isinstance(shard, DTensor) else shard)
+        return whole
 
     def _summed(self, tokens_BT: Tensor, z_loss: float) -> tuple[Tensor, Tensor]:
         """Return objective and loss; FSDP means gradients over processes, and a sum is wanted."""
@@ -154,9 +159,7 @@ class ShardedAdamW:
     """AdamW over the shards that lie here. Its state is by name: `weight.NAME`, `exp_avg.NAME`, …, and `step`."""
 
     def __init__(self, model: ShardedModel, optimiser: Optimiser, where: Mapping[str, Place]) -> None:
-        self.weights: dict[str, nn.Parameter] = {
-            name.removeprefix("model."): weight for name, weight in model.named_parameters()
-        }
+        self.weights = model.named_weights()
         self.where, self.clip_norm = where, optimiser.clip_norm
         matrices, gains = ([w for w in self.weights.values() if (w.ndim > 1) is wanted] for wanted in (True, False))
         self.adamw = adamw(matrices, gains, optimiser, fused=False)
@@ -242,12 +245,24 @@ class ShardedCheckpoints(Checkpoints):
             super().remove()
 
 
-class SilentRecorder(Recorder):
-    """Goes through the motions where another process writes."""
+class ShardedRecorder(Recorder):
+    """Writes on rank 0; the others help to bring the weights together, and write nothing."""
+
+    def __init__(self, trainer: Trainer, archive: Archive, corpus: Corpus, report: Report, *, ranks: Ranks) -> None:
+        super().__init__(trainer, archive, corpus, report)
+        self.ranks = ranks
+
+    def keep_weights(self, spec: RunSpec) -> None:
+        """Write the whole weights, on rank 0."""
+        if self.ranks.first:
+            super().keep_weights(spec)
+        else:
+            self.trainer.whole_model()
 
     def write(
         self, spec: RunSpec, status: Status, *, flags: tuple[str, ...] = (), loss: Loss | None = None,
         losses: DocumentLosses | None = None, error: str | None = None,
     ) -> None:  # fmt: skip
-        """Write nothing."""
-        del spec, status, flags, loss, losses, error
+        """Write a record, on rank 0."""
+        if self.ranks.first:
+            super().write(spec, status, flags=flags, loss=loss, losses=losses, error=error)

@@ -22,13 +22,9 @@ from isoloss.training.checkpoint import Checkpoints, UnusableCheckpoint
 from isoloss.training.curve import heldout_marks
 from isoloss.training.data import HeldoutWindows, TrainingWindows
 from isoloss.training.events import Advanced, Note, Progress, Report
-from isoloss.training.job import CHECKPOINT_SECONDS, TrunkJob, check_enough_windows
+from isoloss.training.job import CHECKPOINT_SECONDS, Stopped, TrunkJob, check_enough_windows
 from isoloss.training.loop import Diverged, Snapshot, Trainer
 from isoloss.training.recording import Recorder
-
-
-class Stopped(Exception):
-    """Training was asked to stop; its state is on the disk."""
 
 
 def run_trunk(

@@ -1,0 +1,67 @@
+"""What `isoloss fit` is told in words: columns that laws read, parameters to hold, floors."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from isoloss.core.errors import InputError
+
+if TYPE_CHECKING:
+    from isoloss.laws.law import Law
+    from isoloss.runs.observations import Observations
+
+OTHER_LOSS = "other_loss"
+
+
+def pairs_of(texts: Sequence[str], *, option: str) -> dict[str, str]:
+    """Return NAME=VALUE pairs. Raises InputError for text without both."""
+    found = {}
+    for text in texts:
+        name, equals, value = (part.strip() for part in text.partition("="))
+        if not (name and equals and value):
+            raise InputError(f"found {text!r}, expected NAME=VALUE", place=option, fix=f"write it as {option} E=1.8")
+        found[name] = value
+    return found
+
+
+def fixed_of(texts: Sequence[str]) -> dict[str, float]:
+    """Return the parameters to hold, `E=1.8` or several as `A=520,alpha=.35`. Raises InputError for what is none."""
+    found = {}
+    for name, value in pairs_of([part for text in texts for part in text.split(",")], option="--fix").items():
+        try:
+            found[name] = float(value)
+        except ValueError:
+            found[name] = math.nan
+        if not math.isfinite(found[name]):
+            raise InputError(f"found {value!r} for {name}, expected a number", place="--fix", fix="write E=1.8")
+    return found
+
+
+def extra_columns(law: "type[Law]", named: Mapping[str, str | None], *, paired: bool) -> dict[str, str]:
+    """Return which source column each further column of a law is: as named, else the one of that very name.
+
+    `paired`: the other loss comes from runs of another corpus and not from a column.
+    """
+    further = [name for name in law.columns if name not in ("params", "tokens", "flops")]
+    if paired:
+        if OTHER_LOSS not in further:
+            raise InputError(
+                f"{law.name} reads no loss of another corpus", place="--pair-with", fix="fit --law loss_to_loss"
+            )
+        further.remove(OTHER_LOSS)
+    unread = [name for name, column in named.items() if column is not None and name not in law.columns]
+    if unread:
+        raise InputError(
+            f"{law.name} reads {', '.join(law.columns)}, and no {unread[0]}",
+            fix=f"leave the option out, or fit a law that reads {unread[0]}",
+        )
+    return {name: named.get(name) or name for name in further}
+
+
+def pair_up(table: "Observations", other: str | None) -> "Observations":
+    """Return the runs beside the losses of corpus `other`, or the table itself where none is named."""
+    if other is None:
+        return table
+    from isoloss.laws.loss_to_loss import pair_losses
+
+    return pair_losses(table, other=other)

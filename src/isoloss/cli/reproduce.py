@@ -1,0 +1,59 @@
+"""`isoloss reproduce`: a published study from its own data, every number beside the published one."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from isoloss.cli.app import Json, app
+
+if TYPE_CHECKING:
+    from isoloss.published.reproduction import Reproduction
+    from isoloss.report.page import ReportFiles
+
+
+class StudyName(StrEnum):
+    """The studies that can be done again."""
+
+    PORIAN = "porian"
+
+
+@app.command()
+def reproduce(
+    study: Annotated[StudyName, typer.Argument(help="Which study.")],
+    data: Annotated[
+        Path | None, typer.Option(help="Folder with the study's data; without it, says what is needed.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Results folder; without it, results/reproduce-STUDY.")] = None,
+    json: Json = False,
+) -> None:
+    """Do a published study again: its numbers beside ours, its figures, and a verdict on each claim.
+
+    Example: `isoloss reproduce porian --data porian2024 --out results/porian`
+
+    Every number has a tolerance and its reason; a claim holds, does not hold, or cannot be checked with these data.
+    Writes a page, every figure as SVG and PNG with its numbers as CSV, and tables as Markdown and LaTeX.
+    """
+    from datetime import UTC, datetime
+
+    from isoloss.cli.output import open_progress, print_json
+    from isoloss.published import studies
+    from isoloss.published.page import write_reproduction
+
+    folder = out or Path("results") / f"reproduce-{study.value}"
+    progress = open_progress(as_json=json)
+    found = studies.reproduce(study.value, data, progress=progress)
+    with progress.task("page and figures", total=1):
+        written = write_reproduction(found, folder, created=datetime.now(UTC).date())
+    if json:
+        print_json({**found.to_json([str(path) for path in written.figures]), "report": str(written.html)})
+    else:
+        _show(found, written)
+
+
+def _show(found: "Reproduction", written: "ReportFiles") -> None:
+    from isoloss.cli.tables import show_reproduction
+
+    show_reproduction(found)
+    typer.echo(f"\nreport: {written.html}")

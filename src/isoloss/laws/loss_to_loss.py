@@ -1,0 +1,122 @@
+"""One loss from another: L = E + K (L′ − E′)^κ (Brandfonbrener et al. 2024, arXiv:2411.12925).
+
+L′ is the loss on another corpus: of the model trained on that corpus with equal parameters and tokens (train-to-train),
+or of the same model tested on both (train-to-test, test-to-test). `pair_losses` brings two corpora's runs together.
+"""
+
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from isoloss.core.errors import BadTable
+from isoloss.laws._arithmetic import compiled
+from isoloss.laws.law import Floats, Law
+from isoloss.laws.starts import linear_terms
+from isoloss.runs.observations import Observations
+
+MOST_EXPONENT, LEAST_EXPONENT = 10.0, 0.02
+# E′ stays below the smallest L′ by this share of their span: at L′ itself (L′ − E′)^κ has no slope.
+GAP = 1e-3
+START_SHARES = (0.0, 0.4, 0.7, 0.85, 0.95, 0.99)  # of the smallest L′
+START_EXPONENTS = (0.3, 0.6, 1.0, 1.6, 2.5)
+
+
+@compiled
+def _loss_to_loss(free: Any, features: Any, log_loss: Any, jacobian: Any) -> None:
+    """ln(E + exp(k + κ ln(x − e))) and its derivatives by (E, e, k, κ); x and e are L′ and E′."""
+    E, e, k, kappa = free
+    for i in range(log_loss.size):
+        log_excess = np.log(features[0, i] - e)
+        term = np.exp(k + kappa * log_excess)
+        loss = E + term
+        log_loss[i] = np.log(loss)
+        share = term / loss
+        jacobian[0, i] = 1.0 / loss
+        jacobian[1, i] = -share * kappa / (features[0, i] - e)
+        jacobian[2, i] = share
+        jacobian[3, i] = share * log_excess
+
+
+class LossToLoss(Law):
+    """L = E + K (L′ − E′)^κ. Free parameters: E, E′, ln K, κ."""
+
+    name = "loss_to_loss"
+    formula = "L = E + K (L′ − E′)^κ"
+    source = "Brandfonbrener et al. 2024, arXiv:2411.12925"
+    parameters = ("E", "E_other", "K", "kappa")
+    columns = ("other_loss",)
+    may_be_narrow = frozenset({"other_loss"})
+    fixable = ("E", "E_other", "K", "kappa")
+    kernel = _loss_to_loss
+
+    @staticmethod
+    def features(*, other_loss: Floats) -> Floats:
+        """Return L′."""
+        return np.asarray(np.asarray(other_loss)[:, None])
+
+    @staticmethod
+    def origin(features: Floats) -> Floats:
+        """Return 0: losses count from nothing, as E′ does."""
+        return np.zeros(features.shape[1])
+
+    @staticmethod
+    def to_free(values: Floats, origin: Floats) -> Floats:
+        """Return (E, E′, ln K, κ)."""
+        E, other, K, kappa = np.moveaxis(np.asarray(values, dtype=np.float64), -1, 0)
+        return np.stack([E, other, np.log(K), kappa], axis=-1)
+
+    @staticmethod
+    def to_values(free: Floats, origin: Floats) -> Floats:
+        """Return (E, E′, K, κ)."""
+        E, other, k, kappa = np.moveaxis(np.asarray(free, dtype=np.float64), -1, 0)
+        return np.stack([E, other, np.exp(k), kappa], axis=-1)
+
+    @staticmethod
+    def bounds(features: Floats, log_loss: Floats) -> tuple[Floats, Floats]:
+        """Return bounds: E′ from 0 to just below the least L′; exponents in [.02, 10]."""
+        least, span = float(features.min()), float(np.ptp(features))
+        top = float(log_loss.max())
+        return (
+            np.array([0.0, 0.0, -30.0, LEAST_EXPONENT]),
+            np.array([np.exp(top), least - GAP * span, top + 30, MOST_EXPONENT]),
+        )
+
+    @staticmethod
+    def automatic_starts(features: Floats, log_loss: Floats) -> Floats:
+        """Return 30 starts: E′ and κ on a grid, with E and K the best for each (they enter linearly)."""
+        x = features[:, 0]
+        least, span = float(x.min()), float(np.ptp(x))
+        share, kappa = np.array(list(product(START_SHARES, START_EXPONENTS))).T
+        e = np.minimum(least * share, least - GAP * span)
+        power = (x - e[:, None]) ** kappa[:, None]
+        E, k = linear_terms([np.ones_like(power), power], log_loss).T
+        return np.column_stack([np.exp(E), e, k, kappa])
+
+    @staticmethod
+    def loss(values: Floats, *, other_loss: Floats) -> Floats:
+        """Return E + K (L′ − E′)^κ; E where L′ is below E′."""
+        E, other, K, kappa = np.moveaxis(values, -1, 0)
+        return np.asarray(E + K * np.power(np.maximum(other_loss - other, 0.0), kappa))
+
+
+def pair_losses(observations: Observations, *, other: str) -> Observations:
+    """Return every run beside the loss of corpus `other` at the same parameters and tokens, as column `other_loss`.
+
+    Runs of `other` itself are left out, and so are runs without a partner. Several partners count as their mean of
+    ln loss. Raises BadTable where nothing pairs.
+    """
+    partners = observations.where(corpus=other)
+    losses: dict[tuple[float, float], list[float]] = {}
+    for size, tokens, loss in zip(partners.params, partners.tokens, partners.loss_nats, strict=True):
+        losses.setdefault((float(size), float(tokens)), []).append(float(np.log(loss)))
+    places = list(zip(observations.params.tolist(), observations.tokens.tolist(), strict=True))
+    rest = observations.corpus != other
+    paired = np.array([place in losses for place in places]) & rest
+    if not paired.any():
+        raise BadTable(
+            f"no run has a partner on {other!r} with the same parameters and tokens",
+            fix=f"train the corpora on one grid, or give a column of losses on {other!r} itself",
+        )
+    of_pairs = np.array([np.exp(np.mean(losses[place])) for place, keep in zip(places, paired, strict=True) if keep])
+    return observations.select(paired).with_extra(other_loss=of_pairs)

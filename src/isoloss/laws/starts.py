@@ -1,0 +1,43 @@
+"""What automatic starts share: a grid of exponents, and the coefficients that are best for each."""
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+
+from isoloss.laws.law import Floats
+
+# From nearly logarithmic to steeper than any published fit, evenly spread in the logarithm.
+EXPONENTS = (0.05, 0.1, 0.2, 0.35, 0.55, 0.9, 1.5, 2.5)
+LEAST_TERM = 1e-3  # of the loss: a vanished term would have no gradient, so it starts this small instead
+
+
+def nonnegative_fits(designs: Floats) -> Floats:
+    """Return, for every design (m, n, k), the non-negative coefficients (m, k) whose sum of columns is nearest to ones.
+
+    Every subset of the columns is solved; of those without a negative coefficient the nearest wins.
+    """
+    m, _, k = designs.shape
+    best = np.zeros((m, k))
+    least = np.full(m, np.inf)
+    for subset in (s for size in range(1, k + 1) for s in combinations(range(k), size)):
+        columns = designs[:, :, subset]
+        gram = np.einsum("mni,mnj->mij", columns, columns)
+        right = columns.sum(axis=1)
+        found = np.einsum("mij,mj->mi", np.linalg.pinv(gram, hermitian=True), right)
+        misfit = ((np.einsum("mni,mi->mn", columns, found) - 1) ** 2).sum(axis=1)
+        better = (found >= 0).all(axis=1) & (misfit < least)
+        least[better] = misfit[better]
+        best[better] = 0
+        best[np.ix_(better, subset)] = found[better]
+    return best
+
+
+def linear_terms(terms: Sequence[Floats], log_loss: Floats) -> Floats:
+    """Return the logarithms of the coefficients (m, k) of `terms`, k of (m, n), that together come nearest to the loss.
+
+    A coefficient of zero, and one too small for its term to be seen, is raised to `LEAST_TERM` of the mean loss.
+    """
+    designs = np.stack(terms, axis=2) / np.exp(log_loss)[:, None]
+    found = nonnegative_fits(designs)
+    return np.asarray(np.log(np.maximum(found, LEAST_TERM * np.exp(log_loss.mean()))))

@@ -1,0 +1,107 @@
+"""A published study's folder: which files it holds, where they come from, and that they are the very ones."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isoloss.core.errors import BadTable, InputError, did_you_mean
+from isoloss.runs.importers import open_table
+
+Columns = dict[str, NDArray[Any]]
+"""A table as columns: numbers with NaN where missing, texts with an empty one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedFile:
+    """One file: the digest of its content and the columns that the reproduction reads."""
+
+    name: str
+    sha256: str
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Where a study's data come from. `how` says what was done between the public files and these."""
+
+    study: str
+    title: str
+    paper: str
+    source: str
+    licence: str
+    how: str
+    files: tuple[PublishedFile, ...]
+
+    def file_names(self) -> str:
+        """Return the names of its files."""
+        return ", ".join(file.name for file in self.files)
+
+    def sentence(self) -> str:
+        """Return the origin in one line."""
+        return f"{self.source} ({self.licence}); {self.how}"
+
+
+def read_folder(origin: Origin, folder: Path | str) -> dict[str, Columns]:
+    """Return the study's tables by file name without ending, after checking every file's columns and digest.
+
+    Raises InputError for a folder that is none or lacks files, naming them and their origin, and BadTable for a file
+    whose columns or content are not those that were published.
+    """
+    place = Path(folder)
+    if not place.is_dir():
+        raise InputError("no such folder", place=str(place), fix=f"give the folder with {origin.file_names()}")
+    missing = [file.name for file in origin.files if not (place / file.name).is_file()]
+    if missing:
+        raise InputError(
+            f"{len(missing)} of {len(origin.files)} files of {origin.title!r} are missing: {', '.join(missing)}",
+            place=str(place), fix=f"they come from {origin.sentence()}",
+        )  # fmt: skip
+    return {Path(file.name).stem: _read(file, place / file.name, origin) for file in origin.files}
+
+
+def _read(file: PublishedFile, path: Path, origin: Origin) -> Columns:
+    table = open_table(path)
+    known = [name for name in table.column_names if name != "__row__"]
+    for name in file.columns:
+        if name not in known:
+            raise BadTable(f"no column {name!r}", place=str(path), fix=did_you_mean(name, known))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if digest != file.sha256:
+        raise BadTable(
+            f"not the file that was published: SHA-256 {digest[:16]}…, expected {file.sha256[:16]}…",
+            place=str(path), fix=f"take it anew from {origin.sentence()}",
+        )  # fmt: skip
+    return {name: _column(table[name]) for name in known}
+
+
+def _column(column: Any) -> NDArray[Any]:
+    import pyarrow as pa
+
+    kind = column.type
+    if pa.types.is_boolean(kind):
+        return np.array([bool(value) for value in column.to_pylist()])
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        return np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
+    return np.array(["" if value is None else str(value) for value in column.to_pylist()])
+
+
+def where(table: Mapping[str, NDArray[Any]], **wanted: object) -> Columns:
+    """Return the rows whose columns hold the wanted values."""
+    keep = np.ones(len(next(iter(table.values()))), dtype=bool)
+    for name, value in wanted.items():
+        keep &= table[name] == value
+    return {name: column[keep] for name, column in table.items()}
+
+
+def only(table: Mapping[str, NDArray[Any]], **wanted: object) -> dict[str, Any]:
+    """Return the one row whose columns hold the wanted values. Raises BadTable where there are none or several."""
+    found = where(table, **wanted)
+    count = len(next(iter(found.values())))
+    if count != 1:
+        raise BadTable(f"{count} rows of {wanted}, expected one", fix="take the published file anew")
+    return {name: column[0].item() for name, column in found.items()}

@@ -1,0 +1,127 @@
+"""A reproduction as a page: the verdicts first, then every number beside its published one, then figures and tables."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+
+from isoloss import __version__
+from isoloss.core import files
+from isoloss.published.reproduction import Claim, Reproduction, Row
+from isoloss.report.blocks import Cell, Column, Note, Notes, Section, Table, number_cell
+from isoloss.report.blocks import Row as TableRow
+from isoloss.report.numbers import duration, plain
+from isoloss.report.page import Page, ReportFiles, write_page
+from isoloss.report.verdicts import Answer
+
+DIGITS = 6
+
+
+def write_reproduction(found: Reproduction, folder: Path | str, *, created: date) -> ReportFiles:
+    """Write the page, its figures with their numbers, and the tables as files of their own; return the paths."""
+    target = Path(folder)
+    for name, text in found.tables.items():
+        files.write_text(target / "tables" / name, text)
+    for name, content in found.animations.items():
+        files.write_bytes(target / "figures" / name, content)
+    return write_page(reproduction_page(found, created=created), target)
+
+
+def reproduction_page(found: Reproduction, *, created: date) -> Page:
+    """Return the page of a reproduction."""
+    return Page(
+        title=found.title, kicker="a published study, done again", question=found.question, created=created,
+        version=__version__, answers=[_answer(found)], facts=_facts(found),
+        sections=[section for section in (
+            _claims(found), _differing(found), *found.sections, _numbers(found), _files(found), _not_shown(found),
+            _origin(found),
+        ) if section.blocks or section.folded],
+    )  # fmt: skip
+
+
+def _answer(found: Reproduction) -> Answer:
+    verdicts = Counter(claim.verdict for claim in found.claims)
+    words = f"{verdicts['holds']} of {len(found.claims)} claims hold"
+    if verdicts["does not hold"]:
+        words += f", {verdicts['does not hold']} do not"
+    open_ = verdicts["cannot be checked with this data"]
+    limits = f"{open_} claims cannot be checked with this data." if open_ else ""
+    return Answer(kind="text", label="What stands", words=f"{words}.", sentence=found.summary(), limits=limits)
+
+
+def _facts(found: Reproduction) -> tuple[Note, ...]:
+    return (
+        Note(title="numbers compared", text=str(len(found.rows))),
+        Note(title="beyond their tolerance", text=str(len(found.apart))),
+        Note(title="claims judged", text=str(len(found.claims))),
+        Note(title="time of the analysis", text=duration(found.seconds)),
+    )
+
+
+def _claims(found: Reproduction) -> Section:
+    columns = (
+        Column(title="claim", numeric=False), Column(title="verdict", numeric=False),
+        Column(title="why", numeric=False), Column(title="said by", numeric=False),
+    )  # fmt: skip
+    rows = tuple(_claim_row(claim) for claim in found.claims)
+    table = Table(name="claims", caption="What is claimed, and what the data say to it.", columns=columns, rows=rows)
+    return Section(name="claims", title="Claims", blocks=(table,))
+
+
+def _claim_row(claim: Claim) -> TableRow:
+    cells = Cell(text=claim.claim), Cell(text=claim.verdict), Cell(text=claim.why), Cell(text=claim.source or "–")
+    return TableRow(cells=cells, marked=claim.verdict == "does not hold")
+
+
+def _differing(found: Reproduction) -> Section:
+    blocks = (numbers_table("differing", "Published numbers that are not reproduced within their tolerance.",
+                            found.apart),) if found.apart else ()  # fmt: skip
+    return Section(name="differences", title="What differs", blocks=blocks)
+
+
+def _numbers(found: Reproduction) -> Section:
+    table = numbers_table("numbers", "Every published number beside ours.", found.rows, searchable=True)
+    return Section(name="numbers", title="Every number", blocks=(table,))
+
+
+def numbers_table(name: str, caption: str, rows: Sequence[Row], *, searchable: bool = False) -> Table:
+    """Return rows as a table: published, reproduced, difference, tolerance and its reason."""
+    columns = (
+        Column(title="quantity", numeric=False), Column(title="published"), Column(title="reproduced"),
+        Column(title="difference"),
+        Column(title="tolerance", about="relative to the published number, unless it says absolute"),
+        Column(title="within", numeric=False), Column(title="why this tolerance", numeric=False),
+    )  # fmt: skip
+    return Table(
+        name=name, caption=caption, columns=columns, searchable=searchable, rows=tuple(_number_row(row) for row in rows)
+    )
+
+
+def _number_row(row: Row) -> TableRow:
+    def write(value: float) -> str:
+        return plain(value, DIGITS)
+
+    cells = (
+        Cell(text=row.quantity), number_cell(row.published, write), number_cell(row.reproduced, write),
+        number_cell(row.difference, lambda value: plain(value, 2)),
+        Cell(text=f"{row.tolerance:.0e}{' absolute' if row.absolute else ''}", sort=row.tolerance),
+        Cell(text="yes" if row.within else "no"), Cell(text=row.why),
+    )  # fmt: skip
+    return TableRow(cells=cells, marked=not row.within)
+
+
+def _files(found: Reproduction) -> Section:
+    names = [*(f"tables/{name}" for name in found.tables), *(f"figures/{name}" for name in found.animations)]
+    notes = tuple(Note(title=name, text="beside this page") for name in names)
+    return Section(name="files", title="Further files", blocks=(Notes(items=notes),) if notes else ())
+
+
+def _not_shown(found: Reproduction) -> Section:
+    notes = tuple(Note(title=name, text=reason) for name, reason in found.not_shown.items())
+    return Section(name="missing", title="What this data cannot show",
+                   blocks=(Notes(items=notes),) if notes else ())  # fmt: skip
+
+
+def _origin(found: Reproduction) -> Section:
+    note = Note(title="data", text=found.origin)
+    return Section(name="origin", title="Where it comes from", blocks=(Notes(items=(note,)),))

@@ -1,0 +1,63 @@
+"""Porian et al. 2024, "Resolving Discrepancies in Compute-Optimal Scaling of Language Models", done again."""
+
+import time
+from pathlib import Path
+
+from isoloss.core.progress import QUIET, Progress
+from isoloss.published.folder import Columns, read_folder
+from isoloss.published.porian.analysis import PorianAnalysis, analyse
+from isoloss.published.porian.claims import claims
+from isoloss.published.porian.data import ORIGIN
+from isoloss.published.porian.drawings import drawings
+from isoloss.published.porian.rows import rows
+from isoloss.published.porian.tables import (
+    architecture_table,
+    latex_table,
+    markdown_table,
+    repair_sentence,
+    repaired_table,
+    results_table,
+)
+from isoloss.published.reproduction import Reproduction
+from isoloss.report.blocks import Section
+
+RAW = "needs the training curves (experiment_results.pickle.xz), which this folder does not hold"
+NOT_SHOWN = {
+    "Sweep over rate and batch, and its power laws in N": RAW,
+    "Full sweep, size by size": RAW,
+    "Optimal loss under ideal tuning": RAW,
+    "Seed noise against loss": RAW,
+    "Table of tuned hyperparameters": RAW,
+    "Loss curves, training and validation": RAW,
+    "Cosine curves from runs that end at their budget": RAW,
+}
+
+
+def reproduce(folder: Path | str, *, progress: Progress = QUIET) -> Reproduction:
+    """Return the study done again from a folder of its data. Raises InputError for a folder that is not it."""
+    tables = read_folder(ORIGIN, folder)
+    started = time.perf_counter()
+    found = analyse(tables, progress=progress)
+    seconds = time.perf_counter() - started
+    return reproduction(found, tables, seconds=seconds)
+
+
+def reproduction(found: PorianAnalysis, tables: dict[str, Columns], *, seconds: float) -> Reproduction:
+    """Return what an analysis says about the published numbers and claims."""
+    results, shapes, repaired = results_table(found), architecture_table(tables), repaired_table(found)
+    return Reproduction(
+        study="porian", title=ORIGIN.title, origin=f"{ORIGIN.paper}. {ORIGIN.sentence()}",
+        question="Why do Kaplan et al. and Hoffmann et al. disagree on how model size should grow with compute?",
+        rows=rows(found, tables), claims=claims(found, tables), seconds=seconds, not_shown=NOT_SHOWN,
+        sections=(
+            Section(name="results", title="The results", blocks=(results,)),
+            Section(name="figures", title="The figures", blocks=tuple(drawings(found))),
+            Section(name="repairs", title="With the known defects repaired", blocks=(repair_sentence(found), repaired)),
+            Section(name="models", title="The models", blocks=(shapes,)),
+        ),
+        tables={
+            f"{table.name}.{ending}": write(table)
+            for table in (results, shapes, repaired)
+            for ending, write in (("md", markdown_table), ("tex", latex_table))
+        },
+    )  # fmt: skip

@@ -1,0 +1,146 @@
+"""`isoloss fit --law …`: every law by its options, from tables with names of their own."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from isoloss.laws.registry import laws
+
+
+def write(path, **columns):
+    rows = zip(*(np.broadcast_to(c, np.shape(columns["loss"])) for c in columns.values()), strict=True)
+    path.write_text(",".join(columns) + "\n" + "".join(",".join(map(str, row)) + "\n" for row in rows))
+    return path
+
+
+@pytest.fixture
+def fits(isoloss):
+    def call(*arguments):
+        told = isoloss("fit", *arguments, "--json")
+        assert told.code == 0, told.out
+        return told.json["fits"]
+
+    return call
+
+
+@pytest.fixture
+def grid():
+    return tuple(part.ravel() for part in np.meshgrid(np.geomspace(1e7, 1e10, 6), np.geomspace(1e9, 1e12, 6)))
+
+
+def chinchilla(n, d):
+    return 1.8 + 480 / n**0.35 + 2100 / d**0.37
+
+
+def test_help_names_every_law(isoloss):
+    told = isoloss("fit", "--help")
+    words = told.out.replace("│", " ").split()
+    assert [name for name in laws if f"{name}," not in words] == []
+
+
+def test_repeated_data_by_epochs(tmp_path, grid, fits):
+    n, unique = grid
+    epochs = np.tile([1.0, 4.0, 16.0], 12)
+    worth = unique * (1 + 15 * -np.expm1(-(epochs - 1) / 15))
+    best = (480 * 0.35 / (2100 * 0.37) * unique**0.37) ** (1 / 0.35)
+    size = np.where(n > best, best * (1 + 5 * -np.expm1(-(n / best - 1) / 5)), n)
+    path = write(
+        tmp_path / "runs.csv", n=n, d=unique * epochs, epochs=epochs, loss=1.8 + 480 / size**0.35 + 2100 / worth**0.37
+    )
+    (found,) = fits(
+        path, "--law", "repeated", "--params", "n", "--tokens", "d", "--loss", "loss", "--unique-tokens", "d / epochs"
+    )
+    assert found["params"]["R_D"]["value"] == pytest.approx(15, rel=1e-4)
+    assert found["params"]["R_N"]["value"] == pytest.approx(5, rel=1e-4)
+
+
+def test_steps_times_batch(tmp_path, fits):
+    n, steps, batch = (part.ravel() for part in np.meshgrid([1e7, 1e8, 1e9], [1e3, 1e4, 1e5], [1e5, 1e6, 1e7]))
+    shortest = steps / (1 + 5e5 / batch)
+    path = write(
+        tmp_path / "runs.csv", n=n, steps=steps, batch=batch, loss=(1e13 / n) ** 0.08 + (2e3 / shortest) ** 0.7
+    )
+    (found,) = fits(
+        path, "--law", "critical_batch", "--params", "n", "--tokens", "steps * batch", "--loss", "loss",
+        "--batch-tokens", "batch", "--fix", "E=0,kappa=0",
+    )  # fmt: skip
+    assert found["params"]["B_star"]["value"] == pytest.approx(5e5, rel=1e-4)
+    assert found["fixed"] == ["E", "kappa"]
+
+
+def test_one_corpus_from_another(tmp_path, grid, fits, isoloss):
+    n, d = (np.tile(part, 2) for part in grid)
+    web = chinchilla(*grid)
+    path = write(
+        tmp_path / "runs.csv", params=n, tokens=d, data=np.repeat(["web", "code"], 36),
+        loss=np.concatenate([web, 0.5 + 0.8 * (web - 1.8) ** 1.2]),
+    )  # fmt: skip
+    common = (path, "--law", "loss_to_loss", "--loss", "loss", "--group", "data", "--pair-with", "web")
+    (found,) = fits(*common, "--fix", "E_other=1.8")
+    assert found["group"] == "code"
+    assert found["params"]["kappa"]["value"] == pytest.approx(1.2, rel=1e-4)
+    assert found["params"]["E"]["value"] == pytest.approx(0.5, rel=1e-4)
+    assert found["exponent_a"] is None
+    refused = isoloss("fit", *common, "--law", "chinchilla")
+    assert refused.code == 2
+    assert "--law loss_to_loss" in refused.err
+
+
+def test_a_floor_as_a_formula_held_or_scored(tmp_path, grid, fits):
+    n, d = grid
+    loss = chinchilla(n, d)
+    path = write(tmp_path / "runs.csv", params=n, tokens=d, loss=loss, excess=loss - 1.8)
+    (held,) = fits(path, "--loss", "loss", "--floor", "loss - excess")
+    assert held["fixed"] == ["E"]
+    assert held["floor"]["held"]
+    assert held["params"]["E"]["value"] == pytest.approx(1.8)
+    (scored,) = fits(path, "--loss", "loss", "--floor", "1.5", "--floor-use", "score", "--bootstrap", "20")
+    assert scored["fixed"] == []
+    assert scored["floor"]["inside"] is False
+
+
+def test_bytes_by_a_ratio(tmp_path, grid, fits):
+    n, d = grid
+    path = write(tmp_path / "runs.csv", params=n, tokens=d, loss=chinchilla(n, d), ratio=4.0)
+    common = (path, "--loss", "loss", "--frontier", "1e21")
+    (in_tokens,), (in_bytes,) = fits(*common), fits(*common, "--bytes-per-token", "ratio")
+    assert in_bytes["data_unit"] == "bytes"
+    (one,), (other,) = in_tokens["frontier"], in_bytes["frontier"]
+    assert other["tokens"]["value"] == pytest.approx(4 * one["tokens"]["value"], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--law", "repeated"), "no column 'unique_tokens'"),
+        (("--unique-tokens", "tokens"), "no unique_tokens"),
+        (("--fix", "E"), "expected NAME=VALUE"),
+        (("--fix", "E=high"), "expected a number"),
+        (("--fix", "Q=1"), "cannot hold 'Q'"),
+        (("--fix", "A=480"), "only together with alpha"),
+        (("--floor", "lost"), "no column 'lost'"),
+    ],
+)
+def test_wrong_options_are_answered_with_the_remedy(tmp_path, grid, isoloss, options, said):
+    n, d = grid
+    path = write(tmp_path / "runs.csv", params=n, tokens=d, loss=chinchilla(n, d))
+    refused = isoloss("fit", path, "--loss", "loss", *options, "--json")
+    assert refused.code == 2
+    error = refused.json["error"]
+    assert said in error["message"]
+    assert error["fix"]
+
+
+def test_a_law_of_ones_own_reads_a_column_of_ones_own(tmp_path, monkeypatch, grid, fits):
+    (tmp_path / "shifted.py").write_text(
+        "from isoloss.laws.power import OffsetTokens\n"
+        "class OfHours(OffsetTokens):\n"
+        "    name = 'of_hours'\n"
+        "    columns = ('hours',)\n"
+    )
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    n, d = grid
+    path = write(tmp_path / "runs.csv", params=n, tokens=d, loss=1.8 + 480 / n**0.35, gpu_h=n)
+    (found,) = fits(path, "--loss", "loss", "--law", "shifted:OfHours", "--column", "hours=gpu_h")
+    assert found["params"]["alpha"]["value"] == pytest.approx(0.35, rel=1e-5)

@@ -1,0 +1,88 @@
+"""One true law of every registered kind, and a grid of runs that determines it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from isoloss.laws.law import Floats, Law
+from isoloss.laws.registry import laws
+from isoloss.runs.observations import Observations, observations
+
+SIZES = np.geomspace(1e7, 1e10, 8)
+TOKENS = np.geomspace(1e9, 1e12, 8)
+BATCHES = np.geomspace(6e4, 6e6, 4)
+UNIQUE = (1e8, 1e9, 1e10)
+EPOCHS = (0.5, 1.0, 4.0, 16.0, 64.0, 256.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A law with the parameters that made the runs, and the runs' columns."""
+
+    law: type[Law]
+    truth: Mapping[str, float]
+    columns: Mapping[str, Floats]
+
+    @property
+    def values(self) -> Floats:
+        return np.array([self.truth[name] for name in self.law.parameters])
+
+    def loss(self) -> Floats:
+        return self.law.loss(self.values, **{name: self.columns[name] for name in self.law.columns})
+
+    def table(self, *, point_sd: float = 0.0, seed: int = 0) -> Observations:
+        """Return the runs with normal noise in ln L."""
+        loss = self.loss()
+        noise = np.random.default_rng(seed).normal(0, point_sd, len(loss)) if point_sd else 0.0
+        extra = {name: column for name, column in self.columns.items() if name not in ("params", "tokens", "flops")}
+        return observations(
+            params=self.columns["params"], tokens=self.columns["tokens"], loss_nats=loss * np.exp(noise), extra=extra
+        )
+
+
+def _grid(*axes: Floats) -> list[Floats]:
+    return [np.array(axis) for axis in zip(*product(*axes), strict=True)]
+
+
+def _case(name: str, truth: Mapping[str, float]) -> Case:
+    params, tokens = _grid(SIZES, TOKENS)
+    columns = {"params": params, "tokens": tokens, "flops": 6 * params * tokens}
+    if name == "repeated":
+        params, unique, epochs = _grid(SIZES, UNIQUE, EPOCHS)
+        columns = {"params": params, "tokens": unique * epochs, "unique_tokens": unique}
+    elif name == "critical_batch":
+        params, tokens, batch = _grid(SIZES[::2], TOKENS[::2], BATCHES)
+        columns = {"params": params, "tokens": tokens, "batch_tokens": batch}
+    elif name == "loss_to_loss":
+        columns |= {"other_loss": 1.7 + 480 / params**0.35 + 2100 / tokens**0.37}
+    return Case(law=laws[name], truth=truth, columns=columns)
+
+
+CASES = {
+    name: _case(name, truth)
+    for name, truth in {
+        "chinchilla": {"E": 1.8, "A": 480.0, "B": 2100.0, "alpha": 0.35, "beta": 0.37},
+        # Kaplan et al. 2020, table of section 1.2.
+        "kaplan": {"Nc": 6.4e13, "Dc": 1.8e13, "alpha_N": 0.076, "alpha_D": 0.103},
+        "kaplan_params": {"Nc": 8.8e13, "alpha_N": 0.076},
+        "kaplan_tokens": {"Dc": 5.4e13, "alpha_D": 0.095},
+        "kaplan_flops": {"Cc": 1.6e25, "alpha_C": 0.057},
+        "offset_params": {"E": 2.0, "A": 60.0, "alpha": 0.25},
+        "offset_tokens": {"E": 1.9, "A": 3000.0, "alpha": 0.4},
+        "offset_flops": {"E": 1.6, "A": 1500.0, "alpha": 0.16},
+        # Muennighoff et al. 2023, their fit to C4.
+        "repeated": {"E": 1.87, "A": 521.0, "B": 1488.0, "alpha": 0.353, "beta": 0.353, "R_D": 15.4, "R_N": 5.3},
+        # Kaplan et al. 2020, section 5 and table 3, above an irreducible loss of their scale.
+        "critical_batch": {
+            "E": 0.5, "Nc": 6.5e13, "Sc": 2.1e3, "alpha_N": 0.077, "alpha_S": 0.76, "B_star": 2.1e8, "kappa": 4.8,
+        },
+        # Of the size of Li et al.'s own fit, whose losses are bits per character.
+        "farseer": {
+            "a3": -0.021, "b3": 0.091, "gamma": 0.169, "a2": 88.0, "b2": -5.3, "beta": -0.1, "a1": -0.124, "b1": 0.424,
+            "alpha": 0.123,
+        },
+        "loss_to_loss": {"E": 1.1, "E_other": 1.5, "K": 0.8, "kappa": 1.2},
+    }.items()
+}  # fmt: skip
