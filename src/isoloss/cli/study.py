@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -68,9 +68,23 @@ def check(study: StudyFile, out: Out = None, json: Json = False) -> None:
 def run(
     study: StudyFile,
     out: Out = None,
-    executor: Annotated[str, typer.Option(help="Where runs train: local.")] = "local",
+    executor: Annotated[
+        str,
+        typer.Option(
+            help="Where runs train. local: processes here, one a core or GPU; ray: tasks on a cluster; torchrun: all "
+            "processes on one run at a time, its model sharded."
+        ),
+    ] = "local",
     workers: Workers = None,
-    until: Annotated[Until, typer.Option(help="Stop after this stage.")] = Until.REPORT,
+    address: Annotated[
+        str | None, typer.Option(help="Ray's cluster (`auto`, HOST:PORT); without it one is started and stopped.")
+    ] = None,
+    launch: Annotated[str, typer.Option(help="Further options of torchrun, for several machines.")] = "",
+    shard: Annotated[
+        str | None, typer.Option(metavar="I/N", help="Train the I-th of N parts of the study, and stop there.")
+    ] = None,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write event files, too.")] = False,
+    until: Annotated[Until | None, typer.Option(help="Stop after this stage; without it, report.")] = None,
     json: Json = False,
 ) -> None:
     """Do everything a study asks: corpora, complexity, training, fits, report.
@@ -80,8 +94,10 @@ def run(
     """
     from isoloss.study.spec import Study
 
-    _conduct(Study.load(study), base=study.resolve().parent, out=out, executor=executor, workers=workers, until=until,
-             json=json)  # fmt: skip
+    until = until or (Until.TRAIN if shard else Until.REPORT)
+    where = {"executor": executor, "workers": workers, "address": address, "launch": launch, "shard": shard,
+             "tensorboard": tensorboard}  # fmt: skip
+    _conduct(Study.load(study), base=study.resolve().parent, out=out, until=until, json=json, **where)
 
 
 @app.command()
@@ -89,8 +105,7 @@ def demo(out: Out = None, workers: Workers = None, json: Json = False) -> None:
     """Run the shipped study `laptop`: three real corpora and three grammars, about five minutes on two cores."""
     from isoloss.study.spec import Study
 
-    _conduct(Study.shipped("laptop"), base=Path(), out=out, executor="local", workers=workers, until=Until.REPORT,
-             json=json)  # fmt: skip
+    _conduct(Study.shipped("laptop"), base=Path(), out=out, until=Until.REPORT, json=json, workers=workers)
 
 
 @app.command()
@@ -128,16 +143,14 @@ def runs(
         tables.show_rows(table)
 
 
-def _conduct(
-    study: "Study", *, base: Path, out: Path | None, executor: str, workers: int | None, until: Until, json: bool
-) -> None:
+def _conduct(study: "Study", *, base: Path, out: Path | None, until: Until, json: bool, **where: Any) -> None:
     from isoloss.cli import tables
     from isoloss.cli.output import open_progress, print_json
     from isoloss.study.lab import Lab
 
     folder = _results(study, out)
     progress = open_progress(folder, as_json=json)
-    lab = Lab(folder, executor=executor, workers=workers, base=base, progress=progress)
+    lab = Lab(folder, base=base, progress=progress, **where)
     result = lab.run(study, until=until.value)
     if json:
         print_json(result.to_json())

@@ -18,7 +18,7 @@ from isoloss.execution.messages import MESSAGES, Assignment, Failing, JobEnded, 
 from isoloss.execution.work import ATTEMPTS, STOP_SECONDS, record_death
 from isoloss.runs.archive import Archive
 from isoloss.runs.record import RunRecord
-from isoloss.training.events import Note, Report, RunEnded
+from isoloss.training.events import Advanced, Note, Report, RunEnded
 from isoloss.training.job import TrunkJob
 
 # Of what a dead worker left on standard error, so much goes into the record.
@@ -68,7 +68,7 @@ class Crew:
                 case RunEnded():
                     self.on_event(message)
                     yield from self._records([message.run])
-                case _:
+                case Advanced() | Note():
                     self.on_event(message)
 
     def dismiss(self) -> None:

@@ -58,5 +58,12 @@ class Failing(Frozen):
     text: str
 
 
-Message = Advanced | RunEnded | Note | JobEnded | JobRefused | Failing
+class Started(Frozen):
+    """Task to conductor: a trunk is begun, for the first time or again."""
+
+    kind: Literal["started"] = "started"
+    trunk: str
+
+
+Message = Advanced | RunEnded | Note | JobEnded | JobRefused | Failing | Started
 MESSAGES: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="kind")])
