@@ -112,3 +112,35 @@ def test_budgets_and_runs_that_were_not_trained_are_derived_from_the_draws(isolo
     assert "one run, nats" in said.out
     for wrong in (["--frontier", "1e20,x"], ["--predict", "1e9"], ["--predict", "1e9,-2"]):
         assert isoloss("fit", CHINCHILLA, *COLUMNS, *wrong).code == 2
+
+
+def test_a_backtest_holds_out_what_the_call_says(isoloss, tmp_path):
+    sizes, data = (part.ravel() for part in np.meshgrid(np.geomspace(1e5, 1e8, 5), np.geomspace(1e7, 1e9, 5)))
+    noise = np.random.default_rng(0).normal(0, 0.003, 25)
+    loss = (1 + (1e4 / sizes) ** 0.4 + (1e5 / data) ** 0.4) * np.exp(noise)
+    rows = [f"{n},{d},{y}" for n, d, y in zip(sizes, data, loss, strict=True)]
+    (tmp_path / "runs.csv").write_text("\n".join(["params,tokens,loss", *rows]))
+    told = isoloss("fit", "runs.csv", *COLUMNS, "--backtest", "flops", "--json")
+    (test,) = told.json["backtest"]
+    assert (test["group"], test["holdout"], test["level"]) == ("all", "flops", 0.95)
+    by_law = {score["law"]: score for score in test["scores"]}
+    assert by_law["chinchilla"]["rmse"] < by_law["nearest run"]["rmse"]
+    assert 0 <= by_law["chinchilla"]["held"] <= 1
+    said = isoloss("fit", "runs.csv", *COLUMNS, "--backtest", "params", "--bootstrap", 50)
+    assert "params held out" in said.out
+    assert "nearest run" in said.out
+    assert isoloss("fit", "runs.csv", *COLUMNS, "--backtest", "corpus").code == 2
+    assert isoloss("fit", "runs.csv", *COLUMNS, "--backtest", "sizes").code == 2
+
+
+@published
+def test_profiles_are_printed_with_their_curves(isoloss):
+    asked = ["--where", "not epoch_outlier", "--profile", "alpha,a,log_ratio"]
+    told = isoloss("fit", CHINCHILLA, *COLUMNS, *asked, "--json")
+    profiles = told.json["fits"][0]["profiles"]
+    assert [one["quantity"] for one in profiles] == ["alpha", "a", "log_ratio"]
+    assert all(one["low"] < one["value"] < one["high"] for one in profiles)
+    assert len(profiles[0]["curve"]) > 4
+    said = isoloss("fit", CHINCHILLA, *COLUMNS, *asked)
+    assert "rise of the objective" in said.out
+    assert isoloss("fit", CHINCHILLA, *COLUMNS, "--profile", "gamma").code == 2

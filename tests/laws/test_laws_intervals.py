@@ -130,3 +130,23 @@ def test_coverage_is_repeatable_and_carries_its_error():
     assert 0 <= share.low <= share.value <= share.high <= 1
     # Wilson's interval of 40 trials near .95 is about .14 wide.
     assert 0.05 < share.width < 0.3
+
+
+def test_many_trunks_taken_one_by_one_have_the_same_noise(monkeypatch):
+    generator = np.random.default_rng(4)
+    trunk_of = np.repeat(np.arange(390), 4)
+    residuals = 0.01 * generator.normal(size=390)[trunk_of] + 0.01 * generator.normal(size=1560)
+    table = (residuals, generator.normal(size=(1560, 5)), trunk_of.astype(str), np.ones(1560))
+    exact = trunk_noise(*table)
+    monkeypatch.setattr("isoloss.laws.noise.MANY_TRUNKS", 100)
+    quick = trunk_noise(*table)
+    # Five fitted directions of 390: about 1 %.
+    assert quick.trunk_sd == pytest.approx(exact.trunk_sd, rel=0.015)
+    assert quick.point_sd == pytest.approx(exact.point_sd, rel=0.015)
+
+
+def test_rows_that_share_no_trunk_have_point_noise_alone():
+    residuals = np.random.default_rng(5).normal(0, 0.01, 50_000)
+    found = trunk_noise(residuals, np.ones((50_000, 1)), np.arange(50_000).astype(str), np.ones(50_000))
+    assert found.trunk_sd == 0
+    assert found.point_sd == pytest.approx(0.01, rel=0.02)

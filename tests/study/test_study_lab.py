@@ -10,6 +10,7 @@ from isoloss.core.errors import BadCorpus, BadGrammar, InputError
 from isoloss.runs.importers import read_runs
 from isoloss.study.check import check_study
 from isoloss.study.lab import Lab
+from isoloss.study.plan import plan_runs
 from isoloss.study.spec import Study
 
 TOML = """
@@ -107,6 +108,20 @@ class TestWholeStudy:
         assert {path: path.stat().st_mtime_ns for path in (base / "out" / "corpora").rglob("*.npy")} == corpora
         for key in ("corpora", "runs", "comparison", "balance"):
             assert again.to_json()[key] == first.to_json()[key]
+
+    def test_what_to_train_next_is_written_as_a_study_takes_it(self, finished):
+        """The runs proposed are new, affordable, expected to narrow; read back, the study plans exactly them."""
+        lab, result = finished
+        budget = 20 * max(run.flops for run in result.planned)
+        (proposal,) = lab.next(result.study, flops=budget, corpus="language")
+        proposed = [run.planned.spec.fingerprint for run in proposal.runs]
+        assert proposal.design.flops <= budget
+        assert proposal.design.expected_width < proposal.design.present_width
+        extended = Study.parse(TOML + proposal.toml(), place="more.toml")
+        planned = [run.spec.fingerprint for run in plan_runs(extended, result.corpora)]
+        assert sorted(planned) == sorted([*(run.spec.fingerprint for run in result.planned), *proposed])
+        with pytest.raises(InputError, match="no law of corpus 'nobody'"):
+            lab.next(result.study, flops=budget, corpus="nobody")
 
     def test_the_report_can_be_written_again_without_the_sources(self, finished, base):
         lab = Lab.reopen(base / "out")

@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Any
 from isoloss.core.errors import IsolossError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
     from isoloss.core.progress import Progress
 
 OUTPUT_SCHEMA = 1
+WIDE = 132  # columns for pipes, where no terminal says how wide it is
 
 
 def print_json(content: Mapping[str, Any]) -> None:
@@ -46,3 +50,22 @@ def open_progress(folder: Path | None = None, *, as_json: bool) -> "Progress":
     if console.is_terminal:
         return Live(console, log)
     return Plain(sys.stderr, log) if folder else Quiet()
+
+
+def table(*columns: str) -> "Table":
+    """Return an empty table as every verb prints one: the first column to the left, the others to the right."""
+    from rich import box
+    from rich.table import Table
+
+    empty = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for number, column in enumerate(columns):
+        empty.add_column(column, justify="left" if number == 0 else "right", no_wrap=True)
+    return empty
+
+
+def console(*, at_least: int = WIDE) -> "Console":
+    """Return standard output: a terminal as wide as it is, a pipe wide enough for tables."""
+    from rich.console import Console
+
+    found = Console(highlight=False, markup=False)
+    return found if found.is_terminal else Console(highlight=False, markup=False, width=max(WIDE, at_least))

@@ -17,6 +17,8 @@ class StudyName(StrEnum):
     """The studies that can be done again."""
 
     PORIAN = "porian"
+    CHINCHILLA = "chinchilla"
+    DATABLATIONS = "datablations"
 
 
 @app.command()

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
+from isoloss.cli.output import console as _console
+from isoloss.cli.output import table as _table
 from isoloss.cli.rows import plain_rows
 from isoloss.core.errors import Unidentified
 
@@ -16,17 +18,19 @@ if TYPE_CHECKING:
     from isoloss.complexity.paths import MeasuredPath
     from isoloss.complexity.search import FoundGrammar
     from isoloss.core.estimate import Estimate
+    from isoloss.laws.backtest import Backtest
     from isoloss.laws.fitted import FittedLaw, FrontierPoint
     from isoloss.laws.prediction import Prediction
+    from isoloss.laws.profile import Profile
     from isoloss.laws.sweep import RateOptimum
     from isoloss.laws.tuning import Tuning
     from isoloss.published.reproduction import Reproduction
     from isoloss.runs.spec import ModelSpec
     from isoloss.study.analysis import Analysis
     from isoloss.study.check import Checked
+    from isoloss.study.evaluation import Evaluated
     from isoloss.study.result import StudyResult
 
-WIDE = 132  # columns for pipes, where no terminal says how wide it is
 COLUMN_GAP = 3
 PICTURE = 20  # characters
 PLACEBO = "-placebo"
@@ -41,6 +45,8 @@ def show_result(result: "StudyResult") -> None:
     for corpus, missing in result.unidentified.items():
         for measure, reason in missing.items():
             console.print(f"{measure} of {corpus} is not identified: {reason}")
+    if result.evaluated is not None:
+        show_evaluated(result.evaluated)
     if result.analysis is not None:
         _show_tuning(result.analysis)
         if result.analysis.rate_arms:
@@ -55,9 +61,9 @@ def show_result(result: "StudyResult") -> None:
         for verdict in result.analysis.balance:
             console.print()
             console.print(" ".join(verdict.sentences()))
-            for comparison in result.analysis.comparison:
-                if (comparison.kind, comparison.measure) == (verdict.kind, verdict.measure):
-                    console.print(" ".join(comparison.sentences()))
+        for contest in result.analysis.contests:
+            console.print()
+            console.print(" ".join(contest.sentences()))
     for record in result.failed:
         console.print(f"failed: {record.fingerprint}: {record.error}")
     if result.report is not None:
@@ -122,6 +128,23 @@ def show_counts(
     console.print(table)
 
 
+def show_evaluated(evaluated: "Evaluated") -> None:
+    """Print the matrix of models × corpora, the largest model of each origin, and the pairs it lacks."""
+    from isoloss.runs.evaluation import largest
+
+    console = _console()
+    best = {(one.origin, one.corpus): one for one in largest(evaluated.evaluations)}
+    corpora = list(dict.fromkeys(corpus for _, corpus in best))
+    table = _table("trained on", *(f"on {corpus}" for corpus in corpora))
+    table.caption = f"Nats per token ± standard error; of {len(evaluated.evaluations)} evaluations the largest models'."
+    for origin in dict.fromkeys(origin for origin, _ in best):
+        own = [best.get((origin, corpus)) for corpus in corpora]
+        table.add_row(origin, *("–" if one is None else f"{one.loss.nats:.3f} ± {one.loss.stderr:.3f}" for one in own))
+    console.print(table)
+    for one in evaluated.refused:
+        console.print(f"{one.model} was not evaluated on {one.corpus}: {one.reason}")
+
+
 def _corpora_table(result: "StudyResult") -> "Table":
     budget = result.analysis.budget if result.analysis else None
     table = _table("corpus", "gzip", "E", "α", "β", "a", "ln(D*/N*)", "floor", "flagged")
@@ -178,6 +201,41 @@ def show_predictions(runs: "Sequence[Prediction]") -> None:
             interval(run.run, digits=4), _beyond(run.extrapolation),
         )  # fmt: skip
     _console().print(table)
+
+
+def show_profiles(profiles: "Sequence[Profile]") -> None:
+    """Print profile intervals, each with a picture of how the objective rises on both sides."""
+    table = _table("profile of", "value", "low", "high", "rise of the objective, low to high")
+    table.caption = "█ costs more than 95 % of truths would; a missing end: the runs set no limit on that side"
+    for one in profiles:
+        low, high = ("none" if end is None else f"{end:.5g}" for end in (one.low, one.high))
+        table.add_row(one.quantity, f"{one.value:.6g}", low, high, rise_picture(one))
+    _console().print(table)
+
+
+def rise_picture(one: "Profile") -> str:
+    """Return the curve's points by value as a line of bars: full where the rise reaches what 95 % of truths cost."""
+    bars = "▁▂▃▄▅▆▇█"
+    return "".join(bars[min(int(point.rise * (len(bars) - 1)), len(bars) - 1)] for point in one.curve)
+
+
+def show_backtest(test: "Backtest") -> None:
+    """Print how every law predicted the runs that its fit did not see."""
+    table = _table("predictor", "runs held out", "error of ln L", "bias of ln L", "intervals held", "half width")
+    table.caption = f"{test.group}: {test.holdout} held out; {test.level:.0%} prediction intervals"
+    for score in test.scores:
+        table.add_row(
+            score.law, str(score.runs), f"{score.rmse:.2%}", f"{score.bias:+.2%}",
+            "–" if score.held is None else f"{score.held:.0%}",
+            "–" if score.half_width is None else f"{score.half_width:.2%}",
+        )  # fmt: skip
+    console = _console()
+    console.print(table)
+    for sentence in test.sentences():
+        console.print(sentence, soft_wrap=True, highlight=False, markup=False)
+    for part in test.parts:
+        if part.reason:
+            console.print(f"{part.law} without {part.part}: {part.reason}", highlight=False, markup=False)
 
 
 def _rounded(estimate: "Estimate") -> str:
@@ -347,23 +405,6 @@ def _duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def _table(*columns: str) -> "Table":
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for number, column in enumerate(columns):
-        table.add_column(column, justify="left" if number == 0 else "right", no_wrap=True)
-    return table
-
-
-def _console(*, at_least: int = WIDE) -> "Any":
-    from rich.console import Console
-
-    console = Console(highlight=False, markup=False)
-    return console if console.is_terminal else Console(highlight=False, markup=False, width=max(WIDE, at_least))
 
 
 MOST_ROWS = 40

@@ -105,7 +105,7 @@ class Chinchilla(Law):
         return np.asarray(E + A * np.power(params, -alpha) + B * np.power(tokens, -beta))
 
     @staticmethod
-    def log_optimum(values: Floats, *, log_flops: float, **given: Floats) -> Floats:
+    def log_optimum(values: Floats, *, log_flops: float | Floats, **given: Floats) -> Floats:
         """Return ln N_opt = [ln(αA/βB) + β ln(C/6)]/(α+β), NaN where a term does not fall.
 
         Hoffmann et al. 2022, eq. 4.

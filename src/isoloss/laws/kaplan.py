@@ -105,7 +105,7 @@ class Kaplan(Law):
         return np.asarray(np.exp(alpha_d * np.logaddexp(of_params, of_tokens)))
 
     @staticmethod
-    def log_optimum(values: Floats, *, log_flops: float, **given: Floats) -> Floats:
+    def log_optimum(values: Floats, *, log_flops: float | Floats, **given: Floats) -> Floats:
         """Return ln N_opt = [r ln Nc + ln r − ln Dc + ln(C/6)]/(1 + r), r = αN/αD: where both terms trade evenly."""
         Nc, Dc, alpha_n, alpha_d = np.moveaxis(values, -1, 0)
         r = alpha_n / alpha_d

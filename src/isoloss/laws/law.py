@@ -152,7 +152,7 @@ class Law(ABC):
         return {"params", "tokens"} <= set(cls.columns)
 
     @classmethod
-    def log_optimum(cls, values: Floats, *, log_flops: float, **given: Floats) -> Floats:
+    def log_optimum(cls, values: Floats, *, log_flops: float | Floats, **given: Floats) -> Floats:
         """Return ln N of the least loss at C = 6 N D, shape (…); NaN where the law has no interior optimum.
 
         `given` are the law's other columns, held while N and D trade. Found numerically unless a law knows better.

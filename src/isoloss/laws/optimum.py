@@ -18,16 +18,16 @@ Floats = NDArray[np.float64]
 
 
 def least_loss_on_budget(
-    loss: Callable[[Floats, Floats, Floats], Floats], values: Floats, *, log_flops: float
+    loss: Callable[[Floats, Floats, Floats], Floats], values: Floats, *, log_flops: float | Floats
 ) -> Floats:
     """Return ln N of the least `loss(values, params, tokens)` with 6 · params · tokens = C, for each row of `values`.
 
-    Shapes: `values` (…, p), result (…). NaN where the loss has no valley between one parameter and one token: there is
-    no interior optimum then. A minimum is located to about 1e-7 in ln N.
+    Shapes: `values` (…, p), `log_flops` one budget or (…) of them, result (…). NaN where the loss has no valley between
+    one parameter and one token: there is no interior optimum then. A minimum is located to about 1e-7 in ln N.
     """
     flat = values.reshape(-1, values.shape[-1])
-    log_product = log_flops - np.log(6)
-    if log_product <= 0 or not len(flat):
+    log_product = np.broadcast_to(np.asarray(log_flops - np.log(6)), values.shape[:-1]).reshape(-1, 1)
+    if not len(flat) or not (log_product > 0).any():
         return np.full(values.shape[:-1], np.nan)
 
     def at(log_params: Floats) -> Floats:
@@ -35,18 +35,18 @@ def least_loss_on_budget(
             found = loss(flat[:, None, :], np.exp(log_params), np.exp(log_product - log_params))
         return np.where(np.isfinite(found), found, np.inf)
 
-    grid = np.broadcast_to(np.linspace(0.0, log_product, GRID), (len(flat), GRID))
+    grid = log_product * np.linspace(0.0, 1.0, GRID)
     losses = at(grid)
     valleys = np.pad(_valleys(losses), ((0, 0), (1, 1)))
-    interior = valleys.any(axis=1)
+    interior = valleys.any(axis=1) & (log_product[:, 0] > 0)
     least = np.where(valleys, losses, np.inf).argmin(axis=1)
     middle = grid[np.arange(len(flat)), least]
     half = log_product / (GRID - 1)
-    while half > PARABOLA:
+    while half.max() > PARABOLA:
         points = middle[:, None] + half * np.linspace(-1, 1, ZOOM)
         middle = points[np.arange(len(flat)), at(points).argmin(axis=1)]
         half *= 2 / (ZOOM - 1)
-    optimum = middle + _vertex(at(middle[:, None] + half * np.array([-1.0, 0.0, 1.0])), half)
+    optimum = middle + _vertex(at(middle[:, None] + half * np.array([-1.0, 0.0, 1.0])), half[:, 0])
     return np.where(interior, optimum, np.nan).reshape(values.shape[:-1])
 
 
@@ -62,7 +62,7 @@ def _valleys(losses: Floats) -> NDArray[np.bool_]:
     return np.asarray(middle * (1 + ROUNDING) < lowest_neighbour)
 
 
-def _vertex(losses: Floats, half: float) -> Floats:
+def _vertex(losses: Floats, half: Floats) -> Floats:
     """Return where the parabola through three equidistant losses (m, 3) is least, from the middle one, within them."""
     left, middle, right = losses.T
     curvature = left - 2 * middle + right

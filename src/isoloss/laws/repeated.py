@@ -143,7 +143,7 @@ class Repeated(Law):
         return np.column_stack([np.exp(E), a, b, alpha, beta, np.log(life_d), np.log(life_n)])
 
     @classmethod
-    def log_optimum(cls, values: Floats, *, log_flops: float, **given: Floats) -> Floats:
+    def log_optimum(cls, values: Floats, *, log_flops: float | Floats, **given: Floats) -> Floats:
         """Return ln N of the least loss; where data are never scarce, Chinchilla's own, since nothing repeats."""
         if given:
             return super().log_optimum(values, log_flops=log_flops, **given)

@@ -6,11 +6,9 @@ from functools import partial
 
 from isoloss.core.errors import Unidentified
 from isoloss.core.estimate import Estimate
-from isoloss.laws.data_dependent import Comparison
 from isoloss.laws.fitted import FittedLaw, FrontierPoint
 from isoloss.report.blocks import Cell, Column, Row, Table, estimate_cell, number_cell
 from isoloss.report.data import CorpusSummary, ReportData, RunRow
-from isoloss.report.figures.balance import KIND_TITLE
 from isoloss.report.figures.marks import anchor
 from isoloss.report.numbers import MISSING, duration, fixed, plain, power_of_ten, si
 
@@ -374,52 +372,6 @@ def run_tip(row: RunRow) -> str:
     return f"{row.corpus} · N {si(row.params)} · D {si(row.tokens)} · {loss}{error}{flags}"
 
 
-def comparison_tables(data: ReportData) -> list[Table]:
-    """Return, for each kind of corpus, how well every measure predicts the losses of a corpus that was left out."""
-    kinds = dict.fromkeys(comparison.kind for comparison in data.comparison)
-    return [_comparison_table(kind, [each for each in data.comparison if each.kind == kind]) for kind in kinds]
-
-
-def _comparison_table(kind: str | None, comparisons: Sequence[Comparison]) -> Table:
-    names = list(dict.fromkeys(name for comparison in comparisons for name in comparison.corpora))
-    columns = (
-        Column(title="measure", numeric=False),
-        Column(
-            title="error", unit="% of loss", about="root mean square of ln L − ln L̂ on left-out corpora, their mean"
-        ),
-        Column(title="ignoring it", unit="% of loss", about="the same for one law pooled over the other corpora"),
-        Column(title="p", about="two-sided sign-flip test of the paired differences"),
-        Column(title="least p", about="what the test could show at best with this many corpora"),
-        *(Column(title=name, unit="% of loss") for name in names),
-    )
-    return Table(
-        name=f"comparison-{kind}" if kind else "comparison", columns=columns,
-        rows=tuple(_comparison_row(each, names) for each in comparisons),
-        caption=f"{KIND_TITLE[kind] if kind else 'All corpora'}: does complexity predict a corpus that was never "
-        "fitted? Its law's coefficients are read off lines through the others; in brackets, one law for them all that "
-        f"ignores complexity. {comparisons[0].sentences()[1]}",
-    )  # fmt: skip
-
-
-def _comparison_row(comparison: Comparison, names: Sequence[str]) -> Row:
-    cells = (
-        Cell(text=comparison.measure),
-        number_cell(100 * comparison.heldout_error, DIGITS),
-        number_cell(100 * comparison.pooled_error, DIGITS),
-        number_cell(comparison.p_value, plain),
-        number_cell(comparison.smallest_p_value, plain),
-        *(_error_cell(comparison.corpora.get(name)) for name in names),
-    )
-    return Row(cells=cells)
-
-
-def _error_cell(errors: tuple[float, float] | None) -> Cell:
-    if errors is None:
-        return Cell(text=MISSING)
-    heldout, pooled = errors
-    return Cell(text=DIGITS(100 * heldout), detail=f"({DIGITS(100 * pooled)})", sort=heldout)
-
-
 QUANTITIES = {"E": "E", "A": "A", "B": "B", "alpha": "α", "beta": "β", "exponent_a": "a", "log_ratio": "ln(D*/N*)"}
 
 
@@ -446,3 +398,34 @@ def _percent(share: Estimate | None) -> Estimate | None:
         return None
     low, high = (None if end is None else 100 * end for end in (share.low, share.high))
     return Estimate(value=100 * share.value, low=low, high=high, level=share.level)
+
+
+def backtest_table(data: ReportData) -> Table:
+    """Return how well each predictor, fitted to a part of the runs, foretold the rest; the best of a corpus first."""
+    percent = "% of ln loss"
+    columns = (
+        CORPUS,
+        Column(title="predictor", numeric=False),
+        Column(title="runs", unit="held out"),
+        Column(title="compute", unit="times", about="the largest FLOPs held out over the largest that the fit saw"),
+        Column(title="error", unit=percent, about="root mean square of ln L − ln L̂ over the runs held out"),
+        Column(title="bias", unit=percent, about="mean of ln L − ln L̂: above zero, runs ended worse than predicted"),
+        Column(title="half width", unit=percent, about="of the 95 % prediction interval of one run, the median"),
+        Column(title="held", unit="% of runs", about="runs inside their 95 % prediction intervals"),
+    )
+    rows = [
+        Row(cells=(
+            Cell(text=test.group), Cell(text=score.law), number_cell(score.runs),
+            number_cell(max(part.beyond for part in test.parts), plain),
+            *(number_cell(None if share is None else 100 * share, TWO)
+              for share in (score.rmse, score.bias, score.half_width)),
+            number_cell(None if score.held is None else 100 * score.held, plain),
+        ))
+        for test in data.backtest
+        for score in test.scores
+    ]  # fmt: skip
+    return Table(
+        name="backtest", columns=columns, rows=tuple(rows),
+        caption="Would the laws have told the truth? Each was fitted without the largest budgets and then predicted "
+        "them. The nearest run, in ln N and ln D, is what any law should beat.",
+    )  # fmt: skip

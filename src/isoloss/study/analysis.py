@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,16 +11,19 @@ from isoloss.complexity.measure import Complexity
 from isoloss.core.errors import InputError, Unidentified, WorkError
 from isoloss.core.progress import Progress, Task
 from isoloss.corpus.corpus import Corpus
+from isoloss.laws.backtest import DRAWS, Backtest, backtest
 from isoloss.laws.balance import BalanceVerdict, common_budget, judge_balance
 from isoloss.laws.checks import EXCLUDED_FLAGS, leave_out, root_mean_square
+from isoloss.laws.contest_result import Comparison, Contest
 from isoloss.laws.coverage import Coverage, simulate_coverage
-from isoloss.laws.data_dependent import Comparison
+from isoloss.laws.data_dependent import FittedDataDependent
 from isoloss.laws.fitted import FittedLaw, FrontierPoint
 from isoloss.laws.fitting import fit
 from isoloss.laws.tuning import Tuning
 from isoloss.runs.observations import Observations
 from isoloss.runs.replicates import ReplicateNoise
-from isoloss.study.left_out import compare_left_out
+from isoloss.study.left_out import hold_contests
+from isoloss.study.origins import sources
 from isoloss.study.spec import Study
 
 BALANCE_MEASURE = "gzip"
@@ -42,10 +45,12 @@ class Analysis:
     """Everything that was fitted. `laws` leave flagged runs out, `laws_unfiltered` keep them; `no_law` says why not.
 
     `further_laws` are fits of the study's other laws, for comparison: all else rests on its first, which `laws` holds.
+    `contests` are of measures as predictors of left-out sources, `data_dependent` the law that each leaves to be used.
     `measure` is the complexity that balances are held against: gzip, or the first that every corpus determines.
     `budget` are the FLOPs at which they are compared. `rate_arms` are the laws of the grid trained at multiples of its
     rate, `tuning` what a sweep says of each corpus: a [tune] study has that alone. `replicates` are noises of corpora
-    whose sizes were trained under several seeds.
+    whose sizes were trained under several seeds. `backtest` is of the largest budgets of each corpus, or of those that
+    the study holds out; `no_backtest` says where none could be made, and why.
     """
 
     observations: Observations
@@ -55,17 +60,25 @@ class Analysis:
     laws_unfiltered: dict[str, FittedLaw]
     further_laws: list[FittedLaw]
     no_law: dict[str, str]
-    comparison: list[Comparison]
+    contests: list[Contest]
+    data_dependent: list[FittedDataDependent]
     balance: list[BalanceVerdict]
     coverage: dict[str, Coverage]
     holdout: list[HoldoutError]
     rate_arms: dict[float, dict[str, FittedLaw]] = field(default_factory=dict)
     tuning: dict[str, Tuning] = field(default_factory=dict)
     replicates: dict[str, ReplicateNoise] = field(default_factory=dict)
+    backtest: list[Backtest] = field(default_factory=list)
+    no_backtest: dict[str, str] = field(default_factory=dict)
 
     def frontier(self) -> dict[str, list[FrontierPoint]]:
         """Return the best split of budgets over each corpus's range; a corpus without an interior optimum has none."""
         return {name: points for name, law in self.laws.items() if (points := _frontier(law))}
+
+    @property
+    def comparison(self) -> list[Comparison]:
+        """Every measure of every contest."""
+        return [one for contest in self.contests for one in contest.measures]
 
     def to_json(self) -> dict[str, Any]:
         """Return the keys of `isoloss run --json` that fits give."""
@@ -74,11 +87,15 @@ class Analysis:
             "laws": [law.to_json() for law in (*self.laws.values(), *self.further_laws)],
             "no_law": self.no_law,
             "comparison": [one.to_json() for one in self.comparison],
+            "contest": [one.to_json() for one in self.contests],
+            "data_dependent": [law.to_json() for law in self.data_dependent],
             "balance": [verdict.to_json() for verdict in self.balance],
             "coverage": {
                 name: {quantity: share.to_json() for quantity, share in coverage.shares.items()}
                 for name, coverage in self.coverage.items()
             },
+            "backtest": [one.to_json() for one in self.backtest],
+            "no_backtest": self.no_backtest,
             "holdout": [asdict(one) for one in self.holdout],
             "rate_arms": [
                 {"rate_factor": factor, **law.to_json()}
@@ -129,7 +146,10 @@ def analyse(
     measure = _balance_measure(study, complexity)
     judged = {name: law for name, law in laws.items() if len(law.draws)}
     budget = _budget(list(laws.values()), seen)
-    comparison, not_compared = compare_left_out(study, seen, laws, _by_kind(corpora), complexity)
+    backtests, no_backtest = _backtests(study, table, laws, progress=progress)
+    left_out = hold_contests(
+        study, _with_sources(seen, corpora), laws, _by_kind(corpora), complexity, budget=budget, progress=progress
+    )
     return Analysis(
         observations=table,
         measure=measure,
@@ -137,10 +157,13 @@ def analyse(
         laws=laws,
         laws_unfiltered=laws | unfiltered,
         further_laws=further,
-        no_law=no_law | not_compared,
-        comparison=comparison,
+        no_law=no_law | left_out.reasons,
+        contests=left_out.contests,
+        data_dependent=left_out.laws,
         balance=_balance(judged, corpora, complexity, measure=measure, budget=budget),
         coverage=coverage,
+        backtest=backtests,
+        no_backtest=no_backtest,
         holdout=[
             HoldoutError(corpus=law.group, law=law.law, runs=len(rows), rmse=root_mean_square(law.residuals(rows)))
             for law in (*laws.values(), *further)
@@ -151,12 +174,18 @@ def analyse(
     )
 
 
+def _with_sources(table: Observations, corpora: Mapping[str, Corpus]) -> Observations:
+    """Return the table with what each corpus was made from."""
+    named = sources(corpora)
+    return replace(table, source=np.array([named[name] for name in table.corpus.tolist()], dtype=np.str_))
+
+
 def analyse_sweep(study: Study, table: Observations, tuning: dict[str, Tuning]) -> Analysis:
     """Return what a [tune] study came to: no law, for a sweep is no grid."""
     return Analysis(
         observations=table, measure=study.complexity.measures[0], budget=_budget([], table), laws={},
-        laws_unfiltered={}, further_laws=[], no_law={}, comparison=[], balance=[], coverage={}, holdout=[],
-        tuning=tuning,
+        laws_unfiltered={}, further_laws=[], no_law={}, contests=[], data_dependent=[], balance=[], coverage={},
+        holdout=[], tuning=tuning,
     )  # fmt: skip
 
 
@@ -208,6 +237,26 @@ def _fit_each(
             reasons[name] = error.reason
         task.advance(1)
     return laws, reasons
+
+
+def _backtests(
+    study: Study, table: Observations, corpora: Iterable[str], *, progress: Progress
+) -> tuple[list[Backtest], dict[str, str]]:
+    """Return how laws that saw the smaller budgets of a corpus predict its larger ones, or why that cannot be asked."""
+    found, reasons = [], {}
+    above = study.fit.holdout.flops_above if study.fit.holdout else None
+    for name in corpora:
+        try:
+            found.append(
+                backtest(
+                    table.where(corpus=name), rivals=study.fit.corpus_laws, flops_above=above,
+                    objective=study.fit.objective, delta=study.fit.delta, seed=study.seed, progress=progress,
+                    bootstrap=min(DRAWS, study.fit.bootstrap),
+                )
+            )  # fmt: skip
+        except InputError as error:
+            reasons[name] = error.reason
+    return found, reasons
 
 
 def _balance_measure(study: Study, complexity: Mapping[str, Mapping[str, Complexity]]) -> str:

@@ -15,21 +15,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from isoloss.complexity.measure import Complexity, measure_corpus
-from isoloss.core.errors import InputError, Unidentified
+from isoloss.core.errors import InputError, Unidentified, WorkError
 from isoloss.core.progress import Progress, Quiet
 from isoloss.corpus.build import build
 from isoloss.corpus.corpus import Corpus
+from isoloss.laws.balance import common_budget
+from isoloss.laws.fitting import fit_groups
 from isoloss.runs.archive import Archive
 from isoloss.runs.neighbours import with_neighbour_flags
 from isoloss.runs.observations import Observations, observations
 from isoloss.runs.record import RunRecord
 from isoloss.study.analysis import Analysis, analyse, analyse_sweep
+from isoloss.study.evaluation import Evaluated, evaluate, given_subjects, kept_subjects
 from isoloss.study.left_out import with_complexity
 from isoloss.study.memory import recall, remember
 from isoloss.study.plan import GRID, Arm, PlannedRun, plan_runs, require_runnable
+from isoloss.study.proposal import Proposal, Quantity, propose
 from isoloss.study.result import StudyResult
 from isoloss.study.shard import Shard
-from isoloss.study.spec import Study
+from isoloss.study.spec import EvaluateStudy, Study
 from isoloss.study.sweeps import tune
 from isoloss.training.job import trunk_jobs
 
@@ -38,6 +42,7 @@ if TYPE_CHECKING:
     from isoloss.study.board import Board
 
 Stage = Literal["corpora", "complexity", "train", "fit", "report"]
+LEAST_DRAWS = 500  # of a law by which runs are proposed
 STAGES: tuple[Stage, ...] = get_args(Stage)
 RUNS_QUERY = (
     "SELECT corpus, params, tokens, loss_nats, stderr, status, flags, progress, train_nats, flops, width, depth, "
@@ -95,6 +100,7 @@ class Lab:
             result.complexity, result.unidentified = self.complexity(study), self.unidentified(study)
         if last >= STAGES.index("train"):
             result.records = self.train(study)
+            result.evaluated = self.evaluate(study)
         if last >= STAGES.index("fit"):
             result.analysis = self._fit(study, result.records)
         if last >= STAGES.index("report"):
@@ -106,16 +112,38 @@ class Lab:
         """Return the study's corpora by name, building those that are not there."""
         if study == self._study:
             return self._corpora
-        corpora = {
+        corpora = self._built(study, context=study.grid.context)
+        remember(self.folder, study, corpora)
+        self._hold(study, corpora)
+        return corpora
+
+    def _built(self, study: Study | EvaluateStudy, *, context: int) -> dict[str, Corpus]:
+        return {
             source.name: build(
-                source, root=self.folder / "corpora", context=study.grid.context, seed=study.seed, base=self.base,
+                source, root=self.folder / "corpora", context=context, seed=study.seed, base=self.base,
                 progress=self.progress,
             )
             for source in study.sources(folder=self.folder / "designs", progress=self.progress)
         }  # fmt: skip
-        remember(self.folder, study, corpora)
-        self._hold(study, corpora)
-        return corpora
+
+    def evaluate(self, study: Study | EvaluateStudy) -> Evaluated | None:
+        """Return the losses that `[evaluate]` asks for: given models, and with `cross` every run, on every corpus.
+
+        None where the study has no `[evaluate]`. What stands in the folder is not computed again. Raises InputError for
+        a folder that holds no model.
+        """
+        if study.evaluate is None:
+            return None
+        subjects = given_subjects(study.evaluate.models, base=self.base or Path())
+        if isinstance(study, EvaluateStudy):
+            corpora, context, numerics = self._built(study, context=study.context), study.context, study.numerics
+        else:
+            corpora, context, numerics = self.corpora(study), study.grid.context, study.training.numerics
+            if study.evaluate.cross:
+                subjects += kept_subjects(self.archive, self._records(study))
+        return evaluate(
+            subjects, corpora, folder=self.folder, context=context, numerics=numerics, progress=self.progress
+        )
 
     def plan(self, study: Study) -> list[PlannedRun]:
         """Return every run of the study. Raises InputError for a grid that a corpus or the shapes cannot serve."""
@@ -165,7 +193,7 @@ class Lab:
             workers=self.workers, checkpoint_seconds=study.training.checkpoint_seconds, address=self.address,
             launch=self.launch,
         )  # fmt: skip
-        if study.training.keep_weights:
+        if study.training.keep_weights or (study.evaluate is not None and study.evaluate.cross):
             self.archive.keep_weights()
         own = self._own(study)
         train_missing(
@@ -203,12 +231,38 @@ class Lab:
         """Fit every law the study asks for, and write the laws into the folder."""
         return self._fit(study, self._records(study))
 
+    def next(
+        self,
+        study: Study,
+        *,
+        flops: float,
+        quantity: Quantity = "log_ratio",
+        at_flops: float | None = None,
+        corpus: str | None = None,
+    ) -> list[Proposal]:
+        """Return which runs would narrow a quantity most per FLOP, corpus by corpus; see `isoloss.study.proposal`.
+
+        `at_flops` is the budget at which the quantity is wanted, by default the one at which corpora are compared.
+        """
+        table = self.observations(study, measures=[])
+        if not len(table):
+            raise WorkError("no run has finished: nothing says which to train next", fix="isoloss run STUDY")
+        laws = fit_groups(
+            table, law=study.fit.corpus_laws[0], objective=study.fit.objective, delta=study.fit.delta,
+            bootstrap=max(study.fit.bootstrap, LEAST_DRAWS), seed=study.seed, progress=self.progress,
+        )  # fmt: skip
+        return propose(
+            study, {law.group: law for law in laws}, self.corpora(study), self.plan(study), flops=flops,
+            quantity=quantity, at_flops=at_flops or common_budget(laws), only=corpus,
+        )  # fmt: skip
+
     def report(self, study: Study) -> "ReportFiles":
         """Measure, fit and write the report from the runs that are there. Trains nothing."""
         records = self._records(study)
         result = StudyResult(
             study=study, corpora=self.corpora(study), planned=self.plan(study), complexity=self.complexity(study),
             unidentified=self.unidentified(study), records=records, analysis=self._fit(study, records),
+            evaluated=self.evaluate(study),
         )  # fmt: skip
         return self._write_report(result)
 

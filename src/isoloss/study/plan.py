@@ -81,18 +81,26 @@ def plan_runs(study: Study, corpora: Mapping[str, Outline]) -> list[PlannedRun]:
     Raises BadCorpus for a corpus smaller than the grid needs, and InputError where no shape fits a size.
     """
     planned = [
-        _point(study, name, corpus, model, seed, tokens, arm)
+        point(study, name, corpus, model, seed, tokens, arm)
         for name, corpus in corpora.items()
         for arm in arms(study)
-        for model in study.grid.models(vocab_size=corpus.vocab_size)
-        for seed in study.grid.seeds
-        for tokens in horizons(study)
-    ]  # fmt: skip
+        for model, seed, tokens in _places(study, name, corpus)
+    ]
     for name, corpus in corpora.items():
         specs = [run.spec for run in planned if run.corpus == name]
         check_enough_windows(specs, corpus)
         _refuse_repeats(specs, name)
     return planned
+
+
+def _places(study: Study, name: str, corpus: Outline) -> list[tuple[ModelSpec, int, float]]:
+    """Return model, seed and tokens of every run on a corpus: the grid's, and those beside it."""
+    grid = product(study.grid.models(vocab_size=corpus.vocab_size), study.grid.seeds, horizons(study))
+    beside = [one for one in study.run if one.corpus == name]
+    return [
+        *grid,
+        *((study.grid.near(one.params, vocab_size=corpus.vocab_size), one.seed, one.tokens) for one in beside),
+    ]
 
 
 def arms(study: Study) -> list[Arm]:
@@ -115,15 +123,15 @@ def _refuse_repeats(specs: Sequence[RunSpec], name: str) -> None:
     """Raise InputError where two targets of the grid come to the same run."""
     if len({spec.fingerprint for spec in specs}) < len(specs):
         raise InputError(
-            f"two sizes, token counts or arms of the study come to the same run on corpus {name!r}",
+            f"two sizes, token counts, further runs or arms of the study come to the same run on corpus {name!r}",
             place="grid",
             fix="space grid.params by more than 10 %, grid.tokens by more than training.batch_tokens, and the batches "
             "of a sweep by whole windows",
         )
 
 
-def _point(
-    study: Study, name: str, corpus: Outline, model: ModelSpec, seed: int, tokens: float, arm: Arm
+def point(
+    study: Study, name: str, corpus: Outline, model: ModelSpec, seed: int, tokens: float, arm: Arm = GRID
 ) -> PlannedRun:
     """Return one run; rules see the token count that was asked for, before it is rounded to whole batches."""
     training, counts, convention = study.training, count(model), study.grid.convention

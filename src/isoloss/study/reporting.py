@@ -40,15 +40,17 @@ def report_data(result: StudyResult, archive: Archive) -> ReportData:
         further_laws=analysis.further_laws,
         no_law=analysis.no_law,
         frontier=analysis.frontier(),
-        comparison=analysis.comparison,
+        contests=analysis.contests,
         balance=analysis.balance,
         coverage=analysis.coverage,
+        backtest=analysis.backtest,
         curves=list(_curves(result, records, archive)),
         measure=analysis.measure,
         flag_meanings=MEANINGS,
         rate_arms=analysis.rate_arms,
         tuning=analysis.tuning,
         replicates=analysis.replicates,
+        evaluations=result.evaluated.evaluations if result.evaluated else [],
     )  # fmt: skip
 
 

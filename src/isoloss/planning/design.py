@@ -1,0 +1,188 @@
+"""Which runs to train next: those that shrink the interval of one quantity most per FLOP.
+
+The draws of a fit say together how a quantity q and the losses of runs not yet trained vary: a run whose loss moves
+with q tells about q. Taking them as jointly normal, a run's result y narrows q by cov(q, y)² / (var y + noise), and
+every other run's worth changes by the same rule (Bayesian D-optimal design of one contrast: Chaloner & Verdinelli 1995,
+section 2; here from draws instead of derivatives, so that any law serves). Runs are chosen one after another, by gain
+per FLOP, until the budget is spent.
+
+Noise is what the fit found: points of a new trunk share an effect, replicates on another seed do not. Tokens that runs
+of one trunk share are paid once.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isoloss.core.errors import InputError, Unidentified
+from isoloss.core.estimate import LEVEL
+from isoloss.laws.fitted import FittedLaw
+from isoloss.laws.law import Floats
+
+# Draws of a law that is hardly identified have long tails, and a covariance is all tail then.
+WINSORISED = 0.02
+FEWEST_DRAWS = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A run that could be trained: its size, its tokens and its trunk; runs of equal trunks share their steps."""
+
+    params: float
+    tokens: float
+    trunk: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class NextRuns:
+    """The chosen candidates by index, in the order of choice; widths of the quantity's interval now and afterwards.
+
+    `widths[i]` is expected after the runs up to the i-th; `flops` what all of them cost.
+    """
+
+    chosen: tuple[int, ...]
+    present_width: float
+    widths: tuple[float, ...]
+    flops: float
+
+    @property
+    def expected_width(self) -> float:
+        """The expected width after all chosen runs."""
+        return self.widths[-1] if self.widths else self.present_width
+
+
+@dataclass(frozen=True, kw_only=True)
+class Noise:
+    """Standard deviations of ln L: of a point, and of the effect that all points of a trunk share."""
+
+    point_sd: float
+    trunk_sd: float
+
+
+def next_runs(
+    law: FittedLaw,
+    quantity: Floats,
+    candidates: Sequence[Candidate],
+    *,
+    flops: float,
+    noise: Noise,
+    cooldown_fraction: float | None = None,
+) -> NextRuns:
+    """Return which candidates to train for at most `flops`, given the quantity's value under each draw of the law.
+
+    `cooldown_fraction` is the share of its tokens that a run spends away from its trunk; None where every run is
+    trained by itself. Raises InputError without enough draws or where no candidate can be paid, Unidentified where
+    the quantity does not exist under most draws.
+    """
+    if len(law.draws) < FEWEST_DRAWS:
+        raise InputError(
+            f"the law has {len(law.draws)} draws, expected at least {FEWEST_DRAWS}", fix="fit it with bootstrap=1000"
+        )
+    known = np.isfinite(quantity)
+    if known.mean() < 0.5:
+        raise Unidentified(
+            f"{1 - known.mean():.0%} of the draws have no such quantity: nothing tells which runs would determine it",
+            fix="widen the grid in parameters and in tokens first, or ask for the loss",
+        )
+    losses = np.log(law.predict_draws(
+        params=np.array([c.params for c in candidates]), tokens=np.array([c.tokens for c in candidates])
+    ))  # fmt: skip
+    joint = np.column_stack([quantity, losses])[known]
+    covariance = np.cov(_winsorised(joint), rowvar=False)
+    trunks = _same_trunk(candidates)
+    covariance[1:, 1:] += noise.trunk_sd**2 * trunks
+    plans = [
+        _greedy(covariance, candidates, flops, noise.point_sd, cooldown_fraction, worth=worth)
+        for worth in (_per_flop, _outright)
+    ]
+    chosen, variances, cost = min(plans, key=lambda plan: plan[1][-1])
+    if not chosen:
+        cheapest = min(6 * c.params * c.tokens for c in candidates)
+        raise InputError(
+            f"{flops:.3g} FLOPs pay for no run: the cheapest costs {cheapest:.3g}",
+            place="--flops",
+            fix="raise the budget",
+        )
+    widths = 2 * NormalDist().inv_cdf((1 + LEVEL) / 2) * np.sqrt(variances)
+    return NextRuns(chosen=chosen, present_width=float(widths[0]), widths=tuple(widths[1:].tolist()), flops=cost)
+
+
+Worth = Callable[[Floats, Floats], Floats]
+
+
+def _per_flop(gain: Floats, cost: Floats) -> Floats:
+    return np.asarray(gain / cost)
+
+
+def _outright(gain: Floats, cost: Floats) -> Floats:
+    # A budget filled with the cheapest runs can miss the one dear run that decides: both ways are tried.
+    return gain
+
+
+def _greedy(
+    covariance: Floats,
+    candidates: Sequence[Candidate],
+    flops: float,
+    point_sd: float,
+    cooldown_fraction: float | None,
+    *,
+    worth: Worth,
+) -> tuple[tuple[int, ...], list[float], float]:
+    """Return the chosen candidates, the variance of the quantity before and after each, and the cost of all."""
+    left = covariance.copy()
+    bill = Bill(candidates, cooldown_fraction)
+    chosen: list[int] = []
+    variances = [float(left[0, 0])]
+    while True:
+        costs = bill.marginal_flops()
+        affordable = (bill.flops + costs <= flops) & ~np.isin(np.arange(len(candidates)), chosen)
+        gains = np.log(variances[-1]) - np.log(np.maximum(variances[-1] - _shrinkage(left, point_sd), 1e-300))
+        best = int(np.where(affordable, worth(gains, costs), -np.inf).argmax())
+        if not affordable[best] or gains[best] <= 0:
+            return tuple(chosen), variances, bill.flops
+        left -= np.outer(left[:, best + 1], left[best + 1]) / (left[best + 1, best + 1] + point_sd**2)
+        bill.add(best)
+        chosen.append(best)
+        variances.append(max(float(left[0, 0]), 1e-300))
+
+
+def _shrinkage(covariance: Floats, point_sd: float) -> Floats:
+    """Return by how much each candidate's result would shrink the variance of the quantity."""
+    return np.asarray(covariance[0, 1:] ** 2 / (np.diag(covariance)[1:] + point_sd**2))
+
+
+class Bill:
+    """What a set of runs costs: runs of a trunk share the steps before their cooldowns."""
+
+    def __init__(self, candidates: Sequence[Candidate], cooldown_fraction: float | None) -> None:
+        self.params = np.array([c.params for c in candidates])
+        self.tokens = np.array([c.tokens for c in candidates])
+        self.trunks = [c.trunk for c in candidates]
+        self.own = 1.0 if cooldown_fraction is None else cooldown_fraction
+        self.shared: dict[str, float] = {}
+        self.flops = 0.0
+
+    def marginal_flops(self) -> Floats:
+        """Return what each candidate would add."""
+        paid = np.array([self.shared.get(trunk, 0.0) for trunk in self.trunks])
+        shared = np.maximum((1 - self.own) * self.tokens - paid, 0.0)
+        return np.asarray(6 * self.params * (shared + self.own * self.tokens))
+
+    def add(self, index: int) -> None:
+        """Take one candidate onto the bill."""
+        self.flops += float(self.marginal_flops()[index])
+        trunk = self.trunks[index]
+        self.shared[trunk] = max(self.shared.get(trunk, 0.0), (1 - self.own) * float(self.tokens[index]))
+
+
+def _winsorised(values: Floats) -> Floats:
+    low, high = np.quantile(values, [WINSORISED, 1 - WINSORISED], axis=0)
+    return np.clip(values, low, high)
+
+
+def _same_trunk(candidates: Sequence[Candidate]) -> NDArray[np.bool_]:
+    names = np.array([c.trunk for c in candidates])
+    return np.asarray(names[:, None] == names[None, :])

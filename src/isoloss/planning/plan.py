@@ -1,0 +1,338 @@
+"""A plan: what to train on a corpus for a budget, how sure that is, and why.
+
+The decision is one point (N, D). Its intervals say where the decision would lie under each draw of the law; the loss is
+of the planned point itself, under each draw. So is the regret: the loss of 20 tokens a parameter on the same budget
+less that of the plan, negative under the draws by which the plan is the worse of the two.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, get_args
+
+import numpy as np
+
+from isoloss.core.errors import InputError
+from isoloss.core.estimate import Estimate
+from isoloss.core.rng import stream
+from isoloss.laws.fitted import FittedLaw, LawWarning
+from isoloss.laws.law import Floats
+from isoloss.planning.anchors import Anchor
+from isoloss.planning.recipe import Recipe, recipe_for
+from isoloss.planning.repeated import REPEATABLE, with_repetition
+from isoloss.planning.splits import Question, Splits, Surface, split
+from isoloss.runs.shapes import Counts, ParamsConvention, count, ladder
+from isoloss.runs.spec import ModelSpec
+
+FARTHEST = 100.0  # times the law's largest budget: beyond it a plan is refused unless it is insisted on
+FAR = 10.0  # from here on an insisted plan needs a second form of the law
+RULE_OF_THUMB = 20.0  # tokens a parameter (Hoffmann et al. 2022)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusFacts:
+    """What a plan needs to know of a corpus: its unique tokens and its vocabulary.
+
+    What is None is not known: without `unique_tokens` nothing is said of repetition, without `vocab_size` no shape.
+    """
+
+    name: str
+    unique_tokens: float | None = None
+    vocab_size: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Making:
+    """What turns N and D into a run: a shape's context and ties, a recipe (by size if None), a device's real FLOP/s."""
+
+    context: int | None = None
+    tied: bool = False
+    recipe: Recipe | None = None
+    throughput: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.throughput is not None and not (np.isfinite(self.throughput) and self.throughput > 0):
+            raise InputError(
+                f"a device of {self.throughput:g} FLOP/s", place="--throughput", fix="give FLOP/s above zero, as 2e14"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What to train. Every number is an Estimate; `shape` is a real model near the planned size, `counts` its weights.
+
+    `loss` is the law's at the planned point, `run_loss` that of a single run there, luck included. `regret` is what 20
+    tokens a parameter would cost in loss on the same FLOPs; `epochs` how often the corpus is read; `forms` what each
+    law or anchor that was asked says of ln(D*/N*); `extrapolation` the factor beyond the largest fitted budget.
+    """
+
+    corpus: str
+    params: Estimate
+    tokens: Estimate
+    flops: Estimate
+    log_ratio: Estimate
+    loss: Estimate | None = None
+    run_loss: Estimate | None = None
+    regret: Estimate | None = None
+    epochs: Estimate | None = None
+    batch_tokens: Estimate | None = None
+    peak_lr: Estimate | None = None
+    device_hours: Estimate | None = None
+    shape: ModelSpec | None = None
+    counts: Counts | None = None
+    params_convention: str
+    data_unit: str
+    extrapolation: float
+    forms: Mapping[str, Estimate]
+    reason: str
+    warnings: tuple[LawWarning, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the keys of `isoloss plan --json`."""
+        content = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        plain = {name: value.to_json() if isinstance(value, Estimate) else value for name, value in content.items()}
+        return plain | {
+            "shape": self.shape.model_dump() if self.shape else None,
+            "counts": self.counts.model_dump() if self.counts else None,
+            "forms": {name: estimate.to_json() for name, estimate in self.forms.items()},
+            "warnings": [warning.to_json() for warning in self.warnings],
+        }
+
+
+def plan(
+    laws: FittedLaw | Sequence[FittedLaw],
+    question: Question,
+    *,
+    corpus: CorpusFacts,
+    making: Making = Making(),
+    extrapolate: bool = False,
+    repeat: bool = True,
+) -> Plan:
+    """Return what to train on `corpus`, by a law of it.
+
+    The first of several `laws` decides; the others, further forms fitted to the same runs, widen its intervals where
+    `extrapolate` carries it beyond the fitted budgets. FLOPs are 6 · params · tokens by the law's own convention.
+    `repeat` plans with the law of repeated data where the corpus has fewer tokens than wanted. Raises InputError for a
+    budget over 100 times the law's largest unless `extrapolate`, Unidentified where the law has no answer.
+    """
+    forms = [laws] if isinstance(laws, FittedLaw) else list(laws)
+    law, decided, said_of_repeats = _decide(forms[0], question, corpus, repeat=repeat)
+    extrapolation = max(1.0, float(decided.flops[0]) / law.domain.flops_high)
+    _refuse_far(forms, extrapolation, extrapolate)
+    here = {"params": float(decided.params[0]), "tokens": float(decided.tokens[0]), **decided.given}
+    run = law.predict_run(**here)
+    drafted = Plan(
+        corpus=corpus.name,
+        **_sizes(decided),
+        loss=run.loss,
+        run_loss=run.run,
+        regret=_regret(law, decided),
+        params_convention=law.params_convention,
+        data_unit=law.data_unit,
+        extrapolation=extrapolation,
+        forms={form.law: _log_ratio(split(form, question)) for form in forms},
+        reason=f"{law.definition.formula} fitted to {law.rows_used} runs of {law.group}",
+        warnings=(*run.warnings, *said_of_repeats),
+    )
+    if extrapolate and extrapolation > 1:
+        drafted = _widened(drafted)
+    return _made(drafted, corpus, making)
+
+
+def plan_from_anchor(
+    law: FittedLaw,
+    reference: FittedLaw,
+    anchor: Anchor,
+    *,
+    flops: float,
+    corpus: CorpusFacts,
+    making: Making = Making(),
+    seed: int = 0,
+) -> Plan:
+    """Return a published frontier's split of a budget, shifted as `law` is from the law of a `reference` corpus.
+
+    The shift is the difference of their ln(D*/N*), draw by draw, in the middle of the budgets that both were fitted
+    on; that it holds at every scale is an assumption, and said. No loss is predicted: the anchor's is of other text.
+    """
+    Question(flops=flops)
+    low, high = (max(law.domain.flops_low, reference.domain.flops_low),
+                 min(law.domain.flops_high, reference.domain.flops_high))  # fmt: skip
+    budget = float(np.sqrt(low * high))
+    draws = min(len(law.draws), len(reference.draws))
+    shift = np.concatenate([
+        [law.log_ratio(budget).value - reference.log_ratio(budget).value],
+        law.log_ratio_draws(budget)[:draws] - reference.log_ratio_draws(budget)[:draws],
+    ])  # fmt: skip
+    published = np.concatenate([
+        [anchor.log_ratio(flops)], anchor.log_ratio_draws(flops, draws, stream(seed, "anchor", anchor.name))
+    ])  # fmt: skip
+    params = np.exp(0.5 * (np.log(flops / 6) - published - shift))
+    decided = Splits(params=params, tokens=flops / (6 * params), loss=np.full(len(params), np.nan))
+    drafted = Plan(
+        corpus=corpus.name,
+        **_sizes(decided),
+        params_convention=anchor.params_convention,
+        data_unit="tokens",
+        extrapolation=anchor.extrapolation(flops),
+        forms={anchor.name: _estimate(published), "shift": _estimate(shift)},
+        reason=f"the frontier of {anchor.source}, shifted by the {shift[0]:+.2f} in ln(D*/N*) by which {corpus.name} "
+        f"lies from {reference.group} at {budget:.1e} FLOPs",
+        warnings=(_assumed_shift(anchor, flops / high), *_unrepeated(decided, corpus)),
+    )  # fmt: skip
+    return _made(drafted, corpus, making)
+
+
+def _decide(
+    law: FittedLaw, question: Question, corpus: CorpusFacts, *, repeat: bool
+) -> tuple[FittedLaw, Splits, tuple[LawWarning, ...]]:
+    """Return the law to plan with, its split, and what is to be said of repeated data."""
+    endless = split(law, question)
+    unique = corpus.unique_tokens
+    if unique is None or endless.tokens[0] <= unique:
+        return law, endless, ()
+    if not repeat or law.law not in REPEATABLE:
+        return law, endless, _unrepeated(endless, corpus)
+    repeated = with_repetition(law)
+    found = split(repeated, question, unique_tokens=unique)
+    return repeated, found, (LawWarning(
+        code="repeated_data",
+        message=f"{corpus.name} has {unique:.3g} unique {law.data_unit}; unlimited text would ask for "
+        f"{endless.tokens[0]:.3g}. Planned with what repeats are worth by Muennighoff et al. 2023, arXiv:2305.16264.",
+    ),)  # fmt: skip
+
+
+def _unrepeated(decided: Splits, corpus: CorpusFacts) -> tuple[LawWarning, ...]:
+    if corpus.unique_tokens is None or decided.tokens[0] <= corpus.unique_tokens:
+        return ()
+    times = decided.tokens[0] / corpus.unique_tokens
+    return (LawWarning(
+        code="tokens_repeat",
+        message=f"the plan reads {corpus.name} {times:.1f} times and takes every pass for new text: past four passes "
+        "repeats are worth less and less. Find more text, or plan by a law of the form L = E + A/N^α + B/D^β.",
+    ),)  # fmt: skip
+
+
+def _refuse_far(forms: Sequence[FittedLaw], extrapolation: float, extrapolate: bool) -> None:
+    if extrapolation > FARTHEST and not extrapolate:
+        raise InputError(
+            f"the budget is {extrapolation:,.0f} times the largest that the law was fitted on "
+            f"({forms[0].domain.flops_high:.2e} FLOPs)",
+            place="--flops",
+            fix="--anchor porian puts the corpus's shift onto a published frontier; or train larger runs and fit "
+            "again; or insist with --extrapolate, which widens the intervals by the spread between forms of the law",
+        )
+    if extrapolation > FAR and extrapolate and len(forms) < 2:
+        raise InputError(
+            "--extrapolate widens the intervals by the spread between forms of the law, and one form was given",
+            place="--law",
+            fix="fit another form to the same runs (isoloss fit … --law farseer --out other.json) and name both files",
+        )
+
+
+def _widened(drafted: Plan) -> Plan:
+    """Return the plan with intervals that hold those of every form, at the same budget."""
+    low = min(form.value if form.low is None else form.low for form in drafted.forms.values())
+    high = max(form.value if form.high is None else form.high for form in drafted.forms.values())
+    middle = drafted.log_ratio
+
+    def shifted(estimate: Estimate, sign: float) -> Estimate:
+        ends = sorted(estimate.value * np.exp(0.5 * sign * (edge - middle.value)) for edge in (low, high))
+        return replace(estimate, low=float(ends[0]), high=float(ends[1]))
+
+    return replace(
+        drafted, log_ratio=replace(middle, low=low, high=high), params=shifted(drafted.params, -1),
+        tokens=shifted(drafted.tokens, 1),
+        reason=f"{drafted.reason}; intervals span {', '.join(drafted.forms)}",
+    )  # fmt: skip
+
+
+def _regret(law: FittedLaw, decided: Splits) -> Estimate:
+    """Return the loss of 20 tokens a parameter on the plan's FLOPs, less the plan's."""
+    surface = Surface(law, **decided.given)
+
+    def losses(params: float, tokens: float) -> Floats:
+        return surface.loss(surface.constant(params), surface.constant(tokens))
+
+    thumb = float(np.sqrt(decided.flops[0] / (6 * RULE_OF_THUMB)))
+    return _estimate(losses(thumb, RULE_OF_THUMB * thumb) - losses(float(decided.params[0]), float(decided.tokens[0])))
+
+
+def _sizes(decided: Splits) -> dict[str, Any]:
+    return {
+        "params": _estimate(decided.params), "tokens": _estimate(decided.tokens), "flops": _estimate(decided.flops),
+        "log_ratio": _log_ratio(decided),
+    }  # fmt: skip
+
+
+def _log_ratio(decided: Splits) -> Estimate:
+    return _estimate(np.log(decided.tokens / decided.params))
+
+
+def _estimate(values: Floats) -> Estimate:
+    """Return the first value with the interval of the others."""
+    return Estimate.from_draws(values[1:], value=float(values[0]))
+
+
+def _assumed_shift(anchor: Anchor, factor: float) -> LawWarning:
+    return LawWarning(
+        code="anchored",
+        message=f"the corpus's shift was measured at budgets {factor:.2g} times smaller and is taken to hold: nothing "
+        f"here tests that. The level is {anchor.data}'s. To test it, fit runs nearer to the budget.",
+    )  # fmt: skip
+
+
+def _made(drafted: Plan, corpus: CorpusFacts, making: Making) -> Plan:
+    """Return the plan with a real shape, batch, rate, passes and device-hours."""
+    recipe = making.recipe or recipe_for(drafted.params.value)
+    unique, speed = corpus.unique_tokens, making.throughput
+    context = making.context or recipe.context
+    shape, no_shape = _shape(drafted, corpus, context=context, tied=making.tied)
+    tokens = drafted.tokens.value
+    return replace(
+        drafted,
+        shape=shape,
+        counts=count(shape) if shape else None,
+        batch_tokens=_mapped(drafted.params, lambda n: float(recipe.batch_for(n, tokens, context=context))),
+        peak_lr=_mapped(drafted.params, lambda n: recipe.peak_lr.at(n, tokens)),
+        epochs=_mapped(drafted.tokens, lambda d: d / unique) if unique else None,
+        device_hours=_mapped(drafted.flops, lambda c: c / speed / 3600) if speed else None,
+        reason=f"{drafted.reason}; batch and rate: {recipe.source}",
+        warnings=(*drafted.warnings, *no_shape, *_recipe_warnings(recipe, drafted.params.value)),
+    )
+
+
+def _shape(
+    drafted: Plan, corpus: CorpusFacts, *, context: int, tied: bool
+) -> tuple[ModelSpec | None, tuple[LawWarning, ...]]:
+    """Return a real shape of the planned size, or why there is none."""
+    if corpus.vocab_size is None:
+        return None, (_no_shape("the vocabulary is not known: name the tokenizer"),)
+    if drafted.params_convention not in get_args(ParamsConvention):
+        return None, (_no_shape("the law does not say how it counts parameters: fit it with --params-convention"),)
+    try:
+        sizes: Any = {"convention": drafted.params_convention}
+        return ladder([drafted.params.value], vocab_size=corpus.vocab_size, context=context, tied=tied, **sizes)[0], ()
+    except InputError as error:
+        return None, (_no_shape(error.reason),)
+
+
+def _no_shape(why: str) -> LawWarning:
+    return LawWarning(code="no_shape", message=f"no shape: {why}")
+
+
+def _recipe_warnings(recipe: Recipe, params: float) -> tuple[LawWarning, ...]:
+    if recipe.covers(params):
+        return ()
+    low, high = recipe.params
+    return (LawWarning(
+        code="recipe_extrapolated",
+        message=f"the rules of batch and rate ({recipe.source}) were measured at {low:.2g} to {high:.2g} parameters: "
+        "sweep the rate around this one before a long run.",
+    ),)  # fmt: skip
+
+
+def _mapped(estimate: Estimate, rule: Callable[[float], float]) -> Estimate:
+    """Return a monotone function of an estimate, its interval's ends mapped too."""
+    if estimate.low is None or estimate.high is None:
+        return replace(estimate, value=rule(estimate.value))
+    low, high = sorted((rule(estimate.low), rule(estimate.high)))
+    return replace(estimate, value=rule(estimate.value), low=low, high=high)

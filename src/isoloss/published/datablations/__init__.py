@@ -1,0 +1,229 @@
+"""Muennighoff et al. 2023, "Scaling Data-Constrained Language Models": how soon repeated tokens lose their worth."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from isoloss.core.progress import QUIET, Progress
+from isoloss.laws.fitted import FittedLaw
+from isoloss.laws.fitting import fit
+from isoloss.laws.law import Floats
+from isoloss.published.datablations.data import (
+    BASE,
+    LOWER,
+    LOWER_OBJECTIVE,
+    ORIGIN,
+    PUBLISHED,
+    PUBLISHED_OBJECTIVE,
+    PUBLISHED_R2,
+    runs,
+)
+from isoloss.published.folder import read_folder
+from isoloss.published.reproduction import Claim, Reproduction, Row
+from isoloss.report.blocks import Cell, Column, Drawing, Section, Table, estimate_cell, number_cell
+from isoloss.report.blocks import Row as TableRow
+from isoloss.report.figures.series import Series, SeriesPanel, series_numbers, series_panels
+from isoloss.report.numbers import plain
+from isoloss.runs.observations import Observations
+
+PROFILE = np.geomspace(1.5, 3000, 41)  # half-lives at which the profile is drawn
+DRAWS = 300
+EPOCHS = np.geomspace(1, 64, 40)
+NEAR = 1.01  # an objective within 1 % of the least
+EDGE = 5000.0  # half the search's bound: a half-life there means that repeats were found as good as new
+GIVEN = "the digits given"
+NOTEBOOK = "the notebook's digits"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RepeatAnalysis:
+    """The half-life of repeated data: at the published point, at a lower one, at the best, and along its profile."""
+
+    rows: Observations
+    published: FittedLaw
+    lower: FittedLaw
+    best: FittedLaw
+    every_run: FittedLaw
+    profile: Floats
+    r2: float
+
+
+def reproduce(folder: Path | str, *, progress: Progress = QUIET) -> Reproduction:
+    """Return the study done again from a folder of its runs. Raises InputError for a folder that is not it."""
+    tables = read_folder(ORIGIN, folder)
+    started = time.perf_counter()
+    found = analyse(runs(tables, "c4_repeat_runs_182"), runs(tables, "c4_repeat_runs"), progress=progress)
+    return reproduction(found, seconds=time.perf_counter() - started)
+
+
+def analyse(rows: Observations, everything: Observations, *, progress: Progress = QUIET) -> RepeatAnalysis:
+    """Return the fits to the filtered rows and to all of them, with the base law held as published."""
+    with progress.task("fits", total=len(PROFILE) + 4) as task:
+        published = fit(rows, law="repeated", fixed=BASE | PUBLISHED)
+        task.advance(1)
+        lower = fit(rows, law="repeated", fixed=BASE | LOWER)
+        task.advance(1)
+        best = fit(rows, law="repeated", fixed=BASE, bootstrap=DRAWS, method="rows")
+        task.advance(1)
+        every_run = fit(everything, law="repeated", fixed=BASE)
+        task.advance(1)
+        profile = []
+        for half_life in PROFILE.tolist():
+            profile.append(fit(rows, law="repeated", fixed=BASE | {"R_D": half_life}).objective_value)
+            task.advance(1)
+    return RepeatAnalysis(
+        rows=rows, published=published, lower=lower, best=best, every_run=every_run, profile=np.array(profile),
+        r2=explained(published, rows),
+    )  # fmt: skip
+
+
+def explained(law: FittedLaw, rows: Observations) -> float:
+    """Return the share of the variance of the loss, in nats, that a law explains."""
+    residual = rows.loss_nats - np.exp(np.log(rows.loss_nats) - law.residuals(rows))
+    return float(1 - (residual**2).sum() / ((rows.loss_nats - rows.loss_nats.mean()) ** 2).sum())
+
+
+def reproduction(found: RepeatAnalysis, *, seconds: float) -> Reproduction:
+    """Return what the fits say about the published numbers and claims."""
+    return Reproduction(
+        study="datablations", title=ORIGIN.title, origin=f"{ORIGIN.paper}. {ORIGIN.sentence()}",
+        question="How many times may tokens be repeated before they are worth nothing?",
+        rows=list(_rows(found)), claims=_claims(found), seconds=seconds,
+        not_shown={"The base law": "its runs are not in these files; it is held at the notebook's values"},
+        sections=(
+            Section(name="fits", title="The half-lives", blocks=(_table(found), _profile(found))),
+            Section(name="worth", title="What repeats are worth", blocks=(_worth(found), _residuals(found))),
+        ),
+    )  # fmt: skip
+
+
+def _rows(found: RepeatAnalysis) -> Iterator[Row]:
+    yield Row(quantity="objective at the published point", published=PUBLISHED_OBJECTIVE,
+              reproduced=found.published.objective_value, tolerance=1e-7, why=NOTEBOOK)  # fmt: skip
+    yield Row(quantity="R² at the published point", published=PUBLISHED_R2, reproduced=found.r2, tolerance=1e-6,
+              why=NOTEBOOK)  # fmt: skip
+    yield Row(quantity="objective at a lower point (R_D* 46.99, R_N* 2.330)", published=LOWER_OBJECTIVE,
+              reproduced=found.lower.objective_value, tolerance=1e-6, why=GIVEN)  # fmt: skip
+    for name, value in PUBLISHED.items():
+        yield Row(quantity=f"{name}* of the best optimum beside the published one", published=value,
+                  reproduced=found.best.params[name].value, tolerance=0.01, why="an optimum is a point")  # fmt: skip
+    yield Row(quantity="runs after the filter by hand", published=182, reproduced=len(found.rows), tolerance=0,
+              absolute=True, why="a count")  # fmt: skip
+
+
+def near_range(found: RepeatAnalysis) -> tuple[float, float]:
+    """Return the half-lives between which the profile stays within 1 % of its least objective."""
+    near = PROFILE[found.profile <= NEAR * found.profile.min()]
+    return float(near.min()), float(near.max())
+
+
+def _claims(found: RepeatAnalysis) -> list[Claim]:
+    best, every = found.best.params["R_D"], found.every_run.params["R_D"].value
+    low, high = near_range(found)
+    four = [repeat_worth(4.0, law.params["R_D"].value) for law in (found.published, found.best)]
+    gain = 1 - found.best.objective_value / found.published.objective_value
+    return [
+        Claim(
+            claim="Repeated tokens have a half-life of R_D* = 15.4 repetitions", verdict="does not hold",
+            source="Muennighoff et al. 2023, section 5",
+            why=f"The published point is no optimum: R_D* = {plain(best.value)}, R_N* = "
+            f"{plain(found.best.params['R_N'].value)} fit {100 * gain:.2f} % better. Half-lives from {plain(low)} to "
+            f"{plain(high)} fit within 1 % of it, and resampled rows give {plain(best.low or 0)} to "
+            f"{plain(best.high or 0)}: these runs hardly determine it.",
+        ),
+        Claim(
+            claim="Up to four epochs, repeated tokens are almost as good as new ones",
+            verdict="holds" if min(four) > 0.9 else "does not hold", source="Muennighoff et al. 2023, abstract",
+            why=f"Four epochs are worth {100 * four[0]:.0f} % of as many new tokens at the published half-life, "
+            f"{100 * four[1]:.0f} % at the best one, {100 * repeat_worth(4.0, low):.0f} % at the least within 1 %.",
+        ),
+        Claim(
+            claim="The half-life does not depend on the runs left out by hand",
+            verdict="does not hold" if every > EDGE or every > 3 * best.value or every < best.value / 3 else "holds",
+            source="popular readings",
+            why=f"With all {found.every_run.rows_used} runs R_D* is {plain(every)}"
+            f"{', the bound of the search: repeats would be as good as new for ever' if every > EDGE else ''}.",
+        ),
+    ]  # fmt: skip
+
+
+def repeat_worth(epochs: float, half_life: float) -> float:
+    """Return effective tokens over tokens seen after some epochs: D′/D, eq. 5 of Muennighoff et al. 2023."""
+    repeats = epochs - 1
+    return float((1 + half_life * (1 - np.exp(-repeats / half_life))) / epochs)
+
+
+def _table(found: RepeatAnalysis) -> Table:
+    columns = (Column(title="fit", numeric=False), Column(title="rows"), Column(title="R_D*"), Column(title="R_N*"),
+               Column(title="objective", about="sum of Huber's losses of ln L, δ = 1e-3"),
+               Column(title="error", unit="% of ln loss"))  # fmt: skip
+    laws = {"published point": found.published, "lower point": found.lower, "best optimum": found.best,
+            "all runs, best optimum": found.every_run}  # fmt: skip
+    rows = tuple(
+        TableRow(cells=(
+            Cell(text=name), number_cell(law.rows_used), estimate_cell(law.params["R_D"], style="plain"),
+            estimate_cell(law.params["R_N"], style="plain"),
+            number_cell(law.objective_value, lambda value: plain(value, 8)),
+            number_cell(100 * law.rmse, lambda value: plain(value, 3)),
+        ))
+        for name, law in laws.items()
+    )  # fmt: skip
+    return Table(name="half-lives", caption="Half-lives of repeated tokens and excess parameters; the base law is held "
+                 "at its published values.", columns=columns, rows=rows)  # fmt: skip
+
+
+def _profile(found: RepeatAnalysis) -> Drawing:
+    excess = 100 * (found.profile / found.profile.min() - 1)
+    panel = SeriesPanel(
+        title="Profile over R_D*", xlabel="half-life of repeated data R_D*, repetitions",
+        ylabel="objective above its least, %", y="linear",
+        series={"best R_N* for each R_D*": Series(x=PROFILE, y=excess)},
+        upright={"published": PUBLISHED["R_D"], "best": found.best.params["R_D"].value},
+    )  # fmt: skip
+    return Drawing(
+        name="profile", title="How well the half-life is determined",
+        caption="The least objective at every half-life, R_N* free. Upright lines are the published value (left) and "
+        "the best (right). A flat valley is a number that the runs do not know.",
+        alt="The objective as a function of the half-life of repeated data is nearly flat beyond ten repetitions.",
+        wide=series_panels([panel], columns=1), narrow=series_panels([panel], layout="narrow"),
+        numbers=series_numbers([panel]),
+    )  # fmt: skip
+
+
+def _worth(found: RepeatAnalysis) -> Drawing:
+    low, high = near_range(found)
+    series = {
+        name: Series(x=EPOCHS, y=np.array([repeat_worth(epochs, life) for epochs in EPOCHS]))
+        for name, life in (("published, 15.4", PUBLISHED["R_D"]),
+                           (f"best, {plain(found.best.params['R_D'].value)}", found.best.params["R_D"].value),
+                           (f"least within 1 %, {plain(low)}", low), (f"most within 1 %, {plain(high)}", high))
+    }  # fmt: skip
+    panel = SeriesPanel(title="Effective over seen tokens", xlabel="epochs", ylabel="D′/D", y="linear", series=series)
+    return Drawing(
+        name="worth", title="What repeated tokens are worth",
+        caption="Effective tokens over tokens seen, by the half-life. At four epochs all agree; at forty they differ.",
+        alt="Worth of repeated tokens against epochs for four half-lives.",
+        wide=series_panels([panel], columns=1), narrow=series_panels([panel], layout="narrow"),
+        numbers=series_numbers([panel]),
+    )  # fmt: skip
+
+
+def _residuals(found: RepeatAnalysis) -> Drawing:
+    epochs = found.rows.tokens / np.minimum(found.rows.column("unique_tokens"), found.rows.tokens)
+    panel = SeriesPanel(
+        title="Residuals", xlabel="epochs", ylabel="residual of ln loss, %", y="linear", level=0.0,
+        series={
+            name: Series(x=epochs, y=100 * law.residuals(found.rows), line=False, points=True)
+            for name, law in (("published point", found.published), ("best optimum", found.best))
+        },
+    )  # fmt: skip
+    return Drawing(
+        name="residuals", title="Residuals against epochs",
+        caption="ln L − ln L̂ in percent at the published point and at the best optimum.",
+        alt="Residuals against epochs; both points leave the same pattern.",
+        wide=series_panels([panel], columns=1), narrow=series_panels([panel], layout="narrow"),
+        numbers=series_numbers([panel]),
+    )  # fmt: skip

@@ -1,0 +1,82 @@
+"""The page of a reproduction in a browser: whole, silent, readable on desk and phone; and the files beside it."""
+
+import csv
+import os
+import shutil
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from isoloss.published.page import write_reproduction
+from isoloss.published.reproduction import Reproduction
+from isoloss.report.page import ReportFiles
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def written(porian_found: Reproduction, tmp_path_factory: pytest.TempPathFactory) -> ReportFiles:
+    return write_reproduction(porian_found, tmp_path_factory.mktemp("porian"), created=date(2026, 1, 2))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        reason = "no Chromium on this machine: apt-get install chromium"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        yield launched
+        launched.close()
+
+
+@pytest.mark.parametrize(("width", "shown"), [(1280, "wide"), (390, "narrow")])
+def test_the_page_is_whole_silent_and_fits(browser: Browser, written: ReportFiles, width: int, shown: str) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    complaints: list[str] = []
+    requests: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto(written.html.as_uri())
+    page.wait_for_timeout(200)
+    assert complaints == []
+    assert requests == [written.html.as_uri()]
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.locator("table[data-table=claims] tbody tr").count() > 10
+    assert page.locator("table[data-table=numbers] tbody tr").count() > 1400
+    figures = page.locator(f"figure.picture .{shown} svg")
+    assert figures.count() >= 13
+    assert all(figures.nth(i).is_visible() for i in range(figures.count()))
+    sizes = page.evaluate(
+        """[...document.querySelectorAll("figure.picture svg")].filter(svg => svg.checkVisibility()).flatMap(svg => {
+             const scale = svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
+             return [...svg.querySelectorAll("text")].map(text => parseFloat(getComputedStyle(text).fontSize) * scale);
+           })"""
+    )
+    assert min(sizes) >= 9
+    page.close()
+
+
+def test_every_figure_is_svg_png_and_its_numbers(written: ReportFiles) -> None:
+    names = {path.stem for path in written.figures}
+    assert {f"{name}.{ending}" for name in names for ending in ("svg", "png", "csv")} == {
+        path.name for path in written.figures
+    }
+    for path in (path for path in written.figures if path.suffix == ".csv"):
+        rows = list(csv.reader(path.read_text(encoding="utf-8").splitlines()))
+        assert len(rows) > 5
+        assert {len(row) for row in rows} == {len(rows[0])}
+
+
+def test_tables_are_files_of_their_own(written: ReportFiles) -> None:
+    folder: Path = written.html.parent / "tables"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        f"{name}.{ending}" for name in ("architectures", "repaired", "results") for ending in ("md", "tex")
+    ]
