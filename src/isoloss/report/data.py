@@ -15,6 +15,7 @@ from isoloss.laws.contest_result import Contest
 from isoloss.laws.coverage import Coverage
 from isoloss.laws.fitted import FittedLaw, FrontierPoint
 from isoloss.laws.tuning import Tuning
+from isoloss.runs.evaluation import Evaluation
 from isoloss.runs.observations import Observations
 from isoloss.runs.replicates import ReplicateNoise
 
@@ -86,7 +87,9 @@ class ReportData:
     measures as predictors, and `coverage` how often simulated intervals on each corpus's very grid held the truth.
     `flag_meanings` says when a run earns each flag. `rate_arms` are the laws of the same grid at multiples of its peak
     rate. `tuning` is what a sweep of rate × batch says of each corpus: a study that has it is reported by it.
-    `replicates` are noises between seeds. `backtest` says how laws that saw a part of the runs predicted the rest.
+    `replicates` are noises between seeds. `evaluations` are losses of models on corpora, their own and others.
+    `training` says in a sentence how runs were trained.
+    `backtest` says how laws that saw a part of the runs predicted the rest.
     """
 
     title: str
@@ -114,6 +117,8 @@ class ReportData:
     rate_arms: Mapping[float, Mapping[str, FittedLaw]] = field(default_factory=dict)
     tuning: Mapping[str, Tuning] = field(default_factory=dict)
     replicates: Mapping[str, ReplicateNoise] = field(default_factory=dict)
+    evaluations: Sequence[Evaluation] = ()
+    training: str = ""
 
     @property
     def all_laws(self) -> list[tuple[str, FittedLaw]]:

@@ -9,6 +9,7 @@ from isoloss.complexity.measure import Complexity
 from isoloss.corpus.corpus import Corpus
 from isoloss.runs.record import RunRecord
 from isoloss.study.analysis import Analysis
+from isoloss.study.evaluation import Evaluated
 from isoloss.study.plan import PlannedRun
 from isoloss.study.spec import Study
 
@@ -27,6 +28,7 @@ class StudyResult:
     unidentified: dict[str, dict[str, str]] = field(default_factory=dict)
     records: Sequence[RunRecord] = ()
     analysis: Analysis | None = None
+    evaluated: Evaluated | None = None
     report: Path | None = None
     seconds: float = 0.0
 
@@ -53,7 +55,9 @@ class StudyResult:
                 "failed": len(self.failed),
                 "flagged": len(self.flagged()),
             },
+            "following_horizon": list(self.study.training.following_horizon),
             **analysis,
+            **(self.evaluated.to_json() if self.evaluated else {"evaluations": [], "not_evaluated": []}),
             "report": str(self.report) if self.report else None,
             "seconds": self.seconds,
         }
