@@ -17,6 +17,7 @@ class StudyName(StrEnum):
     """The studies that can be done again."""
 
     PORIAN = "porian"
+    GZIP = "gzip"
     CHINCHILLA = "chinchilla"
     DATABLATIONS = "datablations"
 

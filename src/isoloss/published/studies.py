@@ -8,7 +8,7 @@ from isoloss.core.progress import QUIET, Progress
 from isoloss.published.folder import Origin
 from isoloss.published.reproduction import Reproduction
 
-STUDIES = ("porian", "chinchilla", "datablations")
+STUDIES = ("porian", "gzip", "chinchilla", "datablations")
 
 
 def origin(study: str) -> Origin:
