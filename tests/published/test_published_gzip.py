@@ -10,7 +10,7 @@ from test_published_rows import broken
 
 from isoloss.core.errors import BadTable, InputError
 from isoloss.laws.chinchilla import Chinchilla
-from isoloss.laws.coefficients import blend, frontier_log_tokens, regress_coefficients
+from isoloss.laws.coefficient_lines import blend, frontier_log_tokens, regress_coefficients
 from isoloss.laws.curves import TrainingCurve, area_under, still_falling
 from isoloss.published import gzip
 from isoloss.published.reproduction import Reproduction

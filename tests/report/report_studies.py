@@ -9,8 +9,8 @@ from isoloss.core.estimate import Estimate
 from isoloss.core.rng import stream
 from isoloss.laws.backtest import backtest
 from isoloss.laws.balance import BalanceVerdict, judge_balance
+from isoloss.laws.contest import run_contest
 from isoloss.laws.coverage import Coverage, simulate_coverage
-from isoloss.laws.data_dependent import compare
 from isoloss.laws.fitted import FittedLaw
 from isoloss.laws.fitting import fit
 from isoloss.report.data import CorpusSummary, Curve, ReportData, RunRow
@@ -133,11 +133,10 @@ def simulated_study(names: list[str], *, bootstrap: int = 100) -> ReportData:
         backtest=[backtest(runs.where(corpus=name), laws=["chinchilla"], bootstrap=20) for name in laws]
         if bootstrap
         else (),
-        comparison=[
-            found
+        contests=[
+            run_contest(runs.where(corpus=own), ["gzip"], kind=kind, flops=BUDGET)
             for kind in ("text", "generated")
             if len(own := [name for name in names if CORPORA[name][0] == kind]) > 2
-            for found in compare(runs.where(corpus=own), ["gzip"], kind=kind)
         ],
         flag_meanings={"saturated": "the loss is within its error of the floor."},
         frontier={name: law.frontier(flops=[BUDGET / 10, BUDGET, BUDGET * 10]) for name, law in laws.items()},

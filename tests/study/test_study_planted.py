@@ -26,7 +26,9 @@ E, A, B, ALPHA, BETA, POINT_SD = 0.7, 0.5 * 1e5**0.35, 0.4 * 1e6**0.4, 0.35, 0.4
 
 def corpora():
     return {
-        name: SimpleNamespace(kind="generated" if name.startswith("pcfg") else "text", floor=None, fingerprint=name)
+        name: SimpleNamespace(
+            kind="generated" if name.startswith("pcfg") else "text", floor=None, fingerprint=name, source={}
+        )
         for name in GZIP
     }
 
@@ -117,7 +119,12 @@ def test_left_out_corpora_judge_the_data_dependent_law(planted):
         assert {name.startswith("pcfg") for name in comparison.corpora} == {kind == "generated"}
         assert comparison.heldout_error > 0
         assert comparison.pooled_error > 0
-        assert comparison.p_value >= comparison.smallest_p_value == 0.25
+        assert comparison.p_value >= comparison.loss.smallest_p_value == 1 / 6
+    assert [law.measure for law in planted.data_dependent] == ["gzip", "gzip"]
+    assert [contest.budget for contest in planted.contests] == [planted.budget] * 2
+    told = planted.to_json()
+    assert [one["winner"] for one in told["contest"]] == [None, None]
+    assert {"measure", "heldout_error", "pooled_error", "p_value"} <= set(told["comparison"][0])
 
 
 def test_what_is_left_out_is_predicted_from_its_own_kind_alone(planted):
@@ -135,9 +142,9 @@ def test_what_is_left_out_is_predicted_from_its_own_kind_alone(planted):
 def test_three_corpora_are_said_to_show_nothing_at_five_percent(planted, capsys):
     show_result(StudyResult(study=STUDY, corpora=corpora(), planned=[], complexity=complexity(), analysis=planted))
     said = " ".join(capsys.readouterr().out.split())
-    for comparison in planted.comparison:
-        assert "p cannot fall below 0.25" in comparison.sentences()[1]
-        assert " ".join(" ".join(comparison.sentences()).split()) in said
+    for contest in planted.contests:
+        assert "p cannot fall below 0.17" in contest.sentences()[-1]
+        assert " ".join(" ".join(contest.sentences()).split()) in said
 
 
 def of_laws(*names):

@@ -31,7 +31,11 @@ def fit(
     flops: Annotated[str | None, typer.Option(help="Column of training FLOPs; without it C = 6·N·D.")] = None,
     group: Annotated[str | None, typer.Option(help="Column that names the corpus: one fit a group.")] = None,
     complexity: Annotated[
-        str | None, typer.Option(help="Columns of complexity measures, comma-separated: compares data-dependent laws.")
+        str | None, typer.Option(help="Columns of complexity measures, comma-separated: a contest of predictors.")
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(help="Column of what a corpus was made from: corpora of one source are left out together."),
     ] = None,
     where: Annotated[str | None, typer.Option(help="SQL condition on the table's columns: which rows to fit.")] = None,
     law: Annotated[str, typer.Option(help=LAWS)] = "chinchilla",
@@ -86,6 +90,12 @@ def fit(
     predict: Annotated[
         list[str] | None, typer.Option(help="A run that was not trained, N,D: its loss, and where one run would end.")
     ] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            help="Profile likelihood of these, comma-separated: parameters, a, params, tokens, loss, log_ratio."
+        ),
+    ] = None,
     backtest: Annotated[
         Backtest | None,
         typer.Option(help="Hold out the largest budgets, every size or every corpus, and score all laws on them."),
@@ -107,6 +117,8 @@ def fit(
     Laws of other columns: `--law kaplan_params`; `--law repeated --unique-tokens "tokens / epochs"`;
     `--law critical_batch --batch-tokens batch`; `--law loss_to_loss --group corpus --pair-with web`. A known floor:
     `--floor 0.98`, or of runs on generated corpora `--floor "loss_nats - excess_nats" --floor-use score`.
+    With `--complexity gzip,zstd` the measures compete: each source (`--source`, else each group) is left out in turn
+    and its losses predicted from the measure alone, against one law for all, a single run, and every other measure.
 
     Every fit reports its optimum, how many starts agree on it, its warnings with remedies, and, with `--bootstrap`,
     intervals on everything. Exit 1 where a fit did not converge.
@@ -114,7 +126,8 @@ def fit(
     from isoloss.cli import fit_options, fit_output
     from isoloss.cli.output import open_progress
     from isoloss.laws.backtest import backtest_groups
-    from isoloss.laws.data_dependent import compare
+    from isoloss.laws.contest import run_contest
+    from isoloss.laws.data_dependent import DataDependent
     from isoloss.laws.fitting import fit_groups
     from isoloss.laws.registry import open_law
     from isoloss.runs.importers import read_runs
@@ -129,7 +142,7 @@ def fit(
         runs, params=params, tokens=tokens, loss=loss, flops=flops, corpus=group, trunk=trunk, complexity=measures,
         where=where, tokenizer=tokenizer, vocab=fit_output.column_or_number(vocab), extra=extra,
         floor=fit_output.column_or_number(floor), data_unit=data_unit,
-        bytes_per_token=fit_output.column_or_number(bytes_per_token),
+        bytes_per_token=fit_output.column_or_number(bytes_per_token), corpus_source=source,
     )  # fmt: skip
     table = fit_options.pair_up(table, pair_with)
     progress = open_progress(as_json=json)
@@ -138,18 +151,24 @@ def fit(
         table, law=law, objective=objective, delta=delta, starts=starts, bootstrap=bootstrap, seed=seed,
         progress=progress, fixed=held, floor=floor_use if floor else "ignore",
     )  # fmt: skip
-    comparison = []
+    contest = joint = None
     if measures:
-        comparison = compare(table, measures, objective=objective, delta=delta, seed=seed, progress=progress)
+        contest = run_contest(table, measures, objective=objective, delta=delta, seed=seed, progress=progress)
+        best = contest.winner.measure if contest.winner else measures[0]
+        joint = DataDependent(complexity=best).fit(table, bootstrap=bootstrap, seed=seed)
     tests = []
     if backtest:
         tests = backtest_groups(
             table, holdout=backtest, flops_above=backtest_above, objective=objective, delta=delta, seed=seed,
-            **({"bootstrap": bootstrap} if bootstrap else {}), progress=progress,
+            fixed=held, **({"bootstrap": bootstrap} if bootstrap else {}), progress=progress,
         )  # fmt: skip
     for one, path in zip(fitted, written, strict=False):
         one.save(path)
-    derived = [fit_output.derive(one, budgets=budgets, points=points) for one in fitted]
-    fit_output.show(fitted, derived, tests, comparison, written, as_json=json)
+    asked = [name.strip() for name in profile.split(",")] if profile else []
+    derived = [
+        fit_output.derive(one, table.where(corpus=corpus), budgets=budgets, points=points, profiles=asked)
+        for one, corpus in zip(fitted, table.corpora, strict=True)
+    ]
+    fit_output.show(fitted, derived, tests, contest, joint, written, as_json=json)
     if not all(one.convergence.converged for one in fitted):
         raise typer.Exit(1)

@@ -1,5 +1,6 @@
 """The verbs that work on a study or its results: new, check, run, demo, report, runs."""
 
+import time
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,7 +10,7 @@ import typer
 from isoloss.cli.app import Json, app
 
 if TYPE_CHECKING:
-    from isoloss.study.spec import Study
+    from isoloss.study.spec import EvaluateStudy, Study
 
 
 class Until(StrEnum):
@@ -53,9 +54,12 @@ def check(study: StudyFile, out: Out = None, json: Json = False) -> None:
     from isoloss.cli import tables
     from isoloss.cli.output import open_progress, print_json
     from isoloss.study.check import check_study
-    from isoloss.study.spec import Study
+    from isoloss.study.spec import EvaluateStudy, load_study
 
-    asked = Study.load(study)
+    asked = load_study(study)
+    if isinstance(asked, EvaluateStudy):
+        _check_evaluations(asked, base=study.resolve().parent, json=json)
+        return
     checked = check_study(asked, base=study.resolve().parent, results=_results(asked, out),
                           progress=open_progress(as_json=json))  # fmt: skip
     if json:
@@ -75,13 +79,17 @@ def run(
 ) -> None:
     """Do everything a study asks: corpora, complexity, training, fits, report.
 
+    A study with `[evaluate]` and without `[grid]` evaluates given models on given corpora, and trains nothing.
     Interrupted, the same command goes on from there: finished runs are kept, unfinished ones resume from their
     checkpoint.
     """
-    from isoloss.study.spec import Study
+    from isoloss.study.spec import EvaluateStudy, load_study
 
-    _conduct(Study.load(study), base=study.resolve().parent, out=out, executor=executor, workers=workers, until=until,
-             json=json)  # fmt: skip
+    asked, base = load_study(study), study.resolve().parent
+    if isinstance(asked, EvaluateStudy):
+        _evaluate(asked, base=base, out=out, json=json)
+    else:
+        _conduct(asked, base=base, out=out, executor=executor, workers=workers, until=until, json=json)
 
 
 @app.command()
@@ -126,6 +134,35 @@ def runs(
         print_json({"runs": rows.plain_rows(table)})
     else:
         tables.show_rows(table)
+
+
+def _check_evaluations(study: "EvaluateStudy", *, base: Path, json: bool) -> None:
+    from isoloss.cli.output import print_json
+    from isoloss.study.evaluation import given_subjects
+
+    models = given_subjects(study.evaluate.models, base=base)
+    if json:
+        print_json({"name": study.name, "models": [model.name for model in models]})
+    else:
+        typer.echo(f"{len(models)} models on {len(study.corpus)} corpora. The study is valid; nothing was executed.")
+
+
+def _evaluate(study: "EvaluateStudy", *, base: Path, out: Path | None, json: bool) -> None:
+    from isoloss.cli import tables
+    from isoloss.cli.output import open_progress, print_json
+    from isoloss.study.evaluation import CSV_NAME
+    from isoloss.study.lab import Lab
+
+    folder = out or Path("results") / study.name
+    started = time.perf_counter()
+    evaluated = Lab(folder, base=base, progress=open_progress(folder, as_json=json)).evaluate(study)
+    assert evaluated is not None, "the study has [evaluate]"
+    if json:
+        told = {"table": str(folder / CSV_NAME), "seconds": time.perf_counter() - started}
+        print_json({"name": study.name, **evaluated.to_json(), **told})
+    else:
+        tables.show_evaluated(evaluated)
+        typer.echo(f"\ntable: {folder / CSV_NAME}")
 
 
 def _conduct(

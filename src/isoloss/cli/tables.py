@@ -21,12 +21,14 @@ if TYPE_CHECKING:
     from isoloss.laws.backtest import Backtest
     from isoloss.laws.fitted import FittedLaw, FrontierPoint
     from isoloss.laws.prediction import Prediction
+    from isoloss.laws.profile import Profile
     from isoloss.laws.sweep import RateOptimum
     from isoloss.laws.tuning import Tuning
     from isoloss.published.reproduction import Reproduction
     from isoloss.runs.spec import ModelSpec
     from isoloss.study.analysis import Analysis
     from isoloss.study.check import Checked
+    from isoloss.study.evaluation import Evaluated
     from isoloss.study.result import StudyResult
 
 COLUMN_GAP = 3
@@ -43,6 +45,8 @@ def show_result(result: "StudyResult") -> None:
     for corpus, missing in result.unidentified.items():
         for measure, reason in missing.items():
             console.print(f"{measure} of {corpus} is not identified: {reason}")
+    if result.evaluated is not None:
+        show_evaluated(result.evaluated)
     if result.analysis is not None:
         _show_tuning(result.analysis)
         if result.analysis.rate_arms:
@@ -57,9 +61,9 @@ def show_result(result: "StudyResult") -> None:
         for verdict in result.analysis.balance:
             console.print()
             console.print(" ".join(verdict.sentences()))
-            for comparison in result.analysis.comparison:
-                if (comparison.kind, comparison.measure) == (verdict.kind, verdict.measure):
-                    console.print(" ".join(comparison.sentences()))
+        for contest in result.analysis.contests:
+            console.print()
+            console.print(" ".join(contest.sentences()))
     for record in result.failed:
         console.print(f"failed: {record.fingerprint}: {record.error}")
     if result.report is not None:
@@ -124,6 +128,23 @@ def show_counts(
     console.print(table)
 
 
+def show_evaluated(evaluated: "Evaluated") -> None:
+    """Print the matrix of models × corpora, the largest model of each origin, and the pairs it lacks."""
+    from isoloss.runs.evaluation import largest
+
+    console = _console()
+    best = {(one.origin, one.corpus): one for one in largest(evaluated.evaluations)}
+    corpora = list(dict.fromkeys(corpus for _, corpus in best))
+    table = _table("trained on", *(f"on {corpus}" for corpus in corpora))
+    table.caption = f"Nats per token ± standard error; of {len(evaluated.evaluations)} evaluations the largest models'."
+    for origin in dict.fromkeys(origin for origin, _ in best):
+        own = [best.get((origin, corpus)) for corpus in corpora]
+        table.add_row(origin, *("–" if one is None else f"{one.loss.nats:.3f} ± {one.loss.stderr:.3f}" for one in own))
+    console.print(table)
+    for one in evaluated.refused:
+        console.print(f"{one.model} was not evaluated on {one.corpus}: {one.reason}")
+
+
 def _corpora_table(result: "StudyResult") -> "Table":
     budget = result.analysis.budget if result.analysis else None
     table = _table("corpus", "gzip", "E", "α", "β", "a", "ln(D*/N*)", "floor", "flagged")
@@ -180,6 +201,22 @@ def show_predictions(runs: "Sequence[Prediction]") -> None:
             interval(run.run, digits=4), _beyond(run.extrapolation),
         )  # fmt: skip
     _console().print(table)
+
+
+def show_profiles(profiles: "Sequence[Profile]") -> None:
+    """Print profile intervals, each with a picture of how the objective rises on both sides."""
+    table = _table("profile of", "value", "low", "high", "rise of the objective, low to high")
+    table.caption = "█ costs more than 95 % of truths would; a missing end: the runs set no limit on that side"
+    for one in profiles:
+        low, high = ("none" if end is None else f"{end:.5g}" for end in (one.low, one.high))
+        table.add_row(one.quantity, f"{one.value:.6g}", low, high, rise_picture(one))
+    _console().print(table)
+
+
+def rise_picture(one: "Profile") -> str:
+    """Return the curve's points by value as a line of bars: full where the rise reaches what 95 % of truths cost."""
+    bars = "▁▂▃▄▅▆▇█"
+    return "".join(bars[min(int(point.rise * (len(bars) - 1)), len(bars) - 1)] for point in one.curve)
 
 
 def show_backtest(test: "Backtest") -> None:

@@ -7,9 +7,9 @@ if TYPE_CHECKING:
     from isoloss.laws._arithmetic import compiled as compiled
     from isoloss.laws.balance import judge_balance as judge_balance
     from isoloss.laws.chinchilla import Chinchilla as Chinchilla
+    from isoloss.laws.contest import run_contest as run_contest
     from isoloss.laws.coverage import simulate_coverage as simulate_coverage
     from isoloss.laws.data_dependent import DataDependent as DataDependent
-    from isoloss.laws.data_dependent import compare as compare
     from isoloss.laws.fitted import FittedLaw as FittedLaw
     from isoloss.laws.fitting import fit as fit
     from isoloss.laws.fitting import fit_groups as fit_groups
@@ -22,12 +22,12 @@ _HOMES = {
     "DataDependent": "data_dependent",
     "FittedLaw": "fitted",
     "Law": "law",
-    "compare": "data_dependent",
     "compiled": "_arithmetic",
     "fit": "fitting",
     "fit_groups": "fitting",
     "judge_balance": "balance",
     "laws": "registry",
+    "run_contest": "contest",
     "simulate_coverage": "coverage",
 }
 

@@ -1,69 +1,109 @@
-"""How a law's coefficients follow a measure across corpora, one straight line each; blends and the frontier of values.
+"""The coefficients of a law that knows its corpus, and how each of them may follow a measure of complexity.
 
-The second stage of "gzip Predicts Data-dependent Scaling Laws" (Pandey 2024, arXiv:2405.16684) as printed: every
-coefficient regressed as it is. `isoloss.laws.data_dependent` takes A and B as logarithms, which cannot turn negative.
+They are Chinchilla's, taken at the middle of the runs, where they are nearly uncorrelated and of plain meaning:
+
+    L = E + A₀ (N/N₀)^−α + B₀ (D/D₀)^−β
+
+with N₀ and D₀ the geometric means of all rows: A₀ and B₀ are the nats that the middle size and the middle amount of
+data still cost. A coefficient is `shared` by all corpora, `linear` in the measure (as in Pandey 2024,
+arXiv:2405.16684), or `log_linear`: its logarithm is linear in the measure.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
-from isoloss.core.errors import BadTable, InputError
-from isoloss.laws.fitted import FittedLaw
-from isoloss.laws.law import Floats
+from isoloss.core.errors import InputError, did_you_mean
 
-FEWEST_CORPORA = 3
+Floats = NDArray[np.float64]
+Form = Literal["shared", "linear", "log_linear"]
+FORMS: tuple[Form, ...] = get_args(Form)
 
-
-@dataclass(frozen=True, kw_only=True)
-class CoefficientLine:
-    """coefficient = intercept + slope · measure, with Pearson's r and its two-sided p."""
-
-    name: str
-    intercept: float
-    slope: float
-    r: float
-    p: float
-
-    def at(self, measure: float) -> float:
-        """Return the coefficient at a value of the measure."""
-        return self.intercept + self.slope * measure
+COEFFICIENTS = ("E", "A0", "B0", "alpha", "beta")
+FORMULA = "L = E + A0 (N/N0)^-alpha + B0 (D/D0)^-beta"
+# Corpora scatter around a shared coefficient by so many nats (E, which may be 0) or by a factor (all others).
+SHARED_IN_LOGARITHMS = np.array([False, True, True, True, True])
+# As published: every coefficient linear in the measure. A and B span orders of magnitude, so their logarithms are.
+PUBLISHED_FORMS: dict[str, Form] = {
+    "E": "linear", "A0": "log_linear", "B0": "log_linear", "alpha": "linear", "beta": "linear"
+}  # fmt: skip
+# A linear coefficient that would fall below zero bends to zero over about this much (nats; exponents).
+BEND = np.array([0.01, 0.01, 0.01, 0.005, 0.005])
+# Logarithms are taken of this much at least: E may be 0.
+SMALLEST = np.array([0.01, 1e-9, 1e-9, 1e-9, 1e-9])
 
 
-def regress_coefficients(laws: Sequence[FittedLaw], complexity: Mapping[str, float]) -> dict[str, CoefficientLine]:
-    """Return one line a coefficient over the corpora of `laws`. Raises BadTable for fewer than three corpora."""
-    from scipy.stats import linregress
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Scale:
+    """Whether each coefficient (5,) is worked with as its logarithm, `η = ln θ`, or as it is, bent at zero."""
 
-    if len(laws) < FEWEST_CORPORA:
-        raise BadTable(f"{len(laws)} corpora, expected at least {FEWEST_CORPORA}", fix="fit more corpora")
-    x = np.array([complexity[law.group] for law in laws])
-    lines = {}
-    for i, name in enumerate(laws[0].params):
-        line = linregress(x, np.array([law.values[i] for law in laws]))
-        lines[name] = CoefficientLine(
-            name=name, intercept=float(line.intercept), slope=float(line.slope), r=float(line.rvalue),
-            p=float(line.pvalue),
+    logarithmic: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, forms: Mapping[str, Form]) -> "Scale":
+        """Return the scale on which forms are straight lines."""
+        chosen = [forms[name] for name in COEFFICIENTS]
+        return cls(
+            logarithmic=np.array([
+                shared if form == "shared" else form == "log_linear"
+                for form, shared in zip(chosen, SHARED_IN_LOGARITHMS, strict=True)
+            ])
         )  # fmt: skip
-    return lines
+
+    def coefficients(self, eta: Floats) -> Floats:
+        """Return θ (…, 5) of η (…, 5)."""
+        with np.errstate(over="ignore"):
+            bent = BEND * np.logaddexp(0.0, eta / BEND)
+            return np.asarray(np.where(self.logarithmic, np.exp(np.minimum(eta, 50.0)), bent))
+
+    def slopes(self, eta: Floats, theta: Floats) -> Floats:
+        """Return dθ/dη (…, 5)."""
+        # dθ/dη of the bend is 1 / (1 + exp(−η/bend)) = 1 − exp(−θ/bend).
+        return np.asarray(np.where(self.logarithmic, theta, -np.expm1(-theta / BEND)))
+
+    def eta(self, theta: Floats) -> Floats:
+        """Return η (…, 5) of θ (…, 5)."""
+        bent = np.maximum(theta, 1e-3 * BEND)
+        bent = bent + BEND * np.log(-np.expm1(-bent / BEND))
+        return np.asarray(np.where(self.logarithmic, np.log(np.maximum(theta, SMALLEST)), bent))
 
 
-def blend(values: Floats, reference: Floats, *, share: float) -> Floats:
-    """Return share · values + (1 − share) · reference, coefficient by coefficient.
+def checked_forms(forms: Mapping[str, str]) -> dict[str, Form]:
+    """Return a form for every coefficient, `shared` where none is named. Raises InputError for an unknown one."""
+    found: dict[str, Form] = dict.fromkeys(COEFFICIENTS, "shared")
+    for name, form in forms.items():
+        if name not in COEFFICIENTS:
+            raise InputError(f"unknown coefficient {name!r}", fix=did_you_mean(name, COEFFICIENTS))
+        match = [known for known in FORMS if known == form]
+        if not match:
+            raise InputError(f"unknown form {form!r} of {name}", fix=did_you_mean(form, FORMS))
+        found[name] = match[0]
+    return found
 
-    Pandey 2024 so mixes the data-dependent coefficients with Chinchilla's, ε being the share. Raises InputError for a
-    share outside 0 to 1.
+
+def to_values(theta: Floats, origin: Floats) -> Floats:
+    """Return (E, A, B, α, β) of centred coefficients (…, 5); `origin` is (ln N₀, ln D₀)."""
+    E, A0, B0, alpha, beta = np.moveaxis(theta, -1, 0)
+    with np.errstate(over="ignore"):
+        return np.stack([E, A0 * np.exp(alpha * origin[0]), B0 * np.exp(beta * origin[1]), alpha, beta], axis=-1)
+
+
+def to_coefficients(values: Floats, origin: Floats) -> Floats:
+    """Return centred coefficients (…, 5) of (E, A, B, α, β)."""
+    E, A, B, alpha, beta = np.moveaxis(values, -1, 0)
+    return np.stack([E, A * np.exp(-alpha * origin[0]), B * np.exp(-beta * origin[1]), alpha, beta], axis=-1)
+
+
+def log_balance(theta: Floats, origin: Floats, *, log_flops: float | Floats) -> Floats:
+    """Return ln(D*/N*) (…) at 6 N D = exp(`log_flops`) of centred coefficients (…, 5), all but E above zero.
+
+    α A₀ (N/N₀)^−α = β B₀ (D/D₀)^−β at the optimum (Hoffmann et al. 2022, eq. 4).
     """
-    if not 0 <= share <= 1:
-        raise InputError(f"a share of {share:g}", fix="give a share from 0 (the reference) to 1 (the values)")
-    return np.asarray(share * np.asarray(values) + (1 - share) * np.asarray(reference))
-
-
-def frontier_log_tokens(values: Floats, log_params: Floats) -> Floats:
-    """Return ln D of the best split at ln N, [ln(βB/αA) + α ln N]/β; NaN where a term does not fall.
-
-    The first-order condition αA/N^α = βB/D^β of Chinchilla's law in logarithms, a straight line of slope α/β.
-    """
-    _, A, B, alpha, beta = np.moveaxis(np.asarray(values, dtype=np.float64), -1, 0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray((np.log(beta * B) - np.log(alpha * A) + alpha * np.asarray(log_params)) / beta)
+    _, A0, B0, alpha, beta = np.moveaxis(theta, -1, 0)
+    log_data = log_flops - np.log(6)
+    gain = np.log(alpha * A0) - np.log(beta * B0)
+    log_params = (gain + alpha * origin[0] - beta * origin[1] + beta * log_data) / (alpha + beta)
+    return np.asarray(log_data - 2 * log_params)

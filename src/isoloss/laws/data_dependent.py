@@ -1,306 +1,428 @@
-"""The data-dependent law of "gzip Predicts Data-dependent Scaling Laws" (Pandey 2024, arXiv:2405.16684), and its test.
+"""Laws that know their corpus: every coefficient a function of one measure of complexity.
 
-Two stages, as there: a law for each corpus, then every coefficient regressed linearly on the corpus's complexity. E,
-α and β enter as they are; A and B as logarithms, because they span orders of magnitude and may not turn negative. The
-first stage's draws are carried through the second.
+Two ways to the same functions:
 
-The test is prediction: leave one corpus out, predict its losses from its complexity alone, and compare with one
-pooled law that ignores complexity. Corpora of one test are to be of one kind: between bytes of text and the symbols of
-a grammar, tokenisation would be taken for complexity.
+two_stage  a law for each corpus by itself, then lines through their coefficients, as in "gzip Predicts Data-dependent
+           Scaling Laws" (Pandey 2024, arXiv:2405.16684); draw i of the result goes through draw i of every corpus
+joint      all rows of all corpora at once, corpora scattered around the functions and drawn towards them
+           (`isoloss.laws.joint`); intervals from resampled training curves and from the scatter of corpora
+
+Forms are given, as published, or chosen by how well they predict sources that were left out, never by how well they fit
+(`isoloss.laws.folds`). Whether the measure matters at all is another question: `isoloss.laws.contest`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import product
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 import numpy as np
 
-from isoloss.core.errors import InputError
+from isoloss.core.errors import InputError, did_you_mean
 from isoloss.core.estimate import Estimate
 from isoloss.core.progress import QUIET, Progress
 from isoloss.core.rng import stream
-from isoloss.laws.checks import EXCLUDED_FLAGS, leave_out, root_mean_square
+from isoloss.laws.checks import EXCLUDED_FLAGS, leave_out
 from isoloss.laws.chinchilla import Chinchilla
-from isoloss.laws.fitted import FittedLaw
+from isoloss.laws.coefficients import (
+    COEFFICIENTS,
+    FORMULA,
+    PUBLISHED_FORMS,
+    Floats,
+    Form,
+    Scale,
+    checked_forms,
+    log_balance,
+    to_coefficients,
+    to_values,
+)
+from isoloss.laws.covariates import corpus_complexity, refuse_few
+from isoloss.laws.fitted import Domain, Exclusion, FittedLaw, FrontierPoint
 from isoloss.laws.fitting import fit, fit_groups
-from isoloss.laws.law import Floats, Objective
-from isoloss.runs.observations import Observations
+from isoloss.laws.folds import first_stage
+from isoloss.laws.intervals import choose_method
+from isoloss.laws.joint import JointFits, Rows, design_of, fit_jointly, log_loss
+from isoloss.laws.law import Objective
+from isoloss.laws.noise import trunk_noise
+from isoloss.runs.observations import DataUnit, Observations
 
-FEWEST_CORPORA = 3
-COEFFICIENTS = ("E", "ln A", "ln B", "alpha", "beta")
-# All signs of that many corpora are tried; with more, the permutation is sampled.
-MOST_EXACT_SIGNS = 16
-SAMPLED_SIGNS = 100_000
-# The fewest corpora whose smallest attainable p-value, 2^(1-k), lies below 5 %.
-CORPORA_FOR_A_TEST = 6
+Method = Literal["joint", "two_stage"]
+METHODS: tuple[Method, ...] = ("joint", "two_stage")
+CHOOSE, PUBLISHED = "choose", "published"
+# Fewer hold no line with a deviation from it once one is left out.
+SOURCES_TO_CHOOSE = 4
+REFIT_TOLERANCE = 1e-2  # of a coefficient's own uncertainty: a resample needs no more
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FittedDataDependent:
-    """Coefficients linear in a measure: row i of `lines` (5, 2) is intercept and slope of `COEFFICIENTS[i]`.
+    """Coefficients as functions of a measure: `functions` (5, 2) are intercept and slope of `COEFFICIENTS`.
 
-    `draws` (draws, 5, 2) carry the corpora's own draws; `laws` are the first stage; `complexity` the corpora's values.
+    A coefficient of form `linear`, and a shared E, is intercept + slope · measure; of a `log_linear` one, and of a
+    shared A0, B0, alpha or beta, that is its logarithm. `draws` (draws, 5, 2). `scatter` (5,) is the standard
+    deviation of corpora around the functions on those scales, `scatter_draws` (draws, 5) what one more corpus deviates.
+    A0 and B0 are taken at `origin`, (ln N₀, ln D₀). `corpora` holds the coefficients (5,) of every corpus, in a joint
+    fit drawn towards the functions; `laws` are the first stage of two.
     """
 
     measure: str
-    lines: Floats
+    method: Method
+    forms: dict[str, Form]
+    functions: Floats
     draws: Floats
-    laws: tuple[FittedLaw, ...]
+    scatter: Floats
+    scatter_draws: Floats
+    origin: Floats
+    corpora: dict[str, Floats]
     complexity: dict[str, float]
+    noise: float
+    converged: bool
+    domain: Domain
+    rows_used: int
+    excluded: tuple[Exclusion, ...]
+    params_convention: str
+    data_unit: DataUnit
+    observations: str
+    bytes_per_token: float | None = None
+    laws: tuple[FittedLaw, ...] = ()
 
     def coefficients(self) -> dict[str, tuple[Estimate, Estimate]]:
         """Return intercept and slope of every coefficient, with intervals from the draws."""
         return {
             name: (
-                Estimate.from_draws(self.draws[:, i, 0], value=float(self.lines[i, 0])),
-                Estimate.from_draws(self.draws[:, i, 1], value=float(self.lines[i, 1])),
+                Estimate.from_draws(self.draws[:, i, 0], value=float(self.functions[i, 0])),
+                Estimate.from_draws(self.draws[:, i, 1], value=float(self.functions[i, 1])),
             )
             for i, name in enumerate(COEFFICIENTS)
         }
 
-    def values_at(self, complexity: float) -> Floats:
-        """Return (E, A, B, α, β) of a corpus of that complexity: the law's row first, then one for every draw."""
-        lines = np.concatenate([self.lines[None], self.draws])
-        return _to_values(lines[..., 0] + lines[..., 1] * complexity)
+    def values_at(self, complexity: float | Estimate) -> Floats:
+        """Return (E, A, B, α, β) of a new corpus of that complexity: the law's row first, then one for every draw.
+
+        Draws include how one more corpus deviates from the functions and, of an estimate, its uncertainty.
+        """
+        return to_values(self._coefficients_at(complexity), self.origin)
+
+    def values_of(self, corpus: str) -> Floats:
+        """Return (E, A, B, α, β) of a corpus that was fitted. Raises InputError for another."""
+        if corpus not in self.corpora:
+            raise InputError(f"no corpus {corpus!r} in this law", fix=did_you_mean(corpus, self.corpora))
+        return to_values(self.corpora[corpus], self.origin)
 
     def predict(self, *, params: Floats, tokens: Floats, complexity: float) -> Floats:
         """Return the loss in nats per token on a corpus of that complexity."""
         return Chinchilla.loss(self.values_at(complexity)[0], params=params, tokens=tokens)
 
-    def predict_estimate(self, *, params: float, tokens: float, complexity: float) -> Estimate:
-        """Return the loss at one point with its interval."""
+    def predict_estimate(self, *, params: float, tokens: float, complexity: float | Estimate) -> Estimate:
+        """Return the loss at one point on one more corpus, with its interval."""
         losses = Chinchilla.loss(self.values_at(complexity), params=np.array(params), tokens=np.array(tokens))
         return Estimate.from_draws(losses[1:], value=float(losses[0]))
 
+    def log_ratio(self, flops: float, *, complexity: float | Estimate) -> Estimate:
+        """Return ln(D*/N*) at a budget on one more corpus, with its interval."""
+        ratios = log_balance(self._coefficients_at(complexity), self.origin, log_flops=self._log_flops(flops))
+        return Estimate.from_draws(ratios[1:], value=float(ratios[0]))
+
+    def optimum(self, flops: float, *, complexity: float | Estimate) -> FrontierPoint:
+        """Return the loss-minimising split of a budget on one more corpus of that complexity."""
+        theta = self._coefficients_at(complexity)
+        log_ratio = log_balance(theta, self.origin, log_flops=self._log_flops(flops))
+        params = np.exp((self._log_flops(flops) - np.log(6) - log_ratio) / 2)
+        tokens = params * np.exp(log_ratio)
+        loss = Chinchilla.loss(to_values(theta, self.origin), params=params, tokens=tokens)
+        extrapolation = self.domain.extrapolation(params=float(params[0]), tokens=float(tokens[0]), flops=flops)
+        found = [Estimate.from_draws(each[1:], value=float(each[0])) for each in (params, tokens, loss, log_ratio)]
+        return FrontierPoint(
+            flops=flops, params=found[0], tokens=found[1], loss=found[2], log_ratio=found[3],
+            interpolated=extrapolation == 1.0, extrapolation=extrapolation,
+        )  # fmt: skip
+
+    def to_json(self) -> dict[str, Any]:
+        """Return one element of `data_dependent`."""
+        return {
+            "measure": self.measure,
+            "method": self.method,
+            "formula": FORMULA,
+            "N0": float(np.exp(self.origin[0])),
+            "D0": float(np.exp(self.origin[1])),
+            "coefficients": {
+                name: {
+                    "form": self.forms[name],
+                    "logarithmic": bool(self.scale.logarithmic[i]),
+                    "intercept": intercept.to_json(),
+                    "slope": slope.to_json() if self.forms[name] != "shared" else None,
+                    "scatter": float(self.scatter[i]),
+                }
+                for i, (name, (intercept, slope)) in enumerate(self.coefficients().items())
+            },
+            "corpora": {
+                name: {"complexity": self.complexity[name], **dict(zip(COEFFICIENTS, own.tolist(), strict=True))}
+                for name, own in self.corpora.items()
+            },
+            "noise": self.noise,
+            "converged": self.converged,
+            "domain": asdict(self.domain),
+            "rows_used": self.rows_used,
+            "excluded": [asdict(exclusion) for exclusion in self.excluded],
+            "params_convention": self.params_convention,
+            "data_unit": self.data_unit,
+            "n_draws": len(self.draws),
+        }
+
+    def summary(self) -> str:
+        """Return the functions as a few lines of text."""
+        middle = f"N0 = {np.exp(self.origin[0]):.3g}, D0 = {np.exp(self.origin[1]):.3g}"
+        lines = [f"{FORMULA}, {middle}; {self.measure} = H, {len(self.corpora)} corpora, {self.rows_used} rows, "
+                 f"{self.method.replace('_', '-')} fit" + ("" if self.converged else ": NOT CONVERGED")]  # fmt: skip
+        for i, (name, (intercept, slope)) in enumerate(self.coefficients().items()):
+            left = f"ln {name}" if self.scale.logarithmic[i] else name
+            follows = "" if self.forms[name] == "shared" else f" + {_shown(slope)} H"
+            scatter = f"(corpora scatter by {self.scatter[i]:.2g})"
+            lines.append(f"  {left:<9} = {_shown(intercept)}{follows}   {scatter}")
+        return "\n".join(lines)
+
+    @property
+    def scale(self) -> Scale:
+        """The scale on which the functions are straight."""
+        return Scale.of(self.forms)
+
+    def _log_flops(self, flops: float) -> float:
+        """Return ln of 6 N D at a budget, D in the law's unit: FLOPs count tokens."""
+        return float(np.log(flops * (self.bytes_per_token or 1.0 if self.data_unit == "bytes" else 1.0)))
+
+    def _coefficients_at(self, complexity: float | Estimate) -> Floats:
+        known = complexity if isinstance(complexity, Estimate) else Estimate(value=float(complexity))
+        steps = stream(0, "complexity of a new corpus", self.observations).standard_normal(len(self.draws))
+        values = known.value + np.sqrt(known.variance) * steps
+        eta = self.draws[..., 0] + self.draws[..., 1] * values[:, None] + self.scatter_draws
+        point = self.functions[:, 0] + self.functions[:, 1] * known.value
+        return self.scale.coefficients(np.concatenate([point[None], eta]))
+
+
+def _shown(estimate: Estimate) -> str:
+    if estimate.low is None or estimate.high is None:
+        return f"{estimate.value:.4g}"
+    return f"{estimate.value:.4g} [{estimate.low:.3g}, {estimate.high:.3g}]"
+
 
 class DataDependent:
-    """The data-dependent law by one measure, as `DataDependent(complexity="gzip").fit(observations)`."""
+    """The data-dependent law by one measure, as `DataDependent(complexity="gzip").fit(observations)`.
 
-    def __init__(self, *, complexity: str = "gzip", objective: Objective = "huber", delta: float = 1e-3) -> None:
+    `forms` are one a coefficient (`E`, `A0`, `B0`, `alpha`, `beta`: `shared`, `linear`, `log_linear`), "published" for
+    those of Pandey 2024, or "choose". `objective` and `delta` are of the first of two stages; a joint fit counts
+    residuals beyond 1.345 times the noise by Huber's loss.
+    """
+
+    def __init__(
+        self,
+        *,
+        complexity: str = "gzip",
+        method: Method = "joint",
+        forms: Mapping[str, str] | Literal["choose", "published"] = "choose",
+        objective: Objective = "huber",
+        delta: float = 1e-3,
+    ) -> None:
+        if method not in METHODS:
+            raise InputError(f"unknown method {method!r}", fix=did_you_mean(method, METHODS))
+        if isinstance(forms, str) and forms not in (CHOOSE, PUBLISHED):
+            raise InputError(f"unknown forms {forms!r}", fix=did_you_mean(forms, (CHOOSE, PUBLISHED)))
         self.complexity = complexity
+        self.method: Method = method
+        self.forms = forms if isinstance(forms, str) else checked_forms(forms)
         self.objective: Objective = objective
         self.delta = delta
 
-    def fit(self, observations: Observations, *, bootstrap: int = 0, seed: int = 0) -> FittedDataDependent:
-        """Return both stages fitted. Raises InputError for fewer than three corpora or distinct complexities."""
-        laws = fit_groups(observations, objective=self.objective, delta=self.delta, bootstrap=bootstrap, seed=seed)
-        return from_laws(laws, corpus_complexity(observations, self.complexity), measure=self.complexity)
+    def fit(
+        self, observations: Observations, *, bootstrap: int = 0, seed: int = 0, progress: Progress = QUIET
+    ) -> FittedDataDependent:
+        """Return the law fitted, with `bootstrap` draws.
 
-
-@dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """How well losses of an unseen corpus are predicted from its complexity, against a law that ignores it.
-
-    Errors are root mean squares of ln L − ln L̂ on the left-out corpus, averaged over corpora; `corpora` holds each
-    one's (heldout, pooled). `p_value` is of the paired sign-flip test on their differences, two-sided: with k corpora
-    it cannot fall below 2^(1−k), .25 for three. `kind` is what the corpora are (`text`, `generated`), None where the
-    table does not say.
-    """
-
-    measure: str
-    kind: str | None = None
-    heldout_error: float
-    pooled_error: float
-    p_value: float
-    smallest_p_value: float
-    corpora: dict[str, tuple[float, float]]
-
-    def sentences(self) -> tuple[str, str]:
-        """Return what the errors are, and what the test can show, in plain English."""
-        return _error_sentence(self), _test_sentence(self)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return one element of `comparison`."""
-        return {
-            "kind": self.kind,
-            "measure": self.measure,
-            "heldout_error": self.heldout_error,
-            "pooled_error": self.pooled_error,
-            "p_value": self.p_value,
-            "smallest_p_value": self.smallest_p_value,
-            "corpora": {
-                name: {"heldout_error": heldout, "pooled_error": pooled}
-                for name, (heldout, pooled) in self.corpora.items()
-            },
-            "sentences": list(self.sentences()),
-        }
-
-
-def _error_sentence(found: Comparison) -> str:
-    kind = f"{found.kind} " if found.kind else ""
-    better = "better" if found.heldout_error < found.pooled_error else "worse"
-    return (
-        f"Each of the {len(found.corpora)} {kind}corpora left out in turn: a law that follows {found.measure} predicts "
-        f"it {better} than one law for all, root mean square of ln L − ln L̂ {found.heldout_error:.3g} against "
-        f"{found.pooled_error:.3g} (p = {found.p_value:.2g})."
-    )
-
-
-def _test_sentence(found: Comparison) -> str:
-    corpora, least = len(found.corpora), found.smallest_p_value
-    if corpora < CORPORA_FOR_A_TEST:
-        return (
-            f"With {corpora} corpora p cannot fall below {least:.2g}, whatever the runs: this can show no difference "
-            f"at 5 %, which takes {CORPORA_FOR_A_TEST} corpora of a kind."
+        Raises InputError for fewer than three sources or distinct complexities, BadTable where the first of two stages
+        cannot be fitted to a corpus.
+        """
+        used, excluded = leave_out(observations, flags=EXCLUDED_FLAGS)
+        values = corpus_complexity(used, self.complexity)
+        refuse_few(used, {self.complexity: values})
+        forms = self._forms(used, values)
+        if self.method == "joint":
+            return fit_joint(used, values, self.complexity, forms, bootstrap=bootstrap, seed=seed, excluded=excluded)
+        laws = fit_groups(
+            used, objective=self.objective, delta=self.delta, bootstrap=bootstrap, seed=seed, progress=progress
         )
-    return f"With {corpora} corpora p can fall to {least:.2g}."
+        return from_laws(laws, used, values, measure=self.complexity, forms=forms, seed=seed, excluded=excluded)
+
+    def _forms(self, used: Observations, values: Mapping[str, float]) -> dict[str, Form]:
+        if not isinstance(self.forms, str):
+            return self.forms
+        if self.forms == PUBLISHED or len(set(used.sources.values())) < SOURCES_TO_CHOOSE:
+            return dict(PUBLISHED_FORMS)
+        flops = float(np.sqrt(used.flops.min() * used.flops.max()))
+        stage = first_stage(used, flops=flops, balance={})
+        return stage.forms_for(np.array([values[corpus] for corpus in stage.rows.corpora]))
 
 
-def corpus_complexity(observations: Observations, measure: str) -> dict[str, float]:
-    """Return the measure of every corpus. Raises InputError where rows of one corpus disagree."""
-    column = observations.measure(measure)
-    found: dict[str, float] = {}
-    for corpus in observations.corpora:
-        values = np.unique(column[observations.corpus == corpus])
-        if len(values) > 1:
-            raise InputError(
-                f"corpus {corpus!r} has {len(values)} values of {measure!r}, {values[0]:g} to {values[-1]:g}",
-                fix="complexity belongs to a corpus: give every row of it one value",
-            )
-        found[corpus] = float(values[0])
-    return found
-
-
-def from_laws(laws: Sequence[FittedLaw], complexity: Mapping[str, float], *, measure: str) -> FittedDataDependent:
-    """Return the second stage over laws that are fitted already, one a corpus.
+def from_laws(
+    laws: Sequence[FittedLaw],
+    observations: Observations,
+    complexity: Mapping[str, float],
+    *,
+    measure: str,
+    forms: Mapping[str, Form] = PUBLISHED_FORMS,
+    seed: int = 0,
+    excluded: tuple[Exclusion, ...] = (),
+) -> FittedDataDependent:
+    """Return the second stage over laws of `observations` that are fitted already, one a corpus.
 
     Draw i of the result regresses draw i of every corpus; corpora are independent, so any pairing serves. Raises
-    InputError for fewer than three corpora or complexities that do not vary.
+    InputError for fewer than three sources or complexities that do not vary.
     """
-    _refuse_few([law.group for law in laws], complexity, measure)
+    refuse_few(observations, {measure: complexity})
+    scale = Scale.of(forms)
+    origin = np.array([np.log(observations.params).mean(), np.log(observations.tokens).mean()])
     covariate = np.array([complexity[law.group] for law in laws])
     count = min(len(law.draws) for law in laws)
-    points = np.stack([_to_linear(law.values) for law in laws])
-    draws = np.stack([_to_linear(law.draws[:count]) for law in laws], axis=1)
+    theta = np.stack([to_coefficients(law.values, origin) for law in laws])
+    drawn = np.stack([to_coefficients(law.draws[:count], origin) for law in laws], axis=1)
+    points = scale.eta(theta)
+    functions = _lines(covariate, points, forms)
+    left = points - functions[:, 0] - functions[:, 1] * covariate[:, None]
+    freedom = _freedom(len(laws), forms)
+    scatter = np.sqrt((left**2).sum(axis=0) / freedom)
     return FittedDataDependent(
         measure=measure,
-        lines=_lines(covariate, points),
-        draws=_lines(covariate, draws),
-        laws=tuple(laws),
+        method="two_stage",
+        forms=dict(forms),
+        functions=functions,
+        draws=_lines(covariate, scale.eta(drawn), forms),
+        scatter=scatter,
+        scatter_draws=_deviations(scatter, freedom, (count, 5), seed, measure),
+        origin=origin,
+        corpora={law.group: own for law, own in zip(laws, theta, strict=True)},
         complexity=dict(complexity),
+        noise=float(np.sqrt(np.average([law.rmse**2 for law in laws], weights=[law.rows_used for law in laws]))),
+        converged=all(law.convergence.converged for law in laws),
+        laws=tuple(laws),
+        **_origins(observations, excluded),
     )
 
 
-def compare(
+def fit_joint(
     observations: Observations,
-    measures: Sequence[str],
-    *,
-    kind: str | None = None,
-    objective: Objective = "huber",
-    delta: float = 1e-3,
-    seed: int = 0,
-    progress: Progress = QUIET,
-) -> list[Comparison]:
-    """Return, for every measure, the leave-one-corpus-out error of its data-dependent law beside the pooled law's.
-
-    `kind` says what the corpora are, where it is known. Raises InputError for fewer than three corpora, or than three
-    values of a measure.
-    """
-    used, _ = leave_out(observations, flags=EXCLUDED_FLAGS)
-    complexity = {measure: corpus_complexity(used, measure) for measure in measures}
-    for measure, values in complexity.items():
-        _refuse_few(used.corpora, values, measure)
-    laws = {law.group: law for law in fit_groups(used, objective=objective, delta=delta)}
-    pooled = {}
-    with progress.task("left-out corpora", total=len(used.corpora)) as task:
-        for corpus in used.corpora:
-            task.advance(0, detail=corpus)
-            pooled[corpus] = _pooled_error(used, corpus, objective=objective, delta=delta)
-            task.advance(1)
-    return [
-        replace(_compare_one(used, laws, complexity[measure], pooled, measure, seed), kind=kind) for measure in measures
-    ]
-
-
-def measures_that_vary(observations: Observations) -> list[str]:
-    """Return the complexity columns with enough distinct values among the corpora to lay a line through."""
-    return [
-        measure
-        for measure in observations.complexity
-        if len(set(corpus_complexity(observations, measure).values())) >= FEWEST_CORPORA
-    ]
-
-
-def _compare_one(
-    observations: Observations,
-    laws: Mapping[str, FittedLaw],
     complexity: Mapping[str, float],
-    pooled: Mapping[str, float],
     measure: str,
-    seed: int,
-) -> Comparison:
-    heldout = {corpus: _heldout_error(observations, corpus, laws, complexity) for corpus in laws}
-    differences = np.array([heldout[corpus] - pooled[corpus] for corpus in laws])
-    return Comparison(
+    forms: Mapping[str, Form],
+    *,
+    bootstrap: int = 0,
+    seed: int = 0,
+    excluded: tuple[Exclusion, ...] = (),
+) -> FittedDataDependent:
+    """Return the joint fit of all rows, with `bootstrap` draws.
+
+    A draw resamples the training curves of every corpus (or simulates them, where they are few: see
+    `isoloss.laws.intervals`), refits, and adds what other corpora of that scatter would have made of the functions.
+    """
+    rows, scale = Rows.of(observations), Scale.of(forms)
+    covariate = np.array([complexity[corpus] for corpus in rows.corpora])
+    follows = np.array([forms[name] != "shared" for name in COEFFICIENTS])
+    design = design_of(follows, scale, covariate - covariate.mean())
+    pooled = fit(observations, exclude_flags=())
+    start = np.tile(scale.eta(to_coefficients(pooled.values, rows.origin)), (len(covariate), 1))
+    point = fit_jointly(rows, design, start)
+    refits = _refits(observations, rows, point, scale, design, bootstrap, seed) if bootstrap else None
+    freedom = _freedom(len(covariate), forms)
+    scatter = point.scatter[0]
+    gamma = np.empty((0, point.gamma.shape[1])) if refits is None else refits.gamma
+    moved = _deviations(scatter, freedom, (bootstrap, len(covariate), 5), seed, measure + " of these corpora")
+    gamma = gamma + np.einsum("jqk,bjk->bq", point.pull[0], moved)
+    return FittedDataDependent(
         measure=measure,
-        heldout_error=float(np.mean(list(heldout.values()))),
-        pooled_error=float(np.mean([pooled[corpus] for corpus in laws])),
-        p_value=sign_flip_p_value(differences, seed=seed),
-        smallest_p_value=2.0 ** (1 - len(differences)),
-        corpora={corpus: (heldout[corpus], pooled[corpus]) for corpus in laws},
+        method="joint",
+        forms=dict(forms),
+        functions=_functions(point.gamma, follows, float(covariate.mean()))[0],
+        draws=_functions(gamma, follows, float(covariate.mean())),
+        scatter=scatter,
+        scatter_draws=_deviations(scatter, freedom, (bootstrap, 5), seed, measure),
+        origin=rows.origin,
+        corpora=dict(zip(rows.corpora, scale.coefficients(point.eta[0]), strict=True)),
+        complexity=dict(complexity),
+        noise=float(point.noise[0]),
+        converged=bool(point.converged[0]),
+        **_origins(observations, excluded),
     )
 
 
-def _heldout_error(
-    observations: Observations, corpus: str, laws: Mapping[str, FittedLaw], complexity: Mapping[str, float]
-) -> float:
-    """Return the error on a corpus of the lines through all the others' coefficients."""
-    others = [law for name, law in laws.items() if name != corpus]
-    covariate = np.array([complexity[law.group] for law in others])
-    lines = _lines(covariate, np.stack([_to_linear(law.values) for law in others]))
-    values = _to_values(lines[:, 0] + lines[:, 1] * complexity[corpus])
-    rows = observations.where(corpus=corpus)
-    predicted = Chinchilla.loss(values, params=rows.params, tokens=rows.tokens)
-    return root_mean_square(np.log(rows.loss_nats) - np.log(predicted))
+def _origins(observations: Observations, excluded: tuple[Exclusion, ...]) -> dict[str, Any]:
+    return {
+        "domain": Domain.of(observations),
+        "rows_used": len(observations),
+        "excluded": excluded,
+        "params_convention": observations.params_convention,
+        "data_unit": observations.data_unit,
+        "observations": observations.fingerprint,
+        "bytes_per_token": observations.mean_bytes_per_token,
+    }
 
 
-def _pooled_error(observations: Observations, corpus: str, *, objective: Objective, delta: float) -> float:
-    """Return the error on a corpus of one law fitted to all the others' rows."""
-    rows = observations.where(corpus=corpus)
-    others = observations.select(observations.corpus != corpus)
-    return root_mean_square(fit(others, objective=objective, delta=delta).residuals(rows))
+def _refits(
+    observations: Observations, rows: Rows, point: JointFits, scale: Scale, design: Any, draws: int, seed: int
+) -> JointFits:
+    """Return the refits to resampled runs: corpora are resampled each by itself, by the method its runs allow."""
+    generator = stream(seed, "joint intervals", observations.fingerprint)
+    theta = scale.coefficients(point.eta[0])
+    predicted, jacobian = log_loss(theta[None], rows)
+    jacobian[0] *= scale.slopes(point.eta[0], theta).T[:, rows.corpus_of]
+    targets, weights = np.tile(rows.y, (draws, 1)), np.ones((draws, len(rows.y)))
+    for corpus, part in zip(rows.corpora, rows.slices, strict=True):
+        method = choose_method(observations.where(corpus=corpus), "auto")
+        trunks = observations.trunk[rows.index[part]]
+        if method == "parametric_trunks":
+            residuals = rows.y[part] - predicted[0, part]
+            drawn = _simulated(residuals, jacobian[0][:, part].T, trunks, float(point.noise[0]), generator, draws)
+            targets[:, part] = predicted[0, part] + drawn
+        else:
+            _, member = np.unique(trunks, return_inverse=True)
+            kinds = int(member.max()) + 1
+            weights[:, part] = generator.multinomial(kinds, np.full(kinds, 1 / kinds), size=draws)[:, member]
+    return fit_jointly(
+        rows, design, point.eta[0], targets=targets, weights=weights, scatter=point.scatter[0],
+        tolerance=REFIT_TOLERANCE,
+    )  # fmt: skip
 
 
-def sign_flip_p_value(differences: Floats, *, seed: int) -> float:
-    """Return the two-sided p-value of a mean difference under random signs: exact up to 16 pairs, sampled beyond."""
-    k = len(differences)
-    if k <= MOST_EXACT_SIGNS:
-        signs = np.array(list(product((-1.0, 1.0), repeat=k)))
-    else:
-        signs = stream(seed, "sign flips").choice((-1.0, 1.0), size=(SAMPLED_SIGNS, k))
-        signs[0] = 1.0
-    means = np.abs(signs @ differences)
-    return float((means >= abs(differences.sum()) * (1 - 1e-12)).mean())
+def _simulated(
+    residuals: Floats, jacobian: Floats, trunks: Any, sd: float, generator: np.random.Generator, draws: int
+) -> Floats:
+    """Return noise (draws, n) as a corpus's own residuals show it, or of deviation `sd` where its runs are too few."""
+    if len(residuals) <= jacobian.shape[1]:
+        return sd * generator.standard_normal((draws, len(residuals)))
+    noise = trunk_noise(residuals, jacobian, trunks, np.ones(len(residuals)))
+    return noise.draw_noise(generator, noise.draw_deviations(generator, draws))
 
 
-def _refuse_few(corpora: Sequence[str], complexity: Mapping[str, float], measure: str) -> None:
-    if len(corpora) < FEWEST_CORPORA:
-        raise InputError(
-            f"{len(corpora)} corpora, expected at least {FEWEST_CORPORA} to tell how a law follows {measure!r}",
-            fix="train more corpora, or fit each corpus alone",
-        )
-    if len({complexity[corpus] for corpus in corpora}) < FEWEST_CORPORA:
-        raise InputError(
-            f"the corpora have fewer than {FEWEST_CORPORA} distinct values of {measure!r}",
-            fix="add corpora of other complexity",
-        )
+def _functions(gamma: Floats, follows: Any, centre: float) -> Floats:
+    """Return intercept at 0 and slope (…, 5, 2) of γ (…, q), whose intercepts are at `centre`."""
+    slopes = np.zeros((*gamma.shape[:-1], 5))
+    slopes[..., follows] = gamma[..., 5:]
+    return np.stack([gamma[..., :5] - slopes * centre, slopes], axis=-1)
 
 
-def _to_linear(values: Floats) -> Floats:
-    """Return the coefficients that are taken as linear in complexity, (…, 5)."""
-    E, A, B, alpha, beta = np.moveaxis(values, -1, 0)
-    return np.stack([E, np.log(A), np.log(B), alpha, beta], axis=-1)
+def _freedom(corpora: int, forms: Mapping[str, Form]) -> Floats:
+    """Return the degrees of freedom that corpora leave around each function (5,), one at least."""
+    return np.array([max(corpora - (1 if forms[name] == "shared" else 2), 1) for name in COEFFICIENTS], dtype=float)
 
 
-def _to_values(coefficients: Floats) -> Floats:
-    """Return (E, A, B, α, β); a line may run below zero where E, α and β may not."""
-    E, log_A, log_B, alpha, beta = np.moveaxis(coefficients, -1, 0)
-    E, alpha, beta = (np.maximum(part, 0.0) for part in (E, alpha, beta))
-    return np.stack([E, np.exp(log_A), np.exp(log_B), alpha, beta], axis=-1)
+def _deviations(scatter: Floats, freedom: Floats, shape: tuple[int, ...], seed: int, purpose: str) -> Floats:
+    """Return deviations of corpora (draws, …, 5), Student's t of `freedom`: the scatter itself is an estimate."""
+    generator = stream(seed, "scatter of corpora", purpose)
+    normal = generator.standard_normal(shape)
+    spread = np.sqrt(freedom / generator.chisquare(freedom, size=(shape[0], 5)))
+    return np.asarray(normal * (scatter * spread).reshape(shape[0], *[1] * (len(shape) - 2), 5))
 
 
-def _lines(covariate: Floats, coefficients: Floats) -> Floats:
-    """Return intercept and slope (…, 5, 2) of coefficients (…, corpora, 5) on the covariate (corpora,)."""
+def _lines(covariate: Floats, points: Floats, forms: Mapping[str, Form]) -> Floats:
+    """Return intercept and slope (…, 5, 2) of points (…, corpora, 5); a shared coefficient is their mean."""
     solution = np.linalg.pinv(np.column_stack([np.ones_like(covariate), covariate]))
-    return np.asarray(np.einsum("lc,...cp->...pl", solution, coefficients))
+    lines = np.einsum("lc,...cp->...pl", solution, points)
+    for i, name in enumerate(COEFFICIENTS):
+        if forms[name] == "shared":
+            lines[..., i, 0], lines[..., i, 1] = points[..., i].mean(axis=-1), 0.0
+    return np.asarray(lines)

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from isoloss.core.estimate import Estimate
 from isoloss.laws.backtest import Backtest
 from isoloss.laws.balance import BalanceVerdict
+from isoloss.laws.contest_result import Contest
 from isoloss.laws.coverage import Coverage
-from isoloss.laws.data_dependent import Comparison
 from isoloss.laws.fitted import FittedLaw, FrontierPoint
 from isoloss.laws.tuning import Tuning
+from isoloss.runs.evaluation import Evaluation
 from isoloss.runs.observations import Observations
 from isoloss.runs.replicates import ReplicateNoise
 
@@ -82,11 +83,12 @@ class ReportData:
     Corpora are compared at `budget_flops` and by the complexity `measure`. `laws` are fits without flagged runs,
     `laws_unfiltered` the same with them, `further_laws` fits of other laws, listed beside; `no_law` says why a corpus
     has none. `frontier` holds the best splits of some
-    budgets. `balance` has one verdict a kind of corpus (`generated`, or another word for real text), `comparison` one
-    element a measure, and `coverage` how often simulated intervals on each corpus's very grid held the truth.
+    budgets. `balance` has one verdict a kind of corpus (`generated`, or another word for real text), `contests` one of
+    measures as predictors, and `coverage` how often simulated intervals on each corpus's very grid held the truth.
     `flag_meanings` says when a run earns each flag. `rate_arms` are the laws of the same grid at multiples of its peak
     rate. `tuning` is what a sweep of rate × batch says of each corpus: a study that has it is reported by it.
-    `replicates` are noises between seeds. `backtest` says how laws that saw a part of the runs predicted the rest.
+    `replicates` are noises between seeds. `evaluations` are losses of models on corpora, their own and others.
+    `backtest` says how laws that saw a part of the runs predicted the rest.
     """
 
     title: str
@@ -104,7 +106,7 @@ class ReportData:
     further_laws: Sequence[FittedLaw] = ()
     no_law: Mapping[str, str] = field(default_factory=dict)
     frontier: Mapping[str, Sequence[FrontierPoint]] = field(default_factory=dict)
-    comparison: Sequence[Comparison] = ()
+    contests: Sequence[Contest] = ()
     balance: Sequence[BalanceVerdict] = ()
     coverage: Mapping[str, Coverage] = field(default_factory=dict)
     backtest: Sequence[Backtest] = ()
@@ -114,6 +116,7 @@ class ReportData:
     rate_arms: Mapping[float, Mapping[str, FittedLaw]] = field(default_factory=dict)
     tuning: Mapping[str, Tuning] = field(default_factory=dict)
     replicates: Mapping[str, ReplicateNoise] = field(default_factory=dict)
+    evaluations: Sequence[Evaluation] = ()
 
     @property
     def all_laws(self) -> list[tuple[str, FittedLaw]]:

@@ -1,6 +1,7 @@
 """The report as a sequence of sections: what it says and in which order. HTML and Markdown are written from it."""
 
 from isoloss.report.blocks import Block, Note, Notes, Section
+from isoloss.report.contest_tables import contest_tables, corpus_tables
 from isoloss.report.data import ReportData
 from isoloss.report.drawings import (
     balance_picture,
@@ -12,12 +13,12 @@ from isoloss.report.drawings import (
     excess_picture,
     residual_picture,
 )
+from isoloss.report.evaluations import evaluation_table
 from isoloss.report.methods import method_notes
 from isoloss.report.numbers import duration, power_of_ten
 from isoloss.report.tables import (
     arms_table,
     backtest_table,
-    comparison_tables,
     corpora_table,
     coverage_table,
     exclusions_table,
@@ -35,8 +36,8 @@ def sections(data: ReportData) -> tuple[Section, ...]:
     """Return the report's sections in reading order; those that would be empty are left out."""
     if data.tuning:
         return (_tuning(data), _corpora(data), _runs(data), _methods(data), _provenance(data))
-    parts = [_picture(data), _numbers(data), _balance(data), _compute(data), _coefficients(data), _trust(data),
-             _corpora(data), _runs(data), _methods(data), _provenance(data)]  # fmt: skip
+    parts = [_picture(data), _numbers(data), _balance(data), _contest(data), _compute(data), _coefficients(data),
+             _trust(data), _transfer(data), _corpora(data), _runs(data), _methods(data), _provenance(data)]  # fmt: skip
     return tuple(part for part in parts if part.blocks)
 
 
@@ -93,7 +94,14 @@ def _numbers(data: ReportData) -> Section:
 def _balance(data: ReportData) -> Section:
     return Section(
         name="balance", title="Does the balance move?",
-        blocks=_kept(balance_picture(data), *comparison_tables(data)),
+        blocks=_kept(balance_picture(data)),
+    )  # fmt: skip
+
+
+def _contest(data: ReportData) -> Section:
+    return Section(
+        name="contest", title="Which measure predicts a corpus never trained on?", blocks=tuple(contest_tables(data)),
+        folded_title="Every left-out corpus", folded=tuple(corpus_tables(data)),
     )  # fmt: skip
 
 
@@ -131,6 +139,11 @@ def _trust(data: ReportData) -> Section:
         name="trust", title="How far to trust it", blocks=blocks,
         folded_title=f"{len(left_out.rows)} rows left out of the fits", folded=(left_out,) if left_out.rows else (),
     )  # fmt: skip
+
+
+def _transfer(data: ReportData) -> Section:
+    blocks = (evaluation_table(data),) if data.evaluations else ()
+    return Section(name="transfer", title="Trained on, evaluated on", blocks=blocks)
 
 
 def _corpora(data: ReportData) -> Section:

@@ -6,11 +6,9 @@ from functools import partial
 
 from isoloss.core.errors import Unidentified
 from isoloss.core.estimate import Estimate
-from isoloss.laws.data_dependent import Comparison
 from isoloss.laws.fitted import FittedLaw, FrontierPoint
 from isoloss.report.blocks import Cell, Column, Row, Table, estimate_cell, number_cell
 from isoloss.report.data import CorpusSummary, ReportData, RunRow
-from isoloss.report.figures.balance import KIND_TITLE
 from isoloss.report.figures.marks import anchor
 from isoloss.report.numbers import MISSING, duration, fixed, plain, power_of_ten, si
 
@@ -372,52 +370,6 @@ def run_tip(row: RunRow) -> str:
     error = f" ± {fixed(row.stderr, 3)}" if row.stderr is not None else ""
     flags = f" · {', '.join(row.flags)}" if row.flags else ""
     return f"{row.corpus} · N {si(row.params)} · D {si(row.tokens)} · {loss}{error}{flags}"
-
-
-def comparison_tables(data: ReportData) -> list[Table]:
-    """Return, for each kind of corpus, how well every measure predicts the losses of a corpus that was left out."""
-    kinds = dict.fromkeys(comparison.kind for comparison in data.comparison)
-    return [_comparison_table(kind, [each for each in data.comparison if each.kind == kind]) for kind in kinds]
-
-
-def _comparison_table(kind: str | None, comparisons: Sequence[Comparison]) -> Table:
-    names = list(dict.fromkeys(name for comparison in comparisons for name in comparison.corpora))
-    columns = (
-        Column(title="measure", numeric=False),
-        Column(
-            title="error", unit="% of loss", about="root mean square of ln L − ln L̂ on left-out corpora, their mean"
-        ),
-        Column(title="ignoring it", unit="% of loss", about="the same for one law pooled over the other corpora"),
-        Column(title="p", about="two-sided sign-flip test of the paired differences"),
-        Column(title="least p", about="what the test could show at best with this many corpora"),
-        *(Column(title=name, unit="% of loss") for name in names),
-    )
-    return Table(
-        name=f"comparison-{kind}" if kind else "comparison", columns=columns,
-        rows=tuple(_comparison_row(each, names) for each in comparisons),
-        caption=f"{KIND_TITLE[kind] if kind else 'All corpora'}: does complexity predict a corpus that was never "
-        "fitted? Its law's coefficients are read off lines through the others; in brackets, one law for them all that "
-        f"ignores complexity. {comparisons[0].sentences()[1]}",
-    )  # fmt: skip
-
-
-def _comparison_row(comparison: Comparison, names: Sequence[str]) -> Row:
-    cells = (
-        Cell(text=comparison.measure),
-        number_cell(100 * comparison.heldout_error, DIGITS),
-        number_cell(100 * comparison.pooled_error, DIGITS),
-        number_cell(comparison.p_value, plain),
-        number_cell(comparison.smallest_p_value, plain),
-        *(_error_cell(comparison.corpora.get(name)) for name in names),
-    )
-    return Row(cells=cells)
-
-
-def _error_cell(errors: tuple[float, float] | None) -> Cell:
-    if errors is None:
-        return Cell(text=MISSING)
-    heldout, pooled = errors
-    return Cell(text=DIGITS(100 * heldout), detail=f"({DIGITS(100 * pooled)})", sort=heldout)
 
 
 QUANTITIES = {"E": "E", "A": "A", "B": "B", "alpha": "α", "beta": "β", "exponent_a": "a", "log_ratio": "ln(D*/N*)"}

@@ -46,6 +46,7 @@ def read_runs(
     vocab: str | float | None = None,
     floor: str | float | None = None,
     bytes_per_token: str | float | None = None,
+    corpus_source: str | None = None,
     params_convention: str = "unstated",
     data_unit: DataUnit = "tokens",
 ) -> Observations:
@@ -56,7 +57,8 @@ def read_runs(
     1e6"`, `loss="bits * ln(2)"`. `where` is a SQL condition over the source's own columns. Without `flops`, C = 6 ·
     params · tokens. `tokenizer` and `vocab` (a column, or one number) say in which tokens losses count; `floor` (alike)
     is the best possible loss of each run's corpus. `bytes_per_token` (alike) makes D bytes: `tokens` times it, unless
-    `data_unit="bytes"` says that `tokens` holds bytes already. Raises BadTable for a column that is missing or holds
+    `data_unit="bytes"` says that `tokens` holds bytes already. `corpus_source` names what each corpus was
+    made from: corpora of one source are left out together. Raises BadTable for a column that is missing or holds
     anything but positive numbers, naming the column, the rows and the columns there are.
     """
     table = open_table(source)
@@ -92,6 +94,7 @@ def read_runs(
         vocab=columns.numbers_or_one(vocab),
         floor=columns.numbers_or_one(floor),
         bytes_per_token=ratio,
+        source=columns.texts(corpus_source) if corpus_source else None,
         rows=columns.rows,
         params_convention=params_convention,
         data_unit=data_unit,

@@ -31,7 +31,9 @@ class Observations:
     source, for messages. `stderr` is the standard error of each loss, `tokenizer` and `vocab` the name and the size of
     the vocabulary that its tokens are of: None where the source does not say. `extra` are further columns that a law
     may read, positive numbers by name: unique_tokens, batch_tokens, other_loss. `floor` is the exact best possible loss
-    on each run's corpus, `bytes_per_token` relates D in bytes to the tokens of FLOPs: None where unknown.
+    on each run's corpus, `bytes_per_token` relates D in bytes to the tokens of FLOPs: None where unknown. `source`
+    names what a row's corpus was made from: corpora of one (interventions, relabellings) are left out together; None
+    where each is its own.
     """
 
     params: Floats
@@ -50,6 +52,7 @@ class Observations:
     bytes_per_token: Floats | None = None
     tokenizer: NDArray[np.str_] | None = None
     vocab: Floats | None = None
+    source: NDArray[np.str_] | None = None
     params_convention: str = "unstated"
     flops_convention: str = "6ND"
     data_unit: DataUnit = "tokens"
@@ -62,6 +65,23 @@ class Observations:
     def corpora(self) -> list[str]:
         """Corpus names in order of first appearance."""
         return list(dict.fromkeys(self.corpus.tolist()))
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """The source of every corpus, by default itself. Raises BadTable where rows of one corpus disagree."""
+        if self.source is None:
+            return {name: name for name in self.corpora}
+        found: dict[str, str] = {}
+        for name in self.corpora:
+            own = dict.fromkeys(self.source[self.corpus == name].tolist())
+            if len(own) > 1:
+                raise BadTable(
+                    f"corpus {name!r} has {len(own)} sources: {', '.join(map(repr, own))}",
+                    place="column of sources",
+                    fix="a source belongs to a corpus: give every row of it one",
+                )
+            found[name] = next(iter(own))
+        return found
 
     @property
     def trained_tokens(self) -> Floats:
@@ -183,6 +203,7 @@ def observations(
     rows: Sequence[int] | NDArray[np.int64] | None = None,
     tokenizer: Sequence[str] | None = None,
     vocab: Sequence[float] | Floats | float | None = None,
+    source: Sequence[str] | None = None,
     params_convention: str = "unstated",
     data_unit: DataUnit = "tokens",
     named: Mapping[str, str] | None = None,
@@ -219,6 +240,7 @@ def observations(
         bytes_per_token=ratio,
         tokenizer=None if tokenizer is None else np.asarray(tokenizer, dtype=np.str_),
         vocab=None if vocab is None else _positive("vocab", _each(vocab, n), n, place),
+        source=None if source is None else np.asarray(source, dtype=np.str_),
         params_convention=params_convention,
         flops_convention="given" if flops is not None else "6ND" if counts_tokens else "6NB",
         data_unit=data_unit,

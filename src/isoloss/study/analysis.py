@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,14 +14,16 @@ from isoloss.corpus.corpus import Corpus
 from isoloss.laws.backtest import DRAWS, Backtest, backtest
 from isoloss.laws.balance import BalanceVerdict, common_budget, judge_balance
 from isoloss.laws.checks import EXCLUDED_FLAGS, leave_out, root_mean_square
+from isoloss.laws.contest_result import Comparison, Contest
 from isoloss.laws.coverage import Coverage, simulate_coverage
-from isoloss.laws.data_dependent import Comparison
+from isoloss.laws.data_dependent import FittedDataDependent
 from isoloss.laws.fitted import FittedLaw, FrontierPoint
 from isoloss.laws.fitting import fit
 from isoloss.laws.tuning import Tuning
 from isoloss.runs.observations import Observations
 from isoloss.runs.replicates import ReplicateNoise
-from isoloss.study.left_out import compare_left_out
+from isoloss.study.left_out import hold_contests
+from isoloss.study.origins import sources
 from isoloss.study.spec import Study
 
 BALANCE_MEASURE = "gzip"
@@ -43,6 +45,7 @@ class Analysis:
     """Everything that was fitted. `laws` leave flagged runs out, `laws_unfiltered` keep them; `no_law` says why not.
 
     `further_laws` are fits of the study's other laws, for comparison: all else rests on its first, which `laws` holds.
+    `contests` are of measures as predictors of left-out sources, `data_dependent` the law that each leaves to be used.
     `measure` is the complexity that balances are held against: gzip, or the first that every corpus determines.
     `budget` are the FLOPs at which they are compared. `rate_arms` are the laws of the grid trained at multiples of its
     rate, `tuning` what a sweep says of each corpus: a [tune] study has that alone. `replicates` are noises of corpora
@@ -57,7 +60,8 @@ class Analysis:
     laws_unfiltered: dict[str, FittedLaw]
     further_laws: list[FittedLaw]
     no_law: dict[str, str]
-    comparison: list[Comparison]
+    contests: list[Contest]
+    data_dependent: list[FittedDataDependent]
     balance: list[BalanceVerdict]
     coverage: dict[str, Coverage]
     holdout: list[HoldoutError]
@@ -71,6 +75,11 @@ class Analysis:
         """Return the best split of budgets over each corpus's range; a corpus without an interior optimum has none."""
         return {name: points for name, law in self.laws.items() if (points := _frontier(law))}
 
+    @property
+    def comparison(self) -> list[Comparison]:
+        """Every measure of every contest."""
+        return [one for contest in self.contests for one in contest.measures]
+
     def to_json(self) -> dict[str, Any]:
         """Return the keys of `isoloss run --json` that fits give."""
         return {
@@ -78,6 +87,8 @@ class Analysis:
             "laws": [law.to_json() for law in (*self.laws.values(), *self.further_laws)],
             "no_law": self.no_law,
             "comparison": [one.to_json() for one in self.comparison],
+            "contest": [one.to_json() for one in self.contests],
+            "data_dependent": [law.to_json() for law in self.data_dependent],
             "balance": [verdict.to_json() for verdict in self.balance],
             "coverage": {
                 name: {quantity: share.to_json() for quantity, share in coverage.shares.items()}
@@ -136,7 +147,9 @@ def analyse(
     judged = {name: law for name, law in laws.items() if len(law.draws)}
     budget = _budget(list(laws.values()), seen)
     backtests, no_backtest = _backtests(study, table, laws, progress=progress)
-    comparison, not_compared = compare_left_out(study, seen, laws, _by_kind(corpora), complexity)
+    left_out = hold_contests(
+        study, _with_sources(seen, corpora), laws, _by_kind(corpora), complexity, budget=budget, progress=progress
+    )
     return Analysis(
         observations=table,
         measure=measure,
@@ -144,8 +157,9 @@ def analyse(
         laws=laws,
         laws_unfiltered=laws | unfiltered,
         further_laws=further,
-        no_law=no_law | not_compared,
-        comparison=comparison,
+        no_law=no_law | left_out.reasons,
+        contests=left_out.contests,
+        data_dependent=left_out.laws,
         balance=_balance(judged, corpora, complexity, measure=measure, budget=budget),
         coverage=coverage,
         backtest=backtests,
@@ -160,12 +174,18 @@ def analyse(
     )
 
 
+def _with_sources(table: Observations, corpora: Mapping[str, Corpus]) -> Observations:
+    """Return the table with what each corpus was made from."""
+    named = sources(corpora)
+    return replace(table, source=np.array([named[name] for name in table.corpus.tolist()], dtype=np.str_))
+
+
 def analyse_sweep(study: Study, table: Observations, tuning: dict[str, Tuning]) -> Analysis:
     """Return what a [tune] study came to: no law, for a sweep is no grid."""
     return Analysis(
         observations=table, measure=study.complexity.measures[0], budget=_budget([], table), laws={},
-        laws_unfiltered={}, further_laws=[], no_law={}, comparison=[], balance=[], coverage={}, holdout=[],
-        tuning=tuning,
+        laws_unfiltered={}, further_laws=[], no_law={}, contests=[], data_dependent=[], balance=[], coverage={},
+        holdout=[], tuning=tuning,
     )  # fmt: skip
 
 

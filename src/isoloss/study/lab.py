@@ -26,12 +26,13 @@ from isoloss.runs.neighbours import with_neighbour_flags
 from isoloss.runs.observations import Observations, observations
 from isoloss.runs.record import RunRecord
 from isoloss.study.analysis import Analysis, analyse, analyse_sweep
+from isoloss.study.evaluation import Evaluated, evaluate, given_subjects, kept_subjects
 from isoloss.study.left_out import with_complexity
 from isoloss.study.memory import recall, remember
 from isoloss.study.plan import GRID, Arm, PlannedRun, plan_runs, require_runnable
 from isoloss.study.proposal import Proposal, Quantity, propose
 from isoloss.study.result import StudyResult
-from isoloss.study.spec import Study
+from isoloss.study.spec import EvaluateStudy, Study
 from isoloss.study.sweeps import tune
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ class Lab:
             result.complexity, result.unidentified = self.complexity(study), self.unidentified(study)
         if last >= STAGES.index("train"):
             result.records = self.train(study)
+            result.evaluated = self.evaluate(study)
         if last >= STAGES.index("fit"):
             result.analysis = self._fit(study, result.records)
         if last >= STAGES.index("report"):
@@ -98,16 +100,38 @@ class Lab:
         """Return the study's corpora by name, building those that are not there."""
         if study == self._study:
             return self._corpora
-        corpora = {
+        corpora = self._built(study, context=study.grid.context)
+        remember(self.folder, study, corpora)
+        self._hold(study, corpora)
+        return corpora
+
+    def _built(self, study: Study | EvaluateStudy, *, context: int) -> dict[str, Corpus]:
+        return {
             source.name: build(
-                source, root=self.folder / "corpora", context=study.grid.context, seed=study.seed, base=self.base,
+                source, root=self.folder / "corpora", context=context, seed=study.seed, base=self.base,
                 progress=self.progress,
             )
             for source in study.sources(folder=self.folder / "designs", progress=self.progress)
         }  # fmt: skip
-        remember(self.folder, study, corpora)
-        self._hold(study, corpora)
-        return corpora
+
+    def evaluate(self, study: Study | EvaluateStudy) -> Evaluated | None:
+        """Return the losses that `[evaluate]` asks for: given models, and with `cross` every run, on every corpus.
+
+        None where the study has no `[evaluate]`. What stands in the folder is not computed again. Raises InputError for
+        a folder that holds no model.
+        """
+        if study.evaluate is None:
+            return None
+        subjects = given_subjects(study.evaluate.models, base=self.base or Path())
+        if isinstance(study, EvaluateStudy):
+            corpora, context, numerics = self._built(study, context=study.context), study.context, study.numerics
+        else:
+            corpora, context, numerics = self.corpora(study), study.grid.context, study.training.numerics
+            if study.evaluate.cross:
+                subjects += kept_subjects(self.archive, self._records(study))
+        return evaluate(
+            subjects, corpora, folder=self.folder, context=context, numerics=numerics, progress=self.progress
+        )
 
     def plan(self, study: Study) -> list[PlannedRun]:
         """Return every run of the study. Raises InputError for a grid that a corpus or the shapes cannot serve."""
@@ -155,7 +179,7 @@ class Lab:
 
         specs = [run.spec for run in self.plan(study)]
         where = executor(self.executor, workers=self.workers, checkpoint_seconds=study.training.checkpoint_seconds)
-        if study.training.keep_weights:
+        if study.training.keep_weights or (study.evaluate is not None and study.evaluate.cross):
             self.archive.keep_weights()
         train_missing(specs, self.archive, executor=where, progress=self.progress)
         return self._records(study)
@@ -202,6 +226,7 @@ class Lab:
         result = StudyResult(
             study=study, corpora=self.corpora(study), planned=self.plan(study), complexity=self.complexity(study),
             unidentified=self.unidentified(study), records=records, analysis=self._fit(study, records),
+            evaluated=self.evaluate(study),
         )  # fmt: skip
         return self._write_report(result)
 

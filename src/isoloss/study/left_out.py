@@ -1,18 +1,31 @@
-"""The test on left-out corpora: does a measure of complexity predict the losses of a corpus that was never fitted?"""
+"""The contest of predictors in a study: does a measure predict the losses of a source that was never fitted?"""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from isoloss.complexity.measure import Complexity
 from isoloss.core.errors import InputError
-from isoloss.laws.data_dependent import FEWEST_CORPORA, Comparison, compare, measures_that_vary
+from isoloss.core.progress import QUIET, Progress
+from isoloss.laws.contest import run_contest
+from isoloss.laws.contest_result import Contest
+from isoloss.laws.covariates import FEWEST_SOURCES, measures_that_vary
+from isoloss.laws.data_dependent import DataDependent, FittedDataDependent
 from isoloss.runs.observations import Observations
 from isoloss.study.spec import DATA_DEPENDENT, Study
 
 Measured = Mapping[str, Mapping[str, Complexity]]
 """Corpus name → measure → its value; without the measures that the corpus does not determine."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeftOut:
+    """The contests of a study, the law that each leaves to be used, and why a kind of corpora has none (`reasons`)."""
+
+    contests: list[Contest] = field(default_factory=list)
+    laws: list[FittedDataDependent] = field(default_factory=list)
+    reasons: dict[str, str] = field(default_factory=dict)
 
 
 def with_complexity(table: Observations, complexity: Measured, measures: Sequence[str]) -> Observations:
@@ -23,32 +36,49 @@ def with_complexity(table: Observations, complexity: Measured, measures: Sequenc
     return replace(table, complexity=columns)
 
 
-def compare_left_out(
-    study: Study, table: Observations, fitted: Collection[str], kinds: Mapping[str, Sequence[str]], complexity: Measured
-) -> tuple[list[Comparison], dict[str, str]]:
-    """Return the tests, kind by kind, where the study asks and enough corpora of a kind have laws (`fitted`).
+def hold_contests(
+    study: Study,
+    table: Observations,
+    fitted: Collection[str],
+    kinds: Mapping[str, Sequence[str]],
+    complexity: Measured,
+    *,
+    budget: float,
+    progress: Progress = QUIET,
+) -> LeftOut:
+    """Return the contests, kind by kind, where the study asks and enough sources of a kind have laws (`fitted`).
 
-    A measure is tested on the corpora that determine it. A kind that Chinchilla's law, the test's first stage, cannot
-    be fitted to is listed with the reason.
+    Measures compete on the corpora that determine them. A kind that Chinchilla's law cannot be fitted to is listed with
+    the reason.
     """
-    found: list[Comparison] = []
-    reasons: dict[str, str] = {}
+    found = LeftOut()
     if DATA_DEPENDENT not in study.fit.laws:
-        return found, reasons
+        return found
     for kind, named in kinds.items():
         names = [name for name in named if name in fitted]
         for having, measures in _together(names, study.complexity.measures, complexity).items():
-            if len(having) < FEWEST_CORPORA:
+            if not having:
                 continue
             rows = with_complexity(table.where(corpus=having), complexity, measures)
+            varying = measures_that_vary(rows)
+            if len(set(rows.sources.values())) < FEWEST_SOURCES or not varying:
+                continue
             try:
-                found += compare(
-                    rows, measures_that_vary(rows), kind=kind, objective=study.fit.objective, delta=study.fit.delta,
-                    seed=study.seed,
+                contest = run_contest(
+                    rows, varying, kind=kind, flops=budget, objective=study.fit.objective, delta=study.fit.delta,
+                    seed=study.seed, progress=progress,
                 )  # fmt: skip
+                found.contests.append(contest)
+                found.laws.append(_law(study, rows, contest))
             except InputError as error:
-                reasons[f"left-out {kind} corpora"] = error.reason
-    return found, reasons
+                found.reasons[f"left-out {kind} corpora"] = error.reason
+    return found
+
+
+def _law(study: Study, rows: Observations, contest: Contest) -> FittedDataDependent:
+    """Return the joint law by the winner, or by the study's first measure where there is none."""
+    measure = contest.winner.measure if contest.winner else contest.measures[0].measure
+    return DataDependent(complexity=measure).fit(rows, bootstrap=study.fit.bootstrap, seed=study.seed)
 
 
 def _together(names: Sequence[str], measures: Sequence[str], complexity: Measured) -> dict[tuple[str, ...], list[str]]:

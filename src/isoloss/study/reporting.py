@@ -40,7 +40,7 @@ def report_data(result: StudyResult, archive: Archive) -> ReportData:
         further_laws=analysis.further_laws,
         no_law=analysis.no_law,
         frontier=analysis.frontier(),
-        comparison=analysis.comparison,
+        contests=analysis.contests,
         balance=analysis.balance,
         coverage=analysis.coverage,
         backtest=analysis.backtest,
@@ -50,6 +50,7 @@ def report_data(result: StudyResult, archive: Archive) -> ReportData:
         rate_arms=analysis.rate_arms,
         tuning=analysis.tuning,
         replicates=analysis.replicates,
+        evaluations=result.evaluated.evaluations if result.evaluated else [],
     )  # fmt: skip
 
 

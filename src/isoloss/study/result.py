@@ -9,6 +9,7 @@ from isoloss.complexity.measure import Complexity
 from isoloss.corpus.corpus import Corpus
 from isoloss.runs.record import RunRecord
 from isoloss.study.analysis import Analysis
+from isoloss.study.evaluation import Evaluated
 from isoloss.study.plan import PlannedRun
 from isoloss.study.spec import Study
 
@@ -27,6 +28,7 @@ class StudyResult:
     unidentified: dict[str, dict[str, str]] = field(default_factory=dict)
     records: Sequence[RunRecord] = ()
     analysis: Analysis | None = None
+    evaluated: Evaluated | None = None
     report: Path | None = None
     seconds: float = 0.0
 
@@ -42,7 +44,7 @@ class StudyResult:
 
     def to_json(self) -> dict[str, Any]:
         """Return the keys of `isoloss run --json`."""
-        analysis = self.analysis.to_json() if self.analysis else {"laws": [], "comparison": []}
+        analysis = self.analysis.to_json() if self.analysis else {"laws": [], "comparison": [], "contest": []}
         return {
             "name": self.study.name,
             "corpora": [self._corpus_json(name) for name in self.corpora],
@@ -54,6 +56,7 @@ class StudyResult:
                 "flagged": len(self.flagged()),
             },
             **analysis,
+            **(self.evaluated.to_json() if self.evaluated else {"evaluations": [], "not_evaluated": []}),
             "report": str(self.report) if self.report else None,
             "seconds": self.seconds,
         }

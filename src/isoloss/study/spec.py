@@ -2,10 +2,11 @@
 
 import re
 import tomllib
+from collections.abc import Sequence
 from importlib.resources import files as package_files
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
@@ -163,6 +164,75 @@ class Tune(Frozen):
     rate_with_batch: float = Field(default=0.5, ge=0, le=1)
 
 
+class GivenModel(Frozen):
+    """A model to evaluate: a folder of transformers or of ours, or a results folder with kept weights.
+
+    `tokens` and `trained_on` say how long and on what it was trained, where its folder does not.
+    """
+
+    path: str
+    name: str | None = None
+    tokens: int | None = Field(default=None, gt=0)
+    trained_on: str | None = None
+
+
+def _model_by_path(found: Any) -> Any:
+    return {"path": found} if isinstance(found, str) else found
+
+
+class Evaluate(Frozen):
+    """Models to evaluate on the study's corpora; `cross` takes every run of the study on every corpus of it."""
+
+    models: tuple[Annotated[GivenModel, BeforeValidator(_model_by_path)], ...] = ()
+    cross: bool = False
+
+
+class EvaluateStudy(Frozen):
+    """Given models on given corpora, nothing trained: a study file with `[evaluate]` and without `[grid]`."""
+
+    schema_version: Literal[1] = Field(alias="schema")
+    name: str = Field(pattern=NAME_PATTERN)
+    question: str = ""
+    seed: int = Field(default=0, ge=0)
+    corpus: tuple[StudyCorpus, ...] = Field(min_length=1)
+    complexity: ComplexitySettings = ComplexitySettings()
+    evaluate: Evaluate
+    context: int = Field(default=256, gt=1)
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    device: Literal["cpu", "cuda"] = "cpu"
+    threads: int = Field(default=1, gt=0)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        _require_names(self.corpus)
+        if not self.evaluate.models:
+            raise ValueError("evaluate.models is empty: name folders of models, or add [grid] and [training]")
+        return self
+
+    @property
+    def numerics(self) -> Numerics:
+        """How models compute."""
+        return Numerics(dtype=self.dtype, device=self.device, threads=self.threads)
+
+    def sources(self, *, folder: Path, progress: Progress = QUIET) -> list[CorpusSource]:
+        """Return the sources of all corpora, designs expanded; grammars they found are kept in `folder`."""
+        return expand(
+            self.corpus, folder=folder, context=self.context, settings=self.complexity.settings, seed=self.seed,
+            progress=progress,
+        )  # fmt: skip
+
+
+def _require_names(corpora: Sequence[StudyCorpus]) -> None:
+    """Raise ValueError where corpora share a name, or one cannot name a file."""
+    names = corpus_names(corpora)
+    unfit = [name for name in names if not re.fullmatch(NAME_PATTERN, name)]
+    if unfit:
+        raise ValueError(f"corpus name {unfit[0]!r} is also a file name: use letters, digits, '.', '_' and '-'")
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise ValueError(f"corpus names must differ; repeated: {', '.join(repeated)}")
+
+
 class Holdout(Frozen):
     """Runs that the fit never sees, predicted afterwards."""
 
@@ -216,17 +286,12 @@ class Study(Frozen):
     training: Training
     fit: Fit = Fit()
     tune: Tune | None = None
+    evaluate: Evaluate | None = None
     run: tuple[FurtherRun, ...] = ()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        names = corpus_names(self.corpus)
-        unfit = [name for name in names if not re.fullmatch(NAME_PATTERN, name)]
-        if unfit:
-            raise ValueError(f"corpus name {unfit[0]!r} is also a file name: use letters, digits, '.', '_' and '-'")
-        repeated = sorted({name for name in names if names.count(name) > 1})
-        if repeated:
-            raise ValueError(f"corpus names must differ; repeated: {', '.join(repeated)}")
+        _require_names(self.corpus)
         batch = self.training.batch_tokens
         is_number = not (batch.exponent or batch.tokens_exponent)
         if is_number and batch.value % self.grid.context:
@@ -237,6 +302,7 @@ class Study(Frozen):
             raise ValueError("training.rate_arms: 1 is the grid itself; name other factors, such as 0.5 and 2")
         if self.tune and len(self.grid.tokens) < 2:
             raise ValueError("a [tune] study compares the first and the last of grid.tokens: give at least two")
+        names = corpus_names(self.corpus)
         strangers = sorted({run.corpus for run in self.run} - set(names))
         if strangers:
             raise ValueError(f"run: no corpus {strangers[0]!r}: {did_you_mean(strangers[0], names)}")
@@ -256,15 +322,7 @@ class Study(Frozen):
     @classmethod
     def load(cls, path: Path | str) -> "Study":
         """Return the study in the TOML file at `path`. Raises BadStudy naming the place and the fix."""
-        path = Path(path)
-        try:
-            text = path.read_text(encoding="utf-8")
-        except FileNotFoundError as error:
-            fix = "write one with `isoloss new NAME`, or check the path"
-            raise BadStudy("no such study file", place=str(path), fix=fix) from error
-        except (OSError, UnicodeDecodeError) as error:
-            raise BadStudy(f"cannot be read: {error}", place=str(path), fix="give a TOML file in UTF-8") from error
-        return cls.parse(text, place=str(path))
+        return cls.parse(_text(Path(path)), place=str(path))
 
     @classmethod
     def shipped(cls, name: str) -> "Study":
@@ -274,16 +332,48 @@ class Study(Frozen):
     @classmethod
     def parse(cls, text: str, *, place: str) -> "Study":
         """Return the study in `text`; `place` is named in errors."""
-        try:
-            content = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise BadStudy(f"not valid TOML: {error}", place=place, fix="correct the line named") from error
-        _require_schema(content, place=place)
-        try:
-            return cls.model_validate(content)
-        except ValidationError as error:
-            message, fix = explain(error, cls)
-            raise BadStudy(message, place=place, fix=fix) from error
+        return _validated(cls, _content(text, place=place), place=place)
+
+
+def load_study(path: Path | str) -> Study | EvaluateStudy:
+    """Return what the TOML file at `path` asks for: a study, or with `[evaluate]` and no `[grid]` evaluations alone.
+
+    Raises BadStudy naming the place and the fix.
+    """
+    content = _content(_text(Path(path)), place=str(path))
+    if "evaluate" in content and "grid" not in content:
+        return _validated(EvaluateStudy, content, place=str(path))
+    return _validated(Study, content, place=str(path))
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        fix = "write one with `isoloss new NAME`, or check the path"
+        raise BadStudy("no such study file", place=str(path), fix=fix) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadStudy(f"cannot be read: {error}", place=str(path), fix="give a TOML file in UTF-8") from error
+
+
+def _content(text: str, *, place: str) -> dict[str, Any]:
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise BadStudy(f"not valid TOML: {error}", place=place, fix="correct the line named") from error
+    _require_schema(content, place=place)
+    return content
+
+
+Kind = TypeVar("Kind", bound=Frozen)
+
+
+def _validated(kind: type[Kind], content: dict[str, Any], *, place: str) -> Kind:
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        message, fix = explain(error, kind)
+        raise BadStudy(message, place=place, fix=fix) from error
 
 
 def shipped_text(name: str) -> str:

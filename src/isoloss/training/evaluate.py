@@ -1,12 +1,24 @@
 """Held-out loss: every window, positions 2…n, with a standard error over documents."""
 
+from pathlib import Path
+
 import numpy as np
 import torch
 
+from isoloss.corpus.corpus import Corpus
+from isoloss.models.folder import read_folder
 from isoloss.models.llama import Llama
 from isoloss.runs.documents import DocumentLosses, Floats
+from isoloss.runs.spec import Numerics
 from isoloss.training.data import HeldoutWindows
 from isoloss.training.numerics import Arithmetic
+
+
+def folder_losses(folder: Path, corpus: Corpus, *, context: int, numerics: Numerics) -> DocumentLosses:
+    """Return the losses of the model in `folder` on held-out windows of `context` tokens."""
+    arithmetic = Arithmetic(numerics)
+    model = read_folder(folder, numerics, context=context)
+    return heldout_losses(model, HeldoutWindows(corpus, context=context), arithmetic)
 
 
 def heldout_losses(model: Llama, heldout: HeldoutWindows, arithmetic: Arithmetic) -> DocumentLosses:

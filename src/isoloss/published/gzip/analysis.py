@@ -7,9 +7,12 @@ import numpy as np
 
 from isoloss.core.errors import BadTable, Unidentified
 from isoloss.core.progress import QUIET, Progress
-from isoloss.laws.coefficients import CoefficientLine, regress_coefficients
+from isoloss.laws.coefficient_lines import CoefficientLine, regress_coefficients
+from isoloss.laws.contest import run_contest
+from isoloss.laws.contest_result import Comparison
+from isoloss.laws.covariates import corpus_complexity
 from isoloss.laws.curves import TrainingCurve, area_under, still_falling
-from isoloss.laws.data_dependent import Comparison, FittedDataDependent, compare, corpus_complexity, from_laws
+from isoloss.laws.data_dependent import FittedDataDependent, from_laws
 from isoloss.laws.fitted import FittedLaw
 from isoloss.laws.fitting import fit
 from isoloss.published.folder import Columns
@@ -79,8 +82,8 @@ def analyse(tables: dict[str, Columns], *, progress: Progress = QUIET) -> GzipAn
     return GzipAnalysis(
         table=table, complexity=complexity, laws=laws, converged=converged, no_law=no_law, flagged=flagged,
         lines={loss: regress_coefficients(list(fits.values()), complexity) for loss, fits in laws.items()},
-        dependent=from_laws(list(laws[MAIN].values()), complexity, measure="gzip"),
-        comparison=compare(table, ["gzip"])[0], curves=curve_list,
+        dependent=from_laws(list(laws[MAIN].values()), table, complexity, measure="gzip"),
+        comparison=run_contest(table, ["gzip"]).measures[0], curves=curve_list,
         areas={curve.run: area_under(curve) for curve in curve_list},
     )  # fmt: skip
 

@@ -54,7 +54,7 @@ def _predictor(found: GzipAnalysis) -> Claim:
         verdict="does not hold" if worse else "cannot be checked with this data",
         why=f"In sample {'; '.join(strong)}. Left out in turn, a grammar's losses are predicted with an error of ln L "
         f"of {fixed(one.heldout_error, 2)} against {fixed(one.pooled_error, 2)} by one law for all (p = "
-        f"{plain(one.p_value, 2)}, and five corpora cannot show less than {plain(one.smallest_p_value, 2)}).",
+        f"{plain(one.p_value, 2)}, and five corpora cannot show less than {plain(one.loss.smallest_p_value, 2)}).",
     )  # fmt: skip
 
 

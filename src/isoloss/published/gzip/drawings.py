@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from isoloss.laws.coefficients import blend
+from isoloss.laws.coefficient_lines import blend
 from isoloss.published.chinchilla.data import HUBER_240, NAMES
 from isoloss.published.folder import Columns
 from isoloss.published.gzip.analysis import MAIN, GzipAnalysis

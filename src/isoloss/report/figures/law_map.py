@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from isoloss.laws.chinchilla import Chinchilla
-from isoloss.laws.coefficients import frontier_log_tokens
+from isoloss.laws.coefficient_lines import frontier_log_tokens
 from isoloss.report.numbers import fixed, power_of_ten
 from isoloss.report.theme import (
     FRONTIER,

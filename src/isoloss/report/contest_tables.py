@@ -1,0 +1,123 @@
+"""The tables of the contest of predictors: every measure, and every left-out corpus."""
+
+from collections.abc import Iterable
+from functools import partial
+
+from isoloss.core.estimate import Estimate
+from isoloss.laws.contest_result import Comparison, Contest, Errors
+from isoloss.report.blocks import Cell, Column, Row, Table, estimate_cell, number_cell
+from isoloss.report.data import ReportData
+from isoloss.report.figures.balance import KIND_TITLE
+from isoloss.report.numbers import MISSING, plain
+
+DIGITS = partial(plain, trim=False)
+ONE_LAW, ONE_RUN = "one law for all", "one run"
+
+COLUMNS = (
+    Column(title="predicted by", numeric=False),
+    Column(title="error", unit="% of loss", about="root mean square of ln L − ln L̂ on a left-out source, their mean"),
+    Column(title="less one law's", unit="points", about="the paired difference, with its t interval over sources"),
+    Column(title="less one run's", unit="points", about="the paired difference to the law moved by the cheapest run"),
+    Column(title="p", about="one-sided permutation test: the measure permuted over the sources"),
+    Column(title="corrected", unit="p", about="step-down maxT over all measures of the contest"),
+    Column(title="error", unit="of ln(D*/N*)", about="absolute, mean over left-out sources that have an optimum"),
+    Column(title="corrected", unit="p, balance", about="the same test of the error of ln(D*/N*)"),
+    Column(title="follow it", numeric=False, about="coefficients that most folds let follow the measure"),
+)
+
+
+def contest_tables(data: ReportData) -> list[Table]:
+    """Return, for each contest, the table of its measures."""
+    return [_measures(contest, number) for number, contest in enumerate(data.contests)]
+
+
+def corpus_tables(data: ReportData) -> list[Table]:
+    """Return, for each contest, the errors on every left-out corpus."""
+    return [_corpora(contest, number) for number, contest in enumerate(data.contests)]
+
+
+def _name(contest: Contest, number: int) -> str:
+    return f"{contest.kind or 'contest'}-{number}"
+
+
+def _title(contest: Contest) -> str:
+    return KIND_TITLE[contest.kind] if contest.kind else "All corpora"
+
+
+def _measures(contest: Contest, number: int) -> Table:
+    first = contest.measures[0]
+    rows = [*map(_row, sorted(contest.measures, key=lambda c: c.loss.heldout)), *_rivals(first)]
+    return Table(
+        name=f"contest-{_name(contest, number)}", columns=COLUMNS, rows=tuple(rows),
+        caption=f"{_title(contest)}: which measure predicts a source that was never fitted? "
+        + " ".join(contest.sentences()),
+    )  # fmt: skip
+
+
+def _row(found: Comparison) -> Row:
+    loss, balance = found.loss, found.balance
+    return Row(
+        cells=(
+            Cell(text=found.measure),
+            number_cell(100 * loss.heldout, DIGITS),
+            estimate_cell(_percent(loss.difference)),
+            estimate_cell(_percent(loss.against["proxy"])),
+            number_cell(loss.p_value, plain),
+            number_cell(loss.p_adjusted, plain),
+            number_cell(None if balance is None else balance.heldout, DIGITS),
+            number_cell(None if balance is None else balance.p_adjusted, plain),
+            Cell(text=_following(found)),
+        )
+    )
+
+
+def _following(found: Comparison) -> str:
+    """Return the coefficients that most folds let follow the measure."""
+    followed = [name for name, folds in found.forms.items() if folds["shared"] * 2 < sum(folds.values())]
+    return ", ".join(followed) or "none"
+
+
+def _rivals(first: Comparison) -> Iterable[Row]:
+    for name, pick in ((ONE_LAW, _pooled), (ONE_RUN, _proxy)):
+        balance = None if first.balance is None else pick(first.balance)
+        cells = (Cell(text=name), number_cell(100 * pick(first.loss), DIGITS), *[Cell(text=MISSING)] * 4,
+                 number_cell(balance, DIGITS), *[Cell(text=MISSING)] * 2)  # fmt: skip
+        yield Row(cells=cells)
+
+
+def _pooled(errors: Errors) -> float:
+    return errors.pooled
+
+
+def _proxy(errors: Errors) -> float:
+    return errors.proxy
+
+
+def _percent(estimate: Estimate) -> Estimate:
+    low, high = (None if end is None else 100 * end for end in (estimate.low, estimate.high))
+    return Estimate(value=100 * estimate.value, low=low, high=high, level=estimate.level)
+
+
+def _corpora(contest: Contest, number: int) -> Table:
+    source_of = {corpus: source for source, own in contest.sources.items() for corpus in own}
+    first = contest.measures[0]
+    columns = (
+        Column(title="left out", numeric=False),
+        Column(title="with", numeric=False, about="the source whose corpora are left out together"),
+        *(Column(title=c.measure, unit="% of loss") for c in contest.measures),
+        Column(title=ONE_LAW, unit="% of loss"), Column(title=ONE_RUN, unit="% of loss"),
+    )  # fmt: skip
+    rows = [
+        Row(
+            cells=(
+                Cell(text=corpus),
+                Cell(text=source_of[corpus]),
+                *(number_cell(100 * c.corpora[corpus][0], DIGITS) for c in contest.measures),
+                number_cell(100 * first.corpora[corpus][1], DIGITS),
+                number_cell(100 * first.proxies[corpus], DIGITS),
+            )
+        )
+        for corpus in first.corpora
+    ]
+    return Table(name=f"left-out-{_name(contest, number)}", columns=columns, rows=tuple(rows),
+                 caption=f"{_title(contest)}: the error on every left-out corpus.")  # fmt: skip
