@@ -12,8 +12,9 @@ from isoloss.laws.chinchilla import Chinchilla
 from isoloss.laws.curves import TrainingCurve, loss_at
 from isoloss.laws.isoflop import fit_isoflop
 from isoloss.laws.seed_noise import seed_spread
-from isoloss.published.folder import Columns, where
+from isoloss.published.folder import Columns, where, write_columns
 from isoloss.published.porian import raw
+from isoloss.published.porian.raw_sections import raw_rows, raw_section
 from isoloss.published.porian.rows import porian_counts
 from isoloss.published.unpickle import ADMITTED, read_frame
 
@@ -75,9 +76,8 @@ def test_every_setting_and_every_logged_value_comes_through(converted: raw.RawRu
     assert set(converted.curves["kind"].tolist()) == set(raw.CURVES)
     first = where(converted.curves, run="run 0", kind="val/loss")
     np.testing.assert_array_equal(first["value"], frame["val/loss"][0].to_numpy())
-    runs, curves = converted.save(tmp_path / "tables")
-    assert pq.read_table(runs).num_rows == len(frame)
-    assert pq.read_table(curves).num_rows == len(converted.curves["value"])
+    write_columns(converted.curves, tmp_path / "curves.parquet")
+    assert pq.read_table(tmp_path / "curves.parquet").num_rows == len(converted.curves["value"])
 
 
 class Evil:
@@ -179,6 +179,22 @@ def test_the_tuned_settings_stand_once_the_largest_first(converted: raw.RawRuns)
     table = raw.tuned_table(converted, converted.where(hparams="tuned"))
     assert len(table) == len(SHAPES)
     assert table[0][0] == porian_counts(832, 21)["N"]
+
+
+def test_the_page_shows_what_the_curves_hold_and_says_what_they_lack(converted: raw.RawRuns, frame) -> None:
+    full = raw_section(converted)
+    names = {block.name for block in full.blocks if not isinstance(block, str)}
+    assert names == {"sweep", "seeds", "tuned", "loss-curves"}
+    few = raw_section(raw.tables_of(frame[frame["hparams"] == "tuned"].reset_index(drop=True)))
+    said = " ".join(block for block in few.blocks if isinstance(block, str))
+    assert "no runs of a sweep" in said
+    assert "two runs that logged at the same tokens" in said
+
+
+def test_the_printed_power_laws_stand_beside_ours(converted: raw.RawRuns, porian_tables: dict[str, Columns]) -> None:
+    found = {row.quantity: row for row in raw_rows(converted, porian_tables)}
+    assert len(found) == 4
+    assert found["sweep: BS exponent (R2 0.986)"].within  # ⅔ was put in, .703 is printed: within a tenth
 
 
 def test_the_published_sample_of_runs_gives_its_points(porian_tables: dict[str, Columns]) -> None:

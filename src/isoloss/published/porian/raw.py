@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isoloss.core.errors import BadTable, did_you_mean
-from isoloss.core.files import replacing
 from isoloss.laws.curves import TrainingCurve, points_at_budgets, smoothed
 from isoloss.laws.power_line import PowerLine, fit_power_law
 from isoloss.laws.sweep import BatchOptimum, RateOptimum, SweptRun, batch_optima, rate_optima
@@ -47,18 +46,6 @@ class RawRuns:
 
     def __len__(self) -> int:
         return len(self.runs["run"])
-
-    def save(self, folder: Path) -> tuple[Path, Path]:
-        """Write runs.parquet and curves.parquet into a folder and return their paths."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        folder.mkdir(parents=True, exist_ok=True)
-        paths = folder / "runs.parquet", folder / "curves.parquet"
-        for path, columns in zip(paths, (self.runs, self.curves), strict=True):
-            with replacing(path) as temporary:
-                pq.write_table(pa.table({name: pa.array(values) for name, values in columns.items()}), temporary)
-        return paths
 
     def where(self, **wanted: str | float) -> NDArray[np.int64]:
         """Return the rows of runs whose settings are the wanted ones."""
