@@ -11,7 +11,7 @@ from isoloss.runs.rules import BATCHES, RATES, WARMUPS, HalfLife, PowerRule, Tim
 from isoloss.runs.shapes import count
 from isoloss.runs.spec import ModelSpec
 from isoloss.study.plan import plan_runs
-from isoloss.study.spec import Study, shipped_text
+from isoloss.study.spec import Study, shipped_text, training_in_words
 
 LAPTOP = shipped_text("laptop")
 RATE = "peak_lr = { at_params = 1e5, value = 5e-3, exponent = -0.5 }"
@@ -88,7 +88,12 @@ def test_one_trunk_a_size_while_nothing_follows_the_horizon_and_one_a_run_where_
         assert len({run.spec.trunk for run in runs}) == len(runs) == 20
         text = LAPTOP.replace(*change[0])
         assert Study.parse(text, place="x.toml").training.following_horizon == (setting,)
-    assert Study.shipped("laptop").training.following_horizon == ()
+    laptop = Study.shipped("laptop").training
+    assert laptop.following_horizon == ()
+    assert "0.005 · (N/100000)^-0.5" in training_in_words(laptop)
+    assert "share one trunk" in training_in_words(laptop)
+    step_law = Study.parse(LAPTOP.replace(RATE, 'peak_lr = "step_law"'), place="x.toml").training
+    assert "trunk of its own: peak_lr follows the horizon" in training_in_words(step_law)
 
 
 def test_the_rate_at_the_end_may_be_given_outright():
@@ -106,7 +111,7 @@ def test_the_runs_of_old_study_files_are_the_runs_they_were():
 
 def test_arms_repeat_the_grid_at_other_rates_and_leave_it_as_it_was():
     alone, armed = planned(), planned((RATE, RATE + "\nrate_arms = [0.5, 2]"))
-    assert [run.spec for run in armed if run.arm == (1, 1)] == [run.spec for run in alone]
+    assert [run.spec for run in armed if run.arm.rate == 1] == [run.spec for run in alone]
     for factor in (0.5, 2.0):
         arm = [run for run in armed if run.arm.rate == factor]
         for run, own in zip(arm, alone, strict=True):
@@ -122,6 +127,10 @@ def test_a_sweep_is_rates_by_batches_at_both_ends_of_the_tokens():
     assert len({run.spec.trunk for run in runs}) == 4 * 3 * 2
     assert {run.spec.batch_tokens for run in runs} == {512, 2048}
     assert {run.spec.train_tokens for run in runs} <= {49_152, 50_176, 51_200, 799_744, 800_768}
+    more = planned((RATE, RATE), text=LAPTOP + sweep + "short_rate_factors = [4]\n")
+    beyond = {run.spec.fingerprint: run for run in more if run.arm.shortest_alone}
+    assert {run.spec.train_tokens for run in beyond.values()} <= {49_152, 50_176, 51_200}
+    assert [run.spec for run in more if run.spec.fingerprint not in beyond] == [run.spec for run in runs]
     middle = {run.spec.batch_tokens: run.arm.rate for run in runs if run.spec.model == runs[0].spec.model}
     assert middle[2048] / middle[512] == pytest.approx(2, rel=1e-5)  # batch × 4, rates × √4
 

@@ -170,5 +170,5 @@ def fit(
         for one, corpus in zip(fitted, table.corpora, strict=True)
     ]
     fit_output.show(fitted, derived, tests, contest, joint, written, as_json=json)
-    if not all(one.convergence.converged for one in fitted):
+    if not all(one.convergence.converged for one in fitted) or (joint and not joint.converged):
         raise typer.Exit(1)

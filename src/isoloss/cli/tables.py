@@ -290,8 +290,11 @@ def show_check(checked: "Checked") -> None:
     console.print(
         f"{len(checked.runs)} runs on {len(checked.corpora)} corpora, {checked.trained_tokens:,} tokens to train "
         f"(shared trunks once), {checked.flops:.2e} FLOPs, about {_duration(checked.seconds_estimate)} "
-        f"on {checked.workers} cores.\nThe study is valid; nothing was executed."
+        f"on {checked.workers} cores."
     )
+    if following := checked.study.training.following_horizon:
+        console.print(f"{', '.join(following)}: by rule of the token count, so every token count trains its own trunk.")
+    console.print("The study is valid; nothing was executed.")
 
 
 def show_measured(measured: Sequence["MeasuredPath"]) -> None:

@@ -173,7 +173,7 @@ def _threshold(
     law: FittedLaw, used: Observations, problem: Problem, optimum: Floats, quantity: Quantity, *, level: float
 ) -> tuple[float, float]:
     """Return the rise of the objective that `level` of truths stay below, and the quantity's standard error."""
-    noise = noise_around(used, problem, optimum)
+    noise = noise_around(used, problem, optimum, others=law.evidence_of_others)
     method = choose_method(used, "auto") if law.interval_method == "none" else law.interval_method
     if method == "parametric_trunks":
         return _by_simulation(problem, optimum, quantity, noise, level=level, seed=law.seed)
