@@ -139,7 +139,9 @@ def test_twenty_kills_leave_no_orphan_repeat_no_record_and_change_no_bit(isoloss
     grown = STUDY.replace("[8e3, 1.6e4]", "[8e3, 6e4, 3e5]").replace("40_000", "400_000")
     grown += "checkpoint_seconds = 0.5\n"
     (tmp_path / "small.toml").write_text(grown)
+    started = time.monotonic()
     assert isoloss("run", "small.toml", "--out", tmp_path / "calm", "--until", "train").code == 0
+    calm_seconds = time.monotonic() - started
     command = [
         sys.executable,
         "-m",
@@ -155,7 +157,8 @@ def test_twenty_kills_leave_no_orphan_repeat_no_record_and_change_no_bit(isoloss
     for life in range(20):
         running = subprocess.Popen(command, cwd=tmp_path, start_new_session=True)
         try:
-            running.wait(chance.uniform(0.3, 5.0))
+            # Long enough to train something, on a busy machine too, and short enough to take many lives.
+            running.wait(chance.uniform(0.02, 0.4) * calm_seconds)
         except subprocess.TimeoutExpired:
             # The conductor alone, or its whole group with the workers.
             os.kill(running.pid, signal.SIGKILL) if life % 2 else os.killpg(running.pid, signal.SIGKILL)
