@@ -1,66 +1,75 @@
 """Speed of training beside transformers and torch's AdamW, on the same batches and from the same weights, in one run.
 
-    python benchmarks/train.py
+    python benchmarks/train.py                      # three settings, about three minutes on an idle machine
+    python benchmarks/train.py --losses             # the losses of both after 200 steps, which takes longer
 
-The peer trains one model on all cores. Ours trains one model a core, side by side, as the local executor does with the
-trunks of a study. Both see float32. Rounds alternate; the machine may be shared, so the ratio is the median of ratios
-of neighbouring rounds. Prints one JSON object: tokens a second, the ratio, the share of the machine's peak in matrix
-products, and the losses of both after 200 steps.
+The peer trains one model in float32 on all cores, as a script would. Ours trains one model a core, side by side, as the
+local executor does with the trunks of a study: in bfloat16 products, and for comparison in float32. Rounds alternate;
+the machine may be shared, so a ratio is the median of ratios of neighbouring rounds. Prints one JSON object a setting:
+tokens a second, ratios, useful FLOP/s in products over the machine's peak of that precision, and peak memory.
 """
 
 import argparse
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
 import time
 
 CORES = os.cpu_count() or 1
-ROUNDS, PEER_STEPS, OUR_STEPS = 15, 10, 10
-LOSS_STEPS = 200
-WINDOWS, CONTEXT, VOCAB = 32, 256, 512
-SHAPE = {"width": 64, "ffn": 128, "depth": 2, "heads": 1, "vocab_size": VOCAB, "context": CONTEXT}
+ROUNDS = 5
+LOSS_STEPS, LOSS_WINDOWS = 200, 8
+WINDOWS, CONTEXT = 32, 256
+# (width, FFN, layers, heads), vocabulary; steps a round of the peer and of ours.
+SETTINGS = {
+    "large vocabulary": ((64, 128, 2, 1), 32_001, 1, 2),
+    "small": ((64, 128, 2, 1), 512, 6, 10),
+    "wider": ((256, 512, 6, 4), 512, 1, 2),
+}
 PEAK_LR, BETAS, WEIGHT_DECAY = 3e-3, (0.9, 0.95), 0.1
 
 
-def batches():
+def spec_of(setting):
+    from isoloss.runs.spec import ModelSpec
+
+    (width, ffn, depth, heads), vocab_size, _, _ = SETTINGS[setting]
+    return ModelSpec(width=width, ffn=ffn, depth=depth, heads=heads, vocab_size=vocab_size, context=CONTEXT)
+
+
+def batches(vocab_size, windows):
     """16 batches of windows from a random chain: there is something to learn, and it is the same for both."""
     import torch
 
     generator = torch.Generator().manual_seed(0)
-    successors = torch.randint(VOCAB, (VOCAB, 4), generator=generator)
-    tokens = torch.randint(VOCAB, (16, WINDOWS, 1), generator=generator)
+    successors = torch.randint(vocab_size, (vocab_size, 4), generator=generator)
+    tokens = torch.randint(vocab_size, (16, windows, 1), generator=generator)
     for _ in range(CONTEXT - 1):
-        choice = torch.randint(4, (16, WINDOWS), generator=generator)
+        choice = torch.randint(4, (16, windows), generator=generator)
         tokens = torch.cat([tokens, successors[tokens[..., -1], choice][..., None]], dim=-1)
     return tokens
-
-
-def our_model():
-    from isoloss.models import build
-    from isoloss.runs.spec import ModelSpec, Numerics
-
-    return build(ModelSpec(**SHAPE), Numerics(), seed=0)
 
 
 class Peer:
     """transformers' LlamaForCausalLM and torch's AdamW, as a script would use them."""
 
-    def __init__(self, threads):
+    def __init__(self, spec):
         import torch
         from transformers import LlamaConfig, LlamaForCausalLM
 
+        from isoloss.models import build
         from isoloss.models.exchange import to_transformers
+        from isoloss.runs.spec import Numerics
 
-        torch.set_num_threads(threads)
+        torch.set_num_threads(CORES)
         config = LlamaConfig(
-            vocab_size=VOCAB, hidden_size=SHAPE["width"], intermediate_size=SHAPE["ffn"],
-            num_hidden_layers=SHAPE["depth"], num_attention_heads=SHAPE["heads"], max_position_embeddings=CONTEXT,
+            vocab_size=spec.vocab_size, hidden_size=spec.width, intermediate_size=spec.ffn,
+            num_hidden_layers=spec.depth, num_attention_heads=spec.heads, max_position_embeddings=CONTEXT,
             tie_word_embeddings=False,
         )  # fmt: skip
         self.model = LlamaForCausalLM(config)
-        self.model.load_state_dict(to_transformers(our_model()))
+        self.model.load_state_dict(to_transformers(build(spec, Numerics(), seed=0)))
         self.adamw = torch.optim.AdamW(self.model.parameters(), lr=PEAK_LR, betas=BETAS, weight_decay=WEIGHT_DECAY)
 
     def step(self, tokens):
@@ -77,15 +86,15 @@ class Peer:
 class Ours:
     """The loop of `isoloss.training`, fed with batches instead of a corpus."""
 
-    def __init__(self):
-        from isoloss.runs.spec import ModelSpec, Optimiser, RunSpec, Schedule
+    def __init__(self, model, dtype, windows):
+        from isoloss.runs.spec import Numerics, Optimiser, RunSpec, Schedule
         from isoloss.training.loop import Trainer
 
         optimiser = Optimiser(peak_lr=PEAK_LR, beta1=BETAS[0], beta2=BETAS[1], weight_decay=WEIGHT_DECAY)
-        batch_tokens = WINDOWS * CONTEXT
+        batch_tokens = windows * CONTEXT
         self.spec = RunSpec(
-            corpus="benchmark", model=ModelSpec(**SHAPE), train_tokens=100_000 * batch_tokens,
-            batch_tokens=batch_tokens, optimiser=optimiser, schedule=Schedule(kind="constant"),
+            corpus="benchmark", model=model, train_tokens=100_000 * batch_tokens, batch_tokens=batch_tokens,
+            optimiser=optimiser, schedule=Schedule(kind="constant"), numerics=Numerics(dtype=dtype),
         )  # fmt: skip
         self.trainer = Trainer(self.spec, self)
 
@@ -98,45 +107,47 @@ class Ours:
         return self.trainer.step_losses[-1]
 
 
-def serve(contestant):
-    """Answer each line, a number of steps, with the seconds they took; 'loss' with the loss after the first 200."""
-    tokens = batches()
-    first = [contestant.step(tokens[i % 16]) for i in range(LOSS_STEPS)]
+def serve(contestant, tokens):
+    """Answer each line, a number of steps, with their seconds, the mean loss of the last 16 and the memory in MiB."""
+    losses = []
     for line in sys.stdin:
-        if line.strip() == "loss":
-            print(statistics.fmean(first[-16:]), flush=True)
-            continue
         started = time.perf_counter()
-        for i in range(int(line)):
-            contestant.step(tokens[i % 16])
-        print(time.perf_counter() - started, flush=True)
+        losses += [contestant.step(tokens[(len(losses) + i) % 16]) for i in range(int(line))]
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(time.perf_counter() - started, statistics.fmean(losses[-16:]), memory, flush=True)
 
 
 class Child:
     """A contestant in a process of its own."""
 
-    def __init__(self, role, threads):
+    def __init__(self, role, setting, windows):
         from isoloss.execution.crew import environment
 
+        threads = CORES if role == "peer" else 1
         self.process = subprocess.Popen(
-            [sys.executable, __file__, "--role", role, "--threads", str(threads)], text=True,
+            [sys.executable, __file__, "--role", role, "--setting", setting, "--windows", str(windows)], text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, **environment(threads)},
         )  # fmt: skip
 
-    def ask(self, line):
-        self.process.stdin.write(f"{line}\n")
+    def ask(self, steps):
+        self.process.stdin.write(f"{steps}\n")
         self.process.stdin.flush()
 
     def answer(self):
-        return float(self.process.stdout.readline())
+        """Return (seconds, loss, MiB)."""
+        return tuple(float(x) for x in self.process.stdout.readline().split())
+
+    def end(self):
+        self.process.stdin.close()
+        self.process.wait()
 
 
-def gemm_peak():
-    """FLOP/s of a large float32 product on all cores: best of ten."""
+def gemm_peak(dtype):
+    """FLOP/s of a large product on all cores: best of ten."""
     import torch
 
     torch.set_num_threads(CORES)
-    square = torch.randn(2048, 2048)
+    square = torch.randn(2048, 2048).to(getattr(torch, dtype))
     best = float("inf")
     for _ in range(10):
         started = time.perf_counter()
@@ -145,12 +156,11 @@ def gemm_peak():
     return 2 * 2048**3 / best
 
 
-def product_flops_per_token():
+def product_flops_per_token(spec):
     """Products of the linear layers, forward and backward, and those of attention below the diagonal."""
     from isoloss.runs.shapes import count
-    from isoloss.runs.spec import ModelSpec
 
-    counts = count(ModelSpec(**SHAPE))
+    counts = count(spec)
     return 6 * counts.params("with_head") + 6 * counts.attention
 
 
@@ -158,37 +168,70 @@ def rate(children, steps):
     """Tokens a second of children that work side by side."""
     for child in children:
         child.ask(steps)
-    return sum(steps * WINDOWS * CONTEXT / child.answer() for child in children)
+    return sum(steps * WINDOWS * CONTEXT / child.answer()[0] for child in children)
 
 
-def main():
-    peer, ours = [Child("peer", CORES)], [Child("ours", 1) for _ in range(CORES)]
-    losses = []
-    for child in (peer[0], ours[0]):
-        child.ask("loss")
-        losses.append(child.answer())
-    rounds = [(rate(peer, PEER_STEPS), rate(ours, OUR_STEPS)) for _ in range(ROUNDS)]
-    our_rate = statistics.median(r[1] for r in rounds)
-    result = {
-        "peer_tokens_per_second": round(statistics.median(r[0] for r in rounds)),
-        "our_tokens_per_second": round(our_rate),
-        "ratio": round(statistics.median(b / a for a, b in rounds), 2),
-        "ratios": [round(b / a, 2) for a, b in rounds],
-        "peak_gflops": round(gemm_peak() / 1e9),
-        "share_of_peak": round(our_rate * product_flops_per_token() / gemm_peak(), 2),
-        "peer_loss": losses[0],
-        "our_loss": losses[1],
-        "steps": LOSS_STEPS,
+def speeds(setting):
+    spec, (_, _, peer_steps, our_steps) = spec_of(setting), SETTINGS[setting]
+    teams = {
+        "peer": [Child("peer", setting, WINDOWS)],
+        "bfloat16": [Child("bfloat16", setting, WINDOWS) for _ in range(CORES)],
+        "float32": [Child("float32", setting, WINDOWS) for _ in range(CORES)],
     }
-    print(json.dumps(result, indent=1))
+    memory = {}
+    for name, team in teams.items():  # a step to load and compile
+        for child in team:
+            child.ask(1)
+            memory[name] = child.answer()[2]
+    steps = {"peer": peer_steps, "bfloat16": our_steps, "float32": our_steps}
+    rounds = [{name: rate(team, steps[name]) for name, team in teams.items()} for _ in range(ROUNDS)]
+    for team in teams.values():
+        for child in team:
+            child.end()
+    result = {
+        "setting": setting, "shape": SETTINGS[setting][0], "vocabulary": spec.vocab_size,
+        "peer": {
+            "tokens_per_second": round(statistics.median(r["peer"] for r in rounds)),
+            "MiB": round(memory["peer"]),
+        },
+    }  # fmt: skip
+    for name in ("bfloat16", "float32"):
+        ours, peak = statistics.median(r[name] for r in rounds), gemm_peak(name)
+        result[name] = {
+            "tokens_per_second": round(ours), "ratio": round(statistics.median(r[name] / r["peer"] for r in rounds), 2),
+            "ratios": [round(r[name] / r["peer"], 2) for r in rounds],
+            "gflops": round(ours * product_flops_per_token(spec) / 1e9), "peak_gflops": round(peak / 1e9),
+            "share_of_peak": round(ours * product_flops_per_token(spec) / peak, 2), "MiB a run": round(memory[name]),
+        }  # fmt: skip
+    return result
+
+
+def losses(setting):
+    found = {}
+    for name in ("peer", "float32", "bfloat16"):
+        child = Child(name, setting, LOSS_WINDOWS)
+        child.ask(LOSS_STEPS)
+        found[name] = child.answer()[1]
+        child.end()
+    found["bfloat16 over peer"] = found["bfloat16"] / found["peer"]
+    return {"setting": setting, "steps": LOSS_STEPS, "windows": LOSS_WINDOWS, "loss": found}
+
+
+def main(arguments):
+    for setting in [arguments.setting] if arguments.setting else SETTINGS:
+        print(json.dumps(losses(setting) if arguments.losses else speeds(setting), indent=1), flush=True)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--role", choices=["peer", "ours"], help=argparse.SUPPRESS)
-    parser.add_argument("--threads", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--setting", choices=list(SETTINGS))
+    parser.add_argument("--losses", action="store_true", help="losses after 200 steps, in place of speeds")
+    parser.add_argument("--role", choices=["peer", "float32", "bfloat16"], help=argparse.SUPPRESS)
+    parser.add_argument("--windows", type=int, default=WINDOWS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.role is None:
-        main()
+        main(arguments)
     else:
-        serve(Peer(arguments.threads) if arguments.role == "peer" else Ours())
+        model, tokens = spec_of(arguments.setting), batches(SETTINGS[arguments.setting][1], arguments.windows)
+        peer = arguments.role == "peer"
+        serve(Peer(model) if peer else Ours(model, arguments.role, arguments.windows), tokens)

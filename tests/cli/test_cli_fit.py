@@ -131,3 +131,16 @@ def test_a_backtest_holds_out_what_the_call_says(isoloss, tmp_path):
     assert "nearest run" in said.out
     assert isoloss("fit", "runs.csv", *COLUMNS, "--backtest", "corpus").code == 2
     assert isoloss("fit", "runs.csv", *COLUMNS, "--backtest", "sizes").code == 2
+
+
+@published
+def test_profiles_are_printed_with_their_curves(isoloss):
+    asked = ["--where", "not epoch_outlier", "--profile", "alpha,a,log_ratio"]
+    told = isoloss("fit", CHINCHILLA, *COLUMNS, *asked, "--json")
+    profiles = told.json["fits"][0]["profiles"]
+    assert [one["quantity"] for one in profiles] == ["alpha", "a", "log_ratio"]
+    assert all(one["low"] < one["value"] < one["high"] for one in profiles)
+    assert len(profiles[0]["curve"]) > 4
+    said = isoloss("fit", CHINCHILLA, *COLUMNS, *asked)
+    assert "rise of the objective" in said.out
+    assert isoloss("fit", CHINCHILLA, *COLUMNS, "--profile", "gamma").code == 2

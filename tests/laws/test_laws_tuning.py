@@ -77,6 +77,20 @@ def test_an_optimum_on_the_edge_is_flagged_and_not_fitted():
     assert "8 of 8 cells (0 at the smallest, 8 at the largest tried)" in few.sentences()[1]
 
 
+def test_a_cell_that_is_mostly_on_the_edge_is_not_fitted_by_what_is_left_of_it():
+    whole = sweep(noise=0.003)
+
+    def cut(run):
+        """Drop the higher rates of the smallest size's short runs, at three of five batches."""
+        own = best_rate(run.params, run.tokens, run.batch_tokens)
+        return (run.params, run.tokens) == (20_000, 32_768) and run.batch_tokens < 2048 and run.peak_lr > 0.8 * own
+
+    tuning = fit_tuning("x", [run for run in whole if not cut(run)], seed=0)
+    assert sum(optimum.edge == "highest" for optimum in tuning.rates) == 3
+    assert tuning.rate.cells == 7
+    assert fit_tuning("x", whole, seed=0).rate.cells == 8
+
+
 def test_a_diverged_run_bounds_the_grid_and_shapes_no_parabola():
     places = np.log([1.0, 2.0, 4.0, 8.0])
     assert vertex(places, np.array([3.0, 2.0, np.inf, np.inf])) == "highest"

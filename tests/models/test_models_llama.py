@@ -6,7 +6,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from isoloss.models import build, empty, fused, operations, plain
+from isoloss.models import build, empty, fused, fused_bf16, operations, plain
 from isoloss.models.exchange import from_transformers, to_transformers
 from isoloss.runs.presets import published
 from isoloss.runs.shapes import count
@@ -125,7 +125,8 @@ def test_fused_gives_the_loss_and_gradients_of_double_precision(spec, windows, z
 def test_which_operations_hold_follows_from_shape_and_numerics():
     spec = ModelSpec(width=8, depth=1, heads=1, ffn=8, vocab_size=11, context=fused.LONGEST)
     assert operations(spec, Numerics()) is fused
-    for other in (Numerics(threads=2), Numerics(dtype="bfloat16"), Numerics(compile=True), Numerics(device="cuda")):
+    assert operations(spec, Numerics(dtype="bfloat16")) is fused_bf16
+    for other in (Numerics(threads=2), Numerics(compile=True), Numerics(device="cuda")):
         assert operations(spec, other) is plain
     assert operations(spec, Numerics(recompute=True)) is plain
     for unusual in (

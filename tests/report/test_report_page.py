@@ -12,6 +12,7 @@ from report_studies import HOSTILE, renamed, simulated_study, without_runs
 
 from isoloss.core.errors import StorageError
 from isoloss.core.estimate import Estimate
+from isoloss.report.contest_picture import contest_picture
 from isoloss.report.contest_tables import contest_tables, corpus_tables
 from isoloss.report.data import ReportData, RunRow
 from isoloss.report.page import ReportFiles, markdown_text, write_report
@@ -235,6 +236,17 @@ def test_left_out_corpora_are_judged_kind_by_kind(study: ReportData):
     named = [{row.cells[0].text for row in table.rows} for table in corpus_tables(study)]
     for corpus in study.corpora:
         assert [corpus.name in names for names in named] == [corpus.kind == "text", corpus.kind == "generated"]
+
+
+def test_the_contest_is_drawn_measure_by_measure_with_its_rival(study: ReportData):
+    picture = contest_picture(study)
+    assert picture is not None
+    # Two kinds, losses and balances each; nothing can be shown with three sources.
+    assert picture.alt.count("one cheap run") == 4
+    assert "(shown)" not in picture.alt
+    assert "Real text: losses: gzip" in picture.alt
+    assert len(picture.wide.axes) == 4
+    assert contest_picture(replace(study, contests=())) is None
 
 
 def test_further_laws_are_listed_beside_the_first(small_study: ReportData):

@@ -29,7 +29,7 @@ def tuned(small_study: ReportData) -> ReportData:
         names[0]: fit_tuning(names[0], sweep(noise=0.003), seed=0),
         names[1]: fit_tuning(names[1], sweep(noise=0.003, centre=20.0), seed=0),
     }
-    return replace(small_study, laws={}, laws_unfiltered={}, balance=[], comparison=[], coverage={}, tuning=tuning)
+    return replace(small_study, laws={}, laws_unfiltered={}, balance=[], coverage={}, tuning=tuning)
 
 
 def test_the_page_of_a_sweep_answers_about_trunks_and_shows_no_law(tuned: ReportData, tmp_path: Path) -> None:

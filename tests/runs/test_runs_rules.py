@@ -11,7 +11,7 @@ from isoloss.runs.rules import BATCHES, RATES, WARMUPS, HalfLife, PowerRule, Tim
 from isoloss.runs.shapes import count
 from isoloss.runs.spec import ModelSpec
 from isoloss.study.plan import plan_runs
-from isoloss.study.spec import Study, shipped_text
+from isoloss.study.spec import Study, shipped_text, training_in_words
 
 LAPTOP = shipped_text("laptop")
 RATE = "peak_lr = { at_params = 1e5, value = 5e-3, exponent = -0.5 }"
@@ -88,7 +88,12 @@ def test_one_trunk_a_size_while_nothing_follows_the_horizon_and_one_a_run_where_
         assert len({run.spec.trunk for run in runs}) == len(runs) == 20
         text = LAPTOP.replace(*change[0])
         assert Study.parse(text, place="x.toml").training.following_horizon == (setting,)
-    assert Study.shipped("laptop").training.following_horizon == ()
+    laptop = Study.shipped("laptop").training
+    assert laptop.following_horizon == ()
+    assert "0.005 · (N/100000)^-0.5" in training_in_words(laptop)
+    assert "share one trunk" in training_in_words(laptop)
+    step_law = Study.parse(LAPTOP.replace(RATE, 'peak_lr = "step_law"'), place="x.toml").training
+    assert "trunk of its own: peak_lr follows the horizon" in training_in_words(step_law)
 
 
 def test_the_rate_at_the_end_may_be_given_outright():

@@ -90,6 +90,12 @@ def fit(
     predict: Annotated[
         list[str] | None, typer.Option(help="A run that was not trained, N,D: its loss, and where one run would end.")
     ] = None,
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            help="Profile likelihood of these, comma-separated: parameters, a, params, tokens, loss, log_ratio."
+        ),
+    ] = None,
     backtest: Annotated[
         Backtest | None,
         typer.Option(help="Hold out the largest budgets, every size or every corpus, and score all laws on them."),
@@ -154,11 +160,15 @@ def fit(
     if backtest:
         tests = backtest_groups(
             table, holdout=backtest, flops_above=backtest_above, objective=objective, delta=delta, seed=seed,
-            **({"bootstrap": bootstrap} if bootstrap else {}), progress=progress,
+            fixed=held, **({"bootstrap": bootstrap} if bootstrap else {}), progress=progress,
         )  # fmt: skip
     for one, path in zip(fitted, written, strict=False):
         one.save(path)
-    derived = [fit_output.derive(one, budgets=budgets, points=points) for one in fitted]
+    asked = [name.strip() for name in profile.split(",")] if profile else []
+    derived = [
+        fit_output.derive(one, table.where(corpus=corpus), budgets=budgets, points=points, profiles=asked)
+        for one, corpus in zip(fitted, table.corpora, strict=True)
+    ]
     fit_output.show(fitted, derived, tests, contest, joint, written, as_json=json)
-    if not all(one.convergence.converged for one in fitted):
+    if not all(one.convergence.converged for one in fitted) or (joint and not joint.converged):
         raise typer.Exit(1)

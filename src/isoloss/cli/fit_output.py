@@ -17,14 +17,20 @@ if TYPE_CHECKING:
     from isoloss.laws.data_dependent import FittedDataDependent
     from isoloss.laws.fitted import FittedLaw, FrontierPoint
     from isoloss.laws.prediction import Prediction
+    from isoloss.laws.profile import Profile
+    from isoloss.runs.observations import Observations
 
 
 @dataclass(frozen=True, kw_only=True)
 class Derived:
-    """What a call asked of a law: best splits of budgets, and runs that were not trained; `no_frontier` says why."""
+    """What a call asked of a law: best splits of budgets, runs that were not trained, profiles of quantities.
+
+    `no_frontier` says why there is none.
+    """
 
     frontier: list["FrontierPoint"]
     predictions: list["Prediction"]
+    profiles: list["Profile"]
     no_frontier: str | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -33,16 +39,29 @@ class Derived:
             "frontier": [point.to_json() for point in self.frontier],
             "no_frontier": self.no_frontier,
             "predictions": [run.to_json() for run in self.predictions],
+            "profiles": [one.to_json() for one in self.profiles],
         }
 
 
-def derive(law: "FittedLaw", *, budgets: Sequence[float], points: Sequence[tuple[float, float]]) -> Derived:
-    """Return what a law says of budgets and of points (params, tokens)."""
-    runs = [law.predict_run(params=params, tokens=tokens) for params, tokens in points]
+def derive(
+    law: "FittedLaw",
+    rows: "Observations",
+    *,
+    budgets: Sequence[float],
+    points: Sequence[tuple[float, float]],
+    profiles: Sequence[str],
+) -> Derived:
+    """Return what a law fitted to `rows` says of budgets, of points (params, tokens), and of quantities."""
+    from isoloss.laws.profile import profile
+
+    asked: dict[str, Any] = {
+        "predictions": [law.predict_run(params=params, tokens=tokens) for params, tokens in points],
+        "profiles": [profile(law, rows, name) for name in profiles],
+    }
     try:
-        return Derived(frontier=law.frontier(flops=budgets), predictions=runs)
+        return Derived(frontier=law.frontier(flops=budgets), **asked)
     except Unidentified as error:
-        return Derived(frontier=[], predictions=runs, no_frontier=error.message)
+        return Derived(frontier=[], no_frontier=error.message, **asked)
 
 
 def show(
@@ -84,12 +103,14 @@ def show(
 
 def show_derived(derived: Derived) -> None:
     """Print best splits and predicted runs as tables, and how far they extrapolate."""
-    from isoloss.cli.tables import show_frontier, show_predictions
+    from isoloss.cli.tables import show_frontier, show_predictions, show_profiles
 
     if derived.no_frontier:
         typer.echo(f"no frontier: {derived.no_frontier}")
     if derived.frontier:
         show_frontier(derived.frontier)
+    if derived.profiles:
+        show_profiles(derived.profiles)
     if derived.predictions:
         show_predictions(derived.predictions)
     warnings = [w for point in derived.frontier for w in point.warnings]

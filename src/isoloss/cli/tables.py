@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from isoloss.laws.backtest import Backtest
     from isoloss.laws.fitted import FittedLaw, FrontierPoint
     from isoloss.laws.prediction import Prediction
+    from isoloss.laws.profile import Profile
     from isoloss.laws.sweep import RateOptimum
     from isoloss.laws.tuning import Tuning
     from isoloss.published.reproduction import Reproduction
@@ -202,6 +203,22 @@ def show_predictions(runs: "Sequence[Prediction]") -> None:
     _console().print(table)
 
 
+def show_profiles(profiles: "Sequence[Profile]") -> None:
+    """Print profile intervals, each with a picture of how the objective rises on both sides."""
+    table = _table("profile of", "value", "low", "high", "rise of the objective, low to high")
+    table.caption = "█ costs more than 95 % of truths would; a missing end: the runs set no limit on that side"
+    for one in profiles:
+        low, high = ("none" if end is None else f"{end:.5g}" for end in (one.low, one.high))
+        table.add_row(one.quantity, f"{one.value:.6g}", low, high, rise_picture(one))
+    _console().print(table)
+
+
+def rise_picture(one: "Profile") -> str:
+    """Return the curve's points by value as a line of bars: full where the rise reaches what 95 % of truths cost."""
+    bars = "▁▂▃▄▅▆▇█"
+    return "".join(bars[min(int(point.rise * (len(bars) - 1)), len(bars) - 1)] for point in one.curve)
+
+
 def show_backtest(test: "Backtest") -> None:
     """Print how every law predicted the runs that its fit did not see."""
     table = _table("predictor", "runs held out", "error of ln L", "bias of ln L", "intervals held", "half width")
@@ -273,8 +290,11 @@ def show_check(checked: "Checked") -> None:
     console.print(
         f"{len(checked.runs)} runs on {len(checked.corpora)} corpora, {checked.trained_tokens:,} tokens to train "
         f"(shared trunks once), {checked.flops:.2e} FLOPs, about {_duration(checked.seconds_estimate)} "
-        f"on {checked.workers} cores.\nThe study is valid; nothing was executed."
+        f"on {checked.workers} cores."
     )
+    if following := checked.study.training.following_horizon:
+        console.print(f"{', '.join(following)}: by rule of the token count, so every token count trains its own trunk.")
+    console.print("The study is valid; nothing was executed.")
 
 
 def show_measured(measured: Sequence["MeasuredPath"]) -> None:

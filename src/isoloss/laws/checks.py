@@ -1,12 +1,14 @@
 """What a fit refuses, leaves out, and warns of: every check with its remedy."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isoloss.core.errors import BadTable
-from isoloss.laws.engine import CONVERGED, Optimum, Problem, linearise
+from isoloss.core.estimate import LEVEL
+from isoloss.laws.engine import CONVERGED, Optimum, Problem, linearise, solve
 from isoloss.laws.fitted import Exclusion, LawWarning
 from isoloss.laws.law import Floats, Law
 from isoloss.runs.columns import some
@@ -298,6 +300,40 @@ def _flat_direction(observations: Observations, problem: Problem, optimum: Optim
         )
 
 
+def _flat_profile(observations: Observations, problem: Problem, optimum: Optimum) -> Iterator[LawWarning]:
+    """Warn of a parameter that may go to the end of the search for hardly a worse fit: the runs set it no limit."""
+    from scipy.stats import t
+
+    moved = int((problem.high > problem.low).sum())
+    freedom = max(len(observations) - moved, 1)
+    allowed = optimum.objective * float(t.ppf((1 + LEVEL) / 2, freedom)) ** 2 / freedom
+    points = np.vstack([optimum.free, optimum.others])
+    for name in problem.law.fixable:
+        index = problem.law.parameters.index(name)
+        # E at its bound has a warning of its own, and a parameter that ended at one has bound_reached.
+        if name == "E" or not problem.low[index] < optimum.free[index] < problem.high[index]:
+            continue
+        for bound, side in ((problem.low[index], "low"), (problem.high[index], "high")):
+            rise = _objective_at(problem, points, index, bound) - optimum.objective
+            if rise <= allowed:
+                end = points[0].copy()
+                end[index] = bound
+                value = float(problem.law.to_values(end, problem.origin)[index])
+                yield LawWarning(
+                    code="flat_profile",
+                    message=f"{name} may be as {side} as {value:.3g}, the end of the search, at an objective "
+                    f"{rise / optimum.objective:.1%} worse, less than noise explains: the runs set it no limit on that "
+                    "side. Widen the grid where this parameter acts, or fix it at a known value.",
+                )
+
+
+def _objective_at(problem: Problem, points: Floats, index: int, value: float) -> float:
+    """Return the least objective with one free parameter held, from points (m, p)."""
+    low, high, starts = problem.low.copy(), problem.high.copy(), points.copy()
+    low[index] = high[index] = starts[:, index] = value
+    return float(solve(replace(problem, low=low, high=high), starts).objective.min())
+
+
 def _poor_fit(observations: Observations, problem: Problem, optimum: Optimum) -> Iterator[LawWarning]:
     residuals, _ = linearise(problem, optimum.free)
     rmse = root_mean_square(residuals)
@@ -338,5 +374,5 @@ _TABLE_CHECKS: tuple[Callable[[Observations, type[Law]], Iterator[LawWarning]], 
     _duplicates, _narrow_grid, _swapped_columns, _worse_than_guessing, _impossible_flops, _mixed_tokenizers,
 )  # fmt: skip
 _FIT_CHECKS: tuple[Callable[[Observations, Problem, Optimum], Iterator[LawWarning]], ...] = (
-    _not_converged, _bounds, _irreducible_loss, _flat_direction, _poor_fit,
+    _not_converged, _bounds, _irreducible_loss, _flat_direction, _flat_profile, _poor_fit,
 )  # fmt: skip

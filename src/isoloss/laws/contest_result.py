@@ -35,6 +35,12 @@ class Errors:
     against: dict[str, Estimate]
 
     @property
+    def proxy_difference(self) -> Estimate:
+        """The proxy's error less the pooled law's, with its t interval over sources."""
+        sources = list(self.pooled_by_source)
+        return paired(np.array([self.proxy_by_source[s] - self.pooled_by_source[s] for s in sources]))
+
+    @property
     def shown(self) -> bool:
         """Whether the measure is shown to predict better than a law that ignores it, all measures tried.
 

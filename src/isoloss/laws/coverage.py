@@ -63,12 +63,14 @@ def simulate_coverage(
     method = choose_method(used, "auto") if law.interval_method == "none" else law.interval_method
     generator = stream(seed, "coverage", law.observations)
     truth = np.clip(problem.law.to_free(law.values, problem.origin), problem.low, problem.high)
-    noise = noise_around(used, problem, truth)
+    noise = noise_around(used, problem, truth, others=law.evidence_of_others)
     targets = problem.evaluate(truth)[0] + noise.draw_noise(generator, noise.median_deviations(simulations))
     flops = float(np.sqrt(law.domain.flops_low * law.domain.flops_high))
     true = _quantities(problem, truth[None], flops)[0]
     names = [*law.params, *(DERIVED if problem.law.has_frontier() else ())]
-    refits = _refits(used, problem, _cold_fits(problem, targets), targets, method, draws, generator)
+    refits = _refits(
+        used, problem, _cold_fits(problem, targets), targets, method, draws, generator, others=law.evidence_of_others
+    )
     drawn = _quantities(problem, refits, flops).reshape(simulations, draws, -1)
     low, high = np.nanquantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=1)
     held = ((low <= true) & (true <= high)).sum(axis=0)
@@ -100,10 +102,12 @@ def _refits(
     method: IntervalMethod,
     draws: int,
     generator: np.random.Generator,
+    *,
+    others: Floats | None,
 ) -> Floats:
     """Return the draws (simulations · draws, p) of every simulated fit, each refitted from that fit."""
     resamples = [
-        resample(used, problem, free, method=method, draws=draws, generator=generator, targets=row)
+        resample(used, problem, free, method=method, draws=draws, generator=generator, targets=row, others=others)
         for free, row in zip(fits, targets, strict=True)
     ]
     points = np.repeat(fits, draws, axis=0)[:, None]

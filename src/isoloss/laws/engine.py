@@ -157,7 +157,7 @@ def solve(
     def run(part: slice) -> None:
         _kernels.engine()(
             problem.law.kernel, problem.features, T, W, start_points[part], target_index[part], weight_index[part],
-            problem.low, problem.high, _width(problem), TOLERANCE, MOST_STEPS,
+            problem.low, problem.high, width(problem), TOLERANCE, MOST_STEPS,
             ends.free[part], ends.objective[part], ends.gradient_norm[part], ends.steps[part],
         )  # fmt: skip
 
@@ -273,8 +273,8 @@ def warm(law: type[Law]) -> None:
     problem.evaluate(np.clip(np.ones(p), low, high))
 
 
-def _width(problem: Problem) -> float:
-    """Return the δ that the kernel works with."""
+def width(problem: Problem) -> float:
+    """Return the δ that the kernel works with: infinite for least squares, small for least absolute deviations."""
     match problem.objective:
         case "huber":
             return problem.delta

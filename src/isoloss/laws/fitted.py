@@ -194,6 +194,7 @@ class FittedLaw:
     fixed: tuple[str, ...] = ()
     weights: WeightsName = "equal"
     bootstrap_seconds: float = 0.0
+    trunk_evidence: tuple[float, ...] = ()
     floor: KnownFloor | None = None
     bytes_per_token: float | None = None
 
@@ -201,6 +202,11 @@ class FittedLaw:
     def values(self) -> Floats:
         """The parameters at the optimum, in order."""
         return np.array([estimate.value for estimate in self.params.values()])
+
+    @property
+    def evidence_of_others(self) -> Floats | None:
+        """`trunk_evidence` as an array, or None where the law was fitted by itself."""
+        return np.array(self.trunk_evidence) if self.trunk_evidence else None
 
     @property
     def definition(self) -> type[Law]:
@@ -348,6 +354,7 @@ class FittedLaw:
             "bytes_per_token": self.bytes_per_token,
             "fit_seconds": self.fit_seconds,
             "bootstrap_seconds": self.bootstrap_seconds,
+            "trunk_evidence": list(self.trunk_evidence),
         }
 
     def save(self, path: Path | str) -> None:
@@ -524,6 +531,7 @@ def _from_json(content: dict[str, Any], *, draws: Floats) -> FittedLaw:
         "domain": _domain(content["domain"]),
         "excluded": tuple(Exclusion(**exclusion) for exclusion in content["excluded"]),
         "fixed": tuple(content["fixed"]),
+        "trunk_evidence": tuple(content["trunk_evidence"]),
         "floor": None if content["floor"] is None else KnownFloor.from_json(content["floor"]),
     }
     fields: dict[str, Any] = {

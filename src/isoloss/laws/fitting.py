@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +34,7 @@ from isoloss.laws.engine import (
 )
 from isoloss.laws.fitted import RUN_COLUMNS, Domain, Exclusion, FittedLaw, IntervalMethod, LawWarning
 from isoloss.laws.floor import IRREDUCIBLE, KnownFloor, floor_of, floor_warnings, score_floor
-from isoloss.laws.intervals import MethodName, choose_method, resample
+from isoloss.laws.intervals import MethodName, choose_method, noise_around, resample
 from isoloss.laws.law import Floats, FloorUse, Law, Objective, StartsName, WeightsName
 from isoloss.laws.registry import laws, open_law
 from isoloss.runs.observations import Observations
@@ -55,13 +56,15 @@ def fit(
     weights: WeightsName = "equal",
     floor: FloorUse = "score",
     exclude_flags: Sequence[str] = EXCLUDED_FLAGS,
+    trunk_evidence: Floats | None = None,
 ) -> FittedLaw:
     """Return a law fitted to one group of runs, with `bootstrap` draws.
 
     The objective is the sum over rows of Huber's loss (`delta`), the absolute value (`lad`) or half the square
     (`gaussian`) of ln L − ln L̂, as in Hoffmann et al. 2022. `weights="stderr"` weighs rows by 1/σ² of ln L, mean 1.
     Where the table knows its floor, E is scored against it, or held at it (`floor="hold"`). Runs flagged with one of
-    `exclude_flags` are left out and listed. Raises BadTable where the rows cannot determine the law.
+    `exclude_flags` are left out and listed. `trunk_evidence` is what other corpora say of the noise (`fit_groups`
+    gathers it). Raises BadTable where the rows cannot determine the law.
     """
     definition = open_law(law) if isinstance(law, str) else law
     held = dict(fixed or {})
@@ -80,6 +83,8 @@ def fit(
     optimum = find_optimum(problem, starting_points(problem, starts))
     seconds = time.perf_counter() - started
     point = _at_optimum(used, problem, optimum, fixed=tuple(held), weights=weights, excluded=excluded, seed=seed)
+    if trunk_evidence is not None:
+        point = replace(point, trunk_evidence=tuple(trunk_evidence.tolist()))
     law_with_draws = _with_draws(
         replace(point, fit_seconds=seconds), used, problem, optimum, draws=bootstrap, method=choose_method(used, method)
     )
@@ -102,20 +107,48 @@ def fit_groups(
     exclude_flags: Sequence[str] = EXCLUDED_FLAGS,
     progress: Progress = QUIET,
 ) -> list[FittedLaw]:
-    """Return one fitted law per corpus, in order of first appearance; see `fit`."""
+    """Return one fitted law per corpus, in order of first appearance; see `fit`.
+
+    Corpora of one table are taken as trained alike: with few trunks each, what share of the noise is the trunks' is
+    learnt from all of them (`evidence_of_others`).
+    """
+    settings: dict[str, Any] = {
+        "law": law, "objective": objective, "delta": delta, "starts": starts, "method": method, "fixed": fixed,
+        "weights": weights, "floor": floor, "exclude_flags": exclude_flags,
+    }  # fmt: skip
+    tables = [observations.where(corpus=corpus) for corpus in observations.corpora]
+    shared = evidence_of_others(tables, **settings) if bootstrap else [None] * len(tables)
     fitted = []
-    with progress.task("fits", total=len(observations.corpora)) as task:
-        for corpus in observations.corpora:
+    with progress.task("fits", total=len(tables)) as task:
+        for corpus, table, evidence in zip(observations.corpora, tables, shared, strict=True):
             task.advance(0, detail=corpus)
-            fitted.append(
-                fit(
-                    observations.where(corpus=corpus), law=law, objective=objective, delta=delta, starts=starts,
-                    bootstrap=bootstrap, method=method, seed=seed, fixed=fixed, weights=weights,
-                    floor=floor, exclude_flags=exclude_flags,
-                )
-            )  # fmt: skip
+            fitted.append(fit(table, bootstrap=bootstrap, seed=seed, trunk_evidence=evidence, **settings))
             task.advance(1)
     return fitted
+
+
+def evidence_of_others(
+    tables: Sequence[Observations], *, method: MethodName = "auto", **settings: Any
+) -> list[Floats | None]:
+    """Return, for each of several corpora trained alike, what all the others say of the trunks' share of the noise.
+
+    None where no other says anything: its rows share no trunk, or are many enough to be resampled. `settings` are
+    those of `fit`.
+    """
+    own = [_evidence(table, method, settings) for table in tables]
+    others = [[one for j, one in enumerate(own) if j != i and one is not None] for i in range(len(tables))]
+    return [np.sum(found, axis=0) if found else None for found in others]
+
+
+def _evidence(table: Observations, method: MethodName, settings: Mapping[str, Any]) -> Floats | None:
+    """Return what one corpus says of the trunks' share, or None; one that no law can be fitted to says nothing."""
+    if choose_method(table, method) != "parametric_trunks" or len(np.unique(table.trunk)) == len(table):
+        return None
+    try:
+        used, problem = posed_again(law := fit(table, **settings), table)
+    except InputError:
+        return None
+    return noise_around(used, problem, problem.law.to_free(law.values, problem.origin)).evidence
 
 
 def posed_again(law: FittedLaw, observations: Observations) -> tuple[Observations, Problem]:
@@ -197,7 +230,9 @@ def _with_draws(
         return point
     started = time.perf_counter()
     generator = stream(point.seed, "intervals", method, point.observations)
-    resamples = resample(used, problem, optimum.free, method=method, draws=draws, generator=generator)
+    resamples = resample(
+        used, problem, optimum.free, method=method, draws=draws, generator=generator, others=point.evidence_of_others
+    )
     points = np.vstack([optimum.free, optimum.others])
     ends = best_ends(problem, np.tile(points, (draws, 1, 1)), targets=resamples.targets, weights=resamples.weights)
     values = problem.law.to_values(ends.free, problem.origin)

@@ -19,7 +19,7 @@ from isoloss.laws.fitted import IntervalMethod
 from isoloss.laws.law import Floats
 from isoloss.laws.noise import TrunkNoise, trunk_noise
 from isoloss.runs.observations import Observations
-from isoloss.runs.replicates import replicate_cells
+from isoloss.runs.replicates import count_replicates, replicate_cells
 
 MethodName = Literal["auto", "rows", "trunks", "parametric_trunks"]
 METHODS: tuple[MethodName, ...] = ("auto", "rows", "trunks", "parametric_trunks")
@@ -29,6 +29,8 @@ METHODS: tuple[MethodName, ...] = ("auto", "rows", "trunks", "parametric_trunks"
 # (benchmarks/coverage.py).
 FEWEST_ROWS = 25
 FEWEST_TRUNKS = 12
+# Beyond these a column a cell would not fit into memory, and what a law misses at every seed hardly matters.
+MOST_REPLICATED_ROWS = 2000
 # Rows beyond the first of their size and token count: the degrees of freedom that replicates leave for noise.
 FEWEST_REPLICATES = 6
 
@@ -66,12 +68,13 @@ def resample(
     draws: int,
     generator: np.random.Generator,
     targets: Floats | None = None,
+    others: Floats | None = None,
 ) -> Resamples:
     """Return resamples by `method` of the rows around a fit that ended at `free`.
 
-    `targets` replace the problem's ln losses, for a fit to simulated ones.
+    `targets` replace the problem's ln losses, for a fit to simulated ones; `others` is what other corpora say of noise.
     """
-    noise = noise_around(observations, problem, free, targets=targets)
+    noise = noise_around(observations, problem, free, targets=targets, others=others)
     if method != "parametric_trunks":
         unit = observations.rows if method == "rows" else observations.trunk
         weights = problem.weights * _counts(unit, draws, generator)
@@ -81,17 +84,21 @@ def resample(
 
 
 def noise_around(
-    observations: Observations, problem: Problem, free: Floats, *, targets: Floats | None = None
+    observations: Observations,
+    problem: Problem,
+    free: Floats,
+    *,
+    targets: Floats | None = None,
+    others: Floats | None = None,
 ) -> TrunkNoise:
-    """Return the noise of the rows around a fit that ended at `free`.
+    """Return the noise of the rows around a fit that ended at `free`; see `isoloss.laws.noise.trunk_noise`.
 
     Where enough rows are replicates, theirs: what a law misses at every seed alike is no noise.
     """
     residuals, jacobian = linearise(problem, free, targets=targets)
-    cells = replicate_cells(observations)
-    if len(observations) - cells.shape[1] >= FEWEST_REPLICATES:
-        jacobian = cells.astype(np.float64)
-    return trunk_noise(residuals, jacobian, observations.trunk, problem.weights)
+    if len(observations) <= MOST_REPLICATED_ROWS and count_replicates(observations) >= FEWEST_REPLICATES:
+        jacobian = replicate_cells(observations).astype(np.float64)
+    return trunk_noise(residuals, jacobian, observations.trunk, problem.weights, others=others)
 
 
 def _counts(units: NDArray[Any], draws: int, generator: np.random.Generator) -> Floats:

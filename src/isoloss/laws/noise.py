@@ -32,13 +32,15 @@ class TrunkNoise:
     """Posterior of the point variance and the trunk variance, on a grid of the trunks' share.
 
     `ratios` are trunk variance / point variance, `point_variances` the restricted estimate given each ratio,
-    `posterior` the probability of each; `freedom` are residual degrees of freedom. A row's own variance is the point
+    `posterior` the probability of each; `evidence` is the log density of each by these rows alone, for other corpora
+    whose runs were trained alike; `freedom` are residual degrees of freedom. A row's own variance is the point
     variance times the square of its `row_scale`.
     """
 
     ratios: Floats
     point_variances: Floats
     posterior: Floats
+    evidence: Floats
     freedom: int
     trunk_of: NDArray[np.int64]
     row_scale: Floats
@@ -75,9 +77,17 @@ class TrunkNoise:
         return int(np.searchsorted(np.cumsum(self.posterior), 0.5))
 
 
-def trunk_noise(residuals: Floats, jacobian: Floats, trunks: NDArray[np.str_], weights: Floats) -> TrunkNoise:
+def trunk_noise(
+    residuals: Floats,
+    jacobian: Floats,
+    trunks: NDArray[np.str_],
+    weights: Floats,
+    *,
+    others: Floats | None = None,
+) -> TrunkNoise:
     """Return the noise around a law from its residuals (n,) and its Jacobian (n, parameters that moved).
 
+    `others` is the sum of the `evidence` of other corpora on the trunks' share, (cells,), where there are any.
     Row variances are point variance / weight + trunk variance. In the directions that the fitted parameters leave free,
     the trunks' covariance has as many eigenvalues as there are trunks; the remaining directions hold point noise alone.
     """
@@ -94,12 +104,16 @@ def trunk_noise(residuals: Floats, jacobian: Floats, trunks: NDArray[np.str_], w
     inflation = 1 + ratios[:, None] * spectrum
     total = max(float(left @ left - squares.sum()), 0.0) + (squares / inflation).sum(axis=1)
     variances = np.maximum(total / freedom, np.finfo(float).tiny)
-    density = -0.5 * (freedom * np.log(variances) + np.log(inflation).sum(axis=1)) + PRIOR_EXPONENT * np.log1p(-shares)
+    evidence = -0.5 * (freedom * np.log(variances) + np.log(inflation).sum(axis=1))
+    density = evidence + PRIOR_EXPONENT * np.log1p(-shares)
+    if others is not None and not alone:
+        density = density + others
     posterior = np.exp(density - density.max())
     return TrunkNoise(
         ratios=ratios,
         point_variances=variances,
         posterior=posterior / posterior.sum(),
+        evidence=evidence - evidence.max(),
         freedom=freedom,
         trunk_of=trunk_of.astype(np.int64),
         row_scale=1 / scale,

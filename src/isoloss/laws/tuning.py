@@ -19,6 +19,7 @@ from isoloss.laws.sweep import TOLERANCE, BatchOptimum, Cell, RateOptimum, Swept
 from isoloss.runs.rules import PowerRule, six_digits
 
 DRAWS = 4000
+MOSTLY = 0.5  # of a cell's batches, whose best rate lies inside the grid
 FEWEST_BATCHES = 3  # an optimum lies between others
 FEWEST_SIZES, FEWEST_PAIRED = 3, 2  # one degree of freedom is left between sizes, and one within them
 
@@ -139,13 +140,14 @@ def fit_tuning(corpus: str, runs: Iterable[SweptRun], *, seed: int) -> Tuning:
     """Return how the best rate and batch of a corpus follow size and tokens.
 
     Runs of one size carry one number of parameters, runs of one horizon one number of tokens. Optima on the edge are
-    left out of the fits. The verdict: one trunk may serve every token count where the cost of one rate is 1 % of ln
-    loss at most, by the upper end of its interval; the rate must follow the horizon where the lower end is more.
+    left out of the fits, and so are cells that have most of theirs there. The verdict: one trunk may serve every token
+    count where the cost of one rate is 1 % of ln loss at most, by the upper end of its interval; the rate must follow
+    the horizon where the lower end is more.
     """
     swept = list(runs)
     rates, generator = rate_optima(swept), stream(seed, "tuning", corpus)
     batches = batch_optima(rates)
-    inside = [optimum for optimum in rates if optimum.edge is None]
+    inside = _mostly_inside(rates)
     horizons = min(run.tokens for run in swept), max(run.tokens for run in swept)
     reference = _reference_batch(rates)
     exponent, exponent_draws = _batch_exponent(inside, generator)
@@ -161,6 +163,17 @@ def fit_tuning(corpus: str, runs: Iterable[SweptRun], *, seed: int) -> Tuning:
         batch_exponent=None if exponent_draws is None else Estimate.from_draws(exponent_draws, value=exponent),
         batch=batch, shift=shift, cost=cost, verdict=_verdict(cost), reasons=tuple(reasons),
     )  # fmt: skip
+
+
+def _mostly_inside(rates: Sequence[RateOptimum]) -> list[RateOptimum]:
+    """Return the optima inside the grid, of cells that have at least half of theirs there.
+
+    Of a cell that the edge cuts through, those that remain would be the ones that chance drew inwards.
+    """
+    shares: dict[Cell, list[bool]] = {}
+    for optimum in rates:
+        shares.setdefault(optimum.cell, []).append(optimum.edge is None)
+    return [o for o in rates if o.edge is None and np.mean(shares[o.cell]) >= MOSTLY]
 
 
 class _Place(NamedTuple):

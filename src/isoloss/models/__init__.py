@@ -8,7 +8,7 @@ import torch
 from isoloss.core.fingerprint import fingerprint
 from isoloss.core.registry import Registry
 from isoloss.core.rng import derive_seed
-from isoloss.models import fused, plain
+from isoloss.models import fused, fused_bf16, plain
 from isoloss.models.llama import Llama, Operations
 from isoloss.models.openlm import OpenLM
 from isoloss.runs.spec import ModelSpec, Numerics
@@ -36,6 +36,8 @@ def empty(spec: ModelSpec, numerics: Numerics) -> Llama:
 
 
 def operations(spec: ModelSpec, numerics: Numerics) -> ModuleType:
-    """Return `fused` where it holds (a llama on one CPU thread, float32, windows of 512 and less), else `plain`."""
+    """Return `fused` or `fused_bf16` where they hold (a llama on one CPU thread, windows up to 512), else `plain`."""
     one_core = numerics.device == "cpu" and numerics.threads == 1 and not (numerics.compile or numerics.recompute)
-    return fused if one_core and numerics.dtype == "float32" and fused.holds(spec) else plain
+    if not (one_core and fused.holds(spec)):
+        return plain
+    return fused if numerics.dtype == "float32" else fused_bf16

@@ -21,7 +21,7 @@ Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-_OPTIONS: dict[str, Any] = {
+OPTIONS: dict[str, Any] = {
     "cache": True,
     "nogil": True,
     "error_model": "numpy",
@@ -78,11 +78,11 @@ class Scratch(NamedTuple):
 
 
 def _kernel(function: Function) -> Function:
-    return cast(Function, njit(**_OPTIONS)(function))
+    return cast(Function, njit(**OPTIONS)(function))
 
 
 def _inlined(function: Function) -> Function:
-    return cast(Function, njit(inline="always", **_OPTIONS)(function))
+    return cast(Function, njit(inline="always", **OPTIONS)(function))
 
 
 @_inlined
@@ -112,35 +112,40 @@ def _ordered(bits: Any) -> Any:
 
 
 @_kernel
-def _exponentiate(row: Floats) -> tuple[np.float32, np.float32]:
-    """Replace a row by e^(row - max); return the max and the sum."""
+def highest(row: Floats) -> np.float32:
+    """Return the highest number of a row."""
     bits = row.view(np.int32)
     top = np.int32(-(2**31))
     for j in range(row.size):
         top = max(top, _ordered(bits[j]))
-    highest = np.int32(_ordered(top)).view(np.float32)
-    total = np.float32(0)
-    for j in range(row.size):
-        e = _exp(row[j] - highest)
-        row[j] = e
-        total += e
-    return highest, total
+    return np.int32(_ordered(top)).view(np.float32)
 
 
 @_kernel
-def _scale(row: Floats, factor: np.float32) -> None:
+def exponentials(row: Floats, shift: np.float32) -> np.float32:
+    """Replace a row by e^(row - shift); return the sum."""
+    total = np.float32(0)
+    for j in range(row.size):
+        e = _exp(row[j] - shift)
+        row[j] = e
+        total += e
+    return total
+
+
+@_kernel
+def scale_row(row: Floats, factor: np.float32) -> None:
     for j in range(row.size):
         row[j] *= factor
 
 
 @_kernel
-def _fill(row: Floats, value: np.float32) -> None:
+def fill(row: Floats, value: np.float32) -> None:
     for j in range(row.size):
         row[j] = value
 
 
 @_kernel
-def _copy(source_NC: Floats, target_NC: Floats) -> None:
+def copy_rows(source_NC: Floats, target_NC: Floats) -> None:
     for i in range(source_NC.shape[0]):
         source, target = source_NC[i], target_NC[i]
         for j in range(source.size):
@@ -231,10 +236,10 @@ def causal_softmax(scores_RS: Floats, first: int) -> None:
         seen = first + r + 1
         padded = min(keys, (seen + _PAD - 1) // _PAD * _PAD)
         row = scores_RS[r, :padded]
-        _fill(row[seen:], np.float32(-np.inf))
-        _, total = _exponentiate(row)
-        _scale(row, _one / total)
-        _fill(scores_RS[r, padded:], np.float32(0))
+        fill(row[seen:], np.float32(-np.inf))
+        total = exponentials(row, highest(row))
+        scale_row(row, _one / total)
+        fill(scores_RS[r, padded:], np.float32(0))
 
 
 @_kernel
@@ -244,7 +249,7 @@ def causal_softmax_backward(weights_RS: Floats, dweights_RS: Floats, first: int)
     for r in range(rows):
         padded = min(keys, (first + r + _PAD) // _PAD * _PAD)
         _softmax_backward(weights_RS[r, :padded], dweights_RS[r, :padded])
-        _fill(dweights_RS[r, padded:], np.float32(0))
+        fill(dweights_RS[r, padded:], np.float32(0))
 
 
 @_kernel
@@ -267,15 +272,17 @@ def cross_entropy(
     for i in range(logits_NV.shape[0]):
         row, target = logits_NV[i], targets_N[i]
         if target < 0:
-            _fill(row, np.float32(0))
+            fill(row, np.float32(0))
             nats_N[i] = log_z_N[i] = 0.0
             continue
         wanted = row[target]
-        highest, total = _exponentiate(row)
-        log_z_N[i] = np.log(np.float64(total)) + np.float64(highest)
-        nats_N[i] = np.log(np.float64(total)) + (np.float64(highest) - np.float64(wanted))
+        shift = highest(row)
+        total = exponentials(row, shift)
+        log_total = np.log(np.float64(total))
+        log_z_N[i] = log_total + np.float64(shift)
+        nats_N[i] = log_total + (np.float64(shift) - np.float64(wanted))
         # d(ln Z)/dlogits = softmax.
-        _scale(row, (_one + np.float32(2) * z_loss * np.float32(log_z_N[i])) / total)
+        scale_row(row, (_one + np.float32(2) * z_loss * np.float32(log_z_N[i])) / total)
         row[target] -= _one
 
 
@@ -355,8 +362,8 @@ def attend_backward(
                 dscores_RS = scratch[: (last - first) * last].reshape(last - first, last)
                 # The keys of this block's own rows are seen for the first time: their gradients start here.
                 for t in range(first, last):
-                    _fill(dk_TK[t], _zero)
-                    _fill(dv_TK[t], _zero)
+                    fill(dk_TK[t], _zero)
+                    fill(dv_TK[t], _zero)
                 t_product(weights_RS, dout_TK[first:last], _one, dv_TK[:last])
                 product_t(dout_TK[first:last], v_TK[:last], _zero, dscores_RS)
                 causal_softmax_backward(weights_RS, dscores_RS, first)
@@ -377,14 +384,14 @@ def block_forward(
     """Write the stream after a block, `y`, from that before it, `kept.x_NC`, and all else that the way back needs."""
     rms_norm(kept.x_NC, w.attention_norm_C, scratch.normed_NC, kept.first_scale_N)
     product_t(scratch.normed_NC, w.qkv_3CC, _zero, kept.qkv_N3C)
-    turn(kept.qkv_N3C, cos_TK, sin_TK, heads, _shrink(cos_TK), _one)
+    turn(kept.qkv_N3C, cos_TK, sin_TK, heads, shrink(cos_TK), _one)
     attend(kept.qkv_N3C, cos_TK.shape[0], heads, kept.weights, kept.attended_NC)
-    _copy(kept.x_NC, kept.middle_NC)
+    copy_rows(kept.x_NC, kept.middle_NC)
     product_t(kept.attended_NC, w.attention_out_CC, _one, kept.middle_NC)
     rms_norm(kept.middle_NC, w.ffn_norm_C, scratch.normed_NC, kept.second_scale_N)
     product_t(scratch.normed_NC, w.gate_up_2FC, _zero, kept.gate_up_N2F)
     swiglu(kept.gate_up_N2F, scratch.hidden_NF)
-    _copy(kept.middle_NC, y_NC)
+    copy_rows(kept.middle_NC, y_NC)
     product_t(scratch.hidden_NF, w.down_CF, _one, y_NC)
 
 
@@ -408,7 +415,7 @@ def block_backward(
     attend_backward(
         scratch.small_NC, kept.qkv_N3C, cos_TK.shape[0], heads, kept.weights, scratch.scores, scratch.dqkv_N3C
     )
-    turn(scratch.dqkv_N3C, cos_TK, sin_TK, heads, _shrink(cos_TK), -_one)
+    turn(scratch.dqkv_N3C, cos_TK, sin_TK, heads, shrink(cos_TK), -_one)
     rms_norm(kept.x_NC, w.attention_norm_C, scratch.normed_NC, kept.first_scale_N)
     t_product(scratch.dqkv_N3C, scratch.normed_NC, _one, dw.qkv_3CC)
     product(scratch.dqkv_N3C, w.qkv_3CC, _zero, scratch.small_NC)
@@ -416,7 +423,7 @@ def block_backward(
 
 
 @_inlined
-def _shrink(cos_TK: Any) -> Any:
+def shrink(cos_TK: Any) -> Any:
     """Return the factor of attention's scores, one over the square root of a head's dimensions."""
     return _one / np.sqrt(np.float32(2 * cos_TK.shape[1]))
 
@@ -472,5 +479,5 @@ def head_backward(
         product(logits, head_VC, _zero, dhidden_NC[first:last])
         t_product(logits, hidden_NC[first:last], _one, dhead_VC)
     for i in range(x_NC.shape[0]):
-        _fill(dx_NC[i], _zero)
+        fill(dx_NC[i], _zero)
     rms_norm_backward(x_NC, gain_C, scale_N, dhidden_NC, dx_NC, dgain_C)

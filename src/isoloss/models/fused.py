@@ -1,15 +1,15 @@
-"""The computation of a transformer on one CPU core in float32: compiled from end to end, a few windows at a time.
+"""The computation of a transformer on one CPU core: compiled from end to end, a few windows at a time.
 
-Same functions as `plain`, same results to rounding. A few windows pass through all blocks, forth and back, before the
-next ones start: what they leave stays in the second-level cache, and no step between two products goes through Python.
-Gradients are written out by hand.
+Same functions as `plain`, same results to rounding; `fused_bf16` takes the products of rounded numbers. A few windows
+pass through all blocks, forth and back, before the next ones start: what they leave stays in the second-level cache,
+and no step between two products goes through Python. Gradients are written out by hand.
 
 Legend: as in `plain`; R rows at once.
 """
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
 import torch
@@ -33,9 +33,11 @@ LOGIT_ROWS = 128
 LONGEST = 512
 
 Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+Doubles = NDArray[np.float64]
 
 
-class _Arrays(NamedTuple):
+class Arrays(NamedTuple):
     """A model's weights, or their gradients."""
 
     embedding_VC: Floats
@@ -54,22 +56,49 @@ def summed_nats(
     tokens_BT: Tensor, weights: Weights, geometry: Geometry, *, z_loss: float = 0.0, recompute: bool = False
 ) -> Summed:
     """As `plain.summed_nats`. What is kept for the way back is one window's at a time whether or not `recompute`."""
-    objective, nats = _SummedNats.apply(tokens_BT, geometry, z_loss, *_flat(weights))  # type: ignore[no-untyped-call]
-    return Summed(objective, nats)
+    return summed(tokens_BT, weights, geometry, z_loss=z_loss, passes=_Single)
 
 
 def token_nats(tokens_BT: Tensor, weights: Weights, geometry: Geometry) -> Tensor:
     """As `plain.token_nats`."""
-    return torch.from_numpy(_nats(tokens_BT, _arrays(_flat(weights)), None, geometry, z_loss=0.0)[0])
+    return by_token(tokens_BT, weights, geometry, passes=_Single)
+
+
+class Passes(Protocol):
+    """A few windows on their way forth, and forth and back, by one kind of product."""
+
+    def __init__(self, w: Arrays, cos_TK: Floats, sin_TK: Floats, heads: int) -> None: ...
+
+    def forth(self, tokens_N: Ints, targets_N: Ints, nats_N: Doubles, log_z_N: Doubles) -> None:
+        """Write loss and ln Z of every row."""
+
+    def forth_and_back(
+        self, tokens_N: Ints, targets_N: Ints, z_loss: float, nats_N: Doubles, log_z_N: Doubles, dw: Arrays
+    ) -> None:
+        """The same, and add the gradient of the summed objective to `dw`."""
+
+
+def summed(tokens_BT: Tensor, weights: Weights, geometry: Geometry, *, z_loss: float, passes: type[Passes]) -> Summed:
+    """Return objective and loss of positions 2…T of every window, summed."""
+    found = _SummedNats.apply(tokens_BT, geometry, z_loss, passes, *_flat(weights))  # type: ignore[no-untyped-call]
+    return Summed(*found)
+
+
+def by_token(tokens_BT: Tensor, weights: Weights, geometry: Geometry, *, passes: type[Passes]) -> Tensor:
+    """Return the loss of every row."""
+    nats_N, _ = _nats(tokens_BT, _arrays(_flat(weights)), None, geometry, z_loss=0.0, passes=passes)
+    return torch.from_numpy(nats_N)
 
 
 class _SummedNats(Function):
     """The gradient is taken on the way, for what it needs is in the cache then."""
 
     @staticmethod
-    def forward(ctx: Any, tokens_BT: Tensor, geometry: Geometry, z_loss: float, *flat: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        ctx: Any, tokens_BT: Tensor, geometry: Geometry, z_loss: float, passes: type[Passes], *flat: Tensor
+    ) -> tuple[Tensor, Tensor]:
         gradients = [torch.zeros_like(weight) for weight in flat]
-        nats_N, log_z_N = _nats(tokens_BT, _arrays(flat), _arrays(gradients), geometry, z_loss=z_loss)
+        nats_N, log_z_N = _nats(tokens_BT, _arrays(flat), _arrays(gradients), geometry, z_loss=z_loss, passes=passes)
         ctx.save_for_backward(*gradients)
         nats = flat[0].new_tensor(nats_N.sum())
         ctx.mark_non_differentiable(nats)
@@ -78,7 +107,7 @@ class _SummedNats(Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dsum: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        return None, None, None, *(gradient * dsum for gradient in ctx.saved_tensors)
+        return None, None, None, None, *(gradient * dsum for gradient in ctx.saved_tensors)
 
 
 def _flat(weights: Weights) -> list[Tensor]:
@@ -86,63 +115,101 @@ def _flat(weights: Weights) -> list[Tensor]:
     return [*weights[:3], *(cast(Tensor, weight) for block in weights.blocks for weight in block[:each])]
 
 
-def _arrays(flat: Sequence[Tensor]) -> _Arrays:
+def _arrays(flat: Sequence[Tensor]) -> Arrays:
     embedding_VC, norm_C, head_VC, *rest = (weight.detach().numpy() for weight in flat)
     each = len(_kernels.Block._fields)
     blocks = tuple(_kernels.Block(*rest[first : first + each]) for first in range(0, len(rest), each))
-    return _Arrays(embedding_VC, norm_C, head_VC, blocks)
+    return Arrays(embedding_VC, norm_C, head_VC, blocks)
 
 
 def _nats(
-    tokens_BT: Tensor, w: _Arrays, dw: _Arrays | None, geometry: Geometry, *, z_loss: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    tokens_BT: Tensor, w: Arrays, dw: Arrays | None, geometry: Geometry, *, z_loss: float, passes: type[Passes]
+) -> tuple[Doubles, Doubles]:
     """Return loss and ln Z of every row, 0 where none is scored, and add the objective's gradient to `dw` if given."""
     B, T = tokens_BT.shape
-    vocab, width = w.embedding_VC.shape
+    vocab = len(w.embedding_VC)
     tokens_N, targets_N = (x.long().numpy() for x in (tokens_BT.flatten(), next_tokens(tokens_BT)))
     if not 0 <= tokens_N.min() <= tokens_N.max() < vocab:
         raise IndexError(f"tokens from {tokens_N.min()} to {tokens_N.max()}, vocabulary of {vocab}")
-    cos_TK, sin_TK = geometry.cos_TK[:T].numpy(), geometry.sin_TK[:T].numpy()
     at_once = T * max(1, ROWS_AT_ONCE // T)
-    shape = (T, len(w.blocks), geometry.heads, width, w.blocks[0].down_CF.shape[1], vocab)
     nats_N, log_z_N = np.empty(B * T), np.empty(B * T)
+    some = passes(w, geometry.cos_TK[:T].numpy(), geometry.sin_TK[:T].numpy(), geometry.heads)
     for first in range(0, B * T, at_once):
         rows = slice(first, min(first + at_once, B * T))
-        here = _workspace(rows.stop - rows.start, *shape)
-        streams = [*(kept.x_NC for kept in here.kept), here.last_NC]
-        _kernels.embed(tokens_N[rows], w.embedding_VC, streams[0])
-        for block, kept, y_NC in zip(w.blocks, here.kept, streams[1:], strict=True):
-            _kernels.block_forward(kept, block, cos_TK, sin_TK, geometry.heads, here.scratch, y_NC)
-        head = (
-            here.last_NC, w.norm_C, w.head_VC, targets_N[rows], here.scratch.normed_NC, *here.head, np.float32(z_loss),
-            nats_N[rows], log_z_N[rows],
-        )  # fmt: skip
         if dw is None:
-            _kernels.head_forward(*head)
-            continue
-        _kernels.head_backward(*head, here.scratch.small_NC, here.dx_NC, dw.norm_C, dw.head_VC)
-        for block, dblock, kept in zip(reversed(w.blocks), reversed(dw.blocks), reversed(here.kept), strict=True):
-            _kernels.block_backward(here.dx_NC, block, cos_TK, sin_TK, geometry.heads, kept, here.scratch, dblock)
-        _kernels.embed_backward(tokens_N[rows], here.dx_NC, dw.embedding_VC)
+            some.forth(tokens_N[rows], targets_N[rows], nats_N[rows], log_z_N[rows])
+        else:
+            some.forth_and_back(tokens_N[rows], targets_N[rows], z_loss, nats_N[rows], log_z_N[rows], dw)
     return nats_N, log_z_N
 
 
-class _Workspace(NamedTuple):
+class Workspace(NamedTuple):
     """Memory that every pass writes and reads, so that it stays in the cache."""
 
     kept: tuple[_kernels.Kept, ...]
     last_NC: Floats
-    head: tuple[Floats, Floats]  # scales of the last norm, logits of some rows
+    head_scale_N: Floats  # of the last norm
     dx_NC: Floats
     scratch: _kernels.Scratch
 
 
+class _Single:
+    """Passes in float32."""
+
+    def __init__(self, w: Arrays, cos_TK: Floats, sin_TK: Floats, heads: int) -> None:
+        self.w, self.cos_TK, self.sin_TK, self.heads = w, cos_TK, sin_TK, heads
+
+    def forth(self, tokens_N: Ints, targets_N: Ints, nats_N: Doubles, log_z_N: Doubles) -> None:
+        here = self._streams(tokens_N)
+        _kernels.head_forward(*self._head(here, targets_N, 0.0, nats_N, log_z_N))
+
+    def forth_and_back(
+        self, tokens_N: Ints, targets_N: Ints, z_loss: float, nats_N: Doubles, log_z_N: Doubles, dw: Arrays
+    ) -> None:
+        here, turns = self._streams(tokens_N), (self.cos_TK, self.sin_TK, self.heads)
+        head = self._head(here, targets_N, z_loss, nats_N, log_z_N)
+        back: Any = (*head, here.scratch.small_NC, here.dx_NC, dw.norm_C, dw.head_VC)
+        _kernels.head_backward(*back)
+        for block, dblock, kept in zip(reversed(self.w.blocks), reversed(dw.blocks), reversed(here.kept), strict=True):
+            _kernels.block_backward(here.dx_NC, block, *turns, kept, here.scratch, dblock)
+        _kernels.embed_backward(tokens_N, here.dx_NC, dw.embedding_VC)
+
+    def _streams(self, tokens_N: Ints) -> Workspace:
+        """Pass through all blocks."""
+        here = workspace(self.w, len(tokens_N), len(self.cos_TK), self.heads)
+        streams = [*(kept.x_NC for kept in here.kept), here.last_NC]
+        _kernels.embed(tokens_N, self.w.embedding_VC, streams[0])
+        for block, kept, y_NC in zip(self.w.blocks, here.kept, streams[1:], strict=True):
+            _kernels.block_forward(kept, block, self.cos_TK, self.sin_TK, self.heads, here.scratch, y_NC)
+        return here
+
+    def _head(self, here: Workspace, targets_N: Ints, z_loss: float, nats_N: Doubles, log_z_N: Doubles) -> Any:
+        rows, vocab = len(targets_N), len(self.w.head_VC)
+        return (
+            here.last_NC, self.w.norm_C, self.w.head_VC, targets_N, here.scratch.normed_NC, here.head_scale_N,
+            _logits(min(rows, LOGIT_ROWS), vocab), np.float32(z_loss), nats_N, log_z_N,
+        )  # fmt: skip
+
+
+@lru_cache(maxsize=3)
+def _logits(rows: int, vocab: int) -> Floats:
+    return floats(rows, vocab)
+
+
+def workspace(w: Arrays, rows: int, positions: int, heads: int) -> Workspace:
+    """Return room for so many rows of a model."""
+    block = w.blocks[0]
+    return _workspace(rows, positions, len(w.blocks), heads, block.down_CF.shape[0], block.down_CF.shape[1])
+
+
+def floats(*shape: int) -> Floats:
+    """Return an empty array that starts on a cache line, as torch's do and numpy's do not."""
+    return cast(Floats, torch.empty(shape).numpy())
+
+
 # Shared between calls: a process that computes this way has one thread. The last windows of a batch may be fewer.
 @lru_cache(maxsize=3)
-def _workspace(rows: int, positions: int, depth: int, heads: int, width: int, ffn: int, vocab: int) -> _Workspace:
-    def floats(*shape: int) -> Floats:
-        return cast(Floats, torch.empty(shape).numpy())  # torch starts on a cache line, numpy does not
-
+def _workspace(rows: int, positions: int, depth: int, heads: int, width: int, ffn: int) -> Workspace:
     weights = rows // positions * heads * _kernels.kept_floats(positions)
     kept = tuple(
         _kernels.Kept(
@@ -156,7 +223,6 @@ def _workspace(rows: int, positions: int, depth: int, heads: int, width: int, ff
         normed_NC=floats(rows, width), small_NC=floats(rows, width), dqkv_N3C=floats(rows, 3 * width),
         scores=floats(_kernels.BLOCK_ROWS * positions), hidden_NF=floats(rows, ffn),
     )  # fmt: skip
-    return _Workspace(
-        kept=kept, last_NC=floats(rows, width), dx_NC=floats(rows, width), scratch=scratch,
-        head=(floats(rows), floats(min(rows, LOGIT_ROWS), vocab)),
-    )  # fmt: skip
+    return Workspace(
+        kept=kept, last_NC=floats(rows, width), dx_NC=floats(rows, width), scratch=scratch, head_scale_N=floats(rows)
+    )

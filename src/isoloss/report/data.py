@@ -88,6 +88,7 @@ class ReportData:
     `flag_meanings` says when a run earns each flag. `rate_arms` are the laws of the same grid at multiples of its peak
     rate. `tuning` is what a sweep of rate × batch says of each corpus: a study that has it is reported by it.
     `replicates` are noises between seeds. `evaluations` are losses of models on corpora, their own and others.
+    `training` says in a sentence how runs were trained.
     `backtest` says how laws that saw a part of the runs predicted the rest.
     """
 
@@ -117,6 +118,7 @@ class ReportData:
     tuning: Mapping[str, Tuning] = field(default_factory=dict)
     replicates: Mapping[str, ReplicateNoise] = field(default_factory=dict)
     evaluations: Sequence[Evaluation] = ()
+    training: str = ""
 
     @property
     def all_laws(self) -> list[tuple[str, FittedLaw]]:

@@ -57,6 +57,7 @@ def method_notes(data: ReportData) -> tuple[Note, ...]:
         Note(title="Parameters N", text=CONVENTIONS.get(runs.params_convention, AS_GIVEN)),
         Note(title="Data D", text=f"Training {runs.data_unit}, repeated ones counted each time."),
         Note(title="Compute C", text=FLOPS.get(runs.flops_convention, AS_GIVEN)),
+        *([Note(title="Training", text=data.training)] if data.training else []),
         *_law_notes(data),
         FRONTIER,
         Note(title="Balance", text=BALANCE.format(budget=power_of_ten(data.budget_flops))),

@@ -1,6 +1,7 @@
 """The report as a sequence of sections: what it says and in which order. HTML and Markdown are written from it."""
 
 from isoloss.report.blocks import Block, Note, Notes, Section
+from isoloss.report.contest_picture import contest_picture
 from isoloss.report.contest_tables import contest_tables, corpus_tables
 from isoloss.report.data import ReportData
 from isoloss.report.drawings import (
@@ -100,7 +101,8 @@ def _balance(data: ReportData) -> Section:
 
 def _contest(data: ReportData) -> Section:
     return Section(
-        name="contest", title="Which measure predicts a corpus never trained on?", blocks=tuple(contest_tables(data)),
+        name="contest", title="Which measure predicts a corpus never trained on?",
+        blocks=_kept(contest_picture(data), *contest_tables(data)),
         folded_title="Every left-out corpus", folded=tuple(corpus_tables(data)),
     )  # fmt: skip
 

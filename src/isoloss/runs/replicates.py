@@ -107,6 +107,15 @@ def _root(variances: Floats, value: float) -> Estimate:
 
 def replicate_cells(table: "Observations") -> NDArray[np.bool_]:
     """Return which rows (n, cells) are replicates of each other: one corpus, size and token count."""
-    cells = np.column_stack([np.unique(table.corpus, return_inverse=True)[1], table.params, table.tokens])
-    _, cell_of = np.unique(cells, axis=0, return_inverse=True)
+    cell_of = _cell_of(table)
     return np.equal.outer(cell_of, np.arange(cell_of.max() + 1))
+
+
+def count_replicates(table: "Observations") -> int:
+    """Return how many rows repeat the corpus, size and token count of another."""
+    return len(table) - int(_cell_of(table).max() + 1)
+
+
+def _cell_of(table: "Observations") -> NDArray[np.int64]:
+    cells = np.column_stack([np.unique(table.corpus, return_inverse=True)[1], table.params, table.tokens])
+    return np.asarray(np.unique(cells, axis=0, return_inverse=True)[1], dtype=np.int64)

@@ -49,9 +49,14 @@ class PowerRule(Frozen):
         """Whether the value depends on the number of tokens."""
         return self.tokens_exponent != 0
 
-    def scaled(self, factor: float) -> "PowerRule":
-        """Return the rule times `factor`."""
-        return self.model_copy(update={"value": self.value * factor})
+    def described(self) -> str:
+        """Return the rule as a formula, with where it comes from."""
+        factors = [f"{self.value:g}"]
+        if self.exponent:
+            factors.append(f"(N/{self.at_params:g})^{self.exponent:.4g}")
+        if self.tokens_exponent:
+            factors.append(f"(D/{self.at_tokens:g})^{self.tokens_exponent:.4g}")
+        return " · ".join(factors) + (f" ({self.source})" if self.source else "")
 
 
 class HalfLife(Frozen):

@@ -18,7 +18,7 @@ from isoloss.laws.contest_result import Comparison, Contest
 from isoloss.laws.coverage import Coverage, simulate_coverage
 from isoloss.laws.data_dependent import FittedDataDependent
 from isoloss.laws.fitted import FittedLaw, FrontierPoint
-from isoloss.laws.fitting import fit
+from isoloss.laws.fitting import evidence_of_others, fit
 from isoloss.laws.tuning import Tuning
 from isoloss.runs.observations import Observations
 from isoloss.runs.replicates import ReplicateNoise
@@ -226,12 +226,18 @@ def _fit_each(
 ) -> tuple[dict[str, FittedLaw], dict[str, str]]:
     """Return a law for every corpus, or the reason why it has none."""
     laws, reasons = {}, {}
+    settings: dict[str, Any] = {
+        "law": law, "objective": study.fit.objective, "delta": study.fit.delta, "exclude_flags": exclude_flags,
+    }  # fmt: skip
+    names = [name for name in corpora if name in table.corpora]
+    shared = evidence_of_others([table.where(corpus=name) for name in names], **settings) if study.fit.bootstrap else []
+    evidence = dict(zip(names, shared, strict=False))
     for name in corpora:
         task.advance(0, detail=name)
         try:
             laws[name] = fit(
-                table.where(corpus=name), law=law, objective=study.fit.objective, delta=study.fit.delta,
-                bootstrap=study.fit.bootstrap, seed=study.seed, exclude_flags=exclude_flags,
+                table.where(corpus=name), bootstrap=study.fit.bootstrap, seed=study.seed,
+                trunk_evidence=evidence.get(name), **settings,
             )  # fmt: skip
         except InputError as error:
             reasons[name] = error.reason

@@ -32,11 +32,12 @@ class Checked:
             "name": self.study.name,
             "runs": [
                 {
-                    "fingerprint": run.spec.fingerprint, "corpus": run.corpus, "counts": run.counts.model_dump(),
-                    "tokens": run.spec.train_tokens, "flops": run.flops,
+                    "fingerprint": run.spec.fingerprint, "trunk": run.spec.trunk, "corpus": run.corpus,
+                    "counts": run.counts.model_dump(), "tokens": run.spec.train_tokens, "flops": run.flops,
                 }
                 for run in self.runs
             ],
+            "following_horizon": list(self.study.training.following_horizon),
             "trained_tokens": self.trained_tokens,
             "flops": self.flops,
             "seconds_estimate": self.seconds_estimate,

@@ -15,6 +15,7 @@ from isoloss.runs.record import RunRecord
 from isoloss.runs.spec import ModelSpec
 from isoloss.study.plan import GRID, PlannedRun
 from isoloss.study.result import StudyResult
+from isoloss.study.spec import training_in_words
 
 
 def report_data(result: StudyResult, archive: Archive) -> ReportData:
@@ -50,6 +51,7 @@ def report_data(result: StudyResult, archive: Archive) -> ReportData:
         rate_arms=analysis.rate_arms,
         tuning=analysis.tuning,
         replicates=analysis.replicates,
+        training=training_in_words(result.study.training),
         evaluations=result.evaluated.evaluations if result.evaluated else [],
     )  # fmt: skip
 

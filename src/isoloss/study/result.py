@@ -55,6 +55,7 @@ class StudyResult:
                 "failed": len(self.failed),
                 "flagged": len(self.flagged()),
             },
+            "following_horizon": list(self.study.training.following_horizon),
             **analysis,
             **(self.evaluated.to_json() if self.evaluated else {"evaluations": [], "not_evaluated": []}),
             "report": str(self.report) if self.report else None,

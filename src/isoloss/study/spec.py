@@ -152,6 +152,18 @@ class Training(Frozen):
         )
 
 
+def training_in_words(training: Training) -> str:
+    """Return the rules of rate and batch, and whether the token counts of a size share a trunk."""
+    following = ", ".join(training.following_horizon)
+    shared = training.schedule != "cosine" and not following
+    trunks = "The token counts of a size share one trunk." if shared else "Every token count is a trunk of its own"
+    why = "" if shared else f": {following or 'the schedule'} follows the horizon."
+    return (
+        f"Schedule {training.schedule}; peak rate {training.peak_lr.described()}; batch "
+        f"{training.batch_tokens.described()} tokens. {trunks}{why}"
+    )
+
+
 class Tune(Frozen):
     """A sweep of rate × batch around what `[training]` says, at every size and the grid's first and last token count.
 

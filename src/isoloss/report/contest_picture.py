@@ -1,0 +1,72 @@
+"""The figure of the contest with its words."""
+
+import math
+from functools import partial
+
+from isoloss.core.estimate import Estimate
+from isoloss.laws.contest_result import Contest
+from isoloss.report.blocks import Drawing
+from isoloss.report.data import ReportData
+from isoloss.report.figures.balance import KIND_TITLE
+from isoloss.report.figures.contest import Bar, Panel, contest_forest
+from isoloss.report.numbers import fixed, power_of_ten
+
+ONE_RUN = "one cheap run"
+
+
+def contest_picture(data: ReportData) -> Drawing | None:
+    """Return the forest of error differences, or None where no contest was held."""
+    panels = [panel for contest in data.contests for panel in (_losses(contest), _balances(contest)) if panel]
+    if not panels:
+        return None
+    draw = partial(contest_forest, panels)
+    return Drawing(
+        name="contest",
+        title="What a measure knows of a corpus that was never trained on",
+        caption=(
+            "Every source is left out in turn and predicted from a measure alone. Marks are the measure's error less "
+            "that of one law for all, which knows nothing of the source: left of the line it knows something. Bars are "
+            "95 % intervals of the paired differences over sources; a mark is filled where the difference is shown, by "
+            "a permutation test corrected for all measures and by its interval. The last row is the rival to beat: the "
+            "same law after one run, the cheapest, of the corpus left out."
+        ),
+        alt="Error less that of one law for all. "
+        + "; ".join(f"{panel.title}: " + ", ".join(_said(bar) for bar in panel.bars) for panel in panels) + ".",
+        wide=draw(),
+        narrow=draw(layout="narrow"),
+    )  # fmt: skip
+
+
+def _said(bar: Bar) -> str:
+    return f"{bar.name} {fixed(bar.difference.value, 2)}{' (shown)' if bar.shown else ''}"
+
+
+def _losses(contest: Contest) -> Panel:
+    ordered = sorted(contest.measures, key=lambda c: c.loss.difference.value)
+    bars = [Bar(name=c.measure, difference=_scaled(c.loss.difference, 100), shown=c.loss.shown) for c in ordered]
+    bars.append(Bar(name=ONE_RUN, difference=_scaled(ordered[0].loss.proxy_difference, 100), shown=False))
+    return Panel(
+        title=f"{_title(contest)}: losses", axis="error less one law's, % of loss", kind=contest.kind, bars=bars
+    )
+
+
+def _balances(contest: Contest) -> Panel | None:
+    known = [(c.measure, c.balance) for c in contest.measures if c.balance is not None]
+    if not known or any(math.isnan(errors.difference.value) for _, errors in known):
+        return None
+    ordered = sorted(known, key=lambda pair: pair[1].difference.value)
+    bars = [Bar(name=name, difference=errors.difference, shown=errors.shown) for name, errors in ordered]
+    bars.append(Bar(name=ONE_RUN, difference=ordered[0][1].proxy_difference, shown=False))
+    return Panel(
+        title=f"{_title(contest)}: ln(D*/N*)", axis=f"error less one law's, at {power_of_ten(contest.budget)} FLOPs",
+        kind=contest.kind, bars=bars,
+    )  # fmt: skip
+
+
+def _title(contest: Contest) -> str:
+    return KIND_TITLE[contest.kind] if contest.kind else "All corpora"
+
+
+def _scaled(estimate: Estimate, factor: float) -> Estimate:
+    low, high = (None if end is None else factor * end for end in (estimate.low, estimate.high))
+    return Estimate(value=factor * estimate.value, low=low, high=high, level=estimate.level)
