@@ -175,7 +175,7 @@ def test_twenty_kills_leave_no_orphan_repeat_no_record_and_change_no_bit(isoloss
             # The conductor alone, or its whole group with the workers.
             os.kill(running.pid, signal.SIGKILL) if life % 2 else os.killpg(running.pid, signal.SIGKILL)
             running.wait()
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + 60  # a worker that is still importing torch notices only then, on a busy machine
         while workers_of(tmp_path / "out") and time.monotonic() < deadline:
             time.sleep(0.1)
         assert not workers_of(tmp_path / "out"), f"life {life} left orphans"
