@@ -16,8 +16,8 @@ from isoloss.runs.rules import branch_step
 from isoloss.runs.spec import Numerics
 from isoloss.training import checkpoint, loop
 from isoloss.training.data import TrainingWindows
-from isoloss.training.job import TrunkJob, trunk_jobs
-from isoloss.training.worker import Stopped, run_trunk
+from isoloss.training.job import Stopped, TrunkJob, trunk_jobs
+from isoloss.training.worker import run_trunk
 
 
 class Killed(BaseException):

@@ -36,14 +36,20 @@ def print_error(error: IsolossError, *, as_json: bool) -> None:
 
 
 def open_progress(folder: Path | None = None, *, as_json: bool) -> "Progress":
-    """Return bars on a terminal's standard error, silence in a pipe and for programs; the log of `folder` in both."""
+    """Return bars on a terminal's standard error; in a pipe plain lines for a study, which has a `folder`, and silence
+    for all that is over soon; silence for programs. The log of `folder` is written in every case.
+    """
     from rich.console import Console
 
-    from isoloss.core.progress import Live, Quiet
+    from isoloss.core.progress import Live, Plain, Quiet
 
     console = Console(stderr=True)
     log = folder / "isoloss.log" if folder else None
-    return Live(console, log) if console.is_terminal and not as_json else Quiet(log)
+    if as_json:
+        return Quiet(log)
+    if console.is_terminal:
+        return Live(console, log)
+    return Plain(sys.stderr, log) if folder else Quiet()
 
 
 def table(*columns: str) -> "Table":

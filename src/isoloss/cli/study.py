@@ -3,7 +3,7 @@
 import time
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -72,9 +72,23 @@ def check(study: StudyFile, out: Out = None, json: Json = False) -> None:
 def run(
     study: StudyFile,
     out: Out = None,
-    executor: Annotated[str, typer.Option(help="Where runs train: local.")] = "local",
+    executor: Annotated[
+        str,
+        typer.Option(
+            help="Where runs train. local: processes here, one a core or GPU; ray: tasks on a cluster; torchrun: all "
+            "processes on one run at a time, its model sharded."
+        ),
+    ] = "local",
     workers: Workers = None,
-    until: Annotated[Until, typer.Option(help="Stop after this stage.")] = Until.REPORT,
+    address: Annotated[
+        str | None, typer.Option(help="Ray's cluster (`auto`, HOST:PORT); without it one is started and stopped.")
+    ] = None,
+    launch: Annotated[str, typer.Option(help="Further options of torchrun, for several machines.")] = "",
+    shard: Annotated[
+        str | None, typer.Option(metavar="I/N", help="Train the I-th of N parts of the study, and stop there.")
+    ] = None,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write event files, too.")] = False,
+    until: Annotated[Until | None, typer.Option(help="Stop after this stage; without it, report.")] = None,
     json: Json = False,
 ) -> None:
     """Do everything a study asks: corpora, complexity, training, fits, report.
@@ -85,11 +99,14 @@ def run(
     """
     from isoloss.study.spec import EvaluateStudy, load_study
 
+    until = until or (Until.TRAIN if shard else Until.REPORT)
+    where = {"executor": executor, "workers": workers, "address": address, "launch": launch, "shard": shard,
+             "tensorboard": tensorboard}  # fmt: skip
     asked, base = load_study(study), study.resolve().parent
     if isinstance(asked, EvaluateStudy):
         _evaluate(asked, base=base, out=out, json=json)
     else:
-        _conduct(asked, base=base, out=out, executor=executor, workers=workers, until=until, json=json)
+        _conduct(asked, base=base, out=out, until=until, json=json, **where)
 
 
 @app.command()
@@ -97,8 +114,7 @@ def demo(out: Out = None, workers: Workers = None, json: Json = False) -> None:
     """Run the shipped study `laptop`: three real corpora and three grammars, about five minutes on two cores."""
     from isoloss.study.spec import Study
 
-    _conduct(Study.shipped("laptop"), base=Path(), out=out, executor="local", workers=workers, until=Until.REPORT,
-             json=json)  # fmt: skip
+    _conduct(Study.shipped("laptop"), base=Path(), out=out, until=Until.REPORT, json=json, workers=workers)
 
 
 @app.command()
@@ -165,16 +181,14 @@ def _evaluate(study: "EvaluateStudy", *, base: Path, out: Path | None, json: boo
         typer.echo(f"\ntable: {folder / CSV_NAME}")
 
 
-def _conduct(
-    study: "Study", *, base: Path, out: Path | None, executor: str, workers: int | None, until: Until, json: bool
-) -> None:
+def _conduct(study: "Study", *, base: Path, out: Path | None, until: Until, json: bool, **where: Any) -> None:
     from isoloss.cli import tables
     from isoloss.cli.output import open_progress, print_json
     from isoloss.study.lab import Lab
 
     folder = _results(study, out)
     progress = open_progress(folder, as_json=json)
-    lab = Lab(folder, executor=executor, workers=workers, base=base, progress=progress)
+    lab = Lab(folder, base=base, progress=progress, **where)
     result = lab.run(study, until=until.value)
     if json:
         print_json(result.to_json())

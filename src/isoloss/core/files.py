@@ -39,6 +39,21 @@ def replacing(target: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def marker(folder: Path) -> Iterator[Path]:
+    """Have an empty file of a name that nobody else uses in `folder` while the block runs.
+
+    One that a killed process leaves behind is cleared as temporary files are.
+    """
+    with storage_errors(folder), ExitStack() as stack:
+        path = _temporary(folder / "marker")
+        stack.enter_context(remains.held(path))
+        try:
+            yield path
+        finally:
+            path.unlink(missing_ok=True)
+
+
 def _temporary(target: Path) -> Path:
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
     os.close(handle)

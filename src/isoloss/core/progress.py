@@ -1,15 +1,15 @@
 """Work is visible: progress with time left on a terminal, silence in a pipe, and a log in every case."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TextIO
 
 from isoloss.core.files import storage_errors
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, Group
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
@@ -19,6 +19,9 @@ class Task(Protocol):
 
     def advance(self, amount: float, *, detail: str | None = None) -> None:
         """Say that `amount` more of the total is done; `detail` replaces the text beside the bar."""
+
+    def show(self, rows: Sequence[Mapping[str, str]]) -> None:
+        """Show what is being worked on: a row each, its columns by name. Later rows replace these."""
 
 
 class Progress(Protocol):
@@ -37,6 +40,9 @@ class Progress(Protocol):
 class _NoTask:
     def advance(self, amount: float, *, detail: str | None = None) -> None:
         del amount, detail
+
+    def show(self, rows: Sequence[Mapping[str, str]]) -> None:
+        del rows
 
 
 class Quiet:
@@ -71,10 +77,71 @@ class Quiet:
 QUIET = Quiet()
 
 
+# A line so often where nobody watches a bar move.
+PLAIN_SECONDS = 30.0
+
+
+class Plain(Quiet):
+    """Progress for pipes that somebody reads: notes and now and then how far it is, a line each on `target`."""
+
+    def __init__(self, target: TextIO, log: Path | None = None) -> None:
+        super().__init__(log)
+        self.target = target
+
+    def note(self, text: str) -> None:
+        """Write the line, and log it."""
+        super().note(text)
+        print(text, file=self.target, flush=True)
+
+    @contextmanager
+    def task(self, title: str, *, total: float) -> Iterator[Task]:
+        """Log the start and the end, and tell in between."""
+        started = time.monotonic()
+        self.log_line(f"{title}: started")
+        yield _PlainTask(self, title, total)
+        self.log_line(f"{title}: done in {time.monotonic() - started:.1f} s")
+
+
+class _PlainTask:
+    def __init__(self, progress: Plain, title: str, total: float) -> None:
+        self.progress, self.title, self.total = progress, title, total
+        self.done, self.detail, self.told = 0.0, "", time.monotonic()
+
+    def advance(self, amount: float, *, detail: str | None = None) -> None:
+        self.done += amount
+        self.detail = self.detail if detail is None else detail
+        if time.monotonic() - self.told >= PLAIN_SECONDS:
+            self.told = time.monotonic()
+            share = self.done / self.total if self.total else 1.0
+            print(f"{self.title}: {share:.0%}, {self.detail}", file=self.progress.target, flush=True)
+
+    def show(self, rows: Sequence[Mapping[str, str]]) -> None:
+        del rows
+
+
 class _Bar:
     def __init__(self, bars: "Bars", bar: "TaskID") -> None:
         self.bars = bars
         self.bar = bar
+        self.rows: Sequence[Mapping[str, str]] = ()
+
+    def show(self, rows: Sequence[Mapping[str, str]]) -> None:
+        self.rows = list(rows)
+
+    def __rich__(self) -> "Group":
+        """Return the bar, and below it what is being worked on."""
+        from rich import box
+        from rich.console import Group
+        from rich.table import Table
+
+        if not self.rows:
+            return Group(self.bars)
+        table = Table(*self.rows[0], box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+        for column in table.columns[1:]:
+            column.justify = "right"
+        for row in self.rows:
+            table.add_row(*row.values())
+        return Group(self.bars, table)
 
     def advance(self, amount: float, *, detail: str | None = None) -> None:
         self.bars.advance(self.bar, amount)
@@ -97,6 +164,7 @@ class Live(Quiet):
     @contextmanager
     def task(self, title: str, *, total: float) -> Iterator[Task]:
         """Show a bar with the share done, time spent and time left."""
+        from rich.live import Live as Lines
         from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
         from rich.progress import Progress as Bars
 
@@ -106,7 +174,8 @@ class Live(Quiet):
         )  # fmt: skip
         started = time.monotonic()
         super().note(f"{title}: started")
-        with Bars(*columns, console=self.console, transient=True) as bars:
-            bar = bars.add_task(title, total=total, detail="")
-            yield _Bar(bars, bar)
+        bars = Bars(*columns, console=self.console)
+        shown = _Bar(bars, bars.add_task(title, total=total, detail=""))
+        with Lines(shown, console=self.console, transient=True, refresh_per_second=4):
+            yield shown
         super().note(f"{title}: done in {time.monotonic() - started:.1f} s")

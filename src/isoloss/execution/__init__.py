@@ -1,10 +1,13 @@
 """Where runs are trained, never what they give: executors by name."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from isoloss.core.registry import Registry
 from isoloss.execution.local import LocalExecutor
+from isoloss.execution.ray_cluster import RayExecutor
+from isoloss.execution.torchrun import TorchrunExecutor
 from isoloss.runs.archive import Archive
 from isoloss.runs.record import RunRecord
 from isoloss.training.events import Report
@@ -18,10 +21,25 @@ class Executor(Protocol):
         """Yield the record of every run of `jobs`, once, as it is there."""
 
 
-EXECUTORS: Registry[Callable[[int | None, float], Executor]] = Registry("executor")
-EXECUTORS.add("local", LocalExecutor)
+@dataclass(frozen=True, kw_only=True)
+class Where:
+    """What a call says of where to train: `workers` at once, Ray's `address`, further options of torchrun.
+
+    None lets the executor choose.
+    """
+
+    workers: int | None = None
+    checkpoint_seconds: float = CHECKPOINT_SECONDS
+    address: str | None = None
+    launch: str = ""
 
 
-def executor(name: str, *, workers: int | None = None, checkpoint_seconds: float = CHECKPOINT_SECONDS) -> Executor:
-    """Return the executor `name` with `workers` at once; None lets it choose. Raises UnknownName."""
-    return EXECUTORS[name](workers, checkpoint_seconds)
+EXECUTORS: Registry[Callable[[Where], Executor]] = Registry("executor")
+EXECUTORS.add("local", lambda where: LocalExecutor(where.workers, where.checkpoint_seconds))
+EXECUTORS.add("ray", lambda where: RayExecutor(where.workers, where.checkpoint_seconds, address=where.address))
+EXECUTORS.add("torchrun", lambda where: TorchrunExecutor(where.workers, where.checkpoint_seconds, launch=where.launch))
+
+
+def executor(name: str, where: Where = Where()) -> Executor:
+    """Return the executor `name`. Raises UnknownName."""
+    return EXECUTORS[name](where)

@@ -2,50 +2,57 @@
 
 import os
 import queue
+import re
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from isoloss.execution.messages import MESSAGES, Assignment, JobEnded, JobRefused, Message
+from isoloss.execution.messages import MESSAGES, Assignment, Failing, JobEnded, JobRefused, Message
+from isoloss.execution.work import ATTEMPTS, STOP_SECONDS, record_death
 from isoloss.runs.archive import Archive
-from isoloss.runs.documents import NO_DOCUMENTS
 from isoloss.runs.record import RunRecord
-from isoloss.training.curve import curve_columns
-from isoloss.training.events import Note, Report, RunEnded
+from isoloss.training.events import Advanced, Note, Report, RunEnded
 from isoloss.training.job import TrunkJob
-from isoloss.training.provenance import failed_record
 
-# A trunk whose worker dies is tried once more: the machine may have been short of memory for a while.
-ATTEMPTS = 2
-# Workers get so long to write their checkpoints and end (they give themselves less).
-STOP_SECONDS = 10.0
 # Of what a dead worker left on standard error, so much goes into the record.
 REASON_CHARACTERS = 300
+
+
+class Place(NamedTuple):
+    """Where a worker runs: by which command, with what of the environment of its own, in a session of its own or not.
+
+    A session of its own keeps a terminal's Ctrl-C from it, and dies as one.
+    """
+
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    own_session: bool = False
 
 
 class Crew:
     """The workers of one call to an executor, and what is left for them to do."""
 
-    def __init__(self, archive: Archive, *, on_event: Report, threads: int, checkpoint_seconds: float) -> None:
-        self.archive, self.on_event = archive, on_event
-        self.threads, self.checkpoint_seconds = threads, checkpoint_seconds
+    def __init__(self, archive: Archive, *, on_event: Report, checkpoint_seconds: float) -> None:
+        self.archive, self.on_event, self.checkpoint_seconds = archive, on_event, checkpoint_seconds
+        self.places: deque[Place] = deque()
         self.workers: list[_Worker] = []
         self.todo: deque[TrunkJob] = deque()
         self.deaths: Counter[str] = Counter()
         self.told: set[str] = set()
         self.inbox: queue.Queue[tuple[_Worker, Message | None]] = queue.Queue()
 
-    def train(self, jobs: Sequence[TrunkJob], *, at_once: int) -> Iterator[RunRecord]:
-        """Yield the record of every run of `jobs` as it is there, training `at_once` jobs at a time, in their order."""
+    def train(self, jobs: Sequence[TrunkJob], *, places: Sequence[Place]) -> Iterator[RunRecord]:
+        """Yield the record of every run of `jobs` as it is there, training a job a place, in their order."""
         self.todo.extend(jobs)
-        for _ in range(min(at_once, len(jobs))):
+        self.places.extend(places)
+        for _ in range(min(len(places), len(jobs))):
             self._hire()
         while self.workers:
             worker, message = self.inbox.get()
@@ -54,12 +61,14 @@ class Crew:
                     yield from self._bury(worker)
                 case JobRefused():
                     raise message.exception()
+                case Failing():
+                    worker.last_words = message.text
                 case JobEnded():
                     yield from self._next_job(worker, busy=message.busy)
                 case RunEnded():
                     self.on_event(message)
                     yield from self._records([message.run])
-                case _:
+                case Advanced() | Note():
                     self.on_event(message)
 
     def dismiss(self) -> None:
@@ -76,7 +85,7 @@ class Crew:
             self.workers.clear()
 
     def _hire(self) -> None:
-        worker = _Worker(self.archive, threads=self.threads, inbox=self.inbox)
+        worker = _Worker(self.places.popleft(), inbox=self.inbox)
         self.workers.append(worker)
         worker.assign(self.todo.popleft(), checkpoint_seconds=self.checkpoint_seconds)
 
@@ -98,6 +107,7 @@ class Crew:
         """Part from a worker that ended: with its work done, or in the middle of a job."""
         worker.wait(STOP_SECONDS)
         self.workers.remove(worker)
+        self.places.append(worker.place)
         if worker.job is not None:
             yield from self._after_death(worker.job, worker.reason(), worker.age())
         worker.close()
@@ -112,8 +122,7 @@ class Crew:
             return
         for spec in job.specs:
             if not self.archive.has(spec.fingerprint):
-                record = failed_record(spec, error=f"worker died {ATTEMPTS} times: {reason}", wall_seconds=seconds)
-                self.archive.write(record, curve=curve_columns(spec, (), {}), documents=NO_DOCUMENTS)
+                record_death(spec, self.archive, reason=f"worker died {ATTEMPTS} times: {reason}", seconds=seconds)
                 self.on_event(RunEnded(trunk=job.trunk, run=spec.fingerprint, status="failed"))
         yield from self._records([spec.fingerprint for spec in job.specs])
 
@@ -128,14 +137,14 @@ class Crew:
 class _Worker:
     """A process that trains what it is given, and ends when it is let go."""
 
-    def __init__(self, archive: Archive, *, threads: int, inbox: "queue.Queue[tuple[_Worker, Message | None]]") -> None:
+    def __init__(self, place: Place, *, inbox: "queue.Queue[tuple[_Worker, Message | None]]") -> None:
+        self.place, self.last_words = place, ""
         self.job: TrunkJob | None = None
         self.started = time.monotonic()
         self.errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed in `close`, after the process
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "isoloss.execution.worker_main", str(archive.folder.resolve())],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True, encoding="utf-8",
-            env={**os.environ, **environment(threads)},
+            place.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True,
+            encoding="utf-8", env={**os.environ, **place.environment}, start_new_session=place.own_session,
         )  # fmt: skip
         self.listener = threading.Thread(target=self._listen, args=(inbox,), daemon=True)
         self.listener.start()
@@ -169,7 +178,7 @@ class _Worker:
 
     def _kill(self) -> None:
         if self.process.poll() is None:
-            self.process.kill()
+            os.killpg(self.process.pid, signal.SIGKILL) if self.place.own_session else self.process.kill()
             self.process.wait()
 
     def age(self) -> float:
@@ -178,12 +187,15 @@ class _Worker:
 
     def reason(self) -> str:
         """Return what is known of a dead worker's end."""
-        code = self.process.returncode
+        self.errors.seek(0)
+        told = self.errors.read().decode(errors="replace").strip()
+        # torchrun ends with 1 whatever its processes died of, and tells of the first of them.
+        cause = re.search(r"Root Cause.*?exitcode\s*:\s*(-?\d+)", told, re.DOTALL)
+        code = int(cause[1]) if cause else self.process.returncode
         how = f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
         if code == -signal.SIGKILL:
             how += " (the system ends processes so when memory runs out)"
-        self.errors.seek(0)
-        last_words = self.errors.read().decode(errors="replace").strip()[-REASON_CHARACTERS:]
+        last_words = self.last_words or ("" if cause else told[-REASON_CHARACTERS:])
         return f"{how}: {last_words}" if last_words else how
 
     def _write(self, line: str) -> None:
@@ -204,16 +216,3 @@ class _Worker:
             self.process.kill()  # a worker that talks nonsense, or was cut off in a line, counts as dead
         finally:
             inbox.put((self, None))
-
-
-def environment(threads: int) -> dict[str, str]:
-    """Return what must be set before a worker's libraries load. None of it changes a number."""
-    count = str(threads)
-    return {
-        "OMP_NUM_THREADS": count, "MKL_NUM_THREADS": count, "OPENBLAS_NUM_THREADS": count,
-        # glibc gives large blocks back to the system at each free and pays for fresh pages at each step; let it keep
-        # them (32 MiB is the highest threshold it takes).
-        "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20), "MALLOC_TRIM_THRESHOLD_": str(2**30),
-        # Deterministic matrix products on a GPU ask for it.
-        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
-    }  # fmt: skip

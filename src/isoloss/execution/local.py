@@ -1,11 +1,15 @@
-"""Worker processes on this machine: each trains one trunk at a time on its share of the cores, the longest first."""
+"""Worker processes on this machine: each trains one trunk at a time on its share of the cores, or on a GPU of its own,
+the longest first.
+"""
 
+import os
+import sys
 from collections.abc import Iterator, Sequence
-from importlib.util import find_spec
 
 from isoloss.core.errors import InputError
 from isoloss.core.machine import workers_for
-from isoloss.execution.crew import Crew
+from isoloss.execution.crew import Crew, Place
+from isoloss.execution.work import RUN_TRUNK, device_of, environment, require, threads_of, unfinished
 from isoloss.runs.archive import Archive
 from isoloss.runs.record import RunRecord
 from isoloss.training.events import Report
@@ -13,11 +17,12 @@ from isoloss.training.job import CHECKPOINT_SECONDS, TrunkJob
 
 
 class LocalExecutor:
-    """Processes on this machine, as many as its cores hold; `workers` overrides."""
+    """Processes on this machine, as many as its cores hold, or one a GPU; `workers` overrides."""
 
-    def __init__(self, workers: int | None = None, checkpoint_seconds: float = CHECKPOINT_SECONDS) -> None:
-        self.workers = workers
-        self.checkpoint_seconds = checkpoint_seconds
+    def __init__(
+        self, workers: int | None = None, checkpoint_seconds: float = CHECKPOINT_SECONDS, *, trainer: str = RUN_TRUNK
+    ) -> None:
+        self.workers, self.checkpoint_seconds, self.trainer = workers, checkpoint_seconds, trainer
 
     def run(
         self, jobs: Sequence[TrunkJob], archive: Archive, *, on_event: Report = lambda event: None
@@ -26,22 +31,39 @@ class LocalExecutor:
 
         Runs that the archive holds are not trained again, interrupted ones go on. A trunk whose worker dies is tried
         once more, then its runs are recorded as failed. Leaving the iterator or an exception in it, Ctrl-C included,
-        stops the workers, which write their checkpoints first. Raises InputError without torch, and what a worker
-        refuses a job with: StorageError, BadCorpus, DamagedArchive.
+        stops the workers, which write their checkpoints first. Raises InputError without torch or a GPU that is asked
+        for, and what a worker refuses a job with: StorageError, BadCorpus, DamagedArchive.
         """
-        todo = []
-        for job in sorted(jobs, key=lambda job: -job.flops):
-            if all(archive.has(spec.fingerprint) for spec in job.specs):
-                yield from (record for spec in job.specs if (record := archive.read(spec.fingerprint)))
-            else:
-                todo.append(job)
+        todo = yield from unfinished(jobs, archive)
         if not todo:
             return
-        if find_spec("torch") is None:
-            raise InputError("training needs torch, which is not installed", fix="pip install 'isoloss[train]'")
-        threads = max(spec.numerics.threads for job in todo for spec in job.specs)
-        crew = Crew(archive, on_event=on_event, threads=threads, checkpoint_seconds=self.checkpoint_seconds)
+        require("torch", extra="train")
+        crew = Crew(archive, on_event=on_event, checkpoint_seconds=self.checkpoint_seconds)
         try:
-            yield from crew.train(todo, at_once=self.workers or workers_for(threads))
+            yield from crew.train(todo, places=self._places(todo, archive))
         finally:
             crew.dismiss()
+
+    def _places(self, jobs: Sequence[TrunkJob], archive: Archive) -> list[Place]:
+        """Return a place for every worker: a share of the cores, or a GPU and a share of the cores."""
+        command = (sys.executable, "-m", "isoloss.execution.worker_main", str(archive.folder.resolve()), self.trainer)
+        threads = threads_of(jobs)
+        if device_of(jobs) == "cpu":
+            return [Place(command, environment(threads))] * (self.workers or workers_for(threads))
+        gpus = visible_gpus()
+        if not gpus:
+            raise InputError("the study trains on a GPU, and there is none here", place="training.device",
+                             fix='set device = "cpu", or run it where CUDA finds one')  # fmt: skip
+        at_once = self.workers or len(gpus)
+        own = [{**environment(threads), "CUDA_VISIBLE_DEVICES": gpus[i % len(gpus)]} for i in range(at_once)]
+        return [Place(command, environment) for environment in own]
+
+
+def visible_gpus() -> list[str]:
+    """Return the GPUs that this process may use, as CUDA names them."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is not None:
+        return [name for name in named.split(",") if name.strip()]
+    import torch
+
+    return [str(number) for number in range(torch.cuda.device_count())]

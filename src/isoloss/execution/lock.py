@@ -6,10 +6,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from isoloss.core.errors import StorageError
+
 
 @contextmanager
-def trunk_lock(path: Path) -> Iterator[bool]:
-    """Hold the lock at `path` while the block runs; yield False where another process holds it."""
+def trunk_lock(path: Path, *, wanted: bool = True) -> Iterator[bool]:
+    """Hold the lock at `path` while the block runs; yield False where another process holds it, or it is not wanted.
+
+    Raises StorageError on a file system without locks: two trainers of one trunk could not be told apart.
+    """
+    if not wanted:
+        yield False
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
@@ -19,6 +27,12 @@ def trunk_lock(path: Path) -> Iterator[bool]:
             os.close(handle)
             yield False
             return
+        except OSError as error:
+            os.close(handle)
+            raise StorageError(
+                f"this file system has no locks: {error.strerror}", place=str(path),
+                fix="mount it with flock, or choose a folder elsewhere with --out",
+            ) from error  # fmt: skip
         if _names(path, handle):
             break
         os.close(handle)  # the holder before us removed the file while we waited for it

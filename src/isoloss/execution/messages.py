@@ -51,5 +51,19 @@ class JobRefused(Frozen):
         return raised
 
 
-Message = Advanced | RunEnded | Note | JobEnded | JobRefused
+class Failing(Frozen):
+    """Worker to conductor: this process is about to end, for the reason told."""
+
+    kind: Literal["failing"] = "failing"
+    text: str
+
+
+class Started(Frozen):
+    """Task to conductor: a trunk is begun, for the first time or again."""
+
+    kind: Literal["started"] = "started"
+    trunk: str
+
+
+Message = Advanced | RunEnded | Note | JobEnded | JobRefused | Failing | Started
 MESSAGES: TypeAdapter[Message] = TypeAdapter(Annotated[Message, Field(discriminator="kind")])

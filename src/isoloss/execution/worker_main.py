@@ -1,4 +1,4 @@
-"""A worker: `python -m isoloss.execution.worker_main ARCHIVE` trains the jobs that it reads from standard input.
+"""A worker: `python -m isoloss.execution.worker_main ARCHIVE TRAINER` trains the jobs that standard input names.
 
 Standard input is also the cord to the conductor: when it closes, because the conductor is done, was interrupted or was
 killed, the worker writes a checkpoint and ends. Events go to standard output, everything else to standard error.
@@ -10,18 +10,16 @@ import signal
 import sys
 import threading
 import time
-from typing import TextIO
+from typing import Self, TextIO
 
 from isoloss.core.errors import IsolossError
-from isoloss.execution.lock import trunk_lock
 from isoloss.execution.messages import Assignment, JobEnded, JobRefused, Message
+from isoloss.execution.work import train_job
 from isoloss.runs.archive import Archive
-from isoloss.runs.underway import lock_path
+from isoloss.training.job import Stopped
 
 # Time to finish a step and write a checkpoint once the cord is cut.
 GRACE_SECONDS = 5.0
-# How long a worker waits for a trunk that another process trains before it asks for other work.
-LOCK_SECONDS = 2.0
 
 
 class Cord:
@@ -56,6 +54,13 @@ class Voice:
     def __init__(self, target: TextIO) -> None:
         self.target = target
 
+    @classmethod
+    def alone(cls) -> Self:
+        """Return a voice on standard output that nothing else speaks on: what libraries print goes to the errors."""
+        events = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+        return cls(events)
+
     def tell(self, message: Message) -> None:
         """Write one line."""
         try:
@@ -64,15 +69,16 @@ class Voice:
             return
 
 
-def work(archive: Archive, cord: Cord, voice: Voice) -> None:
+def work(archive: Archive, trainer: str, cord: Cord, voice: Voice) -> None:
     """Train one assignment after another until the cord is cut."""
-    # Loading torch takes seconds; the cord is watched already.
-    from isoloss.training.worker import Stopped
-
     while (assignment := cord.next()) is not None:
         cord.training.set()
         try:
-            voice.tell(_train(archive, assignment, cord, voice))
+            trained = train_job(
+                archive, assignment.job, trainer=trainer, report=voice.tell, stop=cord.cut.is_set,
+                checkpoint_seconds=assignment.checkpoint_seconds,
+            )  # fmt: skip
+            voice.tell(JobEnded(busy=not trained))
         except IsolossError as error:
             voice.tell(JobRefused.because(error))
         except Stopped:
@@ -80,32 +86,12 @@ def work(archive: Archive, cord: Cord, voice: Voice) -> None:
         cord.training.clear()
 
 
-def _train(archive: Archive, assignment: Assignment, cord: Cord, voice: Voice) -> JobEnded:
-    from isoloss.training.worker import run_trunk
-
-    give_up = time.monotonic() + LOCK_SECONDS
-    while not cord.cut.is_set():
-        with trunk_lock(lock_path(archive.checkpoint_folder(assignment.job.trunk))) as held:
-            if held:
-                run_trunk(
-                    assignment.job, archive, report=voice.tell, stop=cord.cut.is_set,
-                    checkpoint_seconds=assignment.checkpoint_seconds,
-                )  # fmt: skip
-                return JobEnded()
-        if time.monotonic() > give_up:
-            break
-        time.sleep(LOCK_SECONDS / 20)
-    return JobEnded(busy=True)
-
-
 def main() -> None:
     """Serve the conductor that started this process."""
     # Ctrl-C reaches the whole group; the conductor answers it, by cutting the cord.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # A line that a library prints must not stand among the events.
-    events = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    work(Archive(sys.argv[1]), Cord(sys.stdin), Voice(events))
+    voice = Voice.alone()
+    work(Archive(sys.argv[1]), sys.argv[2], Cord(sys.stdin), voice)
     # All is on the disk and told; taking the libraries down in order would cost seconds.
     os._exit(0)
 

@@ -47,6 +47,11 @@ class Block(nn.Module):
         """Return the block's weights by name."""
         return BlockWeights(**dict(self.named_parameters()))
 
+    def forward(self, x_NC: Tensor, geometry: Geometry, windows: int) -> Tensor:
+        """Return the stream after the block, computed by `plain`; gains and biases as exact as the stream."""
+        exact = {name: w.to(x_NC.dtype) if w.ndim == 1 else w for name, w in self.named_parameters()}
+        return plain.block(x_NC, BlockWeights(**exact), geometry, windows)
+
 
 class Llama(nn.Module):
     """A language model. Calling it returns the summed next-token loss of windows, in nats."""

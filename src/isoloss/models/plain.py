@@ -27,17 +27,26 @@ def summed_nats(
 ) -> Summed:
     """Return objective and loss of positions 2…T of every window, summed, in nats."""
     hidden_NC = hidden(tokens_BT, weights, geometry, recompute=recompute)
-    objective, nats = _Head.apply(hidden_NC, weights.head, next_tokens(tokens_BT), z_loss)  # type: ignore[no-untyped-call]
+    return summed_of_hidden(hidden_NC, weights.head, tokens_BT, z_loss)
+
+
+def summed_of_hidden(hidden_NC: Tensor, head_VC: Tensor, tokens_BT: Tensor, z_loss: float) -> Summed:
+    """Return objective and loss of what the head reads, summed."""
+    objective, nats = _Head.apply(hidden_NC, head_VC, next_tokens(tokens_BT), z_loss)  # type: ignore[no-untyped-call]
     return Summed(objective, nats)
 
 
 def token_nats(tokens_BT: Tensor, weights: Weights, geometry: Geometry) -> Tensor:
     """Return the loss of every row in float64, 0 for the last of each window: (N,). No gradient is meant to flow."""
-    hidden_NC, targets_N = hidden(tokens_BT, weights, geometry), next_tokens(tokens_BT)
-    rows = _rows_at_once(hidden_NC, weights.head)
-    parts = zip(torch.split(hidden_NC, rows), torch.split(targets_N, rows), strict=True)
+    return nats_of_hidden(hidden(tokens_BT, weights, geometry), weights.head, tokens_BT)
+
+
+def nats_of_hidden(hidden_NC: Tensor, head_VC: Tensor, tokens_BT: Tensor) -> Tensor:
+    """Return the loss of every row of what the head reads, as `token_nats` does."""
+    rows = _rows_at_once(hidden_NC, head_VC)
+    parts = zip(torch.split(hidden_NC, rows), torch.split(next_tokens(tokens_BT), rows), strict=True)
     nats = [
-        F.cross_entropy(F.linear(hidden_RC, weights.head).float(), targets_R, ignore_index=-1, reduction="none")
+        F.cross_entropy(F.linear(hidden_RC, head_VC).float(), targets_R, ignore_index=-1, reduction="none")
         for hidden_RC, targets_R in parts
     ]
     return torch.cat(nats).double()

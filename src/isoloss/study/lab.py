@@ -32,11 +32,14 @@ from isoloss.study.memory import recall, remember
 from isoloss.study.plan import GRID, Arm, PlannedRun, plan_runs, require_runnable
 from isoloss.study.proposal import Proposal, Quantity, propose
 from isoloss.study.result import StudyResult
+from isoloss.study.shard import Shard
 from isoloss.study.spec import EvaluateStudy, Study
 from isoloss.study.sweeps import tune
+from isoloss.training.job import trunk_jobs
 
 if TYPE_CHECKING:
     from isoloss.report.page import ReportFiles
+    from isoloss.study.board import Board
 
 Stage = Literal["corpora", "complexity", "train", "fit", "report"]
 LEAST_DRAWS = 500  # of a law by which runs are proposed
@@ -56,13 +59,19 @@ class Lab:
         *,
         executor: str = "local",
         workers: int | None = None,
+        address: str | None = None,
+        launch: str = "",
+        shard: str | None = None,
+        tensorboard: bool = False,
         base: Path | None = None,
         progress: Progress | None = None,
     ) -> None:
         self.archive = Archive(folder)
         self.folder = self.archive.folder
         self.executor = executor
-        self.workers = workers
+        self.workers, self.address, self.launch = workers, address, launch
+        self.shard = Shard.parse(shard) if shard else None
+        self.tensorboard = tensorboard
         self.base = base
         self.progress: Progress = progress or Quiet(self.folder / "isoloss.log")
         self._study: Study | None = None  # whose corpora, runs and measures are held below
@@ -82,8 +91,11 @@ class Lab:
         """Do everything up to the stage `until` and return what there is then."""
         started = time.perf_counter()
         last = STAGES.index(until)
+        if self.shard is not None and last > STAGES.index("train"):
+            raise InputError("a shard trains its part and fits nothing", place="--shard",
+                             fix="stop it with --until train; fit with the same command without --shard")  # fmt: skip
         require_runnable(study, executor=self.executor)
-        result = StudyResult(study=study, corpora=self.corpora(study), planned=self.plan(study))
+        result = StudyResult(study=study, corpora=self.corpora(study), planned=self._own(study))
         if last >= STAGES.index("complexity"):
             result.complexity, result.unidentified = self.complexity(study), self.unidentified(study)
         if last >= STAGES.index("train"):
@@ -174,15 +186,39 @@ class Lab:
 
         Failures come back as records. Finished runs are never trained again; interrupted ones go on.
         """
-        from isoloss.execution import executor
+        from isoloss.execution import Where, executor
         from isoloss.study.training import train_missing
 
-        specs = [run.spec for run in self.plan(study)]
-        where = executor(self.executor, workers=self.workers, checkpoint_seconds=study.training.checkpoint_seconds)
+        where = Where(
+            workers=self.workers, checkpoint_seconds=study.training.checkpoint_seconds, address=self.address,
+            launch=self.launch,
+        )  # fmt: skip
         if study.training.keep_weights or (study.evaluate is not None and study.evaluate.cross):
             self.archive.keep_weights()
-        train_missing(specs, self.archive, executor=where, progress=self.progress)
-        return self._records(study)
+        own = self._own(study)
+        train_missing(
+            [run.spec for run in own], self.archive, executor=executor(self.executor, where), progress=self.progress,
+            names={corpus.fingerprint: name for name, corpus in self.corpora(study).items()},
+            board=self._board(),
+        )  # fmt: skip
+        wanted = {run.spec.fingerprint for run in own}
+        return [record for record in self._records(study) if record.fingerprint in wanted]
+
+    def _own(self, study: Study) -> list[PlannedRun]:
+        """Return the runs of the plan that this lab trains: all of them, or its shard's."""
+        planned = self.plan(study)
+        if self.shard is None:
+            return planned
+        jobs = self.shard.part(trunk_jobs([run.spec for run in planned]))
+        own = {spec.fingerprint for job in jobs for spec in job.specs}
+        return [run for run in planned if run.spec.fingerprint in own]
+
+    def _board(self) -> "Board | None":
+        if not self.tensorboard:
+            return None
+        from isoloss.study.board import Board
+
+        return Board(self.folder / "tensorboard", self.archive)
 
     def observations(self, study: Study, *, measures: Sequence[str] | None = None) -> Observations:
         """Return the finished runs as a table, corpus by corpus.

@@ -50,14 +50,42 @@ class Checkpoints:
         if self.on_disk.get(which) == (identity, snapshot.step):
             return
         started = time.monotonic()
-        save(self.folder / f"{which}.npz", snapshot, identity=identity)
+        self.write(which, identity, snapshot)
         self.on_disk[which] = (identity, snapshot.step)
         self.last = time.monotonic()
         self.interval = max(self.every_seconds, (self.last - started) / WRITING_SHARE)
 
+    def write(self, which: str, identity: str, snapshot: Snapshot) -> None:
+        """Write the snapshot to the disk."""
+        save(self.folder / f"{which}.npz", snapshot, identity=identity)
+
     def load(self, which: str, identity: str) -> Snapshot | None:
-        """Return the snapshot of `identity` under the name `which`, or None. Raises UnusableCheckpoint."""
+        """Return the snapshot of `identity` under the name `which`, or None; the later one where many processes wrote
+        another. Raises UnusableCheckpoint where all there are of them are damaged.
+        """
+        found, trouble = [], []
+        for read in (self._load_whole, self._load_sharded):
+            try:
+                found.append(read(which, identity))
+            except UnusableCheckpoint as error:
+                trouble.append(error)
+        snapshots = [snapshot for snapshot in found if snapshot is not None]
+        if trouble and not snapshots:
+            raise trouble[0]
+        return max(snapshots, key=lambda snapshot: snapshot.step, default=None)
+
+    def _load_whole(self, which: str, identity: str) -> Snapshot | None:
         return load(self.folder / f"{which}.npz", identity=identity)
+
+    def _load_sharded(self, which: str, identity: str) -> Snapshot | None:
+        if not any(self.folder.glob(f"{which}.*/")):
+            return None
+        from isoloss.training import sharded_checkpoint  # torch.distributed takes a while to load
+
+        try:
+            return sharded_checkpoint.load(self.folder, which, identity=identity)
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+            raise UnusableCheckpoint(f"{which}: {error}") from error
 
     def note_reached(self, step: int, train_seconds: float) -> None:
         """Write down how far training has come, so that what a kill costs can be told. Takes microseconds."""

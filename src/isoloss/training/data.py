@@ -5,6 +5,7 @@ Legend: B windows, T positions of a window.
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from isoloss.core.rng import stream
@@ -23,8 +24,11 @@ class TrainingWindows:
 
     def batch(self, step: int) -> Tensor:
         """Return the windows of 0-based `step`: (B, T)."""
-        index = self.order[step * self.per_batch : (step + 1) * self.per_batch]
-        return _tensor(self.windows.tokens(self.tokens, index=index))
+        return self.some(step * self.per_batch, self.per_batch)
+
+    def some(self, first: int, count: int) -> Tensor:
+        """Return `count` windows from the 0-based `first` on, in their order: (B, T)."""
+        return _tensor(self.windows.tokens(self.tokens, index=self.order[first : first + count]))
 
 
 class HeldoutWindows:
@@ -41,7 +45,11 @@ class HeldoutWindows:
 
     def slice(self, first: int, last: int) -> Tensor:
         """Return windows first … last - 1: (B, T)."""
-        return _tensor(self.windows.tokens(self.tokens, index=np.arange(first, last)))
+        return self.at(np.arange(first, last))
+
+    def at(self, index: NDArray[np.int64]) -> Tensor:
+        """Return the windows of an index: (B, T)."""
+        return _tensor(self.windows.tokens(self.tokens, index=index))
 
 
 def _tensor(tokens: Tokens) -> Tensor:

@@ -30,10 +30,11 @@ def heldout_losses(model: Llama, heldout: HeldoutWindows, arithmetic: Arithmetic
         with torch.no_grad(), arithmetic.autocast():
             tokens_BT = heldout.slice(first, last).to(arithmetic.device)
             nats[first:last] = model.token_nats(tokens_BT).sum(dim=1).cpu().numpy()
-    return _by_document(nats, heldout)
+    return by_document(nats, heldout)
 
 
-def _by_document(window_nats: Floats, heldout: HeldoutWindows) -> DocumentLosses:
+def by_document(window_nats: Floats, heldout: HeldoutWindows) -> DocumentLosses:
+    """Return the summed losses of windows as losses of documents."""
     document, place = np.unique(heldout.windows.document, return_inverse=True)
     tokens = np.bincount(place) * (heldout.windows.context - 1)
     return DocumentLosses(document=document, tokens=tokens, nats=np.bincount(place, weights=window_nats) / tokens)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from isoloss.core.errors import BadCorpus
+from isoloss.core.errors import BadCorpus, InputError
 from isoloss.corpus.corpus import Outline
 from isoloss.runs.rules import branch_step
 from isoloss.runs.shapes import count
@@ -11,6 +11,10 @@ from isoloss.runs.spec import RunSpec, by_trunk
 
 # Work that a kill may cost. It is counted by the clock, because a step takes from milliseconds to minutes.
 CHECKPOINT_SECONDS = 15.0
+
+
+class Stopped(Exception):
+    """Training was asked to stop; its state is on the disk."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,18 @@ def trunk_jobs(specs: Sequence[RunSpec]) -> list[TrunkJob]:
     """Return one job a trunk, the longest first."""
     jobs = [TrunkJob(tuple(group)) for group in by_trunk(list(specs)).values()]
     return sorted(jobs, key=lambda job: (-job.flops, job.trunk))
+
+
+def check_equal_parts(specs: Sequence[RunSpec], *, processes: int) -> None:
+    """Raise InputError where the batch of a run does not fall into as many windows for each of the processes."""
+    for spec in specs:
+        windows = spec.batch_tokens // spec.model.context
+        if windows % processes:
+            raise InputError(
+                f"a batch of {windows} windows does not fall into {processes} equal parts",
+                place="training.batch_tokens",
+                fix=f"train with a number of processes that divides {windows} (--workers)",
+            )
 
 
 def check_enough_windows(specs: Sequence[RunSpec], corpus: Outline) -> None:

@@ -10,12 +10,15 @@ import numpy as np
 import torch
 
 from isoloss.models import build
+from isoloss.models.llama import Llama
+from isoloss.runs.documents import DocumentLosses
 from isoloss.runs.rules import lr_fraction
 from isoloss.runs.spec import RunSpec
 from isoloss.training.clock import Clock
-from isoloss.training.data import TrainingWindows
+from isoloss.training.data import HeldoutWindows, TrainingWindows
+from isoloss.training.evaluate import heldout_losses
 from isoloss.training.numerics import Arithmetic
-from isoloss.training.optimise import FlatAdamW, State
+from isoloss.training.optimise import AnyOptimiser, FlatAdamW, State
 
 # A run has diverged when its training loss, averaged over so many steps, or its final held-out loss, stands so far
 # above the loss of the first step, which is about a uniform guess: no healthy run is half a nat worse than that.
@@ -49,14 +52,19 @@ class Trainer:
         self.data = data
         self.arithmetic = Arithmetic(spec.numerics)
         self.model = build(spec.model, spec.numerics, seed=spec.seed)
-        self.optimiser = FlatAdamW(self.model, spec.optimiser)
-        self.summed_nats = torch.compile(self.model) if spec.numerics.compile else self.model
+        self.scored = spec.batch_tokens - spec.batch_tokens // spec.model.context
+        self.prepare(spec)
         self.windows_at_once = self.model.windows_at_once(spec.numerics.micro_batch_tokens)
         self.z_loss = spec.optimiser.z_loss
         self.step_losses: list[float] = []
         self.heldout_nats: dict[int, float] = {}  # by step, where it was taken along the way
         self.train_seconds = 0.0
         self.clock = Clock()
+
+    def prepare(self, spec: RunSpec) -> None:
+        """Make what takes a step: the optimiser, and the model as it is called."""
+        self.optimiser: AnyOptimiser = FlatAdamW(self.model, spec.optimiser)
+        self.summed_nats = torch.compile(self.model) if spec.numerics.compile else self.model
 
     @property
     def step(self) -> int:
@@ -66,7 +74,7 @@ class Trainer:
     def advance(self, spec: RunSpec) -> None:
         """Take the next step of `spec`. Raises Diverged, with the loss of that step on record if it is a number."""
         with self.clock.step():
-            loss = self._accumulate_gradients()
+            loss = self.accumulate_gradients()
             with self.clock.timing("update"):
                 norm = self.optimiser.step(learning_rate=spec.optimiser.peak_lr * lr_fraction(spec, self.step))
         self.train_seconds += self.clock.step_seconds[-1]
@@ -75,11 +83,10 @@ class Trainer:
         self.step_losses.append(loss)
         self._check_recent()
 
-    def _accumulate_gradients(self) -> float:
+    def accumulate_gradients(self) -> float:
         """Add up the gradient of the next batch, some windows at a time, and return its mean loss."""
         with self.clock.timing("data"):
             tokens_BT = self.data.batch(self.step).to(self.arithmetic.device)
-        scored = tokens_BT.numel() - len(tokens_BT)
         with self.clock.timing("update"):
             self.optimiser.zero_gradients()
         total = 0.0
@@ -87,9 +94,9 @@ class Trainer:
             with self.clock.timing("passes"):
                 with self.arithmetic.autocast():
                     objective, nats = self.summed_nats(part_BT, self.z_loss)
-                    objective = objective / scored
+                    objective = objective / self.scored
                 objective.backward()
-                total += float(nats) / scored
+                total += float(nats) / self.scored
         return total
 
     def _check_recent(self) -> None:
@@ -99,6 +106,14 @@ class Trainer:
                 f"training loss {np.mean(recent):.3f} over {DIVERGENCE_STEPS} steps up to step {self.step}, "
                 f"{self.step_losses[0]:.3f} at the first"
             )
+
+    def whole_model(self) -> Llama:
+        """Return the model with all its weights in this process."""
+        return self.model
+
+    def score(self, heldout: HeldoutWindows) -> DocumentLosses:
+        """Return the loss of every held-out document that holds a window."""
+        return heldout_losses(self.model, heldout, self.arithmetic)
 
     def check_final(self, heldout_nats: float) -> None:
         """Raise Diverged where the held-out loss is no number or far above the first step's loss."""

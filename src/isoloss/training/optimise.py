@@ -1,7 +1,7 @@
 """AdamW over a model's weights, held in two long vectors: one for matrices, which decay, and one for norm gains."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,22 @@ _LINE = 16
 State = dict[str, Tensor]
 
 
+class AnyOptimiser(Protocol):
+    """What a trainer asks of its optimiser."""
+
+    def zero_gradients(self) -> None:
+        """Forget the gradients."""
+
+    def step(self, *, learning_rate: float) -> float:
+        """Clip, take one step, and return the gradient's norm before clipping."""
+
+    def state(self) -> State:
+        """Return copies of the weights and of the optimiser's memory of them."""
+
+    def restore(self, state: State) -> None:
+        """Go back to a `state`."""
+
+
 class FlatAdamW:
     """AdamW (Loshchilov & Hutter 2019) with clipping of the global gradient norm, in a few calls a step at any depth.
 
@@ -22,16 +38,11 @@ class FlatAdamW:
 
     def __init__(self, model: nn.Module, optimiser: Optimiser) -> None:
         weights = list(model.parameters())
+        self.places = places(model)
         self.matrices = _flattened([weight for weight in weights if weight.ndim > 1])
         self.gains = _flattened([weight for weight in weights if weight.ndim == 1])
         self.clip_norm = optimiser.clip_norm
-        # torch multiplies the decay by the rate: over the peak, what is left is the schedule's own fraction.
-        decay = optimiser.weight_decay / (optimiser.peak_lr if optimiser.independent_decay else 1.0)
-        groups: list[dict[str, Any]] = [{"params": [self.matrices]}, {"params": [self.gains], "weight_decay": 0.0}]
-        self.adamw = torch.optim.AdamW(
-            groups, lr=optimiser.peak_lr, betas=(optimiser.beta1, optimiser.beta2), eps=optimiser.eps,
-            weight_decay=decay, fused=True,
-        )  # fmt: skip
+        self.adamw = adamw([self.matrices], [self.gains], optimiser, fused=True)
         for vector in (self.matrices, self.gains):
             self.adamw.state[vector] = {
                 "step": torch.zeros((), device=vector.device),
@@ -57,7 +68,9 @@ class FlatAdamW:
         return {name: tensor.detach().clone() for name, tensor in self._live().items()}
 
     def restore(self, state: State) -> None:
-        """Go back to a `state`."""
+        """Go back to a `state`, which may be one by name, as processes that share a model write it."""
+        if "matrices" not in state:
+            state = flat(state, self.places, like=self._live())
         with torch.no_grad():
             for name, tensor in self._live().items():
                 tensor.copy_(state[name])
@@ -70,11 +83,72 @@ class FlatAdamW:
         return live
 
 
+def adamw(
+    matrices: Sequence[Tensor], gains: Sequence[Tensor], optimiser: Optimiser, *, fused: bool
+) -> torch.optim.AdamW:
+    """Return AdamW in which matrices decay and norm gains do not."""
+    # torch multiplies the decay by the rate: over the peak, what is left is the schedule's own fraction.
+    decay = optimiser.weight_decay / (optimiser.peak_lr if optimiser.independent_decay else 1.0)
+    groups: list[dict[str, Any]] = [{"params": list(matrices)}, {"params": list(gains), "weight_decay": 0.0}]
+    return torch.optim.AdamW(
+        groups, lr=optimiser.peak_lr, betas=(optimiser.beta1, optimiser.beta2), eps=optimiser.eps, weight_decay=decay,
+        fused=fused,
+    )  # fmt: skip
+
+
+class Place(NamedTuple):
+    """Where a weight lies in the two vectors."""
+
+    vector: Literal["matrices", "gains"]
+    start: int
+    shape: torch.Size
+
+
+def places(model: nn.Module) -> dict[str, Place]:
+    """Return where FlatAdamW puts every weight of a model, by name."""
+    found: dict[str, Place] = {}
+    ends = {"matrices": 0, "gains": 0}
+    for name, weight in model.named_parameters():
+        vector: Literal["matrices", "gains"] = "matrices" if weight.ndim > 1 else "gains"
+        found[name] = Place(vector, ends[vector], weight.shape)
+        ends[vector] += _padded(weight)
+    return found
+
+
+MOMENTS = ("exp_avg", "exp_avg_sq")
+
+
+def by_name(state: State, where: Mapping[str, Place]) -> State:
+    """Return a state of FlatAdamW weight by weight: `weight.NAME`, `exp_avg.NAME`, `exp_avg_sq.NAME` and `step`."""
+    named = {"step": state["matrices.step"]}
+    for name, place in where.items():
+        here = slice(place.start, place.start + place.shape.numel())
+        for kind, key in (("weight", place.vector), *((moment, f"{place.vector}.{moment}") for moment in MOMENTS)):
+            named[f"{kind}.{name}"] = state[key][here].view(place.shape)
+    return named
+
+
+def flat(named: State, where: Mapping[str, Place], like: State) -> State:
+    """Return a state that is given weight by weight as FlatAdamW holds it: `like` is one, for its sizes."""
+    state = {name: torch.zeros_like(tensor) for name, tensor in like.items()}
+    for vector in ("matrices", "gains"):
+        state[f"{vector}.step"].copy_(named["step"])
+    for name, place in where.items():
+        here = slice(place.start, place.start + place.shape.numel())
+        for kind, key in (("weight", place.vector), *((moment, f"{place.vector}.{moment}") for moment in MOMENTS)):
+            state[key][here].view(place.shape).copy_(named[f"{kind}.{name}"])
+    return state
+
+
+def _padded(weight: Tensor) -> int:
+    return -(-weight.numel() // _LINE) * _LINE
+
+
 def _flattened(weights: Sequence[nn.Parameter]) -> nn.Parameter:
     """Return one vector that holds `weights`, which become views into it, their gradients too."""
     ends, end = [], 0
     for weight in weights:
-        end += -(-weight.numel() // _LINE) * _LINE
+        end += _padded(weight)
         ends.append(end)
     vector = nn.Parameter(torch.zeros(end, device=weights[0].device))
     vector.grad = torch.zeros_like(vector)

@@ -46,27 +46,29 @@ class Recorder:
             step_losses=self.trainer.step_losses,
         )  # fmt: skip
         if self.archive.keeps_weights:
-            self._keep_weights(spec)
-        self._write(spec, "finished", flags=flags, loss=loss, losses=losses)
+            self.keep_weights(spec)
+        self.write(spec, "finished", flags=flags, loss=loss, losses=losses)
 
-    def _keep_weights(self, spec: RunSpec) -> None:
+    def keep_weights(self, spec: RunSpec) -> None:
+        """Write the weights as they are beside the record that is to come."""
         folder = self.archive.weights_folder(spec.fingerprint)
         shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed before it wrote the record
-        write_folder(self.trainer.model, folder)
+        write_folder(self.trainer.whole_model(), folder)
 
     def diverged(self, spec: RunSpec, error: Diverged) -> None:
         """Record a run that broke down."""
-        self._write(spec, "diverged", flags=("diverged",), error=str(error))
+        self.write(spec, "diverged", flags=("diverged",), error=str(error))
 
     def failed(self, spec: RunSpec, error: Exception) -> None:
         """Record a run that ended in an error, with where it arose."""
         last = traceback.extract_tb(error.__traceback__)[-1]
-        self._write(spec, "failed", error=f"{type(error).__name__}: {error} ({Path(last.filename).name}:{last.lineno})")
+        self.write(spec, "failed", error=f"{type(error).__name__}: {error} ({Path(last.filename).name}:{last.lineno})")
 
-    def _write(
+    def write(
         self, spec: RunSpec, status: Status, *, flags: tuple[str, ...] = (), loss: Loss | None = None,
         losses: DocumentLosses | None = None, error: str | None = None,
     ) -> None:  # fmt: skip
+        """Write a record, its curve and its documents, and tell of it."""
         now = time.perf_counter()
         elapsed, self.last = now - self.last, now
         record = RunRecord(

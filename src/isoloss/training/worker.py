@@ -8,6 +8,7 @@ Checkpoints follow the clock and change no number: the steps after one are the s
 """
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from isoloss.core.errors import IsolossError
 from isoloss.corpus.corpus import Corpus
@@ -20,15 +21,10 @@ from isoloss.runs.underway import TrunkProgress, note_job, note_progress
 from isoloss.training.checkpoint import Checkpoints, UnusableCheckpoint
 from isoloss.training.curve import heldout_marks
 from isoloss.training.data import HeldoutWindows, TrainingWindows
-from isoloss.training.evaluate import heldout_losses
 from isoloss.training.events import Advanced, Note, Progress, Report
-from isoloss.training.job import CHECKPOINT_SECONDS, TrunkJob, check_enough_windows
+from isoloss.training.job import CHECKPOINT_SECONDS, Stopped, TrunkJob, check_enough_windows
 from isoloss.training.loop import Diverged, Snapshot, Trainer
 from isoloss.training.recording import Recorder
-
-
-class Stopped(Exception):
-    """Training was asked to stop; its state is on the disk."""
 
 
 def run_trunk(
@@ -49,7 +45,7 @@ def run_trunk(
     if pending:
         corpus = Corpus.open(archive.corpus_folder(pending[0].corpus))
         check_enough_windows(pending, corpus)
-        work = _TrunkWork(job, archive, corpus, report=report, stop=stop, checkpoint_seconds=checkpoint_seconds)
+        work = TrunkWork(job, archive, corpus, report=report, stop=stop, checkpoint_seconds=checkpoint_seconds)
         try:
             work.train(pending)
         except (IsolossError, Stopped, MemoryError):
@@ -61,8 +57,8 @@ def run_trunk(
     return [record for spec in job.specs if (record := archive.read(spec.fingerprint)) is not None]
 
 
-class _TrunkWork:
-    """One trunk being trained in this process."""
+class TrunkWork:
+    """One trunk being trained in this process. Processes that train one together make their parts in other ways."""
 
     def __init__(
         self, job: TrunkJob, archive: Archive, corpus: Corpus, *, report: Report, stop: Callable[[], bool],
@@ -70,20 +66,36 @@ class _TrunkWork:
     ) -> None:  # fmt: skip
         first = job.specs[0]
         self.job, self.archive, self.report, self.stop = job, archive, report, stop
-        self.trainer = Trainer(first, TrainingWindows(corpus, first))
+        self.trainer = self.make_trainer(first, corpus)
         self.heldout = HeldoutWindows(corpus, context=first.model.context)
         self.heldout_steps = heldout_marks(
             steps=branch_step(job.specs[-1]), batch_tokens=first.batch_tokens,
             heldout_tokens=len(self.heldout) * first.model.context,
         )  # fmt: skip
-        self.recorder = Recorder(self.trainer, archive, corpus, report)
-        self.checkpoints = Checkpoints(archive.checkpoint_folder(job.trunk), every_seconds=checkpoint_seconds)
-        self.progress = Progress(job, self._tell_progress)
+        self.recorder = self.make_recorder(corpus)
+        self.checkpoints = self.make_checkpoints(archive.checkpoint_folder(job.trunk), checkpoint_seconds)
+        self.progress = Progress(job, self.tell_progress)
         self.stepped = False
+
+    def make_trainer(self, spec: RunSpec, corpus: Corpus) -> Trainer:
+        """Return what takes the steps."""
+        return Trainer(spec, TrainingWindows(corpus, spec))
+
+    def make_recorder(self, corpus: Corpus) -> Recorder:
+        """Return what writes the records."""
+        return Recorder(self.trainer, self.archive, corpus, self.report)
+
+    def make_checkpoints(self, folder: Path, every_seconds: float) -> Checkpoints:
+        """Return what keeps the state."""
+        return Checkpoints(folder, every_seconds=every_seconds)
+
+    def note_begun(self, pending: Sequence[RunSpec]) -> None:
+        """Write down which runs are to come, for whoever looks into the archive."""
+        note_job(self.checkpoints.folder, pending)
 
     def train(self, pending: Sequence[RunSpec]) -> None:
         """Train and record every pending run, in the order in which they leave the trunk."""
-        note_job(self.checkpoints.folder, pending)
+        self.note_begun(pending)
         self.progress.count_finished(spec for spec in self.job.specs if spec not in pending)
         self._resume(branch_step(pending[0]))
         for done, spec in enumerate(pending):
@@ -186,9 +198,9 @@ class _TrunkWork:
 
     def _score(self) -> DocumentLosses:
         with self.trainer.clock.timing("heldout"):
-            return heldout_losses(self.trainer.model, self.heldout, self.trainer.arithmetic)
+            return self.trainer.score(self.heldout)
 
-    def _tell_progress(self, event: Advanced) -> None:
+    def tell_progress(self, event: Advanced) -> None:
         """Tell who started this, and whoever looks into the archive."""
         told = event.model_dump(exclude={"kind", "trunk"})
         note_progress(self.checkpoints.folder, TrunkProgress(**told))

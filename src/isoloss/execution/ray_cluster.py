@@ -1,0 +1,251 @@
+"""A Ray cluster: a task a trunk, resources from the spec, Ray's own retries. Without an address one is started here."""
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from typing import Any, cast
+
+from isoloss.core import files
+from isoloss.core.errors import InputError
+from isoloss.core.machine import cores
+from isoloss.execution.messages import Assignment, JobEnded, JobRefused, Started
+from isoloss.execution.work import (
+    ATTEMPTS,
+    RUN_TRUNK,
+    STOP_SECONDS,
+    environment,
+    record_death,
+    require,
+    threads_of,
+    unfinished,
+)
+from isoloss.runs.archive import Archive
+from isoloss.runs.record import RunRecord
+from isoloss.training.events import Advanced, Note, Report, RunEnded
+from isoloss.training.job import CHECKPOINT_SECONDS, TrunkJob
+
+# How often the conductor empties its mailbox.
+POLL_SECONDS = 0.2
+# A trunk that another process holds is asked for again after so long.
+BUSY_SECONDS = 2.0
+
+
+class RayExecutor:
+    """Tasks on a cluster, one a trunk: as many at once as the cluster has room for, or `workers`.
+
+    `address` is the cluster's, as for `ray.init` ("auto" finds one on this machine); without it, and without
+    RAY_ADDRESS, a cluster of this machine alone is started and stopped. The results folder must lie at the same path on
+    every node.
+    """
+
+    def __init__(
+        self, workers: int | None = None, checkpoint_seconds: float = CHECKPOINT_SECONDS, *,
+        address: str | None = None, trainer: str = RUN_TRUNK,
+    ) -> None:  # fmt: skip
+        self.workers, self.checkpoint_seconds = workers, checkpoint_seconds
+        self.address, self.trainer = address, trainer
+
+    def run(
+        self, jobs: Sequence[TrunkJob], archive: Archive, *, on_event: Report = lambda event: None
+    ) -> Iterator[RunRecord]:
+        """Yield the record of every run of `jobs`, once, as it is there.
+
+        As `LocalExecutor.run`; a task whose worker or node dies is tried once more by Ray, on whatever node is left.
+        Raises InputError where no cluster answers or no node has the resources, StorageError where a node does not see
+        the results folder.
+        """
+        todo = yield from unfinished(jobs, archive)
+        if not todo:
+            return
+        for module, extra in (("torch", "train"), ("ray", "ray")):
+            require(module, extra=extra)
+        with _cluster(self.address, workers=self.workers, threads=threads_of(todo)), _laid(archive) as marker:
+            tasks = _Tasks(self, archive, marker, on_event)
+            try:
+                yield from tasks.train(todo)
+            finally:
+                tasks.dismiss()
+
+
+class _Tasks:
+    """The tasks of one call to the executor, and what is left for them to do."""
+
+    def __init__(self, executor: RayExecutor, archive: Archive, marker: str, on_event: Report) -> None:
+        import ray
+
+        from isoloss.execution.ray_task import Mailbox, train
+
+        self.executor, self.archive, self.marker, self.on_event = executor, archive, marker, on_event
+        self.task = ray.remote(train)
+        # It lies on the conductor's node and ends with it.
+        here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
+            ray.get_runtime_context().get_node_id(), soft=False
+        )
+        self.mailbox: Any = ray.remote(Mailbox).options(
+            num_cpus=0, scheduling_strategy=here, max_concurrency=10_000
+        ).remote()  # fmt: skip
+        self.running: dict[Any, tuple[TrunkJob, float]] = {}
+        self.waiting: list[tuple[float, TrunkJob]] = []
+        self.begun: dict[str, int] = {}
+        self.told: set[str] = set()
+
+    def train(self, jobs: Sequence[TrunkJob]) -> Iterator[RunRecord]:
+        """Yield the record of every run of `jobs` as it is there."""
+        _require_room(jobs)
+        todo = list(jobs)[::-1]
+        while todo or self.running or self.waiting:
+            now = time.monotonic()
+            todo += [job for at, job in self.waiting if at <= now]
+            self.waiting = [(at, job) for at, job in self.waiting if at > now]
+            while todo and (self.executor.workers is None or len(self.running) < self.executor.workers):
+                self._submit(todo.pop())
+            ended = self._wait()
+            yield from self._hear()
+            for reference in ended:
+                yield from self._ended(reference)
+
+    def _wait(self) -> list[Any]:
+        """Return the tasks that ended, after a moment."""
+        import ray
+
+        if not self.running:
+            time.sleep(POLL_SECONDS)
+            return []
+        first, others = ray.wait(list(self.running), num_returns=1, timeout=POLL_SECONDS)
+        more, _ = ray.wait(others, num_returns=len(others), timeout=0) if first and others else ([], [])
+        return [*first, *more]
+
+    def dismiss(self) -> None:
+        """Stop every task: they write their checkpoints; those that take too long are killed."""
+        import ray
+
+        if self.running:
+            self.mailbox.stop.remote()
+            _, late = ray.wait(list(self.running), num_returns=len(self.running), timeout=STOP_SECONDS)
+            for reference in late:
+                ray.cancel(reference, force=True)
+        ray.kill(self.mailbox)
+
+    def _submit(self, job: TrunkJob) -> None:
+        threads = threads_of([job])
+        options = {
+            "num_cpus": threads, "num_gpus": int(job.specs[0].numerics.device == "cuda"), "max_retries": ATTEMPTS - 1,
+            "name": job.trunk, "runtime_env": {"env_vars": environment(threads)},
+        }  # fmt: skip
+        assignment = Assignment(specs=job.specs, checkpoint_seconds=self.executor.checkpoint_seconds)
+        folder = str(self.archive.folder.resolve())
+        reference = self.task.options(**options).remote(
+            folder, self.marker, assignment.model_dump_json(), self.executor.trainer, self.mailbox
+        )
+        self.running[reference] = (job, time.monotonic())
+
+    def _hear(self) -> Iterator[RunRecord]:
+        """Pass on what the tasks told."""
+        import ray
+
+        from isoloss.execution.ray_task import message
+
+        for text in ray.get(self.mailbox.take.remote()):
+            told = message(text)
+            match told:
+                case Started():
+                    self._count(told.trunk)
+                case RunEnded():
+                    self.on_event(told)
+                    yield from self._records([told.run])
+                case Advanced() | Note():
+                    self.on_event(told)
+
+    def _count(self, trunk: str) -> None:
+        """Take note of a task that begins; a second time is Ray's retry."""
+        self.begun[trunk] = self.begun.get(trunk, 0) + 1
+        if self.begun[trunk] > 1:
+            self.on_event(Note(trunk=trunk, text="its worker or node died; Ray tries the trunk once more"))
+
+    def _ended(self, reference: Any) -> Iterator[RunRecord]:
+        import ray
+
+        from isoloss.execution.ray_task import message
+
+        job, started = self.running.pop(reference)
+        try:
+            last = message(ray.get(reference))
+        except ray.exceptions.RayError as error:
+            yield from self._died(job, error, time.monotonic() - started)
+            return
+        if isinstance(last, JobRefused):
+            raise last.exception()
+        if isinstance(last, JobEnded) and last.busy:
+            self.begun.pop(job.trunk, None)
+            self.on_event(Note(trunk=job.trunk, text="another process trains this trunk; it is looked at again later"))
+            self.waiting.append((time.monotonic() + BUSY_SECONDS, job))
+            return
+        yield from self._hear()
+        yield from self._records([spec.fingerprint for spec in job.specs])
+
+    def _died(self, job: TrunkJob, error: Exception, seconds: float) -> Iterator[RunRecord]:
+        reason = f"worker died {ATTEMPTS} times: {type(error).__name__}: {str(error).splitlines()[0]}"
+        for spec in job.specs:
+            if not self.archive.has(spec.fingerprint):
+                record_death(spec, self.archive, reason=reason, seconds=seconds)
+                self.on_event(RunEnded(trunk=job.trunk, run=spec.fingerprint, status="failed"))
+        yield from self._records([spec.fingerprint for spec in job.specs])
+
+    def _records(self, runs: Sequence[str]) -> Iterator[RunRecord]:
+        for run in runs:
+            if run not in self.told and (record := self.archive.read(run)) is not None:
+                self.told.add(run)
+                yield record
+
+
+def _require_room(jobs: Sequence[TrunkJob]) -> None:
+    """Raise InputError where no node of the cluster could ever train one of the jobs."""
+    import ray
+
+    nodes = [node["Resources"] for node in cast(Any, ray).nodes() if node["Alive"]]
+    for job in jobs:
+        wanted = {"CPU": threads_of([job]), "GPU": int(job.specs[0].numerics.device == "cuda")}
+        if not any(all(node.get(kind, 0) >= amount for kind, amount in wanted.items()) for node in nodes):
+            raise InputError(
+                f"a run asks for {wanted['CPU']} cores and {wanted['GPU']} GPUs, which no node of the cluster has",
+                place="training.threads, training.device", fix="ask for less, or join a larger node to the cluster",
+            )  # fmt: skip
+
+
+@contextmanager
+def _cluster(address: str | None, *, workers: int | None, threads: int) -> Iterator[None]:
+    """Be the driver of a cluster within the block: of the one at `address`, or one started for it."""
+    import ray
+
+    if ray.is_initialized():
+        yield  # whoever connected this process parts with the cluster, too
+        return
+    address = address or os.environ.get("RAY_ADDRESS")
+    quiet: Any = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False}
+    try:
+        if address is None:
+            at_once = workers * threads if workers else cores()
+            ray.init(address="local", num_cpus=at_once, include_dashboard=False, **quiet)
+        else:
+            ray.init(address=address, **quiet)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise InputError(
+            f"no Ray cluster answers: {str(error).splitlines()[0]}", place=address or "this machine",
+            fix="check --address; without it a cluster of this machine is started",
+        ) from error  # fmt: skip
+    try:
+        # Ray tells of dead workers on standard output, which is for results.
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        ray.shutdown()
+
+
+@contextmanager
+def _laid(archive: Archive) -> Iterator[str]:
+    """Lay a marker into the results folder within the block, by which a node knows that it sees the same folder."""
+    with files.marker(archive.folder) as path:
+        yield path.name

@@ -1,0 +1,30 @@
+"""Trainers that train nothing, for tests and benchmarks of what surrounds training: `stub_training:NAME`."""
+
+import os
+import signal
+import time
+
+from isoloss.execution.work import record_death
+
+
+def instant(job, archive, **_):
+    """Record every run as failed at once, without a file more than that takes."""
+    for spec in job.specs:
+        record_death(spec, archive, reason="stub", seconds=0.0)
+
+
+def deadly(job, archive, **_):
+    """Die as of too little memory."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def patient(job, archive, *, stop, **_):
+    """Leave a sign of life, and wait for the word to stop, or for the sign `go`."""
+    sign = archive.folder / f"attempt-{len(list(archive.folder.glob('attempt-*')))}"
+    sign.write_text(str(os.getpid()))
+    while not (archive.folder / "go").exists():
+        if stop():
+            (archive.folder / "stopped").write_text("")
+            return
+        time.sleep(0.02)
+    instant(job, archive)

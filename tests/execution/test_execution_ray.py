@@ -1,0 +1,147 @@
+"""Ray: a task a trunk on a real cluster of two nodes; workers and nodes die, and the table is that of one process."""
+
+import os
+import signal
+import threading
+import time
+import warnings
+from pathlib import Path
+
+import pytest
+from tiny_training import tiny_spec, write_corpus
+
+from isoloss.core.errors import InputError, StorageError
+from isoloss.execution.ray_cluster import RayExecutor
+from isoloss.execution.ray_task import require_shared
+from isoloss.runs.archive import Archive
+from isoloss.runs.spec import Numerics
+from isoloss.training.job import trunk_jobs
+from isoloss.training.worker import run_trunk
+
+pytest.importorskip("ray")
+# Ray leaves sockets and pipes to the end of the process.
+IGNORED = ("pytest.PytestUnraisableExceptionWarning", "ResourceWarning", "FutureWarning")
+pytestmark = [pytest.mark.ray, pytest.mark.slow, *(pytest.mark.filterwarnings(f"ignore::{name}") for name in IGNORED)]
+
+HERE = str(Path(__file__).parent)
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Two nodes of one core each, none of it the conductor's."""
+    from ray.cluster_utils import Cluster
+
+    before = os.environ.get("PYTHONPATH", "")
+    os.environ["PYTHONPATH"] = os.pathsep.join([HERE, before])  # where workers find stub_training
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+        for _ in range(2):
+            cluster.add_node(num_cpus=1)
+        yield cluster
+        cluster.shutdown()
+    os.environ["PYTHONPATH"] = before
+
+
+@pytest.fixture
+def archive(tmp_path):
+    archive = Archive(tmp_path / "archive")
+    write_corpus(archive)
+    return archive
+
+
+def losses(archive):
+    return {record.fingerprint: (record.status, record.loss) for record in archive.records()}
+
+
+def wait_for(path, seconds=60.0):
+    deadline = time.monotonic() + seconds
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{path} never came"
+        time.sleep(0.05)
+    return path
+
+
+def test_a_cluster_of_two_nodes_gives_what_one_process_gives(cluster, archive, tmp_path):
+    specs = [tiny_spec(steps, seed=seed) for seed in (0, 1) for steps in (5, 10)]
+    events = []
+    records = list(RayExecutor(address=cluster.address).run(trunk_jobs(specs), archive, on_event=events.append))
+    assert sorted(r.fingerprint for r in records) == sorted(s.fingerprint for s in specs)
+    assert sorted(e.run for e in events if e.kind == "run_ended") == sorted(s.fingerprint for s in specs)
+    alone = Archive(tmp_path / "alone")
+    write_corpus(alone)
+    for job in trunk_jobs(specs):
+        run_trunk(job, alone)
+    assert losses(archive) == losses(alone)
+    assert list(RayExecutor(address="nowhere:1").run(trunk_jobs(specs), archive)), "nothing is left that needs one"
+
+
+def test_a_worker_that_dies_twice_is_recorded_with_the_reason(cluster, archive):
+    spec = tiny_spec(5)
+    events = []
+    executor = RayExecutor(address=cluster.address, trainer="stub_training:deadly")
+    (record,) = executor.run(trunk_jobs([spec]), archive, on_event=events.append)
+    assert record.status == "failed"
+    assert "worker died 2 times: WorkerCrashedError" in record.error
+    assert [e.text for e in events if e.kind == "note"] == ["its worker or node died; Ray tries the trunk once more"]
+    assert not archive.has(spec.fingerprint), "the same command tries it again"
+
+
+@pytest.fixture
+def interrupted(archive):
+    """Ctrl-C for the conductor, a moment after a task has begun."""
+    thread = threading.Thread(
+        target=lambda: (wait_for(archive.folder / "attempt-0"), signal.raise_signal(signal.SIGINT))
+    )
+    thread.start()
+    yield
+    thread.join()
+
+
+@pytest.mark.usefixtures("interrupted")
+def test_leaving_stops_the_tasks_before_it_parts_from_the_cluster(cluster, archive):
+    jobs = trunk_jobs([tiny_spec(5), tiny_spec(5, seed=1)])
+    executor = RayExecutor(address=cluster.address, trainer="stub_training:patient", workers=1)
+    with pytest.raises(KeyboardInterrupt):
+        for _ in executor.run(jobs, archive, on_event=lambda event: None):
+            pass
+    assert (archive.folder / "stopped").exists()
+
+
+def test_a_node_that_dies_costs_nothing_but_time(cluster, archive):
+    spec = tiny_spec(5)
+    node = cluster.add_node(num_cpus=3)  # the only one with room for three threads
+    spec = spec.model_copy(update={"numerics": Numerics(threads=3)})
+
+    def kill_the_node_then_bring_another():
+        wait_for(archive.folder / "attempt-0")
+        cluster.remove_node(node, allow_graceful=False)
+        others.append(cluster.add_node(num_cpus=3))
+        wait_for(archive.folder / "attempt-1")
+        (archive.folder / "go").write_text("")
+
+    others, events = [], []
+    thread = threading.Thread(target=kill_the_node_then_bring_another)
+    thread.start()
+    executor = RayExecutor(address=cluster.address, trainer="stub_training:patient")
+    (record,) = executor.run(trunk_jobs([spec]), archive, on_event=events.append)
+    thread.join()
+    assert record.error == "stub", "the second attempt ended in order"
+    assert [e.text for e in events if e.kind == "note"] == ["its worker or node died; Ray tries the trunk once more"]
+    cluster.remove_node(others[0])
+
+
+def test_what_no_node_has_is_refused(cluster, archive):
+    greedy = tiny_spec(5).model_copy(update={"numerics": Numerics(threads=64)})
+    with pytest.raises(InputError, match="64 cores and 0 GPUs, which no node of the cluster has"):
+        list(RayExecutor(address=cluster.address).run(trunk_jobs([greedy]), archive))
+
+
+def test_no_cluster_at_an_address_is_told(archive):
+    with pytest.raises(InputError, match="no Ray cluster answers"):
+        list(RayExecutor(address="127.0.0.1:1").run(trunk_jobs([tiny_spec(5)]), archive))
+
+
+def test_a_node_without_the_results_folder_names_itself(tmp_path):
+    with pytest.raises(StorageError, match="node far-away does not see this results folder"):
+        require_shared(tmp_path, ".marker.x.tmp", node="far-away")
