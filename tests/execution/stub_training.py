@@ -6,6 +6,9 @@ import time
 
 from isoloss.execution.work import record_death
 
+# No test waits longer than this, whatever goes wrong.
+PATIENCE_SECONDS = 90.0
+
 
 def instant(job, archive, **_):
     """Record every run as failed at once, without a file more than that takes."""
@@ -22,7 +25,8 @@ def patient(job, archive, *, stop, **_):
     """Leave a sign of life, and wait for the word to stop, or for the sign `go`."""
     sign = archive.folder / f"attempt-{len(list(archive.folder.glob('attempt-*')))}"
     sign.write_text(str(os.getpid()))
-    while not (archive.folder / "go").exists():
+    give_up = time.monotonic() + PATIENCE_SECONDS
+    while not (archive.folder / "go").exists() and time.monotonic() < give_up:
         if stop():
             (archive.folder / "stopped").write_text("")
             return
