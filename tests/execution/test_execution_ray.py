@@ -115,6 +115,17 @@ def test_leaving_stops_the_tasks_before_it_parts_from_the_cluster(cluster, archi
     assert (archive.folder / "stopped").exists()
 
 
+@pytest.fixture
+def connected(cluster):
+    """A driver that hangs on a node that lives: Ray lets nobody remove the driver's own."""
+    import ray
+
+    ray.init(address=cluster.address, log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
+@pytest.mark.usefixtures("connected")
 def test_a_node_that_dies_costs_nothing_but_time(cluster, archive):
     spec = tiny_spec(5)
     node = cluster.add_node(num_cpus=3)  # the only one with room for three threads
