@@ -91,6 +91,15 @@ def test_a_cell_that_is_mostly_on_the_edge_is_not_fitted_by_what_is_left_of_it()
     assert fit_tuning("x", whole, seed=0).rate.cells == 8
 
 
+def test_three_sizes_leave_one_degree_of_freedom_and_intervals_as_wide():
+    few = [run for run in sweep(noise=0.003) if run.params > 20_000]
+    tuning = fit_tuning("x", few, seed=0)
+    assert tuning.rate.cells == 6
+    assert (
+        tuning.rate.params_exponent.width > 3 * fit_tuning("x", sweep(noise=0.003), seed=0).rate.params_exponent.width
+    )
+
+
 def test_a_diverged_run_bounds_the_grid_and_shapes_no_parabola():
     places = np.log([1.0, 2.0, 4.0, 8.0])
     assert vertex(places, np.array([3.0, 2.0, np.inf, np.inf])) == "highest"

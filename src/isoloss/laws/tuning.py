@@ -19,6 +19,7 @@ from isoloss.laws.sweep import TOLERANCE, BatchOptimum, Cell, RateOptimum, Swept
 from isoloss.runs.rules import PowerRule, six_digits
 
 DRAWS = 4000
+MOST_LOG = 50.0  # a factor of 5e21: as good as none
 MOSTLY = 0.5  # of a cell's batches, whose best rate lies inside the grid
 FEWEST_BATCHES = 3  # an optimum lies between others
 FEWEST_SIZES, FEWEST_PAIRED = 3, 2  # one degree of freedom is left between sizes, and one within them
@@ -254,7 +255,7 @@ def _power_fit(cells: Sequence[_Place], generator: np.random.Generator) -> Power
     centre = levels.mean() + between.sd / np.sqrt(len(logs)) * generator.standard_normal(DRAWS)
     return PowerFit(
         at_params=middle[0], at_tokens=middle[1],
-        level=Estimate.from_draws(np.exp(centre), value=float(np.exp(levels.mean()))),
+        level=_exponential(centre, value=float(levels.mean())),
         params_exponent=Estimate.from_draws(between.draws, value=between.slope),
         tokens_exponent=Estimate.from_draws(within.draws, value=within.slope), cells=len(cells),
         scatter=float(np.std(place - levels.mean() - between.slope * logs[size_of] - within.slope * x)),
@@ -300,9 +301,14 @@ def _horizon(
     span = float(np.log(horizons[1] / horizons[0]))
     drawn, value = rate.draws[:, 2] * span, rate.tokens_exponent.value * span
     return (
-        Estimate.from_draws(np.exp(drawn), value=float(np.exp(value))),
+        _exponential(drawn, value=value),
         _one_sided(stiffness * drawn**2, stiffness * value**2),
     )
+
+
+def _exponential(draws: Floats, *, value: float) -> Estimate:
+    """Return the estimate of e to the power of what was drawn; with one degree of freedom draws have no bounds."""
+    return Estimate.from_draws(np.exp(np.clip(draws, -MOST_LOG, MOST_LOG)), value=float(np.exp(value)))
 
 
 def _one_sided(draws: Floats, value: float) -> Estimate:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import product, repeat
 from typing import NamedTuple
 
 from isoloss.complexity.measures import open_measure
@@ -27,10 +27,11 @@ SECONDS_PER_TOKEN_AND_PARAM = 1.12e-10
 
 
 class Arm(NamedTuple):
-    """Multiples of what `[training]` says: of the peak rate and of the batch."""
+    """Multiples of what `[training]` says: of the peak rate and of the batch, at all horizons or the shortest alone."""
 
     rate: float = 1.0
     batch: float = 1.0
+    shortest_alone: bool = False
 
 
 GRID = Arm()
@@ -84,7 +85,7 @@ def plan_runs(study: Study, corpora: Mapping[str, Outline]) -> list[PlannedRun]:
         point(study, name, corpus, model, seed, tokens, arm)
         for name, corpus in corpora.items()
         for arm in arms(study)
-        for model, seed, tokens in _places(study, name, corpus)
+        for model, seed, tokens in _places(study, name, corpus, arm)
     ]
     for name, corpus in corpora.items():
         specs = [run.spec for run in planned if run.corpus == name]
@@ -93,9 +94,10 @@ def plan_runs(study: Study, corpora: Mapping[str, Outline]) -> list[PlannedRun]:
     return planned
 
 
-def _places(study: Study, name: str, corpus: Outline) -> list[tuple[ModelSpec, int, float]]:
-    """Return model, seed and tokens of every run on a corpus: the grid's, and those beside it."""
-    grid = product(study.grid.models(vocab_size=corpus.vocab_size), study.grid.seeds, horizons(study))
+def _places(study: Study, name: str, corpus: Outline, arm: Arm) -> list[tuple[ModelSpec, int, float]]:
+    """Return model, seed and tokens of every run of an arm on a corpus: the grid's, and those beside it."""
+    tokens = horizons(study)[:1] if arm.shortest_alone else horizons(study)
+    grid = product(study.grid.models(vocab_size=corpus.vocab_size), study.grid.seeds, tokens)
     beside = [one for one in study.run if one.corpus == name]
     return [
         *grid,
@@ -107,9 +109,11 @@ def arms(study: Study) -> list[Arm]:
     """Return the multiples of rate and batch that the study trains its sizes at; the grid's own comes first."""
     if study.tune is None:
         return [GRID, *(Arm(rate=factor) for factor in study.training.rate_arms)]
+    tune = study.tune
     return [
-        Arm(rate=six_digits(rate * batch**study.tune.rate_with_batch), batch=batch)
-        for batch, rate in product(study.tune.batch_factors, study.tune.rate_factors)
+        Arm(six_digits(rate * batch**tune.rate_with_batch), batch, short)
+        for batch in tune.batch_factors
+        for rate, short in (*zip(tune.rate_factors, repeat(False)), *zip(tune.short_rate_factors, repeat(True)))
     ]
 
 

@@ -168,10 +168,12 @@ class Tune(Frozen):
     """A sweep of rate × batch around what `[training]` says, at every size and the grid's first and last token count.
 
     Factors multiply the peak rate and the batch. `rate_with_batch` moves the middle of the rates along with the batch:
-    at factor f of the batch the rates are f ** rate_with_batch times higher.
+    at factor f of the batch the rates are f ** rate_with_batch times higher. `short_rate_factors` are tried at the
+    shortest horizon alone: best rates are often higher there, and its runs are cheap.
     """
 
     rate_factors: Annotated[Ladder, Field(min_length=3)] = (0.25, 0.5, 1.0, 2.0, 4.0)
+    short_rate_factors: Ladder = ()
     batch_factors: Annotated[Ladder, Field(min_length=1)] = (0.5, 1.0, 2.0)
     rate_with_batch: float = Field(default=0.5, ge=0, le=1)
 
