@@ -11,6 +11,7 @@ the peer's best. Kernels are compiled, and cached on disk, before the clock star
 
 import argparse
 import os
+import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
@@ -124,6 +125,27 @@ def growth(make: Callable[[int], Observations]) -> None:
             print(f"  {rows:5d} rows {len(starts):5d} starts {seconds:8.2f} s   {optimum.convergence.iterations} steps")
 
 
+def loading(rows: int) -> None:
+    """Print how long a table takes to be read, checked and grouped by corpus, from CSV and from Parquet."""
+    import pyarrow as pa
+    from pyarrow import csv, parquet
+
+    generator = stream(0, "benchmark table")
+    table = rows_like_hoffmanns(rows)
+    columns = {"params": table.params, "tokens": table.tokens, "loss": table.loss_nats}
+    names = np.char.add("corpus ", generator.integers(0, 8, rows).astype(np.str_))
+    written = pa.table(columns | {"data": names})
+    with tempfile.TemporaryDirectory() as folder:
+        csv.write_csv(written, f"{folder}/runs.csv")
+        parquet.write_table(written, f"{folder}/runs.parquet")
+        for kind in ("csv", "parquet"):
+            started, used = time.perf_counter(), time.process_time()
+            read = read_runs(f"{folder}/runs.{kind}", loss="loss", corpus="data")
+            groups = [read.where(corpus=corpus) for corpus in read.corpora]
+            seconds, of_cpu = time.perf_counter() - started, time.process_time() - used
+            print(f"  {len(read):8d} rows, {len(groups)} groups, {kind:<8}{seconds:8.2f} s ({of_cpu:.2f} s of CPU)")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="?", help="a table of runs; simulated rows without it")
@@ -144,6 +166,9 @@ def main() -> None:
     resamples(table)
     print("growth (simulated rows)")
     growth(rows_like_hoffmanns)
+    print("loading")
+    for rows in (100_000, 1_000_000):
+        loading(rows)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
+from scipy.stats import qmc
 
+from isoloss.laws.engine import Problem, starting_points
 from isoloss.laws.law import Floats, Law
 from isoloss.laws.registry import laws
 from isoloss.runs.observations import Observations, observations
@@ -86,3 +88,76 @@ CASES = {
         "loss_to_loss": {"E": 1.1, "E_other": 1.5, "K": 0.8, "kappa": 1.2},
     }.items()
 }  # fmt: skip
+
+
+def random_case(name: str, seed: int) -> tuple[Observations, float]:
+    """Return runs of a random law of a kind on a random grid with random noise, and the noise in ln L.
+
+    The truth is drawn in free parameters: the levels of terms at the centre of the data, and exponents.
+    """
+    generator = np.random.default_rng(seed)
+    law = laws[name]
+    columns = _random_columns(name, generator)
+    features = law.features(**{column: columns[column] for column in law.columns})
+    free = np.array([generator.uniform(low, high) for low, high in _RANGES[name]])
+    if name == "loss_to_loss":
+        free[1] *= columns["other_loss"].min()
+    elif name == "critical_batch":
+        free[5] += free[6] * np.log(3.0)  # B_crit is of the order of the batches at a loss of 3 nats
+    if law.parameters[0] == "E":
+        free[0] *= generator.choice([0.0, 1.0])
+    origin = law.origin(features)
+    loss = law.loss(law.to_values(free, origin), **{column: columns[column] for column in law.columns})
+    noise = 10 ** generator.uniform(-4, -1)
+    extra = {column: found for column, found in columns.items() if column not in ("params", "tokens", "flops")}
+    table = observations(
+        params=columns["params"], tokens=columns["tokens"], extra=extra,
+        loss_nats=loss * np.exp(generator.normal(0, noise, len(loss))),
+    )  # fmt: skip
+    return table, noise
+
+
+_E, _LEVEL, _EXPONENT = (0.3, 2.5), (-2.5, 0.7), (0.1, 1.2)
+_RANGES: Mapping[str, list[tuple[float, float]]] = {
+    "chinchilla": [_E, _LEVEL, _LEVEL, _EXPONENT, _EXPONENT],
+    "kaplan": [(0.0, 1.5), (0.0, 1.5), (0.03, 0.5), (0.03, 0.5)],
+    **{f"kaplan_{column}": [(0.0, 1.5), (0.03, 0.5)] for column in ("params", "tokens", "flops")},
+    **{f"offset_{column}": [_E, _LEVEL, _EXPONENT] for column in ("params", "tokens", "flops")},
+    "repeated": [_E, _LEVEL, _LEVEL, (0.15, 0.8), (0.15, 0.8), (0.0, 4.6), (0.0, 4.6)],
+    "critical_batch": [_E, _LEVEL, _LEVEL, (0.05, 0.8), (0.2, 1.0), (-1.5, 1.5), (0.0, 6.0)],
+    "farseer": [
+        (-0.5, 0.0), (-0.3, 1.0), (-0.5, 0.5), (-0.3, 0.1), (-2.5, 0.5), (-0.5, 0.5), (-0.1, 0.1), (-1.6, -0.5),
+        (-0.5, 0.5),
+    ],
+    "loss_to_loss": [_E, (0.0, 0.95), (-1.0, 1.0), (0.4, 2.0)],
+}  # fmt: skip
+
+
+def _random_columns(name: str, generator: np.random.Generator) -> dict[str, Floats]:
+    sizes = np.geomspace(10 ** generator.uniform(4, 7), 10 ** generator.uniform(8, 10), generator.integers(4, 9))
+    tokens = np.geomspace(10 ** generator.uniform(6, 8), 10 ** generator.uniform(9, 11), generator.integers(4, 7))
+    params, data = _grid(sizes, tokens)
+    columns = {"params": params, "tokens": data, "flops": 6 * params * data}
+    if name == "repeated":
+        params, unique, epochs = _grid(sizes, tokens[::2], EPOCHS[1:])
+        columns = {"params": params, "tokens": unique * epochs, "unique_tokens": unique}
+    elif name == "critical_batch":
+        batches = np.geomspace(10 ** generator.uniform(3, 5), 10 ** generator.uniform(6, 7), 4)
+        params, data, batch = _grid(sizes[::2], tokens, batches)
+        columns = {"params": params, "tokens": data, "batch_tokens": batch}
+    elif name == "loss_to_loss":
+        E, a, b = generator.uniform(0.5, 2.0, 3)
+        spread = (np.log(params) - np.log(params).mean(), np.log(data) - np.log(data).mean())
+        columns["other_loss"] = E + a * np.exp(-0.3 * spread[0]) + b * np.exp(-0.35 * spread[1])
+    return columns
+
+
+def dense_starts(problem: Problem, *, count: int, seed: int = 0) -> Floats:
+    """Return `count` free starting points: half spread evenly over the bounds, half around automatic ones."""
+    even = qmc.Sobol(len(problem.low), seed=seed).random(count // 2)
+    width = problem.high - problem.low
+    generator = np.random.default_rng(seed)
+    automatic = starting_points(problem, "auto")
+    near = automatic[generator.integers(len(automatic), size=count - count // 2)]
+    shifted = near + generator.normal(0, 0.1, near.shape) * width
+    return np.clip(np.vstack([problem.low + even * width, shifted]), problem.low, problem.high)

@@ -8,7 +8,9 @@ import numpy as np
 from isoloss.laws._arithmetic import compiled, exponential, logarithm
 from isoloss.laws.law import Floats, Law
 from isoloss.laws.power import LEAST_EXPONENT, MOST_EXPONENT
-from isoloss.laws.starts import EXPONENTS, LEAST_TERM, nonnegative_fits
+from isoloss.laws.starts import EXPONENTS, LEAST_TERM, nonnegative_fits, spread
+
+EVENLY_SPREAD = 32
 
 
 @compiled
@@ -81,8 +83,8 @@ class Kaplan(Law):
 
     @staticmethod
     def automatic_starts(features: Floats, log_loss: Floats) -> Floats:
-        """Return 64 starts: a grid of exponents, and for each the scales that are best for L^(1/αD), in which both
-        terms are linear.
+        """Return 96 starts: a grid of exponents, and for each the scales that are best for L^(1/αD), in which both
+        terms are linear; and 32 spread evenly over the bounds.
         """
         alpha_n, alpha_d = np.array(list(product(EXPONENTS, repeat=2))).T
         exponents = (-(alpha_n / alpha_d)[:, None] * features[:, 0], np.tile(-features[:, 1], (len(alpha_d), 1)))
@@ -93,7 +95,9 @@ class Kaplan(Law):
             np.log(np.maximum(found, LEAST_TERM * found.max(axis=1, keepdims=True) + 1e-300)) - np.log(size)[:, None]
         )
         levels = log_loss.mean() + alpha_d[:, None] * scales
-        return np.column_stack([levels, alpha_n, alpha_d])
+        return np.vstack(
+            [np.column_stack([levels, alpha_n, alpha_d]), spread(*Kaplan.bounds(features, log_loss), EVENLY_SPREAD)]
+        )
 
     @staticmethod
     def loss(values: Floats, *, params: Floats, tokens: Floats) -> Floats:
@@ -108,8 +112,11 @@ class Kaplan(Law):
     def log_optimum(values: Floats, *, log_flops: float | Floats, **given: Floats) -> Floats:
         """Return ln N_opt = [r ln Nc + ln r − ln Dc + ln(C/6)]/(1 + r), r = αN/αD: where both terms trade evenly."""
         Nc, Dc, alpha_n, alpha_d = np.moveaxis(values, -1, 0)
-        r = alpha_n / alpha_d
-        return np.asarray((r * np.log(Nc) + np.log(r) - np.log(Dc) + log_flops - np.log(6)) / (1 + r))
+        # A draw may lack a term (Nc or Dc zero, an exponent zero): it has no optimum then.
+        with np.errstate(all="ignore"):
+            r = alpha_n / alpha_d
+            found = (r * np.log(Nc) + np.log(r) - np.log(Dc) + log_flops - np.log(6)) / (1 + r)
+        return np.where(np.isfinite(found), found, np.nan)
 
     @staticmethod
     def exponent_a(values: Floats, *, log_flops: float = 0.0, **given: Floats) -> Floats:

@@ -12,13 +12,15 @@ import numpy as np
 from isoloss.core.errors import BadTable
 from isoloss.laws._arithmetic import compiled
 from isoloss.laws.law import Floats, Law
-from isoloss.laws.starts import linear_terms
+from isoloss.laws.starts import linear_terms, spread
 from isoloss.runs.observations import Observations
 
 MOST_EXPONENT, LEAST_EXPONENT = 10.0, 0.02
 # E′ stays below the smallest L′ by this share of their span: at L′ itself (L′ − E′)^κ has no slope.
 GAP = 1e-3
+SAME_PLACE = 0.01  # of ln N and of ln D: what pairs
 START_SHARES = (0.0, 0.4, 0.7, 0.85, 0.95, 0.99)  # of the smallest L′
+EVENLY_SPREAD = 32
 START_EXPONENTS = (0.3, 0.6, 1.0, 1.6, 2.5)
 
 
@@ -84,14 +86,15 @@ class LossToLoss(Law):
 
     @staticmethod
     def automatic_starts(features: Floats, log_loss: Floats) -> Floats:
-        """Return 30 starts: E′ and κ on a grid, with E and K the best for each (they enter linearly)."""
+        """Return 62 starts: E′ and κ on a grid with the best E and K for each, and 32 spread evenly."""
         x = features[:, 0]
         least, span = float(x.min()), float(np.ptp(x))
         share, kappa = np.array(list(product(START_SHARES, START_EXPONENTS))).T
         e = np.minimum(least * share, least - GAP * span)
         power = (x - e[:, None]) ** kappa[:, None]
         E, k = linear_terms([np.ones_like(power), power], log_loss).T
-        return np.column_stack([np.exp(E), e, k, kappa])
+        grid = np.column_stack([np.exp(E), e, k, kappa])
+        return np.vstack([grid, spread(*LossToLoss.bounds(features, log_loss), EVENLY_SPREAD)])
 
     @staticmethod
     def loss(values: Floats, *, other_loss: Floats) -> Floats:
@@ -103,20 +106,21 @@ class LossToLoss(Law):
 def pair_losses(observations: Observations, *, other: str) -> Observations:
     """Return every run beside the loss of corpus `other` at the same parameters and tokens, as column `other_loss`.
 
-    Runs of `other` itself are left out, and so are runs without a partner. Several partners count as their mean of
-    ln loss. Raises BadTable where nothing pairs.
+    The same is within 1 %: whole batches make token counts differ by that much. Runs of `other` itself are left out,
+    and so are runs without a partner; several partners count as their mean of ln loss. Raises BadTable where nothing
+    pairs.
     """
     partners = observations.where(corpus=other)
-    losses: dict[tuple[float, float], list[float]] = {}
-    for size, tokens, loss in zip(partners.params, partners.tokens, partners.loss_nats, strict=True):
-        losses.setdefault((float(size), float(tokens)), []).append(float(np.log(loss)))
-    places = list(zip(observations.params.tolist(), observations.tokens.tolist(), strict=True))
-    rest = observations.corpus != other
-    paired = np.array([place in losses for place in places]) & rest
-    if not paired.any():
+    rest = observations.select(observations.corpus != other)
+    matches = np.ones((len(rest), len(partners)), dtype=bool)
+    for mine, theirs in ((rest.params, partners.params), (rest.tokens, partners.tokens)):
+        matches &= np.abs(np.subtract.outer(np.log(mine), np.log(theirs))) <= SAME_PLACE
+    counts = matches.sum(axis=1)
+    if not counts.any():
         raise BadTable(
             f"no run has a partner on {other!r} with the same parameters and tokens",
-            fix=f"train the corpora on one grid, or give a column of losses on {other!r} itself",
+            fix="train the corpora on one grid, or give a column of losses on the other corpus itself",
         )
-    of_pairs = np.array([np.exp(np.mean(losses[place])) for place, keep in zip(places, paired, strict=True) if keep])
-    return observations.select(paired).with_extra(other_loss=of_pairs)
+    paired = counts > 0
+    log_losses = matches[paired] @ np.log(partners.loss_nats) / counts[paired]
+    return rest.select(paired).with_extra(other_loss=np.exp(log_losses))

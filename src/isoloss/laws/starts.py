@@ -41,3 +41,17 @@ def linear_terms(terms: Sequence[Floats], log_loss: Floats) -> Floats:
     designs = np.stack(terms, axis=2) / np.exp(log_loss)[:, None]
     found = nonnegative_fits(designs)
     return np.asarray(np.log(np.maximum(found, LEAST_TERM * np.exp(log_loss.mean()))))
+
+
+def spread(low: Floats, high: Floats, count: int) -> Floats:
+    """Return `count` points (count, p) that fill the box from `low` to `high` evenly, always the same.
+
+    Tables that follow no law (unconverged runs) have optima where no grid of sensible exponents leads. Additive
+    recurrence with powers of the root of x^(p+1) = x + 1 (Roberts 2018), evenly spread in any dimension.
+    """
+    p = len(low)
+    root = 1.5
+    for _ in range(50):
+        root = (1 + root) ** (1 / (p + 1))
+    shares = (0.5 + np.outer(np.arange(1, count + 1), root ** -np.arange(1.0, p + 1))) % 1
+    return np.asarray(low + shares * (high - low))

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from isoloss.published.folder import Columns
 from isoloss.report.blocks import Section
 
 Verdict = Literal["holds", "does not hold", "cannot be checked with this data"]
@@ -25,21 +26,23 @@ class Row:
     @property
     def difference(self) -> float:
         """Ours minus the published one."""
-        return self.reproduced - self.published
+        return float(self.reproduced - self.published)
 
     @property
     def within(self) -> bool:
         """Whether the two agree within the tolerance."""
         scale = 1.0 if self.absolute else abs(self.published)
-        return math.isfinite(self.difference) and abs(self.difference) <= self.tolerance * scale
+        return bool(math.isfinite(self.difference) and abs(self.difference) <= self.tolerance * scale)
 
     def to_json(self) -> dict[str, Any]:
         """Return one element of `rows`; numbers that are none become null."""
-        found = {"published": self.published, "reproduced": self.reproduced, "difference": self.difference}
+        found = {
+            "published": float(self.published), "reproduced": float(self.reproduced), "difference": self.difference
+        }  # fmt: skip
         return {
             "quantity": self.quantity,
             **{name: value if math.isfinite(value) else None for name, value in found.items()},
-            "tolerance": self.tolerance,
+            "tolerance": float(self.tolerance),
             "absolute": self.absolute,
             "within": self.within,
             "why": self.why,
@@ -62,7 +65,8 @@ class Claim:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Reproduction:
-    """A study done again. `tables` are further files by name (Markdown, LaTeX, CSV) with their text."""
+    """A study done again. `tables` are further files by name (Markdown, LaTeX) with their text, `columns`
+    tables of numbers that are written as Parquet."""
 
     study: str
     title: str
@@ -75,6 +79,7 @@ class Reproduction:
     not_shown: dict[str, str] = field(default_factory=dict)
     tables: dict[str, str] = field(default_factory=dict)
     animations: dict[str, bytes] = field(default_factory=dict)
+    columns: dict[str, Columns] = field(default_factory=dict)
 
     @property
     def apart(self) -> list[Row]:

@@ -28,9 +28,14 @@ class Columns:
         self.place = place
         self.rows: NDArray[np.int64] = table[ROW].to_numpy()
 
-    def texts(self, name: str) -> list[str]:
-        """Return a column as text."""
-        return [str(value) for value in self._column(name).to_pylist()]
+    def texts(self, name: str) -> NDArray[np.str_]:
+        """Return a column as text, each different value written once."""
+        import pyarrow as pa
+
+        column = self._column(name).combine_chunks()
+        encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+        values = np.array([str(value) for value in encoded.dictionary.to_pylist()], dtype=np.str_)
+        return np.asarray(values[encoded.indices.to_numpy()], dtype=np.str_)
 
     def numbers(self, name: str) -> Floats:
         """Return a column, or a formula over columns, as numbers; text such as `1e9`, `70M` or `1.4T` is read."""
