@@ -1,7 +1,6 @@
 """What a fit leaves behind: the law at its optimum, its draws, and everything that is derived from them."""
 
 import html
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -10,10 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from isoloss.core import files
 from isoloss.core.errors import InputError, NotApplicable, Unidentified, did_you_mean
 from isoloss.core.estimate import LEVEL, Estimate
-from isoloss.core.schema import refuse_newer
 from isoloss.laws.floor import KnownFloor
 from isoloss.laws.law import Floats, Law, Objective, WeightsName
 from isoloss.laws.registry import open_law
@@ -24,9 +21,7 @@ if TYPE_CHECKING:
 
 IntervalMethod = Literal["rows", "trunks", "parametric_trunks", "none"]
 
-LAW_SCHEMA = 1
 FAR_IN_COMPUTE = 10.0  # beyond the fitted rows' FLOPs, where a prediction is warned of
-NOISE_COLUMNS = ("noise_point_sd", "noise_trunk_sd")  # beside the parameters in the file of draws
 RUN_COLUMNS = ("params", "tokens", "flops")
 
 
@@ -359,27 +354,16 @@ class FittedLaw:
 
     def save(self, path: Path | str) -> None:
         """Write the law as JSON to `path` and its draws as Parquet beside it, atomically, the JSON last."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
+        from isoloss.laws.law_file import write_law
 
-        target = Path(path)
-        columns = dict(zip([*self.params, *NOISE_COLUMNS], [*self.draws.T, *self.noise.T], strict=True))
-        table = pa.table({name: pa.array(column) for name, column in columns.items()})
-        with files.replacing(_draws_path(target)) as temporary:
-            pq.write_table(table, temporary)
-        files.write_json(target, {"schema": LAW_SCHEMA, "kind": "isoloss law", **self.to_json()})
+        write_law(self, Path(path))
 
     @classmethod
     def load(cls, path: Path | str) -> "FittedLaw":
         """Return the law that `save` wrote. Raises InputError for another file, NewerArchive for a newer version's."""
-        source = Path(path)
-        content = _read_law(source)
-        try:
-            return _from_json(content, draws=_read_draws(_draws_path(source), [*content["params"], *NOISE_COLUMNS]))
-        except (KeyError, TypeError, AttributeError) as error:
-            raise InputError(
-                f"not a fitted law: {error!r}", place=str(source), fix="write one with isoloss fit … --out LAW.json"
-            ) from error
+        from isoloss.laws.law_file import read_law
+
+        return read_law(Path(path))
 
     def _columns(self, columns: Mapping[str, ArrayLike]) -> dict[str, Floats]:
         """Return the columns that the law reads, checked and broadcast to one shape."""
@@ -481,60 +465,3 @@ def _positive(name: str, values: ArrayLike) -> Floats:
     if not (np.isfinite(array) & (array > 0)).all():
         raise InputError(f"{name} hold a value that is not above zero", fix=f"give finite {name} above zero")
     return array
-
-
-def _draws_path(path: Path) -> Path:
-    return path.with_name(f"{path.stem}.draws.parquet")
-
-
-def _read_law(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"cannot be read as a law: {error}", place=str(path), fix="name a file that fit wrote"
-        ) from error
-    if not isinstance(content, dict) or content.get("kind") != "isoloss law":
-        raise InputError("not a fitted law", place=str(path), fix="write one with isoloss fit … --out LAW.json")
-    refuse_newer(content.get("schema"), LAW_SCHEMA, place=path)
-    return content
-
-
-def _read_draws(path: Path, names: list[str]) -> Floats:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"the draws cannot be read: {error}", place=str(path), fix="fit the law again") from error
-    return np.column_stack([table[name].to_numpy().astype(np.float64) for name in names])
-
-
-def _domain(content: dict[str, Any]) -> Domain:
-    return Domain(**content | {"others": {name: (low, high) for name, (low, high) in content["others"].items()}})
-
-
-def _from_json(content: dict[str, Any], *, draws: Floats) -> FittedLaw:
-    convergence = {key: content[key] for key in Convergence.__dataclass_fields__}
-    convergence["active_bounds"] = tuple(convergence["active_bounds"])
-    condition = convergence["condition_number"]
-    convergence["condition_number"] = float("inf") if condition is None else condition
-    parts: dict[str, Any] = {
-        "params": {name: Estimate(**estimate) for name, estimate in content["params"].items()},
-        "draws": draws[:, : -len(NOISE_COLUMNS)],
-        "noise": draws[:, -len(NOISE_COLUMNS) :],
-        "convergence": Convergence(**convergence),
-        "warnings": tuple(
-            LawWarning(code=w["code"], message=w["message"], rows=tuple(w["rows"])) for w in content["warnings"]
-        ),
-        "domain": _domain(content["domain"]),
-        "excluded": tuple(Exclusion(**exclusion) for exclusion in content["excluded"]),
-        "fixed": tuple(content["fixed"]),
-        "trunk_evidence": tuple(content["trunk_evidence"]),
-        "floor": None if content["floor"] is None else KnownFloor.from_json(content["floor"]),
-    }
-    fields: dict[str, Any] = {
-        key: parts[key] if key in parts else content[key] for key in FittedLaw.__dataclass_fields__
-    }
-    return FittedLaw(**fields)

@@ -1,0 +1,98 @@
+"""Fitted laws on disk: JSON for the law, Parquet beside it for its draws."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from isoloss.core import files
+from isoloss.core.errors import InputError
+from isoloss.core.estimate import Estimate
+from isoloss.core.schema import refuse_newer
+from isoloss.laws.fitted import Convergence, Domain, Exclusion, FittedLaw, LawWarning
+from isoloss.laws.floor import KnownFloor
+from isoloss.laws.law import Floats
+
+LAW_SCHEMA = 1
+NOISE_COLUMNS = ("noise_point_sd", "noise_trunk_sd")  # beside the parameters in the file of draws
+
+
+def write_law(law: FittedLaw, path: Path) -> None:
+    """Write the law as JSON to `path` and its draws as Parquet beside it, atomically, the JSON last."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = dict(zip([*law.params, *NOISE_COLUMNS], [*law.draws.T, *law.noise.T], strict=True))
+    table = pa.table({name: pa.array(column) for name, column in columns.items()})
+    with files.replacing(_draws_path(path)) as temporary:
+        pq.write_table(table, temporary)
+    files.write_json(path, {"schema": LAW_SCHEMA, "kind": "isoloss law", **law.to_json()})
+
+
+def read_law(path: Path) -> FittedLaw:
+    """Return the law that `write_law` wrote. Raises InputError for another file, NewerArchive for a newer version's."""
+    content = _read_json(path)
+    try:
+        return _from_json(content, draws=_read_draws(_draws_path(path), [*content["params"], *NOISE_COLUMNS]))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"not a fitted law: {error!r}", place=str(path), fix="write one with isoloss fit … --out LAW.json"
+        ) from error
+
+
+def _draws_path(path: Path) -> Path:
+    return path.with_name(f"{path.stem}.draws.parquet")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"cannot be read as a law: {error}", place=str(path), fix="name a file that fit wrote"
+        ) from error
+    if not isinstance(content, dict) or content.get("kind") != "isoloss law":
+        raise InputError("not a fitted law", place=str(path), fix="write one with isoloss fit … --out LAW.json")
+    refuse_newer(content.get("schema"), LAW_SCHEMA, place=path)
+    return content
+
+
+def _read_draws(path: Path, names: list[str]) -> Floats:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"the draws cannot be read: {error}", place=str(path), fix="fit the law again") from error
+    return np.column_stack([table[name].to_numpy().astype(np.float64) for name in names])
+
+
+def _domain(content: dict[str, Any]) -> Domain:
+    return Domain(**content | {"others": {name: (low, high) for name, (low, high) in content["others"].items()}})
+
+
+def _from_json(content: dict[str, Any], *, draws: Floats) -> FittedLaw:
+    convergence = {key: content[key] for key in Convergence.__dataclass_fields__}
+    convergence["active_bounds"] = tuple(convergence["active_bounds"])
+    condition = convergence["condition_number"]
+    convergence["condition_number"] = float("inf") if condition is None else condition
+    parts: dict[str, Any] = {
+        "params": {name: Estimate(**estimate) for name, estimate in content["params"].items()},
+        "draws": draws[:, : -len(NOISE_COLUMNS)],
+        "noise": draws[:, -len(NOISE_COLUMNS) :],
+        "convergence": Convergence(**convergence),
+        "warnings": tuple(
+            LawWarning(code=w["code"], message=w["message"], rows=tuple(w["rows"])) for w in content["warnings"]
+        ),
+        "domain": _domain(content["domain"]),
+        "excluded": tuple(Exclusion(**exclusion) for exclusion in content["excluded"]),
+        "fixed": tuple(content["fixed"]),
+        "trunk_evidence": tuple(content["trunk_evidence"]),
+        "floor": None if content["floor"] is None else KnownFloor.from_json(content["floor"]),
+    }
+    fields: dict[str, Any] = {
+        key: parts[key] if key in parts else content[key] for key in FittedLaw.__dataclass_fields__
+    }
+    return FittedLaw(**fields)
