@@ -121,7 +121,7 @@ class Child:
     """A contestant in a process of its own."""
 
     def __init__(self, role, setting, windows):
-        from isoloss.execution.crew import environment
+        from isoloss.execution.work import environment
 
         threads = CORES if role == "peer" else 1
         self.process = subprocess.Popen(

@@ -11,6 +11,7 @@ import argparse
 import tempfile
 import tomllib
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ HEAD_BYTES = 3_000
 
 
 def main() -> None:
-    """Measure every selection, package by package, then write."""
+    """Measure every selection, then write."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--corpora", type=Path, required=True)
     parser.add_argument("--tokenizer", type=Path, required=True, help="a tokenizer.json")
@@ -34,16 +35,22 @@ def main() -> None:
     asked = parser.parse_args()
     tokenizer = Tokenizer.from_file(str(asked.tokenizer))
     table = tomllib.loads(TABLE.read_text(encoding="utf-8"))
+    packages = {package["name"]: package for package in table["package"]}
     rows = []
-    for package in table["package"]:
-        selections = [selection for selection in table["selection"] if selection["package"] == package["name"]]
-        if selections:
-            with tempfile.TemporaryDirectory(prefix="isoloss-selections-") as scratch:
-                root = unpacked(package, asked.corpora / ".downloads", Path(scratch))
-                for selection in selections:
-                    rows.append(measured(selection, root, tokenizer))
-                    print(f"{rows[-1]['name']}: {rows[-1]['gzip']['value']:.3f}", flush=True)
+    for names, selections in by_packages(table["selection"]):
+        with tempfile.TemporaryDirectory(prefix="isoloss-selections-") as scratch:
+            for name in names:
+                unpacked(packages[name], asked.corpora / ".downloads", Path(scratch))
+            for selection in selections:
+                rows.append(measured(selection, Path(scratch), tokenizer))
+                print(f"{rows[-1]['name']}: {rows[-1]['gzip']['value']:.3f}", flush=True)
     files.write_json(asked.out / "families" / "selections.json", rows)
+
+
+def by_packages(selections: list[dict[str, Any]]) -> Iterator[tuple[list[str], list[dict[str, Any]]]]:
+    """Yield the packages of selections that follow one another, and those selections: each is unpacked once."""
+    for names, group in groupby(selections, key=lambda selection: selection["packages"]):
+        yield names, list(group)
 
 
 def measured(selection: dict[str, Any], root: Path, tokenizer: Tokenizer) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """Finding and reading files: patterns, packages, rows, compression, and what is said where they fail."""
 
 import bz2
+import csv
 import gzip
+import io
 import json
 import lzma
 import re
@@ -12,7 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import assume, given
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from isoloss.core.errors import BadCorpus
@@ -102,10 +104,9 @@ def contents(path: Path, **keys) -> list[str]:
 def test_rows_of_every_format_are_documents(tmp_path):
     table = tmp_path / "t.parquet"
     pq.write_table(pa.table({"text": TEXTS, "n": [1, 2, 3]}), table)
-    csv = "n,text\n" + "".join(f'{i},"{text}"\n' for i, text in enumerate(TEXTS))
     assert contents(table) == TEXTS
     assert contents(write(tmp_path / "t.jsonl", jsonl(TEXTS))) == TEXTS
-    assert contents(write(tmp_path / "t.csv", csv.encode())) == TEXTS
+    assert contents(write(tmp_path / "t.csv", as_csv(TEXTS))) == TEXTS
     assert contents(write(tmp_path / "u.jsonl", jsonl(TEXTS, "body")), text_field="body") == TEXTS
 
 
@@ -117,10 +118,38 @@ def compress_zstd(content: bytes) -> bytes:
     return pa.compress(content, codec="zstd", asbytes=True)
 
 
-@pytest.mark.parametrize(
-    ("suffix", "compress"),
-    [(".gz", gzip.compress), (".xz", lzma.compress), (".bz2", bz2.compress), (".zst", compress_zstd)],
+COMPRESSORS = {".gz": gzip.compress, ".xz": lzma.compress, ".bz2": bz2.compress, ".zst": compress_zstd}
+
+
+def as_csv(texts) -> bytes:
+    stream = io.StringIO(newline="")
+    csv.writer(stream).writerows([["n", "text"], *enumerate(texts)])
+    return stream.getvalue().encode()
+
+
+def as_parquet(texts) -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table({"text": texts}), sink)
+    return sink.getvalue().to_pybytes()
+
+
+any_text = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)  # a lone surrogate has no UTF-8
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    texts=st.lists(any_text, min_size=1, max_size=5),
+    kind=st.sampled_from([(".jsonl", jsonl), (".csv", as_csv), (".parquet", as_parquet)]),
+    compression=st.sampled_from(["", *COMPRESSORS]),
 )
+def test_every_format_gives_back_any_texts(tmp_path, texts, kind, compression):
+    suffix, written = kind
+    content = written(texts)
+    packed = COMPRESSORS[compression](content) if compression else content
+    assert contents(write(tmp_path / f"t{suffix}{compression}", packed)) == texts
+
+
+@pytest.mark.parametrize(("suffix", "compress"), COMPRESSORS.items())
 def test_compressed_files_are_what_they_hold(tmp_path, suffix, compress):
     assert contents(write(tmp_path / f"a.txt{suffix}", compress(TEXTS[1].encode()))) == TEXTS[1:2]
     assert contents(write(tmp_path / f"a.jsonl{suffix}", compress(jsonl(TEXTS)))) == TEXTS

@@ -1,6 +1,7 @@
 """What a fit refuses, leaves out, warns of, remembers and derives."""
 
 import json
+from html.parser import HTMLParser
 
 import numpy as np
 import pytest
@@ -126,7 +127,37 @@ def test_summary_tells_everything_in_88_columns(law):
     assert max(len(line) for line in text.splitlines()) <= 88
     for said in ("L = E + A/N^α + B/D^β", "agreeing", "alpha", "95% low", "a (N* ∝ C^a)", "ln D*/N*"):
         assert said in text
-    assert law._repr_html_().startswith("<pre>")
+    assert "std err" in text
+    assert "noise of a run's loss" in text
+
+
+class _Cells(HTMLParser):
+    """The text of every cell of a page's tables, and the tags there are."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.cells, self.tags = [], set()
+        self.feed(page)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.add(tag)
+        if tag in ("td", "th"):
+            self.cells.append("")
+
+    def handle_data(self, data):
+        if self.cells:
+            self.cells[-1] += data
+
+
+def test_a_notebook_shows_tables_and_escapes_names(law):
+    named = FittedLaw(**(vars(law) | {"group": "<script>alert(1)</script>"}))
+    for page in (named._repr_html_(), named.summary()._repr_html_()):
+        found = _Cells(page)
+        assert {"table", "thead", "tr", "td"} <= found.tags
+        assert "script" not in found.tags
+        assert f"{law.params['alpha'].value:.6g}" in found.cells
+        assert {"alpha", "estimate", "std err", "95% low"} <= set(found.cells)
+    assert repr(law.summary()) == str(law.summary())
 
 
 def test_json_has_the_keys_of_the_command_line(law):

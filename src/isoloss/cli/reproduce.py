@@ -17,6 +17,7 @@ class StudyName(StrEnum):
     """The studies that can be done again."""
 
     PORIAN = "porian"
+    GZIP = "gzip"
     CHINCHILLA = "chinchilla"
     DATABLATIONS = "datablations"
 
@@ -26,6 +27,10 @@ def reproduce(
     study: Annotated[StudyName, typer.Argument(help="Which study.")],
     data: Annotated[
         Path | None, typer.Option(help="Folder with the study's data; without it, says what is needed.")
+    ] = None,
+    raw: Annotated[
+        Path | None,
+        typer.Option(help="porian: the pickle of training curves (experiment_results.pickle.xz); admits tables alone."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Results folder; without it, results/reproduce-STUDY.")] = None,
     json: Json = False,
@@ -45,7 +50,7 @@ def reproduce(
 
     folder = out or Path("results") / f"reproduce-{study.value}"
     progress = open_progress(as_json=json)
-    found = studies.reproduce(study.value, data, progress=progress)
+    found = studies.reproduce(study.value, data, raw=raw, progress=progress)
     with progress.task("page and figures", total=1):
         written = write_reproduction(found, folder, created=datetime.now(UTC).date())
     if json:

@@ -195,6 +195,7 @@ def _judged(
         proxy_rows=stage.proxy_rows.tolist(),
         permutations=len(next(iter(found.values())).loss),
         chosen=len(stage.sources) >= SOURCES_TO_CHOOSE,
+        folds_converged=stage.converged,
         measures=tuple(
             Comparison(
                 measure=name,

@@ -130,7 +130,8 @@ class Contest:
     """The contest of all `measures` on corpora of one `kind`, by `sources` (each with its corpora).
 
     `budget` are the FLOPs of the balance; `proxy_rows` the rows that stood for the proxy and were not scored; `chosen`
-    whether forms were chosen, or too few sources left them as published.
+    whether forms were chosen, or too few sources left them as published; `folds_converged` the share of the laws behind
+    it all whose fit converged.
     """
 
     kind: str | None
@@ -139,6 +140,7 @@ class Contest:
     proxy_rows: list[int]
     permutations: int
     chosen: bool
+    folds_converged: float
     measures: tuple[Comparison, ...]
 
     @property
@@ -179,6 +181,7 @@ class Contest:
             "proxy_rows": self.proxy_rows,
             "permutations": self.permutations,
             "forms_chosen": self.chosen,
+            "folds_converged": self.folds_converged,
             "smallest_effect": {
                 "explained": self.smallest_explained,
                 "loss_difference": first.loss.needed,

@@ -3,13 +3,15 @@
 from isoloss.core.estimate import LEVEL, Estimate
 from isoloss.laws.contest_result import Comparison, Contest, Errors
 
+ALMOST_ALL = 0.95  # of the folds: fewer that converge are told
+
 
 def sentences(found: Contest) -> tuple[str, ...]:
     """Return the answer on losses, the one on the balance where there is one, and the limits."""
     parts = [_answer(found)]
     if found.measures[0].balance is not None:
         parts.append(_balance(found))
-    return (*parts, _limits(found))
+    return (*parts, _limits(found) + _convergence(found))
 
 
 def _answer(found: Contest) -> str:
@@ -98,10 +100,23 @@ def _limits(found: Contest) -> str:
             f"With {sources} {kind}sources p cannot fall below {errors.smallest_p_value:.2g}, whatever the runs: this "
             "can show no difference at 5 %, which takes 4 sources of a kind, and 6 to 8 to be likely."
         )
-    needed = "" if errors.needed is None else f", here an error {_percent(-errors.needed)} below one law's"
+    needed = (
+        ""
+        if errors.needed is None
+        else f"; here the permutation test asks for an error {_percent(-errors.needed)} below one law's"
+    )
     return (
         f"With {sources} {kind}sources and {_count(len(found.measures))} a measure must explain "
         f"{100 * found.smallest_explained:.0f} % of what differs between them to be shown four times in five{needed}."
+    )
+
+
+def _convergence(found: Contest) -> str:
+    if found.folds_converged > ALMOST_ALL:
+        return ""
+    return (
+        f" {1 - found.folds_converged:.0%} of the laws behind this did not converge: look at each corpus's own law "
+        "first, and leave out unconverged and saturated runs."
     )
 
 

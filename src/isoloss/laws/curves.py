@@ -11,6 +11,8 @@ from isoloss.runs.observations import Observations, observations
 
 SMOOTHING = 0.05  # half the window, as a share of the points before (Porian et al. 2024)
 BUDGET_TOLERANCE = 0.1
+FASTEST_EXPONENT = 0.5  # data exponents of language are .2 to .5: what falls faster is not on its power law yet
+FALL_WINDOW = 0.2
 NEIGHBOURS = 5  # logged points on either side that an interpolation may use
 
 
@@ -78,6 +80,32 @@ def loss_at(curve: TrainingCurve, flops: float, *, tolerance: float = BUDGET_TOL
         return None
     near = slice(max(0, nearest - NEIGHBOURS), nearest + NEIGHBOURS)
     return float(np.exp(np.interp(np.log(flops), np.log(spent[near]), np.log(loss[near]))))
+
+
+def area_under(curve: TrainingCurve) -> float:
+    """Return the mean loss over the tokens seen, the area under the curve divided by its length: low is learnt soon.
+
+    Trapezoids over tokens from the first logged point. Learnability as the gzip paper's to-do list asks for it.
+    """
+    if len(curve.tokens) == 1:
+        return float(curve.loss_nats[0])
+    return float(np.trapezoid(curve.loss_nats, curve.tokens) / (curve.tokens[-1] - curve.tokens[0]))
+
+
+def still_falling(curve: TrainingCurve, *, exponent: float = FASTEST_EXPONENT, window: float = FALL_WINDOW) -> bool:
+    """Return whether the loss fell faster than D^-exponent over the last doubling of tokens, even were its limit 0.
+
+    Means over a fifth of the tokens before the end and before the middle are compared; a curve that logs fewer than two
+    points in either is not said to fall.
+    """
+    end = curve.tokens[-1]
+    means = []
+    for stop in (end / 2, end):
+        inside = (curve.tokens > (1 - window) * stop) & (curve.tokens <= stop)
+        if inside.sum() < 2:
+            return False
+        means.append(float(curve.loss_nats[inside].mean()))
+    return means[0] - means[1] > (1 - 2**-exponent) * means[0]
 
 
 def points_at_budgets(

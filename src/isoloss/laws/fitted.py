@@ -1,6 +1,5 @@
 """What a fit leaves behind: the law at its optimum, its draws, and everything that is derived from them."""
 
-import html
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from isoloss.runs.observations import DataUnit, Observations
 
 if TYPE_CHECKING:
     from isoloss.laws.prediction import Prediction
+    from isoloss.laws.summary import Summary
 
 IntervalMethod = Literal["rows", "trunks", "parametric_trunks", "none"]
 
@@ -305,14 +305,16 @@ class FittedLaw:
             raise self._unidentified()
         return self._estimate_head(exponents)
 
-    def summary(self) -> str:
-        """Return the fit as a page of text."""
-        from isoloss.laws.summary import summary_text
+    def summary(self) -> "Summary":
+        """Return the fit as a page of text, which a notebook shows as tables."""
+        from isoloss.laws.summary import Summary, summary_text
 
-        return summary_text(self)
+        return Summary(summary_text(self), law=self)
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(self.summary())}</pre>"
+        from isoloss.laws.summary import summary_html
+
+        return summary_html(self)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data: one element of `fits`. `exponent_a` is null where no optimum exists."""
@@ -354,16 +356,16 @@ class FittedLaw:
 
     def save(self, path: Path | str) -> None:
         """Write the law as JSON to `path` and its draws as Parquet beside it, atomically, the JSON last."""
-        from isoloss.laws.law_file import write_law
+        from isoloss.laws.storage import save
 
-        write_law(self, Path(path))
+        save(self, Path(path))
 
     @classmethod
     def load(cls, path: Path | str) -> "FittedLaw":
         """Return the law that `save` wrote. Raises InputError for another file, NewerArchive for a newer version's."""
-        from isoloss.laws.law_file import read_law
+        from isoloss.laws.storage import load
 
-        return read_law(Path(path))
+        return load(Path(path))
 
     def _columns(self, columns: Mapping[str, ArrayLike]) -> dict[str, Floats]:
         """Return the columns that the law reads, checked and broadcast to one shape."""

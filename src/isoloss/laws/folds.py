@@ -40,7 +40,7 @@ class FirstStage:
 
     `folds` and `scored` are the kernel's. `pooled` (J, 6) is what one law for all, learned without the corpus's source,
     says of its coefficients and balance; `proxy` (J, 6) the same after the corpus's cheapest run is seen. Those runs,
-    `proxy_rows` (J,) of the table, are not scored.
+    `proxy_rows` (J,) of the table, are not scored. `converged` is the share of folds whose fit did.
     """
 
     rows: Rows
@@ -51,6 +51,7 @@ class FirstStage:
     pooled: Floats
     proxy: Floats
     proxy_rows: NDArray[np.int64]
+    converged: float
 
     def errors(self, coefficients: Floats) -> Floats:
         """Return the root mean square of ln L − ln L̂ on every corpus, by its row of `coefficients` (J, 6)."""
@@ -87,7 +88,7 @@ class FirstStage:
 def first_stage(observations: Observations, *, flops: float, balance: Mapping[str, float]) -> FirstStage:
     """Return every fold's laws. `balance` maps corpora to their own ln(D*/N*) at `flops`, where they have one.
 
-    Raises InputError where the folds do not converge: the runs then do not follow the law at all.
+    Raises InputError where a corpus has one run alone.
     """
     rows = Rows.of(observations)
     named = observations.sources
@@ -120,6 +121,7 @@ def first_stage(observations: Observations, *, flops: float, balance: Mapping[st
         pooled=_with_balance(pooled_eta, rows, log_data),
         proxy=_with_balance(proxy_eta, rows, log_data),
         proxy_rows=rows.index[proxy_rows],
+        converged=float(fits.converged.mean()),
     )
 
 

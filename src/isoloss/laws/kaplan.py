@@ -7,7 +7,7 @@ import numpy as np
 
 from isoloss.laws._arithmetic import compiled, exponential, logarithm
 from isoloss.laws.law import Floats, Law
-from isoloss.laws.power import LEAST_EXPONENT, MOST_EXPONENT
+from isoloss.laws.power import LEAST_EXPONENT, LEAST_LEVEL, MOST_EXPONENT
 from isoloss.laws.starts import EXPONENTS, LEAST_TERM, nonnegative_fits, spread
 
 EVENLY_SPREAD = 32
@@ -74,10 +74,10 @@ class Kaplan(Law):
 
     @staticmethod
     def bounds(features: Floats, log_loss: Floats) -> tuple[Floats, Floats]:
-        """Return bounds: either term may vanish beside the other; exponents lie in [.002, 5]."""
+        """Return bounds: either term may vanish beside the other; exponents lie in [.01, 5]."""
         middle, top = float(log_loss.mean()), float(log_loss.max())
         return (
-            np.array([middle - 20, middle - 20, LEAST_EXPONENT, LEAST_EXPONENT]),
+            np.array([middle + LEAST_LEVEL, middle + LEAST_LEVEL, LEAST_EXPONENT, LEAST_EXPONENT]),
             np.array([top + 2, top + 2, MOST_EXPONENT, MOST_EXPONENT]),
         )
 
@@ -112,8 +112,11 @@ class Kaplan(Law):
     def log_optimum(values: Floats, *, log_flops: float | Floats, **given: Floats) -> Floats:
         """Return ln N_opt = [r ln Nc + ln r − ln Dc + ln(C/6)]/(1 + r), r = αN/αD: where both terms trade evenly."""
         Nc, Dc, alpha_n, alpha_d = np.moveaxis(values, -1, 0)
-        r = alpha_n / alpha_d
-        return np.asarray((r * np.log(Nc) + np.log(r) - np.log(Dc) + log_flops - np.log(6)) / (1 + r))
+        # A draw may lack a term (Nc or Dc zero, an exponent zero): it has no optimum then.
+        with np.errstate(all="ignore"):
+            r = alpha_n / alpha_d
+            found = (r * np.log(Nc) + np.log(r) - np.log(Dc) + log_flops - np.log(6)) / (1 + r)
+        return np.where(np.isfinite(found), found, np.nan)
 
     @staticmethod
     def exponent_a(values: Floats, *, log_flops: float = 0.0, **given: Floats) -> Floats:

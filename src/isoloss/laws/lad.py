@@ -64,19 +64,21 @@ def _linear_step(
 ) -> tuple[Floats, float]:
     """Return the step d that minimises Σ w |r − dᵀJ| within the radius and the bounds, and that minimum.
 
-    Variables are (d, u) with u ≥ |r − dᵀJ|.
+    Variables are (d, u) with u ≥ |r − dᵀJ|. The solver's tolerances are absolute: it is given residuals and weights of
+    the order of one.
     """
     p, n = jacobian.shape
-    columns, slack = csr_array(jacobian.T), eye_array(n)
+    scale, weight = max(float(np.abs(residuals).mean()), np.finfo(float).tiny), float(problem.weights.mean())
+    residuals, columns, slack = residuals / scale, csr_array(jacobian.T / scale), eye_array(n)
     constraints: Any = vstack([hstack([-columns, -slack]), hstack([columns, -slack])])
     lowest, highest = np.maximum(problem.low - free, -radius), np.minimum(problem.high - free, radius)
     found = linprog(
-        np.concatenate([np.zeros(p), problem.weights]),
+        np.concatenate([np.zeros(p), problem.weights / weight]),
         A_ub=constraints,
         b_ub=np.concatenate([-residuals, residuals]),
         bounds=[*zip(lowest, highest, strict=True), *[(0.0, None)] * n],
         method="highs",
     )
     if found.x is None or found.fun is None:
-        return np.zeros(p), float(problem.weights @ np.abs(residuals))
-    return np.asarray(found.x[:p]), float(found.fun)
+        return np.zeros(p), float(problem.weights @ np.abs(residuals)) * scale
+    return np.asarray(found.x[:p]), float(found.fun) * scale * weight

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isoloss.core.errors import BadTable, InputError, did_you_mean
+from isoloss.core.files import replacing
 from isoloss.runs.importers import open_table
 
 Columns = dict[str, NDArray[Any]]
@@ -88,6 +89,15 @@ def _column(column: Any) -> NDArray[Any]:
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
         return np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
     return np.array(["" if value is None else str(value) for value in column.to_pylist()])
+
+
+def write_columns(columns: Columns, path: Path) -> None:
+    """Write columns as a Parquet file, atomically."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with replacing(path) as temporary:
+        pq.write_table(pa.table({name: pa.array(values) for name, values in columns.items()}), temporary)
 
 
 def where(table: Mapping[str, NDArray[Any]], **wanted: object) -> Columns:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from isoloss import __version__
 from isoloss.core import files
+from isoloss.published.folder import write_columns
 from isoloss.published.reproduction import Claim, Reproduction, Row
 from isoloss.report.blocks import Cell, Column, Note, Notes, Section, Table, number_cell
 from isoloss.report.blocks import Row as TableRow
@@ -22,6 +23,8 @@ def write_reproduction(found: Reproduction, folder: Path | str, *, created: date
     target = Path(folder)
     for name, text in found.tables.items():
         files.write_text(target / "tables" / name, text)
+    for name, columns in found.columns.items():
+        write_columns(columns, target / "tables" / name)
     for name, content in found.animations.items():
         files.write_bytes(target / "figures" / name, content)
     return write_page(reproduction_page(found, created=created), target)
@@ -111,7 +114,10 @@ def _number_row(row: Row) -> TableRow:
 
 
 def _files(found: Reproduction) -> Section:
-    names = [*(f"tables/{name}" for name in found.tables), *(f"figures/{name}" for name in found.animations)]
+    names = [
+        *(f"tables/{name}" for name in (*found.tables, *found.columns)),
+        *(f"figures/{name}" for name in found.animations),
+    ]
     notes = tuple(Note(title=name, text="beside this page") for name in names)
     return Section(name="files", title="Further files", blocks=(Notes(items=notes),) if notes else ())
 

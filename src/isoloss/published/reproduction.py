@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from isoloss.published.folder import Columns
 from isoloss.report.blocks import Section
 
 Verdict = Literal["holds", "does not hold", "cannot be checked with this data"]
@@ -62,7 +63,8 @@ class Claim:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Reproduction:
-    """A study done again. `tables` are further files by name (Markdown, LaTeX, CSV) with their text."""
+    """A study done again. `tables` are further files by name (Markdown, LaTeX) with their text, `columns`
+    tables of numbers that are written as Parquet."""
 
     study: str
     title: str
@@ -75,6 +77,7 @@ class Reproduction:
     not_shown: dict[str, str] = field(default_factory=dict)
     tables: dict[str, str] = field(default_factory=dict)
     animations: dict[str, bytes] = field(default_factory=dict)
+    columns: dict[str, Columns] = field(default_factory=dict)
 
     @property
     def apart(self) -> list[Row]:

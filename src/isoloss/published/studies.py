@@ -8,7 +8,7 @@ from isoloss.core.progress import QUIET, Progress
 from isoloss.published.folder import Origin
 from isoloss.published.reproduction import Reproduction
 
-STUDIES = ("porian", "chinchilla", "datablations")
+STUDIES = ("porian", "gzip", "chinchilla", "datablations")
 
 
 def origin(study: str) -> Origin:
@@ -19,13 +19,19 @@ def origin(study: str) -> Origin:
     return found
 
 
-def reproduce(study: str, folder: Path | None, *, progress: Progress = QUIET) -> Reproduction:
-    """Return a study done again from its folder. Raises InputError for an unknown study or a folder that is not it."""
+def reproduce(study: str, folder: Path | None, *, raw: Path | None = None, progress: Progress = QUIET) -> Reproduction:
+    """Return a study done again from its folder, `raw` being the pickle of training curves of porian.
+
+    Raises InputError for an unknown study, a folder that is not it, or raw curves of another.
+    """
     source = origin(study)
     if folder is None:
         raise InputError(
             f"the data of {source.title!r} are not shipped with isoloss ({source.licence})", place="--data",
             fix=f"give a folder with {source.file_names()}; they come from {source.sentence()}",
         )  # fmt: skip
-    found: Reproduction = import_module(f"isoloss.published.{study}").reproduce(folder, progress=progress)
+    if raw is not None and study != "porian":
+        raise InputError(f"{study} has no raw curves", place="--raw", fix="leave --raw out")
+    more = {} if raw is None else {"raw": raw}
+    found: Reproduction = import_module(f"isoloss.published.{study}").reproduce(folder, progress=progress, **more)
     return found

@@ -1,6 +1,7 @@
 """Porian et al. 2024, "Resolving Discrepancies in Compute-Optimal Scaling of Language Models", done again."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from isoloss.core.progress import QUIET, Progress
@@ -9,6 +10,8 @@ from isoloss.published.porian.analysis import PorianAnalysis, analyse
 from isoloss.published.porian.claims import claims
 from isoloss.published.porian.data import ORIGIN
 from isoloss.published.porian.drawings import drawings
+from isoloss.published.porian.raw import RawRuns, convert
+from isoloss.published.porian.raw_sections import raw_rows, raw_section
 from isoloss.published.porian.rows import rows
 from isoloss.published.porian.tables import (
     architecture_table,
@@ -33,13 +36,28 @@ NOT_SHOWN = {
 }
 
 
-def reproduce(folder: Path | str, *, progress: Progress = QUIET) -> Reproduction:
-    """Return the study done again from a folder of its data. Raises InputError for a folder that is not it."""
+def reproduce(folder: Path | str, *, raw: Path | str | None = None, progress: Progress = QUIET) -> Reproduction:
+    """Return the study done again from a folder of its data. Raises InputError for a folder that is not it.
+
+    `raw` is the pickle of training curves, read by an unpickler that admits tables alone; with it the analyses that
+    need curves are done too.
+    """
     tables = read_folder(ORIGIN, folder)
+    curves = None if raw is None else convert(raw)
     started = time.perf_counter()
     found = analyse(tables, progress=progress)
     seconds = time.perf_counter() - started
-    return reproduction(found, tables, seconds=seconds)
+    return _with_curves(reproduction(found, tables, seconds=seconds), curves, tables)
+
+
+def _with_curves(found: Reproduction, curves: RawRuns | None, tables: dict[str, Columns]) -> Reproduction:
+    if curves is None:
+        return found
+    return replace(
+        found, rows=[*found.rows, *raw_rows(curves, tables)], sections=[*found.sections, raw_section(curves)],
+        not_shown={"Cosine curves from runs that end at their budget": "isoloss.laws.curves.finished_alone does it"},
+        columns={f"raw-{name}.parquet": part for name, part in (("runs", curves.runs), ("curves", curves.curves))},
+    )  # fmt: skip
 
 
 def reproduction(found: PorianAnalysis, tables: dict[str, Columns], *, seconds: float) -> Reproduction:

@@ -161,7 +161,7 @@ def valley_numbers(curves: Mapping[str, IsoFlop]) -> dict[str, list[object]]:
 
 
 def _warmup(found: PorianAnalysis) -> Drawing:
-    titles = {2: "Kaplan et al.'s warm-up: 1.57B tokens", 3: "Warm-up of as many tokens as parameters"}
+    titles = {2: "Kaplan et al.: 1.57B tokens", 3: "Warm-up of N* tokens"}
     panels = [_panel(found.of("rw", step), "tokens", title, warmup=True) for step, title in titles.items()]
     return _drawing(
         "warmup", "Why the warm-up matters", "Optimal tokens against compute on RefinedWeb. Under the long warm-up "

@@ -8,10 +8,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from isoloss.report.figures.marks import band
 from isoloss.report.figures.optima import COLOURS
+from isoloss.report.numbers import plain
 from isoloss.report.theme import INK, PAPER, Entry, Layout, Panels, drawn, edge_panels, log_axis, padded_log
 from isoloss.runs.observations import Floats
 
@@ -115,8 +116,11 @@ def _limits(axes: Axes, panel: SeriesPanel) -> None:
     ):
         if scale == "linear":
             margin = 0.06 * float(values.max() - values.min()) or 0.1
-            settle(float(values.min()) - margin, float(values.max()) + margin)
+            # A note stands in the upper corner: the points stay below it.
+            above = 3 * margin if panel.note and axis is axes.yaxis else margin
+            settle(float(values.min()) - margin, float(values.max()) + above)
             axis.set_major_locator(MaxNLocator(5))
+            axis.set_major_formatter(FuncFormatter(lambda value, _: plain(value)))
         else:
             settle(*padded_log(values, pad=0.06))
             log_axis(axis, kind=scale, most=5)

@@ -1,4 +1,4 @@
-"""Fitted laws on disk: JSON for the law, Parquet beside it for its draws."""
+"""Fitted laws as files: JSON that anybody can read, the draws as Parquet beside it."""
 
 import json
 from pathlib import Path
@@ -18,26 +18,26 @@ LAW_SCHEMA = 1
 NOISE_COLUMNS = ("noise_point_sd", "noise_trunk_sd")  # beside the parameters in the file of draws
 
 
-def write_law(law: FittedLaw, path: Path) -> None:
-    """Write the law as JSON to `path` and its draws as Parquet beside it, atomically, the JSON last."""
+def save(law: FittedLaw, target: Path) -> None:
+    """Write a law to `target`; see `FittedLaw.save`."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     columns = dict(zip([*law.params, *NOISE_COLUMNS], [*law.draws.T, *law.noise.T], strict=True))
     table = pa.table({name: pa.array(column) for name, column in columns.items()})
-    with files.replacing(_draws_path(path)) as temporary:
+    with files.replacing(_draws_path(target)) as temporary:
         pq.write_table(table, temporary)
-    files.write_json(path, {"schema": LAW_SCHEMA, "kind": "isoloss law", **law.to_json()})
+    files.write_json(target, {"schema": LAW_SCHEMA, "kind": "isoloss law", **law.to_json()})
 
 
-def read_law(path: Path) -> FittedLaw:
-    """Return the law that `write_law` wrote. Raises InputError for another file, NewerArchive for a newer version's."""
-    content = _read_json(path)
+def load(source: Path) -> FittedLaw:
+    """Return the law in `source`; see `FittedLaw.load`."""
+    content = _read_law(source)
     try:
-        return _from_json(content, draws=_read_draws(_draws_path(path), [*content["params"], *NOISE_COLUMNS]))
+        return _from_json(content, draws=_read_draws(_draws_path(source), [*content["params"], *NOISE_COLUMNS]))
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(
-            f"not a fitted law: {error!r}", place=str(path), fix="write one with isoloss fit … --out LAW.json"
+            f"not a fitted law: {error!r}", place=str(source), fix="write one with isoloss fit … --out LAW.json"
         ) from error
 
 
@@ -45,7 +45,7 @@ def _draws_path(path: Path) -> Path:
     return path.with_name(f"{path.stem}.draws.parquet")
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read_law(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
