@@ -113,7 +113,8 @@ class Kaplan(Law):
         """Return ln N_opt = [r ln Nc + ln r − ln Dc + ln(C/6)]/(1 + r), r = αN/αD: where both terms trade evenly."""
         Nc, Dc, alpha_n, alpha_d = np.moveaxis(values, -1, 0)
         r = alpha_n / alpha_d
-        return np.asarray((r * np.log(Nc) + np.log(r) - np.log(Dc) + log_flops - np.log(6)) / (1 + r))
+        with np.errstate(divide="ignore", invalid="ignore"):  # a draw may lose a term: no optimum
+            return np.asarray((r * np.log(Nc) + np.log(r) - np.log(Dc) + log_flops - np.log(6)) / (1 + r))
 
     @staticmethod
     def exponent_a(values: Floats, *, log_flops: float = 0.0, **given: Floats) -> Floats:
