@@ -1,16 +1,21 @@
 """Trainers that train nothing, for tests and benchmarks of what surrounds training: `stub_training:NAME`."""
 
+import json
 import os
 import signal
 import time
 
-from isoloss.execution.work import record_death
+from isoloss.training.provenance import failed_record
+
+# No test waits longer than this, whatever goes wrong.
+PATIENCE_SECONDS = 90.0
 
 
 def instant(job, archive, **_):
-    """Record every run as failed at once, without a file more than that takes."""
+    """Record every run as failed at once, in one file."""
     for spec in job.specs:
-        record_death(spec, archive, reason="stub", seconds=0.0)
+        record = failed_record(spec, error="stub", wall_seconds=0.0)
+        archive.write_record(json.loads(record.model_dump_json()), digests={})
 
 
 def deadly(job, archive, **_):
@@ -22,7 +27,8 @@ def patient(job, archive, *, stop, **_):
     """Leave a sign of life, and wait for the word to stop, or for the sign `go`."""
     sign = archive.folder / f"attempt-{len(list(archive.folder.glob('attempt-*')))}"
     sign.write_text(str(os.getpid()))
-    while not (archive.folder / "go").exists():
+    give_up = time.monotonic() + PATIENCE_SECONDS
+    while not (archive.folder / "go").exists() and time.monotonic() < give_up:
         if stop():
             (archive.folder / "stopped").write_text("")
             return

@@ -41,6 +41,12 @@ def test_rows_are_json_even_where_a_number_is_missing() -> None:
     assert json.loads(json.dumps(row.to_json(), allow_nan=False))["reproduced"] is None
 
 
+def test_a_whole_reproduction_is_json(porian_found: Reproduction) -> None:
+    told = json.loads(json.dumps(porian_found.to_json(["a.svg"]), allow_nan=False))
+    assert len(told["rows"]) == len(porian_found.rows)
+    assert {type(row["within"]) for row in told["rows"]} == {bool}
+
+
 @pytest.fixture
 def copied(tmp_path: Path) -> Path:
     """The smallest study's folder, to be spoiled."""

@@ -166,7 +166,9 @@ def fit(
         one.save(path)
     asked = [name.strip() for name in profile.split(",")] if profile else []
     derived = [
-        fit_output.derive(one, table.where(corpus=corpus), budgets=budgets, points=points, profiles=asked)
+        fit_output.derive(
+            one, table.where(corpus=corpus), budgets=budgets, points=points, profiles=asked, progress=progress
+        )
         for one, corpus in zip(fitted, table.corpora, strict=True)
     ]
     fit_output.show(fitted, derived, tests, contest, joint, written, as_json=json)

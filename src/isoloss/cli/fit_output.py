@@ -12,6 +12,7 @@ from isoloss.cli.output import print_json
 from isoloss.core.errors import InputError, Unidentified
 
 if TYPE_CHECKING:
+    from isoloss.core.progress import Progress
     from isoloss.laws.backtest import Backtest
     from isoloss.laws.contest_result import Contest
     from isoloss.laws.data_dependent import FittedDataDependent
@@ -50,18 +51,29 @@ def derive(
     budgets: Sequence[float],
     points: Sequence[tuple[float, float]],
     profiles: Sequence[str],
+    progress: "Progress",
 ) -> Derived:
     """Return what a law fitted to `rows` says of budgets, of points (params, tokens), and of quantities."""
-    from isoloss.laws.profile import profile
-
     asked: dict[str, Any] = {
         "predictions": [law.predict_run(params=params, tokens=tokens) for params, tokens in points],
-        "profiles": [profile(law, rows, name) for name in profiles],
+        "profiles": _profiles(law, rows, profiles, progress) if profiles else [],
     }
     try:
         return Derived(frontier=law.frontier(flops=budgets), **asked)
     except Unidentified as error:
         return Derived(frontier=[], no_frontier=error.message, **asked)
+
+
+def _profiles(law: "FittedLaw", rows: "Observations", names: Sequence[str], progress: "Progress") -> list["Profile"]:
+    from isoloss.laws.profile import profile
+
+    found = []
+    with progress.task("profiles", total=len(names)) as task:
+        for name in names:
+            task.advance(0, detail=f"{name} of {law.group}")
+            found.append(profile(law, rows, name))
+            task.advance(1)
+    return found
 
 
 def show(

@@ -112,9 +112,11 @@ class Kaplan(Law):
     def log_optimum(values: Floats, *, log_flops: float | Floats, **given: Floats) -> Floats:
         """Return ln N_opt = [r ln Nc + ln r − ln Dc + ln(C/6)]/(1 + r), r = αN/αD: where both terms trade evenly."""
         Nc, Dc, alpha_n, alpha_d = np.moveaxis(values, -1, 0)
-        r = alpha_n / alpha_d
-        with np.errstate(divide="ignore", invalid="ignore"):  # a draw may lose a term: no optimum
-            return np.asarray((r * np.log(Nc) + np.log(r) - np.log(Dc) + log_flops - np.log(6)) / (1 + r))
+        # A draw may lack a term (Nc or Dc zero, an exponent zero): it has no optimum then.
+        with np.errstate(all="ignore"):
+            r = alpha_n / alpha_d
+            found = (r * np.log(Nc) + np.log(r) - np.log(Dc) + log_flops - np.log(6)) / (1 + r)
+        return np.where(np.isfinite(found), found, np.nan)
 
     @staticmethod
     def exponent_a(values: Floats, *, log_flops: float = 0.0, **given: Floats) -> Floats:

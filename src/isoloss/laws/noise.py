@@ -20,10 +20,11 @@ CELLS = 80
 # More trunks than these are taken one by one, in time that grows with the rows: five fitted directions of 400 then
 # move the variances by about 1 %, a seventh of what 400 trunks know of them.
 MANY_TRUNKS = 400
-# Prior density of the share s: 2 (1 − s). On grids of 4 and 6 trunks × 5 points intervals then hold the truth 92–100 %
-# of the time without trunk effects, 92–99 % where they are half the point noise, 90–97 % where they equal it, and
-# 83–93 % at twice it (benchmarks/coverage.py, 200 simulations each). A uniform prior (uniform shrinkage, Daniels 1999)
-# gives 88–94 % at twice, and 99–100 % with intervals twice too wide where trunk effects are small.
+# Prior density of the share s: 2 (1 − s). On grids of 4 and 6 trunks × 5 points of one corpus intervals then hold the
+# truth 90–100 % of the time without trunk effects and where they are half the point noise, 89–95 % where they equal it,
+# and 78–95 % at twice it; six corpora together bring the last to 89–95 % (docs/results/coverage.md). A uniform prior
+# (uniform shrinkage, Daniels 1999) gives 91–95 % at twice, and 99–100 % with intervals twice too wide where trunk
+# effects are small.
 PRIOR_EXPONENT = 1.0
 
 

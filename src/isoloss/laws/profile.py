@@ -102,12 +102,11 @@ def profile(
 def _transformed(
     law: FittedLaw, problem: Problem, name: str, flops: float
 ) -> tuple[Quantity, Quantity, Callable[[float], float]]:
-    """Return the quantity of free parameters, the same as it is profiled (a logarithm where it scales), and back."""
+    """Return the quantity of free parameters, the same as it is profiled (N* and D* by their logarithms), and back."""
     if name in law.fixed:
         raise InputError(f"{name} is fixed", fix="profile a parameter that was fitted")
     natural = _quantity(law, problem, name, np.log(flops))
-    scales = name in ("params", "tokens") or (name in law.params and name not in problem.law.fixable)
-    if not scales or (name in law.params and law.params[name].value <= 0):
+    if name not in ("params", "tokens"):
         return natural, natural, float
     return natural, lambda free: np.log(natural(free)), lambda value: float(np.exp(value))
 

@@ -120,7 +120,7 @@ def _rows(law: "FittedLaw") -> list[tuple[str, ...]]:
     try:
         return [
             *rows,
-            _row("a (N* ∝ C^a)", law.exponent_a()),
+            _row("a (N* ∝ C^a)", law.exponent_a(), law.definition.exponent_a(law.draws, log_flops=np.log(budget))),
             _row(f"ln D*/N* {budget:.1e}", law.log_ratio(budget), law.log_ratio_draws(budget)),
         ]
     except Unidentified:

@@ -26,21 +26,23 @@ class Row:
     @property
     def difference(self) -> float:
         """Ours minus the published one."""
-        return self.reproduced - self.published
+        return float(self.reproduced - self.published)
 
     @property
     def within(self) -> bool:
         """Whether the two agree within the tolerance."""
         scale = 1.0 if self.absolute else abs(self.published)
-        return math.isfinite(self.difference) and abs(self.difference) <= self.tolerance * scale
+        return bool(math.isfinite(self.difference) and abs(self.difference) <= self.tolerance * scale)
 
     def to_json(self) -> dict[str, Any]:
         """Return one element of `rows`; numbers that are none become null."""
-        found = {"published": self.published, "reproduced": self.reproduced, "difference": self.difference}
+        found = {
+            "published": float(self.published), "reproduced": float(self.reproduced), "difference": self.difference
+        }  # fmt: skip
         return {
             "quantity": self.quantity,
             **{name: value if math.isfinite(value) else None for name, value in found.items()},
-            "tolerance": self.tolerance,
+            "tolerance": float(self.tolerance),
             "absolute": self.absolute,
             "within": self.within,
             "why": self.why,

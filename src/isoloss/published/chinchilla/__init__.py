@@ -157,8 +157,9 @@ def _last_digit(value: float) -> float:
 
 
 def _exponent(found: ChinchillaAnalysis, approach: str) -> Estimate | None:
+    # Unweighted: what scatters these optima is how far points lie from their budgets, which no draw holds.
     if approach == "approach 2":
-        return found.isoflop.laws().params.exponent
+        return found.isoflop.laws(weighted=False).params.exponent
     return found.huber.exponent_a() if approach == "approach 3" else None
 
 
@@ -166,7 +167,7 @@ def _claims(found: ChinchillaAnalysis) -> list[Claim]:
     ours, theirs = found.huber, published_loss(found.runs, HOFFMANN)
     off = np.log(found.runs.loss_nats) - np.log(theirs)
     own = ours.residuals(found.runs)
-    exponent, second = ours.exponent_a(), found.isoflop.laws().params.exponent
+    exponent, second = ours.exponent_a(), found.isoflop.laws(weighted=False).params.exponent
     ratio = ours.optimum(BUDGET).log_ratio
     tokens = [float(np.exp(end)) for end in (ratio.value, ratio.low or 0, ratio.high or 0)]
     summed, averaged = found.stopped
@@ -262,7 +263,7 @@ def _approaches_table(found: ChinchillaAnalysis) -> Table:
 
 
 def _approaches(found: ChinchillaAnalysis) -> Drawing:
-    laws, optima = found.isoflop.laws(), found.isoflop.found
+    laws, optima = found.isoflop.laws(weighted=False), found.isoflop.found
     valleys_ = [optimum.over_params for optimum in optima if optimum.over_params is not None]
     E, A, B, alpha, beta = found.huber.values
     exponent = beta / (alpha + beta)
