@@ -1,6 +1,7 @@
 """Speed of training beside transformers and torch's AdamW, on the same batches and from the same weights, in one run.
 
     python benchmarks/train.py                      # three settings, about three minutes on an idle machine
+    python benchmarks/train.py --cpu-seconds        # on a busy machine: per CPU second, the peer on one thread
     python benchmarks/train.py --losses             # the losses of both after 200 steps, which takes longer
 
 The peer trains one model in float32 on all cores, as a script would. Ours trains one model a core, side by side, as the
@@ -20,7 +21,7 @@ import time
 
 CORES = os.cpu_count() or 1
 ROUNDS = 5
-LOSS_STEPS, LOSS_WINDOWS = 200, 8
+LOSS_STEPS = 200
 WINDOWS, CONTEXT = 32, 256
 # (width, FFN, layers, heads), vocabulary; steps a round of the peer and of ours.
 SETTINGS = {
@@ -54,7 +55,7 @@ def batches(vocab_size, windows):
 class Peer:
     """transformers' LlamaForCausalLM and torch's AdamW, as a script would use them."""
 
-    def __init__(self, spec):
+    def __init__(self, spec, threads):
         import torch
         from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -62,7 +63,7 @@ class Peer:
         from isoloss.models.exchange import to_transformers
         from isoloss.runs.spec import Numerics
 
-        torch.set_num_threads(CORES)
+        torch.set_num_threads(threads)
         config = LlamaConfig(
             vocab_size=spec.vocab_size, hidden_size=spec.width, intermediate_size=spec.ffn,
             num_hidden_layers=spec.depth, num_attention_heads=spec.heads, max_position_embeddings=CONTEXT,
@@ -108,24 +109,25 @@ class Ours:
 
 
 def serve(contestant, tokens):
-    """Answer each line, a number of steps, with their seconds, the mean loss of the last 16 and the memory in MiB."""
+    """Answer each line, a number of steps: their seconds, CPU seconds, mean loss of the last 16, memory in MiB."""
     losses = []
     for line in sys.stdin:
-        started = time.perf_counter()
+        started, cpu = time.perf_counter(), time.process_time()
         losses += [contestant.step(tokens[(len(losses) + i) % 16]) for i in range(int(line))]
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(time.perf_counter() - started, statistics.fmean(losses[-16:]), memory, flush=True)
+        seconds = time.perf_counter() - started, time.process_time() - cpu
+        print(*seconds, statistics.fmean(losses[-16:]), memory, flush=True)
 
 
 class Child:
     """A contestant in a process of its own."""
 
-    def __init__(self, role, setting, windows):
+    def __init__(self, role, setting, windows, threads=1):
         from isoloss.execution.work import environment
 
-        threads = CORES if role == "peer" else 1
         self.process = subprocess.Popen(
-            [sys.executable, __file__, "--role", role, "--setting", setting, "--windows", str(windows)], text=True,
+            [sys.executable, __file__, "--role", role, "--setting", setting, "--windows", str(windows),
+             "--threads", str(threads)], text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={**os.environ, **environment(threads)},
         )  # fmt: skip
 
@@ -134,7 +136,7 @@ class Child:
         self.process.stdin.flush()
 
     def answer(self):
-        """Return (seconds, loss, MiB)."""
+        """Return (seconds, CPU seconds, loss, MiB)."""
         return tuple(float(x) for x in self.process.stdout.readline().split())
 
     def end(self):
@@ -142,11 +144,11 @@ class Child:
         self.process.wait()
 
 
-def gemm_peak(dtype):
-    """FLOP/s of a large product on all cores: best of ten."""
+def gemm_peak(dtype, cores):
+    """FLOP/s of a large product on so many cores: best of ten."""
     import torch
 
-    torch.set_num_threads(CORES)
+    torch.set_num_threads(cores)
     square = torch.randn(2048, 2048).to(getattr(torch, dtype))
     best = float("inf")
     for _ in range(10):
@@ -164,39 +166,40 @@ def product_flops_per_token(spec):
     return 6 * counts.params("with_head") + 6 * counts.attention
 
 
-def rate(children, steps):
-    """Tokens a second of children that work side by side."""
+def rate(children, steps, *, cpu):
+    """Tokens a second of children that work side by side; with `cpu`, a CPU second."""
     for child in children:
         child.ask(steps)
-    return sum(steps * WINDOWS * CONTEXT / child.answer()[0] for child in children)
+    return sum(steps * WINDOWS * CONTEXT / child.answer()[cpu] for child in children)
 
 
-def speeds(setting):
+def speeds(setting, *, cpu):
+    cores = 1 if cpu else CORES
     spec, (_, _, peer_steps, our_steps) = spec_of(setting), SETTINGS[setting]
     teams = {
-        "peer": [Child("peer", setting, WINDOWS)],
-        "bfloat16": [Child("bfloat16", setting, WINDOWS) for _ in range(CORES)],
-        "float32": [Child("float32", setting, WINDOWS) for _ in range(CORES)],
+        "peer": [Child("peer", setting, WINDOWS, cores)],
+        "bfloat16": [Child("bfloat16", setting, WINDOWS) for _ in range(cores)],
+        "float32": [Child("float32", setting, WINDOWS) for _ in range(cores)],
     }
     memory = {}
     for name, team in teams.items():  # a step to load and compile
         for child in team:
             child.ask(1)
-            memory[name] = child.answer()[2]
+            memory[name] = child.answer()[3]
     steps = {"peer": peer_steps, "bfloat16": our_steps, "float32": our_steps}
-    rounds = [{name: rate(team, steps[name]) for name, team in teams.items()} for _ in range(ROUNDS)]
+    rounds = [{name: rate(team, steps[name], cpu=cpu) for name, team in teams.items()} for _ in range(ROUNDS)]
     for team in teams.values():
         for child in team:
             child.end()
     result = {
-        "setting": setting, "shape": SETTINGS[setting][0], "vocabulary": spec.vocab_size,
+        "setting": setting, "cores": cores, "shape": SETTINGS[setting][0], "vocabulary": spec.vocab_size,
         "peer": {
             "tokens_per_second": round(statistics.median(r["peer"] for r in rounds)),
             "MiB": round(memory["peer"]),
         },
     }  # fmt: skip
     for name in ("bfloat16", "float32"):
-        ours, peak = statistics.median(r[name] for r in rounds), gemm_peak(name)
+        ours, peak = statistics.median(r[name] for r in rounds), gemm_peak(name, cores)
         result[name] = {
             "tokens_per_second": round(ours), "ratio": round(statistics.median(r[name] / r["peer"] for r in rounds), 2),
             "ratios": [round(r[name] / r["peer"], 2) for r in rounds],
@@ -206,27 +209,38 @@ def speeds(setting):
     return result
 
 
-def losses(setting):
+def losses(setting, windows):
     found = {}
     for name in ("peer", "float32", "bfloat16"):
-        child = Child(name, setting, LOSS_WINDOWS)
+        child = Child(name, setting, windows, CORES if name == "peer" else 1)
         child.ask(LOSS_STEPS)
-        found[name] = child.answer()[1]
+        found[name] = child.answer()[2]
         child.end()
     found["bfloat16 over peer"] = found["bfloat16"] / found["peer"]
-    return {"setting": setting, "steps": LOSS_STEPS, "windows": LOSS_WINDOWS, "loss": found}
+    return {"setting": setting, "steps": LOSS_STEPS, "windows": windows, "loss": found}
 
 
 def main(arguments):
     for setting in [arguments.setting] if arguments.setting else SETTINGS:
-        print(json.dumps(losses(setting) if arguments.losses else speeds(setting), indent=1), flush=True)
+        print(
+            json.dumps(
+                losses(setting, arguments.loss_windows)
+                if arguments.losses
+                else speeds(setting, cpu=arguments.cpu_seconds),
+                indent=1,
+            ),
+            flush=True,
+        )
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--setting", choices=list(SETTINGS))
+    parser.add_argument("--cpu-seconds", action="store_true", help="rates by CPU seconds, everybody on one thread")
     parser.add_argument("--losses", action="store_true", help="losses after 200 steps, in place of speeds")
     parser.add_argument("--role", choices=["peer", "float32", "bfloat16"], help=argparse.SUPPRESS)
+    parser.add_argument("--loss-windows", type=int, default=8, help="windows a step for --losses")
+    parser.add_argument("--threads", type=int, default=1, help=argparse.SUPPRESS)
     parser.add_argument("--windows", type=int, default=WINDOWS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.role is None:
@@ -234,4 +248,4 @@ if __name__ == "__main__":
     else:
         model, tokens = spec_of(arguments.setting), batches(SETTINGS[arguments.setting][1], arguments.windows)
         peer = arguments.role == "peer"
-        serve(Peer(model) if peer else Ours(model, arguments.role, arguments.windows), tokens)
+        serve(Peer(model, arguments.threads) if peer else Ours(model, arguments.role, arguments.windows), tokens)

@@ -19,7 +19,8 @@ from isoloss.laws._arithmetic import compiled
 from isoloss.laws.law import Floats, Law
 from isoloss.laws.starts import linear_terms
 
-LEAST_EXPONENT, MOST_EXPONENT = 5e-3, 5.0
+# Nc = exp(a/α) stays in double precision with exponents from here and terms no smaller than e⁻⁵ of the mean loss.
+LEAST_EXPONENT, MOST_EXPONENT, LEAST_LEVEL = 1e-2, 5.0, -5.0
 MOST_KAPPA = 20.0  # Kaplan et al. found 1/.21 = 4.8
 NEWTON_STEPS = 60
 SETTLED = 1e-14  # of ln L
@@ -111,7 +112,9 @@ class CriticalBatch(Law):
         batch = features[:, 2]
         reach = MOST_KAPPA * max(float(log_loss.max()), 0.0)
         return (
-            np.array([0.0, middle - 20, middle - 20, LEAST_EXPONENT, LEAST_EXPONENT, batch.min() - 7, 0.0]),
+            np.array(
+                [0.0, middle + LEAST_LEVEL, middle + LEAST_LEVEL, LEAST_EXPONENT, LEAST_EXPONENT, batch.min() - 7, 0.0]
+            ),
             np.array(
                 [np.exp(top), top + 2, top + 2, MOST_EXPONENT, MOST_EXPONENT, batch.max() + 7 + reach, MOST_KAPPA]
             ),

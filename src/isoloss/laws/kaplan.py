@@ -7,7 +7,7 @@ import numpy as np
 
 from isoloss.laws._arithmetic import compiled, exponential, logarithm
 from isoloss.laws.law import Floats, Law
-from isoloss.laws.power import LEAST_EXPONENT, MOST_EXPONENT
+from isoloss.laws.power import LEAST_EXPONENT, LEAST_LEVEL, MOST_EXPONENT
 from isoloss.laws.starts import EXPONENTS, LEAST_TERM, nonnegative_fits, spread
 
 EVENLY_SPREAD = 32
@@ -74,10 +74,10 @@ class Kaplan(Law):
 
     @staticmethod
     def bounds(features: Floats, log_loss: Floats) -> tuple[Floats, Floats]:
-        """Return bounds: either term may vanish beside the other; exponents lie in [.002, 5]."""
+        """Return bounds: either term may vanish beside the other; exponents lie in [.01, 5]."""
         middle, top = float(log_loss.mean()), float(log_loss.max())
         return (
-            np.array([middle - 20, middle - 20, LEAST_EXPONENT, LEAST_EXPONENT]),
+            np.array([middle + LEAST_LEVEL, middle + LEAST_LEVEL, LEAST_EXPONENT, LEAST_EXPONENT]),
             np.array([top + 2, top + 2, MOST_EXPONENT, MOST_EXPONENT]),
         )
 

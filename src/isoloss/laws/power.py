@@ -13,8 +13,8 @@ from isoloss.laws._arithmetic import compiled, exponential, logarithm
 from isoloss.laws.law import Floats, Law
 from isoloss.laws.starts import EXPONENTS, linear_terms
 
-# Below it the scale Nc = exp(a/α) leaves double precision, and a law is no power law.
-LEAST_EXPONENT = 2e-3
+# Below it, and with a term at the centre of the data below e⁻⁵, the scale Nc = exp(a/α) leaves double precision.
+LEAST_EXPONENT, LEAST_LEVEL = 1e-2, -5.0
 MOST_EXPONENT = 5.0
 
 
@@ -76,7 +76,7 @@ class _Power(_OfOne):
 
     @staticmethod
     def bounds(features: Floats, log_loss: Floats) -> tuple[Floats, Floats]:
-        """Return bounds around the losses seen; exponents lie in [.002, 5]."""
+        """Return bounds around the losses seen; exponents lie in [.01, 5]."""
         return (
             np.array([log_loss.min() - 5, LEAST_EXPONENT]),
             np.array([log_loss.max() + 5, MOST_EXPONENT]),

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -125,17 +126,18 @@ def analyse(
         raise WorkError("no run that may be fitted has finished", fix="isoloss runs DIR shows what became of them")
     first, *others = study.fit.corpus_laws
     arms = arms or {}
+    fit_each = partial(_fit_each, floors={name: about.floor.value for name, about in corpora.items() if about.floor})
     with progress.task("fits", total=(3 + len(others) + len(arms)) * len(corpora)) as task:
-        laws, no_law = _fit_each(study, seen, corpora, task, law=first)
+        laws, no_law = fit_each(study, seen, corpora, task, law=first)
         # Where nothing was left out, the fit of all runs is the same fit.
-        unfiltered, _ = _fit_each(study, seen, _flagged(seen), task, law=first, exclude_flags=())
+        unfiltered, _ = fit_each(study, seen, _flagged(seen), task, law=first, exclude_flags=())
         rate_arms = {
-            factor: _fit_each(study, _hold_out(study, arm)[0], corpora, task, law=first)[0]
+            factor: fit_each(study, _hold_out(study, arm)[0], corpora, task, law=first)[0]
             for factor, arm in arms.items()
         }
         further: list[FittedLaw] = []
         for name in others:
-            fitted, reasons = _fit_each(study, seen, corpora, task, law=name)
+            fitted, reasons = fit_each(study, seen, corpora, task, law=name)
             further += fitted.values()
             no_law |= {f"{corpus} ({name})": reason for corpus, reason in reasons.items()}
         coverage = {}
@@ -222,9 +224,10 @@ def _fit_each(
     task: Task,
     *,
     law: str,
+    floors: Mapping[str, float],
     exclude_flags: tuple[str, ...] = EXCLUDED_FLAGS,
 ) -> tuple[dict[str, FittedLaw], dict[str, str]]:
-    """Return a law for every corpus, or the reason why it has none."""
+    """Return a law for every corpus, or the reason why it has none. Known `floors` are used as the study says."""
     laws, reasons = {}, {}
     settings: dict[str, Any] = {
         "law": law, "objective": study.fit.objective, "delta": study.fit.delta, "exclude_flags": exclude_flags,
@@ -235,9 +238,12 @@ def _fit_each(
     for name in corpora:
         task.advance(0, detail=name)
         try:
+            rows = table.where(corpus=name)
+            if name in floors:
+                rows = replace(rows, floor=np.full(len(rows), floors[name]))
             laws[name] = fit(
-                table.where(corpus=name), bootstrap=study.fit.bootstrap, seed=study.seed,
-                trunk_evidence=evidence.get(name), **settings,
+                rows, bootstrap=study.fit.bootstrap, seed=study.seed, trunk_evidence=evidence.get(name),
+                floor=study.fit.floor if name in floors else "ignore", **settings,
             )  # fmt: skip
         except InputError as error:
             reasons[name] = error.reason

@@ -267,6 +267,7 @@ class Fit(Frozen):
     objective: Literal["huber", "lad", "gaussian"] = "huber"
     delta: float = Field(default=1e-3, gt=0)
     bootstrap: int = Field(default=1000, ge=0)
+    floor: Literal["score", "hold", "ignore"] = "score"  # what E is to the exact floor of generated corpora
     holdout: Holdout | None = None
 
     @property

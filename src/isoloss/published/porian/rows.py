@@ -124,8 +124,8 @@ def _printed_rows(found: PorianAnalysis, tables: dict[str, Columns]) -> Iterator
         a = one.laws.params
         if quantity == "a (Table 1)":
             yield _printed(f"{config}: exponent a as printed", value, a.slope, 0.0005)
-            yield _printed(f"{config}: exponent a as printed, lower end", low, a.exponent.low, 0.005)
-            yield _printed(f"{config}: exponent a as printed, upper end", high, a.exponent.high, 0.005)
+            yield _printed(f"{config}: a as printed, lower end", low, a.exponent.low, 0.005)
+            yield _printed(f"{config}: a as printed, upper end", high, a.exponent.high, 0.005)
         elif quantity.startswith("a (text"):
             yield _printed(f"{config}: a as printed in the text", value, a.slope, 0.0005)
         elif quantity.startswith("N*(5.88e23)"):
