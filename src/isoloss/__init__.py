@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from isoloss.laws import Chinchilla as Chinchilla
     from isoloss.laws import DataDependent as DataDependent
     from isoloss.laws import FittedLaw as FittedLaw
+    from isoloss.planning.facts import open_corpus as open_corpus
+    from isoloss.planning.plan import plan as plan
     from isoloss.runs.archive import Archive as Archive
     from isoloss.runs.importers import read_runs as read_runs
     from isoloss.runs.observations import Observations as Observations
@@ -43,6 +45,8 @@ _HOMES = {
     "Observations": "isoloss.runs.observations",
     "Study": "isoloss.study.spec",
     "observations": "isoloss.runs.observations",
+    "open_corpus": "isoloss.planning.facts",
+    "plan": "isoloss.planning.plan",
     "read_runs": "isoloss.runs.importers",
 }
 

@@ -129,6 +129,7 @@ def fit(
     from isoloss.laws.contest import run_contest
     from isoloss.laws.data_dependent import DataDependent
     from isoloss.laws.fitting import fit_groups
+    from isoloss.laws.law_files import save_data_dependent
     from isoloss.laws.registry import open_law
     from isoloss.runs.importers import read_runs
 
@@ -164,6 +165,9 @@ def fit(
         )  # fmt: skip
     for one, path in zip(fitted, written, strict=False):
         one.save(path)
+    if joint is not None and out is not None:
+        written.append(out.with_name(f"{out.stem}.{joint.measure}.json"))
+        save_data_dependent(joint, written[-1])
     asked = [name.strip() for name in profile.split(",")] if profile else []
     derived = [
         fit_output.derive(

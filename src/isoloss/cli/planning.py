@@ -1,13 +1,16 @@
-"""The verbs that look ahead: next."""
+"""The verbs that look ahead: plan, next."""
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from isoloss.cli.app import Json, app
+from isoloss.cli.app import Json, Seed, app
 from isoloss.cli.study import Out, StudyFile
+
+if TYPE_CHECKING:
+    from isoloss.planning.plan import Plan
 
 
 class What(StrEnum):
@@ -73,3 +76,80 @@ def next_(
         planning_output.show_proposals(proposals)
         if write is not None:
             typer.echo(f"{write} written; next: isoloss run {write} --out {folder}")
+
+
+@app.command()
+def plan(
+    corpus: Annotated[str, typer.Argument(help="File, folder or glob of the text to train on.")],
+    flops: Annotated[
+        float | None, typer.Option(help="Training FLOPs there are, 6·N·D by the law's convention.")
+    ] = None,
+    params: Annotated[float | None, typer.Option(help="Parameters N, where they are given.")] = None,
+    tokens: Annotated[float | None, typer.Option(help="Training tokens D, where they are given.")] = None,
+    target_loss: Annotated[
+        float | None, typer.Option(help="Loss to reach, nats per token: the cheapest way there.")
+    ] = None,
+    law: Annotated[
+        list[Path] | None,
+        typer.Option(help="A law that `isoloss fit --out` or a study wrote; further forms of the same runs after it."),
+    ] = None,
+    pilot: Annotated[
+        str | None,
+        typer.Option(help="Train a pilot on the corpus itself for so long (10min, 1h), and plan by its law."),
+    ] = None,
+    anchor: Annotated[
+        str | None, typer.Option(help="porian or chinchilla: put the corpus's shift onto this published frontier.")
+    ] = None,
+    reference: Annotated[
+        str | None, typer.Option(help="The corpus of the law that stands for the anchor's text, such as english.")
+    ] = None,
+    extrapolate: Annotated[
+        bool, typer.Option("--extrapolate", help="Insist on a budget over 100 times the law's largest.")
+    ] = False,
+    no_repeat: Annotated[
+        bool, typer.Option("--no-repeat", help="Take repeated text for new text; by default repeats are worth less.")
+    ] = False,
+    tokenizer: Annotated[
+        str | None, typer.Option(help="bytes, a tokenizer.json or a SentencePiece .model; without it, the law's.")
+    ] = None,
+    throughput: Annotated[
+        float | None, typer.Option(help="FLOP/s that a device really achieves: device-hours.")
+    ] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="Rules of batch and rate: small, porian, step_law; without it, by size.")
+    ] = None,
+    context: Annotated[int | None, typer.Option(min=2, help="Context of the model; without it, the recipe's.")] = None,
+    tied: Annotated[bool, typer.Option("--tied", help="One matrix for embedding and head.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Results folder of the pilot; without it, results/pilot-NAME.")
+    ] = None,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Say what to train on a corpus: parameters, tokens, loss, shape, batch and rate, and how sure that is.
+
+    Example: `isoloss plan my_corpus/ --flops 1e15 --law results/real/laws/text.gzip.json`
+
+    Give a budget, or a size, a number of tokens or a loss to reach (alone, or one beside a budget or a loss). The law
+    is of this corpus (its own runs: --law, or --pilot), or a data-dependent one, taken at the corpus's own measure.
+    """
+    from isoloss.cli import planning_output
+    from isoloss.cli.output import open_progress, print_json
+    from isoloss.planning.plan import Making
+    from isoloss.planning.recipe import recipes
+    from isoloss.study.planner import Request, make_plan
+
+    asked = {"flops": flops, "params": params, "tokens": tokens, "target_loss": target_loss}
+    making = Making(context=context, tied=tied, recipe=recipes[recipe] if recipe else None, throughput=throughput)
+    found: Plan = make_plan(
+        Request(
+            corpus=corpus, asked=asked, laws=tuple(law or ()), pilot=pilot, anchor=anchor, reference=reference,
+            extrapolate=extrapolate, repeat=not no_repeat, tokenizer=tokenizer, out=out, seed=seed,
+        ),
+        making=making,
+        progress=open_progress(as_json=json),
+    )  # fmt: skip
+    if json:
+        print_json(found.to_json())
+    else:
+        planning_output.show_plan(found)

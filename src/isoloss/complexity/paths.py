@@ -36,7 +36,8 @@ HELD_BYTES = 1 << 26  # of documents that come one after the other; with ids and
 class MeasuredPath(Frozen):
     """What lies under one path, and each measure of it. `bytes` is None for files of token ids.
 
-    `tokens` and `documents` are those at hand to be drawn: of files beyond 64 MiB, a random part of them.
+    `vocab_size` is the tokenizer's. `tokens` and `documents` are those at hand to be drawn: of files beyond 64 MiB, a
+    random part of them.
     `unidentified` holds the reason for each measure that the text does not determine.
     """
 
@@ -47,6 +48,8 @@ class MeasuredPath(Frozen):
     dropped: dict[str, int]
     measures: dict[str, Complexity]
     unidentified: dict[str, str] = Field(default_factory=dict)
+    vocab_size: int | None = None
+    bytes_per_token: float | None = None
 
     def to_json(self) -> dict[str, JsonValue]:
         """Return the path as `isoloss measure --json` prints one."""
@@ -185,6 +188,8 @@ def _measured(
         dropped=dict(read.dropped),
         measures=found,
         unidentified=unidentified,
+        vocab_size=text.vocab_size,
+        bytes_per_token=text.bytes_per_token,
     )
 
 

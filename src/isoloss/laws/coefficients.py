@@ -98,12 +98,14 @@ def to_coefficients(values: Floats, origin: Floats) -> Floats:
 
 
 def log_balance(theta: Floats, origin: Floats, *, log_flops: float | Floats) -> Floats:
-    """Return ln(D*/N*) (…) at 6 N D = exp(`log_flops`) of centred coefficients (…, 5), all but E above zero.
+    """Return ln(D*/N*) (…) at 6 N D = exp(`log_flops`) of centred coefficients (…, 5); not finite where a term
+    is zero.
 
     α A₀ (N/N₀)^−α = β B₀ (D/D₀)^−β at the optimum (Hoffmann et al. 2022, eq. 4).
     """
     _, A0, B0, alpha, beta = np.moveaxis(theta, -1, 0)
     log_data = log_flops - np.log(6)
-    gain = np.log(alpha * A0) - np.log(beta * B0)
-    log_params = (gain + alpha * origin[0] - beta * origin[1] + beta * log_data) / (alpha + beta)
+    with np.errstate(divide="ignore", invalid="ignore"):  # a line may take a term to zero: no optimum
+        gain = np.log(alpha * A0) - np.log(beta * B0)
+        log_params = (gain + alpha * origin[0] - beta * origin[1] + beta * log_data) / (alpha + beta)
     return np.asarray(log_data - 2 * log_params)

@@ -28,8 +28,16 @@ def _answer(found: Contest) -> str:
     return (
         f"{head}: {middle}, one law for all by {_percent(best.loss.pooled)} (difference "
         f"{_points(best.loss.difference)}; {_tests(best.loss, len(found.measures))}), and one law moved by the "
-        f"cheapest run of the left-out corpus by {_percent(best.loss.proxy)}.{_others(found, winner)}"
+        f"cheapest run of the left-out corpus by {_percent(best.loss.proxy)}."
+        f"{_others(found, winner)}{_doubt(best.loss)}"
     )
+
+
+def _doubt(errors: Errors) -> str:
+    """Return why a small p is not enough, where it is not."""
+    if errors.shown or errors.p_adjusted >= 1 - LEVEL:
+        return ""
+    return " Permuted measures do still worse, hence the small p; but the difference to one law may be none."
 
 
 def _subject(found: Contest) -> str:

@@ -65,7 +65,7 @@ def _valleys(losses: Floats) -> NDArray[np.bool_]:
 def _vertex(losses: Floats, half: Floats) -> Floats:
     """Return where the parabola through three equidistant losses (m, 3) is least, from the middle one, within them."""
     left, middle, right = losses.T
-    curvature = left - 2 * middle + right
     with np.errstate(all="ignore"):
+        curvature = left - 2 * middle + right
         step = 0.5 * half * (left - right) / curvature
     return np.where(curvature > 0, np.clip(step, -half, half), 0.0)

@@ -11,33 +11,25 @@ from typing import Any, get_args
 
 import numpy as np
 
-from isoloss.core.errors import InputError
+from isoloss.core.errors import InputError, Unidentified
 from isoloss.core.estimate import Estimate
 from isoloss.core.rng import stream
-from isoloss.laws.fitted import FittedLaw, LawWarning
+from isoloss.laws.data_dependent import FittedDataDependent
+from isoloss.laws.fitted import FittedLaw, LawWarning, extrapolation_warnings
 from isoloss.laws.law import Floats
 from isoloss.planning.anchors import Anchor
+from isoloss.planning.facts import CorpusFacts
+from isoloss.planning.laws import REPEATABLE, PlanLaw, with_repetition
 from isoloss.planning.recipe import Recipe, recipe_for
-from isoloss.planning.repeated import REPEATABLE, with_repetition
-from isoloss.planning.splits import Question, Splits, Surface, split
+from isoloss.planning.splits import Question, Splits, split
 from isoloss.runs.shapes import Counts, ParamsConvention, count, ladder
 from isoloss.runs.spec import ModelSpec
+
+AnyLaw = FittedLaw | FittedDataDependent
 
 FARTHEST = 100.0  # times the law's largest budget: beyond it a plan is refused unless it is insisted on
 FAR = 10.0  # from here on an insisted plan needs a second form of the law
 RULE_OF_THUMB = 20.0  # tokens a parameter (Hoffmann et al. 2022)
-
-
-@dataclass(frozen=True, kw_only=True)
-class CorpusFacts:
-    """What a plan needs to know of a corpus: its unique tokens and its vocabulary.
-
-    What is None is not known: without `unique_tokens` nothing is said of repetition, without `vocab_size` no shape.
-    """
-
-    name: str
-    unique_tokens: float | None = None
-    vocab_size: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +46,9 @@ class Making:
             raise InputError(
                 f"a device of {self.throughput:g} FLOP/s", place="--throughput", fix="give FLOP/s above zero, as 2e14"
             )
+
+
+MAKING = Making()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,53 +94,67 @@ class Plan:
 
 
 def plan(
-    laws: FittedLaw | Sequence[FittedLaw],
-    question: Question,
+    laws: AnyLaw | Sequence[AnyLaw],
     *,
     corpus: CorpusFacts,
-    making: Making = Making(),
+    flops: float | None = None,
+    params: float | None = None,
+    tokens: float | None = None,
+    target_loss: float | None = None,
+    making: Making = MAKING,
     extrapolate: bool = False,
     repeat: bool = True,
 ) -> Plan:
-    """Return what to train on `corpus`, by a law of it.
+    """Return what to train on `corpus`: for a budget, a size, a length or a loss (`isoloss.planning.splits`).
 
-    The first of several `laws` decides; the others, further forms fitted to the same runs, widen its intervals where
-    `extrapolate` carries it beyond the fitted budgets. FLOPs are 6 · params · tokens by the law's own convention.
-    `repeat` plans with the law of repeated data where the corpus has fewer tokens than wanted. Raises InputError for a
-    budget over 100 times the law's largest unless `extrapolate`, Unidentified where the law has no answer.
+    A law fitted to the corpus's own runs is taken as it is, a data-dependent one at the corpus's measure. The first of
+    several `laws` decides; the others, further forms fitted to the same runs, widen its intervals where `extrapolate`
+    carries it beyond the fitted budgets. FLOPs are 6 · params · tokens by the law's own convention. `repeat` plans with
+    the law of repeated data where the corpus has fewer tokens than wanted. Raises InputError for a budget over 100
+    times the law's largest unless `extrapolate`, Unidentified where the law has no answer.
     """
-    forms = [laws] if isinstance(laws, FittedLaw) else list(laws)
+    question = Question(flops=flops, params=params, tokens=tokens, target_loss=target_loss)
+    asked = [laws] if isinstance(laws, FittedLaw | FittedDataDependent) else list(laws)
+    forms = [plan_law(one, corpus) for one in asked]
+    if flops is not None:
+        _refuse_far(forms, flops / forms[0].domain.flops_high, extrapolate)
     law, decided, said_of_repeats = _decide(forms[0], question, corpus, repeat=repeat)
     extrapolation = max(1.0, float(decided.flops[0]) / law.domain.flops_high)
     _refuse_far(forms, extrapolation, extrapolate)
-    here = {"params": float(decided.params[0]), "tokens": float(decided.tokens[0]), **decided.given}
-    run = law.predict_run(**here)
+    size, length = float(decided.params[0]), float(decided.tokens[0])
+    said, unsaid = _forms(forms, question)
     drafted = Plan(
         corpus=corpus.name,
         **_sizes(decided),
-        loss=run.loss,
-        run_loss=run.run,
+        loss=_estimate(law.loss(law.constant(size), law.constant(length))),
+        run_loss=law.run_loss(size, length),
         regret=_regret(law, decided),
         params_convention=law.params_convention,
         data_unit=law.data_unit,
         extrapolation=extrapolation,
-        forms={form.law: _log_ratio(split(form, question)) for form in forms},
-        reason=f"{law.definition.formula} fitted to {law.rows_used} runs of {law.group}",
-        warnings=(*run.warnings, *said_of_repeats),
-    )
+        forms=said,
+        reason=f"{law.definition.formula}, {_whose(asked[0], corpus)}",
+        warnings=(*extrapolation_warnings(law.domain, float(decided.flops[0])), *_outside(asked[0], corpus),
+                  *said_of_repeats, *unsaid),
+    )  # fmt: skip
     if extrapolate and extrapolation > 1:
         drafted = _widened(drafted)
     return _made(drafted, corpus, making)
 
 
+def plan_law(law: AnyLaw, corpus: CorpusFacts) -> PlanLaw:
+    """Return a law as it is for `corpus`: its own, or the data-dependent one at its measure."""
+    return PlanLaw.of_fit(law) if isinstance(law, FittedLaw) else PlanLaw.at_measure(law, corpus)
+
+
 def plan_from_anchor(
-    law: FittedLaw,
-    reference: FittedLaw,
+    law: PlanLaw,
+    reference: PlanLaw,
     anchor: Anchor,
     *,
     flops: float,
     corpus: CorpusFacts,
-    making: Making = Making(),
+    making: Making = MAKING,
     seed: int = 0,
 ) -> Plan:
     """Return a published frontier's split of a budget, shifted as `law` is from the law of a `reference` corpus.
@@ -154,19 +163,20 @@ def plan_from_anchor(
     on; that it holds at every scale is an assumption, and said. No loss is predicted: the anchor's is of other text.
     """
     Question(flops=flops)
-    low, high = (max(law.domain.flops_low, reference.domain.flops_low),
-                 min(law.domain.flops_high, reference.domain.flops_high))  # fmt: skip
+    low = max(law.domain.flops_low, reference.domain.flops_low)
+    high = min(law.domain.flops_high, reference.domain.flops_high)
     budget = float(np.sqrt(low * high))
-    draws = min(len(law.draws), len(reference.draws))
-    shift = np.concatenate([
-        [law.log_ratio(budget).value - reference.log_ratio(budget).value],
-        law.log_ratio_draws(budget)[:draws] - reference.log_ratio_draws(budget)[:draws],
-    ])  # fmt: skip
-    published = np.concatenate([
-        [anchor.log_ratio(flops)], anchor.log_ratio_draws(flops, draws, stream(seed, "anchor", anchor.name))
-    ])  # fmt: skip
-    params = np.exp(0.5 * (np.log(flops / 6) - published - shift))
-    decided = Splits(params=params, tokens=flops / (6 * params), loss=np.full(len(params), np.nan))
+    count_laws = min(len(law.values), len(reference.values))
+    shift = law.log_ratio(budget)[:count_laws] - reference.log_ratio(budget)[:count_laws]
+    if not np.isfinite(shift[0]):
+        raise Unidentified(
+            f"{law.corpus} or {reference.corpus} has no best split at {budget:.2g} FLOPs: there is no shift",
+            fix="fit the law to a wider grid",
+        )
+    generator = stream(seed, "anchor", anchor.name)
+    published = np.concatenate([[anchor.log_ratio(flops)], anchor.log_ratio_draws(flops, count_laws - 1, generator)])
+    sizes = np.exp(0.5 * (np.log(flops / 6) - published - shift))
+    decided = Splits(params=sizes, tokens=flops / (6 * sizes), flops=np.full(len(sizes), flops))
     drafted = Plan(
         corpus=corpus.name,
         **_sizes(decided),
@@ -175,43 +185,78 @@ def plan_from_anchor(
         extrapolation=anchor.extrapolation(flops),
         forms={anchor.name: _estimate(published), "shift": _estimate(shift)},
         reason=f"the frontier of {anchor.source}, shifted by the {shift[0]:+.2f} in ln(D*/N*) by which {corpus.name} "
-        f"lies from {reference.group} at {budget:.1e} FLOPs",
-        warnings=(_assumed_shift(anchor, flops / high), *_unrepeated(decided, corpus)),
-    )  # fmt: skip
+        f"lies from {reference.corpus} at {budget:.1e} FLOPs",
+        warnings=(_assumed_shift(anchor, flops / high), *_unrepeated(decided, corpus, "tokens")),
+    )
     return _made(drafted, corpus, making)
 
 
 def _decide(
-    law: FittedLaw, question: Question, corpus: CorpusFacts, *, repeat: bool
-) -> tuple[FittedLaw, Splits, tuple[LawWarning, ...]]:
+    law: PlanLaw, question: Question, corpus: CorpusFacts, *, repeat: bool
+) -> tuple[PlanLaw, Splits, tuple[LawWarning, ...]]:
     """Return the law to plan with, its split, and what is to be said of repeated data."""
     endless = split(law, question)
     unique = corpus.unique_tokens
     if unique is None or endless.tokens[0] <= unique:
         return law, endless, ()
-    if not repeat or law.law not in REPEATABLE:
-        return law, endless, _unrepeated(endless, corpus)
-    repeated = with_repetition(law)
-    found = split(repeated, question, unique_tokens=unique)
-    return repeated, found, (LawWarning(
-        code="repeated_data",
-        message=f"{corpus.name} has {unique:.3g} unique {law.data_unit}; unlimited text would ask for "
-        f"{endless.tokens[0]:.3g}. Planned with what repeats are worth by Muennighoff et al. 2023, arXiv:2305.16264.",
-    ),)  # fmt: skip
+    if not repeat or law.form not in REPEATABLE:
+        return law, endless, _unrepeated(endless, corpus, law.data_unit)
+    repeated = with_repetition(law, unique_tokens=unique)
+    message = (
+        f"{corpus.name} has {unique:.3g} unique {law.data_unit}; unlimited text would ask for {endless.tokens[0]:.3g}. "
+        "Planned with what repeats are worth by Muennighoff et al. 2023, arXiv:2305.16264."
+    )
+    return repeated, split(repeated, question), (LawWarning(code="repeated_data", message=message),)
 
 
-def _unrepeated(decided: Splits, corpus: CorpusFacts) -> tuple[LawWarning, ...]:
+def _unrepeated(decided: Splits, corpus: CorpusFacts, unit: str) -> tuple[LawWarning, ...]:
     if corpus.unique_tokens is None or decided.tokens[0] <= corpus.unique_tokens:
         return ()
     times = decided.tokens[0] / corpus.unique_tokens
-    return (LawWarning(
-        code="tokens_repeat",
-        message=f"the plan reads {corpus.name} {times:.1f} times and takes every pass for new text: past four passes "
-        "repeats are worth less and less. Find more text, or plan by a law of the form L = E + A/N^α + B/D^β.",
-    ),)  # fmt: skip
+    message = (
+        f"the plan reads the {corpus.unique_tokens:.3g} {unit} of {corpus.name} {times:.1f} times and takes every pass "
+        "for new text: past four passes repeats are worth less and less. Find more text, or plan by Chinchilla's form."
+    )
+    return (LawWarning(code="tokens_repeat", message=message),)
 
 
-def _refuse_far(forms: Sequence[FittedLaw], extrapolation: float, extrapolate: bool) -> None:
+def _whose(law: AnyLaw, corpus: CorpusFacts) -> str:
+    if isinstance(law, FittedLaw):
+        return f"fitted to {law.rows_used} runs of {law.group}"
+    value = corpus.measures[law.measure].value
+    return (
+        f"its coefficients functions of {law.measure} fitted to {law.rows_used} runs of {len(law.corpora)} corpora, "
+        f"taken at {corpus.name}'s {value:.3g}"
+    )
+
+
+def _outside(law: AnyLaw, corpus: CorpusFacts) -> tuple[LawWarning, ...]:
+    """Return the warning that a corpus's measure lies outside those that a data-dependent law was fitted on."""
+    if isinstance(law, FittedLaw):
+        return ()
+    value, known = corpus.measures[law.measure].value, sorted(law.complexity.values())
+    if known[0] <= value <= known[-1]:
+        return ()
+    message = (
+        f"{corpus.name}'s {law.measure} is {value:.3g}; the law was fitted on corpora of {known[0]:.3g} to "
+        f"{known[-1]:.3g}: its functions are lines drawn on. Train a pilot on the corpus itself: --pilot 10min."
+    )
+    return (LawWarning(code="outside_measure", message=message),)
+
+
+def _forms(forms: Sequence[PlanLaw], question: Question) -> tuple[dict[str, Estimate], tuple[LawWarning, ...]]:
+    """Return what each form says of ln(D*/N*), and which of them say nothing."""
+    said: dict[str, Estimate] = {}
+    unsaid = []
+    for form in forms:
+        try:
+            said[form.form] = _estimate(split(form, question).log_ratio)
+        except Unidentified as error:
+            unsaid.append(LawWarning(code="form_unidentified", message=error.reason))
+    return said, tuple(unsaid)
+
+
+def _refuse_far(forms: Sequence[PlanLaw], extrapolation: float, extrapolate: bool) -> None:
     if extrapolation > FARTHEST and not extrapolate:
         raise InputError(
             f"the budget is {extrapolation:,.0f} times the largest that the law was fitted on "
@@ -245,26 +290,24 @@ def _widened(drafted: Plan) -> Plan:
     )  # fmt: skip
 
 
-def _regret(law: FittedLaw, decided: Splits) -> Estimate:
+def _regret(law: PlanLaw, decided: Splits) -> Estimate:
     """Return the loss of 20 tokens a parameter on the plan's FLOPs, less the plan's."""
-    surface = Surface(law, **decided.given)
 
     def losses(params: float, tokens: float) -> Floats:
-        return surface.loss(surface.constant(params), surface.constant(tokens))
+        return law.loss(law.constant(params), law.constant(tokens))
 
     thumb = float(np.sqrt(decided.flops[0] / (6 * RULE_OF_THUMB)))
-    return _estimate(losses(thumb, RULE_OF_THUMB * thumb) - losses(float(decided.params[0]), float(decided.tokens[0])))
+    return _estimate(
+        losses(thumb, RULE_OF_THUMB * thumb * law.data_per_token)
+        - losses(float(decided.params[0]), float(decided.tokens[0]))
+    )
 
 
 def _sizes(decided: Splits) -> dict[str, Any]:
     return {
         "params": _estimate(decided.params), "tokens": _estimate(decided.tokens), "flops": _estimate(decided.flops),
-        "log_ratio": _log_ratio(decided),
+        "log_ratio": _estimate(decided.log_ratio),
     }  # fmt: skip
-
-
-def _log_ratio(decided: Splits) -> Estimate:
-    return _estimate(np.log(decided.tokens / decided.params))
 
 
 def _estimate(values: Floats) -> Estimate:

@@ -10,18 +10,18 @@ Every answer is an array whose first element is of the law itself and whose othe
 the question has no answer has NaN.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
-from isoloss.core.errors import InputError, NotApplicable, Unidentified
-from isoloss.laws.fitted import FittedLaw
+from isoloss.core.errors import InputError, Unidentified
 from isoloss.laws.law import Floats
+from isoloss.planning.laws import PlanLaw
 
 # Budgets and sizes are searched over all that is ever trained, and far beyond: e^0 to e^90 (1e39).
 LOG_LEAST, LOG_MOST = 0.0, 90.0
-HALVINGS = 60  # of that range, down to 1e-16
+GRID, HALVINGS = 46, 50  # first in steps of 2, then down to 1e-15
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,9 @@ class Question:
     def __post_init__(self) -> None:
         for name, value in self.given().items():
             if not (np.isfinite(value) and value > 0):
-                raise InputError(f"{name} is {value:g}", place=_option(name), fix="give a finite number above zero")
+                raise InputError(
+                    f"{value:g} is not above zero", place=_option(name), fix="give a finite number above zero"
+                )
         names = frozenset(self.given())
         if names not in _ANSWERS:
             known = "; ".join(" and ".join(_option(name) for name in sorted(each)) for each in _ANSWERS)
@@ -56,35 +58,32 @@ def _option(name: str) -> str:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Splits:
-    """The answer under the law (first) and under each draw. `given` are the columns held while N and D traded."""
+    """The answer under the law (first) and under each draw: parameters, tokens, and the FLOPs they take."""
 
     params: Floats
     tokens: Floats
-    loss: Floats
-    given: Mapping[str, float] = field(default_factory=dict)
+    flops: Floats
 
     @property
-    def flops(self) -> Floats:
-        """C = 6 N D."""
-        return 6 * self.params * self.tokens
+    def log_ratio(self) -> Floats:
+        """ln(D/N)."""
+        return np.asarray(np.log(self.tokens / self.params))
 
 
-def split(law: FittedLaw, question: Question, **given: float) -> Splits:
-    """Return the split that answers `question` under `law`; `given` are the law's other columns (unique_tokens).
+def split(law: PlanLaw, question: Question) -> Splits:
+    """Return the split that answers `question` under `law`.
 
-    Raises Unidentified where the law itself has no answer: no interior optimum, or a loss that it never reaches;
-    NotApplicable for a law that does not split compute.
+    Raises Unidentified where the law itself has no answer: no interior optimum, or a loss that it never reaches.
     """
-    surface = Surface(law, **given)
     asked = question.given()
-    params, tokens = _ANSWERS[frozenset(asked)](surface, **asked)
+    params, tokens = _ANSWERS[frozenset(asked)](law, **asked)
     if not (np.isfinite(params[0]) and np.isfinite(tokens[0])):
+        lower = question.target_loss is not None
         raise Unidentified(
-            f"under the {law.law} law of {law.group!r} {_what(question)} has no answer",
-            fix="fit the law to a wider grid"
-            + (", or ask for a higher loss" if question.target_loss is not None else ""),
+            f"under the {law.form} law of {law.corpus!r} {_what(question)} has no answer",
+            fix="fit the law to a wider grid" + (", or ask for a higher loss" if lower else ""),
         )
-    return Splits(params=params, tokens=tokens, loss=surface.loss(params, tokens), given=given)
+    return Splits(params=params, tokens=tokens, flops=6 * params * tokens / law.data_per_token)
 
 
 def _what(question: Question) -> str:
@@ -93,89 +92,74 @@ def _what(question: Question) -> str:
     return "the best split"
 
 
-class Surface:
-    """A law and its draws as one array of laws, the law first; `given` are columns beside N and D."""
+def _solved(law: PlanLaw, rising: Callable[[Floats], Floats]) -> Floats:
+    """Return where a rising function of a logarithm (one value a draw) crosses zero; NaN where it does not.
 
-    def __init__(self, law: FittedLaw, **given: float) -> None:
-        self.definition = law.definition
-        if not self.definition.has_frontier():
-            raise NotApplicable(
-                f"{law.law} does not split compute into parameters and tokens",
-                fix="plan with a law of both, as chinchilla",
-            )
-        self.values = np.vstack([law.values, law.draws])
-        self.given = {name: np.asarray(value, dtype=np.float64) for name, value in given.items()}
-
-    def constant(self, value: float) -> Floats:
-        """Return one value for every law."""
-        return np.full(len(self.values), value)
-
-    def loss(self, params: Floats, tokens: Floats) -> Floats:
-        """Return L of every law at its own point."""
-        columns = self.definition.complete({"params": params, "tokens": tokens, **self.given})
-        return np.asarray(self.definition.loss(self.values, **columns))
-
-    def best_params(self, log_flops: Floats) -> Floats:
-        """Return ln N of the best split of every law at its own budget."""
-        return np.asarray(self.definition.log_optimum(self.values, log_flops=log_flops, **self.given))
-
-    def best_loss(self, log_flops: Floats) -> Floats:
-        """Return the loss of that split."""
-        log_params = self.best_params(log_flops)
-        return self.loss(np.exp(log_params), np.exp(log_flops - np.log(6) - log_params))
-
-    def solve(self, rising: Callable[[Floats], Floats]) -> Floats:
-        """Return where a rising function of a logarithm (one value a law) crosses zero; NaN where it does not."""
-        low, high = (np.full(len(self.values), edge) for edge in (LOG_LEAST, LOG_MOST))
-        crosses = (rising(low) <= 0) & (rising(high) >= 0)
+    A law may have no best split at the ends of what is searched: the crossing is first looked for on a grid.
+    """
+    grid = np.linspace(LOG_LEAST, LOG_MOST, GRID)
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+        values = np.stack([rising(law.constant(point)) for point in grid])
+        rises = (values[:-1] <= 0) & (values[1:] >= 0)
+        first = rises.argmax(axis=0)
+        low, high = grid[first], grid[first + 1]
         for _ in range(HALVINGS):
             middle = (low + high) / 2
             below = rising(middle) < 0
             low, high = np.where(below, middle, low), np.where(below, high, middle)
-        return np.where(crosses, (low + high) / 2, np.nan)
+    return np.where(rises.any(axis=0), (low + high) / 2, np.nan)
 
 
 Pair = tuple[Floats, Floats]
 
 
-def _best(surface: Surface, log_flops: Floats) -> Pair:
-    log_params = surface.best_params(log_flops)
-    return np.exp(log_params), np.exp(log_flops - np.log(6) - log_params)
+def _best(law: PlanLaw, log_flops: Floats) -> Pair:
+    log_params = law.best_params(log_flops)
+    return np.exp(log_params), np.exp(law.log_tokens(log_flops, log_params))
 
 
-def _of_budget(surface: Surface, *, flops: float) -> Pair:
-    return _best(surface, surface.constant(float(np.log(flops))))
+def _best_loss(law: PlanLaw, log_flops: Floats) -> Floats:
+    return law.loss(*_best(law, log_flops))
 
 
-def _budget_and_params(surface: Surface, *, flops: float, params: float) -> Pair:
-    return surface.constant(params), surface.constant(flops / (6 * params))
+def _of_budget(law: PlanLaw, *, flops: float) -> Pair:
+    return _best(law, law.constant(float(np.log(flops))))
 
 
-def _budget_and_tokens(surface: Surface, *, flops: float, tokens: float) -> Pair:
-    return surface.constant(flops / (6 * tokens)), surface.constant(tokens)
+def _budget_and_params(law: PlanLaw, *, flops: float, params: float) -> Pair:
+    return law.constant(params), law.constant(flops * law.data_per_token / (6 * params))
 
 
-def _of_params(surface: Surface, *, params: float) -> Pair:
-    return _best(surface, surface.solve(lambda log_flops: surface.best_params(log_flops) - np.log(params)))
+def _budget_and_tokens(law: PlanLaw, *, flops: float, tokens: float) -> Pair:
+    return law.constant(flops * law.data_per_token / (6 * tokens)), law.constant(tokens)
 
 
-def _of_tokens(surface: Surface, *, tokens: float) -> Pair:
-    wanted = np.log(6 * tokens)
-    return _best(surface, surface.solve(lambda log_flops: log_flops - surface.best_params(log_flops) - wanted))
+def _of_params(law: PlanLaw, *, params: float) -> Pair:
+    log_params = float(np.log(params))
+    return _best(law, _solved(law, lambda log_flops: law.best_params(log_flops) - log_params))
 
 
-def _of_loss(surface: Surface, *, target_loss: float) -> Pair:
-    return _best(surface, surface.solve(lambda log_flops: target_loss - surface.best_loss(log_flops)))
+def _of_tokens(law: PlanLaw, *, tokens: float) -> Pair:
+    wanted = float(np.log(tokens))
+
+    def rising(log_flops: Floats) -> Floats:
+        return law.log_tokens(log_flops, law.best_params(log_flops)) - wanted
+
+    return _best(law, _solved(law, rising))
 
 
-def _loss_and_params(surface: Surface, *, target_loss: float, params: float) -> Pair:
-    fixed = surface.constant(params)
-    return fixed, np.exp(surface.solve(lambda log_tokens: target_loss - surface.loss(fixed, np.exp(log_tokens))))
+def _of_loss(law: PlanLaw, *, target_loss: float) -> Pair:
+    return _best(law, _solved(law, lambda log_flops: target_loss - _best_loss(law, log_flops)))
 
 
-def _loss_and_tokens(surface: Surface, *, target_loss: float, tokens: float) -> Pair:
-    fixed = surface.constant(tokens)
-    return np.exp(surface.solve(lambda log_params: target_loss - surface.loss(np.exp(log_params), fixed))), fixed
+def _loss_and_params(law: PlanLaw, *, target_loss: float, params: float) -> Pair:
+    fixed = law.constant(params)
+    return fixed, np.exp(_solved(law, lambda log_tokens: target_loss - law.loss(fixed, np.exp(log_tokens))))
+
+
+def _loss_and_tokens(law: PlanLaw, *, target_loss: float, tokens: float) -> Pair:
+    fixed = law.constant(tokens)
+    return np.exp(_solved(law, lambda log_params: target_loss - law.loss(np.exp(log_params), fixed))), fixed
 
 
 _ANSWERS: dict[frozenset[str], Callable[..., Pair]] = {

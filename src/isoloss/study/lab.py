@@ -21,6 +21,7 @@ from isoloss.corpus.build import build
 from isoloss.corpus.corpus import Corpus
 from isoloss.laws.balance import common_budget
 from isoloss.laws.fitting import fit_groups
+from isoloss.laws.law_files import save_data_dependent
 from isoloss.runs.archive import Archive
 from isoloss.runs.neighbours import with_neighbour_flags
 from isoloss.runs.observations import Observations, observations
@@ -305,6 +306,14 @@ class Lab:
             law.save(self.folder / "laws" / f"{name}.json")
         for law in analysis.further_laws:
             law.save(self.folder / "laws" / f"{law.group}.{law.law.replace(':', '.')}.json")
+        for joint in analysis.data_dependent:
+            members = [self.corpora(study)[name] for name in joint.corpora]
+            tokenizers = {corpus.tokenizer for corpus in members}
+            save_data_dependent(
+                joint, self.folder / "laws" / f"{members[0].kind}.{joint.measure}.json",
+                settings=study.complexity.settings.model_dump(),
+                tokenizer=tokenizers.pop() if len(tokenizers) == 1 else None,
+            )  # fmt: skip
         return analysis
 
     def _table(

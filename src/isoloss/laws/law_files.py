@@ -1,0 +1,125 @@
+"""Laws on disk: the data-dependent law as JSON with its draws beside it, and either kind of law opened by its file."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from isoloss.core import files
+from isoloss.core.errors import InputError
+from isoloss.core.schema import refuse_newer
+from isoloss.laws.coefficients import COEFFICIENTS
+from isoloss.laws.data_dependent import FittedDataDependent
+from isoloss.laws.fitted import Domain, Exclusion, FittedLaw
+
+DATA_DEPENDENT_SCHEMA = 1
+KIND = "isoloss data-dependent law"
+ARRAYS = ("functions", "scatter", "origin")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LawFile:
+    """A law and how its corpora were measured: the measure's settings and the tokenizer, None where nobody said."""
+
+    law: FittedLaw | FittedDataDependent
+    settings: Mapping[str, int] | None = None
+    tokenizer: str | None = None
+
+
+def save_data_dependent(
+    law: FittedDataDependent,
+    path: Path | str,
+    *,
+    settings: Mapping[str, int] | None = None,
+    tokenizer: str | None = None,
+) -> None:
+    """Write the law as JSON to `path` and its draws as Parquet beside it, atomically, the JSON last.
+
+    `settings` and `tokenizer` say how its corpora were measured: a new corpus is measured alike.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    target = Path(path)
+    columns = {
+        **{
+            f"{name}_{part}": law.draws[:, i, j] for i, name in enumerate(COEFFICIENTS) for j, part in enumerate(_PARTS)
+        },
+        **{f"{name}_scatter": law.scatter_draws[:, i] for i, name in enumerate(COEFFICIENTS)},
+    }
+    with files.replacing(_draws_path(target)) as temporary:
+        pq.write_table(pa.table({name: pa.array(column) for name, column in columns.items()}), temporary)
+    content = {
+        "schema": DATA_DEPENDENT_SCHEMA, "kind": KIND, **law.to_json(), "forms": dict(law.forms),
+        "complexity": dict(law.complexity), "observations": law.observations, "bytes_per_token": law.bytes_per_token,
+        "own": {name: values.tolist() for name, values in law.corpora.items()},
+        **{name: getattr(law, name).tolist() for name in ARRAYS},
+        "settings": dict(settings) if settings else None, "tokenizer": tokenizer,
+    }  # fmt: skip
+    files.write_json(target, content)
+
+
+def load_law(path: Path | str) -> LawFile:
+    """Return the law in a file that `isoloss fit` or a study wrote, of either kind.
+
+    Raises InputError for another file, NewerArchive for a newer version's.
+    """
+    source = Path(path)
+    try:
+        content = json.loads(source.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"cannot be read as a law: {error}", place=str(source), fix="name a file that isoloss fit --out wrote"
+        ) from error
+    if not isinstance(content, dict) or content.get("kind") != KIND:
+        return LawFile(law=FittedLaw.load(source))
+    refuse_newer(content.get("schema"), DATA_DEPENDENT_SCHEMA, place=source)
+    try:
+        return LawFile(
+            law=_data_dependent(content, _read_draws(_draws_path(source))), settings=content["settings"],
+            tokenizer=content["tokenizer"],
+        )  # fmt: skip
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise InputError(
+            f"not a data-dependent law: {error!r}", place=str(source), fix="fit it again with --complexity … --out"
+        ) from error
+
+
+_PARTS = ("intercept", "slope")
+
+
+def _draws_path(path: Path) -> Path:
+    return path.with_name(f"{path.stem}.draws.parquet")
+
+
+def _read_draws(path: Path) -> Any:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"the draws cannot be read: {error}", place=str(path), fix="fit the law again") from error
+
+
+def _data_dependent(content: dict[str, Any], table: Any) -> FittedDataDependent:
+    def column(name: str) -> Any:
+        return table[name].to_numpy().astype(np.float64)
+
+    domain = content["domain"]
+    parts: dict[str, Any] = {
+        "draws": np.stack(
+            [np.stack([column(f"{name}_{part}") for part in _PARTS], axis=-1) for name in COEFFICIENTS], axis=1
+        ),
+        "scatter_draws": np.column_stack([column(f"{name}_scatter") for name in COEFFICIENTS]),
+        "corpora": {name: np.array(values) for name, values in content["own"].items()},
+        "domain": Domain(**domain | {"others": {name: tuple(span) for name, span in domain["others"].items()}}),
+        "excluded": tuple(Exclusion(**exclusion) for exclusion in content["excluded"]),
+        "laws": (),
+        **{name: np.array(content[name]) for name in ARRAYS},
+    }
+    fields = {key: parts[key] if key in parts else content[key] for key in FittedDataDependent.__dataclass_fields__}
+    return FittedDataDependent(**fields)

@@ -1,0 +1,150 @@
+"""A law as a plan reads it: its form, its values and draws, its noise and where it was fitted, whatever fitted it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from isoloss.core.errors import InputError, NotApplicable
+from isoloss.core.estimate import Estimate
+from isoloss.core.rng import stream
+from isoloss.laws.chinchilla import Chinchilla
+from isoloss.laws.data_dependent import FittedDataDependent
+from isoloss.laws.fitted import Domain, FittedLaw
+from isoloss.laws.law import Floats, Law
+from isoloss.laws.registry import open_law
+from isoloss.laws.repeated import Repeated
+from isoloss.planning.facts import CorpusFacts
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PlanLaw:
+    """A law of one corpus: `values` (1 + draws, p), the law first, and `noise` (draws, 2), point and trunk, of ln L.
+
+    `data_per_token` is how many units of D a token is, 1 where D counts tokens: C = 6 N D / data_per_token. `given` are
+    columns that the form reads beside N and D. `runs` is how many were fitted, `identity` whose.
+    """
+
+    form: str
+    corpus: str
+    values: Floats
+    noise: Floats
+    domain: Domain
+    params_convention: str
+    data_unit: str
+    data_per_token: float
+    runs: int
+    identity: str
+    given: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of_fit(cls, law: FittedLaw) -> "PlanLaw":
+        """Return what a fitted law says. Raises NotApplicable for one that does not split compute."""
+        if not law.definition.has_frontier():
+            raise NotApplicable(
+                f"{law.law} does not split compute into parameters and tokens",
+                fix="plan with a law of both, as chinchilla",
+            )
+        return cls(
+            form=law.law, corpus=law.group, values=np.vstack([law.values, law.draws]), noise=law.noise,
+            domain=law.domain, params_convention=law.params_convention, data_unit=law.data_unit,
+            data_per_token=law.bytes_per_token or 1.0, runs=law.rows_used, identity=law.observations,
+        )  # fmt: skip
+
+    @classmethod
+    def at_measure(cls, joint: FittedDataDependent, corpus: CorpusFacts) -> "PlanLaw":
+        """Return the data-dependent law at a corpus's own measure. Raises InputError where it was not measured.
+
+        Draws hold the uncertainty of the functions and of the measure, and how one more corpus deviates from them.
+        """
+        if joint.measure not in corpus.measures:
+            raise InputError(
+                f"the law follows {joint.measure}, and {corpus.name} was not measured by it",
+                fix=f"measure it: open_corpus(…, measures=[{joint.measure!r}])",
+            )
+        return cls._of_joint(joint, joint.values_at(corpus.measures[joint.measure]), corpus.name)
+
+    @classmethod
+    def of_known(cls, joint: FittedDataDependent, corpus: str) -> "PlanLaw":
+        """Return the data-dependent law of a corpus that it was fitted on, shrunk towards its measure's.
+
+        Its draws are those of the functions at that measure, moved to its own coefficients.
+        """
+        own = joint.values_of(corpus)
+        drawn = joint.values_at(joint.complexity[corpus])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            moved = np.where(drawn[0] > 0, drawn[1:] * (own / drawn[0]), own)
+        return cls._of_joint(joint, np.vstack([own, moved]), corpus)
+
+    @classmethod
+    def _of_joint(cls, joint: FittedDataDependent, values: Floats, corpus: str) -> "PlanLaw":
+        return cls(
+            form=Chinchilla.name, corpus=corpus, values=values,
+            noise=np.tile([joint.noise, 0.0], (len(values) - 1, 1)), domain=joint.domain,
+            params_convention=joint.params_convention, data_unit=joint.data_unit,
+            data_per_token=joint.bytes_per_token or 1.0, runs=joint.rows_used, identity=joint.observations,
+        )  # fmt: skip
+
+    @property
+    def definition(self) -> type[Law]:
+        """The form itself."""
+        return open_law(self.form)
+
+    def constant(self, value: float) -> Floats:
+        """Return one value for the law and each draw."""
+        return np.full(len(self.values), value)
+
+    def loss(self, params: Floats, tokens: Floats) -> Floats:
+        """Return L of the law and of each draw, each at its own point."""
+        given = {name: np.asarray(value, dtype=np.float64) for name, value in self.given.items()}
+        columns = self.definition.complete({"params": params, "tokens": tokens, **given})
+        with np.errstate(invalid="ignore", over="ignore"):  # a draw without an answer has NaN, and keeps it
+            return np.asarray(self.definition.loss(self.values, **columns))
+
+    def best_params(self, log_flops: Floats) -> Floats:
+        """Return ln N of the best split of the law and of each draw, each at its own budget; NaN where none is."""
+        given = {name: np.asarray(value, dtype=np.float64) for name, value in self.given.items()}
+        found = self.definition.log_optimum(self.values, log_flops=log_flops + np.log(self.data_per_token), **given)
+        return np.asarray(found)
+
+    def log_tokens(self, log_flops: Floats, log_params: Floats) -> Floats:
+        """Return ln D that a budget pays for at a size."""
+        return np.asarray(log_flops + np.log(self.data_per_token / 6) - log_params)
+
+    def log_ratio(self, flops: float) -> Floats:
+        """Return ln(D*/N*) at a budget, of the law and of each draw."""
+        log_flops = self.constant(float(np.log(flops)))
+        log_params = self.best_params(log_flops)
+        return np.asarray(self.log_tokens(log_flops, log_params) - log_params)
+
+    def run_loss(self, params: float, tokens: float) -> Estimate:
+        """Return the loss of one run at a point: the law's value, and an interval with the luck of one run in it."""
+        losses = self.loss(self.constant(params), self.constant(tokens))
+        luck = stream(0, "luck of a planned run", self.identity).standard_normal((len(losses) - 1, 2))
+        return Estimate.from_draws(losses[1:] * np.exp((luck * self.noise).sum(axis=1)), value=float(losses[0]))
+
+
+# Muennighoff et al. 2023, arXiv:2305.16264: half-lives of repeated tokens and of excess parameters.
+PUBLISHED_HALF_LIVES = (15.387756, 5.309743)
+# What their 182 runs really say: quantiles of the logarithms over 2,000 bootstrap refits (Huber, δ = 1e-3, the other
+# parameters as published). R_D* has no upper end: the fit's own bound of 10,000 lies inside the interval. The two trade
+# against each other (correlation -.89), so that a draw takes opposite quantiles.
+LEVELS = (0.025, 0.25, 0.5, 0.75, 0.975)
+LOG_R_D = (1.67, 2.79, 4.29, 7.11, 9.21)
+LOG_R_N = (-1.30, -0.34, 0.54, 1.63, 2.94)
+REPEATABLE = (Chinchilla.name,)
+"""Forms whose terms in N and D the law of repeated data extends."""
+
+
+def with_repetition(law: PlanLaw, *, unique_tokens: float) -> PlanLaw:
+    """Return a law of Chinchilla's form that knows how many unique tokens there are.
+
+    Half-lives of repetition are as published, their draws spread over what the published runs allow.
+    """
+    share = stream(0, "half-lives of repetition", law.identity).uniform(size=len(law.values) - 1)
+    drawn = np.exp(np.column_stack([np.interp(share, LEVELS, LOG_R_D), np.interp(1 - share, LEVELS, LOG_R_N)]))
+    half_lives = np.vstack([PUBLISHED_HALF_LIVES, drawn])
+    return replace(
+        law, form=Repeated.name, values=np.column_stack([law.values, half_lives]),
+        given={"unique_tokens": unique_tokens},
+    )  # fmt: skip

@@ -1,0 +1,139 @@
+"""From a corpus and a question to a plan: find the law, measure the corpus as the law's corpora were, and plan.
+
+A law comes from files, or from a pilot that is trained on the corpus itself; an anchor needs a data-dependent one.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from isoloss.complexity.base import MeasureSettings
+from isoloss.core.errors import InputError, did_you_mean
+from isoloss.core.progress import QUIET, Progress
+from isoloss.corpus.build import build
+from isoloss.corpus.sources import FilesSource
+from isoloss.laws.data_dependent import FittedDataDependent
+from isoloss.laws.fitted import FittedLaw
+from isoloss.laws.fitting import fit
+from isoloss.laws.law_files import LawFile, load_law
+from isoloss.planning.anchors import anchors
+from isoloss.planning.facts import CorpusFacts, open_corpus
+from isoloss.planning.laws import PlanLaw
+from isoloss.planning.plan import AnyLaw, Making, Plan, plan, plan_from_anchor
+from isoloss.study.lab import Lab
+from isoloss.study.pilot import CONTEXT, fitting_pilot, seconds_of
+
+FORMS = ("chinchilla", "farseer")
+"""Forms fitted to a pilot: the first decides, the others widen what is carried beyond its budgets."""
+DRAWS = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What was asked of a plan: the corpus, the question, and where its law comes from."""
+
+    corpus: str
+    asked: Mapping[str, float | None]
+    laws: tuple[Path, ...] = ()
+    pilot: str | None = None
+    anchor: str | None = None
+    reference: str | None = None
+    extrapolate: bool = False
+    repeat: bool = True
+    tokenizer: str | None = None
+    out: Path | None = None
+    seed: int = 0
+
+
+def make_plan(request: Request, *, making: Making, progress: Progress = QUIET) -> Plan:
+    """Return the plan that was asked for. Raises InputError for a request that does not say whence its law."""
+    if bool(request.laws) == bool(request.pilot):
+        found = "both --law and --pilot" if request.laws else "neither --law nor --pilot"
+        raise InputError(
+            f"found {found}, expected one of them", place="plan",
+            fix="name a law (isoloss fit … --out LAW.json; a study writes its own under laws/), or train a pilot on "
+            "the corpus itself: --pilot 10min",
+        )  # fmt: skip
+    if request.anchor is not None:
+        return _anchored(request, making=making, progress=progress)
+    laws, facts = _piloted(request, progress) if request.pilot else _filed(request, progress)
+    asked: dict[str, Any] = dict(request.asked)
+    return plan(laws, corpus=facts, making=making, extrapolate=request.extrapolate, repeat=request.repeat, **asked)
+
+
+def _filed(request: Request, progress: Progress) -> tuple[list[AnyLaw], CorpusFacts]:
+    opened = [load_law(path) for path in request.laws]
+    return [one.law for one in opened], _facts(request, opened, progress)
+
+
+def _facts(request: Request, laws: Sequence[LawFile], progress: Progress) -> CorpusFacts:
+    """Return the corpus measured by what the laws follow, in the way their corpora were measured."""
+    joint = [one for one in laws if isinstance(one.law, FittedDataDependent)]
+    measures = list(dict.fromkeys(one.law.measure for one in joint if isinstance(one.law, FittedDataDependent)))
+    settings = {name: value for one in joint for name, value in (one.settings or {}).items()}
+    tokenizer = request.tokenizer or next((one.tokenizer for one in joint if one.tokenizer), "bytes")
+    return open_corpus(
+        request.corpus, tokenizer=tokenizer, measures=measures, settings=MeasureSettings(**settings),
+        seed=request.seed, progress=progress,
+    )  # fmt: skip
+
+
+def _anchored(request: Request, *, making: Making, progress: Progress) -> Plan:
+    assert request.anchor is not None
+    anchor = anchors[request.anchor]
+    given = [name for name, value in request.asked.items() if value is not None]
+    if given != ["flops"]:
+        raise InputError(
+            "an anchor splits a budget, and nothing else", place="--anchor", fix="give --flops alone beside --anchor"
+        )
+    opened = [load_law(path) for path in request.laws]
+    joint = next((one.law for one in opened if isinstance(one.law, FittedDataDependent)), None)
+    if joint is None:
+        raise InputError(
+            "an anchor needs a data-dependent law: the shift is between two of its corpora", place="--anchor",
+            fix="name one with --law (a study writes one as laws/text.MEASURE.json)",
+        )  # fmt: skip
+    if request.reference is None:
+        raise InputError(
+            f"which corpus of the law is like {anchor.data}?", place="--reference",
+            fix=f"name it: --reference {' | '.join(joint.corpora)}",
+        )  # fmt: skip
+    if request.reference not in joint.corpora:
+        raise InputError(
+            f"the law has no corpus {request.reference!r}", place="--reference",
+            fix=did_you_mean(request.reference, joint.corpora),
+        )  # fmt: skip
+    facts = _facts(request, opened, progress)
+    return plan_from_anchor(
+        PlanLaw.at_measure(joint, facts), PlanLaw.of_known(joint, request.reference), anchor,
+        flops=float(request.asked["flops"] or 0.0), corpus=facts, making=making, seed=request.seed,
+    )  # fmt: skip
+
+
+def _piloted(request: Request, progress: Progress) -> tuple[list[AnyLaw], CorpusFacts]:
+    """Train the largest pilot that the time allows, and return its laws; a pilot that stands is taken up again."""
+    assert request.pilot is not None
+    path = Path(request.corpus).resolve()
+    name = "pilot-" + (re.sub(r"[^A-Za-z0-9._-]", "-", path.stem) or "corpus")
+    folder = request.out or Path("results") / name
+    tokenizer = request.tokenizer or "bytes"
+    seconds = seconds_of(request.pilot)
+    source = FilesSource(name="corpus", paths=(str(path),), tokenizer=tokenizer)
+    lab = Lab(folder, progress=progress)
+    corpus = build(
+        source, root=lab.folder / "corpora", context=CONTEXT, seed=request.seed, base=Path.cwd(), progress=progress
+    )
+    study = fitting_pilot(path, corpus, name=name, tokenizer=tokenizer, seconds=seconds, seed=request.seed)
+    lab.run(study, until="train")
+    table = lab.observations(study, measures=[])
+    laws: list[AnyLaw] = [fit(table, law=form, bootstrap=DRAWS, seed=request.seed) for form in FORMS]
+    for law in laws:
+        assert isinstance(law, FittedLaw)
+        law.save(lab.folder / "laws" / f"{law.law}.json")
+    facts = CorpusFacts(
+        name=Path(request.corpus).name, unique_tokens=float(corpus.n_tokens), vocab_size=corpus.vocab_size,
+        bytes_per_token=corpus.bytes_per_token,
+    )  # fmt: skip
+    return laws, facts

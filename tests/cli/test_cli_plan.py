@@ -1,0 +1,77 @@
+"""`isoloss plan` from outside: keys of the contract, ways out of refusals, and a pilot that is really trained."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from isoloss.cli import run
+from isoloss.laws.fitting import fit
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "laws"))
+from laws_tables import simulated
+
+KEYS = {"params", "tokens", "loss", "shape", "batch_tokens", "peak_lr", "extrapolation", "warnings"}
+
+
+@pytest.fixture
+def law(tmp_path):
+    fit(simulated(point_sd=0.002), bootstrap=50).save(tmp_path / "law.json")
+    return str(tmp_path / "law.json")
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    (tmp_path / "corpus").mkdir()
+    generator = np.random.default_rng(0)
+    for number in range(12):
+        words = generator.zipf(1.4, 9000) % 300
+        (tmp_path / "corpus" / f"{number}.txt").write_text(" ".join(f"w{i}" for i in words))
+    return str(tmp_path / "corpus")
+
+
+def called(capsys, *arguments):
+    code = run(["plan", *arguments, "--json"])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def test_a_budget_a_loss_and_a_size_are_answered_with_the_contract_keys(capsys, corpus, law):
+    for question in (["--flops", "1e11"], ["--target-loss", "1.8"], ["--params", "5e4"]):
+        code, told = called(capsys, corpus, "--law", law, *question)
+        assert code == 0
+        assert told.keys() >= KEYS
+        assert told["params"]["low"] <= told["params"]["value"] <= told["params"]["high"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--flops", "1e11"], "neither --law nor --pilot"),
+        (["--flops", "1e30", "--law", "LAW"], "times the largest"),
+        (["--law", "LAW"], "does not pose one question"),
+        (["--flops", "1e11", "--law", "nowhere.json"], "cannot be read as a law"),
+        (["--flops", "1e11", "--law", "LAW", "--anchor", "porian"], "needs a data-dependent law"),
+        (["--flops", "1e11", "--law", "LAW", "--recipe", "porin"], "unknown recipe"),
+        (["--flops", "1e11", "--pilot", "soon"], "expected a time"),
+        (["--flops", "-1", "--law", "LAW"], "above zero"),
+    ],
+)
+def test_what_poses_no_question_is_refused_with_a_way_out(capsys, corpus, law, arguments, said):
+    code, told = called(capsys, corpus, *[law if each == "LAW" else each for each in arguments])
+    assert code == 2
+    assert said in told["error"]["message"]
+    assert told["error"]["fix"]
+
+
+@pytest.mark.slow
+def test_a_pilot_trains_on_the_corpus_itself_and_is_not_trained_twice(capsys, corpus, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, told = called(capsys, corpus, "--flops", "1e11", "--pilot", "8s")
+    assert code == 0
+    assert told["shape"]["vocab_size"] == 256
+    assert told["epochs"]["value"] > 0
+    written = {path: path.stat().st_mtime_ns for path in (tmp_path / "results/pilot-corpus/runs").iterdir()}
+    assert called(capsys, corpus, "--flops", "1e11", "--pilot", "8s") == (code, told)
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "results/pilot-corpus/runs").iterdir()} == written

@@ -1,0 +1,200 @@
+"""Plans: what they say of known laws, what they refuse, and what they admit."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from isoloss.core.errors import InputError, NotApplicable
+from isoloss.core.estimate import Estimate
+from isoloss.laws.data_dependent import DataDependent
+from isoloss.laws.fitting import fit
+from isoloss.laws.law_files import load_law, save_data_dependent
+from isoloss.planning.anchors import anchors
+from isoloss.planning.facts import CorpusFacts, open_corpus
+from isoloss.planning.laws import PlanLaw, with_repetition
+from isoloss.planning.plan import Making, plan, plan_from_anchor
+from isoloss.runs.observations import observations
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "laws"))
+from laws_tables import simulated
+
+SIZES, TOKENS = (1e4, 3e4, 1e5, 3e5, 1e6), (1e5, 3e5, 1e6, 3e6, 1e7)
+ENDLESS = CorpusFacts(name="endless", vocab_size=256)
+
+
+@pytest.fixture(scope="module")
+def runs():
+    table = simulated(sizes=SIZES, tokens=TOKENS, point_sd=0.002)
+    return replace(table, params_convention="with_head")
+
+
+@pytest.fixture(scope="module")
+def law(runs):
+    return fit(runs, bootstrap=200)
+
+
+def codes(found):
+    return {warning.code for warning in found.warnings}
+
+
+def test_a_plan_holds_the_truth_of_the_law_that_made_the_runs(law):
+    """Simulated from E + A/N^α + B/D^β: the true best split of 1e12 FLOPs and its loss lie in the plan's intervals."""
+    E, A, B, alpha, beta = 0.7, 0.5 * 1e5**0.35, 0.4 * 1e6**0.4, 0.35, 0.4
+    size = (alpha * A / (beta * B)) ** (1 / (alpha + beta)) * (1e12 / 6) ** (beta / (alpha + beta))
+    loss = E + A * size**-alpha + B * (1e12 / 6 / size) ** -beta
+    found = plan(law, corpus=ENDLESS, flops=1e12)
+    assert found.params.low < size < found.params.high
+    assert found.loss.low < loss < found.loss.high
+    # One run scatters more than the law is unsure.
+    assert found.run_loss.high - found.run_loss.low > found.loss.high - found.loss.low
+    assert found.params.value * found.tokens.value * 6 == pytest.approx(1e12)
+    assert abs(found.counts.params() / found.params.value - 1) < 0.05
+
+
+def test_regret_is_what_the_rule_of_thumb_loses_and_never_negative_at_the_laws_own_optimum(law):
+    found = plan(law, corpus=ENDLESS, flops=1e12)
+    thumb = np.sqrt(1e12 / 120)
+    lost = law.predict(params=thumb, tokens=20 * thumb) - law.predict(
+        params=found.params.value, tokens=found.tokens.value
+    )
+    assert found.regret.value == pytest.approx(float(lost))
+    assert found.regret.value > 0
+
+
+def test_a_hundred_times_the_largest_budget_is_refused_and_the_way_out_named(law):
+    far = 150 * law.domain.flops_high
+    with pytest.raises(InputError, match="150 times") as refused:
+        plan(law, corpus=ENDLESS, flops=far)
+    assert "--anchor" in refused.value.fix
+    assert "--extrapolate" in refused.value.fix
+    with pytest.raises(InputError, match="one form was given"):
+        plan(law, corpus=ENDLESS, flops=far, extrapolate=True)
+
+
+def test_insisting_widens_the_intervals_to_what_every_form_says(runs, law):
+    forms = [law, fit(runs, law="farseer", bootstrap=200)]
+    far = 150 * law.domain.flops_high
+    found = plan(forms, corpus=ENDLESS, flops=far, extrapolate=True)
+    for said in found.forms.values():
+        assert found.log_ratio.low <= said.low
+        assert said.high <= found.log_ratio.high
+    assert "extrapolation" in codes(found)
+
+
+def test_few_unique_tokens_cost_loss_and_ask_for_passes_rather_than_parameters(law):
+    """Excess parameters lose their worth sooner than repeats (R_N* < R_D*): Muennighoff et al. 2023, section 5."""
+    few = CorpusFacts(name="few", vocab_size=256, unique_tokens=2e5)
+    endless, repeated = (plan(law, corpus=corpus, flops=1e12) for corpus in (ENDLESS, few))
+    assert "repeated_data" in codes(repeated)
+    assert repeated.params.value < endless.params.value
+    assert repeated.loss.value > endless.loss.value
+    assert repeated.epochs.value == pytest.approx(repeated.tokens.value / 2e5)
+    naive = plan(law, corpus=few, flops=1e12, repeat=False)
+    assert naive.tokens.value == pytest.approx(endless.tokens.value)
+    assert "tokens_repeat" in codes(naive)
+
+
+def test_where_nothing_repeats_the_law_of_repeated_data_is_the_law_itself(law):
+    plain = PlanLaw.of_fit(law)
+    rich = with_repetition(plain, unique_tokens=1e9)
+    budget = plain.constant(np.log(1e12))
+    # The optimum lies where excess parameters begin, whose second derivative jumps: the search is a parabola off there.
+    assert rich.best_params(budget) == pytest.approx(plain.best_params(budget), abs=1e-4)
+
+
+def test_bytes_are_paid_by_the_token():
+    """Four bytes a token: the same FLOPs read four times as many units of D, at the same number of parameters each."""
+    table = simulated(sizes=SIZES, tokens=TOKENS, point_sd=0.002)
+    law = fit(table, bootstrap=20)
+    as_bytes = replace(PlanLaw.of_fit(law), data_per_token=4.0)
+    plain = PlanLaw.of_fit(law)
+    assert as_bytes.best_params(plain.constant(np.log(1e12))) == pytest.approx(
+        plain.best_params(plain.constant(np.log(4e12)))
+    )
+
+
+def many_corpora(slope: float):
+    """Six corpora whose balance moves with gzip by `slope` in ln A per unit."""
+    parts = []
+    for i, gzip in enumerate(np.linspace(0.2, 0.5, 6)):
+        truth = {"E": 0.7, "A": 0.5 * 1e5**0.35 * np.exp(slope * (gzip - 0.35)), "B": 0.4 * 1e6**0.4, "alpha": 0.35,
+                 "beta": 0.4}  # fmt: skip
+        parts.append((simulated(sizes=SIZES, tokens=TOKENS, law=truth, point_sd=0.002, seed=i), f"c{i}", gzip))
+    return observations(
+        params=np.concatenate([t.params for t, _, _ in parts]),
+        tokens=np.concatenate([t.tokens for t, _, _ in parts]),
+        loss_nats=np.concatenate([t.loss_nats for t, _, _ in parts]),
+        trunk=[f"{name} {trunk}" for t, name, _ in parts for trunk in t.trunk],
+        corpus=[name for t, name, _ in parts for _ in range(len(t))],
+        complexity={"gzip": [gzip for t, _, gzip in parts for _ in range(len(t))]},
+        params_convention="with_head",
+    )
+
+
+@pytest.fixture(scope="module")
+def joint():
+    return DataDependent(complexity="gzip", forms="published").fit(many_corpora(4.0), bootstrap=100)
+
+
+def test_a_corpus_nobody_trained_on_is_planned_by_its_measure(joint):
+    easy, hard = (
+        plan(joint, corpus=replace(ENDLESS, measures={"gzip": Estimate(value=gzip)}), flops=1e12)
+        for gzip in (0.25, 0.45)
+    )
+    # A larger A asks for larger models: N* ∝ A^(1/(α+β)).
+    assert np.log(hard.params.value / easy.params.value) == pytest.approx(4.0 * 0.2 / 0.75, abs=0.15)
+    unsure = plan(joint, corpus=replace(ENDLESS, measures={"gzip": Estimate.from_stderr(0.45, 0.05)}), flops=1e12)
+    assert unsure.params.width > hard.params.width
+    outside = plan(joint, corpus=replace(ENDLESS, measures={"gzip": Estimate(value=0.7)}), flops=1e12)
+    assert "outside_measure" in codes(outside)
+    assert "outside_measure" not in codes(hard)
+
+
+def test_an_unmeasured_corpus_is_refused_by_a_law_that_follows_a_measure(joint):
+    with pytest.raises(InputError, match="not measured"):
+        plan(joint, corpus=ENDLESS, flops=1e12)
+
+
+def test_an_anchor_moves_its_frontier_by_the_corpus_shift_alone(joint):
+    facts = replace(ENDLESS, measures={"gzip": Estimate(value=0.45)})
+    own, reference = PlanLaw.at_measure(joint, facts), PlanLaw.of_known(joint, "c0")
+    found = plan_from_anchor(own, reference, anchors["porian"], flops=1e19, corpus=facts)
+    shift = own.log_ratio(own.domain.flops_low * 100)[0] - reference.log_ratio(own.domain.flops_low * 100)[0]
+    assert found.log_ratio.value == pytest.approx(anchors["porian"].log_ratio(1e19) + shift, abs=0.1)
+    assert found.loss is None
+    assert "anchored" in codes(found)
+    assert found.log_ratio.width > anchors["porian"].level_stderr
+
+
+def test_a_data_dependent_law_comes_back_from_disk_as_it_was(joint, tmp_path):
+    save_data_dependent(joint, tmp_path / "law.json", settings={"sequence_tokens": 128}, tokenizer="bytes")
+    back = load_law(tmp_path / "law.json")
+    assert (back.settings, back.tokenizer) == ({"sequence_tokens": 128}, "bytes")
+    assert back.law.values_at(0.3) == pytest.approx(joint.values_at(0.3), rel=0)
+    assert back.law.values_of("c2") == pytest.approx(joint.values_of("c2"), rel=0)
+    (tmp_path / "law.json").write_text('{"kind": "isoloss data-dependent law", "schema": 1}')
+    with pytest.raises(InputError, match="not a data-dependent law"):
+        load_law(tmp_path / "law.json")
+
+
+def test_device_hours_are_flops_over_throughput(law):
+    found = plan(law, corpus=ENDLESS, flops=3.6e12, making=Making(throughput=1e9))
+    assert found.device_hours.value == pytest.approx(1.0)
+    with pytest.raises(InputError, match="FLOP/s"):
+        Making(throughput=-1)
+
+
+def test_a_law_of_one_column_cannot_plan(runs):
+    with pytest.raises(NotApplicable):
+        plan(fit(runs, law="kaplan_params", bootstrap=20), corpus=ENDLESS, flops=1e12)
+
+
+def test_facts_of_a_file_are_its_bytes(tmp_path):
+    (tmp_path / "text.txt").write_text("so many words, so many words. " * 400)
+    facts = open_corpus(tmp_path / "text.txt")
+    assert facts.unique_tokens == 12_000
+    assert facts.vocab_size == 256
+    assert 0 < facts.measures["gzip"].value < 1

@@ -1,0 +1,67 @@
+"""What TensorBoard is given is what the archive holds, and what comes in between."""
+
+import io
+import sys
+from pathlib import Path
+
+import pytest
+
+from isoloss.core.progress import Live, Plain
+from isoloss.runs.archive import Archive
+from isoloss.runs.logs import read_events
+from isoloss.study.board import Board
+from isoloss.study.training import train_missing
+from isoloss.training.events import Advanced, RunEnded
+from isoloss.training.job import trunk_jobs
+from isoloss.training.worker import run_trunk
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
+
+from tiny_training import tiny_spec, write_corpus
+
+
+@pytest.fixture
+def archive(tmp_path):
+    archive = Archive(tmp_path)
+    write_corpus(archive)
+    return archive
+
+
+class Here:
+    """An executor in this process."""
+
+    def run(self, jobs, archive, *, on_event):
+        for job in jobs:
+            on_event(
+                Advanced(trunk=job.trunk, tokens=64, total_tokens=job.tokens, loss_nats=2.5, tokens_per_second=8.0)
+            )
+            yield from run_trunk(job, archive, report=on_event)
+
+
+def test_event_files_hold_the_curves_and_the_latest_losses(archive):
+    pytest.importorskip("tensorboard")
+    (job,) = trunk_jobs([tiny_spec(20)])
+    (record,) = run_trunk(job, archive)
+    with Board(archive.folder / "tensorboard", archive) as board:
+        board.hear(Advanced(trunk=job.trunk, tokens=64, total_tokens=99, loss_nats=2.5, tokens_per_second=8.0))
+        board.hear(RunEnded(trunk=job.trunk, run=record.fingerprint, status="finished"))
+    (trunk,) = read_events(archive.folder / "tensorboard" / "trunks")
+    assert trunk.curves == {"loss/latest": [(64, 2.5)], "tokens_per_second": [(64, 8.0)]}
+    (run,) = read_events(archive.folder / "tensorboard" / "runs")
+    curve = archive.read_columns("curves", record.fingerprint)
+    assert [value for _, value in run.curves["loss/train"]] == pytest.approx(curve["train_nats"].tolist())
+    assert run.last("loss/heldout") == pytest.approx(record.loss.nats)
+
+
+def test_a_pipe_is_told_each_run_in_a_line_and_a_terminal_the_trunks_in_a_table(archive):
+    from rich.console import Console
+
+    pipe, screen = io.StringIO(), io.StringIO()
+    names = {"corpus1-chain": "chain"}
+    train_missing([tiny_spec(5)], archive, executor=Here(), progress=Plain(pipe), names=names)
+    assert "chain, " in pipe.getvalue()
+    assert pipe.getvalue().rstrip().endswith("640 tokens: finished")
+    live = Live(Console(file=screen, force_terminal=True, width=120))
+    train_missing([tiny_spec(5, seed=1)], archive, executor=Here(), progress=live, names=names)
+    for word in ("trunk", "loss, nats", "2.500", "tokens/s", "left"):
+        assert word in screen.getvalue(), word
