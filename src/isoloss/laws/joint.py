@@ -32,6 +32,9 @@ JOBS_AT_ONCE = 32
 LEAST_SCATTER, MOST_SCATTER = 2e-3, 5.0
 FIRST_SCATTER = 0.3
 LEAST_DAMPING, MOST_DAMPING = 1e-12, 1e6
+# η is looked for between these: coefficients (nats at the middle of the runs, exponents) of e⁻²⁵ to e⁴. A corpus whose
+# runs say nothing of a coefficient, or has none, follows a function that may lead anywhere.
+LOWEST, HIGHEST = -25.0, 4.0
 FIRST_SHARE, SETTLING = 1.0, 20.0
 # A step of ln τ² counts as this many times itself in units of a coefficient's uncertainty.
 SCATTER_MATTERS = 0.05
@@ -233,7 +236,7 @@ class _Search:
         damped[..., diagonal, diagonal] += precision[:, None]
         damped[..., diagonal, diagonal] *= 1 + self.damping[live][..., None]
         towards = score - precision[:, None] * (eta - inner.mean)
-        trial = eta + np.linalg.solve(damped, towards[..., None])[..., 0]
+        trial = np.clip(eta + np.linalg.solve(damped, towards[..., None])[..., 0], LOWEST, HIGHEST)
         costs = [self._cost(live, each, inner) for each in (eta, trial)]
         return (trial, costs[1]), costs[0]
 
@@ -241,7 +244,10 @@ class _Search:
         """Return Σ Huber(r/σ) + (η − mean)²/2τ² of every corpus (B, J)."""
         predicted, _ = log_loss(self.design.scale.coefficients(eta), self.rows, jacobian=False)
         size = np.abs(self.targets[live] - predicted) / self.noise[live][:, None]
-        rho = np.where(size <= HUBER, 0.5 * size**2, HUBER * (size - 0.5 * HUBER)) * self.weights[live]
+        weights = self.weights[live]
+        # A step may lead where a row's loss is infinite: it is refused, unless the row counts for nothing.
+        rho = np.where(size <= HUBER, 0.5 * size**2, HUBER * (size - 0.5 * HUBER))
+        rho = np.multiply(rho, weights, out=np.zeros_like(rho), where=weights > 0)
         of_rows = np.add.reduceat(rho, [part.start for part in self.rows.slices], axis=1)
         return np.asarray(of_rows + 0.5 * ((eta - inner.mean) ** 2 / inner.variance[:, None]).sum(axis=2))
 
@@ -249,7 +255,7 @@ class _Search:
 def log_loss(theta: Floats, rows: Rows, *, jacobian: bool = True) -> tuple[Floats, Floats]:
     """Return ln L̂ (B, n) of coefficients (B, J, 5), each row by its corpus's, and its derivatives by them (B, 5, n)."""
     E, A0, B0, alpha, beta = np.moveaxis(theta[:, rows.corpus_of], -1, 0)
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         of_size, of_data = np.exp(-alpha * rows.x), np.exp(-beta * rows.z)
         loss = E + A0 * of_size + B0 * of_data
         if not jacobian:
