@@ -14,7 +14,7 @@ def centred(E, size, data, alpha, beta):
 
 
 def test_three_corpora_of_all_sorts_leave_every_fold_finite():
-    """With two of three left out, functions through the one that stays lead anywhere: as easy grammars do in the demo."""
+    """With two of three left out, functions through the one that stays lead anywhere, as the demo's grammars showed."""
     laws = [centred(0, 0.3, 2, 1.5, 0.5), centred(0, 0.2, 1, 0.8, 0.5), centred(0, 1, 4, 0.02, 0.4)]
     parts = [simulated(law=law, point_sd=0.01, trunk_sd=0.01, seed=i) for i, law in enumerate(laws)]
     names = [f"c{i}" for i, part in enumerate(parts) for _ in range(len(part))]
