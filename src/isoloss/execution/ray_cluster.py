@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -29,6 +30,7 @@ from isoloss.training.job import CHECKPOINT_SECONDS, TrunkJob
 
 # How often the conductor empties its mailbox.
 POLL_SECONDS = 0.2
+KNOCK_SECONDS = 5.0  # at an address, before a cluster is asked for
 # A trunk that another process holds is asked for again after so long.
 BUSY_SECONDS = 2.0
 
@@ -224,6 +226,8 @@ def _cluster(address: str | None, *, workers: int | None, threads: int) -> Itera
         yield  # whoever connected this process parts with the cluster, too
         return
     address = address or os.environ.get("RAY_ADDRESS")
+    if address is not None:
+        _require_open(address)
     quiet: Any = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": False}
     try:
         if address is None:
@@ -242,6 +246,20 @@ def _cluster(address: str | None, *, workers: int | None, threads: int) -> Itera
             yield
     finally:
         ray.shutdown()
+
+
+def _require_open(address: str) -> None:
+    """Raise InputError where nothing listens at `address`: Ray itself would knock for minutes before it says so."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        return  # `auto` and the like: Ray finds the cluster itself
+    try:
+        socket.create_connection((host, int(port)), timeout=KNOCK_SECONDS).close()
+    except OSError as error:
+        raise InputError(
+            f"no Ray cluster answers: {error}", place=address,
+            fix="check --address; without it a cluster of this machine is started",
+        ) from error  # fmt: skip
 
 
 @contextmanager
