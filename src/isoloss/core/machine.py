@@ -1,6 +1,11 @@
 """What this process may use of the machine it runs on."""
 
+import fcntl
 import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 
 def cores() -> int:
@@ -11,3 +16,15 @@ def cores() -> int:
 def workers_for(threads: int) -> int:
     """Return how many workers of so many threads the cores hold: one at least."""
     return max(1, cores() // threads)
+
+
+@contextmanager
+def alone(purpose: str) -> Iterator[None]:
+    """Run the block while no other process of this user on this machine runs one of the same purpose."""
+    path = Path(tempfile.gettempdir()) / f"isoloss-{os.getuid()}-{purpose}.lock"
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
