@@ -120,7 +120,7 @@ class TestWholeStudy:
         extended = Study.parse(TOML + proposal.toml(), place="more.toml")
         planned = [run.spec.fingerprint for run in plan_runs(extended, result.corpora)]
         assert sorted(planned) == sorted([*(run.spec.fingerprint for run in result.planned), *proposed])
-        with pytest.raises(InputError, match="no law of corpus 'nobody'"):
+        with pytest.raises(InputError, match="no finished run of a corpus 'nobody'"):
             lab.next(result.study, flops=budget, corpus="nobody")
 
     def test_the_report_can_be_written_again_without_the_sources(self, finished, base):

@@ -138,7 +138,7 @@ def _notes(law: "FittedLaw") -> list[str]:
     """Return why there is no frontier, the known floor, how intervals were made, and the noise of a run."""
     notes = []
     try:
-        law.exponent_a()
+        law.log_ratio(law.middle_flops)  # asks more than a does: that D can be told in tokens
     except Unidentified as error:
         notes.append(f"no frontier: {error.message}")
     if law.floor:

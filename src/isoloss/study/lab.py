@@ -20,7 +20,6 @@ from isoloss.core.progress import Progress, Quiet
 from isoloss.corpus.build import build
 from isoloss.corpus.corpus import Corpus
 from isoloss.laws.balance import common_budget
-from isoloss.laws.fitting import fit_groups
 from isoloss.laws.law_files import save_data_dependent
 from isoloss.runs.archive import Archive
 from isoloss.runs.neighbours import with_neighbour_flags
@@ -31,7 +30,7 @@ from isoloss.study.evaluation import Evaluated, evaluate, given_subjects, kept_s
 from isoloss.study.left_out import with_complexity
 from isoloss.study.memory import recall, remember
 from isoloss.study.plan import GRID, Arm, PlannedRun, plan_runs, require_runnable
-from isoloss.study.proposal import Proposal, Quantity, propose
+from isoloss.study.proposal import Proposal, Quantity, laws_for_proposal, propose
 from isoloss.study.result import StudyResult
 from isoloss.study.shard import Shard
 from isoloss.study.spec import EvaluateStudy, Study
@@ -43,7 +42,6 @@ if TYPE_CHECKING:
     from isoloss.study.board import Board
 
 Stage = Literal["corpora", "complexity", "train", "fit", "report"]
-LEAST_DRAWS = 500  # of a law by which runs are proposed
 STAGES: tuple[Stage, ...] = get_args(Stage)
 RUNS_QUERY = (
     "SELECT corpus, params, tokens, loss_nats, stderr, status, flags, progress, train_nats, flops, width, depth, "
@@ -248,13 +246,18 @@ class Lab:
         table = self.observations(study, measures=[])
         if not len(table):
             raise WorkError("no run has finished: nothing says which to train next", fix="isoloss run STUDY")
-        laws = fit_groups(
-            table, law=study.fit.corpus_laws[0], objective=study.fit.objective, delta=study.fit.delta,
-            bootstrap=max(study.fit.bootstrap, LEAST_DRAWS), seed=study.seed, progress=self.progress,
-        )  # fmt: skip
+        laws, reasons = laws_for_proposal(study, table, only=corpus, progress=self.progress)
+        if not laws:
+            raise WorkError(
+                "no corpus has a law to say what to train next: "
+                + "; ".join(f"{name}: {reason}" for name, reason in reasons.items()),
+                fix="train more of the grid first",
+            )
+        for name, reason in reasons.items():
+            self.progress.note(f"nothing is proposed for {name}: {reason}")
         return propose(
-            study, {law.group: law for law in laws}, self.corpora(study), self.plan(study), flops=flops,
-            quantity=quantity, at_flops=at_flops or common_budget(laws), only=corpus,
+            study, laws, self.corpora(study), self.plan(study), flops=flops, quantity=quantity,
+            at_flops=at_flops or common_budget(list(laws.values())),
         )  # fmt: skip
 
     def report(self, study: Study) -> "ReportFiles":

@@ -7,15 +7,19 @@ from typing import Any, Literal
 
 import numpy as np
 
-from isoloss.core.errors import InputError
+from isoloss.core.errors import InputError, did_you_mean
+from isoloss.core.progress import Progress
 from isoloss.corpus.corpus import Outline
 from isoloss.laws.fitted import FittedLaw
+from isoloss.laws.fitting import fit
 from isoloss.laws.law import Floats
 from isoloss.planning.design import Candidate, NextRuns, Noise, next_runs
+from isoloss.runs.observations import Observations
 from isoloss.study.plan import PlannedRun, point
 from isoloss.study.spec import FurtherRun, Study
 
 Quantity = Literal["log_ratio", "exponent_a", "loss"]
+LEAST_DRAWS = 500
 # Candidates reach beyond the grid by these factors, in steps of √2 in size and of 2 in tokens.
 SIZES_BELOW, SIZES_ABOVE, SIZE_STEP = 2.0, 4.0, 2**0.5
 TOKENS_BELOW, TOKENS_ABOVE, TOKENS_STEP = 2.0, 4.0, 2.0
@@ -75,6 +79,30 @@ class Option:
         )
 
 
+def laws_for_proposal(
+    study: Study, table: Observations, *, only: str | None, progress: Progress
+) -> tuple[dict[str, FittedLaw], dict[str, str]]:
+    """Return the law of each corpus, or of one alone, and why others have none. Raises InputError for no such corpus."""
+    wanted = [name for name in table.corpora if only in (None, name)]
+    if not wanted:
+        raise InputError(
+            f"no finished run of a corpus {only!r}", place="--corpus", fix=did_you_mean(str(only), table.corpora)
+        )
+    laws, reasons = {}, {}
+    with progress.task("fits", total=len(wanted)) as task:
+        for name in wanted:
+            task.advance(0, detail=name)
+            try:
+                laws[name] = fit(
+                    table.where(corpus=name), law=study.fit.corpus_laws[0], objective=study.fit.objective,
+                    delta=study.fit.delta, bootstrap=max(study.fit.bootstrap, LEAST_DRAWS), seed=study.seed,
+                )  # fmt: skip
+            except InputError as error:
+                reasons[name] = error.reason
+            task.advance(1)
+    return laws, reasons
+
+
 def propose(
     study: Study,
     laws: Mapping[str, FittedLaw],
@@ -84,22 +112,15 @@ def propose(
     flops: float,
     quantity: Quantity = "log_ratio",
     at_flops: float,
-    only: str | None = None,
 ) -> list[Proposal]:
     """Return a proposal for every corpus with a law, each with an equal part of `flops`.
 
-    `quantity` is ln(D*/N*) or a at `at_flops`, or the loss of the best split there. Raises InputError for an unknown
-    corpus, for laws without draws, and where the budget pays for no run.
+    `quantity` is ln(D*/N*) or a at `at_flops`, or the loss of the best split there. Raises InputError for laws without
+    draws, and where the budget pays for no run.
     """
-    wanted = [name for name in laws if only in (None, name)]
-    if not wanted:
-        raise InputError(
-            f"no law of corpus {only!r}" if only else "no corpus has a law", place="--corpus",
-            fix=f"corpora with a law: {', '.join(laws) or 'none; train more runs of the grid first'}",
-        )  # fmt: skip
     return [
-        _propose_one(study, laws[name], corpora[name], planned, flops / len(wanted), quantity, at_flops, name)
-        for name in wanted
+        _propose_one(study, law, corpora[name], planned, flops / len(laws), quantity, at_flops, name)
+        for name, law in laws.items()
     ]
 
 

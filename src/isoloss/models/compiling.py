@@ -1,0 +1,79 @@
+"""Kernels are compiled by a process that does nothing else, and loaded by all others.
+
+A process that has compiled a kernel holds its parts twice, by themselves and inside what calls them, and may run
+either; one that loads it from the disk has the second alone. The two can round differently. Runs are to be
+equal to the last bit wherever they are trained and however often they are interrupted, so no process trains with what
+it compiled itself.
+"""
+
+import hashlib
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any, cast
+
+import torch
+
+from isoloss.core import files
+from isoloss.core.errors import WorkError
+from isoloss.core.machine import alone
+from isoloss.models import _kernels, _kernels_bf16, fused, fused_bf16
+from isoloss.models.llama import Llama, Operations
+from isoloss.runs.spec import ModelSpec
+
+COMPILED: dict[ModuleType, Any] = {fused: _kernels.block_forward, fused_bf16: _kernels_bf16.block_forward}
+"""Operations with compiled kernels, and one of the kernels: its cache is where all of them lie."""
+SMALLEST = ModelSpec(width=64, depth=1, heads=2, ffn=64, vocab_size=64, context=64)
+
+
+@cache
+def compile_elsewhere(operations: ModuleType) -> None:
+    """Have the kernels behind `operations` compiled, where they are not; one process of this machine does, once.
+
+    Raises WorkError with the last words of a process that failed.
+    """
+    if operations not in COMPILED:
+        return
+    with alone("kernels"):
+        ready = _ready(operations)
+        if ready.exists():
+            return
+        name = operations.__name__.rpartition(".")[2]
+        done = subprocess.run(
+            [sys.executable, "-m", "isoloss.models.compiling", name], capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise WorkError(
+                f"the training step could not be compiled: {done.stderr.strip()[-500:]}",
+                fix="set NUMBA_CACHE_DIR to a folder that may be written",
+            )
+        files.write_text(ready, "")
+
+
+def _ready(operations: ModuleType) -> Path:
+    """Return the file that says that kernels are compiled: beside them, named by their sources and the processor."""
+    import llvmlite.binding as llvm
+    import numba
+
+    kernel_cache = COMPILED[operations]._cache
+    sources = sorted(Path(__file__).parent.glob("_*.py"))
+    seen = [(path.name, path.stat().st_mtime_ns, path.stat().st_size) for path in sources]
+    said = repr((seen, numba.__version__, llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()))
+    name = operations.__name__.rpartition(".")[2]
+    return Path(kernel_cache.cache_path) / f"{name}-{hashlib.sha256(said.encode()).hexdigest()[:16]}.ready"
+
+
+def run_all(operations: ModuleType) -> None:
+    """Take one training step and one evaluation of a tiny model: every kernel behind them is compiled or loaded."""
+    model = Llama(SMALLEST, cast(Operations, operations))
+    model.initialise(torch.Generator().manual_seed(0))
+    tokens_BT = torch.zeros((1, SMALLEST.context), dtype=torch.int64)
+    objective, _ = model(tokens_BT, 0.0)
+    objective.backward()
+    model.token_nats(tokens_BT)
+
+
+if __name__ == "__main__":
+    run_all({"fused": fused, "fused_bf16": fused_bf16}[sys.argv[1]])
