@@ -82,7 +82,7 @@ class Option:
 def laws_for_proposal(
     study: Study, table: Observations, *, only: str | None, progress: Progress
 ) -> tuple[dict[str, FittedLaw], dict[str, str]]:
-    """Return the law of each corpus, or of one alone, and why others have none. Raises InputError for no such corpus."""
+    """Return the law of each corpus, or of one alone, and why others have none. Raises InputError for no corpus."""
     wanted = [name for name in table.corpora if only in (None, name)]
     if not wanted:
         raise InputError(
