@@ -12,4 +12,5 @@ def assert_a_kill_costs_one_interval(told):
     for found in REPEATED.finditer(told):
         steps, seconds, interval = int(found[1]), float(found[2]), float(found[3])
         assert steps > 0
-        assert seconds <= interval + ONE_STEP, found[0]
+        # One step is the least that can be lost, however long a busy machine took over it.
+        assert steps == 1 or seconds <= interval + ONE_STEP, found[0]

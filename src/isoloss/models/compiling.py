@@ -38,18 +38,21 @@ def compile_elsewhere(operations: ModuleType) -> None:
         return
     with alone("kernels"):
         ready = _ready(operations)
-        if ready.exists():
-            return
-        name = operations.__name__.rpartition(".")[2]
-        done = subprocess.run(
-            [sys.executable, "-m", "isoloss.models.compiling", name], capture_output=True, text=True, check=False
+        if not ready.exists():
+            _compile(operations.__name__.rpartition(".")[2])
+            files.write_text(ready, "")
+    run_all(operations)  # loads them, so that the first step of a run takes no longer than others
+
+
+def _compile(name: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "isoloss.models.compiling", name], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise WorkError(
+            f"the training step could not be compiled: {done.stderr.strip()[-500:]}",
+            fix="set NUMBA_CACHE_DIR to a folder that may be written",
         )
-        if done.returncode:
-            raise WorkError(
-                f"the training step could not be compiled: {done.stderr.strip()[-500:]}",
-                fix="set NUMBA_CACHE_DIR to a folder that may be written",
-            )
-        files.write_text(ready, "")
 
 
 def _ready(operations: ModuleType) -> Path:
