@@ -46,8 +46,9 @@ def compile_elsewhere(operations: ModuleType) -> None:
 
 def _compile(name: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "isoloss.models.compiling", name], capture_output=True, text=True, check=False
-    )
+        [sys.executable, "-m", "isoloss.models.compiling", name], capture_output=True, text=True, check=False,
+        start_new_session=True,  # Ctrl-C is the conductor's affair: what is half compiled would be lost
+    )  # fmt: skip
     if done.returncode:
         raise WorkError(
             f"the training step could not be compiled: {done.stderr.strip()[-500:]}",
