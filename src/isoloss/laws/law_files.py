@@ -1,6 +1,5 @@
 """Laws on disk: the data-dependent law as JSON with its draws beside it, and either kind of law opened by its file."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,8 @@ from isoloss.core.errors import InputError
 from isoloss.core.schema import refuse_newer
 from isoloss.laws.coefficients import COEFFICIENTS
 from isoloss.laws.data_dependent import FittedDataDependent
-from isoloss.laws.fitted import Domain, Exclusion, FittedLaw
+from isoloss.laws.fitted import Exclusion, FittedLaw
+from isoloss.laws.storage import domain_of, draws_path, read_draws, read_json
 
 DATA_DEPENDENT_SCHEMA = 1
 KIND = "isoloss data-dependent law"
@@ -50,7 +50,7 @@ def save_data_dependent(
         },
         **{f"{name}_scatter": law.scatter_draws[:, i] for i, name in enumerate(COEFFICIENTS)},
     }
-    with files.replacing(_draws_path(target)) as temporary:
+    with files.replacing(draws_path(target)) as temporary:
         pq.write_table(pa.table({name: pa.array(column) for name, column in columns.items()}), temporary)
     content = {
         "schema": DATA_DEPENDENT_SCHEMA, "kind": KIND, **law.to_json(), "forms": dict(law.forms),
@@ -68,18 +68,13 @@ def load_law(path: Path | str) -> LawFile:
     Raises InputError for another file, NewerArchive for a newer version's.
     """
     source = Path(path)
-    try:
-        content = json.loads(source.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"cannot be read as a law: {error}", place=str(source), fix="name a file that isoloss fit --out wrote"
-        ) from error
-    if not isinstance(content, dict) or content.get("kind") != KIND:
+    content = read_json(source)
+    if content.get("kind") != KIND:
         return LawFile(law=FittedLaw.load(source))
     refuse_newer(content.get("schema"), DATA_DEPENDENT_SCHEMA, place=source)
     try:
         return LawFile(
-            law=_data_dependent(content, _read_draws(_draws_path(source))), settings=content["settings"],
+            law=_data_dependent(content, source), settings=content["settings"],
             tokenizer=content["tokenizer"],
         )  # fmt: skip
     except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -91,32 +86,14 @@ def load_law(path: Path | str) -> LawFile:
 _PARTS = ("intercept", "slope")
 
 
-def _draws_path(path: Path) -> Path:
-    return path.with_name(f"{path.stem}.draws.parquet")
-
-
-def _read_draws(path: Path) -> Any:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        return pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"the draws cannot be read: {error}", place=str(path), fix="fit the law again") from error
-
-
-def _data_dependent(content: dict[str, Any], table: Any) -> FittedDataDependent:
-    def column(name: str) -> Any:
-        return table[name].to_numpy().astype(np.float64)
-
-    domain = content["domain"]
+def _data_dependent(content: dict[str, Any], source: Path) -> FittedDataDependent:
+    lines = [f"{name}_{part}" for name in COEFFICIENTS for part in _PARTS]
+    table = read_draws(draws_path(source), [*lines, *(f"{name}_scatter" for name in COEFFICIENTS)])
     parts: dict[str, Any] = {
-        "draws": np.stack(
-            [np.stack([column(f"{name}_{part}") for part in _PARTS], axis=-1) for name in COEFFICIENTS], axis=1
-        ),
-        "scatter_draws": np.column_stack([column(f"{name}_scatter") for name in COEFFICIENTS]),
+        "draws": table[:, : len(lines)].reshape(-1, len(COEFFICIENTS), len(_PARTS)),
+        "scatter_draws": table[:, len(lines) :],
         "corpora": {name: np.array(values) for name, values in content["own"].items()},
-        "domain": Domain(**domain | {"others": {name: tuple(span) for name, span in domain["others"].items()}}),
+        "domain": domain_of(content["domain"]),
         "excluded": tuple(Exclusion(**exclusion) for exclusion in content["excluded"]),
         "laws": (),
         **{name: np.array(content[name]) for name in ARRAYS},

@@ -1,6 +1,7 @@
 """Fitted laws as files: JSON that anybody can read, the draws as Parquet beside it."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ def save(law: FittedLaw, target: Path) -> None:
 
     columns = dict(zip([*law.params, *NOISE_COLUMNS], [*law.draws.T, *law.noise.T], strict=True))
     table = pa.table({name: pa.array(column) for name, column in columns.items()})
-    with files.replacing(_draws_path(target)) as temporary:
+    with files.replacing(draws_path(target)) as temporary:
         pq.write_table(table, temporary)
     files.write_json(target, {"schema": LAW_SCHEMA, "kind": "isoloss law", **law.to_json()})
 
@@ -34,31 +35,39 @@ def load(source: Path) -> FittedLaw:
     """Return the law in `source`; see `FittedLaw.load`."""
     content = _read_law(source)
     try:
-        return _from_json(content, draws=_read_draws(_draws_path(source), [*content["params"], *NOISE_COLUMNS]))
+        return _from_json(content, draws=read_draws(draws_path(source), [*content["params"], *NOISE_COLUMNS]))
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"not a fitted law: {error!r}", place=str(source), fix="write one with isoloss fit … --out LAW.json"
         ) from error
 
 
-def _draws_path(path: Path) -> Path:
+def draws_path(path: Path) -> Path:
+    """Return where the draws of the law in `path` lie."""
     return path.with_name(f"{path.stem}.draws.parquet")
 
 
-def _read_law(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """Return what a law's file says; nothing where it is no object. Raises InputError for what is no JSON."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(
             f"cannot be read as a law: {error}", place=str(path), fix="name a file that fit wrote"
         ) from error
-    if not isinstance(content, dict) or content.get("kind") != "isoloss law":
+    return content if isinstance(content, dict) else {}
+
+
+def _read_law(path: Path) -> dict[str, Any]:
+    content = read_json(path)
+    if content.get("kind") != "isoloss law":
         raise InputError("not a fitted law", place=str(path), fix="write one with isoloss fit … --out LAW.json")
     refuse_newer(content.get("schema"), LAW_SCHEMA, place=path)
     return content
 
 
-def _read_draws(path: Path, names: list[str]) -> Floats:
+def read_draws(path: Path, names: Sequence[str]) -> Floats:
+    """Return the columns `names` of a file of draws (draws, names). Raises InputError where it cannot be read."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -69,7 +78,8 @@ def _read_draws(path: Path, names: list[str]) -> Floats:
     return np.column_stack([table[name].to_numpy().astype(np.float64) for name in names])
 
 
-def _domain(content: dict[str, Any]) -> Domain:
+def domain_of(content: dict[str, Any]) -> Domain:
+    """Return the ranges that JSON says."""
     return Domain(**content | {"others": {name: (low, high) for name, (low, high) in content["others"].items()}})
 
 
@@ -86,7 +96,7 @@ def _from_json(content: dict[str, Any], *, draws: Floats) -> FittedLaw:
         "warnings": tuple(
             LawWarning(code=w["code"], message=w["message"], rows=tuple(w["rows"])) for w in content["warnings"]
         ),
-        "domain": _domain(content["domain"]),
+        "domain": domain_of(content["domain"]),
         "excluded": tuple(Exclusion(**exclusion) for exclusion in content["excluded"]),
         "fixed": tuple(content["fixed"]),
         "trunk_evidence": tuple(content["trunk_evidence"]),
