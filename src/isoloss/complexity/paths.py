@@ -36,7 +36,8 @@ HELD_BYTES = 1 << 26  # of documents that come one after the other; with ids and
 class MeasuredPath(Frozen):
     """What lies under one path, and each measure of it. `bytes` is None for files of token ids.
 
-    `vocab_size` is the tokenizer's. `tokens` and `documents` are those at hand to be drawn: of files beyond 64 MiB, a
+    `vocab_size` is the tokenizer's; of token ids one more than the largest, and None where the file is too large for
+    all of them to be looked at. `tokens` and `documents` are those at hand to be drawn: of files beyond 64 MiB, a
     random part of them.
     `unidentified` holds the reason for each measure that the text does not determine.
     """
