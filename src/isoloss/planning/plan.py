@@ -23,7 +23,8 @@ from isoloss.planning.facts import CorpusFacts
 from isoloss.planning.laws import REPEATABLE, PlanLaw, with_repetition
 from isoloss.planning.recipe import Recipe, recipe_for
 from isoloss.planning.splits import Question, Splits, split
-from isoloss.runs.shapes import Counts, ParamsConvention, count, ladder
+from isoloss.runs.ladders import ladder
+from isoloss.runs.shapes import Counts, ParamsConvention, count
 from isoloss.runs.spec import ModelSpec
 
 AnyLaw = FittedLaw | FittedDataDependent
