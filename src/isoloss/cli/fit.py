@@ -5,14 +5,13 @@ from typing import Annotated, Literal
 
 import typer
 
-from isoloss.cli.app import Json, Seed, app
+from isoloss.cli.app import Convention, Json, Seed, app
 
 Objective = Literal["huber", "lad", "gaussian"]
 Backtest = Literal["flops", "params", "corpus"]
 Starts = Literal["auto", "hoffmann"]
 Unit = Literal["tokens", "bytes"]
 FloorUse = Literal["hold", "score"]
-Convention = Literal["total", "non_embedding", "with_head", "with_attention"]
 LAWS = (
     "Law to fit: chinchilla, kaplan, kaplan_params, kaplan_tokens, kaplan_flops, offset_params, offset_tokens, "
     "offset_flops, repeated, critical_batch, farseer, loss_to_loss, or your own as module:Name."

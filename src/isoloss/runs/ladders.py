@@ -164,7 +164,7 @@ def _large_places(like: ModelSpec, target: float, convention: ParamsConvention) 
 
 def _large_step(width: int) -> int:
     """Return the distance of widths: two heads, later four, and more beyond 32,768: no octave has more than 32."""
-    return max(128 if width < 1024 else 256 if width < LONG_HEADS_FROM else 512, 2 ** (width.bit_length() - 6))
+    return max(128 if width < 1024 else 256 if width < LONG_HEADS_FROM else 512, 1 << max(width.bit_length() - 6, 0))
 
 
 def _usual_ffn(like: ModelSpec, width: int) -> int:
