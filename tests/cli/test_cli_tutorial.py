@@ -1,4 +1,4 @@
-"""The tutorial is followed to the letter: its files are written, its commands run, and what it shows is what they print."""
+"""The tutorial is followed to the letter: files are written, commands run, and what it shows is what they print."""
 
 import os
 import re
