@@ -12,6 +12,7 @@ Backtest = Literal["flops", "params", "corpus"]
 Starts = Literal["auto", "hoffmann"]
 Unit = Literal["tokens", "bytes"]
 FloorUse = Literal["hold", "score"]
+Convention = Literal["total", "non_embedding", "with_head", "with_attention"]
 LAWS = (
     "Law to fit: chinchilla, kaplan, kaplan_params, kaplan_tokens, kaplan_flops, offset_params, offset_tokens, "
     "offset_flops, repeated, critical_batch, farseer, loss_to_loss, or your own as module:Name."
@@ -24,11 +25,17 @@ def fit(
     params: Annotated[
         str, typer.Option(help='Column of model sizes N, or a formula over columns: "n_millions * 1e6".')
     ] = "params",
+    params_convention: Annotated[
+        Convention | None, typer.Option(help="How the column of --params counts, where the table does not say.")
+    ] = None,
     tokens: Annotated[str, typer.Option(help="Column of training tokens D, or a formula.")] = "tokens",
     loss: Annotated[
         str, typer.Option(help='Column of final losses in nats per token, or a formula: "bits * ln(2)".')
     ] = "loss_nats",
-    flops: Annotated[str | None, typer.Option(help="Column of training FLOPs; without it C = 6·N·D.")] = None,
+    flops: Annotated[
+        str | None,
+        typer.Option(help="Column of training FLOPs; without it C = 6·N·D, or, lacking N or D, the column flops."),
+    ] = None,
     group: Annotated[str | None, typer.Option(help="Column that names the corpus: one fit a group.")] = None,
     complexity: Annotated[
         str | None, typer.Option(help="Columns of complexity measures, comma-separated: a contest of predictors.")
@@ -88,7 +95,10 @@ def fit(
         str | None, typer.Option(help="Budgets in FLOPs, comma-separated: the best split of each, as 1e20,1e21.")
     ] = None,
     predict: Annotated[
-        list[str] | None, typer.Option(help="A run that was not trained, N,D: its loss, and where one run would end.")
+        list[str] | None,
+        typer.Option(
+            help="A run that was not trained, N,D (or the one column that the law reads): where it would end."
+        ),
     ] = None,
     profile: Annotated[
         str | None,
@@ -114,6 +124,7 @@ def fit(
     Columns may be in any unit: `isoloss fit sweep.csv --params "size_m * 1e6" --tokens "tokens_b * 1e9" --loss "bits *
     ln(2)"`; text such as 70M or 1.4T is read as it stands.
 
+    A table needs the columns that the law reads, and no others: `--law kaplan_flops` fits one of flops and loss alone.
     Laws of other columns: `--law kaplan_params`; `--law repeated --unique-tokens "tokens / epochs"`;
     `--law critical_batch --batch-tokens batch`; `--law loss_to_loss --group corpus --pair-with web`. A known floor:
     `--floor 0.98`, or of runs on generated corpora `--floor "loss_nats - excess_nats" --floor-use score`.
@@ -131,19 +142,23 @@ def fit(
     from isoloss.laws.fitting import fit_groups
     from isoloss.laws.law_files import save_data_dependent
     from isoloss.laws.registry import open_law
-    from isoloss.runs.importers import read_runs
+    from isoloss.runs.importers import UNSTATED, read_runs
 
-    budgets, points = fit_output.numbers_of(frontier), fit_output.points_of(predict or [])
+    budgets = fit_output.numbers_of(frontier)
     measures = [name.strip() for name in complexity.split(",")] if complexity else []
     named = {"unique_tokens": unique_tokens, "batch_tokens": batch_tokens, "other_loss": other_loss}
     named |= fit_options.pairs_of(column or [], option="--column")
-    extra = fit_options.extra_columns(open_law(law), named, paired=pair_with is not None)
+    definition, pairing = open_law(law), pair_with is not None
+    points = fit_output.points_of(predict or [], definition)
+    extra = fit_options.extra_columns(definition, named, paired=pairing)
+    needs = fit_options.needed_columns(definition, pairing=pairing or bool(measures))
     held = fit_options.fixed_of(fix or [])
     table = read_runs(
         runs, params=params, tokens=tokens, loss=loss, flops=flops, corpus=group, trunk=trunk, complexity=measures,
         where=where, tokenizer=tokenizer, vocab=fit_output.column_or_number(vocab), extra=extra,
         floor=fit_output.column_or_number(floor), data_unit=data_unit,
-        bytes_per_token=fit_output.column_or_number(bytes_per_token), corpus_source=source,
+        bytes_per_token=fit_output.column_or_number(bytes_per_token), corpus_source=source, needs=needs,
+        params_convention=params_convention or UNSTATED,
     )  # fmt: skip
     table = fit_options.pair_up(table, pair_with)
     progress = open_progress(as_json=json)

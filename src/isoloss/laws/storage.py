@@ -11,7 +11,8 @@ from isoloss.core import files
 from isoloss.core.errors import InputError
 from isoloss.core.estimate import Estimate
 from isoloss.core.schema import refuse_newer
-from isoloss.laws.fitted import Convergence, Domain, Exclusion, FittedLaw, LawWarning
+from isoloss.laws.domain import Domain, LawWarning
+from isoloss.laws.fitted import Convergence, Exclusion, FittedLaw
 from isoloss.laws.floor import KnownFloor
 from isoloss.laws.law import Floats
 
@@ -78,11 +79,6 @@ def read_draws(path: Path, names: Sequence[str]) -> Floats:
     return np.column_stack([table[name].to_numpy().astype(np.float64) for name in names])
 
 
-def domain_of(content: dict[str, Any]) -> Domain:
-    """Return the ranges that JSON says."""
-    return Domain(**content | {"others": {name: (low, high) for name, (low, high) in content["others"].items()}})
-
-
 def _from_json(content: dict[str, Any], *, draws: Floats) -> FittedLaw:
     convergence = {key: content[key] for key in Convergence.__dataclass_fields__}
     convergence["active_bounds"] = tuple(convergence["active_bounds"])
@@ -96,7 +92,7 @@ def _from_json(content: dict[str, Any], *, draws: Floats) -> FittedLaw:
         "warnings": tuple(
             LawWarning(code=w["code"], message=w["message"], rows=tuple(w["rows"])) for w in content["warnings"]
         ),
-        "domain": domain_of(content["domain"]),
+        "domain": Domain.from_json(content["domain"]),
         "excluded": tuple(Exclusion(**exclusion) for exclusion in content["excluded"]),
         "fixed": tuple(content["fixed"]),
         "trunk_evidence": tuple(content["trunk_evidence"]),

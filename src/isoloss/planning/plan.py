@@ -15,7 +15,8 @@ from isoloss.core.errors import InputError, Unidentified
 from isoloss.core.estimate import Estimate
 from isoloss.core.rng import stream
 from isoloss.laws.data_dependent import FittedDataDependent
-from isoloss.laws.fitted import FittedLaw, LawWarning, extrapolation_warnings
+from isoloss.laws.domain import LawWarning, extrapolation_warnings
+from isoloss.laws.fitted import FittedLaw
 from isoloss.laws.law import Floats
 from isoloss.planning.anchors import Anchor
 from isoloss.planning.facts import CorpusFacts
