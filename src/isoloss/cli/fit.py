@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from isoloss.cli.app import Json, Seed, app
+from isoloss.cli.app import Convention, Json, Seed, app
 
 if TYPE_CHECKING:
     from isoloss.laws.contest_result import Contest
@@ -19,7 +19,6 @@ Backtest = Literal["flops", "params", "corpus"]
 Starts = Literal["auto", "hoffmann"]
 Unit = Literal["tokens", "bytes"]
 FloorUse = Literal["hold", "score"]
-Convention = Literal["total", "non_embedding", "with_head", "with_attention"]
 LAWS = (
     "Law to fit: chinchilla, kaplan, kaplan_params, kaplan_tokens, kaplan_flops, offset_params, offset_tokens, "
     "offset_flops, repeated, critical_batch, farseer, loss_to_loss, or your own as module:Name."
