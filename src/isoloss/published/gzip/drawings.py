@@ -1,6 +1,7 @@
 """The gzip paper's figures from its own runs, each with its numbers."""
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 
@@ -56,14 +57,12 @@ def _at_paper(found: GzipAnalysis) -> dict[str, MappedLaw]:
 
 def _mapped(name: str, title: str, caption: str, alt: str, laws: Mapping[str, MappedLaw]) -> Drawing:
     params, tokens = WINDOW
-    wide = law_map(laws, reference=CHINCHILLA, reference_name="Chinchilla", params=params, tokens=tokens)
-    narrow = law_map(
-        laws, reference=CHINCHILLA, reference_name="Chinchilla", params=params, tokens=tokens, layout="narrow"
-    )
+    draw = partial(law_map, laws, reference=CHINCHILLA, reference_name="Chinchilla", params=params, tokens=tokens)
     numbers: dict[str, list[object]] = {"panel": list(laws)}
     for i, coefficient in enumerate(NAMES):
         numbers[coefficient] = [float(law.values[i]) for law in laws.values()]
-    return Drawing(name=name, title=title, caption=caption, alt=alt, wide=wide, narrow=narrow, numbers=numbers)
+    return Drawing(name=name, title=title, caption=caption, alt=alt, wide=draw, numbers=numbers,
+                   narrow=partial(draw, layout="narrow"))  # fmt: skip
 
 
 def contours_at(found: GzipAnalysis) -> Drawing:
@@ -127,7 +126,8 @@ def coefficients(found: GzipAnalysis) -> Drawing:
         name="coefficients", title="Coefficients against gzip",
         caption="The paper's second stage: each coefficient of the five laws regressed on the gzip ratio.",
         alt="Five panels, one a coefficient, each with five grammars and a straight line.",
-        wide=series_panels(panels), narrow=series_panels(panels, layout="narrow"), numbers=series_numbers(panels),
+        wide=partial(series_panels, panels), narrow=partial(series_panels, panels, layout="narrow"),
+        numbers=series_numbers(panels),
     )  # fmt: skip
 
 
@@ -149,7 +149,7 @@ def fragility(found: GzipAnalysis) -> Drawing:
         caption="a = β/(α+β) of every grammar by the loss column that is fitted, with and without the runs that were "
         "still falling faster than D^−½ at their end. The line is equal scaling.",
         alt="Two panels of the exponent against gzip: loss columns disagree, and unconverged runs decide as well.",
-        wide=series_panels(panels, columns=2), narrow=series_panels(panels, layout="narrow"),
+        wide=partial(series_panels, panels, columns=2), narrow=partial(series_panels, panels, layout="narrow"),
         numbers=series_numbers(panels),
     )  # fmt: skip
 
@@ -170,8 +170,8 @@ def curves_picture(found: GzipAnalysis) -> Drawing:
         name="curves", title="Training curves",
         caption="The longest run of every size. ln 32001 = 10.37 is where an untrained model stands.",
         alt="Five panels of training loss against tokens, one line a size.",
-        wide=training_curves(shown, corpora=found.corpora, titles=titles),
-        narrow=training_curves(shown, corpora=found.corpora, titles=titles, layout="narrow"), numbers=numbers,
+        wide=partial(training_curves, shown, corpora=found.corpora, titles=titles),
+        narrow=partial(training_curves, shown, corpora=found.corpora, titles=titles, layout="narrow"), numbers=numbers,
     )  # fmt: skip
 
 
@@ -191,7 +191,7 @@ def areas(found: GzipAnalysis) -> Drawing:
         name="areas", title="Learnability: the area under the training curve",
         caption="The area over tokens divided by them: what a run paid on average. The question is the paper's own.",
         alt="Mean training loss against model size for five grammars.",
-        wide=series_panels([panel], columns=1), narrow=series_panels([panel], layout="narrow"),
+        wide=partial(series_panels, [panel], columns=1), narrow=partial(series_panels, [panel], layout="narrow"),
         numbers=series_numbers([panel]),
     )  # fmt: skip
 
@@ -219,5 +219,6 @@ def pilot(tables: dict[str, Columns]) -> Drawing:
         caption="Validation loss of the largest pilot corpus of each grammar over ten epochs at a constant rate: most "
         "small models are still falling at the tenth.",
         alt="One panel a grammar: validation loss against epoch for five sizes.",
-        wide=series_panels(panels), narrow=series_panels(panels, layout="narrow"), numbers=series_numbers(panels),
+        wide=partial(series_panels, panels), narrow=partial(series_panels, panels, layout="narrow"),
+        numbers=series_numbers(panels),
     )  # fmt: skip
