@@ -13,10 +13,9 @@ from isoloss.published.gzip.data import LOSSES
 from isoloss.report.blocks import Drawing
 from isoloss.report.data import Curve
 from isoloss.report.figures.curves import training_curves
-from isoloss.report.figures.law_map import MappedLaw, animated, law_map
+from isoloss.report.figures.law_map import MappedLaw, animated, budget_frames, law_map
 from isoloss.report.figures.series import Series, SeriesPanel, series_numbers, series_panels
 from isoloss.report.numbers import fixed, si
-from isoloss.report.render import png_bytes
 
 CHINCHILLA = np.array([HUBER_240[name] for name in NAMES])
 WINDOW = ((1e6, 3e10), (1e5, 1e12))  # parameters and tokens
@@ -43,12 +42,10 @@ def drawings(found: GzipAnalysis, tables: dict[str, Columns]) -> list[Drawing]:
 
 def animation(found: GzipAnalysis) -> bytes:
     """Return the contours at the paper's two ratios with the best split moving over compute, as a GIF."""
-    frames = [
-        png_bytes(law_map(_at_paper(found), reference=CHINCHILLA, reference_name="Chinchilla", params=WINDOW[0],
-                          tokens=WINDOW[1], budget=budget))
-        for budget in BUDGETS
-    ]  # fmt: skip
-    return animated(frames)
+    params, tokens = WINDOW
+    return animated(budget_frames(
+        _at_paper(found), BUDGETS, reference=CHINCHILLA, reference_name="Chinchilla", params=params, tokens=tokens
+    ))  # fmt: skip
 
 
 def _at_paper(found: GzipAnalysis) -> dict[str, MappedLaw]:
