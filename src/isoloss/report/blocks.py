@@ -40,13 +40,17 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A table with its caption; `searchable` ones get a search box. The first column holds the rows' headings."""
+    """A table with its caption, and a `note` that says more; `searchable` ones get a search box.
+
+    The first column holds the rows' headings.
+    """
 
     name: str
     caption: str
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     searchable: bool = False
+    note: str = ""
 
 
 Draw = Callable[[], Figure]
