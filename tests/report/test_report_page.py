@@ -247,7 +247,7 @@ def test_the_contest_is_drawn_measure_by_measure_with_its_rival(study: ReportDat
     assert picture.alt.count("one cheap run") == 4
     assert "(shown)" not in picture.alt
     assert "Real text: losses: gzip" in picture.alt
-    assert len(picture.wide.axes) == 4
+    assert len(picture.wide().axes) == 4
     assert contest_picture(replace(study, contests=())) is None
 
 
