@@ -73,7 +73,7 @@ def test_the_answer_is_told_by_another_convention_where_the_law_knows_its_own(ca
         (["--flops", "1e11"], "neither --law nor --pilot"),
         (["--flops", "1e30", "--law", "LAW"], "times the largest"),
         (["--law", "LAW"], "does not pose one question"),
-        (["--flops", "1e11", "--law", "nowhere.json"], "cannot be read as a law"),
+        (["--flops", "1e11", "--law", "nowhere.json"], "no such file"),
         (["--flops", "1e11", "--law", "LAW", "--anchor", "porian"], "needs a data-dependent law"),
         (["--flops", "1e11", "--law", "LAW", "--recipe", "porin"], "unknown recipe"),
         (["--flops", "1e11", "--pilot", "soon"], "expected a time"),

@@ -41,9 +41,3 @@ def _root(
     ] = False,
 ) -> None:
     del version
-
-
-def verbs() -> list[str]:
-    """Return the names of all verbs."""
-    commands = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
-    return [*commands, *(group.name for group in app.registered_groups if group.name)]

@@ -52,9 +52,11 @@ def reproduce(
     Every number has a tolerance and its reason; a claim holds, does not hold, or cannot be checked with these data.
     Writes a page, every figure as SVG and PNG with its numbers as CSV, and tables as Markdown and LaTeX.
     """
+    import time
     from datetime import UTC, datetime
 
     from isoloss.cli.output import open_progress, print_json
+    from isoloss.core.hands import hands
     from isoloss.published import studies
     from isoloss.published.page import write_reproduction
 
@@ -64,12 +66,18 @@ def reproduce(
     if fetch:
         source = studies.fetched_sources(study.value, data, raw, progress=progress)
         _tell(source, studies.origin(study.value), as_json=json)
-    found = studies.reproduce(study.value, source.folder, raw=source.raw, progress=progress)
-    with progress.task("page and figures", total=1):
-        written = write_reproduction(found, folder, created=datetime.now(UTC).date())
+    with hands("isoloss.report.render") as helpers:
+        found = studies.reproduce(study.value, source.folder, raw=source.raw, progress=progress)
+        started = time.perf_counter()
+        created = datetime.now(UTC).date()
+        written = write_reproduction(found, folder, created=created, helpers=helpers, progress=progress)
+        drawing_seconds = time.perf_counter() - started
     if json:
         told = found.to_json([str(path) for path in written.figures])
-        print_json({**told, "report": str(written.html), "fetched": [one.to_json() for one in source.fetched]})
+        print_json({
+            **told, "drawing_seconds": drawing_seconds, "report": str(written.html),
+            "fetched": [one.to_json() for one in source.fetched],
+        })  # fmt: skip
     else:
         _show(found, written)
 

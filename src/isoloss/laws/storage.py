@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from isoloss.core import files
-from isoloss.core.errors import InputError
+from isoloss.core.errors import InputError, did_you_mean
 from isoloss.core.estimate import Estimate
 from isoloss.core.schema import refuse_newer
 from isoloss.laws.domain import Domain, LawWarning
@@ -52,6 +52,10 @@ def read_json(path: Path) -> dict[str, Any]:
     """Return what a law's file says; nothing where it is no object. Raises InputError for what is no JSON."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        laws = sorted(one.name for one in path.parent.glob("*.json"))
+        there = did_you_mean(path.name, laws) if laws else "write one with isoloss fit … --out LAW.json"
+        raise InputError("no such file", place=str(path), fix=there) from error
     except (OSError, ValueError) as error:
         raise InputError(
             f"cannot be read as a law: {error}", place=str(path), fix="name a file that fit wrote"
