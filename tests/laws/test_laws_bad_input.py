@@ -8,7 +8,7 @@ from laws_tables import simulated
 
 from isoloss.core.errors import BadTable, InputError
 from isoloss.laws.chinchilla import Chinchilla
-from isoloss.laws.fitted import LawWarning
+from isoloss.laws.domain import LawWarning
 from isoloss.laws.fitting import fit
 from isoloss.runs.importers import read_runs
 from isoloss.runs.observations import Observations, observations

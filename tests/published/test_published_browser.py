@@ -1,14 +1,11 @@
 """The page of a reproduction in a browser: whole, silent, readable on desk and phone; and the files beside it."""
 
 import csv
-import os
-import shutil
-from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from isoloss.published.page import write_reproduction
 from isoloss.published.reproduction import Reproduction
@@ -20,20 +17,6 @@ pytestmark = pytest.mark.browser
 @pytest.fixture(scope="module")
 def written(porian_found: Reproduction, tmp_path_factory: pytest.TempPathFactory) -> ReportFiles:
     return write_reproduction(porian_found, tmp_path_factory.mktemp("porian"), created=date(2026, 1, 2))
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        reason = "no Chromium on this machine: apt-get install chromium"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
-        yield launched
-        launched.close()
 
 
 @pytest.mark.parametrize(("width", "shown"), [(1280, "wide"), (390, "narrow")])

@@ -114,18 +114,21 @@ def exponentials(row: Floats, shift: np.float32) -> np.float32:
 
 @kernel
 def scale_row(row: Floats, factor: np.float32) -> None:
+    """Multiply a row by `factor`, in place."""
     for j in range(row.size):
         row[j] *= factor
 
 
 @kernel
 def fill(row: Floats, value: np.float32) -> None:
+    """Set every number of a row to `value`."""
     for j in range(row.size):
         row[j] = value
 
 
 @kernel
 def copy_rows(source_NC: Floats, target_NC: Floats) -> None:
+    """Write the rows of `source` into `target`."""
     for i in range(source_NC.shape[0]):
         source, target = source_NC[i], target_NC[i]
         for j in range(source.size):

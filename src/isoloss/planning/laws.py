@@ -10,7 +10,8 @@ from isoloss.core.estimate import Estimate
 from isoloss.core.rng import stream
 from isoloss.laws.chinchilla import Chinchilla
 from isoloss.laws.data_dependent import FittedDataDependent
-from isoloss.laws.fitted import Domain, FittedLaw
+from isoloss.laws.domain import Domain
+from isoloss.laws.fitted import FittedLaw
 from isoloss.laws.law import Floats, Law
 from isoloss.laws.registry import open_law
 from isoloss.laws.repeated import Repeated

@@ -1,6 +1,6 @@
 """What a page is made of, the same for HTML and Markdown: sections of prose, pictures, tables and notes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from matplotlib.figure import Figure
@@ -40,29 +40,37 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A table with its caption; `searchable` ones get a search box. The first column holds the rows' headings."""
+    """A table with its caption, and a `note` that says more; `searchable` ones get a search box.
+
+    The first column holds the rows' headings.
+    """
 
     name: str
     caption: str
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     searchable: bool = False
+    note: str = ""
+
+
+Draw = Callable[[], Figure]
+"""What draws a figure when the page is written."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Drawing:
     """A figure with everything that is said about it: how to read it and what it shows, for those who do not see it.
 
-    `narrow` is the same for a phone; where absent, the figure is shown on wide screens alone. `numbers` are the
-    columns that it draws, written beside it as CSV.
+    `wide` draws it, `narrow` draws the same for a phone; where absent, the figure is shown on wide screens alone. Where
+    helping processes draw, both are pickled. `numbers` are the columns that it draws, written beside it as CSV.
     """
 
     name: str
     title: str
     caption: str
     alt: str
-    wide: Figure
-    narrow: Figure | None = None
+    wide: Draw
+    narrow: Draw | None = None
     numbers: Mapping[str, Sequence[object]] = field(default_factory=dict)
 
 

@@ -4,6 +4,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from html import escape
 from io import BytesIO
 
@@ -30,6 +31,23 @@ _METADATA = re.compile(r"<metadata>.*?</metadata>\s*", re.DOTALL)
 _IDENTIFIER = re.compile(r'(\bid="|url\(#|xlink:href="#)(?!run-)')
 _FONT_FAMILY = re.compile(r"'DejaVu Sans'[^;\"]*")
 _COLOUR = re.compile("|".join(SENTINELS))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rendered:
+    """One drawing as matplotlib writes it: SVG for wide and, if at hand, narrow screens, and PNG."""
+
+    wide: str
+    narrow: str | None
+    png: bytes
+
+
+def rendered(wide: Callable[[], Figure], narrow: Callable[[], Figure] | None) -> Rendered:
+    """Return what two drawing functions draw."""
+    figure = wide()
+    return Rendered(
+        wide=raw_svg(figure), narrow=raw_svg(narrow()) if narrow is not None else None, png=png_bytes(figure)
+    )
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -188,7 +189,7 @@ def _profile(found: RepeatAnalysis) -> Drawing:
         caption="The least objective at every half-life, R_N* free. Upright lines are the published value (left) and "
         "the best (right). A flat valley is a number that the runs do not know.",
         alt="The objective as a function of the half-life of repeated data is nearly flat beyond ten repetitions.",
-        wide=series_panels([panel], columns=1), narrow=series_panels([panel], layout="narrow"),
+        wide=partial(series_panels, [panel], columns=1), narrow=partial(series_panels, [panel], layout="narrow"),
         numbers=series_numbers([panel]),
     )  # fmt: skip
 
@@ -206,7 +207,7 @@ def _worth(found: RepeatAnalysis) -> Drawing:
         name="worth", title="What repeated tokens are worth",
         caption="Effective tokens over tokens seen, by the half-life. At four epochs all agree; at forty they differ.",
         alt="Worth of repeated tokens against epochs for four half-lives.",
-        wide=series_panels([panel], columns=1), narrow=series_panels([panel], layout="narrow"),
+        wide=partial(series_panels, [panel], columns=1), narrow=partial(series_panels, [panel], layout="narrow"),
         numbers=series_numbers([panel]),
     )  # fmt: skip
 
@@ -224,6 +225,6 @@ def _residuals(found: RepeatAnalysis) -> Drawing:
         name="residuals", title="Residuals against epochs",
         caption="ln L − ln L̂ in percent at the published point and at the best optimum.",
         alt="Residuals against epochs; both points leave the same pattern.",
-        wide=series_panels([panel], columns=1), narrow=series_panels([panel], layout="narrow"),
+        wide=partial(series_panels, [panel], columns=1), narrow=partial(series_panels, [panel], layout="narrow"),
         numbers=series_numbers([panel]),
     )  # fmt: skip

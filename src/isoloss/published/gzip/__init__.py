@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from isoloss.core.progress import QUIET, Progress
@@ -45,7 +46,7 @@ def reproduction(found: GzipAnalysis, tables: dict[str, Columns], *, seconds: fl
                 Note(title=name, text=reason) for name, reason in found.no_law.items()), warnings=True),)
                 if found.no_law else ()),
         ),
-        animations={"contours.gif": animation(found)},
+        animations={"contours.gif": partial(animation, found)},
     )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """The gzip paper's figures from its own runs, each with its numbers."""
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 
@@ -12,10 +13,9 @@ from isoloss.published.gzip.data import LOSSES
 from isoloss.report.blocks import Drawing
 from isoloss.report.data import Curve
 from isoloss.report.figures.curves import training_curves
-from isoloss.report.figures.law_map import MappedLaw, animated, law_map
+from isoloss.report.figures.law_map import MappedLaw, animated, budget_frames, law_map
 from isoloss.report.figures.series import Series, SeriesPanel, series_numbers, series_panels
 from isoloss.report.numbers import fixed, si
-from isoloss.report.render import png_bytes
 
 CHINCHILLA = np.array([HUBER_240[name] for name in NAMES])
 WINDOW = ((1e6, 3e10), (1e5, 1e12))  # parameters and tokens
@@ -42,12 +42,10 @@ def drawings(found: GzipAnalysis, tables: dict[str, Columns]) -> list[Drawing]:
 
 def animation(found: GzipAnalysis) -> bytes:
     """Return the contours at the paper's two ratios with the best split moving over compute, as a GIF."""
-    frames = [
-        png_bytes(law_map(_at_paper(found), reference=CHINCHILLA, reference_name="Chinchilla", params=WINDOW[0],
-                          tokens=WINDOW[1], budget=budget))
-        for budget in BUDGETS
-    ]  # fmt: skip
-    return animated(frames)
+    params, tokens = WINDOW
+    return animated(budget_frames(
+        _at_paper(found), BUDGETS, reference=CHINCHILLA, reference_name="Chinchilla", params=params, tokens=tokens
+    ))  # fmt: skip
 
 
 def _at_paper(found: GzipAnalysis) -> dict[str, MappedLaw]:
@@ -56,14 +54,12 @@ def _at_paper(found: GzipAnalysis) -> dict[str, MappedLaw]:
 
 def _mapped(name: str, title: str, caption: str, alt: str, laws: Mapping[str, MappedLaw]) -> Drawing:
     params, tokens = WINDOW
-    wide = law_map(laws, reference=CHINCHILLA, reference_name="Chinchilla", params=params, tokens=tokens)
-    narrow = law_map(
-        laws, reference=CHINCHILLA, reference_name="Chinchilla", params=params, tokens=tokens, layout="narrow"
-    )
+    draw = partial(law_map, laws, reference=CHINCHILLA, reference_name="Chinchilla", params=params, tokens=tokens)
     numbers: dict[str, list[object]] = {"panel": list(laws)}
     for i, coefficient in enumerate(NAMES):
         numbers[coefficient] = [float(law.values[i]) for law in laws.values()]
-    return Drawing(name=name, title=title, caption=caption, alt=alt, wide=wide, narrow=narrow, numbers=numbers)
+    return Drawing(name=name, title=title, caption=caption, alt=alt, wide=draw, numbers=numbers,
+                   narrow=partial(draw, layout="narrow"))  # fmt: skip
 
 
 def contours_at(found: GzipAnalysis) -> Drawing:
@@ -127,7 +123,8 @@ def coefficients(found: GzipAnalysis) -> Drawing:
         name="coefficients", title="Coefficients against gzip",
         caption="The paper's second stage: each coefficient of the five laws regressed on the gzip ratio.",
         alt="Five panels, one a coefficient, each with five grammars and a straight line.",
-        wide=series_panels(panels), narrow=series_panels(panels, layout="narrow"), numbers=series_numbers(panels),
+        wide=partial(series_panels, panels), narrow=partial(series_panels, panels, layout="narrow"),
+        numbers=series_numbers(panels),
     )  # fmt: skip
 
 
@@ -149,7 +146,7 @@ def fragility(found: GzipAnalysis) -> Drawing:
         caption="a = β/(α+β) of every grammar by the loss column that is fitted, with and without the runs that were "
         "still falling faster than D^−½ at their end. The line is equal scaling.",
         alt="Two panels of the exponent against gzip: loss columns disagree, and unconverged runs decide as well.",
-        wide=series_panels(panels, columns=2), narrow=series_panels(panels, layout="narrow"),
+        wide=partial(series_panels, panels, columns=2), narrow=partial(series_panels, panels, layout="narrow"),
         numbers=series_numbers(panels),
     )  # fmt: skip
 
@@ -170,8 +167,8 @@ def curves_picture(found: GzipAnalysis) -> Drawing:
         name="curves", title="Training curves",
         caption="The longest run of every size. ln 32001 = 10.37 is where an untrained model stands.",
         alt="Five panels of training loss against tokens, one line a size.",
-        wide=training_curves(shown, corpora=found.corpora, titles=titles),
-        narrow=training_curves(shown, corpora=found.corpora, titles=titles, layout="narrow"), numbers=numbers,
+        wide=partial(training_curves, shown, corpora=found.corpora, titles=titles),
+        narrow=partial(training_curves, shown, corpora=found.corpora, titles=titles, layout="narrow"), numbers=numbers,
     )  # fmt: skip
 
 
@@ -191,7 +188,7 @@ def areas(found: GzipAnalysis) -> Drawing:
         name="areas", title="Learnability: the area under the training curve",
         caption="The area over tokens divided by them: what a run paid on average. The question is the paper's own.",
         alt="Mean training loss against model size for five grammars.",
-        wide=series_panels([panel], columns=1), narrow=series_panels([panel], layout="narrow"),
+        wide=partial(series_panels, [panel], columns=1), narrow=partial(series_panels, [panel], layout="narrow"),
         numbers=series_numbers([panel]),
     )  # fmt: skip
 
@@ -219,5 +216,6 @@ def pilot(tables: dict[str, Columns]) -> Drawing:
         caption="Validation loss of the largest pilot corpus of each grammar over ten epochs at a constant rate: most "
         "small models are still falling at the tenth.",
         alt="One panel a grammar: validation loss against epoch for five sizes.",
-        wide=series_panels(panels), narrow=series_panels(panels, layout="narrow"), numbers=series_numbers(panels),
+        wide=partial(series_panels, panels), narrow=partial(series_panels, panels, layout="narrow"),
+        numbers=series_numbers(panels),
     )  # fmt: skip

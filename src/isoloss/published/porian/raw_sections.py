@@ -1,6 +1,7 @@
 """What the raw curves add to the page: the sweep and its power laws, seed noise, tuned settings, loss curves."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
@@ -71,8 +72,9 @@ def _sweep_drawing(found: SweepResult) -> Drawing:
     return Drawing(
         name="sweep", title="Best batch and rate over size",
         caption="Optima of parabolas in ln rate and ln batch; the power laws are fitted to sizes inside the grid.",
-        alt="Best batch and best rate against model size with power laws.", wide=series_panels(panels, columns=2),
-        narrow=series_panels(panels, layout="narrow"), numbers=series_numbers(panels),
+        alt="Best batch and best rate against model size with power laws.",
+        wide=partial(series_panels, panels, columns=2), narrow=partial(series_panels, panels, layout="narrow"),
+        numbers=series_numbers(panels),
     )  # fmt: skip
 
 
@@ -95,7 +97,7 @@ def _seed_blocks(raw: RawRuns) -> list[Block]:
         caption=f"The rule rises from {plain(rule.low)} at {plain(rule.loss_low)} to {plain(rule.high)} at "
         f"{plain(rule.loss_high)} nats.",
         alt="Standard deviation between seeds against the loss, one line a size, and the power law through them.",
-        wide=series_panels([panel], columns=1), narrow=series_panels([panel], layout="narrow"),
+        wide=partial(series_panels, [panel], columns=1), narrow=partial(series_panels, [panel], layout="narrow"),
         numbers=series_numbers([panel]),
     )  # fmt: skip
     return [drawing]
@@ -133,6 +135,7 @@ def _curve_blocks(raw: RawRuns) -> list[Block]:
         raise BadTable("no loss curves", fix="give the file with all runs")
     return [Drawing(
         name="loss-curves", title="Loss curves", caption="One run a size, at most five sizes.",
-        alt="Training and validation loss against compute.", wide=series_panels(panels, columns=2),
-        narrow=series_panels(panels, layout="narrow"), numbers=series_numbers(panels),
+        alt="Training and validation loss against compute.",
+        wide=partial(series_panels, panels, columns=2), narrow=partial(series_panels, panels, layout="narrow"),
+        numbers=series_numbers(panels),
     )]  # fmt: skip
