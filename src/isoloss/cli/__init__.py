@@ -67,7 +67,7 @@ def _wrong_call(error: "TyperException") -> "InputError":
     """Return what is wrong with a call and where to look: for an unknown verb the nearest one and all there are."""
     from isoloss.core.errors import InputError, did_you_mean
 
-    message, context = error.format_message(), getattr(error, "ctx", None)
+    message, context = error.format_message().replace("Value error, ", ""), getattr(error, "ctx", None)
     if context is None:
         return InputError(message, fix="isoloss --help shows what there is")
     if message.startswith("No such command"):

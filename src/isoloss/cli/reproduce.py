@@ -66,8 +66,8 @@ def reproduce(
     if fetch:
         source = studies.fetched_sources(study.value, data, raw, progress=progress)
         _tell(source, studies.origin(study.value), as_json=json)
-    with hands("isoloss.report.render") as helpers:
-        found = studies.reproduce(study.value, source.folder, raw=source.raw, progress=progress)
+    with hands(f"isoloss.published.{study.value}", "isoloss.laws.isoflop", "scipy.interpolate") as helpers:
+        found = studies.reproduce(study.value, source.folder, raw=source.raw, progress=progress, helpers=helpers)
         started = time.perf_counter()
         created = datetime.now(UTC).date()
         written = write_reproduction(found, folder, created=created, helpers=helpers, progress=progress)
