@@ -52,6 +52,7 @@ def test_push_writes_a_data_set_with_its_card(isoloss, tmp_path):
     card = (tmp_path / "pushed" / "README.md").read_text()
     assert f"complexity: gzip | {told.json['measures']['gzip']['value']:.4f}" in card
     assert "complexity: unigram" in card
+    assert f"corpora/{corpus.fingerprint} (g)" in isoloss("push", ".", "--out", "again").err
 
 
 @pytest.mark.parametrize(

@@ -78,8 +78,12 @@ def test_a_wrong_call_is_told_and_exits_2(isoloss, arguments, tmp_path):
 
 
 def test_an_unknown_verb_is_answered_with_the_nearest(isoloss):
-    assert "did you mean 'fit'?" in isoloss("fitt").err
+    told = isoloss("fitt").err
+    assert told.lower().count("did you mean") == 1
+    assert "did you mean 'fit'?" in told
+    assert "did you mean 'search'?" in isoloss("grammar", "serch").err
     assert "isoloss fit --help" in isoloss("fit", "--parms", "n").err
+    assert "isoloss grammar search --help" in isoloss("grammar", "search", "--gzip", "easy").err
 
 
 def test_text_that_cannot_be_measured(isoloss, tmp_path):

@@ -144,3 +144,47 @@ def test_a_law_of_ones_own_reads_a_column_of_ones_own(tmp_path, monkeypatch, gri
     path = write(tmp_path / "runs.csv", params=n, tokens=d, loss=1.8 + 480 / n**0.35, gpu_h=n)
     (found,) = fits(path, "--loss", "loss", "--law", "shifted:OfHours", "--column", "hours=gpu_h")
     assert found["params"]["alpha"]["value"] == pytest.approx(0.35, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("law", "column", "parameter"),
+    [
+        ("kaplan_flops", "flops", "alpha_C"),
+        ("kaplan_params", "params", "alpha_N"),
+        ("offset_tokens", "tokens", "alpha"),
+    ],
+)
+def test_a_table_of_one_column_and_losses_fits_the_law_of_it(tmp_path, fits, isoloss, law, column, parameter):
+    x = np.geomspace(1e8, 1e14, 12)
+    path = write(tmp_path / "runs.csv", **{column: x}, loss=(1.5 if law == "offset_tokens" else 0) + 90 / x**0.2)
+    (found,) = fits(path, "--loss", "loss", "--law", law, "--predict", "1e15", "--profile", parameter)
+    assert found["params"][parameter]["value"] == pytest.approx(0.2, rel=1e-4)
+    (predicted,) = found["predictions"]
+    assert predicted[column] == 1e15
+    assert predicted["extrapolation"] == pytest.approx(10)
+    assert [name for name, end in found["domain"].items() if end is None] == [
+        f"{other}_{end}" for other in ("params", "tokens", "flops") if other != column for end in ("low", "high")
+    ]
+    told = isoloss("fit", path, "--loss", "loss", "--law", law, "--predict", "1e15")
+    assert told.code == 0
+    refused = isoloss("fit", path, "--loss", "loss", "--json")
+    assert refused.code == 2
+    missing = "tokens" if column == "params" else "params"
+    assert refused.json["error"]["message"] == f"no column '{missing}'"
+    assert column in refused.json["error"]["fix"]
+
+
+def test_one_number_predicts_by_a_law_of_one_column_alone(tmp_path, grid, isoloss):
+    n, d = grid
+    path = write(tmp_path / "runs.csv", params=n, tokens=d, loss=chinchilla(n, d))
+    refused = isoloss("fit", path, "--loss", "loss", "--predict", "1e9", "--json")
+    assert refused.code == 2
+    assert refused.json["error"]["message"] == "found '1e9', expected two numbers"
+
+
+def test_how_parameters_count_is_said_or_known_and_not_contradicted(tmp_path, grid, fits):
+    n, d = grid
+    path = write(tmp_path / "runs.csv", params=n, tokens=d, loss=chinchilla(n, d))
+    (said,) = fits(path, "--loss", "loss", "--params-convention", "total")
+    (unsaid,) = fits(path, "--loss", "loss")
+    assert (said["params_convention"], unsaid["params_convention"]) == ("total", "unstated")

@@ -45,6 +45,28 @@ def test_a_budget_a_loss_and_a_size_are_answered_with_the_contract_keys(capsys, 
         assert told["params"]["low"] <= told["params"]["value"] <= told["params"]["high"]
 
 
+def test_the_answer_is_told_by_another_convention_where_the_law_knows_its_own(capsys, corpus, law, tmp_path):
+    code, told = called(capsys, corpus, "--law", law, "--flops", "1e11", "--params-convention", "total")
+    assert code == 2
+    assert told["error"]["fix"].startswith("fit it with --params-convention")
+    grid = simulated(point_sd=0.002).to_arrow().to_pandas()
+    grid.to_csv(tmp_path / "runs.csv")
+    counted = ["--params-convention", "non_embedding", "--out", str(tmp_path / "counted.json")]
+    assert run(["fit", str(tmp_path / "runs.csv"), *counted]) == 0
+    capsys.readouterr()
+    question = [corpus, "--law", str(tmp_path / "counted.json"), "--flops", "1e11", "--params-convention", "total"]
+    code, told = called(capsys, *question)
+    assert code == 0
+    assert told["params_convention"] == "non_embedding"
+    # A vocabulary of 256 bytes, twice, and the norms.
+    model = told["shape"]
+    assert told["counts"]["total"] == told["counts"]["non_embedding"] + (512 + 2 * model["depth"] + 1) * model["width"]
+    ratio = told["counts"]["total"] / told["counts"]["non_embedding"]
+    assert told["converted"]["params"]["value"] == pytest.approx(told["params"]["value"] * ratio)
+    assert run(["plan", *question]) == 0
+    assert "parameters N (total)" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -53,7 +75,7 @@ def test_a_budget_a_loss_and_a_size_are_answered_with_the_contract_keys(capsys, 
         (["--flops", "1e11", "--pilot", "8s", "--anchor", "porian"], "a pilot knows one"),
         (["--flops", "1e30", "--law", "LAW"], "times the largest"),
         (["--law", "LAW"], "does not pose one question"),
-        (["--flops", "1e11", "--law", "nowhere.json"], "cannot be read as a law"),
+        (["--flops", "1e11", "--law", "nowhere.json"], "no such file"),
         (["--flops", "1e11", "--law", "LAW", "--anchor", "porian"], "needs a data-dependent law"),
         (["--flops", "1e11", "--law", "LAW", "--recipe", "porin"], "unknown recipe"),
         (["--flops", "1e11", "--pilot", "soon"], "expected a time"),

@@ -38,3 +38,26 @@ def test_a_wrong_folder_an_unknown_study_and_raw_curves_of_another_are_refused(i
     assert "chinchilla_runs_245.csv" in outcome.err
     assert isoloss("reproduce", "porrian", "--data", empty).code == 2
     assert isoloss("reproduce", "gzip", "--data", empty, "--raw", empty / "x.pickle").code == 2
+
+
+def test_without_a_network_a_fetch_names_the_address_and_what_to_do_by_hand(isoloss, monkeypatch, tmp_path) -> None:
+    from dataclasses import replace
+
+    from isoloss.published.chinchilla import public
+
+    gone = tuple(replace(file, url="https://127.0.0.1:9/points.csv") for file in public.PUBLIC.originals)
+    monkeypatch.setattr(public, "PUBLIC", replace(public.PUBLIC, originals=gone))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    outcome = isoloss("reproduce", "chinchilla", "--fetch", "--json")
+    assert outcome.code == 1
+    error = outcome.json["error"]
+    assert error["place"] == "https://127.0.0.1:9/points.csv"
+    assert str(tmp_path / "cache" / "isoloss" / "published" / "chinchilla" / "originals") in error["fix"]
+
+
+def test_fetching_what_cannot_be_fetched_or_is_given_is_refused(isoloss, tmp_path) -> None:
+    outcome = isoloss("reproduce", "porian", "--fetch")
+    assert outcome.code == 2
+    assert "cannot be fetched" in outcome.err
+    assert isoloss("reproduce", "gzip", "--fetch", "--data", tmp_path).code == 2
+    assert isoloss("reproduce", "porian", "--fetch", "--data", tmp_path, "--raw", tmp_path / "x").code == 2

@@ -12,6 +12,7 @@ from laws_zoo import CASES
 from isoloss.core.errors import BadTable, InputError, NotApplicable, Unidentified
 from isoloss.laws.chinchilla import Chinchilla
 from isoloss.laws.engine import pose
+from isoloss.laws.farseer import Farseer
 from isoloss.laws.fitted import FittedLaw
 from isoloss.laws.fitting import fit
 from isoloss.laws.kaplan import Kaplan
@@ -119,11 +120,26 @@ def test_numeric_frontier_is_the_closed_form(law, seed, log_flops):
     draws = truth * np.exp(np.random.default_rng(seed).normal(0, 0.1, (50, len(truth))))
     found = numeric_optimum(law, draws, log_flops)
     exact = law.log_optimum(draws, log_flops=log_flops)
-    # A minimum is known to about the root of rounding; an optimum outside one parameter … one token is none.
+    # A minimum is known to about 1e-9; an optimum outside one parameter … one token is none.
     inside = (exact > 1) & (exact < log_flops - np.log(6) - 1)
-    np.testing.assert_allclose(found[inside], exact[inside], atol=2e-6)
+    np.testing.assert_allclose(found[inside], exact[inside], atol=2e-8)
     slope = slope_of_optimum(lambda at: numeric_optimum(law, draws, at), log_flops=log_flops)
     np.testing.assert_allclose(slope[inside], law.exponent_a(draws, log_flops=log_flops)[inside], atol=2e-5)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), log_flops=st.floats(np.log(1e18), np.log(1e24)))
+def test_farseers_stationary_split_is_the_numeric_frontier(seed, log_flops):
+    truth = CASES["farseer"].values
+    draws = truth * np.exp(np.random.default_rng(seed).normal(0, 0.02, (20, len(truth))))
+    found, numeric = Farseer.log_optimum(draws, log_flops=log_flops), numeric_optimum(Farseer, draws, log_flops)
+    np.testing.assert_array_equal(np.isnan(found), np.isnan(numeric))
+    # Its terms are of the order of 1e4 where a curvature is near zero: the numeric minimum has fewer digits than usual.
+    np.testing.assert_allclose(found, numeric, atol=1e-6)
+    step = 1e-3
+    ahead, behind = (Farseer.log_optimum(draws, log_flops=log_flops + sign * step) for sign in (1, -1))
+    # A central difference errs by the square of its step.
+    np.testing.assert_allclose(Farseer.exponent_a(draws, log_flops=log_flops), (ahead - behind) / (2 * step), atol=1e-6)
 
 
 def test_numeric_frontier_knows_where_there_is_none():

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import njit
+from numba.extending import intrinsic
 from test_models_llama import ANYWHERE, lively, tokens_for
 
 from isoloss.models import _bf16, build
@@ -53,6 +54,16 @@ def test_products_are_sums_of_products_of_rounded_numbers(m, n, k, add):
     np.testing.assert_array_equal(again, right)
 
 
+def test_what_is_read_soon_is_fetched_and_changes_nothing():
+    left, right, soon = floats(40, 70), floats(40, 150, seed=1), floats(500)
+    packed, found = [panels(x) for x in (left, right)], []
+    for fetched in (None, soon, soon[:3], soon[:0]):
+        found.append(floats(70, 150, seed=2))
+        _bf16.t_product(*packed, 20, False, found[-1], 1, *([] if fetched is None else [fetched]))
+    for other in found[1:]:
+        np.testing.assert_array_equal(other, found[0])
+
+
 def test_a_triangle_is_multiplied_from_its_diagonal():
     size, width = 150, 70
     weights, other = np.tril(floats(size, size)), floats(size, width, seed=1)
@@ -74,12 +85,12 @@ def test_numbers_round_as_torch_rounds_them(value):
 
 def test_a_processor_without_pairs_gives_the_same_sums(monkeypatch):
     monkeypatch.setattr(_bf16, "pairs_in_hardware", lambda: False)
-    tile = _bf16._tile(3)
+    tile = intrinsic(_bf16._tile_code)
 
     @njit
     def multiply(rows, right, c):
-        tile(rows.ctypes.data, rows.strides[0], 4, right.ctypes.data, 3 * 64, rows.shape[1], c.ctypes.data,
-             c.strides[0], 5, 16, 0)  # fmt: skip
+        tile(3, rows.ctypes.data, rows.strides[0], 4, right.ctypes.data, 3 * 64, rows.shape[1], c.ctypes.data,
+             c.strides[0], 5, 16, 0, right.ctypes.data, 0)  # fmt: skip
 
     a, b, c = floats(5, 64), floats(64, 48, seed=1), np.empty((5, 48), dtype=np.float32)
     rows = pairs(5, 32)

@@ -37,7 +37,7 @@ def test_what_is_said_of_the_paper_is_judged(found: Reproduction) -> None:
 
 
 def test_the_animation_is_a_gif_of_many_frames(found: Reproduction) -> None:
-    content = found.animations["contours.gif"]
+    content = found.animations["contours.gif"]()
     assert content[:6] == b"GIF89a"
     assert content.count(b"\x21\xf9\x04") > 10  # graphic control extensions, one a frame
 

@@ -12,10 +12,12 @@ from report_studies import HOSTILE, renamed, simulated_study, without_runs
 
 from isoloss.core.errors import StorageError
 from isoloss.core.estimate import Estimate
+from isoloss.laws.domain import LawWarning
 from isoloss.report.contest_picture import contest_picture
 from isoloss.report.contest_tables import contest_tables, corpus_tables
 from isoloss.report.data import ReportData, RunRow
 from isoloss.report.page import ReportFiles, markdown_text, write_report
+from isoloss.report.sections import sections
 from isoloss.report.tables import bits_per_byte, fit_table, key_table, runs_table
 
 MEGABYTE = 1e6
@@ -230,7 +232,7 @@ def test_left_out_corpora_are_judged_kind_by_kind(study: ReportData):
     real, generated = contest_tables(study)
     assert "Real text" in real.caption
     assert "Generated" in generated.caption
-    assert "p cannot fall below 0.17" in real.caption
+    assert "p cannot fall below 0.17" in real.note
     # The measure, then its two rivals.
     assert [row.cells[0].text for row in real.rows] == ["gzip", "one law for all", "one run"]
     named = [{row.cells[0].text for row in table.rows} for table in corpus_tables(study)]
@@ -245,7 +247,7 @@ def test_the_contest_is_drawn_measure_by_measure_with_its_rival(study: ReportDat
     assert picture.alt.count("one cheap run") == 4
     assert "(shown)" not in picture.alt
     assert "Real text: losses: gzip" in picture.alt
-    assert len(picture.wide.axes) == 4
+    assert len(picture.wide().axes) == 4
     assert contest_picture(replace(study, contests=())) is None
 
 
@@ -264,3 +266,22 @@ def test_a_measure_that_a_corpus_does_not_determine_is_named_with_its_reason(sma
     page = write_report(data, tmp_path).markdown.read_text(encoding="utf-8")
     assert "not identified" in page
     assert "correlations show at 2 lags; measure more text" in page
+
+
+def test_what_is_said_of_several_laws_stands_once_under_all_their_names(small_study: ReportData):
+    same = LawWarning(code="flat_profile", message="Widen the grid.")
+    laws = {name: replace(law, warnings=(same,)) for name, law in small_study.laws.items()}
+    (trust,) = (part for part in sections(replace(small_study, laws=laws)) if part.name == "trust")
+    notes = trust.blocks[0]
+    assert [(note.title, note.text) for note in notes.items] == [("python, pcfg easy: flat profile", "Widen the grid.")]
+
+
+def test_every_predictor_is_folded_and_the_studys_own_law_is_not(small_study: ReportData):
+    (trust,) = (part for part in sections(small_study) if part.name == "trust")
+    shown, every = (
+        next(block for block in blocks if getattr(block, "name", "").startswith("backtest"))
+        for blocks in (trust.blocks, trust.folded)
+    )
+    own = {law.law for law in small_study.laws.values()}
+    assert {row.cells[1].text for row in shown.rows} >= own | {"nearest run"}
+    assert {row.cells for row in shown.rows} <= {row.cells for row in every.rows}

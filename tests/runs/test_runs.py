@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from isoloss.core.errors import BadTable, DamagedArchive, InputError, NewerArchive
 from isoloss.runs.archive import Archive
 from isoloss.runs.importers import read_runs
+from isoloss.runs.ladders import LADDER_TOLERANCE, ladder
 from isoloss.runs.neighbours import with_neighbour_flags
 from isoloss.runs.presets import published
 from isoloss.runs.record import Loss, RunRecord
 from isoloss.runs.rules import PowerRule, branch_step, cooldown_steps, lr_fraction, round_tokens
-from isoloss.runs.shapes import LADDER_TOLERANCE, count, ladder, openlm_ffn
+from isoloss.runs.shapes import count, openlm_ffn
 from isoloss.runs.spec import ModelSpec, Optimiser, RunSpec, Schedule, by_trunk
 
 # Hidden, FFN, layers, heads of the gzip paper's six models and their published parameter counts.

@@ -11,7 +11,7 @@ from isoloss.runs.archive import Archive
 from isoloss.runs.logs import read_events
 from isoloss.study.board import Board
 from isoloss.study.training import train_missing
-from isoloss.training.events import Advanced, RunEnded
+from isoloss.training.events import Advanced, Note, RunEnded
 from isoloss.training.job import trunk_jobs
 from isoloss.training.worker import run_trunk
 
@@ -65,3 +65,20 @@ def test_a_pipe_is_told_each_run_in_a_line_and_a_terminal_the_trunks_in_a_table(
     train_missing([tiny_spec(5, seed=1)], archive, executor=Here(), progress=live, names=names)
     for word in ("trunk", "loss, nats", "2.500", "tokens/s", "left"):
         assert word in screen.getvalue(), word
+
+
+class Waiting(Here):
+    """An executor that says three times that it waits."""
+
+    def run(self, jobs, archive, *, on_event):
+        for job in jobs:
+            for _ in range(3):
+                on_event(Note(trunk=job.trunk, text="another process trains this trunk"))
+        yield from super().run(jobs, archive, on_event=on_event)
+
+
+def test_a_trunk_that_waits_is_told_once_by_the_name_that_people_know(archive):
+    pipe = io.StringIO()
+    train_missing([tiny_spec(5)], archive, executor=Waiting(), progress=Plain(pipe), names={"corpus1-chain": "chain"})
+    (line,) = (line for line in pipe.getvalue().splitlines() if "another process" in line)
+    assert line.startswith("chain, ")

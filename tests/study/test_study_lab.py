@@ -91,7 +91,10 @@ class TestWholeStudy:
 
     def test_the_report_stands_and_the_json_has_the_contract(self, finished):
         _, result = finished
-        assert Path(result.report).read_text().startswith("<!doctype html>")
+        page = Path(result.report).read_text()
+        assert page.startswith("<!doctype html>")
+        assert "random grammar (" in page  # a corpus is described in words
+        assert "{&#39;" not in page
         told = json.loads(json.dumps(result.to_json(), allow_nan=False))
         assert {"corpora", "runs", "laws", "comparison", "report", "seconds"} <= set(told)
         assert told["runs"]["planned"] == told["runs"]["finished"] == 18

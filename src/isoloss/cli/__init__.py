@@ -3,6 +3,12 @@
 import signal
 import sys
 from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typer import TyperException
+
+    from isoloss.core.errors import InputError
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
@@ -28,9 +34,9 @@ def run(arguments: list[str]) -> int:
 
     # Each module registers its verbs.
     from isoloss.cli import fit, grammar, imports, measure, models, planning, push, reproduce, study
-    from isoloss.cli.app import app, verbs
+    from isoloss.cli.app import app
     from isoloss.cli.output import print_error
-    from isoloss.core.errors import InputError, Interrupted, IsolossError, StorageError, did_you_mean
+    from isoloss.core.errors import Interrupted, IsolossError, StorageError
 
     del fit, grammar, imports, measure, models, planning, push, reproduce, study
     as_json = "--json" in arguments
@@ -39,10 +45,7 @@ def run(arguments: list[str]) -> int:
         code = app(args=arguments, prog_name="isoloss", standalone_mode=False)
     except TyperException as error:
         if type(error).__name__ != "NoArgsIsHelpError":
-            known = verbs()
-            fix = f"isoloss {verb} --help shows what it takes" if verb in known else did_you_mean(verb, known)
-            told = InputError(error.format_message(), fix=fix)
-            print_error(told, as_json=as_json)
+            print_error(_wrong_call(error), as_json=as_json)
         return error.exit_code
     except IsolossError as error:
         print_error(error, as_json=as_json)
@@ -58,3 +61,17 @@ def run(arguments: list[str]) -> int:
         resumes = "the same command goes on from here" if verb in ("run", "demo") else None
         print_error(Interrupted("stopped before the end", fix=resumes), as_json=as_json)
     return code if isinstance(code, int) else 0
+
+
+def _wrong_call(error: "TyperException") -> "InputError":
+    """Return what is wrong with a call and where to look: for an unknown verb the nearest one and all there are."""
+    from isoloss.core.errors import InputError, did_you_mean
+
+    message, context = error.format_message().replace("Value error, ", ""), getattr(error, "ctx", None)
+    if context is None:
+        return InputError(message, fix="isoloss --help shows what there is")
+    if message.startswith("No such command"):
+        name = message.split("'")[1]
+        return InputError(f"no verb {name!r}", place=context.command_path,
+                          fix=did_you_mean(name, context.command.list_commands(context)))  # fmt: skip
+    return InputError(message, fix=f"{context.command_path} --help shows what it takes")

@@ -1,6 +1,6 @@
 """The application: one function a verb, imports where they are used so that `--help` answers at once."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -22,6 +22,7 @@ grammar_app = typer.Typer(
 app.add_typer(grammar_app, name="grammar")
 
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object to standard output.")]
+Convention = Literal["total", "non_embedding", "with_head", "with_attention"]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random; same seed, same numbers.")]
 
 
@@ -40,9 +41,3 @@ def _root(
     ] = False,
 ) -> None:
     del version
-
-
-def verbs() -> list[str]:
-    """Return the names of all verbs."""
-    commands = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
-    return [*commands, *(group.name for group in app.registered_groups if group.name)]

@@ -1,11 +1,18 @@
 """`isoloss fit`: a table of runs from anywhere to a law with intervals."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from isoloss.cli.app import Json, Seed, app
+from isoloss.cli.app import Convention, Json, Seed, app
+
+if TYPE_CHECKING:
+    from isoloss.laws.contest_result import Contest
+    from isoloss.laws.data_dependent import FittedDataDependent
+    from isoloss.laws.fitted import FittedLaw
+    from isoloss.runs.observations import Observations
 
 Objective = Literal["huber", "lad", "gaussian"]
 Backtest = Literal["flops", "params", "corpus"]
@@ -24,11 +31,17 @@ def fit(
     params: Annotated[
         str, typer.Option(help='Column of model sizes N, or a formula over columns: "n_millions * 1e6".')
     ] = "params",
+    params_convention: Annotated[
+        Convention | None, typer.Option(help="How the column of --params counts, where the table does not say.")
+    ] = None,
     tokens: Annotated[str, typer.Option(help="Column of training tokens D, or a formula.")] = "tokens",
     loss: Annotated[
         str, typer.Option(help='Column of final losses in nats per token, or a formula: "bits * ln(2)".')
     ] = "loss_nats",
-    flops: Annotated[str | None, typer.Option(help="Column of training FLOPs; without it C = 6·N·D.")] = None,
+    flops: Annotated[
+        str | None,
+        typer.Option(help="Column of training FLOPs; without it C = 6·N·D, or, lacking N or D, the column flops."),
+    ] = None,
     group: Annotated[str | None, typer.Option(help="Column that names the corpus: one fit a group.")] = None,
     complexity: Annotated[
         str | None, typer.Option(help="Columns of complexity measures, comma-separated: a contest of predictors.")
@@ -79,16 +92,25 @@ def fit(
         str | None, typer.Option(help="Column naming the training curve of a row: rows of one are resampled together.")
     ] = None,
     tokenizer: Annotated[
-        str | None, typer.Option(help="Column naming the tokenizer: warns where one fit mixes several.")
+        str | None,
+        typer.Option(
+            help="Column naming the tokenizer: warns where one fit mixes several. Without it, a column tokenizer."
+        ),
     ] = None,
     vocab: Annotated[
-        str | None, typer.Option(help="Vocabulary size, a column or a number: warns of losses worse than guessing.")
+        str | None,
+        typer.Option(
+            help="Vocabulary size, a column or a number: warns of losses worse than guessing. Else column vocab_size."
+        ),
     ] = None,
     frontier: Annotated[
         str | None, typer.Option(help="Budgets in FLOPs, comma-separated: the best split of each, as 1e20,1e21.")
     ] = None,
     predict: Annotated[
-        list[str] | None, typer.Option(help="A run that was not trained, N,D: its loss, and where one run would end.")
+        list[str] | None,
+        typer.Option(
+            help="A run that was not trained, N,D (or the one column that the law reads): where it would end."
+        ),
     ] = None,
     profile: Annotated[
         str | None,
@@ -114,6 +136,7 @@ def fit(
     Columns may be in any unit: `isoloss fit sweep.csv --params "size_m * 1e6" --tokens "tokens_b * 1e9" --loss "bits *
     ln(2)"`; text such as 70M or 1.4T is read as it stands.
 
+    A table needs the columns that the law reads, and no others: `--law kaplan_flops` fits one of flops and loss alone.
     Laws of other columns: `--law kaplan_params`; `--law repeated --unique-tokens "tokens / epochs"`;
     `--law critical_batch --batch-tokens batch`; `--law loss_to_loss --group corpus --pair-with web`. A known floor:
     `--floor 0.98`, or of runs on generated corpora `--floor "loss_nats - excess_nats" --floor-use score`.
@@ -126,55 +149,83 @@ def fit(
     from isoloss.cli import fit_options, fit_output
     from isoloss.cli.output import open_progress
     from isoloss.laws.backtest import backtest_groups
-    from isoloss.laws.contest import run_contest
-    from isoloss.laws.data_dependent import DataDependent
     from isoloss.laws.fitting import fit_groups
-    from isoloss.laws.law_files import save_data_dependent
     from isoloss.laws.registry import open_law
-    from isoloss.runs.importers import read_runs
+    from isoloss.runs.importers import UNSTATED, read_runs
 
-    budgets, points = fit_output.numbers_of(frontier), fit_output.points_of(predict or [])
-    measures = [name.strip() for name in complexity.split(",")] if complexity else []
+    budgets = fit_output.numbers_of(frontier)
+    measures = _names(complexity)
     named = {"unique_tokens": unique_tokens, "batch_tokens": batch_tokens, "other_loss": other_loss}
     named |= fit_options.pairs_of(column or [], option="--column")
-    extra = fit_options.extra_columns(open_law(law), named, paired=pair_with is not None)
+    definition, pairing = open_law(law), pair_with is not None
+    points = fit_output.points_of(predict or [], definition)
+    extra = fit_options.extra_columns(definition, named, paired=pairing)
+    needs = fit_options.needed_columns(definition, pairing=pairing or bool(measures))
     held = fit_options.fixed_of(fix or [])
     table = read_runs(
         runs, params=params, tokens=tokens, loss=loss, flops=flops, corpus=group, trunk=trunk, complexity=measures,
         where=where, tokenizer=tokenizer, vocab=fit_output.column_or_number(vocab), extra=extra,
         floor=fit_output.column_or_number(floor), data_unit=data_unit,
-        bytes_per_token=fit_output.column_or_number(bytes_per_token), corpus_source=source,
+        bytes_per_token=fit_output.column_or_number(bytes_per_token), corpus_source=source, needs=needs,
+        params_convention=params_convention or UNSTATED,
     )  # fmt: skip
     table = fit_options.pair_up(table, pair_with)
-    progress = open_progress(as_json=json)
     written = fit_output.law_files(out, len(table.corpora))
+    settings: dict[str, Any] = {
+        "objective": objective, "delta": delta, "seed": seed, "progress": open_progress(as_json=json),
+    }  # fmt: skip
     fitted = fit_groups(
-        table, law=law, objective=objective, delta=delta, starts=starts, bootstrap=bootstrap, seed=seed,
-        progress=progress, fixed=held, floor=floor_use if floor else "ignore",
+        table, law=law, starts=starts, bootstrap=bootstrap, fixed=held, floor=floor_use if floor else "ignore",
+        **settings,
     )  # fmt: skip
-    contest = joint = None
-    if measures:
-        contest = run_contest(table, measures, objective=objective, delta=delta, seed=seed, progress=progress)
-        best = contest.winner.measure if contest.winner else measures[0]
-        joint = DataDependent(complexity=best).fit(table, bootstrap=bootstrap, seed=seed)
+    contest, joint = _hold_contest(table, measures, bootstrap=bootstrap, **settings)
     tests = []
     if backtest:
+        drawn = {"bootstrap": bootstrap} if bootstrap else {}
         tests = backtest_groups(
-            table, holdout=backtest, flops_above=backtest_above, objective=objective, delta=delta, seed=seed,
-            fixed=held, **({"bootstrap": bootstrap} if bootstrap else {}), progress=progress,
+            table, holdout=backtest, flops_above=backtest_above, fixed=held, **drawn, **settings
         )  # fmt: skip
-    for one, path in zip(fitted, written, strict=False):
-        one.save(path)
-    if joint is not None and out is not None:
-        written.append(out.with_name(f"{out.stem}.{joint.measure}.json"))
-        save_data_dependent(joint, written[-1])
-    asked = [name.strip() for name in profile.split(",")] if profile else []
+    written += _save(fitted, joint, written, out)
+    asked = _names(profile)
     derived = [
-        fit_output.derive(
-            one, table.where(corpus=corpus), budgets=budgets, points=points, profiles=asked, progress=progress
-        )
+        fit_output.derive(one, table.where(corpus=corpus), budgets=budgets, points=points, profiles=asked,
+                          progress=settings["progress"])
         for one, corpus in zip(fitted, table.corpora, strict=True)
-    ]
+    ]  # fmt: skip
     fit_output.show(fitted, derived, tests, contest, joint, written, as_json=json)
     if not all(one.convergence.converged for one in fitted) or (joint and not joint.converged):
         raise typer.Exit(1)
+
+
+def _names(text: str | None) -> list[str]:
+    """Return comma-separated names."""
+    return [name.strip() for name in text.split(",")] if text else []
+
+
+def _hold_contest(
+    table: "Observations", measures: Sequence[str], *, bootstrap: int, seed: int, **settings: Any
+) -> tuple["Contest | None", "FittedDataDependent | None"]:
+    """Return the contest of the measures, and the data-dependent law of its winner or else of the first measure."""
+    from isoloss.laws.contest import run_contest
+    from isoloss.laws.data_dependent import DataDependent
+
+    if not measures:
+        return None, None
+    contest = run_contest(table, measures, seed=seed, **settings)
+    best = contest.winner.measure if contest.winner else measures[0]
+    return contest, DataDependent(complexity=best).fit(table, bootstrap=bootstrap, seed=seed)
+
+
+def _save(
+    fitted: Sequence["FittedLaw"], joint: "FittedDataDependent | None", paths: Sequence[Path], out: Path | None
+) -> list[Path]:
+    """Write the laws to their paths and the data-dependent one beside them; return where that one lies."""
+    from isoloss.laws.law_files import save_data_dependent
+
+    for law, path in zip(fitted, paths, strict=False):
+        law.save(path)
+    if joint is None or out is None:
+        return []
+    beside = out.with_name(f"{out.stem}.{joint.measure}.json")
+    save_data_dependent(joint, beside)
+    return [beside]

@@ -42,7 +42,7 @@ def extra_columns(law: "type[Law]", named: Mapping[str, str | None], *, paired: 
 
     `paired`: the other loss comes from runs of another corpus and not from a column.
     """
-    further = [name for name in law.columns if name not in ("params", "tokens", "flops")]
+    further = list(law.further_columns())
     if paired:
         if OTHER_LOSS not in further:
             raise InputError(
@@ -56,6 +56,12 @@ def extra_columns(law: "type[Law]", named: Mapping[str, str | None], *, paired: 
             fix=f"leave the option out, or fit a law that reads {unread[0]}",
         )
     return {name: named.get(name) or name for name in further}
+
+
+def needed_columns(law: "type[Law]", *, pairing: bool) -> tuple[str, ...]:
+    """Return which columns a call cannot do without: what the law reads, or what runs are paired by and it reads."""
+    by_place = ("params", "tokens") if pairing else ()
+    return (*by_place, *law.columns)
 
 
 def pair_up(table: "Observations", other: str | None) -> "Observations":

@@ -1,7 +1,7 @@
 """How `isoloss fit` prints and saves."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from isoloss.laws.contest_result import Contest
     from isoloss.laws.data_dependent import FittedDataDependent
     from isoloss.laws.fitted import FittedLaw, FrontierPoint
+    from isoloss.laws.law import Law
     from isoloss.laws.prediction import Prediction
     from isoloss.laws.profile import Profile
     from isoloss.runs.observations import Observations
@@ -49,13 +50,13 @@ def derive(
     rows: "Observations",
     *,
     budgets: Sequence[float],
-    points: Sequence[tuple[float, float]],
+    points: Sequence[Mapping[str, float]],
     profiles: Sequence[str],
     progress: "Progress",
 ) -> Derived:
-    """Return what a law fitted to `rows` says of budgets, of points (params, tokens), and of quantities."""
+    """Return what a law fitted to `rows` says of budgets, of points (numbers by column), and of quantities."""
     asked: dict[str, Any] = {
-        "predictions": [law.predict_run(params=params, tokens=tokens) for params, tokens in points],
+        "predictions": [law.predict_run(**point) for point in points],
         "profiles": _profiles(law, rows, profiles, progress) if profiles else [],
     }
     try:
@@ -142,13 +143,20 @@ def numbers_of(text: str | None, *, option: str = "--frontier") -> list[float]:
     return found
 
 
-def points_of(texts: Sequence[str]) -> list[tuple[float, float]]:
-    """Return (params, tokens) of every `N,D`. Raises InputError for anything else."""
+def points_of(texts: Sequence[str], law: "type[Law]") -> list[dict[str, float]]:
+    """Return params and tokens of every `N,D`, or the one column that a law reads of a single number.
+
+    Raises InputError for anything else.
+    """
     points = [numbers_of(text, option="--predict") for text in texts]
+    columns = {2: ("params", "tokens")} | ({1: law.columns} if len(law.columns) == 1 else {})
     for text, point in zip(texts, points, strict=True):
-        if len(point) != 2:
-            raise InputError(f"found {text!r}, expected two numbers", place="--predict", fix="write N,D as 7e9,1.4e11")
-    return [(params, tokens) for params, tokens in points]
+        if len(point) not in columns:
+            alone = f"; or {law.columns[0]} alone" if 1 in columns else ""
+            raise InputError(
+                f"found {text!r}, expected two numbers{alone}", place="--predict", fix=f"write N,D as 7e9,1.4e11{alone}"
+            )
+    return [dict(zip(columns[len(point)], point, strict=True)) for point in points]
 
 
 def column_or_number(text: str | None) -> str | float | None:

@@ -15,7 +15,13 @@ AXIS_NAMES = {"ratio": "compressed / raw", "nats_per_token": "nats per token", "
 
 @app.command()
 def measure(
-    paths: Annotated[list[str], typer.Argument(help="Files, folders, globs; each argument is one corpus.")],
+    paths: Annotated[
+        list[str],
+        typer.Argument(
+            help="Files, folders, globs, - for standard input, {package:NAME} for an installed package's folder; each "
+            "argument is one corpus."
+        ),
+    ],
     tokenizer: Annotated[
         str, typer.Option(help="bytes, a tokenizer.json, a SentencePiece .model, or module:Name.")
     ] = "bytes",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from isoloss.cli.app import Json, Seed, app
+from isoloss.cli.app import Convention, Json, Seed, app
 from isoloss.cli.study import Out, StudyFile
 
 if TYPE_CHECKING:
@@ -116,6 +116,12 @@ def plan(
     throughput: Annotated[
         float | None, typer.Option(help="FLOP/s that a device really achieves: device-hours.")
     ] = None,
+    params_convention: Annotated[
+        Convention | None,
+        typer.Option(
+            help="Tell N, FLOPs and D/N by this way of counting parameters too, through a real shape's counts."
+        ),
+    ] = None,
     recipe: Annotated[
         str | None, typer.Option(help="Rules of batch and rate: small, porian, step_law; without it, by size.")
     ] = None,
@@ -142,7 +148,10 @@ def plan(
     from isoloss.study.planner import Request, make_plan
 
     asked = {"flops": flops, "params": params, "tokens": tokens, "target_loss": target_loss}
-    making = Making(context=context, tied=tied, recipe=recipes[recipe] if recipe else None, throughput=throughput)
+    making = Making(
+        context=context, tied=tied, recipe=recipes[recipe] if recipe else None, throughput=throughput,
+        params_convention=params_convention,
+    )  # fmt: skip
     found: Plan = make_plan(
         Request(
             corpus=corpus, asked=asked, laws=tuple(law or ()), pilot=pilot, anchor=anchor, reference=reference,

@@ -54,6 +54,13 @@ def show_plan(found: "Plan") -> None:
         ("peak rate", found.peak_lr, ".2g"),
         ("device-hours", found.device_hours, ".3g"),
     ]
+    if found.converted is not None:
+        by = found.converted
+        rows[4:4] = [
+            (f"parameters N ({by.params_convention})", by.params, ".3g"),
+            (f"FLOPs, 6·N·D by {by.params_convention}", by.flops, ".3g"),
+            (f"D/N by {by.params_convention}", _exponential(by.log_ratio), ".3g"),
+        ]
     for name, estimate, style in rows:
         if estimate is not None:
             ends = ["–" if end is None else f"{end:{style}}" for end in (estimate.low, estimate.high)]

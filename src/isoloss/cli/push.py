@@ -32,7 +32,7 @@ def push(
         fix = "give one of them: --out DIR, or --hub owner/name"
         raise InputError("found both or neither of --out and --hub", place="push", fix=fix)
     if not (corpus / "corpus.json").is_file():
-        fix = "give the folder of one corpus, below OUT/corpora of a study"
+        fix = _corpora_below(corpus) or "give the folder of one corpus, below OUT/corpora of a study"
         raise InputError("no corpus here: corpus.json is missing", place=str(corpus), fix=fix)
     opened = Corpus.open(corpus)
     longest = MeasureSettings().sequence_tokens
@@ -48,3 +48,12 @@ def push(
         print_json({**pushed, "measures": {name: value.to_json() for name, value in found.items()}})
     else:
         typer.echo(f"{opened.name}: {opened.n_tokens:,} tokens in {opened.n_documents:,} documents → {target}")
+
+
+def _corpora_below(folder: Path) -> str:
+    """Return where the corpora of a results folder lie, by name; nothing where it is none."""
+    from isoloss.corpus.corpus import Corpus
+
+    found = [Corpus.open(record.parent) for record in sorted(folder.glob("corpora/*/corpus.json"))]
+    named = ", ".join(f"{folder / 'corpora' / corpus.fingerprint} ({corpus.name})" for corpus in found)
+    return f"give one of its corpora: {named}" if named else ""

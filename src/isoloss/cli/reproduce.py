@@ -9,7 +9,9 @@ import typer
 from isoloss.cli.app import Json, app
 
 if TYPE_CHECKING:
+    from isoloss.published.folder import Origin
     from isoloss.published.reproduction import Reproduction
+    from isoloss.published.studies import Sources
     from isoloss.report.page import ReportFiles
 
 
@@ -28,6 +30,14 @@ def reproduce(
     data: Annotated[
         Path | None, typer.Option(help="Folder with the study's data; without it, says what is needed.")
     ] = None,
+    fetch: Annotated[
+        bool,
+        typer.Option(
+            "--fetch",
+            help="Fetch the study's public originals into ~/.cache/isoloss/published (once), check them, and make the "
+            "study's tables of them. porian: the training curves alone, beside --data.",
+        ),
+    ] = False,
     raw: Annotated[
         Path | None,
         typer.Option(help="porian: the pickle of training curves (experiment_results.pickle.xz); admits tables alone."),
@@ -37,26 +47,48 @@ def reproduce(
 ) -> None:
     """Do a published study again: its numbers beside ours, its figures, and a verdict on each claim.
 
-    Example: `isoloss reproduce porian --data porian2024 --out results/porian`
+    Example: `isoloss reproduce gzip --fetch`, `isoloss reproduce porian --data porian2024 --out results/porian`
 
     Every number has a tolerance and its reason; a claim holds, does not hold, or cannot be checked with these data.
     Writes a page, every figure as SVG and PNG with its numbers as CSV, and tables as Markdown and LaTeX.
     """
+    import time
     from datetime import UTC, datetime
 
     from isoloss.cli.output import open_progress, print_json
+    from isoloss.core.hands import hands
     from isoloss.published import studies
     from isoloss.published.page import write_reproduction
 
     folder = out or Path("results") / f"reproduce-{study.value}"
     progress = open_progress(as_json=json)
-    found = studies.reproduce(study.value, data, raw=raw, progress=progress)
-    with progress.task("page and figures", total=1):
-        written = write_reproduction(found, folder, created=datetime.now(UTC).date())
+    source = studies.Sources(folder=data, raw=raw)
+    if fetch:
+        source = studies.fetched_sources(study.value, data, raw, progress=progress)
+        _tell(source, studies.origin(study.value), as_json=json)
+    with hands(f"isoloss.published.{study.value}", "isoloss.laws.isoflop", "scipy.interpolate") as helpers:
+        found = studies.reproduce(study.value, source.folder, raw=source.raw, progress=progress, helpers=helpers)
+        started = time.perf_counter()
+        created = datetime.now(UTC).date()
+        written = write_reproduction(found, folder, created=created, helpers=helpers, progress=progress)
+        drawing_seconds = time.perf_counter() - started
     if json:
-        print_json({**found.to_json([str(path) for path in written.figures]), "report": str(written.html)})
+        told = found.to_json([str(path) for path in written.figures])
+        print_json({
+            **told, "drawing_seconds": drawing_seconds, "report": str(written.html),
+            "fetched": [one.to_json() for one in source.fetched],
+        })  # fmt: skip
     else:
         _show(found, written)
+
+
+def _tell(source: "Sources", origin: "Origin", *, as_json: bool) -> None:
+    """Say on standard error what was fetched and under which licence; programs find both in the object."""
+    if as_json:
+        return
+    for one in source.fetched:
+        typer.echo(one.sentence(), err=True)
+    typer.echo(f"licence: {origin.licence}", err=True)
 
 
 def _show(found: "Reproduction", written: "ReportFiles") -> None:

@@ -193,12 +193,14 @@ def show_frontier(points: "Sequence[FrontierPoint]") -> None:
 
 def show_predictions(runs: "Sequence[Prediction]") -> None:
     """Print what runs that were not trained will score."""
-    table = _table("N (params)", "D (tokens)", "law, nats", "one run, nats", "beyond the runs")
+    names = {"params": "N (params)", "tokens": "D (tokens)", "flops": "C (FLOPs)"}
+    columns = list(dict.fromkeys(name for run in runs for name in run.columns))
+    table = _table(*(names.get(name, name) for name in columns), "law, nats", "one run, nats", "beyond the runs")
     table.caption = "95 % intervals: of the law, and of a single run with its point and trunk noise"
     for run in runs:
         table.add_row(
-            f"{run.columns['params']:.3g}", f"{run.columns['tokens']:.3g}", interval(run.loss, digits=4),
-            interval(run.run, digits=4), _beyond(run.extrapolation),
+            *(f"{run.columns[name]:.3g}" if name in run.columns else "–" for name in columns),
+            interval(run.loss, digits=4), interval(run.run, digits=4), _beyond(run.extrapolation),
         )  # fmt: skip
     _console().print(table)
 

@@ -38,8 +38,8 @@ class HeldOut:
 
     `rmse` and `bias` are of ln L − ln L̂ (bias above zero: runs ended worse than predicted); `held` is the share of the
     runs inside their prediction intervals at `level`, and `half_width` the median half width of these in ln L: None
-    without draws. `beyond` is the largest factor by which held-out FLOPs exceed those that the fit saw. Where no law
-    could be fitted, `reason` says why and the numbers are None.
+    without draws. `beyond` is the largest factor by which held-out FLOPs exceed those that the fit saw, 1 where none
+    are known. Where no law could be fitted, `reason` says why and the numbers are None.
     """
 
     law: str
@@ -210,7 +210,7 @@ def _sizes(used: Observations) -> Iterator[tuple[str, NDArray[np.bool_]]]:
 
 def _reads(law: type[Law], used: Observations) -> bool:
     """Whether the table has every column that a law reads."""
-    return set(law.columns) <= {"params", "tokens", "flops", *used.extra}
+    return used.has(*law.columns)
 
 
 def _by_law(
@@ -247,8 +247,9 @@ def _by_law(
 
 
 def _nearest(seen: Observations, unseen: Observations, part: str) -> HeldOut:
-    """Return the error of taking the loss of the nearest run, in ln N and ln D."""
-    columns = [np.log(np.column_stack([table.params, table.tokens])) for table in (seen, unseen)]
+    """Return the error of taking the loss of the nearest run, in ln N and ln D; in ln C where neither is known."""
+    names = [name for name in ("params", "tokens") if seen.has(name)] or ["flops"]
+    columns = [np.log(np.column_stack([table.column(name) for name in names])) for table in (seen, unseen)]
     distance = ((columns[1][:, None, :] - columns[0][None, :, :]) ** 2).sum(axis=2)
     missed: Floats = np.log(unseen.loss_nats) - np.log(seen.loss_nats[distance.argmin(axis=1)])
     return HeldOut(
@@ -258,7 +259,7 @@ def _nearest(seen: Observations, unseen: Observations, part: str) -> HeldOut:
 
 
 def _beyond(seen: Observations, unseen: Observations) -> float:
-    return max(1.0, float(unseen.flops.max() / seen.flops.max()))
+    return max(1.0, float(unseen.flops.max() / seen.flops.max())) if seen.has("flops") else 1.0
 
 
 def _scores(found: Sequence[HeldOut]) -> tuple[Score, ...]:

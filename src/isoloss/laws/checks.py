@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 
 from isoloss.core.errors import BadTable
 from isoloss.core.estimate import LEVEL
+from isoloss.laws.domain import LawWarning
 from isoloss.laws.engine import CONVERGED, Optimum, Problem, linearise, solve
-from isoloss.laws.fitted import Exclusion, LawWarning
+from isoloss.laws.fitted import Exclusion
 from isoloss.laws.law import Floats, Law
 from isoloss.runs.columns import some
-from isoloss.runs.observations import Observations
+from isoloss.runs.observations import RUN_COLUMNS, Observations
 
 # Runs with these flags say more about their training than about the law: left out, and listed.
 EXCLUDED_FLAGS = ("unconverged", "saturated")
@@ -29,6 +30,8 @@ LARGEST_VOCABULARY = 300_000  # where the table does not say: published tokenize
 SAME_VOCABULARY = 1.1  # padding to round sizes changes a vocabulary by less
 # Embeddings and head make up to 98 % of a small model, attention doubles a long one: factors of up to 50.
 FLOPS_FACTOR = 50.0
+# One narrow layer on bytes has more weights, and one batch more tokens: such numbers are millions of them.
+LEAST_COUNTS = {"params": 500.0, "tokens": 1000.0}
 EQUAL_SIZES = 0.02  # sizes this near in ln N count as one
 
 
@@ -48,6 +51,7 @@ def refuse_unfittable(
     observations: Observations, *, law: type[Law], fixed: Mapping[str, float], excluded: Sequence[Exclusion] = ()
 ) -> None:
     """Raise BadTable, with the remedy, where the rows cannot determine the law whatever their losses are."""
+    read = {name: observations.column(name) for name in law.columns}
     needed = len(law.parameters) - len(fixed) + 1
     left_out = f" ({len(excluded)} flagged runs are left out)" if excluded else ""
     group = f"group {_group(observations)}"
@@ -58,7 +62,7 @@ def refuse_unfittable(
             place=group,
             fix="add runs, merge groups, or fit a law with fewer parameters",
         )
-    points = np.unique(np.column_stack([observations.column(name) for name in law.columns]), axis=0)
+    points = np.unique(np.column_stack(list(read.values())), axis=0)
     if len(points) < needed:
         raise BadTable(
             f"{len(observations)} rows but only {len(points)} distinct combinations of {_and(law.columns)}, expected "
@@ -66,8 +70,7 @@ def refuse_unfittable(
             place=group,
             fix="add runs at other sizes and token counts; repeats of a run inform about noise alone",
         )
-    for name in law.columns:
-        column = observations.column(name)
+    for name, column in read.items():
         if name not in law.may_be_constant and len(np.unique(column)) == 1:
             raise BadTable(
                 f"every row has the same {in_words(name)}, {column[0]:g}",
@@ -92,6 +95,10 @@ def _and(columns: Sequence[str]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
+def _or(columns: Sequence[str]) -> str:
+    return " or ".join(in_words(name) for name in columns)
+
+
 def table_warnings(observations: Observations, *, law: type[Law]) -> tuple[LawWarning, ...]:
     """Return what the table alone gives reason to warn of, where `law` is fitted to it."""
     return tuple(warning for check in _TABLE_CHECKS for warning in check(observations, law))
@@ -108,7 +115,8 @@ def _group(observations: Observations) -> str:
 
 
 def _duplicates(observations: Observations, law: type[Law]) -> Iterator[LawWarning]:
-    columns = [observations.column(name) for name in dict.fromkeys(("params", "tokens", *law.columns))]
+    names = dict.fromkeys([*filter(observations.has, ("params", "tokens")), *law.columns])
+    columns = [observations.column(name) for name in names]
     rows = np.column_stack([*columns, observations.loss_nats])
     _, first = np.unique(rows, axis=0, return_index=True)
     repeats = np.delete(observations.rows, first)
@@ -145,7 +153,9 @@ def _worse_than_guessing(observations: Observations, law: type[Law]) -> Iterator
 
 
 def _impossible_flops(observations: Observations, law: type[Law]) -> Iterator[LawWarning]:
-    """Warn of FLOPs that no counting of parameters explains."""
+    """Warn of FLOPs that no counting of parameters explains, where the table has all three to compare."""
+    if not observations.has(*RUN_COLUMNS):
+        return
     ratio = observations.flops / (6 * observations.params * observations.trained_tokens)
     bad = (ratio < 1 / FLOPS_FACTOR) | (ratio > FLOPS_FACTOR)
     if bad.any():
@@ -197,8 +207,10 @@ def _narrow_grid(observations: Observations, law: type[Law]) -> Iterator[LawWarn
                 message=f"{in_words(name)} span a factor of {span:.2g} only: the exponent and the constant beneath it "
                 "cannot be told apart. Add runs until they span a factor of 10 or more.",
             )
+    if "params" not in law.columns:
+        return
     sizes = _distinct(np.log(observations.params))
-    if sizes < 3 and "params" in law.columns:
+    if sizes < 3:
         yield LawWarning(
             code="narrow_grid",
             message=f"only {sizes} distinct model sizes: E, A and α need three at least. Add a size.",
@@ -227,6 +239,23 @@ def _swapped_columns(observations: Observations, law: type[Law]) -> Iterator[Law
             "round (on the command line: --params, --tokens), or read on if so little data is meant.",
             rows=_numbers(observations.rows[scarce]) if scarce.mean() > MOST_ROWS else (),
         )
+
+
+def _units(observations: Observations, law: type[Law]) -> Iterator[LawWarning]:
+    """Warn of sizes and lengths too small to be counts: 6ND, budgets and plans would be off by powers of ten."""
+    for name, least in LEAST_COUNTS.items():
+        if name not in law.columns:
+            continue
+        small = observations.column(name) < least
+        if small.any():
+            rows = observations.rows[small]
+            yield LawWarning(
+                code="small_units",
+                message=f"the {in_words(name)} of {small.sum()} of {len(small)} rows (row {some(rows)}) are under "
+                f"{least:g}, {observations.column(name).min():.3g} the least: are they millions or billions? "
+                f'FLOPs and budgets count single ones. Convert the column (on the command line: --{name} "… * 1e6").',
+                rows=_numbers(rows),
+            )
 
 
 def _distinct(values: Floats) -> int:
@@ -350,8 +379,8 @@ def _poor_fit(observations: Observations, problem: Problem, optimum: Optimum) ->
         yield LawWarning(
             code="unconverged_runs",
             message=f"{plateau.sum()} of {len(plateau)} runs lie within {1 - PLATEAU:.0%} of the highest loss, "
-            f"{observations.loss_nats.max():.3g} nats, although their parameters or tokens span a factor of "
-            f"{PLATEAU_SPAN:.0f} or more (row {some(observations.rows[plateau])}); the law misses them by "
+            f"{observations.loss_nats.max():.3g} nats, although their {_or(_grid_columns(observations))} span a factor "
+            f"of {PLATEAU_SPAN:.0f} or more (row {some(observations.rows[plateau])}); the law misses them by "
             f"{missed:.0%}. They look hardly trained: leave them out (on the command line: --where), or train longer "
             "or with a larger learning rate.",
             rows=_numbers(observations.rows[plateau]),
@@ -359,10 +388,16 @@ def _poor_fit(observations: Observations, problem: Problem, optimum: Optimum) ->
 
 
 def _plateau(observations: Observations) -> NDArray[np.bool_]:
-    """Return the rows near the highest loss, where they are three or more and span much of the grid; else none."""
+    """Return the rows near the highest loss, where they are three or more and span much of N, D or C; else none."""
     top = observations.loss_nats >= PLATEAU * observations.loss_nats.max()
-    spans = [float(column[top].max() / column[top].min()) for column in (observations.params, observations.tokens)]
-    return top if top.sum() >= 3 and max(spans) >= PLATEAU_SPAN else np.zeros_like(top)
+    grid = [observations.column(name)[top] for name in _grid_columns(observations)]
+    widest = max((float(column.max() / column.min()) for column in grid), default=1.0)
+    return top if top.sum() >= 3 and widest >= PLATEAU_SPAN else np.zeros_like(top)
+
+
+def _grid_columns(observations: Observations) -> list[str]:
+    """Return by which of parameters and tokens the runs' grid is known; where neither is, FLOPs if they are."""
+    return [*filter(observations.has, ("params", "tokens"))] or [*filter(observations.has, ("flops",))]
 
 
 def root_mean_square(values: Floats) -> float:
@@ -371,7 +406,7 @@ def root_mean_square(values: Floats) -> float:
 
 
 _TABLE_CHECKS: tuple[Callable[[Observations, type[Law]], Iterator[LawWarning]], ...] = (
-    _duplicates, _narrow_grid, _swapped_columns, _worse_than_guessing, _impossible_flops, _mixed_tokenizers,
+    _duplicates, _narrow_grid, _swapped_columns, _units, _worse_than_guessing, _impossible_flops, _mixed_tokenizers,
 )  # fmt: skip
 _FIT_CHECKS: tuple[Callable[[Observations, Problem, Optimum], Iterator[LawWarning]], ...] = (
     _not_converged, _bounds, _irreducible_loss, _flat_direction, _flat_profile, _poor_fit,

@@ -21,7 +21,8 @@ Quantity = Callable[[Floats], Floats]
 
 MOST_STEPS = 200
 STEP = 1e-5  # of the free parameters, which are of the order of one: central differences of ∇g
-ON_CONSTRAINT = 1e-10  # of the quantity's scale
+ON_CONSTRAINT = 1e-8  # of the quantity's scale: the objective then errs by a millionth of a threshold
+NEAR_CONSTRAINT = 1e-7  # … of one whose own digits end there: a thousandth of any interval's width, and less
 LEAST_PROMISE = 1e-4  # of the objective over the rows: a thousandth of a profile's threshold or less
 FIRST_DAMPING, MOST_DAMPING = 1e-3, 1e10
 
@@ -125,14 +126,18 @@ def _solved(system: Floats, right: Floats) -> Floats:
 
 
 def _onto(problem: Problem, quantity: Quantity, value: float, free: Floats, scale: Floats) -> Floats | None:
-    """Return the point on the constraint that Newton's steps along ∇g reach from `free`, or None."""
-    tolerance = ON_CONSTRAINT * max(1.0, abs(value))
+    """Return the point on the constraint that Newton's steps along ∇g reach from `free`, or None.
+
+    A quantity that is itself found by search is known to so many digits: where they are used up, no step comes nearer.
+    """
+    unit, before = max(1.0, abs(value)), np.inf
     for _ in range(30):
         missing = value - float(quantity(free))
         if not np.isfinite(missing):
             return None
-        if abs(missing) <= tolerance:
+        if abs(missing) <= ON_CONSTRAINT * unit or before / 2 < abs(missing) <= NEAR_CONSTRAINT * unit:
             return free
+        before = abs(missing)
         normal = gradient_of(quantity, free)
         along = np.where(_able(problem, free, normal * missing), normal * scale**2, 0.0)
         if not np.isfinite(along).all() or normal @ along <= 0:

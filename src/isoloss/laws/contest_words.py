@@ -137,10 +137,16 @@ def _percent(error: float) -> str:
 
 
 def _points(difference: Estimate) -> str:
-    value = f"{100 * difference.value:+.2g}"
+    value = _signed(difference.value)
     if difference.low is None or difference.high is None:
         return f"{value} points"
-    return f"{value} points [{100 * difference.low:+.2g}, {100 * difference.high:+.2g}]"
+    return f"{value} points [{_signed(difference.low)}, {_signed(difference.high)}]"
+
+
+def _signed(share: float) -> str:
+    """Return a share in percentage points: tenths below ten, whole ones above."""
+    points = 100 * share
+    return f"{points:+.{1 if abs(points) < 10 else 0}f}".replace("-", "−")
 
 
 def _tests(errors: Errors, measures: int) -> str:

@@ -36,7 +36,8 @@ from isoloss.laws.coefficients import (
     to_values,
 )
 from isoloss.laws.covariates import corpus_complexity, refuse_few
-from isoloss.laws.fitted import Domain, Exclusion, FittedLaw, FrontierPoint
+from isoloss.laws.domain import Domain
+from isoloss.laws.fitted import Exclusion, FittedLaw, FrontierPoint
 from isoloss.laws.fitting import fit, fit_groups
 from isoloss.laws.folds import first_stage
 from isoloss.laws.intervals import choose_method
@@ -161,7 +162,7 @@ class FittedDataDependent:
             },
             "noise": self.noise,
             "converged": self.converged,
-            "domain": asdict(self.domain),
+            "domain": self.domain.to_json(),
             "rows_used": self.rows_used,
             "excluded": [asdict(exclusion) for exclusion in self.excluded],
             "params_convention": self.params_convention,

@@ -7,18 +7,22 @@ a N^γ + b as c + d·(x^(γ) − 1)/γ in the centred x = ln N (Box & Cox 1964),
 centre and γ the curvature alone: at γ = 0 the function is a power of N.
 """
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from isoloss.laws._arithmetic import compiled
 from isoloss.laws.chinchilla import Chinchilla
 from isoloss.laws.law import Floats, Law
+from isoloss.laws.optimum import stationary_on_budget
+from isoloss.laws.starts import spread
 
 MOST_CURVATURE = 1.5  # of N^γ; the paper's own fit has .12 to .17
 LEAST_CURVATURE = 1e-4  # a = d/γ: at 0 itself the formula has no such numbers
 MOST_SLOPE = 3.0
 NARROW, WIDE = 20.0, 4.0  # around the mean loss: a term may vanish, and not exceed the losses by more than e⁴
+# Half as many found what the dense set finds on every published table, on one of them (repeated data) twice.
+EVENLY_SPREAD = 128
 START_SLOPES = (-0.1, 0.0, 0.1)  # of ln A(N) in ln N
 
 
@@ -129,8 +133,8 @@ class Farseer(Law):
 
     @staticmethod
     def automatic_starts(features: Floats, log_loss: Floats) -> Floats:
-        """Return 192 starts: each of Chinchilla's, as the Farseer law with its value, slope and curvature at the
-        centre, with an exponent of D that falls, stays or rises with N.
+        """Return 320 starts: each of Chinchilla's, as the Farseer law with its value, slope and curvature at the
+        centre, with an exponent of D that falls, stays or rises with N; and 128 spread evenly over the bounds.
         """
         found = Chinchilla.automatic_starts(features[:, :2], log_loss)
         E, a, b, alpha, beta = np.repeat(found, len(START_SLOPES), axis=0).T
@@ -138,9 +142,10 @@ class Farseer(Law):
         A = np.exp(a)
         flat = np.zeros_like(a)
         # ln(E + A e^(−αx)) has slope −αA/(E + A) and curvature −αE/(E + A), relative to that slope.
-        return np.column_stack(
+        near_chinchilla = np.column_stack(
             [-alpha * A / (E + A), np.log(E + A), -alpha * E / (E + A), flat, b, flat, slope, np.log(beta), flat]
         )
+        return np.vstack([near_chinchilla, spread(*Farseer.bounds(features, log_loss), EVENLY_SPREAD)])
 
     @staticmethod
     def loss(values: Floats, *, params: Floats, tokens: Floats) -> Floats:
@@ -152,3 +157,50 @@ class Farseer(Law):
             of_size = np.exp(a3 * np.exp(gamma * log_params) + b3)
             of_data = np.exp(a2 * np.exp(beta * log_params) + b2 - exponent * log_tokens)
         return np.asarray(of_size + of_data)
+
+    @classmethod
+    def log_optimum(cls, values: Floats, *, log_flops: float | Floats, **given: Floats) -> Floats:
+        """Return ln N of the least loss at a budget, where its slope is zero: the search needs no differences."""
+
+        def loss(values: Floats, params: Floats, tokens: Floats) -> Floats:
+            return cls.loss(values, params=params, tokens=tokens)
+
+        def slope(values: Floats, log_params: Floats, log_tokens: Floats) -> tuple[Floats, Floats]:
+            found = _along_budget(values, log_params, log_tokens)
+            return found.slope, found.curvature
+
+        return stationary_on_budget(loss, slope, values, log_flops=log_flops)
+
+    @classmethod
+    def exponent_a(cls, values: Floats, *, log_flops: float, **given: Floats) -> Floats:
+        """Return d ln N* / d ln C: where the slope stays zero, −(its change with ln C) over the curvature."""
+        log_params = cls.log_optimum(values, log_flops=log_flops)
+        with np.errstate(all="ignore"):
+            found = _along_budget(values, log_params, log_flops - np.log(6) - log_params)
+            return np.asarray(-found.by_budget / found.curvature)
+
+
+class _AlongBudget(NamedTuple):
+    """The loss at fixed N · D: dL/d ln N, d²L/d ln N², and how dL/d ln N changes with ln C."""
+
+    slope: Floats
+    curvature: Floats
+    by_budget: Floats
+
+
+def _along_budget(values: Floats, log_params: Floats, log_tokens: Floats) -> _AlongBudget:
+    """Return the derivatives of e^p + e^u, p = a3 N^γ + b3, u = a2 N^β + b2 − A(N) ln D, with ln D = ln(C/6) − ln N."""
+    a3, b3, gamma, a2, b2, beta, a1, b1, alpha = np.moveaxis(values, -1, 0)
+    x, z = log_params, log_tokens
+    p3, p2, p1 = (a * np.exp(g * x) for a, g in ((a3, gamma), (a2, beta), (a1, alpha)))
+    A = np.exp(p1 + b1)
+    A1 = A * alpha * p1
+    A2 = A1 * (alpha + alpha * p1)
+    u1 = beta * p2 - A1 * z + A
+    u2 = beta**2 * p2 - A2 * z + 2 * A1
+    of_size, of_data = np.exp(p3 + b3), np.exp(p2 + b2 - A * z)
+    return _AlongBudget(
+        slope=of_size * gamma * p3 + of_data * u1,
+        curvature=of_size * gamma**2 * (p3 + p3**2) + of_data * (u2 + u1**2),
+        by_budget=-of_data * (A * u1 + A1),
+    )

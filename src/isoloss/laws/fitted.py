@@ -1,7 +1,7 @@
 """What a fit leaves behind: the law at its optimum, its draws, and everything that is derived from them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,95 +10,17 @@ from numpy.typing import ArrayLike
 
 from isoloss.core.errors import InputError, NotApplicable, Unidentified, did_you_mean
 from isoloss.core.estimate import LEVEL, Estimate
+from isoloss.laws.domain import Domain, LawWarning, extrapolation_warnings
 from isoloss.laws.floor import KnownFloor
 from isoloss.laws.law import Floats, Law, Objective, WeightsName
 from isoloss.laws.registry import open_law
-from isoloss.runs.observations import DataUnit, Observations
+from isoloss.runs.observations import RUN_COLUMNS, DataUnit, Observations
 
 if TYPE_CHECKING:
     from isoloss.laws.prediction import Prediction
     from isoloss.laws.summary import Summary
 
 IntervalMethod = Literal["rows", "trunks", "parametric_trunks", "none"]
-
-FAR_IN_COMPUTE = 10.0  # beyond the fitted rows' FLOPs, where a prediction is warned of
-RUN_COLUMNS = ("params", "tokens", "flops")
-
-
-@dataclass(frozen=True, kw_only=True)
-class LawWarning:
-    """Something about a fit that a reader must know: `code` for programs, `message` with the remedy for people.
-
-    `rows` are the 1-based positions in the source of the runs that it is about, where it is about some of them.
-    """
-
-    code: str
-    message: str
-    rows: tuple[int, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON data."""
-        return {"code": self.code, "message": self.message, "rows": list(self.rows)}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Domain:
-    """The ranges of parameters, data and FLOPs that the fitted rows span: outside them a law extrapolates.
-
-    `others` are the ranges (low, high) of further columns that the law reads.
-    """
-
-    params_low: float
-    params_high: float
-    tokens_low: float
-    tokens_high: float
-    flops_low: float
-    flops_high: float
-    others: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, observations: Observations, *, columns: Sequence[str] = ()) -> "Domain":
-        """Return the ranges of a table, those of further `columns` among them."""
-
-        def span(name: str) -> tuple[float, float]:
-            column = observations.column(name)
-            return float(column.min()), float(column.max())
-
-        (n_low, n_high), (d_low, d_high), (c_low, c_high) = (span(name) for name in RUN_COLUMNS)
-        return cls(
-            params_low=n_low, params_high=n_high, tokens_low=d_low, tokens_high=d_high,
-            flops_low=c_low, flops_high=c_high,
-            others={name: span(name) for name in columns if name not in RUN_COLUMNS},
-        )  # fmt: skip
-
-    def extrapolation(self, *, params: float, tokens: float, flops: float, **others: float) -> float:
-        """Return the largest factor by which a point lies outside the ranges: 1 inside, 10 ten times beyond an edge."""
-        return max(
-            _beyond(params, self.params_low, self.params_high),
-            _beyond(tokens, self.tokens_low, self.tokens_high),
-            _beyond(flops, self.flops_low, self.flops_high),
-            *(_beyond(value, *self.others[name]) for name, value in others.items() if name in self.others),
-        )
-
-
-def extrapolation_warnings(domain: Domain, flops: float) -> tuple[LawWarning, ...]:
-    """Return the warning that a budget lies more than ten times outside the compute of the fitted rows, or none."""
-    factor = _beyond(flops, domain.flops_low, domain.flops_high)
-    if factor <= FAR_IN_COMPUTE * (1 + 1e-9):
-        return ()
-    edge = domain.flops_high if flops > domain.flops_high else domain.flops_low
-    message = (
-        f"{flops:.2g} FLOPs lie a factor of {factor:.3g} outside the fitted runs ({edge:.2g} at the edge; over "
-        f"{FAR_IN_COMPUTE:g}): the interval holds if the law does, and no run tells that it does. Train runs within a "
-        "factor of ten of this budget, and see --backtest for how such extrapolations fared on the runs there are."
-    )
-    return (LawWarning(code="extrapolation", message=message),)
-
-
-def _beyond(value: float, low: float, high: float) -> float:
-    # A budget computed from its own range must not count as outside it by the last digit.
-    factor = max(value / high, low / value, 1.0)
-    return 1.0 if factor < 1 + 1e-9 else factor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -294,7 +216,7 @@ class FittedLaw:
 
         Where it changes with the budget, a is d ln N* / d ln C at `flops`, by default in the middle of the rows'.
         """
-        self._require_frontier(given)
+        self.require_frontier(given)
         # In the rows' middle FLOPs are 6 N D in the law's own unit where bytes per token are unknown.
         known = flops is not None or self.bytes_per_token is not None
         budget = self.middle_flops if flops is None else flops
@@ -335,7 +257,7 @@ class FittedLaw:
             "objective_value": self.objective_value,
             **convergence,
             "warnings": [warning.to_json() for warning in self.warnings],
-            "domain": asdict(self.domain),
+            "domain": self.domain.to_json(),
             "rmse": self.rmse,
             "rows_used": self.rows_used,
             "excluded": [asdict(exclusion) for exclusion in self.excluded],
@@ -386,7 +308,7 @@ class FittedLaw:
         """Return ln params and ln(tokens/params) at the optimum of the law and of every draw, the law first."""
         if not (np.isfinite(flops) and flops > 0):
             raise InputError(f"a budget of {flops:g} FLOPs", fix="give a finite number above zero")
-        self._require_frontier(given)
+        self.require_frontier(given)
         every = np.vstack([self.values, self.draws])
         # Laws split N · D in their own unit of data.
         log_flops = float(np.log(flops * self._data_per_token()))
@@ -406,7 +328,7 @@ class FittedLaw:
             )
         return self.bytes_per_token
 
-    def _require_frontier(self, given: Mapping[str, float]) -> None:
+    def require_frontier(self, given: Mapping[str, float]) -> None:
         """Raise NotApplicable where the law does not split compute, or is not told a column that it reads."""
         law = self.definition
         if not law.has_frontier():

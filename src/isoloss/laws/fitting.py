@@ -20,6 +20,7 @@ from isoloss.laws.checks import (
     standard_error,
     table_warnings,
 )
+from isoloss.laws.domain import Domain, LawWarning
 from isoloss.laws.engine import (
     CONVERGED,
     Optimum,
@@ -32,7 +33,7 @@ from isoloss.laws.engine import (
     starting_points,
     warm,
 )
-from isoloss.laws.fitted import RUN_COLUMNS, Domain, Exclusion, FittedLaw, IntervalMethod, LawWarning
+from isoloss.laws.fitted import Exclusion, FittedLaw, IntervalMethod
 from isoloss.laws.floor import IRREDUCIBLE, KnownFloor, floor_of, floor_warnings, score_floor
 from isoloss.laws.intervals import MethodName, choose_method, noise_around, resample
 from isoloss.laws.law import Floats, FloorUse, Law, Objective, StartsName, WeightsName
@@ -266,7 +267,7 @@ def _with_floor(law: FittedLaw, used: Observations, problem: Problem, optimum: O
 def _without_optimum(point: FittedLaw, draws: Floats) -> float:
     """Return the share of draws without an interior optimum in the middle of the rows' FLOPs; 0 without a frontier."""
     law = point.definition
-    if not law.has_frontier() or set(law.columns) - set(RUN_COLUMNS) - set(law.defaults):
+    if not law.has_frontier() or set(law.further_columns()) - set(law.defaults):
         return 0.0
     log_params = law.log_optimum(draws, log_flops=float(np.log(point.middle_flops)))
     return float((~np.isfinite(log_params)).mean())

@@ -2,18 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from isoloss.core.errors import InputError, did_you_mean
 from isoloss.core.estimate import LEVEL, Estimate
+from isoloss.laws.domain import LawWarning
 from isoloss.laws.law import Floats, FloorUse, Law
 from isoloss.runs.columns import some
 from isoloss.runs.observations import Observations
-
-if TYPE_CHECKING:
-    from isoloss.laws.fitted import LawWarning
 
 USES: tuple[FloorUse, ...] = ("score", "hold", "ignore")
 IRREDUCIBLE = "E"
@@ -103,10 +101,8 @@ def score_floor(value: float, *, estimate: Estimate, draws: Floats, stderr: floa
     )
 
 
-def floor_warnings(floor: KnownFloor, observations: Observations) -> tuple["LawWarning", ...]:
+def floor_warnings(floor: KnownFloor, observations: Observations) -> tuple[LawWarning, ...]:
     """Return what a known floor gives reason to warn of: an E far from it, and losses below it."""
-    from isoloss.laws.fitted import LawWarning
-
     found = []
     if floor.z is not None and abs(floor.z) > FAR:
         found.append(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from isoloss.core.errors import InputError
 from isoloss.laws.optimum import least_loss_on_budget, slope_of_optimum
 from isoloss.runs.importers import Source, read_runs
-from isoloss.runs.observations import Observations
+from isoloss.runs.observations import RUN_COLUMNS, Observations
 
 if TYPE_CHECKING:
     from isoloss.laws.fitted import FittedLaw
@@ -75,13 +75,15 @@ class Law(ABC):
         """Return this law fitted to one group of runs; see `isoloss.laws.fitting.fit`.
 
         `runs` are observations, or whatever `read_runs` reads: a file, a data frame of pandas or polars, a mapping of
-        columns, a structured array of NumPy. `columns` name its columns then, as for `read_runs`.
+        columns, a structured array of NumPy. `columns` name its columns then, as for `read_runs`; those that the law
+        does not read may be missing.
         """
         # Fitting builds on laws, so it is imported where it is used.
         from isoloss.laws.fitting import fit
 
         if not isinstance(runs, Observations):
-            runs = read_runs(runs, **columns)
+            further = {name: name for name in self.further_columns()} | columns.pop("extra", {})
+            runs = read_runs(runs, extra=further, **({"needs": self.columns} | columns))
         elif columns:
             raise InputError(
                 f"found {', '.join(columns)} beside observations, whose columns have their names",
@@ -145,6 +147,11 @@ class Law(ABC):
                 f"{cls.name} reads {', '.join(cls.columns)}; found no {missing[0]}", fix=f"give {missing[0]} too"
             )
         return {name: found[name] for name in cls.columns}
+
+    @classmethod
+    def further_columns(cls) -> tuple[str, ...]:
+        """Return the columns that the law reads beside those of every run."""
+        return tuple(name for name in cls.columns if name not in RUN_COLUMNS)
 
     @classmethod
     def has_frontier(cls) -> bool:

@@ -12,8 +12,9 @@ from isoloss.core.errors import InputError
 from isoloss.core.schema import refuse_newer
 from isoloss.laws.coefficients import COEFFICIENTS
 from isoloss.laws.data_dependent import FittedDataDependent
+from isoloss.laws.domain import Domain
 from isoloss.laws.fitted import Exclusion, FittedLaw
-from isoloss.laws.storage import domain_of, draws_path, read_draws, read_json
+from isoloss.laws.storage import draws_path, read_draws, read_json
 
 DATA_DEPENDENT_SCHEMA = 1
 KIND = "isoloss data-dependent law"
@@ -93,7 +94,7 @@ def _data_dependent(content: dict[str, Any], source: Path) -> FittedDataDependen
         "draws": table[:, : len(lines)].reshape(-1, len(COEFFICIENTS), len(_PARTS)),
         "scatter_draws": table[:, len(lines) :],
         "corpora": {name: np.array(values) for name, values in content["own"].items()},
-        "domain": domain_of(content["domain"]),
+        "domain": Domain.from_json(content["domain"]),
         "excluded": tuple(Exclusion(**exclusion) for exclusion in content["excluded"]),
         "laws": (),
         **{name: np.array(content[name]) for name in ARRAYS},

@@ -12,10 +12,11 @@ import numpy as np
 
 from isoloss.core.errors import InputError
 from isoloss.core.estimate import LEVEL, Estimate
+from isoloss.laws.domain import LawWarning, extrapolation_warnings
 from isoloss.laws.law import Floats
 
 if TYPE_CHECKING:
-    from isoloss.laws.fitted import FittedLaw, LawWarning
+    from isoloss.laws.fitted import FittedLaw
 
 BISECTIONS = 40  # of a bracket of some standard deviations: to 1e-11 of one
 FARTHEST = 10.0  # standard deviations of noise beyond the outermost draw
@@ -33,7 +34,7 @@ class Prediction:
     loss: Estimate
     run: Estimate
     extrapolation: float
-    warnings: tuple["LawWarning", ...]
+    warnings: tuple[LawWarning, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data: one element of `predictions`."""
@@ -67,17 +68,25 @@ def run_intervals(
     """
     if len(law.draws) < 2:
         raise InputError(f"the law of {law.group!r} has no draws", fix="fit it with bootstrap=1000")
-    drawn = np.log(law.predict_draws(**columns))
-    variance = law.noise[:, 0] ** 2 + (law.noise[:, 1] ** 2 if trunk else 0.0)
-    spread = np.maximum(np.sqrt(variance), np.finfo(float).tiny)
-    low, high = (np.exp(_mixture_quantile(drawn, spread, share)) for share in ((1 - level) / 2, (1 + level) / 2))
+    noise = law.noise if trunk else law.noise * (1.0, 0.0)
+    low, high = one_run(law.predict_draws(**columns), noise, level=level)
     return RunIntervals(value=np.ravel(law.predict(**columns)), low=low, high=high, level=level)
+
+
+def one_run(drawn: Floats, noise: Floats, *, level: float = LEVEL) -> tuple[Floats, Floats]:
+    """Return both ends (points,) of where one run's loss lies, of a law's draws (draws, points), in nats.
+
+    `noise` (draws, 2) is the standard deviation of ln loss of a point and of a trunk, as found with each draw.
+    """
+    spread = np.maximum(np.sqrt(noise[:, 0] ** 2 + noise[:, 1] ** 2), np.finfo(float).tiny)
+    low, high = (
+        np.exp(_mixture_quantile(np.log(drawn), spread, share)) for share in ((1 - level) / 2, (1 + level) / 2)
+    )
+    return low, high
 
 
 def predict_run(law: "FittedLaw", columns: Mapping[str, Any], *, level: float = LEVEL) -> Prediction:
     """Return what one run will score; see `FittedLaw.predict_run`."""
-    from isoloss.laws.fitted import extrapolation_warnings
-
     value = float(law.predict(**columns))
     within, outside = Estimate(value=value), Estimate(value=value)
     if len(law.draws) >= 2:
@@ -85,15 +94,14 @@ def predict_run(law: "FittedLaw", columns: Mapping[str, Any], *, level: float = 
         found = run_intervals(law, columns, level=level)
         outside = Estimate(value=value, low=float(found.low[0]), high=float(found.high[0]), level=level)
     # A column that the law does not read and the caller does not give cannot lie outside.
-    inside = {"params": law.domain.params_low, "tokens": law.domain.tokens_low}
-    both = {"params", "tokens"} <= set(columns)
-    flops = float(columns.get("flops", law.flops_of(**columns) if both else law.domain.flops_low))
+    flops = columns.get("flops", law.flops_of(**columns) if {"params", "tokens"} <= set(columns) else None)
+    compute = {} if flops is None else {"flops": float(flops)}
     return Prediction(
         columns={name: float(value) for name, value in columns.items()},
         loss=within,
         run=outside,
-        extrapolation=law.domain.extrapolation(**(inside | dict(columns) | {"flops": flops})),
-        warnings=extrapolation_warnings(law.domain, flops),
+        extrapolation=law.domain.extrapolation(**(dict(columns) | compute)),
+        warnings=extrapolation_warnings(law.domain, compute.get("flops")),
     )
 
 

@@ -79,15 +79,15 @@ def profile(
     fixed quantity, and where the table is not the one that the law was fitted to.
     """
     used, problem = posed_again(law, observations)
-    budget = law.middle_flops if flops is None else flops
-    natural, taken, back = _transformed(law, problem, quantity, budget)
+    natural, taken, back = _transformed(law, problem, quantity, flops)
     optimum = _polished(problem, problem.law.to_free(law.values, problem.origin))
     best = float(taken(optimum))
     if not np.isfinite(best):
         raise InputError(f"{quantity} does not exist at this law's optimum", fix="profile a parameter of the law")
     threshold, error = _threshold(law, used, problem, optimum, taken, level=level)
     walk = _Walk(problem=problem, quantity=taken, optimum=optimum, best=best, threshold=threshold)
-    sides = [walk.end(sign * error) for sign in (-1.0, 1.0)]
+    # Rows that follow the law without noise allow no other value.
+    sides = [walk.end(sign * error) if threshold > 0 else best for sign in (-1.0, 1.0)]
     points = sorted([(best, 0.0), *walk.seen])
     return Profile(
         quantity=quantity,
@@ -100,19 +100,23 @@ def profile(
 
 
 def _transformed(
-    law: FittedLaw, problem: Problem, name: str, flops: float
+    law: FittedLaw, problem: Problem, name: str, flops: float | None
 ) -> tuple[Quantity, Quantity, Callable[[float], float]]:
     """Return the quantity of free parameters, the same as it is profiled (N* and D* by their logarithms), and back."""
     if name in law.fixed:
         raise InputError(f"{name} is fixed", fix="profile a parameter that was fitted")
-    natural = _quantity(law, problem, name, np.log(flops))
+    natural = _quantity(law, problem, name, flops)
     if name not in ("params", "tokens"):
         return natural, natural, float
     return natural, lambda free: np.log(natural(free)), lambda value: float(np.exp(value))
 
 
-def _quantity(law: FittedLaw, problem: Problem, name: str, log_flops: float) -> Quantity:
+def _quantity(law: FittedLaw, problem: Problem, name: str, flops: float | None) -> Quantity:
     definition = problem.law
+    known = [*law.params, *(DERIVED if definition.has_frontier() else ())]
+    if name not in known:
+        raise InputError(f"no quantity {name!r} to profile", fix=did_you_mean(name, known))
+    log_flops = float(np.log((law.middle_flops if flops is None else flops) if name in DERIVED else 1.0))
 
     def values(free: Floats) -> Floats:
         return np.asarray(definition.to_values(free, problem.origin))
@@ -137,9 +141,6 @@ def _quantity(law: FittedLaw, problem: Problem, name: str, log_flops: float) -> 
         "loss": loss,
         "log_ratio": lambda free: log_tokens(free) - log_params(free),
     }
-    known = [*law.params, *(DERIVED if definition.has_frontier() else ())]
-    if name not in known:
-        raise InputError(f"no quantity {name!r} to profile", fix=did_you_mean(name, known))
     return derived[name]
 
 

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from isoloss.core import files
-from isoloss.core.errors import InputError
+from isoloss.core.errors import InputError, did_you_mean
 from isoloss.core.estimate import Estimate
 from isoloss.core.schema import refuse_newer
-from isoloss.laws.fitted import Convergence, Domain, Exclusion, FittedLaw, LawWarning
+from isoloss.laws.domain import Domain, LawWarning
+from isoloss.laws.fitted import Convergence, Exclusion, FittedLaw
 from isoloss.laws.floor import KnownFloor
 from isoloss.laws.law import Floats
 
@@ -51,6 +52,10 @@ def read_json(path: Path) -> dict[str, Any]:
     """Return what a law's file says; nothing where it is no object. Raises InputError for what is no JSON."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        laws = sorted(one.name for one in path.parent.glob("*.json"))
+        there = did_you_mean(path.name, laws) if laws else "write one with isoloss fit … --out LAW.json"
+        raise InputError("no such file", place=str(path), fix=there) from error
     except (OSError, ValueError) as error:
         raise InputError(
             f"cannot be read as a law: {error}", place=str(path), fix="name a file that fit wrote"
@@ -78,11 +83,6 @@ def read_draws(path: Path, names: Sequence[str]) -> Floats:
     return np.column_stack([table[name].to_numpy().astype(np.float64) for name in names])
 
 
-def domain_of(content: dict[str, Any]) -> Domain:
-    """Return the ranges that JSON says."""
-    return Domain(**content | {"others": {name: (low, high) for name, (low, high) in content["others"].items()}})
-
-
 def _from_json(content: dict[str, Any], *, draws: Floats) -> FittedLaw:
     convergence = {key: content[key] for key in Convergence.__dataclass_fields__}
     convergence["active_bounds"] = tuple(convergence["active_bounds"])
@@ -96,7 +96,7 @@ def _from_json(content: dict[str, Any], *, draws: Floats) -> FittedLaw:
         "warnings": tuple(
             LawWarning(code=w["code"], message=w["message"], rows=tuple(w["rows"])) for w in content["warnings"]
         ),
-        "domain": domain_of(content["domain"]),
+        "domain": Domain.from_json(content["domain"]),
         "excluded": tuple(Exclusion(**exclusion) for exclusion in content["excluded"]),
         "fixed": tuple(content["fixed"]),
         "trunk_evidence": tuple(content["trunk_evidence"]),

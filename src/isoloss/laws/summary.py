@@ -87,13 +87,12 @@ def _html_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _facts(law: "FittedLaw") -> list[tuple[Pair, Pair]]:
     """Return what the fit was made of and, beside it, the proof of its optimum."""
-    found, domain = law.convergence, law.domain
+    found = law.convergence
     excluded = f", {len(law.excluded)} left out" if law.excluded else ""
     loss = f"{law.objective} {law.delta:g}" if law.objective == "huber" else law.objective
     left = [
         ("rows", f"{law.rows_used}{excluded}"),
-        ("parameters", f"{domain.params_low:.3g} to {domain.params_high:.3g} ({law.params_convention})"),
-        (law.data_unit, f"{domain.tokens_low:.3g} to {domain.tokens_high:.3g}"),
+        *_spans(law),
         ("rmse of ln L", f"{law.rmse:.2%}"),
     ]
     right = [
@@ -103,6 +102,15 @@ def _facts(law: "FittedLaw") -> list[tuple[Pair, Pair]]:
         ("condition", f"{found.condition_number:.3g}"),
     ]
     return list(zip(left, right, strict=True))
+
+
+def _spans(law: "FittedLaw") -> list[Pair]:
+    """Return the ranges of N and of D; where the table tells but one of them, or neither, those of C are the second."""
+    titles = {"params": "parameters", "tokens": law.data_unit, "flops": "FLOPs"}
+    counted = {"params": f" ({law.params_convention})"}
+    known = [(name, law.domain.ranges[name]) for name in titles if name in law.domain.ranges]
+    spans = [(titles[name], f"{low:.3g} to {high:.3g}{counted.get(name, '')}") for name, (low, high) in known]
+    return [*spans, *((titles[name], "not given") for name in titles if name not in law.domain.ranges)][:2]
 
 
 def _columns(law: "FittedLaw") -> tuple[str, ...]:
@@ -116,11 +124,11 @@ def _rows(law: "FittedLaw") -> list[tuple[str, ...]]:
         _row(name + (" (fixed)" if name in law.fixed else ""), estimate, law.draws[:, i])
         for i, (name, estimate) in enumerate(law.params.items())
     ]
-    budget = law.middle_flops
     try:
+        exponent, budget = law.exponent_a(), law.middle_flops
         return [
             *rows,
-            _row("a (N* ∝ C^a)", law.exponent_a(), law.definition.exponent_a(law.draws, log_flops=np.log(budget))),
+            _row("a (N* ∝ C^a)", exponent, law.definition.exponent_a(law.draws, log_flops=np.log(budget))),
             _row(f"ln D*/N* {budget:.1e}", law.log_ratio(budget), law.log_ratio_draws(budget)),
         ]
     except Unidentified:
@@ -138,6 +146,7 @@ def _notes(law: "FittedLaw") -> list[str]:
     """Return why there is no frontier, the known floor, how intervals were made, and the noise of a run."""
     notes = []
     try:
+        law.require_frontier({})
         law.log_ratio(law.middle_flops)  # asks more than a does: that D can be told in tokens
     except Unidentified as error:
         notes.append(f"no frontier: {error.message}")

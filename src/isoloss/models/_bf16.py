@@ -8,24 +8,27 @@ Two neighbours along the summed axis share an int32, a *pair*. Operands are pack
 sides: 64 columns at a time (the last panel as many as there are, padded to 16), each (K / 2, 64) in one piece.
 """
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+import itertools
+from typing import Any, NamedTuple
 
 import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from isoloss.models._kernels import OPTIONS, Floats
+from isoloss.models._compiled import kernel
+from isoloss.models._kernels import Floats
 
 Pairs = NDArray[np.int32]
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 PANEL = 64  # columns of a panel
 _LANES = 16
 _ROWS = 6  # rows of a tile: with four vectors of columns it fills 24 of the 32 registers
+_HEIGHTS = (2, 4, 6)  # of the tiles that there are, for the last rows
+_LINE = 64  # bytes of a line of the cache
+_AHEAD = 4  # tiles of a panel that fetch the next one
 
 
 class _BFloat(ir.Type):  # type: ignore[misc]
@@ -97,14 +100,18 @@ class _Code:
         store = self.function("llvm.masked.store.v16f32.p0", ir.VoidType(), _FLOATS, _FLOATS.as_pointer(), _I32, _MASK)
         self.builder.call(store, [value, pointer, ir.Constant(_I32, 4), mask])
 
-    def prefetch(self, address: Any, row_bytes: Any, vectors: int) -> None:
-        """Fetch a tile of results to be written, while its products are summed: gradients lie in no near cache."""
+    def fetch(self, pointer: Any, *, written: bool) -> None:
+        """Fetch a line into all levels of the cache if it is to be written, else into the second."""
         fetch = self.function("llvm.prefetch.p0", ir.VoidType(), _I32.as_pointer(), _I32, _I32, _I32)
-        how = [ir.Constant(_I32, x) for x in (1, 3, 1)]  # to write, into all levels, as data
-        for r in range(_ROWS):
+        how = (1, 3, 1) if written else (0, 2, 1)  # to write?; how near; as data
+        self.builder.call(fetch, [pointer, *(ir.Constant(_I32, x) for x in how)])
+
+    def prefetch(self, address: Any, row_bytes: Any, rows: int, vectors: int) -> None:
+        """Fetch a tile of results to be written, while its products are summed: gradients lie in no near cache."""
+        for r in range(rows):
             row = self.builder.add(address, self.builder.mul(_number(r), row_bytes))
             for v in range(vectors):
-                self.builder.call(fetch, [self.at(row, 64 * v, _I32), *how])
+                self.fetch(self.at(row, 64 * v, _I32), written=True)
 
     def rounded(self, floats: Any) -> Any:
         """Return each float's nearest bfloat16, ties to even, in the upper half of an int32; a NaN stays one."""
@@ -126,71 +133,100 @@ class _Code:
         return total
 
 
-def _tile(vectors: int) -> Any:
-    """Return c (+)= a b for up to 6 rows and up to 16 × `vectors` columns, all pairs summed, as an intrinsic."""
+class _Tile(NamedTuple):
+    """Where a tile of results and its operands lie: addresses, and strides in bytes."""
 
-    def tile(
-        typing: Any, a: Any, a_row: Any, a_pair: Any, b: Any, b_pair: Any, pairs: Any, c: Any, c_row: Any, rows: Any,
-        last: Any, add: Any,
-    ) -> Any:  # fmt: skip
-        """Addresses, and strides in bytes; `last` lanes of the last vector of columns are written."""
+    a: Any
+    a_row: Any
+    a_pair: Any
+    b: Any
+    b_pair: Any
+    pairs: Any  # to be summed
+    c: Any
+    c_row: Any
+    rows: Any
+    last: Any  # lanes of the last vector of columns that are written
+    add: Any  # to what `c` holds, if not 0
+    ahead: Any  # what a later tile reads: a line is fetched from here for every pair
+    ahead_step: Any
 
-        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            a, a_row, a_pair, b, b_pair, pairs, c, c_row, rows, last, add = arguments
-            code, number = _Code(builder), _number
-            # Rows beyond the last repeat it, and are not written.
-            starts = [a]
-            for r in range(1, _ROWS):
-                there = builder.icmp_signed("<", number(r), rows)
-                row = builder.select(there, number(r), builder.sub(rows, number(1)))
-                starts.append(builder.add(a, builder.mul(row, a_row)))
-            code.prefetch(c, c_row, vectors)
-            before, loop, done, end = builder.block, *(builder.append_basic_block(n) for n in ("loop", "done", "end"))
-            builder.branch(loop)
-            builder.position_at_end(loop)
-            k = builder.phi(_I64)
-            k.add_incoming(number(0), before)
-            totals = [[builder.phi(_FLOATS) for _ in range(vectors)] for _ in range(_ROWS)]
-            right_at, left_at = builder.add(b, builder.mul(k, b_pair)), builder.mul(k, a_pair)
-            rights = [builder.load(code.at(right_at, 64 * v, _INTS), align=4) for v in range(vectors)]
-            sums = []
-            for row, start in zip(totals, starts, strict=True):
-                left = code.splat(builder.load(code.at(start, left_at, _I32), align=4), _INTS)
-                sums.append([code.multiply_add(t, left, right) for t, right in zip(row, rights, strict=True)])
-            following = builder.add(k, number(1))
-            k.add_incoming(following, loop)
-            for row, new in zip(totals, sums, strict=True):
-                for total, value in zip(row, new, strict=True):
-                    total.add_incoming(ir.Constant(_FLOATS, None), before)
-                    total.add_incoming(value, loop)
-            builder.cbranch(builder.icmp_signed("<", following, pairs), loop, done)
-            builder.position_at_end(done)
-            every, tail = ir.Constant(_MASK, [1] * _LANES), code.first(last)
-            adds = builder.icmp_signed("!=", add, number(0))
-            for r, new in enumerate(sums):
-                if r:
-                    here = builder.append_basic_block(f"row{r}")
-                    builder.cbranch(builder.icmp_signed("<", number(r), rows), here, end)
-                    builder.position_at_end(here)
-                row_at = builder.add(c, builder.mul(number(r), c_row))
-                for v, value in enumerate(new):
-                    mask, pointer = (tail if v == vectors - 1 else every), code.at(row_at, 64 * v, _FLOATS)
-                    old = code.load(pointer, builder.select(adds, mask, ir.Constant(_MASK, None)))
-                    code.store(builder.fadd(value, old), pointer, mask)
-            builder.branch(end)
-            builder.position_at_end(end)
-            return context.get_dummy_value()
+    def summed(self, code: "_Code", height: int, vectors: int) -> list[list[Any]]:
+        """Return the sums of all products, for `height` rows and so many vectors of columns."""
+        builder = code.builder
+        # Rows beyond the last repeat it, and are not written.
+        starts = [self.a]
+        for r in range(1, height):
+            there = builder.icmp_signed("<", _number(r), self.rows)
+            row = builder.select(there, _number(r), builder.sub(self.rows, _number(1)))
+            starts.append(builder.add(self.a, builder.mul(row, self.a_row)))
+        before, loop, done = builder.block, builder.append_basic_block("loop"), builder.append_basic_block("done")
+        builder.branch(loop)
+        builder.position_at_end(loop)
+        k = builder.phi(_I64)
+        k.add_incoming(_number(0), before)
+        totals = [[builder.phi(_FLOATS) for _ in range(vectors)] for _ in range(height)]
+        code.fetch(code.at(builder.add(self.ahead, builder.mul(k, self.ahead_step)), 0, _I32), written=False)
+        right_at, left_at = builder.add(self.b, builder.mul(k, self.b_pair)), builder.mul(k, self.a_pair)
+        rights = [builder.load(code.at(right_at, 64 * v, _INTS), align=4) for v in range(vectors)]
+        sums = []
+        for row, start in zip(totals, starts, strict=True):
+            left = code.splat(builder.load(code.at(start, left_at, _I32), align=4), _INTS)
+            sums.append([code.multiply_add(t, left, right) for t, right in zip(row, rights, strict=True)])
+        following = builder.add(k, _number(1))
+        k.add_incoming(following, loop)
+        for row, new in zip(totals, sums, strict=True):
+            for total, value in zip(row, new, strict=True):
+                total.add_incoming(ir.Constant(_FLOATS, None), before)
+                total.add_incoming(value, loop)
+        builder.cbranch(builder.icmp_signed("<", following, self.pairs), loop, done)
+        builder.position_at_end(done)
+        return sums
 
-        address, number = types.uintp, types.int64
-        return types.void(
-            address, number, number, address, number, number, address, number, number, number, number
-        ), generate
-
-    tile.__name__ = f"tile{vectors}"
-    return intrinsic(tile)
+    def write(self, code: "_Code", sums: list[list[Any]], end: Any) -> None:
+        """Write the rows that there are, and go to `end`."""
+        builder = code.builder
+        every, tail = ir.Constant(_MASK, [1] * _LANES), code.first(self.last)
+        adds = builder.icmp_signed("!=", self.add, _number(0))
+        for r, new in enumerate(sums):
+            if r:
+                here = builder.append_basic_block(f"row{r}")
+                builder.cbranch(builder.icmp_signed("<", _number(r), self.rows), here, end)
+                builder.position_at_end(here)
+            row_at = builder.add(self.c, builder.mul(_number(r), self.c_row))
+            for v, value in enumerate(new):
+                mask, pointer = (tail if v == len(new) - 1 else every), code.at(row_at, 64 * v, _FLOATS)
+                old = code.load(pointer, builder.select(adds, mask, ir.Constant(_MASK, None)))
+                code.store(builder.fadd(value, old), pointer, mask)
+        builder.branch(end)
 
 
-_tile1, _tile2, _tile3, _tile4 = (_tile(vectors) for vectors in (1, 2, 3, 4))
+def _tile_code(
+    typing: Any, vectors: Any, a: Any, a_row: Any, a_pair: Any, b: Any, b_pair: Any, pairs: Any, c: Any, c_row: Any,
+    rows: Any, last: Any, add: Any, ahead: Any, ahead_step: Any,
+) -> Any:  # fmt: skip
+    """Write c (+)= a b for up to 6 rows and 1 to 4 vectors of columns, all pairs summed. The others are a `_Tile`."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        vectors, *where = arguments
+        code, tile = _Code(builder), _Tile(*where)
+        # The fewest rows that there is code for: what is computed and not written is lost.
+        height = builder.and_(builder.add(tile.rows, _number(1)), _number(-2))
+        end = builder.append_basic_block("end")
+        choice = builder.switch(builder.add(builder.mul(vectors, _number(8)), height), end)
+        for high, wide in itertools.product(_HEIGHTS, range(1, PANEL // _LANES + 1)):
+            block = builder.append_basic_block(f"tile{high}x{wide}")
+            choice.add_case(_number(8 * wide + high), block)
+            builder.position_at_end(block)
+            code.prefetch(tile.c, tile.c_row, high, wide)
+            tile.write(code, tile.summed(code, high, wide), end)
+        builder.position_at_end(end)
+        return context.get_dummy_value()
+
+    address, number = types.uintp, types.int64
+    return types.void(
+        number, address, number, number, address, number, number, address, number, number, number, number, address,
+        number,
+    ), generate  # fmt: skip
 
 
 def _round_row_code(typing: Any, source: Any, target: Any, lanes: Any) -> Any:
@@ -227,12 +263,9 @@ def _round_pair_code(typing: Any, low: Any, high: Any, target: Any, low_lanes: A
     return types.void(types.uintp, types.uintp, types.uintp, types.int64, types.int64), generate
 
 
+_tile: Any = intrinsic(_tile_code)
 _round_row: Any = intrinsic(_round_row_code)
 _round_pair: Any = intrinsic(_round_pair_code)
-
-
-def _kernel(function: Function) -> Function:
-    return cast(Function, njit(**OPTIONS)(function))
 
 
 def pairs_of(numbers: int) -> int:
@@ -245,7 +278,7 @@ def panel_size(summed: int, columns: int) -> int:
     return pairs_of(summed) * (-(-columns // _LANES) * _LANES)
 
 
-@_kernel
+@kernel
 def pack_rows(x_MK: Floats, rows: Pairs) -> None:
     """Write the pairs of neighbours in each row: (M, K / 2)."""
     width = x_MK.shape[1]
@@ -257,7 +290,7 @@ def pack_rows(x_MK: Floats, rows: Pairs) -> None:
             _round_row(source + 4 * j, target + 2 * j, width - j)
 
 
-@_kernel
+@kernel
 def pack_panels(x_KN: Floats, panels: Pairs, pairs: int, first: int, columns: int) -> None:
     """Write the pairs of neighbours in each column, as rows `first` … of panels of `pairs` rows and `columns` columns.
 
@@ -279,7 +312,7 @@ def pack_panels(x_KN: Floats, panels: Pairs, pairs: int, first: int, columns: in
                 )  # fmt: skip
 
 
-@_kernel
+@kernel
 def pack_transposed(x_NK: Floats, rows: Pairs, panels: Pairs) -> None:
     """Write the panels of the transpose of `x`; `rows` is scratch for its rows."""
     columns = x_NK.shape[0]
@@ -297,54 +330,78 @@ def pack_transposed(x_NK: Floats, rows: Pairs, panels: Pairs) -> None:
                     panel[k, j] = 0
 
 
-@_kernel
+@kernel
 def _multiply(
     a: int, a_row: int, a_pair: int, rows: int, panels: int, stride: int, first: int, columns: int, pairs: int,
-    c_MN: Floats, add: int,
-) -> None:  # fmt: skip
-    """c (+)= a b: `a` and `panels` are addresses; of the `stride` rows of panels, `pairs` from `first` on are taken."""
-    width = c_MN.shape[1]
+    c_MN: Floats, add: int, soon: int, soon_bytes: int,
+) -> int:  # fmt: skip
+    """c (+)= a b: `a` and `panels` are addresses; of the `stride` rows of panels, `pairs` from `first` on are taken.
+
+    The next panel is fetched during the first tiles of one; during others, what lies at `soon`. Returns how many of its
+    bytes were.
+    """
+    width, fetched = c_MN.shape[1], 0
     for start in range(0, width, PANEL):
         wide = min(PANEL, width - start)
         b_pair = 4 * min(PANEL, (columns - start + _LANES - 1) // _LANES * _LANES)
         b, vectors = panels + 4 * start * stride + first * b_pair, (wide + _LANES - 1) // _LANES
         last = wide - _LANES * (vectors - 1)
         for m in range(0, rows, _ROWS):
-            some, left = min(_ROWS, rows - m), a + m * a_row
             c, c_row = c_MN.ctypes.data + m * c_MN.strides[0] + 4 * start, c_MN.strides[0]
-            if vectors == 4:
-                _tile4(left, a_row, a_pair, b, b_pair, pairs, c, c_row, some, last, add)
-            elif vectors == 3:
-                _tile3(left, a_row, a_pair, b, b_pair, pairs, c, c_row, some, last, add)
-            elif vectors == 2:
-                _tile2(left, a_row, a_pair, b, b_pair, pairs, c, c_row, some, last, add)
-            else:
-                _tile1(left, a_row, a_pair, b, b_pair, pairs, c, c_row, some, last, add)
+            ahead, ahead_step = b, 0
+            if m < _AHEAD * _ROWS and start + PANEL < width:
+                ahead, ahead_step = b + 4 * PANEL * stride + m // _ROWS * _LINE * pairs, _LINE
+            elif fetched < soon_bytes:
+                ahead, ahead_step = soon + fetched, _LINE
+                fetched += _LINE * pairs
+            _tile(
+                vectors, a + m * a_row, a_row, a_pair, b, b_pair, pairs, c, c_row, min(_ROWS, rows - m), last, add,
+                ahead, ahead_step,
+            )  # fmt: skip
+    return fetched
 
 
-@_kernel
-def product(rows: Pairs, panels: Pairs, stride: int, first: int, columns: int, c_MN: Floats, add: int) -> None:
+@kernel
+def _place(array: Floats | None) -> tuple[Any, Any]:
+    """Return address and size in bytes of what lies in one piece."""
+    if array is None:
+        return np.int64(0), np.int64(0)
+    return np.int64(array.ctypes.data), np.int64(array.size * 4)
+
+
+@kernel
+def product(
+    rows: Pairs, panels: Pairs, stride: int, first: int, columns: int, c_MN: Floats, add: int,
+    soon: Floats | None = None,
+) -> None:  # fmt: skip
     """c (+)= a b, of `rows` of a and rows `first` … of panels of b, which have `stride` rows and `columns` columns.
 
-    c may have fewer columns than b.
+    c may have fewer columns than b. What is read `soon`, in one piece, is fetched meanwhile.
     """
     _multiply(
         rows.ctypes.data, rows.strides[0], 4, rows.shape[0], panels.ctypes.data, stride, first, columns, rows.shape[1],
-        c_MN, add,
+        c_MN, add, *_place(soon),
     )  # fmt: skip
 
 
-@_kernel
-def t_product(left: Pairs, right: Pairs, pairs: int, from_diagonal: bool, c_MN: Floats, add: int) -> None:
+@kernel
+def t_product(
+    left: Pairs, right: Pairs, pairs: int, from_diagonal: bool, c_MN: Floats, add: int,
+    soon: Floats | None = None,
+) -> None:  # fmt: skip
     """c (+)= aᵀ b, of panels of a and b, both of `pairs` rows.
 
-    With `from_diagonal`, column j of a is taken to be 0 above row j of a square matrix: a lower triangle.
+    With `from_diagonal`, column j of a is taken to be 0 above row j of a square matrix: a lower triangle. What
+    is read `soon`, in one piece, is fetched meanwhile.
     """
     height, width = c_MN.shape
+    soon_at, left_over = _place(soon)
     for start in range(0, height, PANEL):
         wide = min(PANEL, (height - start + _LANES - 1) // _LANES * _LANES)
         skipped = start // 2 if from_diagonal else 0
-        _multiply(
+        fetched = _multiply(
             left.ctypes.data + 4 * (start * pairs + skipped * wide), 4, 4 * wide, min(PANEL, height - start),
             right.ctypes.data, pairs, skipped, width, pairs - skipped, c_MN[start : start + PANEL], add,
+            soon_at, left_over,
         )  # fmt: skip
+        soon_at, left_over = soon_at + fetched, left_over - fetched

@@ -7,29 +7,17 @@ Legend: B windows, T positions, H heads, K dimensions of a head, C width, F hidd
 N = B · T rows, R query rows of one block of attention, S keys it sees.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from isoloss.models._blas import sgemm
+from isoloss.models._compiled import inlined, kernel
 from isoloss.models.parts import RMS_EPS
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
-Function = TypeVar("Function", bound=Callable[..., Any])
-
-OPTIONS: dict[str, Any] = {
-    "cache": True,
-    "nogil": True,
-    "error_model": "numpy",
-    # Reordered sums and fused multiply-adds let the loops vectorise; `nnan` and `ninf` stay out, for diverging runs.
-    "fastmath": {"reassoc", "contract", "arcp", "nsz"},
-    # No reference counts: the callers hold every array, nothing is allocated, and rows cost nothing to slice.
-    "_nrt": False,
-}
 
 _zero, _one = np.float32(0), np.float32(1)
 _half = np.float32(0.5)
@@ -77,15 +65,7 @@ class Scratch(NamedTuple):
     hidden_NF: Floats
 
 
-def _kernel(function: Function) -> Function:
-    return cast(Function, njit(**OPTIONS)(function))
-
-
-def _inlined(function: Function) -> Function:
-    return cast(Function, njit(inline="always", **OPTIONS)(function))
-
-
-@_inlined
+@inlined
 def _exp(x: Any) -> Any:
     """Return e^x to 1.3e-7 relative, exactly 0 below about -87.7.
 
@@ -105,13 +85,13 @@ def _exp(x: Any) -> Any:
     return p * np.int32((np.int32(n) + np.int32(127)) << np.int32(23)).view(np.float32)
 
 
-@_inlined
+@inlined
 def _ordered(bits: Any) -> Any:
     """Map a float's bits to an integer of the same order, and back: a maximum of integers vectorises."""
     return bits ^ ((bits >> np.int32(31)) & np.int32(0x7FFFFFFF))
 
 
-@_kernel
+@kernel
 def highest(row: Floats) -> np.float32:
     """Return the highest number of a row."""
     bits = row.view(np.int32)
@@ -121,7 +101,7 @@ def highest(row: Floats) -> np.float32:
     return np.int32(_ordered(top)).view(np.float32)
 
 
-@_kernel
+@kernel
 def exponentials(row: Floats, shift: np.float32) -> np.float32:
     """Replace a row by e^(row - shift); return the sum."""
     total = np.float32(0)
@@ -132,27 +112,30 @@ def exponentials(row: Floats, shift: np.float32) -> np.float32:
     return total
 
 
-@_kernel
+@kernel
 def scale_row(row: Floats, factor: np.float32) -> None:
+    """Multiply a row by `factor`, in place."""
     for j in range(row.size):
         row[j] *= factor
 
 
-@_kernel
+@kernel
 def fill(row: Floats, value: np.float32) -> None:
+    """Set every number of a row to `value`."""
     for j in range(row.size):
         row[j] = value
 
 
-@_kernel
+@kernel
 def copy_rows(source_NC: Floats, target_NC: Floats) -> None:
+    """Write the rows of `source` into `target`."""
     for i in range(source_NC.shape[0]):
         source, target = source_NC[i], target_NC[i]
         for j in range(source.size):
             target[j] = source[j]
 
 
-@_kernel
+@kernel
 def rms_norm(x_NC: Floats, gain_C: Floats, y_NC: Floats, scale_N: Floats) -> None:
     """Write y = gain · x / rms(x), and 1 / rms(x) for the way back."""
     rows, width = x_NC.shape
@@ -167,7 +150,7 @@ def rms_norm(x_NC: Floats, gain_C: Floats, y_NC: Floats, scale_N: Floats) -> Non
             y[j] = x[j] * scale * gain_C[j]
 
 
-@_kernel
+@kernel
 def rms_norm_backward(
     x_NC: Floats, gain_C: Floats, scale_N: Floats, dy_NC: Floats, dx_NC: Floats, dgain_C: Floats
 ) -> None:
@@ -185,7 +168,7 @@ def rms_norm_backward(
             dx[j] += dy[j] * gain_C[j] * scale - x[j] * along
 
 
-@_kernel
+@kernel
 def swiglu(gate_up_N2F: Floats, y_NF: Floats) -> None:
     """Write y = silu(gate) · up."""
     rows, hidden = y_NF.shape
@@ -195,7 +178,7 @@ def swiglu(gate_up_N2F: Floats, y_NF: Floats) -> None:
             y[j] = gate[j] * up[j] / (_one + _exp(-gate[j]))
 
 
-@_kernel
+@kernel
 def swiglu_backward(gate_up_N2F: Floats, y_NF: Floats) -> None:
     """Replace gate and up by their gradients, and the gradient of silu(gate) · up, in `y`, by that product itself."""
     rows, hidden = y_NF.shape
@@ -210,7 +193,7 @@ def swiglu_backward(gate_up_N2F: Floats, y_NF: Floats) -> None:
             y[j] = silu * rise
 
 
-@_kernel
+@kernel
 def turn(x_N3C: Floats, cos_TK: Floats, sin_TK: Floats, heads: int, scale: np.float32, way: np.float32) -> None:
     """Turn queries and keys by their positions (`way` 1) or back (-1), in place; queries also times `scale`.
 
@@ -228,7 +211,7 @@ def turn(x_N3C: Floats, cos_TK: Floats, sin_TK: Floats, heads: int, scale: np.fl
                 x_K[j + half] = (second * cos[j] + first * (way * sin[j])) * factor
 
 
-@_kernel
+@kernel
 def causal_softmax(scores_RS: Floats, first: int) -> None:
     """Replace scores by attention weights in place: row r is position `first` + r and sees no key after itself."""
     rows, keys = scores_RS.shape
@@ -242,7 +225,7 @@ def causal_softmax(scores_RS: Floats, first: int) -> None:
         fill(scores_RS[r, padded:], np.float32(0))
 
 
-@_kernel
+@kernel
 def causal_softmax_backward(weights_RS: Floats, dweights_RS: Floats, first: int) -> None:
     """Replace the gradient of the weights by that of the scores, in place."""
     rows, keys = weights_RS.shape
@@ -252,7 +235,7 @@ def causal_softmax_backward(weights_RS: Floats, dweights_RS: Floats, first: int)
         fill(dweights_RS[r, padded:], np.float32(0))
 
 
-@_kernel
+@kernel
 def _softmax_backward(weights: Floats, dweights: Floats) -> None:
     along = np.float32(0)
     for j in range(weights.size):
@@ -261,7 +244,7 @@ def _softmax_backward(weights: Floats, dweights: Floats) -> None:
         dweights[j] = weights[j] * (dweights[j] - along)
 
 
-@_kernel
+@kernel
 def cross_entropy(
     logits_NV: Floats, targets_N: Ints, z_loss: np.float32, nats_N: NDArray[np.float64], log_z_N: NDArray[np.float64]
 ) -> None:
@@ -290,7 +273,7 @@ def cross_entropy(
 _AS_IT_IS, _TRANSPOSED = 78, 84
 
 
-@_kernel
+@kernel
 def product(a_MK: Floats, b_KN: Floats, beta: np.float32, c_MN: Floats) -> None:
     """c = a b + beta c. A row-major matrix is the transpose of a column-major one: BLAS is asked for cᵀ = bᵀ aᵀ."""
     sgemm(
@@ -299,7 +282,7 @@ def product(a_MK: Floats, b_KN: Floats, beta: np.float32, c_MN: Floats) -> None:
     )  # fmt: skip
 
 
-@_kernel
+@kernel
 def product_t(a_MK: Floats, b_NK: Floats, beta: np.float32, c_MN: Floats) -> None:
     """c = a bᵀ + beta c."""
     sgemm(
@@ -308,7 +291,7 @@ def product_t(a_MK: Floats, b_NK: Floats, beta: np.float32, c_MN: Floats) -> Non
     )  # fmt: skip
 
 
-@_kernel
+@kernel
 def t_product(a_KM: Floats, b_KN: Floats, beta: np.float32, c_MN: Floats) -> None:
     """c = aᵀ b + beta c."""
     sgemm(
@@ -317,7 +300,7 @@ def t_product(a_KM: Floats, b_KN: Floats, beta: np.float32, c_MN: Floats) -> Non
     )  # fmt: skip
 
 
-@_kernel
+@kernel
 def attend(qkv_N3C: Floats, positions: int, heads: int, kept: Floats, attended_NC: Floats) -> None:
     """Write causal attention of turned queries and keys, by blocks of query rows that see the keys up to their end.
 
@@ -340,7 +323,7 @@ def attend(qkv_N3C: Floats, positions: int, heads: int, kept: Floats, attended_N
                 product(weights_RS, v_TK[:last], _zero, out_TK[first:last])
 
 
-@_kernel
+@kernel
 def attend_backward(
     dattended_NC: Floats, qkv_N3C: Floats, positions: int, heads: int, kept: Floats, scratch: Floats,
     dqkv_N3C: Floats,
@@ -377,7 +360,7 @@ def kept_floats(positions: int) -> int:
     return sum((last - first) * last for first, last in blocks)
 
 
-@_kernel
+@kernel
 def block_forward(
     kept: Kept, w: Block, cos_TK: Floats, sin_TK: Floats, heads: int, scratch: Scratch, y_NC: Floats
 ) -> None:
@@ -395,7 +378,7 @@ def block_forward(
     product_t(scratch.hidden_NF, w.down_CF, _one, y_NC)
 
 
-@_kernel
+@kernel
 def block_backward(
     dx_NC: Floats, w: Block, cos_TK: Floats, sin_TK: Floats, heads: int, kept: Kept, scratch: Scratch, dw: Block
 ) -> None:
@@ -422,13 +405,13 @@ def block_backward(
     rms_norm_backward(kept.x_NC, w.attention_norm_C, kept.first_scale_N, scratch.small_NC, dx_NC, dw.attention_norm_C)
 
 
-@_inlined
+@inlined
 def shrink(cos_TK: Any) -> Any:
     """Return the factor of attention's scores, one over the square root of a head's dimensions."""
     return _one / np.sqrt(np.float32(2 * cos_TK.shape[1]))
 
 
-@_kernel
+@kernel
 def embed(tokens_N: Ints, embedding_VC: Floats, x_NC: Floats) -> None:
     """Write each token's row of the embedding."""
     for i in range(tokens_N.size):
@@ -437,7 +420,7 @@ def embed(tokens_N: Ints, embedding_VC: Floats, x_NC: Floats) -> None:
             x[j] = row[j]
 
 
-@_kernel
+@kernel
 def embed_backward(tokens_N: Ints, dx_NC: Floats, dembedding_VC: Floats) -> None:
     """Add each row's gradient to that of its token."""
     for i in range(tokens_N.size):
@@ -446,7 +429,7 @@ def embed_backward(tokens_N: Ints, dx_NC: Floats, dembedding_VC: Floats) -> None
             drow[j] += dx[j]
 
 
-@_kernel
+@kernel
 def head_forward(
     x_NC: Floats, gain_C: Floats, head_VC: Floats, targets_N: Ints, hidden_NC: Floats, scale_N: Floats,
     logits_RV: Floats, z_loss: np.float32, nats_N: NDArray[np.float64], log_z_N: NDArray[np.float64],
@@ -460,7 +443,7 @@ def head_forward(
         cross_entropy(logits, targets_N[first:last], z_loss, nats_N[first:last], log_z_N[first:last])
 
 
-@_kernel
+@kernel
 def head_backward(
     x_NC: Floats, gain_C: Floats, head_VC: Floats, targets_N: Ints, hidden_NC: Floats, scale_N: Floats,
     logits_RV: Floats, z_loss: np.float32, nats_N: NDArray[np.float64], log_z_N: NDArray[np.float64],

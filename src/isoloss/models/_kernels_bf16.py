@@ -6,17 +6,15 @@ product of attention goes over the whole triangle at once: sums of many terms, e
 Legend: as in `_kernels`.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from isoloss.models._bf16 import Pairs, pack_panels, pack_rows, pack_transposed, product, t_product
+from isoloss.models._compiled import kernel
 from isoloss.models._kernels import (
     BLOCK_ROWS,
-    OPTIONS,
     Block,
     Floats,
     Ints,
@@ -36,8 +34,6 @@ from isoloss.models._kernels import (
     swiglu_backward,
     turn,
 )
-
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 _zero, _one = np.float32(0), np.float32(1)
 
@@ -82,11 +78,7 @@ class Packs(NamedTuple):
     dtriangle: Pairs
 
 
-def _kernel(function: Function) -> Function:
-    return cast(Function, njit(**OPTIONS)(function))
-
-
-@_kernel
+@kernel
 def pack_weight(weight_MN: Floats, scratch: Pairs, operand: Operand) -> None:
     """Pack a weight matrix for both ways; `scratch` holds its rows."""
     rows, columns = weight_MN.shape
@@ -94,30 +86,30 @@ def pack_weight(weight_MN: Floats, scratch: Pairs, operand: Operand) -> None:
     pack_panels(weight_MN, operand.back, (rows + 1) // 2, 0, columns)
 
 
-@_kernel
+@kernel
 def _forth(x_NM: Floats, operand: Operand, rows: Pairs, y_NK: Floats, add: int) -> None:
     """y (+)= x wᵀ."""
     pack_rows(x_NM, rows)
     product(rows, operand.forth, rows.shape[1], 0, y_NK.shape[1], y_NK, add)
 
 
-@_kernel
-def _back(dy_NK: Floats, operand: Operand, rows: Pairs, dx_NM: Floats) -> None:
-    """dx = dy w."""
+@kernel
+def _back(dy_NK: Floats, operand: Operand, rows: Pairs, dx_NM: Floats, soon: Floats | None = None) -> None:
+    """dx = dy w. What is read `soon` is fetched meanwhile."""
     pack_rows(dy_NK, rows)
-    product(rows, operand.back, rows.shape[1], 0, dx_NM.shape[1], dx_NM, 0)
+    product(rows, operand.back, rows.shape[1], 0, dx_NM.shape[1], dx_NM, 0, soon)
 
 
-@_kernel
-def _weight_gradient(dy_NK: Floats, x_NM: Floats, packs: Packs, dw_KM: Floats) -> None:
-    """dw += dyᵀ x."""
+@kernel
+def _weight_gradient(dy_NK: Floats, x_NM: Floats, packs: Packs, dw_KM: Floats, soon: Floats | None = None) -> None:
+    """dw += dyᵀ x. What is read `soon` is fetched meanwhile."""
     pairs = (dy_NK.shape[0] + 1) // 2
     pack_panels(dy_NK, packs.left, pairs, 0, dy_NK.shape[1])
     pack_panels(x_NM, packs.right, pairs, 0, x_NM.shape[1])
-    t_product(packs.left, packs.right, pairs, False, dw_KM, 1)
+    t_product(packs.left, packs.right, pairs, False, dw_KM, 1, soon)
 
 
-@_kernel
+@kernel
 def attend(qkv_N3C: Floats, positions: int, heads: int, kept: Floats, packs: Packs, attended_NC: Floats) -> None:
     """As `_kernels.attend`."""
     rows, width = attended_NC.shape
@@ -140,7 +132,7 @@ def attend(qkv_N3C: Floats, positions: int, heads: int, kept: Floats, packs: Pac
                 product(rows_RS, packs.values, pairs, 0, dims, out_TK[first:last], 0)
 
 
-@_kernel
+@kernel
 def attend_backward(
     dattended_NC: Floats, qkv_N3C: Floats, positions: int, heads: int, kept: Floats, scratch: Floats, packs: Packs,
     dqkv_N3C: Floats,
@@ -163,8 +155,9 @@ def attend_backward(
                 begin, end = end, end + (last - first) * last
                 weights_RS = kept[begin:end].reshape(last - first, last)
                 dscores_RS = scratch[: (last - first) * last].reshape(last - first, last)
+                following = kept[end : end + BLOCK_ROWS * min(positions, last + BLOCK_ROWS)]
                 pack_panels(weights_RS, packs.triangle, pairs, first // 2, positions)
-                product(packs.head_rows[first:last], packs.values, dims // 2, 0, positions, dscores_RS, 0)
+                product(packs.head_rows[first:last], packs.values, dims // 2, 0, positions, dscores_RS, 0, following)
                 causal_softmax_backward(weights_RS, dscores_RS, first)
                 pack_panels(dscores_RS, packs.dtriangle, pairs, first // 2, positions)
                 rows_RS = packs.weight_rows[: last - first, : (last + 1) // 2]
@@ -174,7 +167,7 @@ def attend_backward(
             t_product(packs.dtriangle, packs.queries, pairs, True, dqkv_N3C[here, k : k + dims], 0)
 
 
-@_kernel
+@kernel
 def block_forward(
     kept: Kept, w: Block, packed: Packed, cos_TK: Floats, sin_TK: Floats, heads: int, scratch: Scratch, packs: Packs,
     y_NC: Floats,
@@ -194,22 +187,22 @@ def block_forward(
     _forth(scratch.hidden_NF, packed.down, hidden_rows, y_NC, 1)
 
 
-@_kernel
+@kernel
 def block_backward(
     dx_NC: Floats, w: Block, packed: Packed, cos_TK: Floats, sin_TK: Floats, heads: int, kept: Kept, scratch: Scratch,
     packs: Packs, dw: Block,
 ) -> None:  # fmt: skip
     """As `_kernels.block_backward`."""
     gate_up_rows = packs.wide_rows[:, : kept.gate_up_N2F.shape[1] // 2]
-    _back(dx_NC, packed.down, packs.narrow_rows, scratch.hidden_NF)
+    _back(dx_NC, packed.down, packs.narrow_rows, scratch.hidden_NF, kept.gate_up_N2F)
     swiglu_backward(kept.gate_up_N2F, scratch.hidden_NF)
-    _weight_gradient(dx_NC, scratch.hidden_NF, packs, dw.down_CF)
+    _weight_gradient(dx_NC, scratch.hidden_NF, packs, dw.down_CF, kept.middle_NC)
     rms_norm(kept.middle_NC, w.ffn_norm_C, scratch.normed_NC, kept.second_scale_N)
     _weight_gradient(kept.gate_up_N2F, scratch.normed_NC, packs, dw.gate_up_2FC)
-    _back(kept.gate_up_N2F, packed.gate_up, gate_up_rows, scratch.small_NC)
+    _back(kept.gate_up_N2F, packed.gate_up, gate_up_rows, scratch.small_NC, kept.attended_NC)
     rms_norm_backward(kept.middle_NC, w.ffn_norm_C, kept.second_scale_N, scratch.small_NC, dx_NC, dw.ffn_norm_C)
-    _weight_gradient(dx_NC, kept.attended_NC, packs, dw.attention_out_CC)
-    _back(dx_NC, packed.attention_out, packs.narrow_rows, scratch.small_NC)
+    _weight_gradient(dx_NC, kept.attended_NC, packs, dw.attention_out_CC, kept.weights[: BLOCK_ROWS**2])
+    _back(dx_NC, packed.attention_out, packs.narrow_rows, scratch.small_NC, kept.qkv_N3C)
     attend_backward(
         scratch.small_NC, kept.qkv_N3C, cos_TK.shape[0], heads, kept.weights, scratch.scores, packs, scratch.dqkv_N3C
     )
@@ -231,14 +224,14 @@ class Head(NamedTuple):
     wanted_N: Floats
 
 
-@_kernel
+@kernel
 def _write_logits(packed: Operand, rows: Pairs, start: int, vocab: int, logits_NV: Floats) -> None:
     """Write logits of the columns from `start` on."""
     pairs = rows.shape[1]
     product(rows, packed.forth[start * pairs :], pairs, 0, vocab - start, logits_NV, 0)
 
 
-@_kernel
+@kernel
 def _find_highest(packed: Operand, rows: Pairs, vocab: int, room: Head) -> None:
     """Write the highest logit of every row."""
     fill(room.highest_N, np.float32(-np.inf))
@@ -250,7 +243,7 @@ def _find_highest(packed: Operand, rows: Pairs, vocab: int, room: Head) -> None:
             room.highest_N[i] = max(room.highest_N[i], highest(logits[i]))
 
 
-@_kernel
+@kernel
 def _pass_over_logits(
     packed: Operand,
     rows: Pairs,
@@ -291,7 +284,7 @@ def _pass_over_logits(
     return usable
 
 
-@_kernel
+@kernel
 def _losses(
     packed: Operand, rows: Pairs, targets_N: Ints, vocab: int, room: Head, nats_N: NDArray[np.float64],
     log_z_N: NDArray[np.float64], dhidden_NC: Floats, back: bool,
@@ -307,7 +300,7 @@ def _losses(
             nats_N[i] = log_total + (shift - np.float64(room.wanted_N[i]))
 
 
-@_kernel
+@kernel
 def head_forward(
     x_NC: Floats, gain_C: Floats, vocab: int, packed: Operand, targets_N: Ints, hidden_NC: Floats, scale_N: Floats,
     room: Head, packs: Packs, nats_N: NDArray[np.float64], log_z_N: NDArray[np.float64],
@@ -318,7 +311,7 @@ def head_forward(
     _losses(packed, packs.narrow_rows, targets_N, vocab, room, nats_N, log_z_N, hidden_NC, False)
 
 
-@_kernel
+@kernel
 def head_backward(
     x_NC: Floats, gain_C: Floats, head_VC: Floats, packed: Operand, targets_N: Ints, hidden_NC: Floats,
     scale_N: Floats, room: Head, packs: Packs, z_loss: np.float32, nats_N: NDArray[np.float64],

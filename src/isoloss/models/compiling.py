@@ -20,6 +20,7 @@ from isoloss.core import files
 from isoloss.core.errors import WorkError
 from isoloss.core.machine import alone
 from isoloss.models import _kernels, _kernels_bf16, fused, fused_bf16
+from isoloss.models._compiled import SOURCES
 from isoloss.models.llama import Llama, Operations
 from isoloss.runs.spec import ModelSpec
 
@@ -32,7 +33,7 @@ SMALLEST = ModelSpec(width=64, depth=1, heads=2, ffn=64, vocab_size=64, context=
 def compile_elsewhere(operations: ModuleType) -> None:
     """Have the kernels behind `operations` compiled, where they are not; one process of this machine does, once.
 
-    Raises WorkError with the last words of a process that failed.
+    Raises WorkError with the last words of a process that failed, and where that one has read other sources.
     """
     if operations not in COMPILED:
         return
@@ -40,7 +41,9 @@ def compile_elsewhere(operations: ModuleType) -> None:
         ready = _ready(operations)
         if not ready.exists():
             _compile(operations.__name__.rpartition(".")[2])
-            files.write_text(ready, "")
+        if not ready.exists():
+            fix = "start again"
+            raise WorkError("the sources of the training step have changed since this process began", fix=fix)
     run_all(operations)  # loads them, so that the first step of a run takes no longer than others
 
 
@@ -61,12 +64,10 @@ def _ready(operations: ModuleType) -> Path:
     import llvmlite.binding as llvm
     import numba
 
-    kernel_cache = COMPILED[operations]._cache
-    sources = sorted(Path(__file__).parent.glob("_*.py"))
-    seen = [(path.name, path.stat().st_mtime_ns, path.stat().st_size) for path in sources]
-    said = repr((seen, numba.__version__, llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()))
+    said = repr((SOURCES, numba.__version__, llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()))
     name = operations.__name__.rpartition(".")[2]
-    return Path(kernel_cache.cache_path) / f"{name}-{hashlib.sha256(said.encode()).hexdigest()[:16]}.ready"
+    folder = Path(COMPILED[operations]._cache.cache_path)
+    return folder / f"{name}-{hashlib.sha256(said.encode()).hexdigest()[:16]}.ready"
 
 
 def run_all(operations: ModuleType) -> None:
@@ -79,5 +80,11 @@ def run_all(operations: ModuleType) -> None:
     model.token_nats(tokens_BT)
 
 
+def _compile_here(operations: ModuleType) -> None:
+    """Compile all kernels and say so, beside them."""
+    run_all(operations)
+    files.write_text(_ready(operations), "")
+
+
 if __name__ == "__main__":
-    run_all({"fused": fused, "fused_bf16": fused_bf16}[sys.argv[1]])
+    _compile_here({"fused": fused, "fused_bf16": fused_bf16}[sys.argv[1]])

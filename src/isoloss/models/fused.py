@@ -19,6 +19,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from isoloss.models import _kernels
+from isoloss.models._memory import array
 from isoloss.models.parts import RMS_EPS, Geometry, Summed, Weights, next_tokens
 from isoloss.runs.spec import ModelSpec
 
@@ -97,7 +98,7 @@ class _SummedNats(Function):
     def forward(
         ctx: Any, tokens_BT: Tensor, geometry: Geometry, z_loss: float, passes: type[Passes], *flat: Tensor
     ) -> tuple[Tensor, Tensor]:
-        gradients = [torch.zeros_like(weight) for weight in flat]
+        gradients = [torch.from_numpy(floats(*weight.shape)).zero_() for weight in flat]
         nats_N, log_z_N = _nats(tokens_BT, _arrays(flat), _arrays(gradients), geometry, z_loss=z_loss, passes=passes)
         ctx.save_for_backward(*gradients)
         nats = flat[0].new_tensor(nats_N.sum())
@@ -203,8 +204,8 @@ def workspace(w: Arrays, rows: int, positions: int, heads: int) -> Workspace:
 
 
 def floats(*shape: int) -> Floats:
-    """Return an empty array that starts on a cache line, as torch's do and numpy's do not."""
-    return cast(Floats, torch.empty(shape).numpy())
+    """Return an array, of any content, for passes to write to."""
+    return array(shape, np.float32)
 
 
 # Shared between calls: a process that computes this way has one thread. The last windows of a batch may be fewer.

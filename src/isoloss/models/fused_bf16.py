@@ -9,11 +9,11 @@ Legend: as in `_kernels`.
 from functools import lru_cache
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from isoloss.models import _bf16, _kernels, fused
 from isoloss.models import _kernels_bf16 as kernels
+from isoloss.models._memory import array
 from isoloss.models.fused import TOKENS_AT_ONCE, Arrays, Doubles, Floats, Ints, Workspace, holds
 from isoloss.models.parts import Geometry, Summed, Weights
 
@@ -78,7 +78,7 @@ class _Half:
 
 
 def _pairs(*shape: int) -> _bf16.Pairs:
-    return torch.empty(shape, dtype=torch.int32).numpy()
+    return array(shape, np.int32)
 
 
 def _packed(

@@ -10,9 +10,11 @@ from isoloss.core.estimate import Estimate
 from isoloss.core.rng import stream
 from isoloss.laws.chinchilla import Chinchilla
 from isoloss.laws.data_dependent import FittedDataDependent
+from isoloss.laws.domain import Domain
 from isoloss.laws.engine import best_ends, find_optimum, pose, starting_points
-from isoloss.laws.fitted import Domain, FittedLaw
+from isoloss.laws.fitted import FittedLaw
 from isoloss.laws.law import Floats, Law
+from isoloss.laws.prediction import one_run
 from isoloss.laws.registry import open_law
 from isoloss.laws.repeated import Repeated
 from isoloss.planning.facts import CorpusFacts
@@ -145,9 +147,12 @@ class PlanLaw:
 
     def run_loss(self, params: float, tokens: float) -> Estimate:
         """Return the loss of one run at a point: the law's value, and an interval with the luck of one run in it."""
-        losses = self.loss(self.constant(params), self.constant(tokens))
-        luck = stream(0, "luck of a planned run", self.identity).standard_normal((len(losses) - 1, 2))
-        return Estimate.from_draws(losses[1:] * np.exp((luck * self.noise).sum(axis=1)), value=float(losses[0]))
+        value, *drawn = self.loss(self.constant(params), self.constant(tokens)).tolist()
+        answered = np.isfinite(drawn)
+        if answered.sum() < 2:
+            return Estimate(value=value)
+        low, high = one_run(np.array(drawn)[answered, None], self.noise[answered])
+        return Estimate(value=value, low=float(low[0]), high=float(high[0]))
 
 
 # Muennighoff et al. 2023, arXiv:2305.16264: half-lives of repeated tokens and of excess parameters.

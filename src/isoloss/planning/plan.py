@@ -15,14 +15,17 @@ from isoloss.core.errors import InputError, Unidentified
 from isoloss.core.estimate import Estimate
 from isoloss.core.rng import stream
 from isoloss.laws.data_dependent import FittedDataDependent
-from isoloss.laws.fitted import FittedLaw, LawWarning, extrapolation_warnings
+from isoloss.laws.domain import LawWarning, extrapolation_warnings
+from isoloss.laws.fitted import FittedLaw
 from isoloss.laws.law import Floats
 from isoloss.planning.anchors import Anchor
+from isoloss.planning.conversion import Converted, Shapes, converted
 from isoloss.planning.facts import CorpusFacts
 from isoloss.planning.laws import REPEATABLE, PlanLaw, with_repetition
 from isoloss.planning.recipe import Recipe, recipe_for
 from isoloss.planning.splits import Question, Splits, split
-from isoloss.runs.shapes import Counts, ParamsConvention, count, ladder
+from isoloss.runs.ladders import ladder
+from isoloss.runs.shapes import Counts, ParamsConvention, count
 from isoloss.runs.spec import ModelSpec
 
 AnyLaw = FittedLaw | FittedDataDependent
@@ -35,12 +38,16 @@ RULE_OF_THUMB = 20.0  # tokens a parameter (Hoffmann et al. 2022)
 
 @dataclass(frozen=True, kw_only=True)
 class Making:
-    """What turns N and D into a run: a shape's context and ties, a recipe (by size if None), a device's real FLOP/s."""
+    """What turns N and D into a run: a shape's context and ties, a recipe (by size if None), a device's real FLOP/s.
+
+    `params_convention` is how N is to be told beside the law's own way.
+    """
 
     context: int | None = None
     tied: bool = False
     recipe: Recipe | None = None
     throughput: float | None = None
+    params_convention: ParamsConvention | None = None
 
     def __post_init__(self) -> None:
         if self.throughput is not None and not (np.isfinite(self.throughput) and self.throughput > 0):
@@ -58,7 +65,8 @@ class Plan:
 
     `loss` is the law's at the planned point, `run_loss` that of a single run there, luck included. `regret` is what 20
     tokens a parameter would cost in loss on the same FLOPs; `epochs` how often the corpus is read; `forms` what each
-    law or anchor that was asked says of ln(D*/N*); `extrapolation` the factor beyond the largest fitted budget.
+    law or anchor that was asked says of ln(D*/N*); `extrapolation` the factor beyond the largest fitted budget;
+    `converted` N, the FLOPs and ln(D/N) by another convention, where one was asked for.
     """
 
     corpus: str
@@ -75,6 +83,7 @@ class Plan:
     device_hours: Estimate | None = None
     shape: ModelSpec | None = None
     counts: Counts | None = None
+    converted: Converted | None = None
     params_convention: str
     data_unit: str
     extrapolation: float
@@ -89,6 +98,7 @@ class Plan:
         return plain | {
             "shape": self.shape.model_dump() if self.shape else None,
             "counts": self.counts.model_dump() if self.counts else None,
+            "converted": self.converted.to_json() if self.converted else None,
             "forms": {name: estimate.to_json() for name, estimate in self.forms.items()},
             "warnings": [warning.to_json() for warning in self.warnings],
         }
@@ -344,16 +354,39 @@ def _made(drafted: Plan, corpus: CorpusFacts, making: Making) -> Plan:
     context = making.context or recipe.context
     shape, no_shape = _shape(drafted, corpus, context=context, tied=making.tied)
     tokens = drafted.tokens.value
+    told = _converted(drafted, corpus, making, context=context)
     return replace(
         drafted,
+        converted=told,
         shape=shape,
         counts=count(shape) if shape else None,
         batch_tokens=_mapped(drafted.params, lambda n: float(recipe.batch_for(n, tokens, context=context))),
         peak_lr=_mapped(drafted.params, lambda n: recipe.peak_lr.at(n, tokens)),
         epochs=_mapped(drafted.tokens, lambda d: d / unique) if unique else None,
         device_hours=_mapped(drafted.flops, lambda c: c / speed / 3600) if speed else None,
-        reason=f"{drafted.reason}; batch and rate: {recipe.source}",
+        reason=f"{drafted.reason}{_as_converted(drafted, told)}; batch and rate: {recipe.source}",
         warnings=(*drafted.warnings, *no_shape, *_recipe_warnings(recipe, drafted.params.value)),
+    )
+
+
+def _converted(drafted: Plan, corpus: CorpusFacts, making: Making, *, context: int) -> Converted | None:
+    """Return the plan's numbers by the convention that was asked for, if one was."""
+    if making.params_convention is None:
+        return None
+    shapes = Shapes(
+        params_convention=drafted.params_convention, vocab_size=corpus.vocab_size, context=context, tied=making.tied
+    )
+    return converted(
+        making.params_convention, params=drafted.params, flops=drafted.flops, log_ratio=drafted.log_ratio, shapes=shapes
+    )
+
+
+def _as_converted(drafted: Plan, told: Converted | None) -> str:
+    if told is None:
+        return ""
+    return (
+        f"; {told.params_convention} is {told.params.value / drafted.params.value:.3g} times "
+        f"{drafted.params_convention}, by the counts of a real shape of that size"
     )
 
 

@@ -19,7 +19,11 @@ Columns = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedFile:
-    """One file: the digest of its content and the columns that the reproduction reads."""
+    """One file: its digest and the columns that the reproduction reads.
+
+    A CSV file's digest is that of its bytes, a Parquet file's that of the columns' values: other versions of a writer
+    write other bytes.
+    """
 
     name: str
     sha256: str
@@ -71,13 +75,28 @@ def _read(file: PublishedFile, path: Path, origin: Origin) -> Columns:
     for name in file.columns:
         if name not in known:
             raise BadTable(f"no column {name!r}", place=str(path), fix=did_you_mean(name, known))
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    columns = {name: _column(table[name]) for name in known}
+    digest = _values_digest(columns, file, path) if path.suffix == ".parquet" else _bytes_digest(path)
     if digest != file.sha256:
         raise BadTable(
             f"not the file that was published: SHA-256 {digest[:16]}…, expected {file.sha256[:16]}…",
             place=str(path), fix=f"take it anew from {origin.sentence()}",
         )  # fmt: skip
-    return {name: _column(table[name]) for name in known}
+    return columns
+
+
+def _bytes_digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _values_digest(columns: Columns, file: PublishedFile, path: Path) -> str:
+    """Return the digest of columns of numbers: name, and the values as 8-byte floats, lowest byte first."""
+    digest = hashlib.sha256()
+    for name in file.columns:
+        if columns[name].dtype.kind != "f":
+            raise BadTable(f"no numbers in column {name!r}", place=str(path), fix="take the published file anew")
+        digest.update(name.encode() + b"\0" + columns[name].astype("<f8").tobytes())
+    return digest.hexdigest()
 
 
 def _column(column: Any) -> NDArray[Any]:

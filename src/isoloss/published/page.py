@@ -2,32 +2,50 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 from isoloss import __version__
 from isoloss.core import files
+from isoloss.core.hands import Shared
+from isoloss.core.progress import QUIET, Progress
 from isoloss.published.folder import write_columns
 from isoloss.published.reproduction import Claim, Reproduction, Row
 from isoloss.report.blocks import Cell, Column, Note, Notes, Section, Table, number_cell
 from isoloss.report.blocks import Row as TableRow
 from isoloss.report.numbers import duration, plain
-from isoloss.report.page import Page, ReportFiles, write_page
+from isoloss.report.page import Page, ReportFiles, drawings_of, write_page
 from isoloss.report.verdicts import Answer
 
 DIGITS = 6
 
 
-def write_reproduction(found: Reproduction, folder: Path | str, *, created: date) -> ReportFiles:
-    """Write the page, its figures with their numbers, and the tables as files of their own; return the paths."""
+def write_reproduction(
+    found: Reproduction,
+    folder: Path | str,
+    *,
+    created: date,
+    helpers: Executor | None = None,
+    progress: Progress = QUIET,
+) -> ReportFiles:
+    """Write the page, its figures with their numbers, and the tables as files of their own; return the paths.
+
+    `helpers` draw along, see `isoloss.core.hands`.
+    """
     target = Path(folder)
     for name, text in found.tables.items():
         files.write_text(target / "tables" / name, text)
     for name, columns in found.columns.items():
         write_columns(columns, target / "tables" / name)
-    for name, content in found.animations.items():
-        files.write_bytes(target / "figures" / name, content)
-    return write_page(reproduction_page(found, created=created), target)
+    moving = Shared(list(found.animations.values()), helpers)
+    page = reproduction_page(found, created=created)
+    with progress.task("figures", total=len(drawings_of(page.sections)) + len(found.animations)) as task:
+        written = write_page(page, target, helpers=helpers, done=partial(task.advance, 1))
+        for name, content in zip(found.animations, moving.collect(partial(task.advance, 1)), strict=True):
+            files.write_bytes(target / "figures" / name, content)
+    return written
 
 
 def reproduction_page(found: Reproduction, *, created: date) -> Page:
@@ -63,8 +81,8 @@ def _facts(found: Reproduction) -> tuple[Note, ...]:
 
 def _claims(found: Reproduction) -> Section:
     columns = (
-        Column(title="claim", numeric=False), Column(title="verdict", numeric=False),
-        Column(title="why", numeric=False), Column(title="said by", numeric=False),
+        Column(title="claim", unit="and who says so", numeric=False), Column(title="verdict", numeric=False),
+        Column(title="why", numeric=False, long=True),
     )  # fmt: skip
     rows = tuple(_claim_row(claim) for claim in found.claims)
     table = Table(name="claims", caption="What is claimed, and what the data say to it.", columns=columns, rows=rows)
@@ -72,7 +90,7 @@ def _claims(found: Reproduction) -> Section:
 
 
 def _claim_row(claim: Claim) -> TableRow:
-    cells = Cell(text=claim.claim), Cell(text=claim.verdict), Cell(text=claim.why), Cell(text=claim.source or "–")
+    cells = Cell(text=claim.claim, detail=claim.source), Cell(text=claim.verdict), Cell(text=claim.why)
     return TableRow(cells=cells, marked=claim.verdict == "does not hold")
 
 
@@ -93,10 +111,16 @@ def numbers_table(name: str, caption: str, rows: Sequence[Row], *, searchable: b
         Column(title="quantity", numeric=False), Column(title="published"), Column(title="reproduced"),
         Column(title="difference"),
         Column(title="tolerance", about="relative to the published number, unless it says absolute"),
-        Column(title="within", numeric=False), Column(title="why this tolerance", numeric=False),
+        Column(title="within", numeric=False), Column(title="why this tolerance", numeric=False, long=True),
     )  # fmt: skip
     return Table(
-        name=name, caption=caption, columns=columns, searchable=searchable, rows=tuple(_number_row(row) for row in rows)
+        name=name,
+        caption=caption,
+        columns=columns,
+        searchable=searchable,
+        rows=tuple(_number_row(row) for row in rows),
+        hint="quantity …",
+        marks="beyond their tolerance only",
     )
 
 

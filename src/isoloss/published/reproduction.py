@@ -1,7 +1,7 @@
 """What a reproduction says: numbers beside numbers, a verdict a claim, sections of a page."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -66,7 +66,8 @@ class Claim:
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Reproduction:
     """A study done again. `tables` are further files by name (Markdown, LaTeX) with their text, `columns`
-    tables of numbers that are written as Parquet."""
+    tables of numbers that are written as Parquet, `animations` what draws further pictures. `seconds` are those of the
+    analysis, without drawing."""
 
     study: str
     title: str
@@ -78,7 +79,7 @@ class Reproduction:
     seconds: float
     not_shown: dict[str, str] = field(default_factory=dict)
     tables: dict[str, str] = field(default_factory=dict)
-    animations: dict[str, bytes] = field(default_factory=dict)
+    animations: dict[str, Callable[[], bytes]] = field(default_factory=dict)
     columns: dict[str, Columns] = field(default_factory=dict)
 
     @property
@@ -102,4 +103,5 @@ class Reproduction:
             "summary": self.summary(),
             "origin": self.origin,
             "seconds": self.seconds,
+            "analysis_seconds": self.seconds,
         }

@@ -1,6 +1,6 @@
 """What a page is made of, the same for HTML and Markdown: sections of prose, pictures, tables and notes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from matplotlib.figure import Figure
@@ -11,12 +11,14 @@ from isoloss.report.numbers import MISSING, Style, Writer, value_and_interval
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """A column's heading. `about` is its definition, shown on request; `numeric` columns align right."""
+    """A column's heading. `about` is its definition, shown on request; `numeric` columns align right, and those of
+    sentences (`long`) are as wide as the page allows."""
 
     title: str
     unit: str = ""
     about: str = ""
     numeric: bool = True
+    long: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,29 +42,45 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A table with its caption; `searchable` ones get a search box. The first column holds the rows' headings."""
+    """A table with its caption, and a `note` that says more; `searchable` ones get a search box
+    with `hint` in it and show marked rows alone on request, under the words of `marks`.
+
+    The first column holds the rows' headings.
+    """
 
     name: str
     caption: str
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     searchable: bool = False
+    hint: str = "corpus, flag, size …"
+    marks: str = "flagged or unfinished only"
+    note: str = ""
+
+    @property
+    def sentences(self) -> bool:
+        """Whether the table is one of sentences, which a phone shows below each other."""
+        return any(column.long for column in self.columns) and not any(column.numeric for column in self.columns)
+
+
+Draw = Callable[[], Figure]
+"""What draws a figure when the page is written."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Drawing:
     """A figure with everything that is said about it: how to read it and what it shows, for those who do not see it.
 
-    `narrow` is the same for a phone; where absent, the figure is shown on wide screens alone. `numbers` are the
-    columns that it draws, written beside it as CSV.
+    `wide` draws it, `narrow` draws the same for a phone; where absent, the figure is shown on wide screens alone. Where
+    helping processes draw, both are pickled. `numbers` are the columns that it draws, written beside it as CSV.
     """
 
     name: str
     title: str
     caption: str
     alt: str
-    wide: Figure
-    narrow: Figure | None = None
+    wide: Draw
+    narrow: Draw | None = None
     numbers: Mapping[str, Sequence[object]] = field(default_factory=dict)
 
 

@@ -32,8 +32,8 @@ def contest_picture(data: ReportData) -> Drawing | None:
         ),
         alt="Error less that of one law for all. "
         + "; ".join(f"{panel.title}: " + ", ".join(_said(bar) for bar in panel.bars) for panel in panels) + ".",
-        wide=draw(),
-        narrow=draw(layout="narrow"),
+        wide=draw,
+        narrow=partial(draw, layout="narrow"),
     )  # fmt: skip
 
 

@@ -49,8 +49,8 @@ def _measures(contest: Contest, number: int) -> Table:
     rows = [*map(_row, sorted(contest.measures, key=lambda c: c.loss.heldout)), *_rivals(first)]
     return Table(
         name=f"contest-{_name(contest, number)}", columns=COLUMNS, rows=tuple(rows),
-        caption=f"{_title(contest)}: which measure predicts a source that was never fitted? "
-        + " ".join(contest.sentences()),
+        caption=f"{_title(contest)}: which measure predicts a source that was never fitted?",
+        note=" ".join(contest.sentences()),
     )  # fmt: skip
 
 

@@ -49,8 +49,8 @@ def contour_sheet(data: ReportData) -> Drawing:
         alt=f"{_count(len(names))} of iso-loss contours, a corpus each. At {budget} FLOPs the best split is: "
         + "; ".join(f"{name}: {split_sentence(law, data.budget_flops)}" for name, law in data.laws.items())
         + ".",
-        wide=draw(),
-        narrow=draw(layout="narrow"),
+        wide=draw,
+        narrow=partial(draw, layout="narrow"),
     )
 
 
@@ -64,7 +64,9 @@ def contour_pages(data: ReportData) -> list[Drawing]:
             caption=f"{name} alone, to be read as the sheet of all corpora.",
             alt=f"Iso-loss contours of {name}. Best split of {power_of_ten(data.budget_flops)} FLOPs: "
             f"{split_sentence(data.laws[name], data.budget_flops)}.",
-            wide=contours(data.observations, data.laws, budget=data.budget_flops, corpora=[name], titles=titles),
+            wide=partial(
+                contours, data.observations, data.laws, budget=data.budget_flops, corpora=[name], titles=titles
+            ),
         )
         for number, name in enumerate(corpus_order(data), start=1)
         if name in data.laws
@@ -108,8 +110,8 @@ def balance_picture(data: ReportData) -> Drawing | None:
         alt="Best tokens per parameter against compressibility. "
         + "; ".join(f"{p.name}: {data.measure} {fixed(p.complexity.value, 2)}, ln(D*/N*) {fixed(p.log_ratio.value, 2)}"
                     for p in points) + ".",
-        wide=draw(),
-        narrow=draw(layout="narrow"),
+        wide=draw,
+        narrow=partial(draw, layout="narrow"),
     )  # fmt: skip
 
 
@@ -148,8 +150,8 @@ def compute_picture(data: ReportData) -> Drawing:
         alt=f"{_count(len(names))} of held-out loss against training FLOPs. Lowest loss of a run: "
         + "; ".join(f"{name}: {fixed(_lowest(data, name), 3)}" for name in names)
         + ".",
-        wide=draw(),
-        narrow=draw(layout="narrow"),
+        wide=draw,
+        narrow=partial(draw, layout="narrow"),
     )
 
 
@@ -174,8 +176,8 @@ def excess_picture(data: ReportData) -> Drawing | None:
         alt=f"{_count(len(floors))} of loss minus exact floor against training FLOPs: "
         + "; ".join(f"{name}: floor {fixed(floor.value, 3)} nats per token" for name, floor in floors.items())
         + ".",
-        wide=excess_over_floor(data.observations, data.laws, floors=floors),
-        narrow=excess_over_floor(data.observations, data.laws, floors=floors, layout="narrow"),
+        wide=partial(excess_over_floor, data.observations, data.laws, floors=floors),
+        narrow=partial(excess_over_floor, data.observations, data.laws, floors=floors, layout="narrow"),
     )
 
 
@@ -197,8 +199,8 @@ def coefficient_picture(data: ReportData) -> Drawing:
         alt="Coefficients with intervals. Exponent a: "
         + "; ".join(f"{n}: {text}" for n, text in exponents.items())
         + ".",
-        wide=draw(),
-        narrow=draw(layout="narrow"),
+        wide=draw,
+        narrow=partial(draw, layout="narrow"),
     )
 
 
@@ -215,8 +217,8 @@ def residual_picture(data: ReportData) -> Drawing:
             f"zero; a bend is a defect of its form. The shaded band is ±1 %. {HOLLOW}"
         ),
         alt=f"Residuals of ln loss against parameters and data. Root mean square: {errors}.",
-        wide=residuals(data.observations, laws),
-        narrow=residuals(data.observations, laws, layout="narrow"),
+        wide=partial(residuals, data.observations, laws),
+        narrow=partial(residuals, data.observations, laws, layout="narrow"),
     )
 
 
@@ -233,8 +235,8 @@ def curve_picture(data: ReportData) -> Drawing | None:
             "model size, small dark to large bright; the number at each end is the size."
         ),
         alt=f"{_count(len(names))} of training loss against tokens seen, one line a run.",
-        wide=training_curves(data.curves, corpora=names),
-        narrow=training_curves(data.curves, corpora=names, layout="narrow"),
+        wide=partial(training_curves, data.curves, corpora=names),
+        narrow=partial(training_curves, data.curves, corpora=names, layout="narrow"),
     )
 
 

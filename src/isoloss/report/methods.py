@@ -1,9 +1,11 @@
 """How each number of the report is defined, in the words of this study's own settings."""
 
+import numpy as np
+
 from isoloss.report.blocks import Note
 from isoloss.report.data import ReportData
 from isoloss.report.numbers import plain, power_of_ten
-from isoloss.report.tables import INTERVAL_METHOD
+from isoloss.runs.observations import Observations
 
 CONVENTIONS = {
     "total": "Every weight of the model, embeddings included.",
@@ -11,12 +13,18 @@ CONVENTIONS = {
     "with_head": "The matrices inside the blocks and the output head, not the embedding (Porian et al. 2024).",
     "with_attention": "As with head, and the multiplications of the attention scores (Porian et al. 2024).",
 }
-FLOPS = {"6ND": "C = 6 · N · D, forward and backward."}
+SIX_N_D = "C = 6 · N · D, forward and backward."
 AS_GIVEN = "As the table of runs gives them."
 OBJECTIVES = {
     "huber": "the sum of Huber losses of ln L − ln L̂ with δ = {delta}",
     "lad": "the sum of absolute values of ln L − ln L̂",
     "gaussian": "half the sum of squares of ln L − ln L̂",
+}
+INTERVAL_METHOD = {
+    "rows": "resampled rows",
+    "trunks": "resampled curves",
+    "parametric_trunks": "simulated curves",
+    "none": "none",
 }
 INDEPENDENCE = (
     "Points of one training curve are not independent. Intervals on derived numbers come from the same refits."
@@ -50,13 +58,13 @@ FLAGS = "Flagged runs are shown everywhere, left out of the fits, and the fits a
 def method_notes(data: ReportData) -> tuple[Note, ...]:
     """Return the definitions, from the loss of one run to the balance of a budget."""
     runs = data.observations
-    meanings = " ".join(f"{flag.capitalize()}: {meaning}" for flag, meaning in data.flag_meanings.items())
+    meanings = " ".join(f"{flag.capitalize()}: {meaning}." for flag, meaning in data.flag_meanings.items())
     return (
         LOSS,
         BITS,
         Note(title="Parameters N", text=CONVENTIONS.get(runs.params_convention, AS_GIVEN)),
         Note(title="Data D", text=f"Training {runs.data_unit}, repeated ones counted each time."),
-        Note(title="Compute C", text=FLOPS.get(runs.flops_convention, AS_GIVEN)),
+        Note(title="Compute C", text=SIX_N_D if _counted(runs) else AS_GIVEN),
         *([Note(title="Training", text=data.training)] if data.training else []),
         *_law_notes(data),
         FRONTIER,
@@ -65,6 +73,11 @@ def method_notes(data: ReportData) -> tuple[Note, ...]:
         FLOOR,
         Note(title="Flags", text=f"{meanings} {FLAGS}".strip()),
     )
+
+
+def _counted(runs: Observations) -> bool:
+    """Whether every run's FLOPs are 6 · N · D, whoever counted them."""
+    return bool(len(runs)) and np.allclose(runs.flops, 6 * runs.params * runs.tokens, rtol=1e-6)
 
 
 def _law_notes(data: ReportData) -> list[Note]:

@@ -4,10 +4,11 @@ import base64
 import csv
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import date
-from functools import cache
+from functools import cache, partial
 from importlib import resources
 from io import StringIO
 from pathlib import Path
@@ -17,6 +18,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup
 
 from isoloss.core import files
+from isoloss.core.hands import Shared
 from isoloss.report import render
 from isoloss.report.blocks import Block, Drawing, Note, Notes, Section, Table
 from isoloss.report.data import ReportData
@@ -103,14 +105,17 @@ def write_report(data: ReportData, folder: Path | str) -> ReportFiles:
     return write_page(page, folder)
 
 
-def write_page(page: Page, folder: Path | str) -> ReportFiles:
+def write_page(
+    page: Page, folder: Path | str, *, helpers: Executor | None = None, done: Callable[[], None] = lambda: None
+) -> ReportFiles:
     """Write a page, its Markdown twin, and every figure as SVG and PNG, with its numbers as CSV where it brings them.
 
-    Files that exist are replaced, each atomically. The page comes last: whoever sees it sees its figures. Raises
-    StorageError where the folder cannot be written.
+    `helpers` draw along, see `isoloss.core.hands`; `done` is called after each of `drawings_of`. Files that exist are
+    replaced, each atomically. The page comes last: whoever sees it sees its figures. Raises StorageError where the
+    folder cannot be written.
     """
     target = Path(folder)
-    pictures = _pictures(page.sections)
+    pictures = _pictures(page.sections, helpers, done)
     context = _context(page, pictures)
     written: list[Path] = []
     for picture in pictures.values():
@@ -126,26 +131,36 @@ def write_page(page: Page, folder: Path | str) -> ReportFiles:
     return ReportFiles(html=target / HTML_NAME, markdown=target / MARKDOWN_NAME, figures=tuple(written))
 
 
-def _pictures(parts: Sequence[Section]) -> dict[str, Picture]:
-    """Return the drawings by name, numbered 1, 2, 3; folded ones are numbered under the last before them: 1.1, 1.2."""
-    pictures: dict[str, Picture] = {}
+def drawings_of(parts: Sequence[Section]) -> dict[str, Drawing]:
+    """Return the drawings by number, 1, 2, 3; folded ones are numbered under the last before them: 1.1, 1.2."""
+    found: dict[str, Drawing] = {}
     number = 0
     for part in parts:
         for drawing in _drawings(part.blocks):
             number += 1
-            pictures[drawing.name] = _picture(drawing, str(number))
+            found[str(number)] = drawing
         for below, drawing in enumerate(_drawings(part.folded), start=1):
-            pictures[drawing.name] = _picture(drawing, f"{number}.{below}")
-    return pictures
+            found[f"{number}.{below}"] = drawing
+    return found
 
 
 def _drawings(blocks: Sequence[Block]) -> list[Drawing]:
     return [block for block in blocks if isinstance(block, Drawing)]
 
 
-def _picture(drawing: Drawing, number: str) -> Picture:
-    raw = render.raw_svg(drawing.wide)
-    narrow = render.raw_svg(drawing.narrow) if drawing.narrow else None
+def _pictures(parts: Sequence[Section], helpers: Executor | None, done: Callable[[], None]) -> dict[str, Picture]:
+    """Return the drawings, drawn, by name."""
+    found = drawings_of(parts)
+    calls = [partial(render.rendered, drawing.wide, drawing.narrow) for drawing in found.values()]
+    drawn = Shared(calls, helpers).collect(done)
+    return {
+        drawing.name: _picture(drawing, number, result)
+        for (number, drawing), result in zip(found.items(), drawn, strict=True)
+    }
+
+
+def _picture(drawing: Drawing, number: str, drawn: render.Rendered) -> Picture:
+    raw, narrow = drawn.wide, drawn.narrow
     return Picture(
         name=drawing.name,
         number=number,
@@ -155,7 +170,7 @@ def _picture(drawing: Drawing, number: str) -> Picture:
         wide=Markup(render.inline_svg(raw, name=drawing.name, alt=drawing.alt)),
         narrow=Markup(render.inline_svg(narrow, name=f"{drawing.name}-narrow", alt=drawing.alt)) if narrow else None,
         svg=render.svg_file(raw),
-        png=render.png_bytes(drawing.wide),
+        png=drawn.png,
         csv=csv_text(drawing.numbers),
     )
 

@@ -1,5 +1,6 @@
 """The report as a sequence of sections: what it says and in which order. HTML and Markdown are written from it."""
 
+from isoloss.laws.domain import LawWarning
 from isoloss.report.blocks import Block, Note, Notes, Section
 from isoloss.report.contest_picture import contest_picture
 from isoloss.report.contest_tables import contest_tables, corpus_tables
@@ -112,7 +113,8 @@ def _compute(data: ReportData) -> Section:
         return Section(name="compute", title="What compute buys", blocks=())
     return Section(
         name="compute", title="What compute buys",
-        blocks=_kept(compute_picture(data), excess_picture(data), frontier_table(data) if data.frontier else None),
+        blocks=_kept(compute_picture(data), excess_picture(data)),
+        folded_title="What to train at each budget", folded=(frontier_table(data),) if data.frontier else (),
     )  # fmt: skip
 
 
@@ -121,12 +123,20 @@ def _coefficients(data: ReportData) -> Section:
     return Section(name="laws", title="The laws", blocks=blocks)
 
 
-def _trust(data: ReportData) -> Section:
-    warnings = tuple(
-        Note(title=f"{name}: {warning.code.replace('_', ' ')}", text=warning.message)
-        for name, law in data.all_laws
-        for warning in law.warnings
+def _warnings(data: ReportData) -> tuple[Note, ...]:
+    """Return the warnings of all laws; what is said of several stands once, under all their names."""
+    named: dict[LawWarning, list[str]] = {}
+    for name, law in data.all_laws:
+        for warning in law.warnings:
+            named.setdefault(warning, []).append(name)
+    return tuple(
+        Note(title=f"{', '.join(names)}: {warning.code.replace('_', ' ')}", text=warning.message)
+        for warning, names in named.items()
     )
+
+
+def _trust(data: ReportData) -> Section:
+    warnings = _warnings(data)
     blocks = _kept(
         Notes(items=warnings, warnings=True) if warnings else None,
         residual_picture(data) if data.laws else None,
@@ -139,7 +149,10 @@ def _trust(data: ReportData) -> Section:
     left_out = exclusions_table(data)
     return Section(
         name="trust", title="How far to trust it", blocks=blocks,
-        folded_title=f"{len(left_out.rows)} rows left out of the fits", folded=(left_out,) if left_out.rows else (),
+        folded_title=f"Every predictor held against the largest runs; {len(left_out.rows)} rows left out of the fits",
+        folded=_kept(
+            backtest_table(data, every=True) if data.backtest else None, left_out if left_out.rows else None
+        ),
     )  # fmt: skip
 
 
@@ -172,6 +185,8 @@ def _methods(data: ReportData) -> Section:
 
 
 def _provenance(data: ReportData) -> Section:
-    notes = [Note(title="isoloss", text=data.version), *(Note(title=k, text=v) for k, v in data.provenance.items())]
+    # The runs say which versions trained them; the page may be of another.
+    notes = [Note(title="this page", text=f"isoloss {data.version}")]
+    notes += [Note(title=name, text=value) for name, value in data.provenance.items()]
     notes.append(Note(title="table of runs", text=data.observations.fingerprint))
     return Section(name="provenance", title="Where it comes from", blocks=(Notes(items=tuple(notes)),))

@@ -6,6 +6,7 @@ from functools import partial
 
 from isoloss.core.errors import Unidentified
 from isoloss.core.estimate import Estimate
+from isoloss.laws.backtest import NEAREST
 from isoloss.laws.fitted import FittedLaw, FrontierPoint
 from isoloss.report.blocks import Cell, Column, Row, Table, estimate_cell, number_cell
 from isoloss.report.data import CorpusSummary, ReportData, RunRow
@@ -108,21 +109,13 @@ def fit_table(data: ReportData) -> Table:
         Column(title="starts", unit="agreeing", about="starting points that ended within 1e-6 of the best objective"),
         Column(title="gradient", about="largest cosine between residual influence and a parameter's direction"),
         Column(title="condition", about="condition number of the scaled Jacobian: above 1000 parameters trade off"),
-        Column(title="at a bound", numeric=False), Column(title="intervals by", numeric=False),
+        Column(title="at a bound", numeric=False),
     )  # fmt: skip
     return Table(
         name="fits", columns=columns,
         rows=tuple(_fit_row(name, law) for name, law in data.all_laws),
         caption="How each law was fitted, and the proof that its optimum was reached.",
     )  # fmt: skip
-
-
-INTERVAL_METHOD = {
-    "rows": "resampled rows",
-    "trunks": "resampled curves",
-    "parametric_trunks": "simulated curves",
-    "none": "none",
-}
 
 
 def _fit_row(name: str, law: FittedLaw) -> Row:
@@ -139,7 +132,6 @@ def _fit_row(name: str, law: FittedLaw) -> Row:
             number_cell(proof.gradient_norm, power_of_ten),
             number_cell(proof.condition_number, lambda x: plain(x) if math.isfinite(x) else "∞"),
             Cell(text=", ".join(proof.active_bounds) or "no"),
-            Cell(text=INTERVAL_METHOD[law.interval_method]),
         )
     )  # fmt: skip
 
@@ -156,7 +148,6 @@ def frontier_table(data: ReportData) -> Table:
 
 
 def _frontier_row(name: str, point: FrontierPoint) -> Row:
-    reach = "inside the runs" if point.interpolated else f"{plain(point.extrapolation, 2)}× beyond them"
     return Row(
         cells=(
             Cell(text=name),
@@ -165,9 +156,16 @@ def _frontier_row(name: str, point: FrontierPoint) -> Row:
             estimate_cell(point.tokens, style="si"),
             estimate_cell(exponential(point.log_ratio), style="plain"),
             estimate_cell(point.loss),
-            Cell(text=reach, sort=point.extrapolation),
+            Cell(text=_reach(point), sort=point.extrapolation),
         )
     )
+
+
+def _reach(point: FrontierPoint) -> str:
+    if point.interpolated:
+        return "inside the runs"
+    times = plain(point.extrapolation, 2)
+    return "at their edge" if times == "1" else f"{times}× beyond them"
 
 
 def unfiltered_table(data: ReportData) -> Table:
@@ -400,8 +398,11 @@ def _percent(share: Estimate | None) -> Estimate | None:
     return Estimate(value=100 * share.value, low=low, high=high, level=share.level)
 
 
-def backtest_table(data: ReportData) -> Table:
-    """Return how well each predictor, fitted to a part of the runs, foretold the rest; the best of a corpus first."""
+def backtest_table(data: ReportData, *, every: bool = False) -> Table:
+    """Return how well predictors that were fitted to a part of the runs foretold the rest; the best of a corpus first.
+
+    These are the study's own law, the best and the nearest run, or `every` one.
+    """
     percent = "% of ln loss"
     columns = (
         CORPUS,
@@ -422,10 +423,15 @@ def backtest_table(data: ReportData) -> Table:
             number_cell(None if score.held is None else 100 * score.held, plain),
         ))
         for test in data.backtest
-        for score in test.scores
+        for place, score in enumerate(test.scores)
+        if every or place == 0 or score.law in (NEAREST, *(law.law for law in data.laws.values()))
     ]  # fmt: skip
+    told = (
+        "Every predictor, held against the largest budgets."
+        if every
+        else "Would the laws have told the truth? Each was fitted without the largest budgets and then predicted them. "
+        "The nearest run, in ln N and ln D, is what any law should beat."
+    )
     return Table(
-        name="backtest", columns=columns, rows=tuple(rows),
-        caption="Would the laws have told the truth? Each was fitted without the largest budgets and then predicted "
-        "them. The nearest run, in ln N and ln D, is what any law should beat.",
+        name="backtest-all" if every else "backtest", columns=columns, rows=tuple(rows), caption=told
     )  # fmt: skip

@@ -142,8 +142,8 @@ def rates_picture(data: ReportData) -> Drawing:
             "edge and are not fitted."
         ),
         alt=" ".join(tuning.sentences()[0] for tuning in data.tuning.values()),
-        wide=draw(),
-        narrow=draw(layout="narrow"),
+        wide=draw,
+        narrow=partial(draw, layout="narrow"),
     )
 
 

@@ -28,6 +28,24 @@ class Columns:
         self.place = place
         self.rows: NDArray[np.int64] = table[ROW].to_numpy()
 
+    @property
+    def names(self) -> list[str]:
+        """The columns of the source."""
+        return [column for column in self.table.column_names if column != ROW]
+
+    def holds(self, name: str) -> bool:
+        """Whether the source has a column of this very name with anything in it."""
+        return name in self.names and self.table[name].null_count < len(self.table)
+
+    def tells(self, name: str, *, numbers: bool = False) -> bool:
+        """Whether a column of this very name has a value in every row; with `numbers`, a number."""
+        import pyarrow as pa
+
+        if name not in self.names or self.table[name].null_count:
+            return False
+        kind = self.table[name].type
+        return not numbers or pa.types.is_integer(kind) or pa.types.is_floating(kind)
+
     def texts(self, name: str) -> NDArray[np.str_]:
         """Return a column as text, each different value written once."""
         import pyarrow as pa
@@ -53,13 +71,12 @@ class Columns:
         return self.numbers(given) if isinstance(given, str) else given
 
     def _column(self, name: str) -> "pa.ChunkedArray":
-        known = [column for column in self.table.column_names if column != ROW]
-        if name in known:
+        if name in self.names:
             column = self.table[name]
         elif _OPERATORS.search(name):
             column = self._computed(name)
         else:
-            raise BadTable(f"no column {name!r}", place=self.place, fix=did_you_mean(name, known))
+            raise BadTable(f"no column {name!r}", place=self.place, fix=did_you_mean(name, self.names))
         if column.null_count:
             at = np.flatnonzero(column.is_null().to_numpy())
             raise BadTable(

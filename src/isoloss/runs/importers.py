@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from isoloss.core.errors import BadTable, InputError
+from isoloss.core.errors import BadTable, InputError, did_you_mean
 from isoloss.runs.archive import Archive
-from isoloss.runs.columns import Columns
+from isoloss.runs.columns import Columns, Floats
 from isoloss.runs.observations import DataUnit, Observations, observations
 from isoloss.runs.shapes import DEFAULT_CONVENTION
 from isoloss.runs.tables import ROW, query_table
@@ -24,6 +24,10 @@ class ArrowExportable(Protocol):
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
 
+
+UNSTATED = "unstated"
+COUNTED_BY = {"params_total": "total", "params_non_embedding": "non_embedding"}
+"""Columns of an archive that count parameters by a convention of their own."""
 
 Source: TypeAlias = str | Path | ArrowExportable | Mapping[str, Any] | NDArray[Any]
 """A file or results folder, a data frame, a mapping of names to columns, or a structured array."""
@@ -47,19 +51,23 @@ def read_runs(
     floor: str | float | None = None,
     bytes_per_token: str | float | None = None,
     corpus_source: str | None = None,
-    params_convention: str = "unstated",
+    params_convention: str = UNSTATED,
     data_unit: DataUnit = "tokens",
+    needs: Sequence[str] = ("params", "tokens"),
 ) -> Observations:
     """Return the runs in `source` as observations; the keywords name its columns.
 
-    `extra` maps what a law calls a further column (unique_tokens, batch_tokens, …) to what the source calls it.
-    Where a column's unit or scale is another, a SQL formula over columns stands in its place: `params="n_millions *
-    1e6"`, `loss="bits * ln(2)"`. `where` is a SQL condition over the source's own columns. Without `flops`, C = 6 ·
-    params · tokens. `tokenizer` and `vocab` (a column, or one number) say in which tokens losses count; `floor` (alike)
-    is the best possible loss of each run's corpus. `bytes_per_token` (alike) makes D bytes: `tokens` times it, unless
-    `data_unit="bytes"` says that `tokens` holds bytes already. `corpus_source` names what each corpus was
-    made from: corpora of one source are left out together. Raises BadTable for a column that is missing or holds
-    anything but positive numbers, naming the column, the rows and the columns there are.
+    `needs` are those of params, tokens and flops that must be there, for a law reads them; the others are taken where
+    the source has them, and are absent from the observations otherwise. `extra` maps what a law calls a further column
+    (unique_tokens, batch_tokens, …) to what the source calls it. Where a column's unit or scale is another, a SQL
+    formula over columns stands in its place: `params="n_millions * 1e6"`, `loss="bits * ln(2)"`. `where` is a SQL
+    condition over the source's own columns. Without `flops`, C = 6 · params · tokens, or a column `flops` where one of
+    these is not known. `tokenizer` and `vocab` (a column, or one number) say in which tokens losses count, by default
+    the source's columns `tokenizer` and `vocab_size`, where they say it of every row; `floor` (alike) is the best
+    possible loss of each run's corpus. `bytes_per_token` (alike) makes D bytes: `tokens` times it, unless
+    `data_unit="bytes"` says that `tokens` holds bytes already. `corpus_source` names what each corpus was made from:
+    corpora of one source are left out together. Raises BadTable for a column that is needed or named and missing, or
+    holds anything but positive numbers, naming the file, the column, the rows and the columns there are.
     """
     table = open_table(source)
     ours = _is_archive(source)
@@ -72,17 +80,18 @@ def read_runs(
     if ours:
         # Imported runs seldom have a standard error or a vocabulary.
         stderr = stderr or (None if table["stderr"].null_count else "stderr")
-        vocab = vocab or (None if table["vocab_size"].null_count else "vocab_size")
-        params_convention = _convention(table, source) if params == "params" else params_convention
+        params_convention = _stated(params_convention, _convention(table, source, params), source)
     columns = Columns(table, place=_name(source))
-    data, ratio = columns.numbers(tokens), columns.numbers_or_one(bytes_per_token)
-    if ratio is not None and data_unit == "tokens":
-        data, data_unit = data * ratio, "bytes"
-    return observations(
-        params=columns.numbers(params),
-        tokens=data,
-        loss_nats=columns.numbers(loss),
-        flops=columns.numbers(flops) if flops else None,
+    tokenizer = tokenizer or ("tokenizer" if columns.tells("tokenizer") else None)
+    vocab = vocab or ("vocab_size" if columns.tells("vocab_size", numbers=True) else None)
+    losses, ratio = columns.numbers(loss), columns.numbers_or_one(bytes_per_token)
+    known = _sizes(columns, {"params": params, "tokens": tokens, "flops": flops}, needs)
+    if ratio is not None and data_unit == "tokens" and "tokens" in known:
+        known["tokens"], data_unit = known["tokens"] * ratio, "bytes"
+    named = {"params": params, "tokens": tokens, "flops": flops or "flops", "loss": loss, **(extra or {})}
+    given: dict[str, Any] = dict(
+        loss_nats=losses,
+        **known,
         corpus=columns.texts(corpus) if corpus else "all",
         trunk=columns.texts(trunk) if trunk else None,
         stderr=columns.numbers(stderr) if stderr else None,
@@ -98,8 +107,31 @@ def read_runs(
         rows=columns.rows,
         params_convention=params_convention,
         data_unit=data_unit,
-        named={"params": params, "tokens": tokens},
+        named=named,
     )
+    try:
+        return observations(**given)
+    except BadTable as error:
+        place = ", ".join(filter(None, (columns.place, error.place)))
+        raise BadTable(error.message, place=place, fix=error.fix) from error
+
+
+def _sizes(columns: Columns, names: Mapping[str, str | None], needs: Sequence[str]) -> dict[str, Floats]:
+    """Return those of params, tokens and flops that the source has; see `read_runs`."""
+    found = {
+        role: columns.numbers(name)
+        for role, name in names.items()
+        if name is not None and (role in needs or name != role or columns.holds(name))
+    }
+    if "flops" not in found and not {"params", "tokens"} <= found.keys():
+        if columns.holds("flops"):
+            found["flops"] = columns.numbers("flops")
+        elif "flops" in needs:
+            raise BadTable(
+                "no column 'flops', and not both of 'params' and 'tokens' for C = 6 · N · D", place=columns.place,
+                fix=f"name the column of FLOPs (on the command line: --flops); {did_you_mean('flops', columns.names)}",
+            )  # fmt: skip
+    return found
 
 
 def open_table(source: Source) -> "pa.Table":
@@ -143,8 +175,20 @@ def _is_archive(source: Source) -> bool:
     return isinstance(source, str | Path) and Archive.stands_in(source)
 
 
-def _convention(table: "pa.Table", source: Source) -> str:
-    """Return by which convention an archive's `params` are counted. Raises BadTable where they are counted by two."""
+def _stated(said: str, known: str, source: Source) -> str:
+    """Return by which convention an archive counts, and the caller says that it does. Raises InputError for another."""
+    if UNSTATED not in (said, known) and said != known:
+        raise InputError(
+            f"params are counted by {known!r} there, by {said!r} in the call", place=_name(source),
+            fix="leave it out: the runs say how they are counted",
+        )  # fmt: skip
+    return said if known == UNSTATED else known
+
+
+def _convention(table: "pa.Table", source: Source, column: str) -> str:
+    """Return by which convention an archive's column counts. Raises BadTable where it counts by two."""
+    if column != "params":
+        return COUNTED_BY.get(column, UNSTATED)
     found = sorted(set(table["params_convention"].to_pylist()))
     if len(found) > 1:
         raise BadTable(

@@ -20,15 +20,18 @@ Floats = NDArray[np.float64]
 DataUnit = Literal["tokens", "bytes"]
 
 OBSERVATIONS_VERSION = 1
+RUN_COLUMNS = ("params", "tokens", "flops")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Observations:
     """Columns of equal length, one row a run.
 
-    `params` is N by `params_convention`; `tokens` is D in `data_unit`; `flops` is C by `flops_convention`; losses are
-    nats per token. `named` says what the source calls its columns of `params` and `tokens`. `trunk` names the
-    training curve a row was taken from: rows of one trunk are not independent. `rows` are 1-based positions in the
+    `known` holds `params`, N by `params_convention`; `tokens`, D in `data_unit`; `flops`, C by `flops_convention`: all
+    of them, or those that the source tells. A law of one of them fits a table of that one alone; a column that nobody
+    gave is absent, and no number stands in for it, so that whoever reads it is refused by name (BadTable) and no check
+    takes a guess for a fact. Losses are nats per token. `named` says what the source calls its columns. `trunk` names
+    the training curve a row was taken from: rows of one trunk are not independent. `rows` are 1-based positions in the
     source, for messages. `stderr` is the standard error of each loss, `tokenizer` and `vocab` the name and the size of
     the vocabulary that its tokens are of: None where the source does not say. `extra` are further columns that a law
     may read, positive numbers by name: unique_tokens, batch_tokens, other_loss. `floor` is the exact best possible loss
@@ -37,10 +40,8 @@ class Observations:
     where each is its own.
     """
 
-    params: Floats
-    tokens: Floats
+    known: Mapping[str, Floats]
     loss_nats: Floats
-    flops: Floats
     run: NDArray[np.str_]
     trunk: NDArray[np.str_]
     corpus: NDArray[np.str_]
@@ -60,7 +61,26 @@ class Observations:
     named: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        return len(self.params)
+        return len(self.loss_nats)
+
+    @property
+    def params(self) -> Floats:
+        """N of every run. Raises BadTable where the table does not tell it."""
+        return self.column("params")
+
+    @property
+    def tokens(self) -> Floats:
+        """D of every run. Raises BadTable where the table does not tell it."""
+        return self.column("tokens")
+
+    @property
+    def flops(self) -> Floats:
+        """C of every run. Raises BadTable where the table does not tell it."""
+        return self.column("flops")
+
+    def has(self, *names: str) -> bool:
+        """Whether the table tells all of these columns: `params`, `tokens`, `flops`, or extra ones."""
+        return all(name in self.known or name in self.extra for name in names)
 
     @property
     def corpora(self) -> list[str]:
@@ -109,8 +129,8 @@ class Observations:
     def fingerprint(self) -> str:
         """Identity of the numbers that a fit sees."""
         content = {
-            "params": self.params.tolist(), "tokens": self.tokens.tolist(), "loss_nats": self.loss_nats.tolist(),
-            "flops": self.flops.tolist(), "corpus": self.corpus.tolist(), "trunk": self.trunk.tolist(),
+            **{name: self.known[name].tolist() if name in self.known else None for name in RUN_COLUMNS},
+            "loss_nats": self.loss_nats.tolist(), "corpus": self.corpus.tolist(), "trunk": self.trunk.tolist(),
             "stderr": None if self.stderr is None else self.stderr.tolist(),
             "complexity": {name: values.tolist() for name, values in self.complexity.items()},
             "params_convention": self.params_convention, "data_unit": self.data_unit,
@@ -131,7 +151,7 @@ class Observations:
                     picked[id(value)] = value[index]
                 changed[column.name] = picked[id(value)]
         changed["flags"] = None if self.flags is None else tuple(self.flags[i] for i in index)
-        for name in ("complexity", "extra"):
+        for name in ("known", "complexity", "extra"):
             changed[name] = {key: values[index] for key, values in getattr(self, name).items()}
         return replace(self, **changed)
 
@@ -158,15 +178,13 @@ class Observations:
 
     def column(self, name: str) -> Floats:
         """Return a column that a law reads, `params`, `tokens`, `flops` or an extra one. Raises BadTable without it."""
-        if name in ("params", "tokens", "flops"):
-            return np.asarray(getattr(self, name))
-        if name not in self.extra:
-            known = ", ".join(["params", "tokens", "flops", *self.extra])
-            raise BadTable(
-                f"the law reads a column {name!r}, and the table has {known}",
-                fix=f"name the source's column of it (on the command line: --column {name}=COLUMN)",
-            )
-        return self.extra[name]
+        if self.has(name):
+            return (self.known if name in self.known else self.extra)[name]
+        option = f"--{name} COLUMN" if name in RUN_COLUMNS else f"--column {name}=COLUMN"
+        raise BadTable(
+            f"a column {name!r} is needed, and the table has {', '.join([*self.known, *self.extra]) or 'losses alone'}",
+            fix=f"name the source's column of it (on the command line: {option})",
+        )
 
     def replicate_noise(self) -> "ReplicateNoise":
         """Return trunk and branch noise in ln L from runs that differ in their seed alone, each with an interval.
@@ -187,8 +205,7 @@ class Observations:
         import pyarrow as pa
 
         columns: dict[str, Any] = {
-            name: getattr(self, name)
-            for name in ("run", "trunk", "corpus", "params", "tokens", "flops", "loss_nats")
+            "run": self.run, "trunk": self.trunk, "corpus": self.corpus, **self.known, "loss_nats": self.loss_nats,
         }  # fmt: skip
         if self.stderr is not None:
             columns["stderr"] = self.stderr
@@ -201,9 +218,9 @@ class Observations:
 
 def observations(
     *,
-    params: Sequence[float] | Floats,
-    tokens: Sequence[float] | Floats,
     loss_nats: Sequence[float] | Floats,
+    params: Sequence[float] | Floats | None = None,
+    tokens: Sequence[float] | Floats | None = None,
     flops: Sequence[float] | Floats | None = None,
     run: Sequence[str] | NDArray[np.str_] | None = None,
     trunk: Sequence[str] | NDArray[np.str_] | None = None,
@@ -224,36 +241,41 @@ def observations(
 ) -> Observations:
     """Return a checked table: numbers positive and finite, columns of one length. Raises BadTable with row numbers.
 
-    Without `flops`, C = 6 · params · tokens, and with D in bytes 6 · params · bytes / `bytes_per_token`. Without
-    `trunk`, every row is a trunk of its own.
+    Columns that nobody gives are absent from the table. Without `flops`, C = 6 · params · tokens where both are known,
+    and with D in bytes 6 · params · bytes / `bytes_per_token`. Without `trunk`, every row is a trunk of its own.
     """
-    n = len(params)
+    n = len(loss_nats)
     place = np.arange(1, n + 1) if rows is None else np.asarray(rows, dtype=np.int64)
-    n_params = _positive("params", params, n, place)
-    n_tokens = _positive("tokens", tokens, n, place)
+    given = {"params": params, "tokens": tokens, "flops": flops}
+    names_of = named or {}
+
+    def positive(role: str, values: Sequence[float] | Floats) -> Floats:
+        return _positive(names_of.get(role, role), values, n, place)
+
+    known = {name: positive(name, column) for name, column in given.items() if column is not None}
     ratio = None
     if bytes_per_token is not None:
-        ratio = _positive("bytes_per_token", _each(bytes_per_token, n), n, place)
+        ratio = positive("bytes_per_token", _each(bytes_per_token, n))
+    if flops is None and {"params", "tokens"} <= known.keys():
+        trained = known["tokens"] / ratio if data_unit == "bytes" and ratio is not None else known["tokens"]
+        known["flops"] = _six_nd(known["params"], trained, place)
     counts_tokens = data_unit == "tokens" or ratio is not None
-    trained = n_tokens / ratio if data_unit == "bytes" and ratio is not None else n_tokens
     names = _row_names(place) if run is None else np.asarray(run, dtype=np.str_)
     return Observations(
-        params=n_params,
-        tokens=n_tokens,
-        loss_nats=_positive("loss", loss_nats, n, place),
-        flops=_six_nd(n_params, trained, place) if flops is None else _positive("flops", flops, n, place),
+        known=known,
+        loss_nats=positive("loss", loss_nats),
         run=names,
         trunk=names if trunk is None else np.asarray(trunk, dtype=np.str_),
         corpus=np.full(n, corpus) if isinstance(corpus, str) else np.asarray(corpus, dtype=np.str_),
         rows=place,
-        stderr=None if stderr is None else _positive("stderr", stderr, n, place),
+        stderr=None if stderr is None else positive("stderr", stderr),
         flags=None if flags is None else tuple(tuple(f) for f in flags),
         complexity={name: _finite(name, values, n, place) for name, values in (complexity or {}).items()},
-        extra={name: _positive(name, values, n, place) for name, values in (extra or {}).items()},
-        floor=None if floor is None else _positive("floor", _each(floor, n), n, place),
+        extra={name: positive(name, values) for name, values in (extra or {}).items()},
+        floor=None if floor is None else positive("floor", _each(floor, n)),
         bytes_per_token=ratio,
         tokenizer=None if tokenizer is None else np.asarray(tokenizer, dtype=np.str_),
-        vocab=None if vocab is None else _positive("vocab", _each(vocab, n), n, place),
+        vocab=None if vocab is None else positive("vocab", _each(vocab, n)),
         source=None if source is None else np.asarray(source, dtype=np.str_),
         params_convention=params_convention,
         flops_convention="given" if flops is not None else "6ND" if counts_tokens else "6NB",

@@ -112,7 +112,9 @@ def replicate_cells(table: "Observations") -> NDArray[np.bool_]:
 
 
 def count_replicates(table: "Observations") -> int:
-    """Return how many rows repeat the corpus, size and token count of another."""
+    """Return how many rows repeat the corpus, size and token count of another: 0 where either is not known."""
+    if not table.has("params", "tokens"):
+        return 0
     return len(table) - int(_cell_of(table).max() + 1)
 
 

@@ -1,4 +1,4 @@
-"""Parameter and FLOP counts from shapes alone, by every convention in use, and ladders of sensible shapes.
+"""Parameter and FLOP counts from shapes alone, by every convention in use.
 
 N is never bare: `total` counts every weight; `non_embedding` the matrices inside the blocks (Kaplan et al. 2020);
 `with_head` adds the output head (the standard of Porian et al. 2024); `with_attention` adds to that the context ×
@@ -7,21 +7,16 @@ only `total` has them.
 """
 
 import math
-from collections.abc import Sequence
-from functools import cache
 from typing import Literal, NamedTuple, get_args
 
-from isoloss.core.errors import InputError
 from isoloss.core.frozen import Frozen
-from isoloss.runs.spec import Family, ModelSpec
+from isoloss.runs.spec import ModelSpec
 
 ParamsConvention = Literal["total", "non_embedding", "with_head", "with_attention"]
 FlopsConvention = Literal["total", "non_embedding", "with_head", "with_attention", "exact"]
 PARAMS_CONVENTIONS: tuple[ParamsConvention, ...] = get_args(ParamsConvention)
 DEFAULT_CONVENTION: ParamsConvention = "with_head"
 EXACT: Literal["exact"] = "exact"
-
-LADDER_TOLERANCE = 0.05
 
 
 class Counts(Frozen):
@@ -110,98 +105,3 @@ def forward_flops(model: ModelSpec) -> ForwardFlops:
 def openlm_ffn(width: int) -> int:
     """Return the hidden size of OpenLM's gated FFN: 8/3 of the width, rounded down, then up to a multiple of 256."""
     return 256 * math.ceil(8 * width // 3 / 256)
-
-
-def ladder(
-    targets: Sequence[float],
-    *,
-    vocab_size: int,
-    context: int,
-    tied: bool,
-    family: Family = "llama",
-    qk_norm: bool = False,
-    convention: ParamsConvention = DEFAULT_CONVENTION,
-) -> list[ModelSpec]:
-    """Return one sensible shape per target size, each within 5 % of it.
-
-    Among the shapes that near, the one whose width and depth are most usual wins. Raises InputError where the
-    vocabulary alone is larger than a target, or no shape comes near.
-    """
-    smallest = ModelSpec(
-        family=family, width=8, depth=1, heads=1, ffn=1, vocab_size=vocab_size, context=context, tied=tied,
-        qk_norm=qk_norm,
-    )  # fmt: skip
-    return [_nearest_shape(smallest, target, convention) for target in targets]
-
-
-def _nearest_shape(like: ModelSpec, target: float, convention: ParamsConvention) -> ModelSpec:
-    """Return the shape for one target, with all of `like` but width, depth, heads and FFN."""
-    candidates = [
-        _shape(like, width, depth, target, convention) for width in _widths(target) for depth in _depths(width)
-    ]
-
-    def miss(model: ModelSpec) -> float:
-        return abs(math.log(count(model).params(convention) / target))
-
-    close = [model for model in candidates if miss(model) <= math.log1p(LADDER_TOLERANCE)]
-    if not close:
-        best = min(candidates, key=miss)
-        raise InputError(
-            f"no {like.family} shape has {target:.3g} parameters ({convention}) at vocabulary {like.vocab_size}: "
-            f"the nearest has {count(best).params(convention):.3g}",
-            place="grid.params",
-            fix="choose larger sizes, or a smaller vocabulary",
-        )
-    return min(close, key=lambda model: _oddness(model) + miss(model))
-
-
-def _shape(like: ModelSpec, width: int, depth: int, target: float, convention: ParamsConvention) -> ModelSpec:
-    chosen = {"width": width, "depth": depth, "heads": heads_for(width), "ffn": openlm_ffn(width)}
-    if like.family == "llama":
-        chosen["ffn"] = _fitting_ffn(like.model_copy(update=chosen), target, convention)
-    return like.model_copy(update=chosen)
-
-
-def _fitting_ffn(model: ModelSpec, target: float, convention: ParamsConvention) -> int:
-    """Return the FFN size, within 2.2 to 3.4 widths and in aligned steps, that brings `model` nearest to `target`."""
-    width = model.width
-    step = 4 if width <= 64 else 8 if width <= 256 else 64
-    least, most = math.ceil(2.2 * width / step) * step, math.floor(3.4 * width / step) * step
-    smallest = count(model.model_copy(update={"ffn": least})).params(convention)
-    lacking = (target - smallest) / (3 * width * model.depth)
-    return min(max(least, least + round(lacking / step) * step), most)
-
-
-@cache
-def heads_for(width: int) -> int:
-    """Return the number of heads nearest to one per 32 dimensions that splits `width` into even heads."""
-    fitting = [h for h in range(1, width + 1) if width % h == 0 and (width // h) % 2 == 0]
-    return min(fitting, key=lambda h: abs(math.log(width / h / 32)))
-
-
-def _widths(target: float) -> list[int]:
-    """Widths a model of `target` weights may have: finely spaced while small, multiples of 64 later."""
-    # 12 w² weights a layer and w / 50 layers give w³ = 50 N / 12; twice that width leaves no sensible depth.
-    largest = 16 + int(2 * (50 * target / 12) ** (1 / 3))
-    fine = list(range(8, min(largest, 128) + 1, 4))
-    coarse = list(range(144, min(largest, 512) + 1, 16))
-    wide = list(range(576, largest + 1, 64))
-    return fine + coarse + wide
-
-
-def _depths(width: int) -> range:
-    usual = _usual_depth(width)
-    return range(max(1, round(usual / 2)), max(2, round(usual * 2)) + 1)
-
-
-def _usual_depth(width: int) -> float:
-    """Depth by the published ladders: 2 layers at width 64, 10 at 512, 20 at 1024; never under 2."""
-    return max(2.0, width / 50)
-
-
-def _oddness(model: ModelSpec) -> float:
-    """How unusual a shape is: 0 for the usual depth and an FFN of 8/3 of the width.
-
-    OpenLM's narrow models have FFNs of up to 32 widths, for it is a multiple of 256: width decides there, not depth.
-    """
-    return abs(math.log(model.depth / _usual_depth(model.width))) + abs(math.log(model.ffn / (8 / 3 * model.width)))

@@ -124,8 +124,55 @@ def analyse(
     seen, unseen = _hold_out(study, table)
     if not len(seen):
         raise WorkError("no run that may be fitted has finished", fix="isoloss runs DIR shows what became of them")
+    fits = _fit_all(study, seen, corpora, arms or {}, progress=progress)
+    measure = _balance_measure(study, complexity)
+    judged = {name: law for name, law in fits.laws.items() if len(law.draws)}
+    budget = _budget(list(fits.laws.values()), seen)
+    backtests, no_backtest = _backtests(study, table, fits.laws, progress=progress)
+    left_out = hold_contests(
+        study, _with_sources(seen, corpora), fits.laws, _by_kind(corpora), complexity, budget=budget, progress=progress
+    )
+    return Analysis(
+        observations=table,
+        measure=measure,
+        budget=budget,
+        laws=fits.laws,
+        laws_unfiltered=fits.laws | fits.unfiltered,
+        further_laws=fits.further,
+        no_law=fits.no_law | left_out.reasons,
+        contests=left_out.contests,
+        data_dependent=left_out.laws,
+        balance=_balance(judged, corpora, complexity, measure=measure, budget=budget),
+        coverage=fits.coverage,
+        backtest=backtests,
+        no_backtest=no_backtest,
+        holdout=_holdout_errors([*fits.laws.values(), *fits.further], unseen),
+        rate_arms=fits.rate_arms,
+        replicates=_replicates(seen),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Fits:
+    """Every fit of a study's corpora, each by itself; `unfiltered` holds those that flagged runs change."""
+
+    laws: dict[str, FittedLaw]
+    unfiltered: dict[str, FittedLaw]
+    rate_arms: dict[float, dict[str, FittedLaw]]
+    further: list[FittedLaw]
+    no_law: dict[str, str]
+    coverage: dict[str, Coverage]
+
+
+def _fit_all(
+    study: Study,
+    seen: Observations,
+    corpora: Mapping[str, Corpus],
+    arms: Mapping[float, Observations],
+    *,
+    progress: Progress,
+) -> _Fits:
     first, *others = study.fit.corpus_laws
-    arms = arms or {}
     fit_each = partial(_fit_each, floors={name: about.floor.value for name, about in corpora.items() if about.floor})
     with progress.task("fits", total=(3 + len(others) + len(arms)) * len(corpora)) as task:
         laws, no_law = fit_each(study, seen, corpora, task, law=first)
@@ -140,40 +187,28 @@ def analyse(
             fitted, reasons = fit_each(study, seen, corpora, task, law=name)
             further += fitted.values()
             no_law |= {f"{corpus} ({name})": reason for corpus, reason in reasons.items()}
-        coverage = {}
-        for name, law in laws.items():
-            if len(law.draws):
-                task.advance(1, detail=f"coverage of the intervals on {name}")
-                coverage[name] = simulate_coverage(law, seen.where(corpus=name), seed=study.seed)
-    measure = _balance_measure(study, complexity)
-    judged = {name: law for name, law in laws.items() if len(law.draws)}
-    budget = _budget(list(laws.values()), seen)
-    backtests, no_backtest = _backtests(study, table, laws, progress=progress)
-    left_out = hold_contests(
-        study, _with_sources(seen, corpora), laws, _by_kind(corpora), complexity, budget=budget, progress=progress
-    )
-    return Analysis(
-        observations=table,
-        measure=measure,
-        budget=budget,
-        laws=laws,
-        laws_unfiltered=laws | unfiltered,
-        further_laws=further,
-        no_law=no_law | left_out.reasons,
-        contests=left_out.contests,
-        data_dependent=left_out.laws,
-        balance=_balance(judged, corpora, complexity, measure=measure, budget=budget),
-        coverage=coverage,
-        backtest=backtests,
-        no_backtest=no_backtest,
-        holdout=[
-            HoldoutError(corpus=law.group, law=law.law, runs=len(rows), rmse=root_mean_square(law.residuals(rows)))
-            for law in (*laws.values(), *further)
-            if law.group in unseen.corpora and (rows := unseen.where(corpus=law.group))
-        ],
-        rate_arms=rate_arms,
-        replicates=_replicates(seen),
-    )
+        coverage = _coverage(laws, seen, task, seed=study.seed)
+    return _Fits(laws=laws, unfiltered=unfiltered, rate_arms=rate_arms, further=further, no_law=no_law,
+                 coverage=coverage)  # fmt: skip
+
+
+def _coverage(laws: Mapping[str, FittedLaw], seen: Observations, task: Task, *, seed: int) -> dict[str, Coverage]:
+    """Return how often such intervals hold the truth on the grid of each law that has any."""
+    shares = {}
+    for name, law in laws.items():
+        if len(law.draws):
+            task.advance(1, detail=f"coverage of the intervals on {name}")
+            shares[name] = simulate_coverage(law, seen.where(corpus=name), seed=seed)
+    return shares
+
+
+def _holdout_errors(laws: Iterable[FittedLaw], unseen: Observations) -> list[HoldoutError]:
+    """Return how well each law predicts the runs of its corpus that no fit saw."""
+    return [
+        HoldoutError(corpus=law.group, law=law.law, runs=len(rows), rmse=root_mean_square(law.residuals(rows)))
+        for law in laws
+        if law.group in unseen.corpora and (rows := unseen.where(corpus=law.group))
+    ]
 
 
 def _with_sources(table: Observations, corpora: Mapping[str, Corpus]) -> Observations:

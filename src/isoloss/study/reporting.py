@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any, cast
 
 import numpy as np
 
@@ -73,16 +74,20 @@ def _summary(name: str, corpus: Corpus, result: StudyResult) -> CorpusSummary:
 
 
 def _described(corpus: Corpus) -> str:
-    """Return where a corpus comes from in one line: packages with versions, or the grammar's parameters."""
+    """Return where a corpus comes from in one line: packages with versions, or the grammar's family and parameters."""
     source = corpus.source
-    packages = source.get("packages")
-    if isinstance(packages, dict) and packages:
-        named = ", ".join(f"{package} {version}" for package, version in packages.items())
-        return f"{named}: {source.get('documents')} documents as {corpus.tokenizer}"
-    grammar = source.get("grammar")
-    if isinstance(grammar, dict):
-        return "grammar " + ", ".join(f"{key} {value}" for key, value in grammar.items())
-    return f"{source.get('documents')} documents as {corpus.tokenizer}"
+    documents = f"{corpus.n_documents + corpus.heldout_documents:,} documents"
+    parameters, packages = (cast(dict[str, Any], source.get(key, {})) for key in ("parameters", "packages"))
+    if parameters:
+        told = ", ".join(f"{key} {value}" for key, value in parameters.items() if _tells(key, value))
+        return f"{parameters['family']} grammar ({told}): {documents}"
+    named = ", ".join(f"{about['distribution']} {about['version']}" for about in packages.values())
+    return f"{named}{': ' if named else ''}{documents} as {corpus.tokenizer}"
+
+
+def _tells(key: str, value: object) -> bool:
+    """Whether a grammar's parameter is worth a word: rules are too long, and what is off or always on says nothing."""
+    return key != "conditioned" and isinstance(value, int | float) and value is not False
 
 
 def _row(run: PlannedRun, record: RunRecord, result: StudyResult) -> RunRow:

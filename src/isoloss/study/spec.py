@@ -15,9 +15,10 @@ from isoloss.core.errors import BadStudy, did_you_mean
 from isoloss.core.frozen import Frozen
 from isoloss.core.progress import QUIET, Progress
 from isoloss.corpus.sources import CorpusSource
+from isoloss.runs.ladders import ladder
 from isoloss.runs.presets import PRESETS, Shape
 from isoloss.runs.rules import Batch, Decay, HalfLife, PowerRule, Rate, Timescale, Warmup
-from isoloss.runs.shapes import DEFAULT_CONVENTION, ParamsConvention, ladder
+from isoloss.runs.shapes import DEFAULT_CONVENTION, ParamsConvention
 from isoloss.runs.spec import Family, ModelSpec, Numerics
 from isoloss.study.designs import StudyCorpus, corpus_names, expand
 from isoloss.study.explain import explain

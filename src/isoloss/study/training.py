@@ -67,6 +67,7 @@ class _Watch:
         self.lengths = {spec.fingerprint: spec.train_tokens for job in jobs for spec in job.specs}
         self.running: dict[str, Advanced] = {}
         self.ended: Counter[str] = Counter()
+        self.noted: dict[str, str] = {}
 
     def hear(self, event: Advanced | RunEnded | Note) -> None:
         """Show one event."""
@@ -84,8 +85,10 @@ class _Watch:
                 self.progress.note(f"{self.titles[event.trunk]}, {self.lengths[event.run]:,} tokens: {event.status}")
                 self.progress.log_line(f"run {event.run}: {event.status}")
                 self._advance(0)
-            case Note():
-                self.progress.note(f"{event.trunk}: {event.text}")
+            case Note() if self.noted.get(event.trunk) != event.text:  # a trunk that waits says so again and again
+                self.noted[event.trunk] = event.text
+                self.progress.note(f"{self.titles[event.trunk]}: {event.text}")
+                self.progress.log_line(f"trunk {event.trunk}: {event.text}")
 
     def _advance(self, amount: float) -> None:
         ended = ", ".join(f"{count} {status}" for status, count in self.ended.items()) or "0 finished"

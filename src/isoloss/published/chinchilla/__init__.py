@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -176,7 +177,7 @@ def _claims(found: ChinchillaAnalysis) -> list[Claim]:
         Claim(
             claim="L = 1.69 + 406.4/N^0.34 + 410.7/D^0.28 describes the points", verdict="does not hold",
             source="Hoffmann et al. 2022, eq. 10",
-            why=f"Its residuals average {100 * off.mean():.1f} % of the loss instead of "
+            why=f"Its residuals average {fixed(100 * float(off.mean()), 1)} % of the loss instead of "
             f"{100 * own.mean():.2f} %, and their root mean square is {100 * np.sqrt((off**2).mean()):.1f} % against "
             f"{100 * ours.rmse:.1f} %.",
         ),
@@ -284,7 +285,8 @@ def _approaches(found: ChinchillaAnalysis) -> Drawing:
         caption="Marks are the minima of parabolas through points near each budget, redrawn with 0.005 nats of noise; "
         "the dotted line is the frontier of the parametric law.",
         alt="Optimal parameters against compute by two approaches: both near 20 tokens per parameter.",
-        wide=optima_against_compute([panel], columns=1), narrow=optima_against_compute([panel], layout="narrow"),
+        wide=partial(optima_against_compute, [panel], columns=1),
+        narrow=partial(optima_against_compute, [panel], layout="narrow"),
         numbers={"flops": panel.flops.tolist(), "params": panel.values.tolist(), "log_std": panel.log_std.tolist()},
     )  # fmt: skip
 
@@ -301,8 +303,8 @@ def _valleys(found: ChinchillaAnalysis) -> Drawing:
         caption="Points within 15 % of a budget and the parabola through them; where it has no minimum inside, the "
         "budget has no optimum.",
         alt="Loss against model size near nine budgets, with parabolas.",
-        wide=valleys(curves, columns=1, least_ratio=0.1),
-        narrow=valleys(curves, least_ratio=0.1, layout="narrow"), numbers=numbers,
+        wide=partial(valleys, curves, columns=1, least_ratio=0.1),
+        narrow=partial(valleys, curves, least_ratio=0.1, layout="narrow"), numbers=numbers,
     )  # fmt: skip
 
 
@@ -314,8 +316,8 @@ def _contours(found: ChinchillaAnalysis) -> Drawing:
         name="contours", title="The law over parameters and tokens",
         caption="Contours of equal loss of the refitted law, the points, and the frontier with its 95 % interval.",
         alt="Contours of the refitted law with 240 points and the efficient frontier.",
-        wide=contours(runs, laws, budget=middle, titles=titles),
-        narrow=contours(runs, laws, budget=middle, titles=titles, layout="narrow"),
+        wide=partial(contours, runs, laws, budget=middle, titles=titles),
+        narrow=partial(contours, runs, laws, budget=middle, titles=titles, layout="narrow"),
         numbers={"params": runs.params.tolist(), "tokens": runs.tokens.tolist(), "loss_nats": runs.loss_nats.tolist()},
     )  # fmt: skip
 
@@ -338,7 +340,7 @@ def _residuals(found: ChinchillaAnalysis) -> Drawing:
         name="residuals", title="Residuals of the published law and of the refitted one",
         caption="ln L − ln L̂ in percent. The published law's residuals are not centred on zero.",
         alt="Residuals of 240 points: those of the published law lie off zero, those of the refitted law around it.",
-        wide=series_panels(panels, columns=2), narrow=series_panels(panels, layout="narrow"),
+        wide=partial(series_panels, panels, columns=2), narrow=partial(series_panels, panels, layout="narrow"),
         numbers=series_numbers(panels),
     )  # fmt: skip
 

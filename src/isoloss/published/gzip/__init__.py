@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from isoloss.core.progress import QUIET, Progress
 from isoloss.published.folder import Columns, read_folder
 from isoloss.published.gzip.analysis import MAIN, GzipAnalysis, analyse, median_error
 from isoloss.published.gzip.claims import claims
-from isoloss.published.gzip.data import EXPONENTS, LOSSES, MEDIAN_ERRORS, ORIGIN
+from isoloss.published.gzip.data import EXPONENTS, LOSSES, MEDIAN_ERRORS, ORIGIN, SYMBOLS
 from isoloss.published.gzip.drawings import COLUMN_NAMES, animation, drawings, short_name
 from isoloss.published.reproduction import Reproduction, Row
 from isoloss.report.blocks import Cell, Column, Note, Notes, Section, Table, estimate_cell, number_cell
@@ -45,7 +46,7 @@ def reproduction(found: GzipAnalysis, tables: dict[str, Columns], *, seconds: fl
                 Note(title=name, text=reason) for name, reason in found.no_law.items()), warnings=True),)
                 if found.no_law else ()),
         ),
-        animations={"contours.gif": animation(found)},
+        animations={"contours.gif": partial(animation, found)},
     )  # fmt: skip
 
 
@@ -92,7 +93,7 @@ def _lines(found: GzipAnalysis) -> Table:
     ))  # fmt: skip
     table = []
     for name in found.lines[MAIN]:
-        cells = [Cell(text=name)]
+        cells = [Cell(text=SYMBOLS[name])]
         for loss in LOSSES:
             line = found.lines[loss][name]
             cells += [number_cell(value, lambda number: plain(number, 3)) for value in (line.slope, line.r, line.p)]

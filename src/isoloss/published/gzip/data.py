@@ -7,6 +7,7 @@ from isoloss.published.folder import Columns, Origin, PublishedFile
 from isoloss.runs.observations import Observations, observations
 
 SEQUENCE_TOKENS = 32 * 256  # of a step
+SYMBOLS = {"E": "E", "A": "A", "B": "B", "alpha": "α", "beta": "β"}
 LOSSES = ("train_loss_last5pct", "valid_loss_mean", "train_loss_last")
 ORIGIN = Origin(
     study="gzip",
@@ -23,7 +24,7 @@ ORIGIN = Origin(
         ),
         PublishedFile(
             name="gzip_pcfg_train_curves.parquet",
-            sha256="987f47dec6a951eb9f640bd1500a6f82aab0b0b9e335a81a765f728076a16d27",
+            sha256="404659341fac82362a6bdbf002cbadc8c0cc82d9eff1c3fb415beb5067f8dc0a",
             columns=("run", "step", "train_loss"),
         ),
         PublishedFile(

@@ -1,28 +1,29 @@
 """The gzip paper's figures from its own runs, each with its numbers."""
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 
-from isoloss.laws.coefficient_lines import blend
+from isoloss.laws.chinchilla import Chinchilla
+from isoloss.laws.coefficient_lines import blend, frontier_log_tokens
 from isoloss.published.chinchilla.data import HUBER_240, NAMES
 from isoloss.published.folder import Columns
 from isoloss.published.gzip.analysis import MAIN, GzipAnalysis
-from isoloss.published.gzip.data import LOSSES
+from isoloss.published.gzip.data import LOSSES, SYMBOLS
 from isoloss.report.blocks import Drawing
 from isoloss.report.data import Curve
 from isoloss.report.figures.curves import training_curves
-from isoloss.report.figures.law_map import MappedLaw, animated, law_map
+from isoloss.report.figures.law_map import MappedLaw, animated, budget_frames, law_map
 from isoloss.report.figures.series import Series, SeriesPanel, series_numbers, series_panels
 from isoloss.report.numbers import fixed, si
-from isoloss.report.render import png_bytes
 
 CHINCHILLA = np.array([HUBER_240[name] for name in NAMES])
 WINDOW = ((1e6, 3e10), (1e5, 1e12))  # parameters and tokens
 PAPER = (0.12, 0.6)  # the gzip ratios of the paper's first figure
+FRONTIER_POINTS = 41
 SHARES = (1.0, 0.5, 0.0)
 BUDGETS = tuple(10.0**k for k in np.arange(14, 23.1, 0.5))
-SYMBOLS = {"E": "E", "A": "A", "B": "B", "alpha": "α", "beta": "β"}
 COLUMN_NAMES = {"train_loss_last5pct": "training, last 5 %", "valid_loss_mean": "validation", "train_loss_last":
                 "training, last step"}  # fmt: skip
 
@@ -42,12 +43,10 @@ def drawings(found: GzipAnalysis, tables: dict[str, Columns]) -> list[Drawing]:
 
 def animation(found: GzipAnalysis) -> bytes:
     """Return the contours at the paper's two ratios with the best split moving over compute, as a GIF."""
-    frames = [
-        png_bytes(law_map(_at_paper(found), reference=CHINCHILLA, reference_name="Chinchilla", params=WINDOW[0],
-                          tokens=WINDOW[1], budget=budget))
-        for budget in BUDGETS
-    ]  # fmt: skip
-    return animated(frames)
+    params, tokens = WINDOW
+    return animated(budget_frames(
+        _at_paper(found), BUDGETS, reference=CHINCHILLA, reference_name="Chinchilla", params=params, tokens=tokens
+    ))  # fmt: skip
 
 
 def _at_paper(found: GzipAnalysis) -> dict[str, MappedLaw]:
@@ -56,14 +55,26 @@ def _at_paper(found: GzipAnalysis) -> dict[str, MappedLaw]:
 
 def _mapped(name: str, title: str, caption: str, alt: str, laws: Mapping[str, MappedLaw]) -> Drawing:
     params, tokens = WINDOW
-    wide = law_map(laws, reference=CHINCHILLA, reference_name="Chinchilla", params=params, tokens=tokens)
-    narrow = law_map(
-        laws, reference=CHINCHILLA, reference_name="Chinchilla", params=params, tokens=tokens, layout="narrow"
-    )
-    numbers: dict[str, list[object]] = {"panel": list(laws)}
-    for i, coefficient in enumerate(NAMES):
-        numbers[coefficient] = [float(law.values[i]) for law in laws.values()]
-    return Drawing(name=name, title=title, caption=caption, alt=alt, wide=wide, narrow=narrow, numbers=numbers)
+    draw = partial(law_map, laws, reference=CHINCHILLA, reference_name="Chinchilla", params=params, tokens=tokens)
+    return Drawing(name=name, title=title, caption=caption, alt=alt, wide=draw, numbers=map_numbers(laws),
+                   narrow=partial(draw, layout="narrow"))  # fmt: skip
+
+
+def map_numbers(laws: Mapping[str, MappedLaw]) -> dict[str, list[object]]:
+    """Return both frontiers of every panel inside the window, with the loss there, and the coefficients behind them."""
+    columns: dict[str, list[object]] = {
+        name: [] for name in ("panel", "frontier", "params", "tokens", "loss_nats", *NAMES)
+    }
+    log_params = np.log(np.geomspace(*WINDOW[0], FRONTIER_POINTS))
+    for panel, law in laws.items():
+        for frontier, values in ((panel, law.values), ("Chinchilla", CHINCHILLA)):
+            params, tokens = np.exp(log_params), np.exp(np.clip(frontier_log_tokens(values, log_params), -50, 120))
+            loss = Chinchilla.loss(values, params=params, tokens=tokens)
+            for i in np.flatnonzero((tokens > WINDOW[1][0]) & (tokens < WINDOW[1][1])):
+                row = (panel, frontier, *map(float, (params[i], tokens[i], loss[i], *values)))
+                for name, value in zip(columns, row, strict=True):
+                    columns[name].append(value)
+    return columns
 
 
 def contours_at(found: GzipAnalysis) -> Drawing:
@@ -127,7 +138,8 @@ def coefficients(found: GzipAnalysis) -> Drawing:
         name="coefficients", title="Coefficients against gzip",
         caption="The paper's second stage: each coefficient of the five laws regressed on the gzip ratio.",
         alt="Five panels, one a coefficient, each with five grammars and a straight line.",
-        wide=series_panels(panels), narrow=series_panels(panels, layout="narrow"), numbers=series_numbers(panels),
+        wide=partial(series_panels, panels), narrow=partial(series_panels, panels, layout="narrow"),
+        numbers=series_numbers(panels),
     )  # fmt: skip
 
 
@@ -149,7 +161,7 @@ def fragility(found: GzipAnalysis) -> Drawing:
         caption="a = β/(α+β) of every grammar by the loss column that is fitted, with and without the runs that were "
         "still falling faster than D^−½ at their end. The line is equal scaling.",
         alt="Two panels of the exponent against gzip: loss columns disagree, and unconverged runs decide as well.",
-        wide=series_panels(panels, columns=2), narrow=series_panels(panels, layout="narrow"),
+        wide=partial(series_panels, panels, columns=2), narrow=partial(series_panels, panels, layout="narrow"),
         numbers=series_numbers(panels),
     )  # fmt: skip
 
@@ -170,8 +182,8 @@ def curves_picture(found: GzipAnalysis) -> Drawing:
         name="curves", title="Training curves",
         caption="The longest run of every size. ln 32001 = 10.37 is where an untrained model stands.",
         alt="Five panels of training loss against tokens, one line a size.",
-        wide=training_curves(shown, corpora=found.corpora, titles=titles),
-        narrow=training_curves(shown, corpora=found.corpora, titles=titles, layout="narrow"), numbers=numbers,
+        wide=partial(training_curves, shown, corpora=found.corpora, titles=titles),
+        narrow=partial(training_curves, shown, corpora=found.corpora, titles=titles, layout="narrow"), numbers=numbers,
     )  # fmt: skip
 
 
@@ -191,7 +203,7 @@ def areas(found: GzipAnalysis) -> Drawing:
         name="areas", title="Learnability: the area under the training curve",
         caption="The area over tokens divided by them: what a run paid on average. The question is the paper's own.",
         alt="Mean training loss against model size for five grammars.",
-        wide=series_panels([panel], columns=1), narrow=series_panels([panel], layout="narrow"),
+        wide=partial(series_panels, [panel], columns=1), narrow=partial(series_panels, [panel], layout="narrow"),
         numbers=series_numbers([panel]),
     )  # fmt: skip
 
@@ -219,5 +231,6 @@ def pilot(tables: dict[str, Columns]) -> Drawing:
         caption="Validation loss of the largest pilot corpus of each grammar over ten epochs at a constant rate: most "
         "small models are still falling at the tenth.",
         alt="One panel a grammar: validation loss against epoch for five sizes.",
-        wide=series_panels(panels), narrow=series_panels(panels, layout="narrow"), numbers=series_numbers(panels),
+        wide=partial(series_panels, panels), narrow=partial(series_panels, panels, layout="narrow"),
+        numbers=series_numbers(panels),
     )  # fmt: skip

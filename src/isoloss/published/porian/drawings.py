@@ -1,6 +1,7 @@
 """The figures of Porian et al. 2024 from our analysis, each with its numbers."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -89,8 +90,8 @@ def _warmup_law(one: Analysed) -> PowerLine:
 
 def _drawing(name: str, title: str, caption: str, alt: str, panels: Sequence[OptimaPanel], columns: int) -> Drawing:
     return Drawing(
-        name=name, title=title, caption=caption, alt=alt, wide=optima_against_compute(panels, columns=columns),
-        narrow=optima_against_compute(panels, layout="narrow"), numbers=panel_numbers(panels),
+        name=name, title=title, caption=caption, alt=alt, wide=partial(optima_against_compute, panels, columns=columns),
+        narrow=partial(optima_against_compute, panels, layout="narrow"), numbers=panel_numbers(panels),
     )  # fmt: skip
 
 
@@ -140,7 +141,8 @@ def _isoflop(found: PorianAnalysis, dataset: str) -> Drawing:
         caption="Each curve is one budget, from 1.25e16 (dark) to 2.56e19 FLOPs (light), doubling; its star is the "
         "optimum. Points below half a token per parameter are not shown.",
         alt=f"Five panels of loss against model size on {DATASETS[dataset]}, one curve a budget, with their minima.",
-        wide=valleys(curves, ylim=CLOSE[dataset]), narrow=valleys(curves, ylim=CLOSE[dataset], layout="narrow"),
+        wide=partial(valleys, curves, ylim=CLOSE[dataset]),
+        narrow=partial(valleys, curves, ylim=CLOSE[dataset], layout="narrow"),
         numbers=valley_numbers(curves),
     )  # fmt: skip
 
@@ -215,7 +217,8 @@ def _loss(found: PorianAnalysis, dataset: str) -> Drawing:
         caption=f"Each correction lowers the least loss. The line is E + A/C^α fitted to {tuned.lower()} between 1e16 "
         "and 5e17 FLOPs (solid) and drawn on (dashed) with its 95 % interval.",
         alt=f"Least loss against compute for five configurations on {DATASETS[dataset]} with one fitted law.",
-        wide=least_losses(series, fitted=[tuned]), narrow=least_losses(series, fitted=[tuned], layout="narrow"),
+        wide=partial(least_losses, series, fitted=[tuned]),
+        narrow=partial(least_losses, series, fitted=[tuned], layout="narrow"),
         numbers=loss_numbers(series),
     )  # fmt: skip
 
@@ -226,7 +229,7 @@ def _loss_apart(found: PorianAnalysis, dataset: str) -> Drawing:
         name=f"least-loss-each-{dataset}", title=f"The loss law of each step, {DATASETS[dataset]}",
         caption="Fitted to six budgets (solid), held against the others (dashed, 95 % interval of 200 redrawn fits).",
         alt=f"Five panels of least loss against compute on {DATASETS[dataset]}, each with its own fitted law.",
-        wide=least_losses_apart(series), narrow=least_losses_apart(series, layout="narrow"),
+        wide=partial(least_losses_apart, series), narrow=partial(least_losses_apart, series, layout="narrow"),
         numbers=loss_numbers(series),
     )  # fmt: skip
 
@@ -262,8 +265,8 @@ def _accuracy(found: PorianAnalysis) -> Drawing:
         caption="The exponent from ever more budgets of the tuned configuration on RefinedWeb. One run a size serves "
         "all its budgets. Upright lines are the costs of the sweeps over rate and batch, as the paper states them.",
         alt="Two panels: the interval of the exponent narrows around 0.5 as the cost of its experiments grows.",
-        wide=accuracy_against_cost(curves, nominal=0.5, marks=SWEEP_COSTS),
-        narrow=accuracy_against_cost(curves, nominal=0.5, marks=SWEEP_COSTS, layout="narrow"), numbers=numbers,
+        wide=partial(accuracy_against_cost, curves, nominal=0.5, marks=SWEEP_COSTS),
+        narrow=partial(accuracy_against_cost, curves, nominal=0.5, marks=SWEEP_COSTS, layout="narrow"), numbers=numbers,
     )  # fmt: skip
 
 

@@ -12,7 +12,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from isoloss.core.errors import Unidentified
-from isoloss.laws.fitted import Domain, FittedLaw, FrontierPoint
+from isoloss.laws.domain import Domain
+from isoloss.laws.fitted import FittedLaw, FrontierPoint
 from isoloss.report.figures.marks import Mark, band, draw_runs, key, marks
 from isoloss.report.numbers import fixed, power_of_ten, si
 from isoloss.report.theme import (
@@ -56,7 +57,7 @@ def contours(
     panels = _panels(single, layout)
     window = shared_window(observations)
     looks = [look for name in names for look in marks(observations.where(corpus=name), laws.get(name))]
-    figure, grid = panels.grid(len(names), key=_key(looks))
+    figure, grid = panels.grid(len(names), key=_key(looks, budget))
     left, bottom = edge_panels(len(names), panels.columns)
     for index, (name, (axes,)) in enumerate(zip(names, grid, strict=True)):
         _panel(axes, observations.where(corpus=name), laws.get(name), window=window, budget=budget)
@@ -181,24 +182,6 @@ def _compute_lines(axes: Axes, window: Window, budget: float) -> None:
     for exponent in range(int(np.ceil(first)), int(np.floor(last)) + 1):
         axes.plot(ends, 10.0**exponent / (6 * ends), color=MUTED, linewidth=0.5, linestyle=(0, (1, 3)), zorder=1.1)
     axes.plot(ends, budget / (6 * ends), color=INK, linewidth=0.8, linestyle=(0, (4, 2)), zorder=2)
-    _name_budget(axes, window, budget)
-
-
-def _name_budget(axes: Axes, window: Window, budget: float) -> None:
-    """Write the budget where its line leaves the panel: above it, or inside at the left edge."""
-    (n_low, n_high), (_, d_high) = window
-    share = np.log(budget / (6 * d_high) / n_low) / np.log(n_high / n_low)
-    if 0 <= share <= 1:
-        side = "left" if share < 0.2 else "right" if share > 0.8 else "center"
-        axes.annotate(_flops(budget), (share, 1), xycoords="axes fraction", xytext=(0, 2),
-                      textcoords="offset points", ha=side, va="bottom", fontsize=7.5)  # fmt: skip
-    else:
-        axes.annotate(_flops(budget), (0, budget / (6 * n_low)), xycoords=axes.get_yaxis_transform(), xytext=(4, 3),
-                      textcoords="offset points", va="bottom", fontsize=7.5)  # fmt: skip
-
-
-def _flops(budget: float) -> str:
-    return f"{power_of_ten(budget)} FLOPs"
 
 
 def _frontier(axes: Axes, law: FittedLaw, window: Window, budget: float) -> None:
@@ -216,6 +199,10 @@ def _frontier(axes: Axes, law: FittedLaw, window: Window, budget: float) -> None
     axes.plot(params[within], tokens[within], color=FRONTIER, linewidth=2.4, zorder=3.1)
     axes.plot(best.params.value, best.tokens.value, marker="*", markersize=12, color=FRONTIER,
               markeredgecolor=PAPER, markeredgewidth=0.8, zorder=6)  # fmt: skip
+    if not (n_low <= best.params.value <= n_high and d_low <= best.tokens.value <= d_high):
+        beyond = f"best split out of sight: N {si(best.params.value, 2)}, D {si(best.tokens.value, 2)}"
+        axes.text(0.97, 0.04, beyond, transform=axes.transAxes, ha="right", fontsize=7, zorder=6,
+                  bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.85, "pad": 1.5})  # fmt: skip
 
 
 def inside(domain: Domain, params: np.ndarray, tokens: np.ndarray) -> np.ndarray:
@@ -238,13 +225,15 @@ def _band(axes: Axes, points: Sequence[FrontierPoint]) -> None:
     )  # fmt: skip
 
 
-def _key(looks: Sequence[Mark]) -> list[Entry]:
+def _key(looks: Sequence[Mark], budget: float) -> list[Entry]:
     line = Line2D([], [], color=FRONTIER, linewidth=2.4)
+    common = Line2D([], [], color=INK, linewidth=0.8, linestyle=(0, (4, 2)))
     optimum = Line2D([], [], linestyle="none", marker="*", markersize=9, color=FRONTIER)
     return [
         *key(looks),
         ((band(FRONTIER), line), "efficient frontier and its 95 % interval"),
-        (optimum, "best split of the budget"),
+        (common, f"{power_of_ten(budget)} FLOPs"),
+        (optimum, "their best split"),
     ]
 
 

@@ -1,13 +1,16 @@
 """Laws given by their coefficients over parameters and tokens: contours, frontiers, and one budget's best split."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from numpy.typing import NDArray
 
 from isoloss.laws.chinchilla import Chinchilla
 from isoloss.laws.coefficient_lines import frontier_log_tokens
@@ -29,6 +32,7 @@ from isoloss.runs.observations import Floats
 
 GRID = 60
 LEVELS = 9
+FRAME_DPI = 110
 Limits = tuple[float, float]
 
 
@@ -49,18 +53,18 @@ def law_map(
     reference_name: str,
     params: Limits,
     tokens: Limits,
-    budget: float | None = None,
+    budgeted: bool = False,
     layout: Layout = "wide",
 ) -> Figure:
     """Return one panel a law, all on the same axes: contours of loss, its frontier, and the reference law's, dashed.
 
-    `budget` adds the line of its compute and the best split of either law on it.
+    `budgeted` leaves room in the key for what `budget_frames` adds.
     """
     if layout == "narrow":
         shape = Panels(width=2.7, height=2.5, columns=1, left=0.66, right=0.42, gap_y=0.86)
     else:
-        shape = Panels(width=3.6, height=3.2, columns=3, left=0.7, right=0.5, gap_x=0.75, gap_y=0.8)
-    figure, grid = shape.grid(len(laws), key=_key(reference_name, budget))
+        shape = Panels(width=2.95, height=2.75, columns=3, left=0.7, right=0.4, gap_x=0.68, gap_y=0.8)
+    figure, grid = shape.grid(len(laws), key=_key(reference_name, budgeted=budgeted))
     left, bottom = edge_panels(len(laws), shape.columns)
     for index, ((name, law), (axes,)) in enumerate(zip(laws.items(), grid, strict=True)):
         axes.set(xscale="log", yscale="log", xlim=params, ylim=tokens)
@@ -70,8 +74,6 @@ def law_map(
         _frontier(axes, reference, params, INK, (0, (5, 2)), 1.3)
         if law.params is not None and law.tokens is not None:
             axes.scatter(law.params, law.tokens, s=10, color=INK, edgecolors=PAPER, linewidths=0.4, zorder=4)
-        if budget is not None:
-            _budget(axes, law.values, reference, budget)
         axes.set_title(name)
         axes.set_xlabel("parameters N" if index in bottom else "")
         axes.set_ylabel("training tokens D" if index in left else "")
@@ -99,34 +101,70 @@ def _frontier(axes: Axes, values: Floats, params: Limits, colour: str, dashes: A
                   linewidth=width, zorder=3)  # fmt: skip
 
 
-def _budget(axes: Axes, values: Floats, reference: Floats, budget: float) -> None:
+def _budget(axes: Axes, values: Floats, reference: Floats, budget: float) -> list[Artist]:
+    """Return the line of a budget's compute, the best split of either law on it, and its name, added to the axes."""
     ends = np.array(axes.get_xlim())
-    axes.plot(ends, budget / (6 * ends), color=MUTED, linewidth=1, linestyle=(0, (1, 1.5)), zorder=2)
+    added: list[Artist] = [
+        *axes.plot(ends, budget / (6 * ends), color=MUTED, linewidth=1, linestyle=(0, (1, 1.5)), zorder=2),
+        axes.text(0.97, 0.03, f"{power_of_ten(budget)} FLOPs", transform=axes.transAxes, ha="right",
+                  bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.8, "pad": 1.5}),
+    ]  # fmt: skip
     for law, colour, marker in ((reference, INK, "o"), (values, FRONTIER, "*")):
         log_best = float(Chinchilla.log_optimum(law, log_flops=float(np.log(budget))))
         if np.isfinite(log_best) and ends[0] < np.exp(log_best) < ends[1]:
-            axes.plot(np.exp(log_best), budget / (6 * np.exp(log_best)), marker=marker, color=colour,
-                      markersize=11 if marker == "*" else 6, markeredgecolor=PAPER, zorder=6)  # fmt: skip
+            added += axes.plot(np.exp(log_best), budget / (6 * np.exp(log_best)), marker=marker, color=colour,
+                               markersize=11 if marker == "*" else 6, markeredgecolor=PAPER, zorder=6)  # fmt: skip
+    return added
 
 
-def _key(reference: str, budget: float | None) -> list[Entry]:
+def _key(reference: str, *, budgeted: bool) -> list[Entry]:
     entries: list[Entry] = [
         (Line2D([], [], color=FRONTIER, linewidth=2.2), "frontier of the law"),
         (Line2D([], [], color=INK, linewidth=1.3, linestyle=(0, (5, 2))), f"frontier of {reference}"),
     ]
-    if budget is not None:
+    if budgeted:
         line = Line2D([], [], color=MUTED, linewidth=1, linestyle=(0, (1, 1.5)))
-        entries.append((line, f"{power_of_ten(budget)} FLOPs and their best splits"))
+        entries.append((line, "a budget, and both laws' best splits"))
     return entries
 
 
-def animated(frames: list[bytes], *, milliseconds: int = 450) -> bytes:
-    """Return PNG pictures of one size as an animated GIF that repeats."""
+@drawn
+def budget_frames(
+    laws: Mapping[str, MappedLaw], budgets: Sequence[float], *, reference: Floats, reference_name: str, params: Limits,
+    tokens: Limits,
+) -> list[NDArray[np.uint8]]:  # fmt: skip
+    """Return the map as pictures (height, width, 3), a budget each: the line of its compute and the best splits on it.
+
+    The map is drawn once, and every budget over it.
+    """
+    figure = law_map(laws, reference=reference, reference_name=reference_name, params=params, tokens=tokens,
+                     budgeted=True)  # fmt: skip
+    figure.set_facecolor(PAPER)
+    figure.set_dpi(FRAME_DPI)
+    canvas: Any = FigureCanvasAgg(figure)  # its methods carry no types
+    canvas.draw()
+    ground = canvas.copy_from_bbox(figure.bbox)
+    frames = []
+    for budget in budgets:
+        canvas.restore_region(ground)
+        for axes, law in zip(figure.axes, laws.values(), strict=True):
+            for artist in _budget(axes, law.values, reference, budget):
+                axes.draw_artist(artist)
+                artist.remove()
+        frames.append(np.asarray(canvas.buffer_rgba())[..., :3].copy())
+    return frames
+
+
+def animated(frames: Sequence[NDArray[np.uint8]], *, milliseconds: int = 450) -> bytes:
+    """Return pictures of one size (height, width, 3) as an animated GIF that repeats."""
     from io import BytesIO
 
     from PIL import Image
 
-    pictures = [Image.open(BytesIO(frame)).convert("RGB").quantize(64) for frame in frames]
+    pictures = [Image.fromarray(frame) for frame in frames]
+    # One palette for all: of the first picture, whose colours are those of the others.
+    palette = pictures[0].quantize(64)
+    mapped = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
     buffer = BytesIO()
-    pictures[0].save(buffer, format="GIF", save_all=True, append_images=pictures[1:], duration=milliseconds, loop=0)
+    mapped[0].save(buffer, format="GIF", save_all=True, append_images=mapped[1:], duration=milliseconds, loop=0)
     return buffer.getvalue()

@@ -1,0 +1,55 @@
+"""The points of Hoffmann et al.'s figure 4 as Besiroglu et al. published them, made into this study's table."""
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from isoloss.core.errors import BadTable, did_you_mean
+from isoloss.published.fetch import PublicFile
+from isoloss.published.folder import Columns
+from isoloss.published.public import Public
+
+POINTS = "svg_extracted_data.csv"
+COLUMNS = {"params": "Model Size", "flops": "Training FLOP", "loss": "loss"}
+OUTLIERS = 5  # of the highest loss, which Besiroglu et al. leave out
+
+
+def tables_of(originals: Mapping[str, Path]) -> dict[str, Columns]:
+    """Return the 245 points with tokens as flops / 6 / params, and which five the re-analysis leaves out."""
+    path = originals[POINTS]
+    rows = _rows(path)
+    params, flops, loss = (np.array([row[i] for row in rows]) for i in range(len(COLUMNS)))
+    outlier = np.zeros(len(rows), dtype=bool)
+    outlier[np.argsort(-loss, kind="stable")[:OUTLIERS]] = True
+    return {"chinchilla_runs_245.csv": {
+        "params": params, "tokens": flops / 6 / params, "flops": flops, "loss": loss, "epoch_outlier": outlier,
+    }}  # fmt: skip
+
+
+def _rows(path: Path) -> list[tuple[float, ...]]:
+    """Return the rows in which no number is missing."""
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            reader = csv.DictReader(stream)
+            for name in COLUMNS.values():
+                if name not in (reader.fieldnames or ()):
+                    raise BadTable(f"no column {name!r}", place=str(path),
+                                   fix=did_you_mean(name, reader.fieldnames or ()))  # fmt: skip
+            read = [[row[name] for name in COLUMNS.values()] for row in reader]
+        return [tuple(map(float, row)) for row in read if all(row)]
+    except (ValueError, TypeError, csv.Error) as error:
+        raise BadTable(f"not a table of numbers: {error}", place=str(path), fix="fetch it anew") from error
+
+
+PUBLIC = Public(
+    originals=(
+        PublicFile(
+            name=POINTS, most_bytes=2**20,
+            url="https://raw.githubusercontent.com/epoch-research/analyzing-chinchilla/"
+            "92258837425e1b5f2851d624287f0120583a3d0e/data/svg_extracted_data.csv",
+        ),
+    ),
+    tables_of=tables_of,
+)  # fmt: skip
