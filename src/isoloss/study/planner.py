@@ -16,7 +16,8 @@ from isoloss.core.progress import QUIET, Progress
 from isoloss.corpus.build import build
 from isoloss.corpus.sources import FilesSource
 from isoloss.laws.data_dependent import FittedDataDependent
-from isoloss.laws.fitted import FittedLaw, LawWarning
+from isoloss.laws.domain import LawWarning
+from isoloss.laws.fitted import FittedLaw
 from isoloss.laws.fitting import fit
 from isoloss.laws.law_files import LawFile, load_law
 from isoloss.planning import shipped
