@@ -86,4 +86,4 @@ def reproduce(
 
 
 def _fetching(study: str) -> str:
-    return "" if public(study).tables_of is None else "add --fetch to get them from there, or "
+    return "" if public(study).tables_of is None else "add --fetch to get them from their public origin, or "
