@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from isoloss.laws import FittedLaw as FittedLaw
     from isoloss.planning.facts import open_corpus as open_corpus
     from isoloss.planning.plan import plan as plan
+    from isoloss.planning.shipped import shipped_law as shipped_law
     from isoloss.runs.archive import Archive as Archive
     from isoloss.runs.importers import read_runs as read_runs
     from isoloss.runs.observations import Observations as Observations
@@ -48,6 +49,7 @@ _HOMES = {
     "open_corpus": "isoloss.planning.facts",
     "plan": "isoloss.planning.plan",
     "read_runs": "isoloss.runs.importers",
+    "shipped_law": "isoloss.planning.shipped",
 }
 
 __all__ = ["__version__", *_HOMES]

@@ -70,7 +70,9 @@ def test_the_answer_is_told_by_another_convention_where_the_law_knows_its_own(ca
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--flops", "1e11"], "neither --law nor --pilot"),
+        (["--flops", "1e11", "--law", "LAW", "--pilot", "8s"], "both --law and --pilot"),
+        (["--flops", "1e11", "--tokenizer", "other.json"], "another loss"),
+        (["--flops", "1e11", "--pilot", "8s", "--anchor", "porian"], "a pilot knows one"),
         (["--flops", "1e30", "--law", "LAW"], "times the largest"),
         (["--law", "LAW"], "does not pose one question"),
         (["--flops", "1e11", "--law", "nowhere.json"], "no such file"),
@@ -85,6 +87,22 @@ def test_what_poses_no_question_is_refused_with_a_way_out(capsys, corpus, law, a
     assert code == 2
     assert said in told["error"]["message"]
     assert told["error"]["fix"]
+
+
+def test_without_a_law_the_one_that_comes_with_isoloss_plans_and_says_so(capsys, corpus):
+    code, told = called(capsys, corpus, "--flops", "1e12")
+    assert code == 0
+    assert told.keys() >= KEYS
+    assert told["shape"]["vocab_size"] == 256
+    assert told["warnings"][0]["code"] == "shipped_law"
+    assert "10 real corpora" in told["warnings"][0]["message"]
+
+
+def test_far_beyond_it_english_stands_for_the_text_of_an_anchor(capsys, corpus):
+    assert called(capsys, corpus, "--flops", "1e19")[0] == 2
+    code, told = called(capsys, corpus, "--flops", "1e19", "--anchor", "porian")
+    assert code == 0
+    assert "lies from english" in told["reason"]
 
 
 @pytest.mark.slow

@@ -127,3 +127,38 @@ def test_a_law_fits_whatever_holds_columns():
         Chinchilla().fit({"n": GRID.params, "d": [1.0, 2.0, 3.0]}, params="n")
     with pytest.raises(InputError, match="expected a path"):
         Chinchilla().fit([1, 2, 3])
+
+
+def test_a_bad_number_is_named_by_file_column_and_row(tmp_path):
+    table = pd.DataFrame(FOREIGN)
+    table.loc[4, "bits"] = np.inf
+    table.loc[7, "bits"] = -1.0
+    table.to_csv(tmp_path / "sweep.csv", index=False)
+    named = {"params": "size_m * 1e6", "tokens": "data_b * 1e9"}
+    with pytest.raises(BadTable) as refused:
+        read_runs(tmp_path / "sweep.csv", loss="bits", **named)
+    assert refused.value.place == f"{tmp_path / 'sweep.csv'}, column bits, row 5"
+    assert refused.value.message == "found inf, expected a finite number"
+    table.loc[4, "bits"] = 2.0
+    with pytest.raises(BadTable, match="DataFrame, column bits, row 8: found -1, expected a number above zero"):
+        read_runs(table, loss="bits", **named)
+
+
+def test_counts_in_millions_are_named_by_row():
+    assert "small_units" not in warned(GRID)
+    found = warned(changed(GRID, params=GRID.params / 1e6))["small_units"]
+    assert found.rows == tuple((GRID.rows + 1).tolist())
+    assert '--params "… * 1e6"' in found.message
+    one = GRID.tokens.copy()
+    one[3] /= 1e6
+    assert warned(changed(GRID, tokens=one))["small_units"].rows == (5,)
+
+
+def test_a_tables_own_columns_of_tokenizer_and_vocabulary_are_looked_at_unasked():
+    table = pd.DataFrame({"params": GRID.params, "tokens": GRID.tokens, "loss_nats": GRID.loss_nats})
+    mixed = read_runs(table.assign(tokenizer=["gpt2"] * 18 + ["llama"] * 2))
+    assert warned(mixed)["mixed_tokenizers"].rows == (19, 20)
+    assert warned(read_runs(table.assign(vocab_size=2)))["loss_above_uniform"].rows
+    # Said of some rows, or not in numbers: nothing is known of the others.
+    for column in ({"tokenizer": ["gpt2"] * 19 + [None]}, {"vocab_size": ["large"] * 20}):
+        assert warned(read_runs(table.assign(**column))) == {}

@@ -103,6 +103,9 @@ def test_saved_law_comes_back_whole(law, tmp_path):
 
 def test_damaged_and_foreign_files_are_refused(law, tmp_path):
     path = tmp_path / "law.json"
+    with pytest.raises(InputError, match="no such file"):
+        FittedLaw.load(path)
+    path.write_text("{")
     with pytest.raises(InputError, match="cannot be read"):
         FittedLaw.load(path)
     path.write_text("[]")

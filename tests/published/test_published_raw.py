@@ -184,7 +184,7 @@ def test_the_tuned_settings_stand_once_the_largest_first(converted: raw.RawRuns)
 def test_the_page_shows_what_the_curves_hold_and_says_what_they_lack(converted: raw.RawRuns, frame) -> None:
     full = raw_section(converted)
     names = {block.name for block in full.blocks if not isinstance(block, str)}
-    assert names == {"sweep", "seeds", "tuned", "loss-curves"}
+    assert names == {"sweep", "ideal-tuning", "seeds", "tuned", "loss-curves"}
     few = raw_section(raw.tables_of(frame[frame["hparams"] == "tuned"].reset_index(drop=True)))
     said = " ".join(block for block in few.blocks if isinstance(block, str))
     assert "no runs of a sweep" in said
@@ -219,3 +219,13 @@ def test_the_published_sample_of_runs_gives_its_points(porian_tables: dict[str, 
             agreeing += abs(found - loss) < 2e-6
     assert compared >= 10
     assert agreeing >= 5
+
+
+def test_the_power_laws_cost_little_where_the_optima_follow_them(converted: raw.RawRuns) -> None:
+    """The swept optima are power laws of size, so laws and each size's own best differ by the batches' grid alone."""
+    found = raw.sweep(converted, converted.where(hparams="sweep"), fit_range=(8e6, 1e8))
+    tuning = raw.ideal_tuning(found)
+    assert (np.diff(tuning.flops) > 0).all()
+    assert (np.diff(tuning.ideal) < 0).all()
+    assert (tuning.by_laws > tuning.ideal * (1 - 1e-9)).all()
+    assert (tuning.by_laws < 1.02 * tuning.ideal).all()

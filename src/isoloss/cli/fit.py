@@ -92,10 +92,16 @@ def fit(
         str | None, typer.Option(help="Column naming the training curve of a row: rows of one are resampled together.")
     ] = None,
     tokenizer: Annotated[
-        str | None, typer.Option(help="Column naming the tokenizer: warns where one fit mixes several.")
+        str | None,
+        typer.Option(
+            help="Column naming the tokenizer: warns where one fit mixes several. Without it, a column tokenizer."
+        ),
     ] = None,
     vocab: Annotated[
-        str | None, typer.Option(help="Vocabulary size, a column or a number: warns of losses worse than guessing.")
+        str | None,
+        typer.Option(
+            help="Vocabulary size, a column or a number: warns of losses worse than guessing. Else column vocab_size."
+        ),
     ] = None,
     frontier: Annotated[
         str | None, typer.Option(help="Budgets in FLOPs, comma-separated: the best split of each, as 1e20,1e21.")

@@ -101,7 +101,8 @@ def plan(
         str | None, typer.Option(help="porian or chinchilla: put the corpus's shift onto this published frontier.")
     ] = None,
     reference: Annotated[
-        str | None, typer.Option(help="The corpus of the law that stands for the anchor's text, such as english.")
+        str | None,
+        typer.Option(help="The corpus of the law that stands for the anchor's text; of isoloss's own law, english."),
     ] = None,
     extrapolate: Annotated[
         bool, typer.Option("--extrapolate", help="Insist on a budget over 100 times the law's largest.")
@@ -134,10 +135,11 @@ def plan(
 ) -> None:
     """Say what to train on a corpus: parameters, tokens, loss, shape, batch and rate, and how sure that is.
 
-    Example: `isoloss plan my_corpus/ --flops 1e15 --law results/real/laws/text.gzip.json`
+    Example: `isoloss plan my_corpus/ --flops 1e15 --pilot 10min`
 
     Give a budget, or a size, a number of tokens or a loss to reach (alone, or one beside a budget or a loss). The law
-    is of this corpus (its own runs: --law, or --pilot), or a data-dependent one, taken at the corpus's own measure.
+    is of this corpus (its own runs: --law, or --pilot), or a data-dependent one, taken at the corpus's own measure:
+    without --law and --pilot the one that comes with isoloss, of real corpora.
     """
     from isoloss.cli import planning_output
     from isoloss.cli.output import open_progress, print_json

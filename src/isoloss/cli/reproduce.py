@@ -9,7 +9,7 @@ import typer
 from isoloss.cli.app import Json, app
 
 if TYPE_CHECKING:
-    from isoloss.published.folder import Origin
+    from isoloss.core.progress import Progress
     from isoloss.published.reproduction import Reproduction
     from isoloss.published.studies import Sources
     from isoloss.report.page import ReportFiles
@@ -64,10 +64,9 @@ def reproduce(
     progress = open_progress(as_json=json)
     source = studies.Sources(folder=data, raw=raw)
     if fetch:
-        source = studies.fetched_sources(study.value, data, raw, progress=progress)
-        _tell(source, studies.origin(study.value), as_json=json)
-    with hands("isoloss.report.render") as helpers:
-        found = studies.reproduce(study.value, source.folder, raw=source.raw, progress=progress)
+        source = _fetched(study.value, data, raw, progress, as_json=json)
+    with hands(f"isoloss.published.{study.value}", "isoloss.laws.isoflop", "scipy.interpolate") as helpers:
+        found = studies.reproduce(study.value, source.folder, raw=source.raw, progress=progress, helpers=helpers)
         started = time.perf_counter()
         created = datetime.now(UTC).date()
         written = write_reproduction(found, folder, created=created, helpers=helpers, progress=progress)
@@ -79,20 +78,24 @@ def reproduce(
             "fetched": [one.to_json() for one in source.fetched],
         })  # fmt: skip
     else:
-        _show(found, written)
+        _show(found, written, drawing_seconds=drawing_seconds)
 
 
-def _tell(source: "Sources", origin: "Origin", *, as_json: bool) -> None:
-    """Say on standard error what was fetched and under which licence; programs find both in the object."""
-    if as_json:
-        return
-    for one in source.fetched:
+def _fetched(study: str, data: Path | None, raw: Path | None, progress: "Progress", *, as_json: bool) -> "Sources":
+    """Fetch a study, and say on standard error from where and under which licence; programs find it in the object."""
+    from isoloss.published import studies
+
+    origin = studies.origin(study)
+    if not as_json:
+        typer.echo(f"fetching from {origin.source}\nlicence: {origin.licence}", err=True)
+    source = studies.fetched_sources(study, data, raw, progress=progress)
+    for one in () if as_json else source.fetched:
         typer.echo(one.sentence(), err=True)
-    typer.echo(f"licence: {origin.licence}", err=True)
+    return source
 
 
-def _show(found: "Reproduction", written: "ReportFiles") -> None:
+def _show(found: "Reproduction", written: "ReportFiles", *, drawing_seconds: float) -> None:
     from isoloss.cli.tables import show_reproduction
 
-    show_reproduction(found)
+    show_reproduction(found, drawing_seconds=drawing_seconds)
     typer.echo(f"\nreport: {written.html}")

@@ -415,7 +415,7 @@ def _duration(seconds: float) -> str:
 MOST_ROWS = 40
 
 
-def show_reproduction(found: "Reproduction") -> None:
+def show_reproduction(found: "Reproduction", *, drawing_seconds: float) -> None:
     """Print published and reproduced numbers (those that differ first), and the verdict on every claim."""
     console = _console()
     table = _table("quantity", "published", "reproduced", "difference", "within")
@@ -430,4 +430,4 @@ def show_reproduction(found: "Reproduction") -> None:
     console.print(table)
     for claim in found.claims:
         console.print(f"\n{claim.verdict}: {claim.claim}\n  {claim.why}")
-    console.print(f"\n{found.summary()} Analysed in {found.seconds:.1f} s.")
+    console.print(f"\n{found.summary()} Analysed in {found.seconds:.1f} s, drawn in {drawing_seconds:.1f} s.")

@@ -30,6 +30,8 @@ LARGEST_VOCABULARY = 300_000  # where the table does not say: published tokenize
 SAME_VOCABULARY = 1.1  # padding to round sizes changes a vocabulary by less
 # Embeddings and head make up to 98 % of a small model, attention doubles a long one: factors of up to 50.
 FLOPS_FACTOR = 50.0
+# One narrow layer on bytes has more weights, and one batch more tokens: such numbers are millions of them.
+LEAST_COUNTS = {"params": 500.0, "tokens": 1000.0}
 EQUAL_SIZES = 0.02  # sizes this near in ln N count as one
 
 
@@ -239,6 +241,23 @@ def _swapped_columns(observations: Observations, law: type[Law]) -> Iterator[Law
         )
 
 
+def _units(observations: Observations, law: type[Law]) -> Iterator[LawWarning]:
+    """Warn of sizes and lengths too small to be counts: 6ND, budgets and plans would be off by powers of ten."""
+    for name, least in LEAST_COUNTS.items():
+        if name not in law.columns:
+            continue
+        small = observations.column(name) < least
+        if small.any():
+            rows = observations.rows[small]
+            yield LawWarning(
+                code="small_units",
+                message=f"the {in_words(name)} of {small.sum()} of {len(small)} rows (row {some(rows)}) are under "
+                f"{least:g}, {observations.column(name).min():.3g} the least: are they millions or billions? "
+                f'FLOPs and budgets count single ones. Convert the column (on the command line: --{name} "… * 1e6").',
+                rows=_numbers(rows),
+            )
+
+
 def _distinct(values: Floats) -> int:
     return 1 + int((np.diff(np.sort(values)) > EQUAL_SIZES).sum())
 
@@ -387,7 +406,7 @@ def root_mean_square(values: Floats) -> float:
 
 
 _TABLE_CHECKS: tuple[Callable[[Observations, type[Law]], Iterator[LawWarning]], ...] = (
-    _duplicates, _narrow_grid, _swapped_columns, _worse_than_guessing, _impossible_flops, _mixed_tokenizers,
+    _duplicates, _narrow_grid, _swapped_columns, _units, _worse_than_guessing, _impossible_flops, _mixed_tokenizers,
 )  # fmt: skip
 _FIT_CHECKS: tuple[Callable[[Observations, Problem, Optimum], Iterator[LawWarning]], ...] = (
     _not_converged, _bounds, _irreducible_loss, _flat_direction, _flat_profile, _poor_fit,

@@ -87,7 +87,7 @@ def checked_forms(forms: Mapping[str, str]) -> dict[str, Form]:
 def to_values(theta: Floats, origin: Floats) -> Floats:
     """Return (E, A, B, α, β) of centred coefficients (…, 5); `origin` is (ln N₀, ln D₀)."""
     E, A0, B0, alpha, beta = np.moveaxis(theta, -1, 0)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):  # a draw without an answer has NaN, and keeps it
         return np.stack([E, A0 * np.exp(alpha * origin[0]), B0 * np.exp(beta * origin[1]), alpha, beta], axis=-1)
 
 

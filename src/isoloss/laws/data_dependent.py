@@ -44,6 +44,7 @@ from isoloss.laws.intervals import choose_method
 from isoloss.laws.joint import JointFits, Rows, design_of, fit_jointly, log_loss
 from isoloss.laws.law import Objective
 from isoloss.laws.noise import trunk_noise
+from isoloss.laws.scatter import draw_deviations, freedom
 from isoloss.runs.observations import DataUnit, Observations
 
 Method = Literal["joint", "two_stage"]
@@ -286,8 +287,8 @@ def from_laws(
     points = scale.eta(theta)
     functions = _lines(covariate, points, forms)
     left = points - functions[:, 0] - functions[:, 1] * covariate[:, None]
-    freedom = _freedom(len(laws), forms)
-    scatter = np.sqrt((left**2).sum(axis=0) / freedom)
+    free = freedom(len(laws), forms)
+    scatter = np.sqrt((left**2).sum(axis=0) / free)
     return FittedDataDependent(
         measure=measure,
         method="two_stage",
@@ -295,7 +296,7 @@ def from_laws(
         functions=functions,
         draws=_lines(covariate, scale.eta(drawn), forms),
         scatter=scatter,
-        scatter_draws=_deviations(scatter, freedom, (count, 5), seed, measure),
+        scatter_draws=draw_deviations(left, scatter, free, (count, 5), seed=seed, purpose=measure),
         origin=origin,
         corpora={law.group: own for law, own in zip(laws, theta, strict=True)},
         complexity=dict(complexity),
@@ -329,19 +330,22 @@ def fit_joint(
     start = np.tile(scale.eta(to_coefficients(pooled.values, rows.origin)), (len(covariate), 1))
     point = fit_jointly(rows, design, start)
     refits = _refits(observations, rows, point, scale, design, bootstrap, seed) if bootstrap else None
-    freedom = _freedom(len(covariate), forms)
-    scatter = point.scatter[0]
+    functions = _functions(point.gamma, follows, float(covariate.mean()))[0]
+    left = point.eta[0] - functions[:, 0] - functions[:, 1] * covariate[:, None]
+    free, scatter = freedom(len(covariate), forms), point.scatter[0]
     gamma = np.empty((0, point.gamma.shape[1])) if refits is None else refits.gamma
-    moved = _deviations(scatter, freedom, (bootstrap, len(covariate), 5), seed, measure + " of these corpora")
+    moved = draw_deviations(
+        left, scatter, free, (bootstrap, len(covariate), 5), seed=seed, purpose=measure + " of these corpora"
+    )
     gamma = gamma + np.einsum("jqk,bjk->bq", point.pull[0], moved)
     return FittedDataDependent(
         measure=measure,
         method="joint",
         forms=dict(forms),
-        functions=_functions(point.gamma, follows, float(covariate.mean()))[0],
+        functions=functions,
         draws=_functions(gamma, follows, float(covariate.mean())),
         scatter=scatter,
-        scatter_draws=_deviations(scatter, freedom, (bootstrap, 5), seed, measure),
+        scatter_draws=draw_deviations(left, scatter, free, (bootstrap, 5), seed=seed, purpose=measure),
         origin=rows.origin,
         corpora=dict(zip(rows.corpora, scale.coefficients(point.eta[0]), strict=True)),
         complexity=dict(complexity),
@@ -404,19 +408,6 @@ def _functions(gamma: Floats, follows: Any, centre: float) -> Floats:
     slopes = np.zeros((*gamma.shape[:-1], 5))
     slopes[..., follows] = gamma[..., 5:]
     return np.stack([gamma[..., :5] - slopes * centre, slopes], axis=-1)
-
-
-def _freedom(corpora: int, forms: Mapping[str, Form]) -> Floats:
-    """Return the degrees of freedom that corpora leave around each function (5,), one at least."""
-    return np.array([max(corpora - (1 if forms[name] == "shared" else 2), 1) for name in COEFFICIENTS], dtype=float)
-
-
-def _deviations(scatter: Floats, freedom: Floats, shape: tuple[int, ...], seed: int, purpose: str) -> Floats:
-    """Return deviations of corpora (draws, …, 5), Student's t of `freedom`: the scatter itself is an estimate."""
-    generator = stream(seed, "scatter of corpora", purpose)
-    normal = generator.standard_normal(shape)
-    spread = np.sqrt(freedom / generator.chisquare(freedom, size=(shape[0], 5)))
-    return np.asarray(normal * (scatter * spread).reshape(shape[0], *[1] * (len(shape) - 2), 5))
 
 
 def _lines(covariate: Floats, points: Floats, forms: Mapping[str, Form]) -> Floats:

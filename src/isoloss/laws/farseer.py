@@ -15,11 +15,14 @@ from isoloss.laws._arithmetic import compiled
 from isoloss.laws.chinchilla import Chinchilla
 from isoloss.laws.law import Floats, Law
 from isoloss.laws.optimum import stationary_on_budget
+from isoloss.laws.starts import spread
 
 MOST_CURVATURE = 1.5  # of N^γ; the paper's own fit has .12 to .17
 LEAST_CURVATURE = 1e-4  # a = d/γ: at 0 itself the formula has no such numbers
 MOST_SLOPE = 3.0
 NARROW, WIDE = 20.0, 4.0  # around the mean loss: a term may vanish, and not exceed the losses by more than e⁴
+# Half as many found what the dense set finds on every published table, on one of them (repeated data) twice.
+EVENLY_SPREAD = 128
 START_SLOPES = (-0.1, 0.0, 0.1)  # of ln A(N) in ln N
 
 
@@ -130,8 +133,8 @@ class Farseer(Law):
 
     @staticmethod
     def automatic_starts(features: Floats, log_loss: Floats) -> Floats:
-        """Return 192 starts: each of Chinchilla's, as the Farseer law with its value, slope and curvature at the
-        centre, with an exponent of D that falls, stays or rises with N.
+        """Return 320 starts: each of Chinchilla's, as the Farseer law with its value, slope and curvature at the
+        centre, with an exponent of D that falls, stays or rises with N; and 128 spread evenly over the bounds.
         """
         found = Chinchilla.automatic_starts(features[:, :2], log_loss)
         E, a, b, alpha, beta = np.repeat(found, len(START_SLOPES), axis=0).T
@@ -139,9 +142,10 @@ class Farseer(Law):
         A = np.exp(a)
         flat = np.zeros_like(a)
         # ln(E + A e^(−αx)) has slope −αA/(E + A) and curvature −αE/(E + A), relative to that slope.
-        return np.column_stack(
+        near_chinchilla = np.column_stack(
             [-alpha * A / (E + A), np.log(E + A), -alpha * E / (E + A), flat, b, flat, slope, np.log(beta), flat]
         )
+        return np.vstack([near_chinchilla, spread(*Farseer.bounds(features, log_loss), EVENLY_SPREAD)])
 
     @staticmethod
     def loss(values: Floats, *, params: Floats, tokens: Floats) -> Floats:

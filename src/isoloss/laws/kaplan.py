@@ -70,7 +70,9 @@ class Kaplan(Law):
     def to_values(free: Floats, origin: Floats) -> Floats:
         """Return (Nc, Dc, αN, αD)."""
         a, b, alpha_n, alpha_d = np.moveaxis(np.asarray(free, dtype=np.float64), -1, 0)
-        return np.stack([np.exp(origin[0] + a / alpha_n), np.exp(origin[1] + b / alpha_d), alpha_n, alpha_d], axis=-1)
+        with np.errstate(over="ignore"):
+            Nc, Dc = np.exp(origin[0] + a / alpha_n), np.exp(origin[1] + b / alpha_d)
+        return np.stack([Nc, Dc, alpha_n, alpha_d], axis=-1)
 
     @staticmethod
     def bounds(features: Floats, log_loss: Floats) -> tuple[Floats, Floats]:

@@ -68,11 +68,21 @@ def run_intervals(
     """
     if len(law.draws) < 2:
         raise InputError(f"the law of {law.group!r} has no draws", fix="fit it with bootstrap=1000")
-    drawn = np.log(law.predict_draws(**columns))
-    variance = law.noise[:, 0] ** 2 + (law.noise[:, 1] ** 2 if trunk else 0.0)
-    spread = np.maximum(np.sqrt(variance), np.finfo(float).tiny)
-    low, high = (np.exp(_mixture_quantile(drawn, spread, share)) for share in ((1 - level) / 2, (1 + level) / 2))
+    noise = law.noise if trunk else law.noise * (1.0, 0.0)
+    low, high = one_run(law.predict_draws(**columns), noise, level=level)
     return RunIntervals(value=np.ravel(law.predict(**columns)), low=low, high=high, level=level)
+
+
+def one_run(drawn: Floats, noise: Floats, *, level: float = LEVEL) -> tuple[Floats, Floats]:
+    """Return both ends (points,) of where one run's loss lies, of a law's draws (draws, points), in nats.
+
+    `noise` (draws, 2) is the standard deviation of ln loss of a point and of a trunk, as found with each draw.
+    """
+    spread = np.maximum(np.sqrt(noise[:, 0] ** 2 + noise[:, 1] ** 2), np.finfo(float).tiny)
+    low, high = (
+        np.exp(_mixture_quantile(np.log(drawn), spread, share)) for share in ((1 - level) / 2, (1 + level) / 2)
+    )
+    return low, high
 
 
 def predict_run(law: "FittedLaw", columns: Mapping[str, Any], *, level: float = LEVEL) -> Prediction:

@@ -96,14 +96,20 @@ class PlanBacktest:
         )
 
 
-def backtest_plans(observations: Observations, measure: str) -> PlanBacktest:
+def backtest_plans(
+    observations: Observations, measure: str, *, forms: Mapping[str, str] | Literal["choose", "published"] = "choose"
+) -> PlanBacktest:
     """Return how plans by `measure` fare on every source of a table, left out in turn.
 
+    `forms` are those of `DataDependent`; chosen ones are chosen anew without the source.
+
     Raises InputError for fewer than four sources; a corpus whose own runs have no best split judges nothing and is
-    listed with the reason.
+    listed with the reason; one whose runs determine no law has no part in the others' either.
     """
     used, _ = leave_out(observations, flags=EXCLUDED_FLAGS)
     values = corpus_complexity(used, measure)
+    referees, refused, unfit = _referees(used)
+    used = used.select(~np.isin(used.corpus, unfit))
     sources = used.sources
     if len(set(sources.values())) < FEWEST_SOURCES:
         raise InputError(
@@ -111,13 +117,14 @@ def backtest_plans(observations: Observations, measure: str) -> PlanBacktest:
             "fourth",
             fix="add corpora",
         )
-    referees, refused = _referees(used)
+    if not referees:
+        raise Unidentified("no corpus has a best split of its own: nothing can judge", fix="widen the grid")
     stage = first_stage(used, flops=common_budget(list(referees.values())), balance={})
     judged: list[Judged] = []
     for source in dict.fromkeys(sources.values()):
         members = [name for name, own in sources.items() if own == source]
         others = used.select(~np.isin(used.corpus, members))
-        law = DataDependent(complexity=measure).fit(others)
+        law = DataDependent(complexity=measure, forms=forms).fit(others)
         for name in members:
             if name in referees:
                 place = stage.rows.corpora.index(name)
@@ -130,19 +137,24 @@ def backtest_plans(observations: Observations, measure: str) -> PlanBacktest:
     return PlanBacktest(measure=measure, judged=tuple(judged), refused=refused)
 
 
-def _referees(observations: Observations) -> tuple[dict[str, FittedLaw], dict[str, str]]:
-    """Return each corpus's own law, where it has a best split, and why the others have none."""
-    laws, refused = {}, {}
+def _referees(observations: Observations) -> tuple[dict[str, FittedLaw], dict[str, str], list[str]]:
+    """Return each corpus's own law, where it has a best split; why the others have none; those without any law."""
+    laws: dict[str, FittedLaw] = {}
+    refused: dict[str, str] = {}
+    unfit: list[str] = []
     for corpus in observations.corpora:
         try:
             law = fit(observations.where(corpus=corpus), exclude_flags=())
+        except InputError as error:
+            refused[corpus] = error.reason
+            unfit.append(corpus)
+            continue
+        try:
             law.log_ratio(law.middle_flops)
             laws[corpus] = law
-        except (InputError, Unidentified) as error:
+        except Unidentified as error:
             refused[corpus] = error.reason
-    if not laws:
-        raise Unidentified("no corpus has a best split of its own: nothing can judge", fix="widen the grid")
-    return laws, refused
+    return laws, refused, unfit
 
 
 def _budgets(law: FittedLaw) -> list[float]:

@@ -11,11 +11,16 @@ from isoloss.core.rng import stream
 from isoloss.laws.chinchilla import Chinchilla
 from isoloss.laws.data_dependent import FittedDataDependent
 from isoloss.laws.domain import Domain
+from isoloss.laws.engine import best_ends, find_optimum, pose, starting_points
 from isoloss.laws.fitted import FittedLaw
 from isoloss.laws.law import Floats, Law
+from isoloss.laws.prediction import one_run
 from isoloss.laws.registry import open_law
 from isoloss.laws.repeated import Repeated
 from isoloss.planning.facts import CorpusFacts
+from isoloss.runs.observations import observations
+
+GRID = 8  # sizes and lengths at which two forms are made to agree
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -73,7 +78,7 @@ class PlanLaw:
         """
         own = joint.values_of(corpus)
         drawn = joint.values_at(joint.complexity[corpus])
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             moved = np.where(drawn[0] > 0, drawn[1:] * (own / drawn[0]), own)
         return cls._of_joint(joint, np.vstack([own, moved]), corpus)
 
@@ -85,6 +90,28 @@ class PlanLaw:
             params_convention=joint.params_convention, data_unit=joint.data_unit,
             data_per_token=joint.bytes_per_token or 1.0, runs=joint.rows_used, identity=joint.observations,
         )  # fmt: skip
+
+    def in_form(self, form: str) -> "PlanLaw":
+        """Return the law of another form that agrees with this one where its runs are.
+
+        Fitted to this one's losses, draw by draw, on a grid over the parameters and data of its runs: what the two
+        say of budgets beyond is the difference that the form makes.
+        """
+        domain = self.domain
+        sizes = np.geomspace(domain.params_low, domain.params_high, GRID)
+        lengths = np.geomspace(domain.tokens_low, domain.tokens_high, GRID)
+        params, tokens = (each.ravel() for each in np.meshgrid(sizes, lengths, indexing="ij"))
+        losses = np.stack(
+            [self.loss(self.constant(n), self.constant(d)) for n, d in zip(params, tokens, strict=True)], 1
+        )
+        problem = pose(
+            observations(params=params, tokens=tokens, loss_nats=losses[0]), law=open_law(form), objective="gaussian",
+            delta=1.0, weights=np.ones(len(params)), fixed={},
+        )  # fmt: skip
+        found = find_optimum(problem, starting_points(problem, "auto"))
+        points = np.tile(np.vstack([found.free, found.others]), (len(losses), 1, 1))
+        ends = best_ends(problem, points, targets=np.log(losses))
+        return replace(self, form=form, values=problem.law.to_values(ends.free, problem.origin))
 
     @property
     def definition(self) -> type[Law]:
@@ -120,9 +147,12 @@ class PlanLaw:
 
     def run_loss(self, params: float, tokens: float) -> Estimate:
         """Return the loss of one run at a point: the law's value, and an interval with the luck of one run in it."""
-        losses = self.loss(self.constant(params), self.constant(tokens))
-        luck = stream(0, "luck of a planned run", self.identity).standard_normal((len(losses) - 1, 2))
-        return Estimate.from_draws(losses[1:] * np.exp((luck * self.noise).sum(axis=1)), value=float(losses[0]))
+        value, *drawn = self.loss(self.constant(params), self.constant(tokens)).tolist()
+        answered = np.isfinite(drawn)
+        if answered.sum() < 2:
+            return Estimate(value=value)
+        low, high = one_run(np.array(drawn)[answered, None], self.noise[answered])
+        return Estimate(value=value, low=float(low[0]), high=float(high[0]))
 
 
 # Muennighoff et al. 2023, arXiv:2305.16264: half-lives of repeated tokens and of excess parameters.

@@ -32,6 +32,7 @@ AnyLaw = FittedLaw | FittedDataDependent
 
 FARTHEST = 100.0  # times the law's largest budget: beyond it a plan is refused unless it is insisted on
 FAR = 10.0  # from here on an insisted plan needs a second form of the law
+OTHER_FORM = "kaplan"  # has no floor, where Chinchilla's form has one: they part as far as two forms in use do
 RULE_OF_THUMB = 20.0  # tokens a parameter (Hoffmann et al. 2022)
 
 
@@ -117,15 +118,18 @@ def plan(
 ) -> Plan:
     """Return what to train on `corpus`: for a budget, a size, a length or a loss (`isoloss.planning.splits`).
 
-    A law fitted to the corpus's own runs is taken as it is, a data-dependent one at the corpus's measure. The first of
-    several `laws` decides; the others, further forms fitted to the same runs, widen its intervals where `extrapolate`
-    carries it beyond the fitted budgets. FLOPs are 6 · params · tokens by the law's own convention. `repeat` plans with
-    the law of repeated data where the corpus has fewer tokens than wanted. Raises InputError for a budget over 100
-    times the law's largest unless `extrapolate`, Unidentified where the law has no answer.
+    A law fitted to the corpus's own runs is taken as it is, a data-dependent one at the corpus's measure. The first
+    of several `laws` decides; the others, further forms fitted to the same runs, widen its intervals where
+    `extrapolate` carries it beyond the fitted budgets (a data-dependent law given alone brings a second form by
+    itself). FLOPs are 6 · params · tokens by the law's own convention. `repeat` plans with the law of repeated data
+    where the corpus has fewer tokens than wanted. Raises InputError for a budget over 100 times the law's largest
+    unless `extrapolate`, Unidentified where the law has no answer.
     """
     question = Question(flops=flops, params=params, tokens=tokens, target_loss=target_loss)
     asked = [laws] if isinstance(laws, FittedLaw | FittedDataDependent) else list(laws)
     forms = [plan_law(one, corpus) for one in asked]
+    if extrapolate and len(forms) == 1 and isinstance(asked[0], FittedDataDependent):
+        forms.append(forms[0].in_form(OTHER_FORM))  # its runs are of many corpora: no other form is fitted to them
     if flops is not None:
         _refuse_far(forms, flops / forms[0].domain.flops_high, extrapolate)
     law, decided, said_of_repeats = _decide(forms[0], question, corpus, repeat=repeat)
@@ -177,7 +181,8 @@ def plan_from_anchor(
     high = min(law.domain.flops_high, reference.domain.flops_high)
     budget = float(np.sqrt(low * high))
     count_laws = min(len(law.values), len(reference.values))
-    shift = law.log_ratio(budget)[:count_laws] - reference.log_ratio(budget)[:count_laws]
+    with np.errstate(invalid="ignore"):  # a draw without a best split has no shift
+        shift = law.log_ratio(budget)[:count_laws] - reference.log_ratio(budget)[:count_laws]
     if not np.isfinite(shift[0]):
         raise Unidentified(
             f"{law.corpus} or {reference.corpus} has no best split at {budget:.2g} FLOPs: there is no shift",
@@ -185,8 +190,10 @@ def plan_from_anchor(
         )
     generator = stream(seed, "anchor", anchor.name)
     published = np.concatenate([[anchor.log_ratio(flops)], anchor.log_ratio_draws(flops, count_laws - 1, generator)])
-    sizes = np.exp(0.5 * (np.log(flops / 6) - published - shift))
-    decided = Splits(params=sizes, tokens=flops / (6 * sizes), flops=np.full(len(sizes), flops))
+    log_sizes = 0.5 * (np.log(flops / 6) - published - shift)
+    with np.errstate(over="ignore", under="ignore"):
+        sizes, lengths = np.exp(log_sizes), np.exp(np.log(flops / 6) - log_sizes)
+    decided = Splits(params=sizes, tokens=lengths, flops=np.full(len(sizes), flops))
     drafted = Plan(
         corpus=corpus.name,
         **_sizes(decided),
@@ -314,10 +321,17 @@ def _regret(law: PlanLaw, decided: Splits) -> Estimate:
 
 
 def _sizes(decided: Splits) -> dict[str, Any]:
-    return {
-        "params": _estimate(decided.params), "tokens": _estimate(decided.tokens), "flops": _estimate(decided.flops),
-        "log_ratio": _estimate(decided.log_ratio),
-    }  # fmt: skip
+    """Return the estimates of a split. Raises Unidentified where its draws leave it without bounds."""
+    columns = {"params": decided.params, "tokens": decided.tokens, "flops": decided.flops}
+    found = {name: _estimate(values) for name, values in columns.items()}
+    for name, estimate in found.items():
+        if estimate.low is not None and not (estimate.low > 0 and np.isfinite(estimate.high or 0.0)):
+            raise Unidentified(
+                f"the law's draws leave {name} without bounds: {estimate.value:.3g} [{estimate.low:.3g}, "
+                f"{estimate.high:.3g}]",
+                fix="fit the law to a wider grid or to more corpora, or train a pilot on this one: --pilot 10min",
+            )
+    return found | {"log_ratio": _estimate(decided.log_ratio)}
 
 
 def _estimate(values: Floats) -> Estimate:
@@ -371,7 +385,7 @@ def _as_converted(drafted: Plan, told: Converted | None) -> str:
     if told is None:
         return ""
     return (
-        f"; {told.params_convention} is {told.params.value / drafted.params.value:.3g} times "
+        f"; {told.params_convention} is {told.params.value / drafted.params.value:.4g} times "
         f"{drafted.params_convention}, by the counts of a real shape of that size"
     )
 

@@ -67,7 +67,7 @@ class Splits:
     @property
     def log_ratio(self) -> Floats:
         """ln(D/N)."""
-        return np.asarray(np.log(self.tokens / self.params))
+        return np.asarray(np.log(self.tokens) - np.log(self.params))
 
 
 def split(law: PlanLaw, question: Question) -> Splits:
@@ -76,14 +76,16 @@ def split(law: PlanLaw, question: Question) -> Splits:
     Raises Unidentified where the law itself has no answer: no interior optimum, or a loss that it never reaches.
     """
     asked = question.given()
-    params, tokens = _ANSWERS[frozenset(asked)](law, **asked)
+    with np.errstate(over="ignore", invalid="ignore"):  # a draw without an answer has NaN, and keeps it
+        params, tokens = _ANSWERS[frozenset(asked)](law, **asked)
+        flops = 6 * params * tokens / law.data_per_token
     if not (np.isfinite(params[0]) and np.isfinite(tokens[0])):
         lower = question.target_loss is not None
         raise Unidentified(
             f"under the {law.form} law of {law.corpus!r} {_what(question)} has no answer",
             fix="fit the law to a wider grid" + (", or ask for a higher loss" if lower else ""),
         )
-    return Splits(params=params, tokens=tokens, flops=6 * params * tokens / law.data_per_token)
+    return Splits(params=params, tokens=tokens, flops=flops)
 
 
 def _what(question: Question) -> str:

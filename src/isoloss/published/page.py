@@ -81,8 +81,8 @@ def _facts(found: Reproduction) -> tuple[Note, ...]:
 
 def _claims(found: Reproduction) -> Section:
     columns = (
-        Column(title="claim", numeric=False), Column(title="verdict", numeric=False),
-        Column(title="why", numeric=False), Column(title="said by", numeric=False),
+        Column(title="claim", unit="and who says so", numeric=False), Column(title="verdict", numeric=False),
+        Column(title="why", numeric=False, long=True),
     )  # fmt: skip
     rows = tuple(_claim_row(claim) for claim in found.claims)
     table = Table(name="claims", caption="What is claimed, and what the data say to it.", columns=columns, rows=rows)
@@ -90,7 +90,7 @@ def _claims(found: Reproduction) -> Section:
 
 
 def _claim_row(claim: Claim) -> TableRow:
-    cells = Cell(text=claim.claim), Cell(text=claim.verdict), Cell(text=claim.why), Cell(text=claim.source or "–")
+    cells = Cell(text=claim.claim, detail=claim.source), Cell(text=claim.verdict), Cell(text=claim.why)
     return TableRow(cells=cells, marked=claim.verdict == "does not hold")
 
 
@@ -111,10 +111,16 @@ def numbers_table(name: str, caption: str, rows: Sequence[Row], *, searchable: b
         Column(title="quantity", numeric=False), Column(title="published"), Column(title="reproduced"),
         Column(title="difference"),
         Column(title="tolerance", about="relative to the published number, unless it says absolute"),
-        Column(title="within", numeric=False), Column(title="why this tolerance", numeric=False),
+        Column(title="within", numeric=False), Column(title="why this tolerance", numeric=False, long=True),
     )  # fmt: skip
     return Table(
-        name=name, caption=caption, columns=columns, searchable=searchable, rows=tuple(_number_row(row) for row in rows)
+        name=name,
+        caption=caption,
+        columns=columns,
+        searchable=searchable,
+        rows=tuple(_number_row(row) for row in rows),
+        hint="quantity …",
+        marks="beyond their tolerance only",
     )
 
 

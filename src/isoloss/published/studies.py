@@ -1,8 +1,10 @@
 """The published studies by name."""
 
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from isoloss.core.errors import InputError, did_you_mean
 from isoloss.core.progress import QUIET, Progress
@@ -55,8 +57,17 @@ def fetched_sources(
     return Sources(folder=found.folder or folder, raw=curves or raw, fetched=found.originals)
 
 
-def reproduce(study: str, folder: Path | None, *, raw: Path | None = None, progress: Progress = QUIET) -> Reproduction:
+def reproduce(
+    study: str,
+    folder: Path | None,
+    *,
+    raw: Path | None = None,
+    progress: Progress = QUIET,
+    helpers: Executor | None = None,
+) -> Reproduction:
     """Return a study done again from its folder, `raw` being the pickle of training curves of porian.
+
+    `helpers` work along where a study's analysis can be shared, see `isoloss.core.hands`.
 
     Raises InputError for an unknown study, a folder that is not it, or raw curves of another.
     """
@@ -69,10 +80,10 @@ def reproduce(study: str, folder: Path | None, *, raw: Path | None = None, progr
         )  # fmt: skip
     if raw is not None and study != "porian":
         raise InputError(f"{study} has no raw curves", place="--raw", fix="leave --raw out")
-    more = {} if raw is None else {"raw": raw}
+    more: dict[str, Any] = {"raw": raw, "helpers": helpers} if study == "porian" else {}
     found: Reproduction = import_module(f"isoloss.published.{study}").reproduce(folder, progress=progress, **more)
     return found
 
 
 def _fetching(study: str) -> str:
-    return "" if public(study).tables_of is None else "add --fetch to get them from there, or "
+    return "" if public(study).tables_of is None else "add --fetch to get them from their public origin, or "

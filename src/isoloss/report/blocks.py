@@ -11,12 +11,14 @@ from isoloss.report.numbers import MISSING, Style, Writer, value_and_interval
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """A column's heading. `about` is its definition, shown on request; `numeric` columns align right."""
+    """A column's heading. `about` is its definition, shown on request; `numeric` columns align right, and those of
+    sentences (`long`) are as wide as the page allows."""
 
     title: str
     unit: str = ""
     about: str = ""
     numeric: bool = True
+    long: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +42,8 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A table with its caption, and a `note` that says more; `searchable` ones get a search box.
+    """A table with its caption, and a `note` that says more; `searchable` ones get a search box
+    with `hint` in it and show marked rows alone on request, under the words of `marks`.
 
     The first column holds the rows' headings.
     """
@@ -50,7 +53,14 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     searchable: bool = False
+    hint: str = "corpus, flag, size …"
+    marks: str = "flagged or unfinished only"
     note: str = ""
+
+    @property
+    def sentences(self) -> bool:
+        """Whether the table is one of sentences, which a phone shows below each other."""
+        return any(column.long for column in self.columns) and not any(column.numeric for column in self.columns)
 
 
 Draw = Callable[[], Figure]

@@ -92,6 +92,7 @@ _STYLE: dict[Any, Any] = {
     "text.color": INK,
     "font.size": 8.5,
     "font.family": ["DejaVu Sans"],
+    "text.hinting": "none",  # pixels are small enough, and hinting a glyph costs as much as drawing it
     "text.parse_math": False,  # a corpus may be called "$x$"
     "legend.frameon": False,
     "lines.linewidth": 1.5,
@@ -161,16 +162,16 @@ class Panels:
         return figure, panels
 
 
-def _key_rows(entries: Sequence[Entry], *, room: float) -> list[list[tuple[float, Entry]]]:
-    """Return the legend's rows, each entry with its place in inches, as many a row as fit in `room`."""
-    rows: list[list[tuple[float, Entry]]] = []
+def _key_rows(entries: Sequence[Entry], *, room: float) -> list[list[Entry]]:
+    """Return the legend's rows, as many entries a row as fit in `room` inches."""
+    rows: list[list[Entry]] = []
     x = room
     for entry in entries:
         needed = KEY_SIGN + text_points(entry[1], KEY_POINTS) / POINTS_PER_INCH
         if x + needed > room or not rows:
             rows.append([])
             x = 0.0
-        rows[-1].append((x, entry))
+        rows[-1].append(entry)
         x += needed + KEY_GAP
     return rows
 
@@ -181,15 +182,16 @@ def text_points(text: str, size: float) -> float:
     return float(width)
 
 
-def _place_key(figure: Figure, rows: Sequence[Sequence[tuple[float, Entry]]]) -> None:
+def _place_key(figure: Figure, rows: Sequence[Sequence[Entry]]) -> None:
     width, height = figure.get_size_inches()
     for index, row in enumerate(rows):
         y = 1 - (index + 0.5) * KEY_ROW / height
-        for x, (sign, label) in row:
-            figure.legend(
-                [sign], [label], loc="center left", bbox_to_anchor=((KEY_INSET + x) / width, y), borderaxespad=0,
-                borderpad=0, handletextpad=0.5, handlelength=1.8, fontsize=KEY_POINTS,
-            )  # fmt: skip
+        signs, labels = zip(*row, strict=True)
+        figure.legend(
+            signs, labels, loc="center left", bbox_to_anchor=(KEY_INSET / width, y), borderaxespad=0, borderpad=0,
+            ncols=len(row), columnspacing=KEY_GAP * POINTS_PER_INCH / KEY_POINTS, handletextpad=0.5, handlelength=1.8,
+            fontsize=KEY_POINTS,
+        )  # fmt: skip
 
 
 def edge_panels(count: int, columns: int) -> tuple[set[int], set[int]]:

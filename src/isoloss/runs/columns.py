@@ -37,6 +37,15 @@ class Columns:
         """Whether the source has a column of this very name with anything in it."""
         return name in self.names and self.table[name].null_count < len(self.table)
 
+    def tells(self, name: str, *, numbers: bool = False) -> bool:
+        """Whether a column of this very name has a value in every row; with `numbers`, a number."""
+        import pyarrow as pa
+
+        if name not in self.names or self.table[name].null_count:
+            return False
+        kind = self.table[name].type
+        return not numbers or pa.types.is_integer(kind) or pa.types.is_floating(kind)
+
     def texts(self, name: str) -> NDArray[np.str_]:
         """Return a column as text, each different value written once."""
         import pyarrow as pa

@@ -62,11 +62,12 @@ def read_runs(
     (unique_tokens, batch_tokens, …) to what the source calls it. Where a column's unit or scale is another, a SQL
     formula over columns stands in its place: `params="n_millions * 1e6"`, `loss="bits * ln(2)"`. `where` is a SQL
     condition over the source's own columns. Without `flops`, C = 6 · params · tokens, or a column `flops` where one of
-    these is not known. `tokenizer` and `vocab` (a column, or one number) say in which tokens losses count; `floor`
-    (alike) is the best possible loss of each run's corpus. `bytes_per_token` (alike) makes D bytes: `tokens` times it,
-    unless `data_unit="bytes"` says that `tokens` holds bytes already. `corpus_source` names what each corpus was made
-    from: corpora of one source are left out together. Raises BadTable for a column that is needed or named and missing,
-    or holds anything but positive numbers, naming the column, the rows and the columns there are.
+    these is not known. `tokenizer` and `vocab` (a column, or one number) say in which tokens losses count, by default
+    the source's columns `tokenizer` and `vocab_size`, where they say it of every row; `floor` (alike) is the best
+    possible loss of each run's corpus. `bytes_per_token` (alike) makes D bytes: `tokens` times it, unless
+    `data_unit="bytes"` says that `tokens` holds bytes already. `corpus_source` names what each corpus was made from:
+    corpora of one source are left out together. Raises BadTable for a column that is needed or named and missing, or
+    holds anything but positive numbers, naming the file, the column, the rows and the columns there are.
     """
     table = open_table(source)
     ours = _is_archive(source)
@@ -79,14 +80,16 @@ def read_runs(
     if ours:
         # Imported runs seldom have a standard error or a vocabulary.
         stderr = stderr or (None if table["stderr"].null_count else "stderr")
-        vocab = vocab or (None if table["vocab_size"].null_count else "vocab_size")
         params_convention = _stated(params_convention, _convention(table, source, params), source)
     columns = Columns(table, place=_name(source))
+    tokenizer = tokenizer or ("tokenizer" if columns.tells("tokenizer") else None)
+    vocab = vocab or ("vocab_size" if columns.tells("vocab_size", numbers=True) else None)
     losses, ratio = columns.numbers(loss), columns.numbers_or_one(bytes_per_token)
     known = _sizes(columns, {"params": params, "tokens": tokens, "flops": flops}, needs)
     if ratio is not None and data_unit == "tokens" and "tokens" in known:
         known["tokens"], data_unit = known["tokens"] * ratio, "bytes"
-    return observations(
+    named = {"params": params, "tokens": tokens, "flops": flops or "flops", "loss": loss, **(extra or {})}
+    given: dict[str, Any] = dict(
         loss_nats=losses,
         **known,
         corpus=columns.texts(corpus) if corpus else "all",
@@ -104,8 +107,13 @@ def read_runs(
         rows=columns.rows,
         params_convention=params_convention,
         data_unit=data_unit,
-        named={"params": params, "tokens": tokens},
+        named=named,
     )
+    try:
+        return observations(**given)
+    except BadTable as error:
+        place = ", ".join(filter(None, (columns.place, error.place)))
+        raise BadTable(error.message, place=place, fix=error.fix) from error
 
 
 def _sizes(columns: Columns, names: Mapping[str, str | None], needs: Sequence[str]) -> dict[str, Floats]:

@@ -30,9 +30,8 @@ class Observations:
     `known` holds `params`, N by `params_convention`; `tokens`, D in `data_unit`; `flops`, C by `flops_convention`: all
     of them, or those that the source tells. A law of one of them fits a table of that one alone; a column that nobody
     gave is absent, and no number stands in for it, so that whoever reads it is refused by name (BadTable) and no check
-    takes a guess for a fact. Losses are nats per token. `named` says what the source calls its columns of `params` and
-    `tokens`. `trunk` names the
-    training curve a row was taken from: rows of one trunk are not independent. `rows` are 1-based positions in the
+    takes a guess for a fact. Losses are nats per token. `named` says what the source calls its columns. `trunk` names
+    the training curve a row was taken from: rows of one trunk are not independent. `rows` are 1-based positions in the
     source, for messages. `stderr` is the standard error of each loss, `tokenizer` and `vocab` the name and the size of
     the vocabulary that its tokens are of: None where the source does not say. `extra` are further columns that a law
     may read, positive numbers by name: unique_tokens, batch_tokens, other_loss. `floor` is the exact best possible loss
@@ -248,10 +247,15 @@ def observations(
     n = len(loss_nats)
     place = np.arange(1, n + 1) if rows is None else np.asarray(rows, dtype=np.int64)
     given = {"params": params, "tokens": tokens, "flops": flops}
-    known = {name: _positive(name, column, n, place) for name, column in given.items() if column is not None}
+    names_of = named or {}
+
+    def positive(role: str, values: Sequence[float] | Floats) -> Floats:
+        return _positive(names_of.get(role, role), values, n, place)
+
+    known = {name: positive(name, column) for name, column in given.items() if column is not None}
     ratio = None
     if bytes_per_token is not None:
-        ratio = _positive("bytes_per_token", _each(bytes_per_token, n), n, place)
+        ratio = positive("bytes_per_token", _each(bytes_per_token, n))
     if flops is None and {"params", "tokens"} <= known.keys():
         trained = known["tokens"] / ratio if data_unit == "bytes" and ratio is not None else known["tokens"]
         known["flops"] = _six_nd(known["params"], trained, place)
@@ -259,19 +263,19 @@ def observations(
     names = _row_names(place) if run is None else np.asarray(run, dtype=np.str_)
     return Observations(
         known=known,
-        loss_nats=_positive("loss", loss_nats, n, place),
+        loss_nats=positive("loss", loss_nats),
         run=names,
         trunk=names if trunk is None else np.asarray(trunk, dtype=np.str_),
         corpus=np.full(n, corpus) if isinstance(corpus, str) else np.asarray(corpus, dtype=np.str_),
         rows=place,
-        stderr=None if stderr is None else _positive("stderr", stderr, n, place),
+        stderr=None if stderr is None else positive("stderr", stderr),
         flags=None if flags is None else tuple(tuple(f) for f in flags),
         complexity={name: _finite(name, values, n, place) for name, values in (complexity or {}).items()},
-        extra={name: _positive(name, values, n, place) for name, values in (extra or {}).items()},
-        floor=None if floor is None else _positive("floor", _each(floor, n), n, place),
+        extra={name: positive(name, values) for name, values in (extra or {}).items()},
+        floor=None if floor is None else positive("floor", _each(floor, n)),
         bytes_per_token=ratio,
         tokenizer=None if tokenizer is None else np.asarray(tokenizer, dtype=np.str_),
-        vocab=None if vocab is None else _positive("vocab", _each(vocab, n), n, place),
+        vocab=None if vocab is None else positive("vocab", _each(vocab, n)),
         source=None if source is None else np.asarray(source, dtype=np.str_),
         params_convention=params_convention,
         flops_convention="given" if flops is not None else "6ND" if counts_tokens else "6NB",

@@ -1,11 +1,12 @@
 """From a corpus and a question to a plan: find the law, measure the corpus as the law's corpora were, and plan.
 
-A law comes from files, or from a pilot that is trained on the corpus itself; an anchor needs a data-dependent one.
+A law comes from files, from a pilot that is trained on the corpus itself, or with isoloss; an anchor needs a
+data-dependent one.
 """
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ from isoloss.core.progress import QUIET, Progress
 from isoloss.corpus.build import build
 from isoloss.corpus.sources import FilesSource
 from isoloss.laws.data_dependent import FittedDataDependent
+from isoloss.laws.domain import LawWarning
 from isoloss.laws.fitted import FittedLaw
 from isoloss.laws.fitting import fit
 from isoloss.laws.law_files import LawFile, load_law
+from isoloss.planning import shipped
 from isoloss.planning.anchors import anchors
 from isoloss.planning.facts import CorpusFacts, open_corpus
 from isoloss.planning.laws import PlanLaw
@@ -48,24 +51,40 @@ class Request:
 
 
 def make_plan(request: Request, *, making: Making, progress: Progress = QUIET) -> Plan:
-    """Return the plan that was asked for. Raises InputError for a request that does not say whence its law."""
-    if bool(request.laws) == bool(request.pilot):
-        found = "both --law and --pilot" if request.laws else "neither --law nor --pilot"
+    """Return the plan that was asked for, by the law that comes with isoloss where none is named.
+
+    Raises InputError for a request that names two sources of its law.
+    """
+    if request.laws and request.pilot:
         raise InputError(
-            f"found {found}, expected one of them", place="plan",
-            fix="name a law (isoloss fit … --out LAW.json; a study writes its own under laws/), or train a pilot on "
-            "the corpus itself: --pilot 10min",
-        )  # fmt: skip
+            "found both --law and --pilot, expected one of them", place="plan", fix="leave one of them out"
+        )
     if request.anchor is not None:
         return _anchored(request, making=making, progress=progress)
-    laws, facts = _piloted(request, progress) if request.pilot else _filed(request, progress)
+    if request.pilot:
+        laws, facts = _piloted(request, progress)
+    else:
+        opened = _opened(request)
+        laws, facts = [one.law for one in opened], _facts(request, opened, progress)
     asked: dict[str, Any] = dict(request.asked)
-    return plan(laws, corpus=facts, making=making, extrapolate=request.extrapolate, repeat=request.repeat, **asked)
+    found = plan(laws, corpus=facts, making=making, extrapolate=request.extrapolate, repeat=request.repeat, **asked)
+    return _of_shipped(found) if not request.laws and not request.pilot else found
 
 
-def _filed(request: Request, progress: Progress) -> tuple[list[AnyLaw], CorpusFacts]:
-    opened = [load_law(path) for path in request.laws]
-    return [one.law for one in opened], _facts(request, opened, progress)
+def _opened(request: Request) -> list[LawFile]:
+    """Return the laws that were named, or the one that comes with isoloss."""
+    return [load_law(path) for path in request.laws or (shipped.LAW,)]
+
+
+def _of_shipped(found: Plan) -> Plan:
+    """Return a plan that says of which runs its law was."""
+    law = shipped.shipped_law()
+    message = (
+        f"no law was named: this one comes with isoloss, from {len(law.corpora)} real corpora read as bytes, models of "
+        f"{law.domain.params_low:,.0f} to {law.domain.params_high:,.0f} parameters and up to "
+        f"{law.domain.flops_high:.1e} FLOPs. A pilot on the corpus itself knows it better: --pilot 10min."
+    )
+    return replace(found, warnings=(LawWarning(code="shipped_law", message=message), *found.warnings))
 
 
 def _facts(request: Request, laws: Sequence[LawFile], progress: Progress) -> CorpusFacts:
@@ -73,7 +92,13 @@ def _facts(request: Request, laws: Sequence[LawFile], progress: Progress) -> Cor
     joint = [one for one in laws if isinstance(one.law, FittedDataDependent)]
     measures = list(dict.fromkeys(one.law.measure for one in joint if isinstance(one.law, FittedDataDependent)))
     settings = {name: value for one in joint for name, value in (one.settings or {}).items()}
-    tokenizer = request.tokenizer or next((one.tokenizer for one in joint if one.tokenizer), "bytes")
+    known = next((one.tokenizer for one in joint if one.tokenizer), None)
+    if known and request.tokenizer not in (None, known):
+        raise InputError(
+            f"the law's tokens are those of {known!r}, and a loss per token of {request.tokenizer!r} is another loss",
+            place="--tokenizer", fix="leave it out, or train a pilot with it: --pilot 10min",
+        )  # fmt: skip
+    tokenizer = request.tokenizer or known or "bytes"
     return open_corpus(
         request.corpus, tokenizer=tokenizer, measures=measures, settings=MeasureSettings(**settings),
         seed=request.seed, progress=progress,
@@ -84,32 +109,39 @@ def _anchored(request: Request, *, making: Making, progress: Progress) -> Plan:
     assert request.anchor is not None
     anchor = anchors[request.anchor]
     given = [name for name, value in request.asked.items() if value is not None]
+    if request.pilot:
+        raise InputError(
+            "an anchor is shifted by what a law of several corpora says of two of them, and a pilot knows one",
+            place="--pilot", fix="leave --pilot out",
+        )  # fmt: skip
     if given != ["flops"]:
         raise InputError(
             "an anchor splits a budget, and nothing else", place="--anchor", fix="give --flops alone beside --anchor"
         )
-    opened = [load_law(path) for path in request.laws]
+    opened = _opened(request)
     joint = next((one.law for one in opened if isinstance(one.law, FittedDataDependent)), None)
     if joint is None:
         raise InputError(
             "an anchor needs a data-dependent law: the shift is between two of its corpora", place="--anchor",
             fix="name one with --law (a study writes one as laws/text.MEASURE.json)",
         )  # fmt: skip
-    if request.reference is None:
+    reference = request.reference or (None if request.laws else shipped.REFERENCE)
+    if reference is None:
         raise InputError(
             f"which corpus of the law is like {anchor.data}?", place="--reference",
             fix=f"name it: --reference {' | '.join(joint.corpora)}",
         )  # fmt: skip
-    if request.reference not in joint.corpora:
+    if reference not in joint.corpora:
         raise InputError(
-            f"the law has no corpus {request.reference!r}", place="--reference",
-            fix=did_you_mean(request.reference, joint.corpora),
+            f"the law has no corpus {reference!r}", place="--reference",
+            fix=did_you_mean(reference, joint.corpora),
         )  # fmt: skip
     facts = _facts(request, opened, progress)
-    return plan_from_anchor(
-        PlanLaw.at_measure(joint, facts), PlanLaw.of_known(joint, request.reference), anchor,
+    found = plan_from_anchor(
+        PlanLaw.at_measure(joint, facts), PlanLaw.of_known(joint, reference), anchor,
         flops=float(request.asked["flops"] or 0.0), corpus=facts, making=making, seed=request.seed,
     )  # fmt: skip
+    return found if request.laws else _of_shipped(found)
 
 
 def _piloted(request: Request, progress: Progress) -> tuple[list[AnyLaw], CorpusFacts]:

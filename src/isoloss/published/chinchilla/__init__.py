@@ -177,7 +177,7 @@ def _claims(found: ChinchillaAnalysis) -> list[Claim]:
         Claim(
             claim="L = 1.69 + 406.4/N^0.34 + 410.7/D^0.28 describes the points", verdict="does not hold",
             source="Hoffmann et al. 2022, eq. 10",
-            why=f"Its residuals average {100 * off.mean():.1f} % of the loss instead of "
+            why=f"Its residuals average {fixed(100 * float(off.mean()), 1)} % of the loss instead of "
             f"{100 * own.mean():.2f} %, and their root mean square is {100 * np.sqrt((off**2).mean()):.1f} % against "
             f"{100 * ours.rmse:.1f} %.",
         ),

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from isoloss.core.progress import QUIET, Progress
 from isoloss.published.folder import Columns, read_folder
-from isoloss.published.gzip.analysis import MAIN, GzipAnalysis, analyse, median_error
+from isoloss.published.gzip.analysis import CONVERGED, MAIN, GzipAnalysis, analyse, median_error
 from isoloss.published.gzip.claims import claims
-from isoloss.published.gzip.data import EXPONENTS, LOSSES, MEDIAN_ERRORS, ORIGIN
+from isoloss.published.gzip.data import EXPONENTS, LOSSES, MEDIAN_ERRORS, ORIGIN, SYMBOLS
 from isoloss.published.gzip.drawings import COLUMN_NAMES, animation, drawings, short_name
 from isoloss.published.reproduction import Reproduction, Row
 from isoloss.report.blocks import Cell, Column, Note, Notes, Section, Table, estimate_cell, number_cell
@@ -87,16 +87,16 @@ def _laws(found: GzipAnalysis) -> Table:
 
 
 def _lines(found: GzipAnalysis) -> Table:
-    columns = (Column(title="coefficient", numeric=False), *(
-        column for loss in LOSSES for column in (Column(title="slope", unit=COLUMN_NAMES[loss]), Column(title="r"),
-                                                 Column(title="p"))
-    ))  # fmt: skip
+    columns = (
+        Column(title="coefficient", numeric=False), Column(title="fitted to", numeric=False), Column(title="slope"),
+        Column(title="r"), Column(title="p"),
+    )  # fmt: skip
+    names = {**COLUMN_NAMES, CONVERGED: f"{COLUMN_NAMES[MAIN]}, {CONVERGED}"}
     table = []
-    for name in found.lines[MAIN]:
-        cells = [Cell(text=name)]
-        for loss in LOSSES:
-            line = found.lines[loss][name]
-            cells += [number_cell(value, lambda number: plain(number, 3)) for value in (line.slope, line.r, line.p)]
-        table.append(TableRow(cells=tuple(cells)))
-    return Table(name="lines", caption="Each coefficient regressed on the gzip ratio over five grammars, by the loss "
-                 "column that is fitted.", columns=columns, rows=tuple(table))  # fmt: skip
+    for coefficient in found.lines[MAIN]:
+        for fitted, lines in found.lines.items():
+            line = lines[coefficient]
+            numbers = [number_cell(value, lambda number: plain(number, 3)) for value in (line.slope, line.r, line.p)]
+            table.append(TableRow(cells=(Cell(text=SYMBOLS[coefficient]), Cell(text=names[fitted]), *numbers)))
+    return Table(name="lines", caption="Each coefficient regressed on the gzip ratio over five grammars, by the losses "
+                 "that are fitted.", columns=columns, rows=tuple(table))  # fmt: skip

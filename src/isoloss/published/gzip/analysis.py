@@ -21,13 +21,15 @@ from isoloss.runs.observations import Observations
 
 DRAWS = 300
 MAIN = LOSSES[0]
+CONVERGED = "without runs still falling"  # the lines of the main loss column's laws without flagged runs
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class GzipAnalysis:
     """Laws by loss column and corpus; `converged` without flagged runs, `no_law` why a corpus then has none.
 
-    `complexity` is the gzip ratio of every corpus, ascending; `areas` the mean training loss of every run.
+    `lines` are by loss column and, for the main one without flagged runs, under `CONVERGED`; `complexity` is the gzip
+    ratio of every corpus, ascending; `areas` the mean training loss of every run.
     """
 
     table: Observations
@@ -81,7 +83,10 @@ def analyse(tables: dict[str, Columns], *, progress: Progress = QUIET) -> GzipAn
                 task.advance(1)
     return GzipAnalysis(
         table=table, complexity=complexity, laws=laws, converged=converged, no_law=no_law, flagged=flagged,
-        lines={loss: regress_coefficients(list(fits.values()), complexity) for loss, fits in laws.items()},
+        lines={
+            loss: regress_coefficients(list(fits.values()), complexity)
+            for loss, fits in (*laws.items(), (CONVERGED, converged[MAIN]))
+        },
         dependent=from_laws(list(laws[MAIN].values()), table, complexity, measure="gzip"),
         comparison=run_contest(table, ["gzip"]).measures[0], curves=curve_list,
         areas={curve.run: area_under(curve) for curve in curve_list},

@@ -5,7 +5,7 @@ import numpy as np
 from isoloss.laws.chinchilla import Chinchilla
 from isoloss.published.chinchilla.data import HUBER_240, NAMES
 from isoloss.published.gzip.analysis import MAIN, GzipAnalysis
-from isoloss.published.gzip.data import LOSSES
+from isoloss.published.gzip.data import LOSSES, SYMBOLS
 from isoloss.published.reproduction import Claim, Verdict
 from isoloss.report.numbers import fixed, plain
 
@@ -47,7 +47,9 @@ def _sensitive(found: GzipAnalysis) -> Claim:
 
 def _predictor(found: GzipAnalysis) -> Claim:
     one = found.comparison
-    strong = [f"{line.name}: r = {fixed(line.r, 2)}, p = {plain(line.p, 2)}" for line in found.lines[MAIN].values()]
+    strong = [
+        f"{SYMBOLS[line.name]}: r = {fixed(line.r, 2)}, p = {plain(line.p, 2)}" for line in found.lines[MAIN].values()
+    ]
     difference = one.loss.difference
     verdict: Verdict = "cannot be checked with this data"
     if one.loss.shown:

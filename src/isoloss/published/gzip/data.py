@@ -7,6 +7,7 @@ from isoloss.published.folder import Columns, Origin, PublishedFile
 from isoloss.runs.observations import Observations, observations
 
 SEQUENCE_TOKENS = 32 * 256  # of a step
+SYMBOLS = {"E": "E", "A": "A", "B": "B", "alpha": "α", "beta": "β"}
 LOSSES = ("train_loss_last5pct", "valid_loss_mean", "train_loss_last")
 ORIGIN = Origin(
     study="gzip",

@@ -5,11 +5,12 @@ from functools import partial
 
 import numpy as np
 
-from isoloss.laws.coefficient_lines import blend
+from isoloss.laws.chinchilla import Chinchilla
+from isoloss.laws.coefficient_lines import blend, frontier_log_tokens
 from isoloss.published.chinchilla.data import HUBER_240, NAMES
 from isoloss.published.folder import Columns
 from isoloss.published.gzip.analysis import MAIN, GzipAnalysis
-from isoloss.published.gzip.data import LOSSES
+from isoloss.published.gzip.data import LOSSES, SYMBOLS
 from isoloss.report.blocks import Drawing
 from isoloss.report.data import Curve
 from isoloss.report.figures.curves import training_curves
@@ -20,9 +21,9 @@ from isoloss.report.numbers import fixed, si
 CHINCHILLA = np.array([HUBER_240[name] for name in NAMES])
 WINDOW = ((1e6, 3e10), (1e5, 1e12))  # parameters and tokens
 PAPER = (0.12, 0.6)  # the gzip ratios of the paper's first figure
+FRONTIER_POINTS = 41
 SHARES = (1.0, 0.5, 0.0)
 BUDGETS = tuple(10.0**k for k in np.arange(14, 23.1, 0.5))
-SYMBOLS = {"E": "E", "A": "A", "B": "B", "alpha": "α", "beta": "β"}
 COLUMN_NAMES = {"train_loss_last5pct": "training, last 5 %", "valid_loss_mean": "validation", "train_loss_last":
                 "training, last step"}  # fmt: skip
 
@@ -55,11 +56,25 @@ def _at_paper(found: GzipAnalysis) -> dict[str, MappedLaw]:
 def _mapped(name: str, title: str, caption: str, alt: str, laws: Mapping[str, MappedLaw]) -> Drawing:
     params, tokens = WINDOW
     draw = partial(law_map, laws, reference=CHINCHILLA, reference_name="Chinchilla", params=params, tokens=tokens)
-    numbers: dict[str, list[object]] = {"panel": list(laws)}
-    for i, coefficient in enumerate(NAMES):
-        numbers[coefficient] = [float(law.values[i]) for law in laws.values()]
-    return Drawing(name=name, title=title, caption=caption, alt=alt, wide=draw, numbers=numbers,
+    return Drawing(name=name, title=title, caption=caption, alt=alt, wide=draw, numbers=map_numbers(laws),
                    narrow=partial(draw, layout="narrow"))  # fmt: skip
+
+
+def map_numbers(laws: Mapping[str, MappedLaw]) -> dict[str, list[object]]:
+    """Return both frontiers of every panel inside the window, with the loss there, and the coefficients behind them."""
+    columns: dict[str, list[object]] = {
+        name: [] for name in ("panel", "frontier", "params", "tokens", "loss_nats", *NAMES)
+    }
+    log_params = np.log(np.geomspace(*WINDOW[0], FRONTIER_POINTS))
+    for panel, law in laws.items():
+        for frontier, values in ((panel, law.values), ("Chinchilla", CHINCHILLA)):
+            params, tokens = np.exp(log_params), np.exp(np.clip(frontier_log_tokens(values, log_params), -50, 120))
+            loss = Chinchilla.loss(values, params=params, tokens=tokens)
+            for i in np.flatnonzero((tokens > WINDOW[1][0]) & (tokens < WINDOW[1][1])):
+                row = (panel, frontier, *map(float, (params[i], tokens[i], loss[i], *values)))
+                for name, value in zip(columns, row, strict=True):
+                    columns[name].append(value)
+    return columns
 
 
 def contours_at(found: GzipAnalysis) -> Drawing:

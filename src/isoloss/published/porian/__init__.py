@@ -1,6 +1,7 @@
 """Porian et al. 2024, "Resolving Discrepancies in Compute-Optimal Scaling of Language Models", done again."""
 
 import time
+from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,16 +37,18 @@ NOT_SHOWN = {
 }
 
 
-def reproduce(folder: Path | str, *, raw: Path | str | None = None, progress: Progress = QUIET) -> Reproduction:
+def reproduce(
+    folder: Path | str, *, raw: Path | str | None = None, progress: Progress = QUIET, helpers: Executor | None = None
+) -> Reproduction:
     """Return the study done again from a folder of its data. Raises InputError for a folder that is not it.
 
     `raw` is the pickle of training curves, read by an unpickler that admits tables alone; with it the analyses that
-    need curves are done too.
+    need curves are done too. `helpers` work along, see `isoloss.core.hands`.
     """
     tables = read_folder(ORIGIN, folder)
     curves = None if raw is None else convert(raw)
     started = time.perf_counter()
-    found = analyse(tables, progress=progress)
+    found = analyse(tables, progress=progress, helpers=helpers)
     seconds = time.perf_counter() - started
     return _with_curves(reproduction(found, tables, seconds=seconds), curves, tables)
 

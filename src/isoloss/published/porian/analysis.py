@@ -1,10 +1,13 @@
 """Every configuration by approach 2 as its authors did it, and again with the known defects repaired."""
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
+from isoloss.core.hands import Shared
 from isoloss.core.progress import QUIET, Progress
 from isoloss.laws.isoflop import BudgetOptimum, IsoFlop, IsoFlopLaws, fit_isoflop
 from isoloss.laws.isoflop_cost import CostPoint, accuracy_by_cost
@@ -35,6 +38,9 @@ MEANT_NOISE: dict[str, SeedNoise] = {
     "rw": SeedNoise(low=0.002, high=0.05, loss_low=3, loss_high=7),
     "owt2": SeedNoise(low=0.01, high=0.1, loss_low=3, loss_high=6),
 }
+
+
+Refits = tuple[IsoFlopLaws, IsoFlopLaws, IsoFlopLaws]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -76,28 +82,40 @@ class PorianAnalysis:
         return next(a for key, a in self.configs.items() if key.startswith(f"{dataset}_{step}_"))
 
 
-def analyse(tables: dict[str, Columns], *, progress: Progress = QUIET) -> PorianAnalysis:
-    """Return every configuration analysed with the authors' own noise stream, and repaired with ours."""
+def analyse(
+    tables: dict[str, Columns], *, progress: Progress = QUIET, helpers: Executor | None = None
+) -> PorianAnalysis:
+    """Return every configuration analysed with the authors' own noise stream, and repaired with ours.
+
+    Only the authors' stream has an order to keep: `helpers` repair meanwhile, see `isoloss.core.hands`.
+    """
     normals: Callable[[tuple[int, int]], Floats] = _authors_stream()
     block = ""
-    found: dict[str, Analysed] = {}
+    released: dict[str, IsoFlop] = {}
     configs = configurations(tables)
-    with progress.task("configurations", total=len(configs) + 2) as task:
+    refits = Shared([partial(_refits, config, isoflop_points(tables, config.key)) for config in configs], helpers)
+    with progress.task("configurations", total=2 * len(configs) + 2) as task:
         for config in configs:
             task.advance(0, detail=config.key)
             if config.rng_block != block:
                 block, normals = config.rng_block, _authors_stream()
-            found[config.key] = _analysed(config, isoflop_points(tables, config.key), normals)
+            released[config.key] = _released(config, isoflop_points(tables, config.key), normals)
             task.advance(1)
         accuracy = {}
+        noises = {config.key: config.noise for config in configs}
         for name, start in (("all_budgets", None), ("budgets_above_2.4e16", START)):
             task.advance(0, detail=f"accuracy against cost, {name}")
             accuracy[name] = accuracy_by_cost(
-                isoflop_points(tables, TUNED), budgets=BUDGETS, noise=found[TUNED].config.noise, start=start,
-                floor=FLOOR, draws=DRAWS, normals=_authors_stream(),
+                isoflop_points(tables, TUNED), budgets=BUDGETS, noise=noises[TUNED], start=start, floor=FLOOR,
+                draws=DRAWS, normals=_authors_stream(),
             )  # fmt: skip
             task.advance(1)
-    return PorianAnalysis(configs=found, accuracy=accuracy)
+        task.advance(0, detail="repaired")
+        repaired = refits.collect(partial(task.advance, 1))
+    return PorianAnalysis(accuracy=accuracy, configs={
+        config.key: _analysed(config, released[config.key], refit)
+        for config, refit in zip(configs, repaired, strict=True)
+    })  # fmt: skip
 
 
 def _authors_stream() -> Callable[[tuple[int, int]], Floats]:
@@ -105,8 +123,11 @@ def _authors_stream() -> Callable[[tuple[int, int]], Floats]:
     return np.random.RandomState(SEED).standard_normal
 
 
-def _analysed(config: Config, points: Observations, normals: Callable[[tuple[int, int]], Floats]) -> Analysed:
-    isoflop = fit_isoflop(points, noise=config.noise, budgets=BUDGETS, floor=FLOOR, draws=DRAWS, normals=normals)
+def _released(config: Config, points: Observations, normals: Callable[[tuple[int, int]], Floats]) -> IsoFlop:
+    return fit_isoflop(points, noise=config.noise, budgets=BUDGETS, floor=FLOOR, draws=DRAWS, normals=normals)
+
+
+def _analysed(config: Config, isoflop: IsoFlop, refits: Refits) -> Analysed:
     chosen = loss_law_optima(isoflop)
     return Analysed(
         config=config,
@@ -118,7 +139,7 @@ def _analysed(config: Config, points: Observations, normals: Callable[[tuple[int
             [valley.median_loss for valley in _over_tokens(chosen)],
             draws=np.array([valley.lowest[:LOSS_DRAWS] for valley in _over_tokens(chosen)]),
         ),
-        repaired=_repaired(config, points, isoflop),
+        repaired=_repaired(isoflop, refits),
     )
 
 
@@ -132,18 +153,24 @@ def _over_tokens(optima: list[BudgetOptimum]) -> list[Valley]:
     return [optimum.over_tokens for optimum in optima if optimum.over_tokens is not None]
 
 
-def _repaired(config: Config, points: Observations, released: IsoFlop) -> Repaired:
+def _refits(config: Config, points: Observations) -> Refits:
+    """Return the laws with the noise that was meant, without the floor, and with both repairs."""
     meant = MEANT_NOISE[config.dataset]
-    with_noise = fit_isoflop(points, noise=meant, budgets=BUDGETS, floor=FLOOR, draws=DRAWS)
-    without_floor = fit_isoflop(points, noise=config.noise, budgets=BUDGETS, draws=DRAWS)
-    both = fit_isoflop(points, noise=meant, budgets=BUDGETS, draws=DRAWS)
+    return (
+        fit_isoflop(points, noise=meant, budgets=BUDGETS, floor=FLOOR, draws=DRAWS).laws(),
+        fit_isoflop(points, noise=config.noise, budgets=BUDGETS, draws=DRAWS).laws(),
+        fit_isoflop(points, noise=meant, budgets=BUDGETS, draws=DRAWS).laws(),
+    )
+
+
+def _repaired(released: IsoFlop, refits: Refits) -> Repaired:
     chosen = loss_law_optima(released)
     valleys = _over_tokens(chosen)
     sizes = [optimum.over_params for optimum in released.found if optimum.over_params is not None]
     return Repaired(
-        meant_noise=with_noise.laws(),
-        no_floor=without_floor.laws(),
-        both=both.laws(),
+        meant_noise=refits[0],
+        no_floor=refits[1],
+        both=refits[2],
         loss=fit_saturating(
             [optimum.flops for optimum in chosen], [valley.median_loss for valley in valleys],
             log_std=[valley.loss_log_std for valley in valleys],

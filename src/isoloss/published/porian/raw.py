@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from isoloss.core.errors import BadTable, did_you_mean
 from isoloss.laws.curves import TrainingCurve, points_at_budgets, smoothed
+from isoloss.laws.law import Floats
 from isoloss.laws.power_line import PowerLine, fit_power_law
 from isoloss.laws.sweep import BatchOptimum, RateOptimum, SweptRun, batch_optima, rate_optima
 from isoloss.published.folder import Columns
@@ -34,6 +35,7 @@ NUMBERS = (
 )  # fmt: skip
 NEEDED = ("width", "depth", "seq_len", "vocab_size", "bs", "lr", *TEXTS[:4])
 FIT_RANGE = (2.5e7, 1.1e8)  # sizes whose optima lie inside the sweep's grid
+COUNTS = {"params": "N", "params_no_head": "N without head", "params_attention": "N with attention"}
 HORIZON = 20.0  # tokens per parameter to which the sweep trained
 
 
@@ -103,13 +105,20 @@ def tables_of(frame: "pd.DataFrame", *, place: str = "data frame") -> RawRuns:
     for name in NUMBERS:
         if name in frame.columns:
             runs[name] = _numbers(frame[name].tolist(), place=f"{place}, column {name}")
-    for column, name in (("params", "N"), ("params_no_head", "N without head"), ("params_attention",
-                                                                                 "N with attention")):  # fmt: skip
-        runs[column] = np.array([
-            float(porian_counts(int(w), int(d), vocabulary=int(v), context=int(s))[name])
-            for w, d, v, s in zip(runs["width"], runs["depth"], runs["vocab_size"], runs["seq_len"], strict=True)
-        ])  # fmt: skip
+    counts = [_counts(runs, i, place=place) for i in range(len(frame))]
+    for column, name in COUNTS.items():
+        runs[column] = np.array([float(own[name]) for own in counts])
     return RawRuns(runs=runs, curves=_curves(frame, runs["run"], place=place))
+
+
+def _counts(runs: Columns, row: int, *, place: str) -> dict[str, int]:
+    try:
+        width, depth, vocabulary, context = (
+            int(runs[name][row]) for name in ("width", "depth", "vocab_size", "seq_len")
+        )
+        return porian_counts(width, depth, vocabulary=vocabulary, context=context)
+    except ValueError as error:
+        raise BadTable(f"row {row + 1} is no model: {error}"[:200], place=place, fix="correct its sizes") from error
 
 
 def _numbers(values: list[Any], *, place: str) -> NDArray[np.float64]:
@@ -201,6 +210,36 @@ def ideally_tuned(loss_nats: float, *, peak_lr: float, optimum: RateOptimum) -> 
     if optimum.curvature is None:
         return loss_nats
     return float(loss_nats * np.exp(-0.5 * optimum.curvature * np.log(peak_lr / optimum.peak_lr) ** 2))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class IdealTuning:
+    """Per swept size, ascending (sizes,): compute, least loss over rate and batch, and loss by the power laws."""
+
+    flops: Floats
+    ideal: Floats
+    by_laws: Floats
+
+
+def ideal_tuning(found: SweepResult) -> IdealTuning:
+    """Return what the power laws of rate and batch cost beside tuning each size by itself, at the sweep's horizon.
+
+    By the laws a size is trained at the swept batch nearest to its law's, and at its law's rate by the parabola of that
+    batch. Sizes whose optima stand on the grid's edge are left out.
+    """
+    flops, ideal, by_laws = [], [], []
+    for best in sorted(found.batches, key=lambda one: one.params):
+        lines = [line for line in found.rates if line.params == best.params and line.curvature is not None]
+        if best.edge is not None or not lines:
+            continue
+        batch, rate = (float(law.values_at([best.params])[0]) for law in (found.batch_law, found.rate_law))
+        line = min(lines, key=lambda one: abs(np.log(one.batch_tokens / batch)))
+        flops.append(6 * HORIZON * best.params**2)
+        ideal.append(best.loss_nats)
+        by_laws.append(line.loss_nats * np.exp(0.5 * (line.curvature or 0.0) * np.log(rate / line.peak_lr) ** 2))
+    if not flops:
+        raise BadTable("no size has its optimum inside the sweep", fix="give the file with all runs")
+    return IdealTuning(flops=np.array(flops), ideal=np.array(ideal), by_laws=np.array(by_laws))
 
 
 def tuned_table(raw: RawRuns, rows: Iterable[int]) -> list[tuple[float, float, float, float]]:

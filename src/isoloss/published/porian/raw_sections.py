@@ -8,7 +8,7 @@ import numpy as np
 from isoloss.core.errors import BadTable, Unidentified
 from isoloss.laws.seed_noise import noise_rule, seed_spread
 from isoloss.published.folder import Columns
-from isoloss.published.porian.raw import RawRuns, SweepResult, sweep, tuned_table
+from isoloss.published.porian.raw import IdealTuning, RawRuns, SweepResult, ideal_tuning, sweep, tuned_table
 from isoloss.published.reproduction import Row
 from isoloss.report.blocks import Block, Cell, Column, Drawing, Section, Table, number_cell
 from isoloss.report.blocks import Row as TableRow
@@ -51,7 +51,33 @@ def _sweep_blocks(raw: RawRuns) -> list[Block]:
     if not len(rows):
         raise BadTable("no runs of a sweep (hparams = sweep)", fix="give the file with all runs")
     found = sweep(raw, rows)
-    return [_sweep_drawing(found)]
+    return [_sweep_drawing(found), _ideal_drawing(ideal_tuning(found))]
+
+
+def _ideal_drawing(found: IdealTuning) -> Drawing:
+    extra = 100 * (found.by_laws / found.ideal - 1)
+    panels = [
+        SeriesPanel(
+            title="Loss at 20 tokens per parameter", xlabel="training FLOPs C", ylabel="loss, nats per token",
+            x="power",
+            series={"each size tuned by itself": Series(x=found.flops, y=found.ideal, points=True),
+                    "rate and batch by the power laws": Series(x=found.flops, y=found.by_laws, points=True)},
+        ),
+        SeriesPanel(
+            title="What the laws cost", xlabel="training FLOPs C", ylabel="above ideal tuning, %", x="power",
+            y="linear", level=0.0,
+            series={"rate and batch by the power laws": Series(x=found.flops, y=extra, points=True)},
+        ),
+    ]  # fmt: skip
+    return Drawing(
+        name="ideal-tuning", title="Ideal tuning over all budgets",
+        caption="Every swept size at its own best rate and batch, and where the power laws put it: the swept batch "
+        f"nearest to the law's, at the law's rate. The laws cost {plain(float(np.median(extra)), 2)} % of the loss at "
+        "the median.",
+        alt="Loss against compute under ideal tuning and under the power laws, and the difference in percent.",
+        wide=partial(series_panels, panels, columns=2), narrow=partial(series_panels, panels, layout="narrow"),
+        numbers=series_numbers(panels),
+    )  # fmt: skip
 
 
 def _sweep_drawing(found: SweepResult) -> Drawing:

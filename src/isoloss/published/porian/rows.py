@@ -11,6 +11,8 @@ from isoloss.published.porian.analysis import Analysed, PorianAnalysis
 from isoloss.published.porian.data import BUDGETS, CHINCHILLA_BUDGET, LARGEST
 from isoloss.published.reproduction import Row
 from isoloss.runs.observations import Floats
+from isoloss.runs.presets import PORIAN_CONTEXT, PORIAN_VOCABULARY, Shape
+from isoloss.runs.shapes import count, openlm_ffn
 
 EXACT = 1e-6
 SAME_STREAM = "the authors' own noise stream: the same numbers but for rounding"
@@ -177,12 +179,20 @@ def _architecture_rows(tables: dict[str, Columns]) -> Iterator[Row]:
                       tolerance=0, absolute=True, why="a count")  # fmt: skip
 
 
-def porian_counts(width: int, depth: int, *, vocabulary: int = 50_432, context: int = 2048) -> dict[str, int]:
-    """Return the parameters of a shape: with head, without, and with attention's s·w·l. Porian et al., appendix A."""
-    feed_forward = 256 * -(-(8 * width // 3) // 256)
-    layers = (4 * width + 3 * feed_forward) * width * depth
-    with_head = layers + vocabulary * width
-    return {"N": with_head, "N without head": layers, "N with attention": with_head + context * width * depth}
+def porian_counts(
+    width: int, depth: int, *, vocabulary: int = PORIAN_VOCABULARY, context: int = PORIAN_CONTEXT
+) -> dict[str, int]:
+    """Return the parameters of a shape: with head, without, and with attention's s·w·l. Porian et al., appendix A.
+
+    Raises ValueError for sizes of which there is no model.
+    """
+    shape = Shape(family="openlm", width=width, depth=depth, heads=1, ffn=openlm_ffn(width))  # heads change no count
+    counts = count(shape.model(vocab_size=vocabulary, context=context))
+    return {
+        "N": counts.params("with_head"),
+        "N without head": counts.params("non_embedding"),
+        "N with attention": counts.params("with_attention"),
+    }
 
 
 def _smoothing_rows(tables: dict[str, Columns]) -> Iterator[Row]:

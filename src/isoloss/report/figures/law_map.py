@@ -63,7 +63,7 @@ def law_map(
     if layout == "narrow":
         shape = Panels(width=2.7, height=2.5, columns=1, left=0.66, right=0.42, gap_y=0.86)
     else:
-        shape = Panels(width=3.6, height=3.2, columns=3, left=0.7, right=0.5, gap_x=0.75, gap_y=0.8)
+        shape = Panels(width=2.95, height=2.75, columns=3, left=0.7, right=0.4, gap_x=0.68, gap_y=0.8)
     figure, grid = shape.grid(len(laws), key=_key(reference_name, budgeted=budgeted))
     left, bottom = edge_panels(len(laws), shape.columns)
     for index, ((name, law), (axes,)) in enumerate(zip(laws.items(), grid, strict=True)):

@@ -1,0 +1,73 @@
+"""The law that comes with isoloss: what its runs give, what it plans, and another form beside it."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from isoloss.core.estimate import Estimate
+from isoloss.laws.chinchilla import Chinchilla
+from isoloss.laws.fitting import fit
+from isoloss.planning import shipped
+from isoloss.planning.facts import CorpusFacts
+from isoloss.planning.laws import PlanLaw
+from isoloss.planning.plan import plan
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "laws"))
+from laws_tables import simulated
+
+
+@pytest.fixture(scope="module")
+def law():
+    return shipped.shipped_law()
+
+
+def test_the_law_is_what_its_runs_give(law):
+    again = shipped.fit_shipped()
+    assert again.observations == law.observations
+    assert again.forms == law.forms
+    for name in ("functions", "scatter", "draws"):
+        # Sums in another order on another processor move the last digits of an optimum, and far less than an interval.
+        np.testing.assert_allclose(getattr(again, name), getattr(law, name), rtol=1e-4, atol=1e-6, err_msg=name)
+
+
+def test_its_runs_are_those_of_real_corpora_that_have_laws(law):
+    runs = shipped.shipped_runs()
+    assert set(runs.corpora) == set(law.corpora)
+    assert len(set(law.corpora)) + len(shipped.WITHOUT_LAW) == 12
+    assert shipped.REFERENCE in law.corpora
+    assert law.rows_used == len(runs)
+    assert law.params_convention == "with_head"
+    assert runs.loss_nats.max() < np.log(256)
+
+
+def test_its_corpora_lie_as_near_to_their_own_runs_as_laws_fitted_to_each_alone(law):
+    """The joint law draws corpora towards a line: that may cost a little, or the runs say nothing of their corpus."""
+    runs = shipped.shipped_runs()
+    for corpus in law.corpora:
+        own = runs.where(corpus=corpus)
+        joint = Chinchilla.loss(law.values_of(corpus), params=own.params, tokens=own.tokens)
+        assert np.std(np.log(own.loss_nats / joint)) < 1.2 * fit(own).rmse
+
+
+def test_a_law_in_its_own_form_is_itself_and_another_form_agrees_where_the_runs_are():
+    own = PlanLaw.of_fit(fit(simulated(point_sd=0.002), bootstrap=20))
+    np.testing.assert_allclose(own.in_form("chinchilla").values, own.values, rtol=1e-4)
+    other = own.in_form("kaplan")
+    inside = [own.domain.params_high, own.domain.tokens_low]
+    beyond = [1e4 * own.domain.params_high, 1e4 * own.domain.tokens_high]
+    gaps = [
+        np.abs(np.log(other.loss(*map(own.constant, at)) / own.loss(*map(own.constant, at)))) for at in (inside, beyond)
+    ]
+    assert gaps[0].max() < 0.1
+    assert gaps[1].min() > 0.5  # Kaplan's form has no floor
+
+
+def test_insisting_widens_by_a_form_that_the_law_brings_itself(law):
+    corpus = CorpusFacts(name="mine", vocab_size=256, measures={law.measure: Estimate(value=1.4, low=1.38, high=1.42)})
+    found = plan(law, corpus=corpus, flops=1e4 * law.domain.flops_high, extrapolate=True)
+    assert set(found.forms) == {"chinchilla", "kaplan"}
+    for form in found.forms.values():
+        assert found.log_ratio.low <= form.low
+        assert form.high <= found.log_ratio.high
