@@ -8,12 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from laws_tables import simulated
+from laws_zoo import random_case
 from scipy.optimize import approx_fprime, minimize
 
 from isoloss.laws import _kernels, engine
 from isoloss.laws._arithmetic import exponential, logarithm
 from isoloss.laws.chinchilla import Chinchilla
 from isoloss.laws.engine import Problem, find_optimum, pose, solve, starting_points
+from isoloss.laws.farseer import Farseer
 
 
 def problem(observations, *, objective="huber", delta=1e-3, weights=None, fixed=None) -> Problem:
@@ -159,3 +161,17 @@ def test_noiseless_runs_give_the_law_back():
     np.testing.assert_allclose(
         Chinchilla.to_values(optimum.free, posed.origin), [0.7, 0.5 * 1e5**0.35, 0.4 * 1e6**0.4, 0.35, 0.4], rtol=1e-5
     )
+
+
+def test_a_start_at_which_the_law_overflows_ends_there_and_leaves_the_others_alone():
+    """Its median residual is infinite: bringing δ down from it once never ended."""
+    table, _ = random_case("farseer", 8)
+    posed = pose(table, law=Farseer, objective="huber", delta=1e-3, weights=np.ones(len(table)), fixed={})
+    good = starting_points(posed, "auto")[:1]
+    overflowing = good.copy()
+    overflowing[0, [0, 2]] = posed.high[[0, 2]]  # slope and curvature of a function of N: e^(e^…) at the largest sizes
+    assert np.isinf(posed.evaluate(overflowing[0])[0]).any()
+    ends = solve(posed, np.vstack([overflowing, good]))
+    assert ends.objective[0] == np.inf
+    assert ends.gradient_norm[0] == 1.0
+    assert ends.objective[1] == solve(posed, good).objective[0]

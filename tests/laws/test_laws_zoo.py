@@ -127,7 +127,7 @@ def test_numeric_frontier_is_the_closed_form(law, seed, log_flops):
     np.testing.assert_allclose(slope[inside], law.exponent_a(draws, log_flops=log_flops)[inside], atol=2e-5)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 2**32 - 1), log_flops=st.floats(np.log(1e18), np.log(1e24)))
 def test_farseers_stationary_split_is_the_numeric_frontier(seed, log_flops):
     truth = CASES["farseer"].values
@@ -136,7 +136,7 @@ def test_farseers_stationary_split_is_the_numeric_frontier(seed, log_flops):
     np.testing.assert_array_equal(np.isnan(found), np.isnan(numeric))
     # Its terms are of the order of 1e4 where a curvature is near zero: the numeric minimum has fewer digits than usual.
     np.testing.assert_allclose(found, numeric, atol=1e-6)
-    step = 1e-3
+    step = 1e-4
     ahead, behind = (Farseer.log_optimum(draws, log_flops=log_flops + sign * step) for sign in (1, -1))
     # A central difference errs by the square of its step.
     np.testing.assert_allclose(Farseer.exponent_a(draws, log_flops=log_flops), (ahead - behind) / (2 * step), atol=1e-6)

@@ -328,6 +328,8 @@ def minimise(
     state = State(free, np.empty(n), np.empty((p, n)))
     trial = State(np.empty(p), np.empty(n), np.empty((p, n)))
     evaluate(kernel, rows, state)
+    if not np.isfinite(huber_sum(state.residuals, rows.weights, delta)):
+        return np.inf, 1.0, 0  # a start at which the law overflows leads nowhere, and its δ would never come down
     current = np.inf
     damping = FIRST_DAMPING
     steps = 0
