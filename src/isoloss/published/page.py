@@ -13,11 +13,10 @@ from isoloss.core.hands import Shared
 from isoloss.core.progress import QUIET, Progress
 from isoloss.published.folder import write_columns
 from isoloss.published.reproduction import Claim, Reproduction, Row
-from isoloss.report.blocks import Cell, Column, Note, Notes, Section, Table, number_cell
+from isoloss.report.blocks import Answer, Cell, Column, Note, Notes, Section, Table, number_cell
 from isoloss.report.blocks import Row as TableRow
 from isoloss.report.numbers import duration, plain
 from isoloss.report.page import Page, ReportFiles, drawings_of, write_page
-from isoloss.report.verdicts import Answer
 
 DIGITS = 6
 

@@ -12,7 +12,7 @@ from functools import cache, partial
 from importlib import resources
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
@@ -20,12 +20,11 @@ from markupsafe import Markup
 from isoloss.core import files
 from isoloss.core.hands import Shared
 from isoloss.report import render
-from isoloss.report.blocks import Block, Drawing, Note, Notes, Section, Table
-from isoloss.report.data import ReportData
-from isoloss.report.sections import facts, sections
+from isoloss.report.blocks import Answer, Block, Drawing, Note, Notes, Section, Table
 from isoloss.report.theme import SEQUENCE, SEQUENCE_DARK
-from isoloss.report.tuning import tuning_answers
-from isoloss.report.verdicts import NOT_JUDGED, Answer, answer
+
+if TYPE_CHECKING:
+    from isoloss.report.data import ReportData
 
 FIGURES = "figures"
 HTML_NAME, MARKDOWN_NAME = "report.html", "report.md"
@@ -90,8 +89,13 @@ class Page:
     sections: Sequence[Section]
 
 
-def write_report(data: ReportData, folder: Path | str) -> ReportFiles:
+def write_report(data: "ReportData", folder: Path | str) -> ReportFiles:
     """Write the report of `data` into `folder` and return the paths; see `write_page`."""
+    # A study's own sections load where a study's report is written: other pages need none of them.
+    from isoloss.report.sections import facts, sections
+    from isoloss.report.tuning import tuning_answers
+    from isoloss.report.verdicts import NOT_JUDGED, answer
+
     page = Page(
         title=data.title,
         kicker="scaling-law study",
