@@ -2,14 +2,13 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import Executor
 from datetime import date
 from functools import partial
 from pathlib import Path
 
 from isoloss import __version__
 from isoloss.core import files
-from isoloss.core.hands import Shared
+from isoloss.core.hands import Helpers, Shared
 from isoloss.core.progress import QUIET, Progress
 from isoloss.published.folder import write_columns
 from isoloss.published.reproduction import Claim, Reproduction, Row
@@ -26,7 +25,7 @@ def write_reproduction(
     folder: Path | str,
     *,
     created: date,
-    helpers: Executor | None = None,
+    helpers: Helpers | None = None,
     progress: Progress = QUIET,
 ) -> ReportFiles:
     """Write the page, its figures with their numbers, and the tables as files of their own; return the paths.

@@ -5,7 +5,6 @@ import csv
 import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import date
 from functools import cache, partial
@@ -18,7 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup
 
 from isoloss.core import files
-from isoloss.core.hands import Shared
+from isoloss.core.hands import Helpers, Shared
 from isoloss.report import render
 from isoloss.report.blocks import Answer, Block, Drawing, Note, Notes, Section, Table
 from isoloss.report.theme import SEQUENCE, SEQUENCE_DARK
@@ -110,7 +109,7 @@ def write_report(data: "ReportData", folder: Path | str) -> ReportFiles:
 
 
 def write_page(
-    page: Page, folder: Path | str, *, helpers: Executor | None = None, done: Callable[[], None] = lambda: None
+    page: Page, folder: Path | str, *, helpers: Helpers | None = None, done: Callable[[], None] = lambda: None
 ) -> ReportFiles:
     """Write a page, its Markdown twin, and every figure as SVG and PNG, with its numbers as CSV where it brings them.
 
@@ -152,7 +151,7 @@ def _drawings(blocks: Sequence[Block]) -> list[Drawing]:
     return [block for block in blocks if isinstance(block, Drawing)]
 
 
-def _pictures(parts: Sequence[Section], helpers: Executor | None, done: Callable[[], None]) -> dict[str, Picture]:
+def _pictures(parts: Sequence[Section], helpers: Helpers | None, done: Callable[[], None]) -> dict[str, Picture]:
     """Return the drawings, drawn, by name."""
     found = drawings_of(parts)
     calls = [partial(render.rendered, drawing.wide, drawing.narrow) for drawing in found.values()]
