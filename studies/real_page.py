@@ -33,6 +33,10 @@ Written by `studies/real_page.py` from `studies/real.toml`: {runs} runs on twelv
 (`studies/get_corpora.py`), bytes as tokens, {sizes} sizes of {smallest:,.0f} to {largest:,.0f} parameters, {lengths}
 token counts of {shortest:,.0f} to {longest:,.0f}, one seed. They are `runs.csv` in `src/isoloss/planning/shipped`.
 Intervals are 95 %.
+
+![Iso-loss contours of ten corpora with their runs and best splits](../images/real-contours.png)
+
+![Errors of every measure on left-out corpora, less those of one law for all](../images/real-contest.png)
 """
 LEVELS = ("E", "A0", "B0")
 TRIED: dict[str, dict[str, str] | str] = {

@@ -98,6 +98,13 @@ def test_without_a_law_the_one_that_comes_with_isoloss_plans_and_says_so(capsys,
     assert "10 real corpora" in told["warnings"][0]["message"]
 
 
+def test_too_little_text_is_said(capsys, tmp_path):
+    (tmp_path / "little.txt").write_text("to be or not to be, that is the question. " * 100)
+    code, told = called(capsys, str(tmp_path / "little.txt"), "--flops", "1e12", "--no-repeat")
+    assert code == 0
+    assert "little_text" in {warning["code"] for warning in told["warnings"]}
+
+
 def test_far_beyond_it_english_stands_for_the_text_of_an_anchor(capsys, corpus):
     assert called(capsys, corpus, "--flops", "1e19")[0] == 2
     code, told = called(capsys, corpus, "--flops", "1e19", "--anchor", "porian")

@@ -169,6 +169,13 @@ def test_a_token_limit_reads_a_random_part_and_keeps_as_much_as_was_asked(tmp_pa
     assert np.mean(numbers) == pytest.approx(99.5, abs=35)  # about 30 of 200: standard error 10; alphabetical gives 15
 
 
+def test_a_token_limit_of_two_documents_is_kept_whichever_of_them_is_held_out(tmp_path):
+    texts = write_texts(tmp_path / "texts", count=12)
+    for seed in range(12):
+        corpus = build(files(texts, tokens=1000, seed=seed), root=tmp_path / "corpora", context=CONTEXT)
+        assert corpus.token_budget(CONTEXT) >= 1000
+
+
 def test_one_long_file_becomes_documents_by_separator_or_by_pieces(tmp_path):
     rng = random.Random(0)
     book = "\n\n".join(" ".join(rng.choices(["up", "down", "ünder"], k=60)) for _ in range(50))

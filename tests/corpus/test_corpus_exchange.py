@@ -134,7 +134,10 @@ def test_documents_are_written_in_batches_whatever_their_lengths(tmp_path, monke
     push(corpus, tmp_path / "pushed")
     rows = pq.read_table(tmp_path / "pushed" / "data" / "train.parquet")["input_ids"].to_pylist()
     assert [bytes(row).decode() for row in rows] == documents(corpus)
-    assert "unknown" in (tmp_path / "pushed" / "README.md").read_text()
+    told = (tmp_path / "pushed" / "README.md").read_text()
+    assert "unknown" in told
+    assert f"| source | kind files, paths {folder}" in told
+    assert "{'" not in told
 
 
 def test_a_hub_that_cannot_be_reached_is_an_error_of_the_work(generated):

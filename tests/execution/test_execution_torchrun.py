@@ -4,11 +4,16 @@ import pytest
 from tiny_training import tiny_spec, write_corpus
 
 from isoloss.core.errors import InputError
+from isoloss.corpus.corpus import Corpus
 from isoloss.execution.torchrun import TorchrunExecutor
+from isoloss.models.folder import read_folder
 from isoloss.runs.archive import Archive
 from isoloss.runs.spec import ModelSpec
 from isoloss.training import checkpoint
+from isoloss.training.data import HeldoutWindows
+from isoloss.training.evaluate import heldout_losses
 from isoloss.training.job import Stopped, trunk_jobs
+from isoloss.training.numerics import Arithmetic
 from isoloss.training.worker import run_trunk
 
 pytestmark = pytest.mark.slow
@@ -96,3 +101,16 @@ def test_a_batch_that_does_not_fall_into_equal_parts_is_refused(new_archive):
     archive = new_archive()
     with pytest.raises(InputError, match="4 windows does not fall into 3 equal parts"):
         list(TorchrunExecutor(3).run(trunk_jobs([tiny_spec(4)]), archive))
+
+
+def test_weights_kept_by_two_processes_have_the_loss_that_was_recorded(new_archive):
+    archive = new_archive()
+    archive.keep_weights()
+    jobs = trunk_jobs([tiny_spec(20, width=16, depth=2), openlm(12)])
+    records = list(TorchrunExecutor(2).run(jobs, archive))
+    assert {record.status for record in records} == {"finished"}
+    for record in records:
+        model = read_folder(archive.weights_folder(record.fingerprint))
+        heldout = HeldoutWindows(Corpus.open(archive.corpus_folder(record.spec.corpus)), context=32)
+        losses = heldout_losses(model, heldout, Arithmetic(record.spec.numerics))
+        assert losses.mean().value == pytest.approx(record.loss.nats, abs=TOLERANCE)

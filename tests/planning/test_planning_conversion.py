@@ -88,7 +88,7 @@ def test_a_plan_keeps_its_numbers_and_tells_the_others_beside_them(law):
     assert (found.params, found.flops, found.shape) == (alone.params, alone.flops, alone.shape)
     ratio = found.counts.params("total") / found.counts.params("with_head")
     assert found.converted.params.value == pytest.approx(found.params.value * ratio)
-    assert f"total is {ratio:.3g} times with_head" in found.reason
+    assert f"total is {ratio:.4g} times with_head" in found.reason
     told = found.to_json()
     assert told["params_convention"] == "with_head"
     assert told["converted"]["params_convention"] == "total"

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from isoloss.core.errors import InputError, NotApplicable
+from isoloss.core.errors import InputError, NotApplicable, Unidentified
 from isoloss.core.estimate import Estimate
 from isoloss.laws.data_dependent import DataDependent
 from isoloss.laws.fitting import fit
@@ -198,3 +198,10 @@ def test_facts_of_a_file_are_its_bytes(tmp_path):
     assert facts.unique_tokens == 12_000
     assert facts.vocab_size == 256
     assert 0 < facts.measures["gzip"].value < 1
+
+
+def test_text_that_is_read_too_often_to_be_worth_compute_is_named_as_the_reason(law):
+    with pytest.raises(Unidentified) as refused:
+        plan(law, corpus=replace(ENDLESS, unique_tokens=100.0), flops=1e12)
+    assert "100 tokens would be read so often" in refused.value.fix
+    assert "--no-repeat" in refused.value.fix

@@ -69,7 +69,19 @@ def _origin(source: Mapping[str, JsonValue]) -> dict[str, str]:
     if isinstance(parameters, dict):
         stated = ", ".join(f"{key} {value}" for key, value in parameters.items() if value is not None)
         return {"grammar": stated, "grammar fingerprint": str(source["grammar"]), "seed": str(source["seed"])}
-    return {"source": ", ".join(f"{key} {value}" for key, value in source.items() if value)}
+    return {"source": _in_words(dict(source))}
+
+
+def _in_words(value: JsonValue) -> str:
+    """Return a record in a line that people read: what is empty left out, what is nested in brackets."""
+    if isinstance(value, dict):
+        pairs = (
+            (key, f"({_in_words(one)})" if isinstance(one, dict) else _in_words(one)) for key, one in value.items()
+        )
+        return ", ".join(f"{key} {words}" for key, words in pairs if words not in ("", "()"))
+    if isinstance(value, list):
+        return "; ".join(map(_in_words, value))
+    return str(value) if value else ""
 
 
 def _told(value: Estimate) -> str:

@@ -21,7 +21,7 @@ from isoloss.corpus.near import NearDuplicates
 from isoloss.corpus.readers import Document
 from isoloss.corpus.reading import Reading
 from isoloss.corpus.sources import TextSource
-from isoloss.corpus.split import LARGEST_HELDOUT_SHARE
+from isoloss.corpus.split import LARGEST_HELDOUT_SHARE, heldout_documents, ranked
 from isoloss.corpus.tokenizers import Tokenizer, token_dtype, trained_vocab_size
 
 Ints = NDArray[np.int64]
@@ -89,7 +89,7 @@ def gather(
         kept = _Kept(source, tokenizer, context, stream)
         for document in reading.documents(kept.dropped, task):
             kept.add(document)
-            if kept.enough:
+            if kept.enough():
                 break
     if not kept.lengths:
         raise nothing_left(reading.place, kept.dropped, context)
@@ -116,9 +116,26 @@ class _Kept:
         self.dropped: Counter[str] = Counter()
         self.tokens = 0
 
-    @property
     def enough(self) -> bool:
-        return self.tokens >= self.wanted
+        """Whether there are tokens to spare, and the documents that will train hold what was asked.
+
+        Of few long documents the held-out ones may be half: then a tenth more is read before this is asked again.
+        """
+        if self.tokens < self.wanted:
+            return False
+        if self._training_tokens() >= (self.source.tokens or 0):
+            return True
+        self.wanted = 1.1 * self.tokens
+        return False
+
+    def _training_tokens(self) -> float:
+        """Return the tokens that a split of what was read leaves to train; no limit where a choice is yet to come."""
+        if self.ranked or self.near is not None or trained_vocab_size(self.source.tokenizer) is not None:
+            return math.inf
+        lengths, windows = list(self.lengths.values()), self.source.heldout_tokens // self.context
+        heldout = min(heldout_documents(len(lengths), self.source.heldout_fraction), windows)
+        train = ranked(list(self.lengths), self.source.seed)[heldout:]
+        return sum(lengths[document] // self.context * self.context for document in train)
 
     def add(self, document: Document) -> None:
         digest = sha256(document.content).digest()

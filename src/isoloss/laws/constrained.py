@@ -48,16 +48,16 @@ def minimise_at(problem: Problem, quantity: Quantity, value: float, start: Float
     if free is None:
         return Constrained(free=start, objective=float("inf"))
     objective, damping = objective_at(problem, free), FIRST_DAMPING
+    (gradient, hessian, sizes), normal = _model(problem, free), gradient_of(quantity, free)
     for _ in range(MOST_STEPS):
-        gradient, hessian, sizes = _model(problem, free)
-        normal = gradient_of(quantity, free)
         step, promise = _tangent_step(problem, free, gradient, hessian + damping * np.diag(sizes), normal)
         if promise <= LEAST_PROMISE / len(problem.targets) * objective:
             break
-        trial = _onto(problem, quantity, value, np.clip(free + step, problem.low, problem.high), scale)
+        trial = _onto(problem, quantity, value, np.clip(free + step, problem.low, problem.high), scale, normal=normal)
         found = np.inf if trial is None else objective_at(problem, trial)
         if trial is not None and found < objective:
             free, objective, damping = trial, found, max(damping / 5, 1e-12)
+            (gradient, hessian, sizes), normal = _model(problem, free), gradient_of(quantity, free)
         else:
             damping *= 8
             if damping > MOST_DAMPING:
@@ -125,10 +125,13 @@ def _solved(system: Floats, right: Floats) -> Floats:
         return np.asarray(np.linalg.lstsq(system, right, rcond=None)[0], dtype=np.float64)
 
 
-def _onto(problem: Problem, quantity: Quantity, value: float, free: Floats, scale: Floats) -> Floats | None:
+def _onto(
+    problem: Problem, quantity: Quantity, value: float, free: Floats, scale: Floats, *, normal: Floats | None = None
+) -> Floats | None:
     """Return the point on the constraint that Newton's steps along ∇g reach from `free`, or None.
 
-    A quantity that is itself found by search is known to so many digits: where they are used up, no step comes nearer.
+    `normal` is ∇g near there, if it is known: it serves as long as every step leaves a quarter of the way or less. A
+    quantity that is itself found by search is known to so many digits: where they are used up, no step comes nearer.
     """
     unit, before = max(1.0, abs(value)), np.inf
     for _ in range(30):
@@ -137,8 +140,9 @@ def _onto(problem: Problem, quantity: Quantity, value: float, free: Floats, scal
             return None
         if abs(missing) <= ON_CONSTRAINT * unit or before / 2 < abs(missing) <= NEAR_CONSTRAINT * unit:
             return free
+        if normal is None or abs(missing) > before / 4:
+            normal = gradient_of(quantity, free)
         before = abs(missing)
-        normal = gradient_of(quantity, free)
         along = np.where(_able(problem, free, normal * missing), normal * scale**2, 0.0)
         if not np.isfinite(along).all() or normal @ along <= 0:
             return None

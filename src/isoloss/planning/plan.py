@@ -385,7 +385,7 @@ def _as_converted(drafted: Plan, told: Converted | None) -> str:
     if told is None:
         return ""
     return (
-        f"; {told.params_convention} is {told.params.value / drafted.params.value:.3g} times "
+        f"; {told.params_convention} is {told.params.value / drafted.params.value:.4g} times "
         f"{drafted.params_convention}, by the counts of a real shape of that size"
     )
 

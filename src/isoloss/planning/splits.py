@@ -17,6 +17,7 @@ import numpy as np
 
 from isoloss.core.errors import InputError, Unidentified
 from isoloss.laws.law import Floats
+from isoloss.laws.repeated import Repeated
 from isoloss.planning.laws import PlanLaw
 
 # Budgets and sizes are searched over all that is ever trained, and far beyond: e^0 to e^90 (1e39).
@@ -80,12 +81,21 @@ def split(law: PlanLaw, question: Question) -> Splits:
         params, tokens = _ANSWERS[frozenset(asked)](law, **asked)
         flops = 6 * params * tokens / law.data_per_token
     if not (np.isfinite(params[0]) and np.isfinite(tokens[0])):
-        lower = question.target_loss is not None
         raise Unidentified(
-            f"under the {law.form} law of {law.corpus!r} {_what(question)} has no answer",
-            fix="fit the law to a wider grid" + (", or ask for a higher loss" if lower else ""),
+            f"under the {law.form} law of {law.corpus!r} {_what(question)} has no answer", fix=_way_out(law, question)
         )
     return Splits(params=params, tokens=tokens, flops=flops)
+
+
+def _way_out(law: PlanLaw, question: Question) -> str:
+    if question.target_loss is not None:
+        return "fit the law to a wider grid, or ask for a higher loss"
+    if law.form == Repeated.name:
+        return (
+            f"its {law.given['unique_tokens']:,.0f} tokens would be read so often that compute buys nothing more: find "
+            "more text, lower the budget, or take every pass for new text (--no-repeat)"
+        )
+    return "fit the law to a wider grid"
 
 
 def _what(question: Question) -> str:

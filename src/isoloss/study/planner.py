@@ -61,6 +61,7 @@ def make_plan(request: Request, *, making: Making, progress: Progress = QUIET) -
         )
     if request.anchor is not None:
         return _anchored(request, making=making, progress=progress)
+    opened: list[LawFile] = []
     if request.pilot:
         laws, facts = _piloted(request, progress)
     else:
@@ -68,7 +69,7 @@ def make_plan(request: Request, *, making: Making, progress: Progress = QUIET) -
         laws, facts = [one.law for one in opened], _facts(request, opened, progress)
     asked: dict[str, Any] = dict(request.asked)
     found = plan(laws, corpus=facts, making=making, extrapolate=request.extrapolate, repeat=request.repeat, **asked)
-    return _of_shipped(found) if not request.laws and not request.pilot else found
+    return _told(found, request, opened, facts)
 
 
 def _opened(request: Request) -> list[LawFile]:
@@ -76,15 +77,34 @@ def _opened(request: Request) -> list[LawFile]:
     return [load_law(path) for path in request.laws or (shipped.LAW,)]
 
 
-def _of_shipped(found: Plan) -> Plan:
-    """Return a plan that says of which runs its law was."""
+def _told(found: Plan, request: Request, opened: Sequence[LawFile], facts: CorpusFacts) -> Plan:
+    """Return a plan that says where its law came from if nobody named one, and whether its corpus is small."""
+    unnamed = [_unnamed()] if not request.laws and not request.pilot else []
+    return replace(found, warnings=(*unnamed, *_little_text(opened, facts), *found.warnings))
+
+
+def _unnamed() -> LawWarning:
     law = shipped.shipped_law()
-    message = (
-        f"no law was named: this one comes with isoloss, from {len(law.corpora)} real corpora read as bytes, models of "
-        f"{law.domain.params_low:,.0f} to {law.domain.params_high:,.0f} parameters and up to "
-        f"{law.domain.flops_high:.1e} FLOPs. A pilot on the corpus itself knows it better: --pilot 10min."
+    return LawWarning(
+        code="shipped_law",
+        message=f"no law was named: this one comes with isoloss, from {len(law.corpora)} real corpora read as bytes, "
+        f"models of {law.domain.params_low:,.0f} to {law.domain.params_high:,.0f} parameters and up to "
+        f"{law.domain.flops_high:.1e} FLOPs. A pilot on the corpus itself knows it better: --pilot 10min.",
     )
-    return replace(found, warnings=(LawWarning(code="shipped_law", message=message), *found.warnings))
+
+
+def _little_text(opened: Sequence[LawFile], facts: CorpusFacts) -> list[LawWarning]:
+    """Return the warning that a corpus has less text than the law's corpora were measured on."""
+    settings = MeasureSettings(**next((one.settings for one in opened if one.settings), {}))
+    wanted = settings.samples * settings.sequence_tokens
+    if not facts.measures or facts.unique_tokens is None or facts.unique_tokens >= wanted:
+        return []
+    return [LawWarning(
+        code="little_text",
+        message=f"{facts.name} has {facts.unique_tokens:,.0f} tokens, and the law's corpora were measured on "
+        f"{wanted:,} each: {', '.join(facts.measures)} of less text is another number (n-gram models that learn less "
+        "predict less).",
+    )]  # fmt: skip
 
 
 def _facts(request: Request, laws: Sequence[LawFile], progress: Progress) -> CorpusFacts:
@@ -141,7 +161,7 @@ def _anchored(request: Request, *, making: Making, progress: Progress) -> Plan:
         PlanLaw.at_measure(joint, facts), PlanLaw.of_known(joint, reference), anchor,
         flops=float(request.asked["flops"] or 0.0), corpus=facts, making=making, seed=request.seed,
     )  # fmt: skip
-    return found if request.laws else _of_shipped(found)
+    return _told(found, request, opened, facts)
 
 
 def _piloted(request: Request, progress: Progress) -> tuple[list[AnyLaw], CorpusFacts]:
