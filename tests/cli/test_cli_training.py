@@ -90,3 +90,22 @@ def _rates_were_trained(folder):
     for peak in rates.values():
         low, own, high = sorted(peak)
         assert (low / own, high / own) == (pytest.approx(0.5), pytest.approx(2))
+
+
+@pytest.mark.parametrize(
+    ("study", "option", "why"),
+    [
+        ("grid", ("--address", "auto"), "the executor is local"),
+        ("grid", ("--executor", "ray", "--launch", "--nnodes 2"), "the executor is ray"),
+        ("evaluate", ("--tensorboard",), "trains nothing"),
+        ("evaluate", ("--executor", "ray"), "trains nothing"),
+        ("evaluate", ("--until", "fit"), "trains nothing"),
+    ],
+)
+def test_an_option_that_would_change_nothing_is_refused(isoloss, tmp_path, study, option, why):
+    text = STUDY if study == "grid" else STUDY.partition("[grid]")[0] + '[evaluate]\nmodels = ["folder"]\n'
+    (tmp_path / "tiny.toml").write_text(text)
+    told = isoloss("run", "tiny.toml", *option)
+    assert told.code == 2
+    assert why in told.err
+    assert next(name for name in reversed(option) if name.startswith("--") and " " not in name) in told.err

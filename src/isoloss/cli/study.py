@@ -99,10 +99,14 @@ def run(
     """
     from isoloss.study.spec import EvaluateStudy, load_study
 
+    asked, base = load_study(study), study.resolve().parent
+    _refuse_idle_options(
+        asked, executor=executor, workers=workers, address=address, launch=launch, shard=shard,
+        tensorboard=tensorboard, until=until,
+    )  # fmt: skip
     until = until or (Until.TRAIN if shard else Until.REPORT)
     where = {"executor": executor, "workers": workers, "address": address, "launch": launch, "shard": shard,
              "tensorboard": tensorboard}  # fmt: skip
-    asked, base = load_study(study), study.resolve().parent
     if isinstance(asked, EvaluateStudy):
         _evaluate(asked, base=base, out=out, json=json)
     else:
@@ -150,6 +154,22 @@ def runs(
         print_json({"runs": rows.plain_rows(table)})
     else:
         tables.show_rows(table)
+
+
+def _refuse_idle_options(study: "Study | EvaluateStudy", *, executor: str, **given: Any) -> None:
+    """Raise InputError for an option of `run` that would change nothing."""
+    from isoloss.core.errors import InputError
+    from isoloss.study.spec import EvaluateStudy
+
+    if isinstance(study, EvaluateStudy):
+        idle = [name for name, value in given.items() if value] + ["executor"] * (executor != "local")
+        why, fix = "the study evaluates given models and trains nothing", "leave it away, or add [grid] and [training]"
+    else:
+        owners = {"address": "ray", "launch": "torchrun"}
+        idle = [name for name, owner in owners.items() if given[name] and executor != owner]
+        why, fix = f"the executor is {executor}", f"add --executor {owners[idle[0]] if idle else ''}, or leave it away"
+    if idle:
+        raise InputError(f"{why}: the option would change nothing", place=f"--{idle[0]}", fix=fix)
 
 
 def _check_evaluations(study: "EvaluateStudy", *, base: Path, json: bool) -> None:
