@@ -36,7 +36,7 @@ def test_helpers_and_this_process_share_the_calls_and_the_order_stays(monkeypatc
     done: list[None] = []
     with hands() as helpers:
         assert helpers is not None
-        helpers.submit(square, 1).result()  # the process is there
+        helpers.pool.submit(square, 1).result()  # the process is there
         found = Shared([partial(square, n) for n in range(30)], helpers).collect(lambda: done.append(None))
     assert [value for value, _ in found] == [n * n for n in range(30)]
     assert len({process for _, process in found}) == 2

@@ -190,11 +190,13 @@ def test_what_is_not_the_original_is_refused(study: str, name: str, content: byt
         tables_of({name: tmp_path / name})
 
 
-def test_another_original_of_the_same_form_ends_at_the_tables_digest(
+def test_another_original_of_the_same_form_is_refused_and_leaves_the_place_to_the_right_one(
     web: Web, moved: Callable[[str], None], tmp_path: Path
 ) -> None:
     web.content["/svg_extracted_data.csv"] = b"Model Size,Training FLOP,loss\n" + b"1e8,1e19,3.0\n" * 6
     moved("chinchilla")
-    found = fetch_study("chinchilla", cache=tmp_path, schemes=HTTP)
     with pytest.raises(BadTable, match="not the file that was published"):
-        read_folder(studies.origin("chinchilla"), found.folder)
+        fetch_study("chinchilla", cache=tmp_path, schemes=HTTP)
+    web.content["/svg_extracted_data.csv"] = chinchilla_original(folder("chinchilla2022"))["svg_extracted_data.csv"]
+    (found,) = fetch_study("chinchilla", cache=tmp_path, schemes=HTTP).originals
+    assert (found.known, found.fresh) == ("recorded on first use", True)

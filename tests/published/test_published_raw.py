@@ -166,15 +166,6 @@ def test_the_sweeps_optima_and_power_laws_are_those_that_were_put_in(converted: 
     assert found.batch_law.at(37e6).value == pytest.approx(160 * (37e6 / 108e6) ** (2 / 3), rel=0.15)
 
 
-def test_a_run_off_its_best_rate_is_ideally_tuned_to_the_best(converted: raw.RawRuns) -> None:
-    rates = raw.sweep(converted, converted.where(hparams="sweep"), fit_range=(8e6, 1e8)).rates
-    inside = next(one for one in rates if one.curvature is not None)
-    off = inside.loss_nats * np.exp(0.02 * np.log(2) ** 2)
-    assert raw.ideally_tuned(off, peak_lr=2 * inside.peak_lr, optimum=inside) == pytest.approx(
-        inside.loss_nats, rel=1e-3
-    )
-
-
 def test_the_tuned_settings_stand_once_the_largest_first(converted: raw.RawRuns) -> None:
     table = raw.tuned_table(converted, converted.where(hparams="tuned"))
     assert len(table) == len(SHAPES)

@@ -3,8 +3,9 @@
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor, Executor
+from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import import_module
 from threading import Thread
 from typing import Generic, TypeVar
@@ -15,8 +16,16 @@ MOST = 7
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Helpers:
+    """Helping processes, and how many they are."""
+
+    pool: Executor
+    count: int
+
+
 @contextmanager
-def hands(*modules: str) -> Iterator[Executor | None]:
+def hands(*modules: str) -> Iterator[Helpers | None]:
     """Have a helping process for every core but one while the block runs, at most seven; None where there is one core.
 
     The processes start at once and import `modules`, so that the caller may do other things meanwhile. They end with
@@ -33,7 +42,7 @@ def hands(*modules: str) -> Iterator[Executor | None]:
     try:
         for _ in range(count):
             pool.submit(_nothing)  # a process starts when there is something to do
-        yield pool
+        yield Helpers(pool=pool, count=count)
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -60,26 +69,41 @@ def _nothing() -> None:
 
 
 class Shared(Generic[T]):
-    """Calls handed to helping processes, which begin at the front; `collect` joins in from the back.
+    """Calls shared with helping processes, which begin at the front; `collect` works from the back.
 
-    Calls and their results are pickled; without helpers everything happens in `collect`.
+    Calls and their results are pickled; without helpers everything happens in `collect`. Each helper is handed `ahead`
+    calls at once and more while `collect` works: nothing is taken back from a helper, since a pool of which a process
+    dies forgets those that wait behind a call that was taken back (CPython 3.11).
     """
 
-    def __init__(self, calls: Sequence[Callable[[], T]], helpers: Executor | None) -> None:
-        self.calls = calls
-        self.futures = [] if helpers is None else [helpers.submit(call) for call in calls]
+    def __init__(self, calls: Sequence[Callable[[], T]], helpers: Helpers | None, *, ahead: int = 2) -> None:
+        self.calls, self.helpers, self.ahead = calls, helpers, ahead
+        self.futures: list[Future[T]] = []
+        self._hand_out(len(calls))
 
     def collect(self, done: Callable[[], None] = lambda: None) -> list[T]:
         """Return the results in the calls' order; call `done` after each.
 
         What a process that died has left is done here. Raises what a call raises.
         """
-        mine: dict[int, T] = {}
-        for i in reversed(range(len(self.calls))):
-            if not self.futures or self.futures[i].cancel():
-                mine[i] = self.calls[i]()
-                done()
-        return [mine[i] if i in mine else self._fetched(i, done) for i in range(len(self.calls))]
+        mine: list[T] = []
+        while len(self.futures) + len(mine) < len(self.calls):
+            mine.append(self.calls[-1 - len(mine)]())
+            done()
+            self._hand_out(len(self.calls) - len(mine))
+        return [*(self._fetched(i, done) for i in range(len(self.futures))), *reversed(mine)]
+
+    def _hand_out(self, end: int) -> None:
+        """Hand calls before `end` to the helpers until each has enough."""
+        if self.helpers is None:
+            return
+        waiting = sum(not future.done() for future in self.futures)
+        for _ in range(min(self.ahead * self.helpers.count - waiting, end - len(self.futures))):
+            try:
+                self.futures.append(self.helpers.pool.submit(self.calls[len(self.futures)]))
+            except BrokenExecutor:
+                self.helpers = None
+                return
 
     def _fetched(self, i: int, done: Callable[[], None]) -> T:
         try:

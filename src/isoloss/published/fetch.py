@@ -96,6 +96,19 @@ def fetch(
     return found
 
 
+def forget(found: Sequence[Fetched]) -> None:
+    """Take back what the first use of originals left, where they turned out to be others."""
+    for one in found:
+        if one.known != "recorded on first use":
+            continue
+        place = one.path.parent / RECORD
+        record = _read_record(place)
+        record.pop(one.name, None)
+        files.write_json(place, record)
+        if one.fresh:
+            one.path.unlink()
+
+
 def _judged(original: PublicFile, digest: str, record: dict[str, Any], *, path: Path, fresh: bool) -> Known:
     """Return how the digest is known. Raises BadTable where another is."""
     recorded = record.get(original.name, {}).get("sha256", "")

@@ -2,22 +2,20 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import Executor
 from datetime import date
 from functools import partial
 from pathlib import Path
 
 from isoloss import __version__
 from isoloss.core import files
-from isoloss.core.hands import Shared
+from isoloss.core.hands import Helpers, Shared
 from isoloss.core.progress import QUIET, Progress
 from isoloss.published.folder import write_columns
 from isoloss.published.reproduction import Claim, Reproduction, Row
-from isoloss.report.blocks import Cell, Column, Note, Notes, Section, Table, number_cell
+from isoloss.report.blocks import Answer, Cell, Column, Note, Notes, Section, Table, number_cell
 from isoloss.report.blocks import Row as TableRow
 from isoloss.report.numbers import duration, plain
 from isoloss.report.page import Page, ReportFiles, drawings_of, write_page
-from isoloss.report.verdicts import Answer
 
 DIGITS = 6
 
@@ -27,7 +25,7 @@ def write_reproduction(
     folder: Path | str,
     *,
     created: date,
-    helpers: Executor | None = None,
+    helpers: Helpers | None = None,
     progress: Progress = QUIET,
 ) -> ReportFiles:
     """Write the page, its figures with their numbers, and the tables as files of their own; return the paths.

@@ -6,9 +6,10 @@ from importlib import import_module
 from pathlib import Path
 
 from isoloss.core import files
+from isoloss.core.errors import BadTable
 from isoloss.core.progress import QUIET, Progress
-from isoloss.published.fetch import HTTPS, Fetched, PublicFile, cache_folder, fetch
-from isoloss.published.folder import Columns, write_columns
+from isoloss.published.fetch import HTTPS, Fetched, PublicFile, cache_folder, fetch, forget
+from isoloss.published.folder import Columns, read_folder, write_columns
 from isoloss.report.page import csv_text
 
 
@@ -44,15 +45,21 @@ def fetch_study(
 ) -> FetchedStudy:
     """Return a study fetched into the cache, its tables made anew of its originals.
 
-    Raises what `isoloss.published.fetch.fetch` raises, and BadTable for an original that is not in its format.
+    Raises what `isoloss.published.fetch.fetch` raises, and BadTable for an original that is not in its format or gives
+    other tables than the published ones; nothing is then recorded of it.
     """
     source = public(study)
     folder = (cache or cache_folder()) / study
     found = fetch(source.originals, folder / "originals", progress=progress, schemes=schemes)
     if source.tables_of is None:
         return FetchedStudy(folder=None, originals=tuple(found))
-    for name, columns in source.tables_of({one.name: one.path for one in found}).items():
-        _write(columns, folder / name, line_end="\r\n" if name in source.crlf else "\n")
+    try:
+        for name, columns in source.tables_of({one.name: one.path for one in found}).items():
+            _write(columns, folder / name, line_end="\r\n" if name in source.crlf else "\n")
+        read_folder(import_module(f"isoloss.published.{study}.data").ORIGIN, folder)
+    except BadTable:
+        forget(found)
+        raise
     return FetchedStudy(folder=folder, originals=tuple(found))
 
 

@@ -1,12 +1,12 @@
 """The published studies by name."""
 
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from isoloss.core.errors import InputError, did_you_mean
+from isoloss.core.hands import Helpers
 from isoloss.core.progress import QUIET, Progress
 from isoloss.published.fetch import Fetched
 from isoloss.published.folder import Origin
@@ -63,7 +63,7 @@ def reproduce(
     *,
     raw: Path | None = None,
     progress: Progress = QUIET,
-    helpers: Executor | None = None,
+    helpers: Helpers | None = None,
 ) -> Reproduction:
     """Return a study done again from its folder, `raw` being the pickle of training curves of porian.
 

@@ -117,6 +117,17 @@ class Section:
     folded_for_wide: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What the page opens with, for one kind of corpus: a few words, the sentence behind them, and its limits."""
+
+    kind: str
+    label: str
+    words: str
+    sentence: str
+    limits: str
+
+
 def estimate_cell(estimate: Estimate | None, *, style: Style = "fixed") -> Cell:
     """Return the cell of an estimate: its value, its interval below, sorted by value."""
     text, interval = value_and_interval(estimate, style=style)

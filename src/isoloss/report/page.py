@@ -5,27 +5,25 @@ import csv
 import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import date
 from functools import cache, partial
 from importlib import resources
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
 from isoloss.core import files
-from isoloss.core.hands import Shared
+from isoloss.core.hands import Helpers, Shared
 from isoloss.report import render
-from isoloss.report.blocks import Block, Drawing, Note, Notes, Section, Table
-from isoloss.report.data import ReportData
-from isoloss.report.sections import facts, sections
+from isoloss.report.blocks import Answer, Block, Drawing, Note, Notes, Section, Table
 from isoloss.report.theme import SEQUENCE, SEQUENCE_DARK
-from isoloss.report.tuning import tuning_answers
-from isoloss.report.verdicts import NOT_JUDGED, Answer, answer
+
+if TYPE_CHECKING:
+    from isoloss.report.data import ReportData
 
 FIGURES = "figures"
 HTML_NAME, MARKDOWN_NAME = "report.html", "report.md"
@@ -90,8 +88,13 @@ class Page:
     sections: Sequence[Section]
 
 
-def write_report(data: ReportData, folder: Path | str) -> ReportFiles:
+def write_report(data: "ReportData", folder: Path | str) -> ReportFiles:
     """Write the report of `data` into `folder` and return the paths; see `write_page`."""
+    # A study's own sections load where a study's report is written: other pages need none of them.
+    from isoloss.report.sections import facts, sections
+    from isoloss.report.tuning import tuning_answers
+    from isoloss.report.verdicts import NOT_JUDGED, answer
+
     page = Page(
         title=data.title,
         kicker="scaling-law study",
@@ -106,7 +109,7 @@ def write_report(data: ReportData, folder: Path | str) -> ReportFiles:
 
 
 def write_page(
-    page: Page, folder: Path | str, *, helpers: Executor | None = None, done: Callable[[], None] = lambda: None
+    page: Page, folder: Path | str, *, helpers: Helpers | None = None, done: Callable[[], None] = lambda: None
 ) -> ReportFiles:
     """Write a page, its Markdown twin, and every figure as SVG and PNG, with its numbers as CSV where it brings them.
 
@@ -148,7 +151,7 @@ def _drawings(blocks: Sequence[Block]) -> list[Drawing]:
     return [block for block in blocks if isinstance(block, Drawing)]
 
 
-def _pictures(parts: Sequence[Section], helpers: Executor | None, done: Callable[[], None]) -> dict[str, Picture]:
+def _pictures(parts: Sequence[Section], helpers: Helpers | None, done: Callable[[], None]) -> dict[str, Picture]:
     """Return the drawings, drawn, by name."""
     found = drawings_of(parts)
     calls = [partial(render.rendered, drawing.wide, drawing.narrow) for drawing in found.values()]

@@ -147,12 +147,14 @@ def _trust(data: ReportData) -> Section:
         backtest_table(data) if data.backtest else None,
     )
     left_out = exclusions_table(data)
+    folded: list[tuple[str, Block]] = []
+    if data.backtest:
+        folded.append(("every predictor held against the largest runs", backtest_table(data, every=True)))
+    if left_out.rows:
+        folded.append((f"{len(left_out.rows)} rows left out of the fits", left_out))
     return Section(
         name="trust", title="How far to trust it", blocks=blocks,
-        folded_title=f"Every predictor held against the largest runs; {len(left_out.rows)} rows left out of the fits",
-        folded=_kept(
-            backtest_table(data, every=True) if data.backtest else None, left_out if left_out.rows else None
-        ),
+        folded_title="; ".join(title for title, _ in folded).capitalize(), folded=tuple(table for _, table in folded),
     )  # fmt: skip
 
 

@@ -5,11 +5,10 @@ from functools import partial
 from isoloss.core.estimate import Estimate
 from isoloss.laws.sweep import BatchOptimum, Edge, RateOptimum
 from isoloss.laws.tuning import PowerFit, Tuning
-from isoloss.report.blocks import Cell, Column, Drawing, Note, Row, Table, estimate_cell
+from isoloss.report.blocks import Answer, Cell, Column, Drawing, Note, Row, Table, estimate_cell
 from isoloss.report.data import ReportData
 from isoloss.report.figures.rates import best_rates, horizons_in_words
 from isoloss.report.numbers import MISSING, plain, si
-from isoloss.report.verdicts import Answer
 from isoloss.runs.rules import BATCHES, RATES
 
 WORDS = {

@@ -1,25 +1,13 @@
 """The answer: a verdict on the balance as a headline, and as the line that a figure draws."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from isoloss.core.estimate import LEVEL
 from isoloss.laws.balance import STEP, BalanceVerdict
+from isoloss.report.blocks import Answer
 from isoloss.report.figures.balance import KIND_TITLE, Line
 
 LINE_POINTS = 41
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What the page opens with, for one kind of corpus: a few words, the sentence behind them, and its limits."""
-
-    kind: str
-    label: str
-    words: str
-    sentence: str
-    limits: str
 
 
 NOT_JUDGED = Answer(

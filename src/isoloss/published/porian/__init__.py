@@ -1,10 +1,10 @@
 """Porian et al. 2024, "Resolving Discrepancies in Compute-Optimal Scaling of Language Models", done again."""
 
 import time
-from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
 
+from isoloss.core.hands import Helpers
 from isoloss.core.progress import QUIET, Progress
 from isoloss.published.folder import Columns, read_folder
 from isoloss.published.porian.analysis import PorianAnalysis, analyse
@@ -38,7 +38,7 @@ NOT_SHOWN = {
 
 
 def reproduce(
-    folder: Path | str, *, raw: Path | str | None = None, progress: Progress = QUIET, helpers: Executor | None = None
+    folder: Path | str, *, raw: Path | str | None = None, progress: Progress = QUIET, helpers: Helpers | None = None
 ) -> Reproduction:
     """Return the study done again from a folder of its data. Raises InputError for a folder that is not it.
 

@@ -1,13 +1,12 @@
 """Every configuration by approach 2 as its authors did it, and again with the known defects repaired."""
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
-from isoloss.core.hands import Shared
+from isoloss.core.hands import Helpers, Shared
 from isoloss.core.progress import QUIET, Progress
 from isoloss.laws.isoflop import BudgetOptimum, IsoFlop, IsoFlopLaws, fit_isoflop
 from isoloss.laws.isoflop_cost import CostPoint, accuracy_by_cost
@@ -83,7 +82,7 @@ class PorianAnalysis:
 
 
 def analyse(
-    tables: dict[str, Columns], *, progress: Progress = QUIET, helpers: Executor | None = None
+    tables: dict[str, Columns], *, progress: Progress = QUIET, helpers: Helpers | None = None
 ) -> PorianAnalysis:
     """Return every configuration analysed with the authors' own noise stream, and repaired with ours.
 
@@ -93,7 +92,8 @@ def analyse(
     block = ""
     released: dict[str, IsoFlop] = {}
     configs = configurations(tables)
-    refits = Shared([partial(_refits, config, isoflop_points(tables, config.key)) for config in configs], helpers)
+    calls = [partial(_refits, config, isoflop_points(tables, config.key)) for config in configs]
+    refits = Shared(calls, helpers, ahead=2 * len(calls) // 3)
     with progress.task("configurations", total=2 * len(configs) + 2) as task:
         for config in configs:
             task.advance(0, detail=config.key)

@@ -202,16 +202,6 @@ def swept_runs(raw: RawRuns, rows: Iterable[int]) -> list[SweptRun]:
     ]
 
 
-def ideally_tuned(loss_nats: float, *, peak_lr: float, optimum: RateOptimum) -> float:
-    """Return what a run would have lost less at its line's best rate, by the parabola of ln loss on ln rate.
-
-    On the grid's edge, where no parabola is known, the loss is returned as it is.
-    """
-    if optimum.curvature is None:
-        return loss_nats
-    return float(loss_nats * np.exp(-0.5 * optimum.curvature * np.log(peak_lr / optimum.peak_lr) ** 2))
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class IdealTuning:
     """Per swept size, ascending (sizes,): compute, least loss over rate and batch, and loss by the power laws."""
