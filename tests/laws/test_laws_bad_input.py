@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from laws_tables import simulated
+from laws_tables import DATA, chinchilla_rows, gzip_rows, simulated
 
 from isoloss.core.errors import BadTable, InputError
 from isoloss.laws.chinchilla import Chinchilla
@@ -69,6 +69,42 @@ def test_hardly_trained_runs_are_named_by_row():
     loss = np.where(GRID.tokens < 3e5, np.log(300) * 0.999, GRID.loss_nats)
     found = warned(changed(GRID, loss_nats=loss))["unconverged_runs"]
     assert found.rows == tuple(GRID.rows[GRID.tokens < 3e5] + 1)
+
+
+def test_hardly_trained_runs_are_known_by_their_vocabulary():
+    loss = GRID.loss_nats.copy()
+    loss[[2, 7]] = np.log(300) * np.array([0.97, 0.999])
+    found = warned(changed(GRID, loss_nats=loss, vocab=300))["unconverged_runs"]
+    assert found.rows == (4, 9)
+    # Two rows are no plateau, and a corpus with nothing to teach has no other losses.
+    assert "unconverged_runs" not in warned(changed(GRID, loss_nats=loss))
+    noise = np.log(300) * np.random.default_rng(0).uniform(0.9, 1, len(GRID))
+    assert "unconverged_runs" not in warned(changed(GRID, loss_nats=noise, vocab=300))
+
+
+def test_a_law_of_one_variable_does_not_judge_who_is_trained():
+    rows = chinchilla_rows()
+    for law in ("kaplan_params", "kaplan_tokens", "offset_params", "offset_tokens", "kaplan_flops"):
+        assert "unconverged_runs" not in {warning.code for warning in fit(rows, law=law).warnings}, law
+
+
+def test_the_gzip_papers_hardly_trained_runs_are_named_in_every_group():
+    gzip_rows()  # skips where the data are not at hand
+    table = read_runs(DATA / "gzip2024" / "gzip_pcfg_runs_150.csv", loss="train_loss_last5pct", corpus="dataset")
+    near = [warned(table.where(corpus=corpus))["unconverged_runs"].rows for corpus in table.corpora]
+    assert near == [(1,), (26,), (51, 52), (76, 77, 78, 79, 80), (101, 102)]
+
+
+def test_little_data_and_other_units_are_not_exchanged_columns():
+    for corpus in (rows := gzip_rows()).corpora:
+        assert "columns_swapped" not in warned(rows.where(corpus=corpus)), corpus
+    right = chinchilla_rows(outliers=True)
+    exchanged = changed(right, params=right.tokens, tokens=right.params)
+    assert "columns_swapped" in warned(exchanged)
+    assert "columns_swapped" not in warned(right)
+    units = warned(changed(right, params=right.params / 1e6, tokens=right.tokens / 1e9))
+    assert "small_units" in units
+    assert "columns_swapped" not in units
 
 
 FOREIGN = {

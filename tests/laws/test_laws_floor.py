@@ -123,3 +123,18 @@ def test_bytes_without_a_ratio_have_no_budget():
     assert "--bytes-per-token" in str(refused.value.fix)
     assert law.exponent_a().value > 0
     assert "no frontier" in law.summary()
+
+
+@pytest.mark.parametrize("use", ["score", "hold"])
+def test_a_floor_above_every_loss_is_refused(use):
+    table = simulated()
+    largest = table.loss_nats.max()
+    with pytest.raises(
+        InputError, match=rf"floor, 3\.5 nats .* above every loss, {largest:.6g} the largest"
+    ) as refused:
+        fit(with_floor(table, 3.5), floor=use)
+    assert refused.value.exit_code == 2
+    assert "--floor" in str(refused.value.fix)
+    assert fit(with_floor(table, 3.5), floor="ignore").floor is None
+    # One loss above it is enough to go on with a warning.
+    assert "loss_below_floor" in codes(fit(with_floor(table, largest * 0.999)))

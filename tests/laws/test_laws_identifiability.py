@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from laws_tables import DEMO_LAW, gzip_rows, simulated
+from laws_tables import DEMO_LAW, chinchilla_rows, gzip_rows, simulated
 
 from isoloss.laws.fitted import FittedLaw
 from isoloss.laws.fitting import fit, fit_groups
@@ -38,6 +38,21 @@ def test_a_warning_stands_where_it_is_earned_in_object_json_and_summary(code):
     assert f"[{code}]" in law.summary()
     assert f"[{code}]" in law._repr_html_()
     assert other.warnings == ()
+
+
+def test_least_absolute_deviations_limit_what_the_runs_limit():
+    sound, open_ended = (
+        fit(simulated(law=law, sizes=SIZES, point_sd=0.001, seed=1), objective="lad")
+        for law in EARNED["flat_profile"][::-1]
+    )
+    assert "flat_profile" not in {warning.code for warning in sound.warnings}
+    assert "flat_profile" in {warning.code for warning in open_ended.warnings}
+
+
+def test_the_chinchilla_rows_limit_their_exponents_under_every_objective():
+    rows = chinchilla_rows()
+    for objective in ("lad", "huber", "gaussian"):
+        assert "flat_profile" not in {warning.code for warning in fit(rows, objective=objective).warnings}, objective
 
 
 def test_no_law_of_the_gzip_papers_runs_determines_all_its_exponents():

@@ -100,7 +100,7 @@ def fit(
     vocab: Annotated[
         str | None,
         typer.Option(
-            help="Vocabulary size, a column or a number: warns of losses worse than guessing. Else column vocab_size."
+            help="Vocabulary size, column or number: warns of losses near or above its ln. Else vocab_size or vocab."
         ),
     ] = None,
     frontier: Annotated[

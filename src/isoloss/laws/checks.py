@@ -20,12 +20,16 @@ EXCLUDED_FLAGS = ("unconverged", "saturated")
 
 # Thresholds of warnings. Each is a judgement, stated here and in the message.
 LARGE_RMSE = 0.05  # of ln L: good grids fit to .3–3 %, unconverged ones to 10–60 % (the gzip paper's runs)
-PLATEAU = 0.95  # of the highest loss: rows above it are "still where training started"
-PLATEAU_SPAN = 4.0  # … although their tokens or parameters span this factor
+PLATEAU = 0.95  # of ln of the vocabulary, or of the highest loss: rows above it are "still where training started"
+LEARNT = 0.9  # of ln of the vocabulary: where no loss is below, the corpus may have nothing to teach
+PLATEAU_SPAN = 4.0  # without a vocabulary: … although their tokens or parameters span this factor
 NARROW_SPAN = 4.0
 FLAT_CONDITION = 300.0  # 33 on the 240 Chinchilla rows, 8–36 on the gzip paper's
 FEW_STARTS = 0.02
 MOST_ROWS = 0.5  # with fewer tokens than parameters; compute-optimal training takes some 20 tokens a parameter
+# Exchanged, no row may have more. The Chinchilla rows have 341 at most; the gzip paper's would have 14,000: little data
+# is meant there.
+MOST_TOKENS_EACH = 1000.0
 LARGEST_VOCABULARY = 300_000  # where the table does not say: published tokenizers have up to 262,144 entries
 SAME_VOCABULARY = 1.1  # padding to round sizes changes a vocabulary by less
 # Embeddings and head make up to 98 % of a small model, attention doubles a long one: factors of up to 50.
@@ -145,7 +149,7 @@ def _worse_than_guessing(observations: Observations, law: type[Law]) -> Iterator
     yield LawWarning(
         code="loss_above_uniform",
         message=f"{above.sum()} of {len(above)} losses (row {some(rows)}) lie above ln of the vocabulary, of {of}: "
-        f"{observations.loss_nats[highest]:.4g} against {np.log(vocab[highest]):.4g} nats, so that guessing would do "
+        f"{observations.loss_nats[highest]:.5g} against {np.log(vocab[highest]):.5g} nats, so that guessing would do "
         "better. Are they bits (then loss · ln 2), perplexities (then ln loss), sums over tokens, or runs that "
         "diverged? Convert the column, or leave the rows out.",
         rows=_numbers(rows),
@@ -221,41 +225,52 @@ def _swapped_columns(observations: Observations, law: type[Law]) -> Iterator[Law
     """Warn where N and D look exchanged: the law and 6ND are alike in both, so no number of the fit would show it."""
     if not law.has_frontier():
         return
+    reasons = _named_exchanged(observations)
     scarce = observations.tokens < observations.params
-    reasons = []
-    if scarce.mean() > MOST_ROWS:
-        reasons.append(
+    plausible = bool(reasons) or float((observations.params / observations.tokens).max()) <= MOST_TOKENS_EACH
+    by_value = scarce.mean() > MOST_ROWS and plausible and not _too_small(observations, law)
+    if by_value:
+        reasons.insert(
+            0,
             f"{scarce.sum()} of {len(scarce)} rows have fewer tokens than parameters "
-            f"(median {np.median(observations.tokens / observations.params):.2g} tokens per parameter)"
+            f"(median {np.median(observations.tokens / observations.params):.2g} tokens per parameter)",
         )
-    params, tokens = (observations.named.get(role, "").lower() for role in ("params", "tokens"))
-    for role, name, own, other in (("parameters", params, "param", "token"), ("tokens", tokens, "token", "param")):
-        if other in name and own not in name:
-            reasons.append(f"the column of {role} is called {name!r}")
     if reasons:
         yield LawWarning(
             code="columns_swapped",
             message=f"{', and '.join(reasons)}: are parameters and tokens exchanged? Name the columns the other way "
             "round (on the command line: --params, --tokens), or read on if so little data is meant.",
-            rows=_numbers(observations.rows[scarce]) if scarce.mean() > MOST_ROWS else (),
+            rows=_numbers(observations.rows[scarce]) if by_value else (),
         )
+
+
+def _named_exchanged(observations: Observations) -> list[str]:
+    """Return which of N and D the source calls by the other's name."""
+    params, tokens = (observations.named.get(role, "").lower() for role in ("params", "tokens"))
+    return [
+        f"the column of {role} is called {name!r}"
+        for role, name, own, other in (("parameters", params, "param", "token"), ("tokens", tokens, "token", "param"))
+        if other in name and own not in name
+    ]
+
+
+def _too_small(observations: Observations, law: type[Law]) -> dict[str, NDArray[np.bool_]]:
+    """Return which rows hold too small a number to be a count, by those columns that hold one."""
+    small = {name: observations.column(name) < least for name, least in LEAST_COUNTS.items() if name in law.columns}
+    return {name: rows for name, rows in small.items() if rows.any()}
 
 
 def _units(observations: Observations, law: type[Law]) -> Iterator[LawWarning]:
     """Warn of sizes and lengths too small to be counts: 6ND, budgets and plans would be off by powers of ten."""
-    for name, least in LEAST_COUNTS.items():
-        if name not in law.columns:
-            continue
-        small = observations.column(name) < least
-        if small.any():
-            rows = observations.rows[small]
-            yield LawWarning(
-                code="small_units",
-                message=f"the {in_words(name)} of {small.sum()} of {len(small)} rows (row {some(rows)}) are under "
-                f"{least:g}, {observations.column(name).min():.3g} the least: are they millions or billions? "
-                f'FLOPs and budgets count single ones. Convert the column (on the command line: --{name} "… * 1e6").',
-                rows=_numbers(rows),
-            )
+    for name, small in _too_small(observations, law).items():
+        rows = observations.rows[small]
+        yield LawWarning(
+            code="small_units",
+            message=f"the {in_words(name)} of {small.sum()} of {len(small)} rows (row {some(rows)}) are under "
+            f"{LEAST_COUNTS[name]:g}, {observations.column(name).min():.3g} the least: are they millions or billions? "
+            f'FLOPs and budgets count single ones. Convert the column (on the command line: --{name} "… * 1e6").',
+            rows=_numbers(rows),
+        )
 
 
 def _distinct(values: Floats) -> int:
@@ -335,15 +350,17 @@ def _flat_profile(observations: Observations, problem: Problem, optimum: Optimum
 
     moved = int((problem.high > problem.low).sum())
     freedom = max(len(observations) - moved, 1)
-    allowed = optimum.objective * float(t.ppf((1 + LEVEL) / 2, freedom)) ** 2 / freedom
     points = np.vstack([optimum.free, optimum.others])
+    # Least absolute deviations are refitted smoothed, in units of their own: the optimum is compared as smoothed too.
+    least = float(solve(problem, points).objective.min()) if problem.objective == "lad" else optimum.objective
+    allowed = least * float(t.ppf((1 + LEVEL) / 2, freedom)) ** 2 / freedom
     for name in problem.law.fixable:
         index = problem.law.parameters.index(name)
         # E at its bound has a warning of its own, and a parameter that ended at one has bound_reached.
         if name == "E" or not problem.low[index] < optimum.free[index] < problem.high[index]:
             continue
         for bound, side in ((problem.low[index], "low"), (problem.high[index], "high")):
-            rise = _objective_at(problem, points, index, bound) - optimum.objective
+            rise = _objective_at(problem, points, index, bound) - least
             if rise <= allowed:
                 end = points[0].copy()
                 end[index] = bound
@@ -351,7 +368,7 @@ def _flat_profile(observations: Observations, problem: Problem, optimum: Optimum
                 yield LawWarning(
                     code="flat_profile",
                     message=f"{name} may be as {side} as {value:.3g}, the end of the search, at an objective "
-                    f"{rise / optimum.objective:.1%} worse, less than noise explains: the runs set it no limit on that "
+                    f"{rise / least:.1%} worse, less than noise explains: the runs set it no limit on that "
                     "side. Widen the grid where this parameter acts, or fix it at a known value.",
                 )
 
@@ -373,8 +390,9 @@ def _poor_fit(observations: Observations, problem: Problem, optimum: Optimum) ->
         message=f"the law misses the losses by {rmse:.0%} (root mean square of ln L; over {LARGE_RMSE:.0%}): these "
         f"runs do not follow {problem.law.formula}. Look at the residuals before using any parameter.",
     )
-    plateau = _plateau(observations)
-    if plateau.any():
+    if observations.vocab is not None:
+        yield from _near_uniform(observations, observations.vocab)
+    elif _reads_the_grid(observations, problem.law) and (plateau := _plateau(observations)).any():
         missed = root_mean_square(residuals[plateau])
         yield LawWarning(
             code="unconverged_runs",
@@ -385,6 +403,27 @@ def _poor_fit(observations: Observations, problem: Problem, optimum: Optimum) ->
             "or with a larger learning rate.",
             rows=_numbers(observations.rows[plateau]),
         )
+
+
+def _near_uniform(observations: Observations, vocab: Floats) -> Iterator[LawWarning]:
+    """Warn of losses near ln V, where training starts, in a table that has losses well below it."""
+    near = observations.loss_nats >= PLATEAU * np.log(vocab)
+    if not near.any() or not (observations.loss_nats < LEARNT * np.log(vocab)).any():
+        return
+    rows = observations.rows[near]
+    yield LawWarning(
+        code="unconverged_runs",
+        message=f"{near.sum()} of {len(near)} losses (row {some(rows)}) lie within {1 - PLATEAU:.0%} of ln of the "
+        f"vocabulary, {np.log(vocab[near].max()):.4g} nats, where training starts. These runs look hardly trained: "
+        "leave them out (on the command line: --where), or train longer or with a larger learning rate.",
+        rows=_numbers(rows),
+    )
+
+
+def _reads_the_grid(observations: Observations, law: type[Law]) -> bool:
+    """Whether the law reads N and D, or C where neither is known: its misses say nothing of training otherwise."""
+    alone = "flops" in law.columns and not any(observations.has(name) for name in ("params", "tokens"))
+    return law.has_frontier() or alone
 
 
 def _plateau(observations: Observations) -> NDArray[np.bool_]:

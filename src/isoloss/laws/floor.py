@@ -64,7 +64,8 @@ class KnownFloor:
 def floor_of(observations: Observations, *, law: type[Law], use: FloorUse) -> float | None:
     """Return the one floor of a group, or None where it is unknown, ignored, or means nothing to the law.
 
-    Raises InputError for an unknown use, for floors that differ, and where a floor is to be held and cannot be.
+    Raises InputError for an unknown use, for floors that differ or lie above every loss, and where a floor is to be
+    held and cannot.
     """
     if use not in USES:
         raise InputError(f"unknown use of a floor {use!r}", fix=did_you_mean(use, USES))
@@ -74,6 +75,12 @@ def floor_of(observations: Observations, *, law: type[Law], use: FloorUse) -> fl
     if use == "hold" and known is None:
         raise InputError(
             "no floor to hold E at", fix="name a column or a number of it (on the command line: --floor 0.98)"
+        )
+    if use != "ignore" and known is not None and (observations.loss_nats < known).all():
+        raise InputError(
+            f"the floor, {known.min():.6g} nats per token, lies above every loss, "
+            f"{observations.loss_nats.max():.6g} the largest: no model does better than the floor",
+            fix="give the floor in the losses' unit and of the same documents (on the command line: --floor), or none",
         )
     if use == "ignore" or known is None or IRREDUCIBLE not in law.parameters:
         return None

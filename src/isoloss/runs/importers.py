@@ -63,8 +63,8 @@ def read_runs(
     formula over columns stands in its place: `params="n_millions * 1e6"`, `loss="bits * ln(2)"`. `where` is a SQL
     condition over the source's own columns. Without `flops`, C = 6 · params · tokens, or a column `flops` where one of
     these is not known. `tokenizer` and `vocab` (a column, or one number) say in which tokens losses count, by default
-    the source's columns `tokenizer` and `vocab_size`, where they say it of every row; `floor` (alike) is the best
-    possible loss of each run's corpus. `bytes_per_token` (alike) makes D bytes: `tokens` times it, unless
+    the source's columns `tokenizer` and `vocab_size` or `vocab`, where they say it of every row; `floor` (alike) is the
+    best possible loss of each run's corpus. `bytes_per_token` (alike) makes D bytes: `tokens` times it, unless
     `data_unit="bytes"` says that `tokens` holds bytes already. `corpus_source` names what each corpus was made from:
     corpora of one source are left out together. Raises BadTable for a column that is needed or named and missing, or
     holds anything but positive numbers, naming the file, the column, the rows and the columns there are.
@@ -83,7 +83,7 @@ def read_runs(
         params_convention = _stated(params_convention, _convention(table, source, params), source)
     columns = Columns(table, place=_name(source))
     tokenizer = tokenizer or ("tokenizer" if columns.tells("tokenizer") else None)
-    vocab = vocab or ("vocab_size" if columns.tells("vocab_size", numbers=True) else None)
+    vocab = vocab or next((name for name in ("vocab_size", "vocab") if columns.tells(name, numbers=True)), None)
     losses, ratio = columns.numbers(loss), columns.numbers_or_one(bytes_per_token)
     known = _sizes(columns, {"params": params, "tokens": tokens, "flops": flops}, needs)
     if ratio is not None and data_unit == "tokens" and "tokens" in known:
