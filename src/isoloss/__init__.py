@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from isoloss.laws import Chinchilla as Chinchilla
     from isoloss.laws import DataDependent as DataDependent
     from isoloss.laws import FittedLaw as FittedLaw
+    from isoloss.laws.data_dependent import FittedDataDependent as FittedDataDependent
     from isoloss.planning.facts import open_corpus as open_corpus
     from isoloss.planning.plan import plan as plan
     from isoloss.planning.shipped import shipped_law as shipped_law
@@ -39,6 +40,7 @@ _HOMES = {
     "Corpus": "isoloss.corpus.corpus",
     "DataDependent": "isoloss.laws",
     "Estimate": "isoloss.core.estimate",
+    "FittedDataDependent": "isoloss.laws.data_dependent",
     "FittedLaw": "isoloss.laws",
     "Grammar": "isoloss.grammar",
     "IsolossError": "isoloss.core.errors",

@@ -1,5 +1,6 @@
 """A table needs the columns that the law reads, and no others; what nobody gave stays unknown."""
 
+import importlib
 import json
 
 import numpy as np
@@ -17,6 +18,7 @@ from isoloss.laws.fitting import fit
 from isoloss.laws.intervals import choose_method
 from isoloss.laws.loss_to_loss import pair_losses
 from isoloss.laws.profile import profile
+from isoloss.laws.registry import APPROACHES, open_law
 from isoloss.runs.importers import read_runs
 from isoloss.runs.observations import observations
 from isoloss.runs.replicates import count_replicates
@@ -177,3 +179,12 @@ def test_an_archive_says_how_its_columns_count(monkeypatch):
     assert read_runs(table, params_convention="with_head").params_convention == "with_head"
     with pytest.raises(InputError, match="counted by 'with_head' there, by 'total' in the call"):
         read_runs(table, params_convention="total")
+
+
+@pytest.mark.parametrize("name", sorted(APPROACHES))
+def test_chinchillas_first_approaches_are_named_where_somebody_looks_for_a_law(name):
+    module, function = APPROACHES[name].rsplit(".", 1)
+    assert callable(getattr(importlib.import_module(module), function))
+    with pytest.raises(InputError) as refused:
+        open_law(name)
+    assert function in refused.value.fix

@@ -13,6 +13,7 @@ from isoloss.laws.chinchilla import Chinchilla
 from isoloss.laws.coefficients import COEFFICIENTS, to_coefficients
 from isoloss.laws.covariates import corpus_complexity, measures_that_vary
 from isoloss.laws.data_dependent import DataDependent, FittedDataDependent
+from isoloss.laws.fitted import FittedLaw
 from isoloss.laws.fitting import fit
 from isoloss.runs.observations import Observations, observations
 
@@ -191,3 +192,17 @@ def test_what_cannot_be_fitted_is_refused_with_the_reason():
         DataDependent(method="three_stage")
     with pytest.raises(InputError, match="no corpus 'c9'"):
         DataDependent(forms="published").fit(rows).values_of("c9")
+
+
+def test_a_law_is_saved_and_loaded_and_no_law_of_one_corpus_is_taken_for_it(tmp_path):
+    rows = table([law_of(h) for h in COMPLEXITY], COMPLEXITY)
+    law = DataDependent(complexity="gzip", forms=FORMS).fit(rows, bootstrap=20)
+    law.save(tmp_path / "joint.json")
+    again = FittedDataDependent.load(tmp_path / "joint.json")
+    assert again.frontier(flops=[1e11], complexity=0.3) == law.frontier(flops=[1e11], complexity=0.3)
+    with pytest.raises(InputError) as refused:
+        FittedLaw.load(tmp_path / "joint.json")
+    assert "FittedDataDependent.load" in refused.value.fix
+    fit(rows.where(corpus="c0")).save(tmp_path / "one.json")
+    with pytest.raises(InputError, match="of one corpus"):
+        FittedDataDependent.load(tmp_path / "one.json")

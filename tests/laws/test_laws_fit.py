@@ -44,6 +44,14 @@ def test_frontier_is_the_least_loss_on_its_budget(law):
         assert point.log_ratio.value == pytest.approx(np.log(point.tokens.value / point.params.value))
 
 
+def test_a_frontier_of_sizes_is_the_one_of_their_budgets(law):
+    by_budget = law.frontier(flops=[1e9, 1e12, 1e15])
+    by_size = law.frontier(params=[point.params.value for point in by_budget])
+    assert [point.flops for point in by_size] == pytest.approx([1e9, 1e12, 1e15], rel=1e-6)
+    with pytest.raises(InputError, match="of budgets or of sizes"):
+        law.frontier(flops=[1e9], params=[1e5])
+
+
 def test_exponent_is_the_frontiers_slope(law):
     low, high = law.frontier(flops=[1e10, 1e12])
     slope = np.log(high.params.value / low.params.value) / np.log(100)

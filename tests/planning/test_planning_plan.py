@@ -205,3 +205,25 @@ def test_text_that_is_read_too_often_to_be_worth_compute_is_named_as_the_reason(
         plan(law, corpus=replace(ENDLESS, unique_tokens=100.0), flops=1e12)
     assert "100 tokens would be read so often" in refused.value.fix
     assert "--no-repeat" in refused.value.fix
+
+
+def test_laws_of_other_runs_or_conventions_are_no_forms_of_one_law(runs, law):
+    beside = {
+        "fitted runs": fit(runs.select(np.arange(20)), law="kaplan", bootstrap=20),
+        "count parameters": fit(replace(runs, params_convention="total"), law="kaplan", bootstrap=20),
+        "two laws have the form": fit(runs, bootstrap=20),
+    }
+    for said, other in beside.items():
+        with pytest.raises(InputError, match=said):
+            plan([law, other], corpus=ENDLESS, flops=1e12, extrapolate=True)
+
+
+def test_a_loss_below_the_least_is_refused_with_the_least(law):
+    with pytest.raises(Unidentified) as refused:
+        plan(law, corpus=ENDLESS, target_loss=0.1)
+    assert f"{law.params['E'].value:.4g}" in refused.value.fix
+
+
+def test_without_a_law_the_one_that_comes_along_plans():
+    found = plan(corpus=open_corpus(Path(__file__).parents[2] / "docs" / "log.md"), flops=1e12)
+    assert "functions of ngram" in found.reason

@@ -33,12 +33,12 @@ def run(arguments: list[str]) -> int:
     from typer import TyperException
 
     # Each module registers its verbs.
-    from isoloss.cli import fit, grammar, imports, measure, models, planning, push, reproduce, study
+    from isoloss.cli import fit, grammar, imports, isoflop, measure, models, planning, push, reproduce, study
     from isoloss.cli.app import app
     from isoloss.cli.output import print_error
     from isoloss.core.errors import Interrupted, IsolossError, StorageError
 
-    del fit, grammar, imports, measure, models, planning, push, reproduce, study
+    del fit, grammar, imports, isoflop, measure, models, planning, push, reproduce, study
     as_json = "--json" in arguments
     verb = next((argument for argument in arguments if not argument.startswith("-")), "")
     try:

@@ -236,7 +236,8 @@ def _limits_sentence(verdict: BalanceVerdict) -> str:
         parts.append("Train more corpora, with different values of the measure, on the same grid")
     outside = [c.corpus for c in verdict.corpora if c.extrapolation > 1]
     if outside:
-        parts.append(f"The optimum of {', '.join(outside)} lies outside the trained sizes or token counts")
+        lie = "The optimum of {} lies" if len(outside) == 1 else "The optima of {} lie"
+        parts.append(f"{lie.format(', '.join(outside))} outside the trained sizes or token counts")
     if verdict.left_out:
         parts.append(f"Left out, having no optimum: {', '.join(verdict.left_out)}")
     return ". ".join(parts) + "."

@@ -13,6 +13,7 @@ Forms are given, as published, or chosen by how well they predict sources that w
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -137,6 +138,26 @@ class FittedDataDependent:
             flops=flops, params=found[0], tokens=found[1], loss=found[2], log_ratio=found[3],
             interpolated=extrapolation == 1.0, extrapolation=extrapolation,
         )  # fmt: skip
+
+    def frontier(self, *, flops: Sequence[float], complexity: float | Estimate) -> list[FrontierPoint]:
+        """Return the loss-minimising split of every budget on one more corpus of that complexity."""
+        return [self.optimum(budget, complexity=complexity) for budget in flops]
+
+    def save(self, path: Path | str) -> None:
+        """Write the law as JSON to `path` and its draws as Parquet beside it, atomically, the JSON last."""
+        from isoloss.laws.law_files import save_data_dependent
+
+        save_data_dependent(self, path)
+
+    @classmethod
+    def load(cls, path: Path | str) -> "FittedDataDependent":
+        """Return the law that `save`, a study or `isoloss fit --complexity` wrote. Raises InputError without it."""
+        from isoloss.laws.law_files import load_law
+
+        law = load_law(path).law
+        if not isinstance(law, cls):
+            raise InputError("a law of one corpus", place=str(path), fix="open it with FittedLaw.load")
+        return law
 
     def to_json(self) -> dict[str, Any]:
         """Return one element of `data_dependent`."""

@@ -176,14 +176,20 @@ class FittedLaw:
         predicted = law.loss(self.values, **{name: observations.column(name) for name in law.columns})
         return np.asarray(np.log(observations.loss_nats) - np.log(predicted))
 
-    def frontier(self, *, flops: Sequence[float], **given: float) -> list[FrontierPoint]:
-        """Return the loss-minimising parameters and tokens for each budget.
+    def frontier(
+        self, *, flops: Sequence[float] | None = None, params: Sequence[float] | None = None, **given: float
+    ) -> list[FrontierPoint]:
+        """Return the loss-minimising parameters and tokens for each budget, or for each number of parameters.
 
-        `flops` counts training FLOPs as 6 · params · tokens; `given` are the law's other columns (unique_tokens,
-        batch_tokens), held while parameters and tokens trade. Raises Unidentified where the law has no interior
-        optimum, NotApplicable where it does not split compute. Hoffmann et al. 2022, eq. 4.
+        For `params` the budget is the one whose best split, by the law itself, has that size. `flops` counts training
+        FLOPs as 6 · params · tokens; `given` are the law's other columns (unique_tokens, batch_tokens), held
+        while parameters and tokens trade. Raises Unidentified where the law has no interior optimum,
+        NotApplicable where it does not split compute. Hoffmann et al. 2022, eq. 4.
         """
-        return [self.optimum(budget, **given) for budget in flops]
+        if (flops is None) == (params is None):
+            raise InputError("a frontier is of budgets or of sizes", fix="give flops=[…] or params=[…], one of them")
+        budgets = [self._budget_of(size, given) for size in params] if params is not None else flops or []
+        return [self.optimum(budget, **given) for budget in budgets]
 
     def optimum(self, flops: float, **given: float) -> FrontierPoint:
         """Return the loss-minimising split of one budget; see `frontier`."""
@@ -316,6 +322,25 @@ class FittedLaw:
         if not np.isfinite(log_params[0]):
             raise self._unidentified()
         return log_params, log_flops - np.log(6) - 2 * log_params
+
+    def _budget_of(self, params: float, given: Mapping[str, float]) -> float:
+        """Return the FLOPs whose best split has `params` parameters: N* grows with C."""
+        from scipy.optimize import brentq
+
+        if not (np.isfinite(params) and params > 0):
+            raise InputError(f"{params:g} parameters", fix="give a finite number above zero")
+        middle = 2 * np.log(params) + np.log(6)
+        for reach in (5.0, 20.0, 80.0):
+            ends = [
+                float(self._optima(np.exp(middle + side), given)[0][0] - np.log(params)) for side in (-reach, reach)
+            ]
+            if ends[0] <= 0 <= ends[1]:
+                found = brentq(
+                    lambda c: float(self._optima(np.exp(c), given)[0][0] - np.log(params)),
+                    middle - reach, middle + reach, xtol=1e-12,
+                )  # fmt: skip
+                return float(np.exp(found))
+        raise self._unidentified()
 
     def _data_per_token(self) -> float:
         """Return how much data a token of compute is: 1, or the bytes per token. Raises NotApplicable without them."""

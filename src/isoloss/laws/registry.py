@@ -21,6 +21,11 @@ _LAWS: tuple[type[Law], ...] = (
 for _law in _LAWS:
     laws.add(_law.name, _law)
 
+APPROACHES = dict.fromkeys(
+    ("envelope", "approach1", "approach_1"), "isoloss.laws.envelope.fit_envelope"
+) | dict.fromkeys(("isoflop", "approach2", "approach_2"), "isoloss.laws.isoflop.fit_isoflop")
+"""Chinchilla's first two approaches, which are methods and not laws of a row."""
+
 
 def open_law(name: str) -> type[Law]:
     """Return the law called `name`. Raises UnknownName with the nearest, InputError for what is no law."""
@@ -28,6 +33,11 @@ def open_law(name: str) -> type[Law]:
         raise InputError(
             "data_dependent joins the laws of several corpora and is not fitted to one table",
             fix="name the columns of complexity: --complexity, or DataDependent(complexity=…)",
+        )
+    if name in APPROACHES:
+        raise InputError(
+            f"{name} goes through the optima of budgets, and fits no loss to every row",
+            fix=f"call {APPROACHES[name]} on the table (approach 2 also by isoloss isoflop): docs/reference/isoflop.md",
         )
     found = laws[name]
     if not (isinstance(found, type) and issubclass(found, Law)) or inspect.isabstract(found):

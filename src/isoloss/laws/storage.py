@@ -65,6 +65,10 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def _read_law(path: Path) -> dict[str, Any]:
     content = read_json(path)
+    if content.get("kind") == "isoloss data-dependent law":
+        raise InputError(
+            "a data-dependent law, of several corpora", place=str(path), fix="open it with FittedDataDependent.load"
+        )
     if content.get("kind") != "isoloss law":
         raise InputError("not a fitted law", place=str(path), fix="write one with isoloss fit … --out LAW.json")
     refuse_newer(content.get("schema"), LAW_SCHEMA, place=path)

@@ -10,6 +10,8 @@ from isoloss.complexity.paths import measure_paths
 from isoloss.core.estimate import Estimate
 from isoloss.core.progress import QUIET, Progress
 
+MEASURES = ("gzip", "ngram")
+
 
 @dataclass(frozen=True, kw_only=True)
 class CorpusFacts:
@@ -29,15 +31,16 @@ def open_corpus(
     path: Path | str,
     *,
     tokenizer: str = "bytes",
-    measures: Sequence[str] = ("gzip",),
+    measures: Sequence[str] = MEASURES,
     settings: MeasureSettings = DEFAULT,
     seed: int = 0,
     progress: Progress = QUIET,
 ) -> CorpusFacts:
     """Return the facts of a file, folder or glob: what `isoloss measure` reads, and how many tokens there are.
 
-    Of files beyond 64 MiB a part is read, and the tokens of the whole follow from its bytes a token. Raises BadCorpus
-    for a path that holds no text.
+    Measured by what laws of several corpora usually follow, that of isoloss among them. Of files beyond 64 MiB a part
+    is read, and the tokens of the whole follow from its bytes a token. Raises BadCorpus for a path that holds no
+    text.
     """
     (found,) = measure_paths(
         [path], measures=measures, tokenizer=tokenizer, seed=seed, progress=progress, **settings.model_dump()

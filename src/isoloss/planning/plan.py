@@ -23,6 +23,7 @@ from isoloss.planning.conversion import Converted, Shapes, converted
 from isoloss.planning.facts import CorpusFacts
 from isoloss.planning.laws import REPEATABLE, PlanLaw, with_repetition
 from isoloss.planning.recipe import Recipe, recipe_for
+from isoloss.planning.shipped import shipped_law
 from isoloss.planning.splits import Question, Splits, split
 from isoloss.runs.ladders import ladder
 from isoloss.runs.shapes import Counts, ParamsConvention, count
@@ -105,7 +106,7 @@ class Plan:
 
 
 def plan(
-    laws: AnyLaw | Sequence[AnyLaw],
+    laws: AnyLaw | Sequence[AnyLaw] | None = None,
     *,
     corpus: CorpusFacts,
     flops: float | None = None,
@@ -121,13 +122,16 @@ def plan(
     A law fitted to the corpus's own runs is taken as it is, a data-dependent one at the corpus's measure. The first
     of several `laws` decides; the others, further forms fitted to the same runs, widen its intervals where
     `extrapolate` carries it beyond the fitted budgets (a data-dependent law given alone brings a second form by
-    itself). FLOPs are 6 · params · tokens by the law's own convention. `repeat` plans with the law of repeated data
-    where the corpus has fewer tokens than wanted. Raises InputError for a budget over 100 times the law's largest
+    itself). Without any the law that comes with isoloss is taken. FLOPs are 6 · params · tokens by the law's own
+    convention. `repeat` plans with the law of repeated data where the corpus has fewer tokens than wanted. Raises
+    InputError for laws of other runs or conventions side by side, and for a budget over 100 times the law's largest
     unless `extrapolate`, Unidentified where the law has no answer.
     """
     question = Question(flops=flops, params=params, tokens=tokens, target_loss=target_loss)
+    laws = shipped_law() if laws is None else laws
     asked = [laws] if isinstance(laws, FittedLaw | FittedDataDependent) else list(laws)
     forms = [plan_law(one, corpus) for one in asked]
+    _refuse_mixed(forms)
     if extrapolate and len(forms) == 1 and isinstance(asked[0], FittedDataDependent):
         forms.append(forms[0].in_form(OTHER_FORM))  # its runs are of many corpora: no other form is fitted to them
     if flops is not None:
@@ -271,6 +275,28 @@ def _forms(forms: Sequence[PlanLaw], question: Question) -> tuple[dict[str, Esti
         except Unidentified as error:
             unsaid.append(LawWarning(code="form_unidentified", message=error.reason))
     return said, tuple(unsaid)
+
+
+def _refuse_mixed(forms: Sequence[PlanLaw]) -> None:
+    """Raise InputError for laws that are not forms of one law: of other runs or units, or one form twice."""
+    first = forms[0]
+    for at, other in enumerate(forms[1:], start=1):
+        for name, what in (
+            ("params_convention", "count parameters"), ("data_unit", "count data"), ("identity", "fitted runs"),
+        ):  # fmt: skip
+            found, expected = getattr(other, name), getattr(first, name)
+            if found != expected:
+                raise InputError(
+                    f"law {at + 1} ({other.form}) is not another form of the first ({first.form}): {what}: found "
+                    f"{found}, expected {expected}",
+                    place="--law", fix="name forms fitted to the same table with the same options",
+                )  # fmt: skip
+        if other.form in [form.form for form in forms[:at]]:
+            raise InputError(
+                f"two laws have the form {other.form}",
+                place="--law",
+                fix="name each form once, as chinchilla and kaplan",
+            )
 
 
 def _refuse_far(forms: Sequence[PlanLaw], extrapolation: float, extrapolate: bool) -> None:

@@ -89,7 +89,8 @@ def split(law: PlanLaw, question: Question) -> Splits:
 
 def _way_out(law: PlanLaw, question: Question) -> str:
     if question.target_loss is not None:
-        return "fit the law to a wider grid, or ask for a higher loss"
+        least = float(law.loss(law.constant(1e30), law.constant(1e30))[0])
+        return f"its least loss, with unlimited parameters and tokens, is {least:.4g}: ask for a higher one"
     if law.form == Repeated.name:
         return (
             f"its {law.given['unique_tokens']:,.0f} tokens would be read so often that compute buys nothing more: find "

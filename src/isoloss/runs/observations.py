@@ -1,6 +1,6 @@
 """A table of runs as laws see it: columns of numbers, each row one (N, D, loss), wherever the runs came from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -159,6 +159,8 @@ class Observations:
         """Return the rows of the named corpora, and with or without flags. Raises InputError for an unknown corpus."""
         keep = np.ones(len(self), dtype=bool)
         if corpus is not None:
+            if not isinstance(corpus, Iterable):
+                raise InputError(f"{corpus!r} is no name of a corpus", fix=did_you_mean(str(corpus), self.corpora))
             wanted = [corpus] if isinstance(corpus, str) else list(corpus)
             for name in wanted:
                 if name not in self.corpora:

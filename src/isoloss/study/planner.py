@@ -80,7 +80,20 @@ def _opened(request: Request) -> list[LawFile]:
 def _told(found: Plan, request: Request, opened: Sequence[LawFile], facts: CorpusFacts) -> Plan:
     """Return a plan that says where its law came from if nobody named one, and whether its corpus is small."""
     unnamed = [_unnamed()] if not request.laws and not request.pilot else []
-    return replace(found, warnings=(*unnamed, *_little_text(opened, facts), *found.warnings))
+    unsaid = [_unsaid_tokens()] if opened and request.tokenizer is None and _no_tokenizer(opened) else []
+    return replace(found, warnings=(*unnamed, *unsaid, *_little_text(opened, facts), *found.warnings))
+
+
+def _no_tokenizer(opened: Sequence[LawFile]) -> bool:
+    return all(one.tokenizer is None for one in opened)
+
+
+def _unsaid_tokens() -> LawWarning:
+    return LawWarning(
+        code="tokens_unstated",
+        message="the law does not say of what tokenizer its tokens are, and the corpus was read as bytes: name the "
+        "law's with --tokenizer if it is another, or unique tokens, passes and shape are those of bytes.",
+    )
 
 
 def _unnamed() -> LawWarning:

@@ -1,0 +1,49 @@
+"""`isoloss isoflop` from outside: a planted law comes back, and what has no optimum says why."""
+
+import json
+
+import numpy as np
+import pytest
+
+from isoloss.cli import run
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    """Five budgets of nine sizes from L = 1.7 + 400/N^.34 + 410/D^.28: a = .28/.62."""
+    rows = ["n,t,c,val"]
+    for flops in np.geomspace(1e18, 1e20, 5):
+        best = (0.34 * 400 / (0.28 * 410)) ** (1 / 0.62) * (flops / 6) ** (0.28 / 0.62)
+        for n in best * np.geomspace(0.2, 5, 9):
+            t = flops / 6 / n
+            rows.append(f"{n},{t},{flops},{1.7 + 400 * n**-0.34 + 410 * t**-0.28}")
+    (tmp_path / "sweep.csv").write_text("\n".join(rows))
+    return str(tmp_path / "sweep.csv")
+
+
+COLUMNS = ("--params", "n", "--tokens", "t", "--loss", "val", "--flops", "c")
+
+
+@pytest.mark.parametrize("curve", ["akima", "parabola"])
+def test_the_exponent_of_the_planted_law_comes_back(capsys, sweep, curve):
+    assert run(["isoflop", sweep, *COLUMNS, "--curve", curve, "--noise", "0.001", "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)["isoflop"]
+    assert [budget["status"] for budget in found["budgets"]] == ["ok"] * 5
+    exponent = found["laws"]["params"]["exponent"]
+    assert exponent["low"] < 0.28 / 0.62 < exponent["high"]
+    assert exponent["value"] == pytest.approx(0.28 / 0.62, abs=0.02)  # a grid step of ln N over the span of ln C
+
+
+def test_budgets_whose_lowest_loss_is_at_an_edge_give_no_law_and_exit_1(capsys, sweep):
+    where = "n < .9 * 1.32 * power(c / 6, .4516)"  # sizes below each budget's best
+    assert run(["isoflop", sweep, *COLUMNS, "--where", where, "--json"]) == 1
+    (found,) = json.loads(capsys.readouterr().out)["isoflop"]
+    assert found["laws"] is None
+    assert "smallest or the largest size" in found["no_law"]
+
+
+def test_the_table_tells_a_person_what_was_found(capsys, sweep):
+    assert run(["isoflop", sweep, *COLUMNS]) == 0
+    told = capsys.readouterr().out
+    assert told.count("inside") == 5
+    assert "N* ∝ C^a: 0.45" in told
