@@ -110,12 +110,14 @@ def panel_numbers(panels: Sequence[OptimaPanel]) -> dict[str, list[object]]:
 
 
 def _steps(found: PorianAnalysis, dataset: str) -> Drawing:
-    panels = [_panel(one, "params", title) for title, one in five(found, dataset).items()]
+    laws = (HOFFMANN, KAPLAN, ADJUSTED)
+    panels = [_panel(one, "params", title, laws) for title, one in five(found, dataset).items()]
     path = " → ".join(fixed(panel.fit.slope, 3) for panel in panels if panel.fit)
     return _drawing(
         f"steps-{dataset}", f"From Kaplan's law to Hoffmann's in five steps, {DATASETS[dataset]}",
         f"Optimal parameters against compute after each correction. The exponent goes {path}. Marks are medians of "
-        "1,000 redrawn curves with one standard deviation; dashed, Hoffmann et al.'s law; dotted, Kaplan et al.'s.",
+        "1,000 redrawn curves with one standard deviation; dashed, Hoffmann et al.'s law; dotted, Kaplan et al.'s; "
+        "dash-dotted, the one that they adjusted for the learning rate.",
         f"Five panels of optimal parameters against compute on {DATASETS[dataset]}; exponents {path}.", panels, 3,
     )  # fmt: skip
 
