@@ -7,7 +7,7 @@ more corpus's balance is depends on their differences, so a draw deviates in all
 from collections.abc import Mapping
 
 import numpy as np
-from scipy.stats import chi2
+from scipy.special import chdtri
 
 from isoloss.core.rng import stream
 from isoloss.laws.coefficients import COEFFICIENTS, Floats, Form
@@ -31,5 +31,5 @@ def draw_deviations(
     size = np.sqrt((deviations**2).sum(axis=0))
     unit = np.divide(deviations, size, out=np.zeros_like(deviations), where=size > 0)
     normal = generator.standard_normal((*shape[:-1], len(unit))) @ unit
-    spread = np.sqrt(left / chi2.ppf(generator.uniform(size=(shape[0], 1)), left))
+    spread = np.sqrt(left / chdtri(left, 1 - generator.uniform(size=(shape[0], 1))))
     return np.asarray(normal * (scatter * spread).reshape(shape[0], *[1] * (len(shape) - 2), len(scatter)))
