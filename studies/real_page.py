@@ -142,7 +142,7 @@ def forms(runs: Observations) -> str:
         plan = backtest_plans(runs, shipped.MEASURE, forms=tried)  # type: ignore[arg-type]  # "choose", "published"
         off = np.mean([abs(one.log_ratio["plan"] - one.best_log_ratio) for one in plan.judged])
         rows.append([name, f"{1000 * plan.mean_regret('plan'):.1f}", f"{off:.2f}", *wins(plan)])
-    plan = backtest_plans(runs, shipped.MEASURE)
+    # One law for all is the same beside every choice of forms.
     off = np.mean([abs(one.log_ratio["pooled"] - one.best_log_ratio) for one in plan.judged])
     rows.append(["one law for all", f"{1000 * plan.mean_regret('pooled'):.1f}", f"{off:.2f}", *[""] * len(RIVALS)])
     head = [f"coefficients that follow {shipped.MEASURE}", "regret, 10⁻³ nats", "off in ln(D\\*/N\\*)",

@@ -212,8 +212,7 @@ def _hold_contest(
     if not measures:
         return None, None
     contest = run_contest(table, measures, seed=seed, **settings)
-    best = contest.winner.measure if contest.winner else measures[0]
-    return contest, DataDependent(complexity=best).fit(table, bootstrap=bootstrap, seed=seed)
+    return contest, DataDependent(complexity=contest.to_follow).fit(table, bootstrap=bootstrap, seed=seed)
 
 
 def _save(

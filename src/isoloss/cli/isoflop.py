@@ -1,14 +1,14 @@
 """The verb `isoflop`: approach 2, the best size of every budget, and power laws through them."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from isoloss.cli.app import Json, Seed, app
 
 if TYPE_CHECKING:
-    from isoloss.laws.isoflop import BudgetOptimum, IsoFlop, IsoFlopLaws
+    from isoloss.laws.isoflop import IsoFlop, IsoFlopLaws
 
 QUANTITIES = {"params": "N* ∝ C^a", "tokens": "D* ∝ C^b", "ratio": "D*/N* ∝ C^r"}
 
@@ -56,37 +56,24 @@ def isoflop(
         )
         for name in table.corpora
     }
-    told = [_as_json(name, one) for name, one in found.items()]
+    told = [(name, one, *_laws(one)) for name, one in found.items()]
     if json:
-        print_json({"isoflop": told})
+        print_json({"isoflop": [
+            {
+                "group": name, "interpolation": one.interpolation, "budgets": [each.to_json() for each in one.optima],
+                "laws": law.to_json() if law else None, "no_law": reason,
+            }
+            for name, one, law, reason in told
+        ]})  # fmt: skip
     else:
-        for one in told:
-            _show(one)
-    if not any(one["laws"] for one in told):
+        for group_told in told:
+            _show(*group_told)
+    if not any(law for _, _, law, _ in told):
         raise typer.Exit(1)
 
 
-def _as_json(group: str, found: "IsoFlop") -> dict[str, Any]:
-    laws, reason = _laws(found)
-    return {
-        "group": group,
-        "interpolation": found.interpolation,
-        "budgets": [_budget(one) for one in found.optima],
-        "laws": None
-        if laws is None
-        else {
-            name: {
-                "exponent": getattr(laws, name).exponent.to_json(),
-                "log_coefficient": getattr(laws, name).log_coefficient,
-                "r2": getattr(laws, name).r2,
-            }
-            for name in QUANTITIES
-        },
-        "no_law": reason,
-    }
-
-
 def _laws(found: "IsoFlop") -> "tuple[IsoFlopLaws | None, str | None]":
+    """Return the laws through the optima, or why there are none."""
     from isoloss.core.errors import Unidentified
 
     try:
@@ -95,45 +82,21 @@ def _laws(found: "IsoFlop") -> "tuple[IsoFlopLaws | None, str | None]":
         return None, error.reason
 
 
-def _budget(optimum: "BudgetOptimum") -> dict[str, Any]:
-    from isoloss.core.estimate import Estimate
+def _show(group: str, found: "IsoFlop", laws: "IsoFlopLaws | None", reason: str | None) -> None:
+    from isoloss.cli.output import console, table
+    from isoloss.cli.tables import rounded
     from isoloss.laws.isoflop import STATUS_WORDS
 
-    def best(valley: Any) -> dict[str, Any] | None:
-        return None if valley is None else Estimate.from_draws(valley.draws, value=valley.median).to_json()
-
-    return {
-        "flops": optimum.flops,
-        "sizes": len(optimum.params),
-        "status": optimum.status,
-        "why": STATUS_WORDS[optimum.status],
-        "params": best(optimum.over_params),
-        "tokens": best(optimum.over_tokens),
-        "loss": optimum.over_params.best_loss if optimum.over_params else None,
-    }
-
-
-def _show(one: dict[str, Any]) -> None:
-    from isoloss.cli.output import console, table
-
-    shown = table(one["group"], "sizes", "N*", "D*", "loss, nats", "optimum")
-    for budget in one["budgets"]:
-        loss = "–" if budget["loss"] is None else f"{budget['loss']:.4f}"
-        optimum = "inside" if budget["status"] == "ok" else budget["why"]
-        cells = (_cell(budget["params"]), _cell(budget["tokens"]), loss, optimum)
-        shown.add_row(f"{budget['flops']:.3g} FLOPs", str(budget["sizes"]), *cells)
+    shown = table(group, "sizes", "N*", "D*", "loss, nats", "optimum")
+    for one in found.optima:
+        valleys = (one.over_params, one.over_tokens)
+        best = [rounded(valley.estimate, gap=" ") if valley else "–" for valley in valleys]
+        loss = f"{one.over_params.best_loss:.4f}" if one.over_params else "–"
+        optimum = "inside" if one.status == "ok" else STATUS_WORDS[one.status]
+        shown.add_row(f"{one.flops:.3g} FLOPs", str(len(one.params)), *best, loss, optimum)
     console().print(shown)
-    for name, formula in QUANTITIES.items():
-        if one["laws"]:
-            law = one["laws"][name]
-            console().print(f"{formula}: {_cell(law['exponent'])}, R² {law['r2']:.4f}")
-    if one["no_law"]:
-        console().print(f"no law: {one['no_law']}")
-
-
-def _cell(estimate: dict[str, Any] | None) -> str:
-    if estimate is None:
-        return "–"
-    if estimate["low"] is None:
-        return f"{estimate['value']:.3g}"
-    return f"{estimate['value']:.3g} [{estimate['low']:.3g}, {estimate['high']:.3g}]"
+    for name, formula in QUANTITIES.items() if laws else ():
+        law = getattr(laws, name)
+        console().print(f"{formula}: {rounded(law.exponent, gap=' ')}, R² {law.r2:.4f}")
+    if reason:
+        console().print(f"no law: {reason}")

@@ -185,7 +185,7 @@ def show_frontier(points: "Sequence[FrontierPoint]") -> None:
     table.caption = "95 % intervals"
     for point in points:
         table.add_row(
-            f"{point.flops:.3g}", _rounded(point.params), _rounded(point.tokens), interval(point.loss, digits=4),
+            f"{point.flops:.3g}", rounded(point.params), rounded(point.tokens), interval(point.loss, digits=4),
             interval(point.log_ratio, digits=2), _beyond(point.extrapolation),
         )  # fmt: skip
     _console().print(table)
@@ -240,10 +240,11 @@ def show_backtest(test: "Backtest") -> None:
             console.print(f"{part.law} without {part.part}: {part.reason}", highlight=False, markup=False)
 
 
-def _rounded(estimate: "Estimate") -> str:
+def rounded(estimate: "Estimate", *, gap: str = "\n") -> str:
+    """Return an estimate to three digits, and its interval where it has one."""
     if estimate.low is None or estimate.high is None:
         return f"{estimate.value:.3g}"
-    return f"{estimate.value:.3g}\n[{estimate.low:.3g}, {estimate.high:.3g}]"
+    return f"{estimate.value:.3g}{gap}[{estimate.low:.3g}, {estimate.high:.3g}]"
 
 
 def _beyond(extrapolation: float) -> str:

@@ -149,6 +149,11 @@ class Contest:
         return min((c for c in self.measures if c.loss.shown), key=lambda c: c.loss.heldout, default=None)
 
     @property
+    def to_follow(self) -> str:
+        """The measure for a law to follow: the winner, or the first where there is none."""
+        return (self.winner or self.measures[0]).measure
+
+    @property
     def balance_winner(self) -> Comparison | None:
         """The measure of the least error of the balance among those shown to predict it; None where none is."""
         shown = [(c.balance.heldout, c) for c in self.measures if c.balance is not None and c.balance.shown]

@@ -329,17 +329,20 @@ class FittedLaw:
 
         if not (np.isfinite(params) and params > 0):
             raise InputError(f"{params:g} parameters", fix="give a finite number above zero")
-        middle = 2 * np.log(params) + np.log(6)
+        self.require_frontier(given)
+        per_token, middle = float(np.log(self._data_per_token())), 2 * np.log(params) + np.log(6)
+
+        def excess(log_flops: float) -> float:
+            """Return ln N* less ln N, of the law alone: its draws have no say in the budget."""
+            best = self.definition.log_optimum(self.values[None], log_flops=log_flops + per_token, **_floats(given))[0]
+            if not np.isfinite(best):
+                raise self._unidentified()
+            return float(best - np.log(params))
+
         for reach in (5.0, 20.0, 80.0):
-            ends = [
-                float(self._optima(np.exp(middle + side), given)[0][0] - np.log(params)) for side in (-reach, reach)
-            ]
-            if ends[0] <= 0 <= ends[1]:
-                found = brentq(
-                    lambda c: float(self._optima(np.exp(c), given)[0][0] - np.log(params)),
-                    middle - reach, middle + reach, xtol=1e-12,
-                )  # fmt: skip
-                return float(np.exp(found))
+            low, high = middle - reach, middle + reach
+            if excess(low) <= 0 <= excess(high):
+                return float(np.exp(brentq(excess, low, high, xtol=1e-12)))
         raise self._unidentified()
 
     def _data_per_token(self) -> float:

@@ -8,7 +8,7 @@ redrawn with seed noise: an optimum is the median of its draws, and a budget who
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +50,18 @@ class BudgetOptimum:
     over_params: Valley | None = None
     over_tokens: Valley | None = None
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the optimum as plain data, or why there is none."""
+        return {
+            "flops": self.flops,
+            "sizes": len(self.params),
+            "status": self.status,
+            "why": STATUS_WORDS[self.status],
+            "params": self.over_params.estimate.to_json() if self.over_params else None,
+            "tokens": self.over_tokens.estimate.to_json() if self.over_tokens else None,
+            "loss": self.over_params.best_loss if self.over_params else None,
+        }
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class IsoFlop:
@@ -90,6 +102,10 @@ class IsoFlopLaws:
     params: PowerLine
     tokens: PowerLine
     ratio: PowerLine
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the three laws as plain data."""
+        return {"params": self.params.to_json(), "tokens": self.tokens.to_json(), "ratio": self.ratio.to_json()}
 
 
 def fit_isoflop(

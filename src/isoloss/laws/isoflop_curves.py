@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from isoloss.core.estimate import Estimate
 from isoloss.laws.law import Floats
 
 CURVE_POINTS = 101  # of a parabola as drawn
@@ -39,6 +40,11 @@ class Valley:
     def median(self) -> float:
         """The median draw, or the curve's own lowest point where nothing was redrawn."""
         return float(np.median(self.draws)) if len(self.draws) else self.best
+
+    @property
+    def estimate(self) -> Estimate:
+        """The median draw with the interval of all."""
+        return Estimate.from_draws(self.draws, value=self.median)
 
     @property
     def loss_log_std(self) -> float:

@@ -14,10 +14,9 @@ from isoloss.laws.coefficients import COEFFICIENTS
 from isoloss.laws.data_dependent import FittedDataDependent
 from isoloss.laws.domain import Domain
 from isoloss.laws.fitted import Exclusion, FittedLaw
-from isoloss.laws.storage import draws_path, read_draws, read_json
+from isoloss.laws.storage import DATA_DEPENDENT_KIND, draws_path, read_draws, read_json
 
 DATA_DEPENDENT_SCHEMA = 1
-KIND = "isoloss data-dependent law"
 ARRAYS = ("functions", "scatter", "origin")
 
 
@@ -54,7 +53,7 @@ def save_data_dependent(
     with files.replacing(draws_path(target)) as temporary:
         pq.write_table(pa.table({name: pa.array(column) for name, column in columns.items()}), temporary)
     content = {
-        "schema": DATA_DEPENDENT_SCHEMA, "kind": KIND, **law.to_json(), "forms": dict(law.forms),
+        "schema": DATA_DEPENDENT_SCHEMA, "kind": DATA_DEPENDENT_KIND, **law.to_json(), "forms": dict(law.forms),
         "complexity": dict(law.complexity), "observations": law.observations, "bytes_per_token": law.bytes_per_token,
         "own": {name: values.tolist() for name, values in law.corpora.items()},
         **{name: getattr(law, name).tolist() for name in ARRAYS},
@@ -70,7 +69,7 @@ def load_law(path: Path | str) -> LawFile:
     """
     source = Path(path)
     content = read_json(source)
-    if content.get("kind") != KIND:
+    if content.get("kind") != DATA_DEPENDENT_KIND:
         return LawFile(law=FittedLaw.load(source))
     refuse_newer(content.get("schema"), DATA_DEPENDENT_SCHEMA, place=source)
     try:

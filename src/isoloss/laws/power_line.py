@@ -1,6 +1,7 @@
 """y = k · x^p as a weighted straight line in logarithms, with its draws: how optima become exponents."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -26,6 +27,10 @@ class PowerLine:
     def exponent(self) -> Estimate:
         """The slope with the percentile interval of its draws."""
         return Estimate.from_draws(self.draws[:, 0], value=self.slope)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return exponent, logarithm of the coefficient and R² as plain data."""
+        return {"exponent": self.exponent.to_json(), "log_coefficient": self.log_coefficient, "r2": self.r2}
 
     def values_at(self, x: ArrayLike) -> Floats:
         """Return y at the points x."""

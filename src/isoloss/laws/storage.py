@@ -17,6 +17,7 @@ from isoloss.laws.floor import KnownFloor
 from isoloss.laws.law import Floats
 
 LAW_SCHEMA = 1
+KIND, DATA_DEPENDENT_KIND = "isoloss law", "isoloss data-dependent law"
 NOISE_COLUMNS = ("noise_point_sd", "noise_trunk_sd")  # beside the parameters in the file of draws
 
 
@@ -29,7 +30,7 @@ def save(law: FittedLaw, target: Path) -> None:
     table = pa.table({name: pa.array(column) for name, column in columns.items()})
     with files.replacing(draws_path(target)) as temporary:
         pq.write_table(table, temporary)
-    files.write_json(target, {"schema": LAW_SCHEMA, "kind": "isoloss law", **law.to_json()})
+    files.write_json(target, {"schema": LAW_SCHEMA, "kind": KIND, **law.to_json()})
 
 
 def load(source: Path) -> FittedLaw:
@@ -65,11 +66,11 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def _read_law(path: Path) -> dict[str, Any]:
     content = read_json(path)
-    if content.get("kind") == "isoloss data-dependent law":
+    if content.get("kind") == DATA_DEPENDENT_KIND:
         raise InputError(
             "a data-dependent law, of several corpora", place=str(path), fix="open it with FittedDataDependent.load"
         )
-    if content.get("kind") != "isoloss law":
+    if content.get("kind") != KIND:
         raise InputError("not a fitted law", place=str(path), fix="write one with isoloss fit … --out LAW.json")
     refuse_newer(content.get("schema"), LAW_SCHEMA, place=path)
     return content

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from isoloss.laws.coefficients import Form
 from isoloss.laws.data_dependent import DataDependent, FittedDataDependent
-from isoloss.laws.law_files import load_law
+from isoloss.laws.law_files import LawFile, load_law
 from isoloss.runs.importers import read_runs
 from isoloss.runs.observations import Observations
 
@@ -30,9 +30,14 @@ DRAWS, SEED = 1000, 17
 
 
 @cache
+def shipped_file() -> LawFile:
+    """Return the law that comes with isoloss, and how its corpora were measured."""
+    return load_law(LAW)
+
+
 def shipped_law() -> FittedDataDependent:
     """Return the data-dependent law that comes with isoloss; its `domain` says where it was fitted."""
-    law = load_law(LAW).law
+    law = shipped_file().law
     assert isinstance(law, FittedDataDependent)
     return law
 

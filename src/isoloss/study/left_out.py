@@ -77,8 +77,7 @@ def hold_contests(
 
 def _law(study: Study, rows: Observations, contest: Contest) -> FittedDataDependent:
     """Return the joint law by the winner, or by the study's first measure where there is none."""
-    measure = contest.winner.measure if contest.winner else contest.measures[0].measure
-    return DataDependent(complexity=measure).fit(rows, bootstrap=study.fit.bootstrap, seed=study.seed)
+    return DataDependent(complexity=contest.to_follow).fit(rows, bootstrap=study.fit.bootstrap, seed=study.seed)
 
 
 def _together(names: Sequence[str], measures: Sequence[str], complexity: Measured) -> dict[tuple[str, ...], list[str]]:

@@ -74,7 +74,7 @@ def make_plan(request: Request, *, making: Making, progress: Progress = QUIET) -
 
 def _opened(request: Request) -> list[LawFile]:
     """Return the laws that were named, or the one that comes with isoloss."""
-    return [load_law(path) for path in request.laws or (shipped.LAW,)]
+    return [load_law(path) for path in request.laws] or [shipped.shipped_file()]
 
 
 def _told(found: Plan, request: Request, opened: Sequence[LawFile], facts: CorpusFacts) -> Plan:
