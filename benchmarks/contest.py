@@ -16,12 +16,12 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from isoloss.core.rng import stream
+from isoloss.data_dependence.coefficients import COEFFICIENTS, Scale, checked_forms, to_coefficients, to_values
+from isoloss.data_dependence.contest import run_contest
+from isoloss.data_dependence.data_dependent import fit_joint
+from isoloss.data_dependence.joint import Rows, design_of, fit_jointly, log_loss
+from isoloss.fitting.fitting import fit
 from isoloss.laws.chinchilla import Chinchilla
-from isoloss.laws.coefficients import COEFFICIENTS, Scale, checked_forms, to_coefficients, to_values
-from isoloss.laws.contest import run_contest
-from isoloss.laws.data_dependent import fit_joint
-from isoloss.laws.fitting import fit
-from isoloss.laws.joint import Rows, design_of, fit_jointly, log_loss
 from isoloss.runs.observations import Observations, observations
 
 FORMS = checked_forms({"E": "linear", "A0": "log_linear", "B0": "log_linear"})

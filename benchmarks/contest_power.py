@@ -14,10 +14,10 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 
+from isoloss.data_dependence.coefficients import to_values
+from isoloss.data_dependence.contest import run_contest
+from isoloss.data_dependence.contest_result import smallest_explained
 from isoloss.laws.chinchilla import Chinchilla
-from isoloss.laws.coefficients import to_values
-from isoloss.laws.contest import run_contest
-from isoloss.laws.contest_result import smallest_explained
 from isoloss.runs.observations import Observations, observations
 
 MEASURES = ("driver", "shadow", "half", "placebo", "noise")

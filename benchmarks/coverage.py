@@ -5,7 +5,7 @@
 Every simulation is a whole fit on fresh noise. `trunk/point` is the trunk effect in units of the point noise (.4 %).
 With six corpora, five more of the same design and noise are simulated, and what they say of the trunks' share is used.
 `new run` is a run within the grid that was not fitted, `× 8` one at eight times its compute. The table stands behind
-the constants of `isoloss.laws.noise` and `isoloss.laws.intervals`.
+the constants of `isoloss.fitting.noise` and `isoloss.fitting.intervals`.
 """
 
 import argparse
@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 
 from isoloss.core.rng import stream
+from isoloss.fitting.fitting import evidence_of_others, fit
+from isoloss.fitting.intervals import MethodName
+from isoloss.fitting.prediction import run_intervals
 from isoloss.laws.chinchilla import Chinchilla
-from isoloss.laws.fitting import evidence_of_others, fit
-from isoloss.laws.intervals import MethodName
-from isoloss.laws.prediction import run_intervals
 from isoloss.runs.observations import Observations, observations
 
 TOKENS = (6.25e4, 1.25e5, 2.5e5, 5e5, 1e6)

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 TESTS = Path(__file__).parents[1] / "tests"
-sys.path[:0] = [str(TESTS / "training"), str(TESTS / "execution")]
+sys.path[:0] = [str(TESTS / "helpers"), str(TESTS / "execution")]
 os.environ["PYTHONPATH"] = os.pathsep.join([str(TESTS / "execution"), os.environ.get("PYTHONPATH", "")])
 
 SIZES = (10, 100, 1000)
@@ -25,9 +25,8 @@ TRAINER = "stub_training:instant"
 
 
 def jobs(runs):
-    from tiny_training import tiny_spec
-
     from isoloss.training.job import trunk_jobs
+    from tiny_training import tiny_spec
 
     return trunk_jobs([tiny_spec(5, seed=seed) for seed in range(runs)])
 

@@ -23,9 +23,9 @@ import numpy as np
 from scipy.optimize import minimize
 
 from isoloss.core.rng import stream
+from isoloss.fitting.engine import find_optimum, pose, starting_points, warm
+from isoloss.fitting.fitting import fit
 from isoloss.laws.chinchilla import Chinchilla
-from isoloss.laws.engine import find_optimum, pose, starting_points, warm
-from isoloss.laws.fitting import fit
 from isoloss.runs.importers import read_runs
 from isoloss.runs.observations import Observations, observations
 

@@ -16,15 +16,14 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "laws"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))
 
-from laws_zoo import dense_starts, random_case
-
-from isoloss.laws.engine import pose, solve, starting_points, warm
+from isoloss.fitting.engine import pose, solve, starting_points, warm
 from isoloss.laws.law import Law
 from isoloss.laws.loss_to_loss import pair_losses
 from isoloss.laws.registry import laws
 from isoloss.runs.observations import Observations, observations
+from laws_zoo import dense_starts, random_case
 
 WORSE = 1e-6
 

@@ -13,8 +13,8 @@ import numpy as np
 from isoloss.core import files
 from isoloss.core.errors import Unidentified
 from isoloss.core.estimate import Estimate
-from isoloss.laws.contest_result import Contest, Errors
-from isoloss.laws.fitted import FittedLaw
+from isoloss.data_dependence.contest_result import Contest, Errors
+from isoloss.fitting.fitted import FittedLaw
 from isoloss.planning import shipped
 from isoloss.planning.backtest import RIVALS, PlanBacktest, backtest_plans
 from isoloss.runs.observations import Observations

@@ -9,10 +9,10 @@ import sys
 import numpy as np
 
 from isoloss.core.estimate import Estimate
-from isoloss.laws.sweep import TOLERANCE, RateOptimum
-from isoloss.laws.tuning import PowerFit, Tuning
 from isoloss.runs.rules import BATCHES, RATES
 from isoloss.study.lab import Lab
+from isoloss.tuning.sweep import TOLERANCE, RateOptimum
+from isoloss.tuning.tuning import PowerFit, Tuning
 
 PUBLISHED = {"porian": "Porian et al. 2024", "step_law": "Step Law (Li et al. 2025)"}
 EDGES = {"lowest": "≤ ", "highest": "≥ ", None: ""}

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from isoloss.core.errors import IsolossError as IsolossError
     from isoloss.core.estimate import Estimate as Estimate
     from isoloss.corpus.corpus import Corpus as Corpus
+    from isoloss.data_dependence.data_dependent import DataDependent as DataDependent
+    from isoloss.data_dependence.data_dependent import FittedDataDependent as FittedDataDependent
+    from isoloss.fitting.fitted import FittedLaw as FittedLaw
     from isoloss.grammar import Grammar as Grammar
     from isoloss.laws import Chinchilla as Chinchilla
-    from isoloss.laws import DataDependent as DataDependent
-    from isoloss.laws import FittedLaw as FittedLaw
-    from isoloss.laws.data_dependent import FittedDataDependent as FittedDataDependent
     from isoloss.planning.facts import open_corpus as open_corpus
     from isoloss.planning.plan import plan as plan
     from isoloss.planning.shipped import shipped_law as shipped_law
@@ -38,10 +38,10 @@ _HOMES = {
     "Archive": "isoloss.runs.archive",
     "Chinchilla": "isoloss.laws",
     "Corpus": "isoloss.corpus.corpus",
-    "DataDependent": "isoloss.laws",
+    "DataDependent": "isoloss.data_dependence.data_dependent",
     "Estimate": "isoloss.core.estimate",
-    "FittedDataDependent": "isoloss.laws.data_dependent",
-    "FittedLaw": "isoloss.laws",
+    "FittedDataDependent": "isoloss.data_dependence.data_dependent",
+    "FittedLaw": "isoloss.fitting.fitted",
     "Grammar": "isoloss.grammar",
     "IsolossError": "isoloss.core.errors",
     "Lab": "isoloss.study.lab",

@@ -1,15 +1,11 @@
 """The command line as a user has it: its streams and its exit code."""
 
 import json
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
 from isoloss import cli
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "training"))  # how kills are read
 
 
 @dataclass(frozen=True)

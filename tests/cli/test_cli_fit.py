@@ -74,7 +74,7 @@ def test_a_foreign_sweep_is_fitted_by_its_own_columns_and_units(isoloss, tmp_pat
 
 
 def test_a_fit_that_did_not_converge_exits_1_and_still_writes(isoloss, tmp_path, monkeypatch):
-    monkeypatch.setattr("isoloss.laws.engine.MOST_STEPS", 1)
+    monkeypatch.setattr("isoloss.fitting.engine.MOST_STEPS", 1)
     sizes, data = (part.ravel() for part in np.meshgrid([1e5, 1e6, 1e7], [1e7, 1e8, 1e9]))
     rows = [f"{n},{d},{1 + (1e4 / n) ** 0.4 + (1e5 / d) ** 0.4}" for n, d in zip(sizes, data, strict=True)]
     (tmp_path / "runs.csv").write_text("\n".join(["params,tokens,loss", *rows]))

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from tiny_training import tiny_spec, write_corpus
 
 from isoloss.runs.archive import Archive
 from isoloss.training.job import TrunkJob
 from isoloss.training.worker import run_trunk
+from tiny_training import tiny_spec, write_corpus
 
 
 def trained(folder, *, keep):

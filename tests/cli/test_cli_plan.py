@@ -1,16 +1,12 @@
 """`isoloss plan` from outside: keys of the contract, ways out of refusals, and a pilot that is really trained."""
 
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from isoloss.cli import run
-from isoloss.laws.fitting import fit
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "laws"))
+from isoloss.fitting.fitting import fit
 from laws_tables import simulated
 
 KEYS = {"params", "tokens", "loss", "shape", "batch_tokens", "peak_lr", "extrapolation", "warnings"}

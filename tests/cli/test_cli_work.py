@@ -16,9 +16,9 @@ import time
 from pathlib import Path
 
 import pytest
-from kill_trace import assert_a_kill_costs_one_interval
 
 from isoloss.corpus import generate, text
+from kill_trace import assert_a_kill_costs_one_interval
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 CHINCHILLA = DATA / "chinchilla2022" / "chinchilla_runs_245.csv"

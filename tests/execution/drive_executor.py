@@ -3,13 +3,12 @@
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
-
-from tiny_training import tiny_spec
+sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 
 from isoloss.execution.local import LocalExecutor
 from isoloss.runs.archive import Archive
 from isoloss.training.job import trunk_jobs
+from tiny_training import tiny_spec
 
 
 def study_specs():

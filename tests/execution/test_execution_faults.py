@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from tiny_training import tiny_spec, write_corpus
 
 from isoloss.core.errors import InputError, StorageError
 from isoloss.execution.local import LocalExecutor
 from isoloss.execution.work import train_job
 from isoloss.runs.archive import Archive
 from isoloss.training.job import trunk_jobs
+from tiny_training import tiny_spec, write_corpus
 
 HERE = Path(__file__).parent
 
@@ -74,7 +74,7 @@ for record in LocalExecutor(1).run(jobs, Archive({folder!r}), on_event=lambda ev
 def test_two_conductors_on_one_study_share_its_trunks(tmp_path):
     archive = Archive(tmp_path)
     write_corpus(archive)
-    script = CONDUCTOR.format(tests=str(HERE.parent / "training"), here=str(HERE), folder=str(tmp_path))
+    script = CONDUCTOR.format(tests=str(HERE.parent / "helpers"), here=str(HERE), folder=str(tmp_path))
     started = [subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) for _ in range(2)]
     told = [process.communicate()[0].splitlines() for process in started]
     runs = {f"{tiny_spec(5, seed=seed).fingerprint} finished" for seed in range(6)}

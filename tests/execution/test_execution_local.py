@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pytest
 from drive_executor import study_specs
-from kill_trace import assert_a_kill_costs_one_interval
-from tiny_training import tiny_spec, write_corpus
 
 from isoloss.core.errors import BadCorpus, UnknownName
 from isoloss.execution import executor
@@ -21,6 +19,8 @@ from isoloss.runs.archive import Archive
 from isoloss.runs.underway import lock_path
 from isoloss.training.job import trunk_jobs
 from isoloss.training.worker import run_trunk
+from kill_trace import assert_a_kill_costs_one_interval
+from tiny_training import tiny_spec, write_corpus
 
 DRIVER = Path(__file__).with_name("drive_executor.py")
 

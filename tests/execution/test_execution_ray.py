@@ -9,7 +9,6 @@ import warnings
 from pathlib import Path
 
 import pytest
-from tiny_training import tiny_spec, write_corpus
 
 from isoloss.core.errors import InputError, StorageError
 from isoloss.execution.ray_cluster import RayExecutor
@@ -18,6 +17,7 @@ from isoloss.runs.archive import Archive
 from isoloss.runs.spec import Numerics
 from isoloss.training.job import trunk_jobs
 from isoloss.training.worker import run_trunk
+from tiny_training import tiny_spec, write_corpus
 
 pytest.importorskip("ray")
 # Ray leaves sockets and pipes to the end of the process.

@@ -1,7 +1,6 @@
 """Many processes that share a model train to the losses of one, and either goes on where the other stopped."""
 
 import pytest
-from tiny_training import tiny_spec, write_corpus
 
 from isoloss.core.errors import InputError
 from isoloss.corpus.corpus import Corpus
@@ -15,6 +14,7 @@ from isoloss.training.evaluate import heldout_losses
 from isoloss.training.job import Stopped, trunk_jobs
 from isoloss.training.numerics import Arithmetic
 from isoloss.training.worker import run_trunk
+from tiny_training import tiny_spec, write_corpus
 
 pytestmark = pytest.mark.slow
 

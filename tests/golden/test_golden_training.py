@@ -1,14 +1,11 @@
 """The loss curve of one small study, held: training that gives other numbers is a change of RUN_VERSION."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
 from isoloss.runs.archive import Archive
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
 
 GOLDEN = Path(__file__).with_name("training.json")
 
@@ -23,10 +20,9 @@ def study():
 
 
 def measured(folder):
-    from tiny_training import write_corpus
-
     from isoloss.training.job import trunk_jobs
     from isoloss.training.worker import run_trunk
+    from tiny_training import write_corpus
 
     archive = Archive(folder)
     write_corpus(archive)

@@ -7,21 +7,21 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from laws_zoo import CASES
 
 from isoloss.core.errors import BadTable, InputError, NotApplicable
-from isoloss.laws.backtest import backtest
-from isoloss.laws.checks import table_warnings
+from isoloss.diagnostics.backtest import backtest
+from isoloss.diagnostics.profile import profile
+from isoloss.fitting.checks import table_warnings
+from isoloss.fitting.fitted import FittedLaw
+from isoloss.fitting.fitting import fit
+from isoloss.fitting.intervals import choose_method
 from isoloss.laws.chinchilla import Chinchilla
-from isoloss.laws.fitted import FittedLaw
-from isoloss.laws.fitting import fit
-from isoloss.laws.intervals import choose_method
 from isoloss.laws.loss_to_loss import pair_losses
-from isoloss.laws.profile import profile
 from isoloss.laws.registry import APPROACHES, open_law
 from isoloss.runs.importers import read_runs
 from isoloss.runs.observations import observations
 from isoloss.runs.replicates import count_replicates
+from laws_zoo import CASES
 
 OF_ONE = [name for name, case in CASES.items() if len(case.law.columns) == 1]
 

@@ -5,10 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from laws_tables import simulated
 
-from isoloss.laws.fitting import fit
+from isoloss.fitting.fitting import fit
 from isoloss.laws.registry import laws
+from laws_tables import simulated
 
 PAGES = Path(__file__).parents[2] / "docs" / "reference" / "laws"
 

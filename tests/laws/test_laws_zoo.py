@@ -6,21 +6,21 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from laws_tables import read_csv
-from laws_zoo import CASES
 
 from isoloss.core.errors import BadTable, InputError, NotApplicable, Unidentified
+from isoloss.fitting.engine import pose
+from isoloss.fitting.fitted import FittedLaw
+from isoloss.fitting.fitting import fit
 from isoloss.laws.chinchilla import Chinchilla
-from isoloss.laws.engine import pose
 from isoloss.laws.farseer import Farseer
-from isoloss.laws.fitted import FittedLaw
-from isoloss.laws.fitting import fit
 from isoloss.laws.kaplan import Kaplan
 from isoloss.laws.law import Law
 from isoloss.laws.loss_to_loss import pair_losses
 from isoloss.laws.optimum import least_loss_on_budget, slope_of_optimum
 from isoloss.laws.registry import laws
 from isoloss.runs.observations import observations
+from laws_tables import read_csv
+from laws_zoo import CASES
 
 EVERY = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 SPLITTING = [name for name, case in CASES.items() if case.law.has_frontier()]

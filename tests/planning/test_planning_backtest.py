@@ -1,16 +1,11 @@
 """Plans of corpora left out: better than what ignores the measure where it drives, and not where it does not."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from isoloss.core.errors import InputError
 from isoloss.planning.backtest import backtest_plans
 from isoloss.runs.observations import observations
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "laws"))
 from laws_tables import simulated
 
 SIZES, TOKENS = (1e4, 3e4, 1e5, 3e5, 1e6), (1e5, 3e5, 1e6, 3e6, 1e7)

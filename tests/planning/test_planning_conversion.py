@@ -1,22 +1,18 @@
 """Plans told by another way of counting parameters: by real shapes, beside the law's own numbers, or not at all."""
 
 import math
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from isoloss.core.errors import InputError
 from isoloss.core.estimate import Estimate
-from isoloss.laws.fitting import fit
+from isoloss.fitting.fitting import fit
 from isoloss.planning.conversion import Shapes, converted
 from isoloss.planning.facts import CorpusFacts
 from isoloss.planning.plan import Making, plan
 from isoloss.runs.ladders import LADDER_TOLERANCE, ladder
 from isoloss.runs.shapes import PARAMS_CONVENTIONS, count
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "laws"))
 from laws_tables import simulated
 
 CORPUS = CorpusFacts(name="text", vocab_size=256)

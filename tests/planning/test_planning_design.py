@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from isoloss.laws.fitting import fit
+from isoloss.fitting.fitting import fit
 from isoloss.planning.design import Bill, Candidate, Noise, next_runs
 from isoloss.runs.observations import Observations, observations
 

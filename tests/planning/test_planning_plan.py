@@ -1,6 +1,5 @@
 """Plans: what they say of known laws, what they refuse, and what they admit."""
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,16 +8,15 @@ import pytest
 
 from isoloss.core.errors import InputError, NotApplicable, Unidentified
 from isoloss.core.estimate import Estimate
-from isoloss.laws.data_dependent import DataDependent
-from isoloss.laws.fitting import fit
-from isoloss.laws.law_files import load_law, save_data_dependent
+from isoloss.data_dependence.data_dependent import DataDependent
+from isoloss.data_dependence.law_files import load_law
+from isoloss.data_dependence.storage import save_data_dependent
+from isoloss.fitting.fitting import fit
 from isoloss.planning.anchors import anchors
 from isoloss.planning.facts import CorpusFacts, open_corpus
 from isoloss.planning.laws import PlanLaw, with_repetition
 from isoloss.planning.plan import Making, plan, plan_from_anchor
 from isoloss.runs.observations import observations
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "laws"))
 from laws_tables import simulated
 
 SIZES, TOKENS = (1e4, 3e4, 1e5, 3e5, 1e6), (1e5, 3e5, 1e6, 3e6, 1e7)

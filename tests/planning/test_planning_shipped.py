@@ -1,20 +1,15 @@
 """The law that comes with isoloss: what its runs give, what it plans, and another form beside it."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from isoloss.core.estimate import Estimate
+from isoloss.fitting.fitting import fit
 from isoloss.laws.chinchilla import Chinchilla
-from isoloss.laws.fitting import fit
 from isoloss.planning import shipped
 from isoloss.planning.facts import CorpusFacts
 from isoloss.planning.laws import PlanLaw
 from isoloss.planning.plan import plan
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "laws"))
 from laws_tables import simulated
 
 

@@ -1,17 +1,12 @@
 """The four questions of a plan, against Chinchilla's closed forms and against each other."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from isoloss.core.errors import InputError, Unidentified
-from isoloss.laws.fitting import fit
+from isoloss.fitting.fitting import fit
 from isoloss.planning.laws import PlanLaw
 from isoloss.planning.splits import Question, split
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "laws"))
 from laws_tables import simulated
 
 SIZES, TOKENS = (1e4, 3e4, 1e5, 3e5, 1e6), (1e5, 3e5, 1e6, 3e6, 1e7)

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from isoloss.fitting.fitted import FittedLaw
+from isoloss.fitting.fitting import fit
 from isoloss.laws.chinchilla import Chinchilla
-from isoloss.laws.fitted import FittedLaw
-from isoloss.laws.fitting import fit
 from isoloss.runs.observations import observations
 
 LAW = {"E": 1.7, "A": 400.0, "B": 900.0, "alpha": 0.34, "beta": 0.3}

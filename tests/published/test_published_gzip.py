@@ -9,9 +9,9 @@ from published_data import folder
 from test_published_rows import broken
 
 from isoloss.core.errors import BadTable, InputError
+from isoloss.data_dependence.coefficient_lines import blend, frontier_log_tokens, regress_coefficients
 from isoloss.laws.chinchilla import Chinchilla
-from isoloss.laws.coefficient_lines import blend, frontier_log_tokens, regress_coefficients
-from isoloss.laws.curves import TrainingCurve, area_under, still_falling
+from isoloss.optima.curves import TrainingCurve, area_under, still_falling
 from isoloss.published import gzip
 from isoloss.published.reproduction import Reproduction
 

@@ -9,9 +9,9 @@ import pytest
 
 from isoloss.core.errors import BadTable, InputError
 from isoloss.laws.chinchilla import Chinchilla
-from isoloss.laws.curves import TrainingCurve, loss_at
-from isoloss.laws.isoflop import fit_isoflop
-from isoloss.laws.seed_noise import seed_spread
+from isoloss.optima.curves import TrainingCurve, loss_at
+from isoloss.optima.isoflop import fit_isoflop
+from isoloss.optima.seed_noise import seed_spread
 from isoloss.published.folder import Columns, where, write_columns
 from isoloss.published.porian import raw
 from isoloss.published.porian.raw_sections import raw_rows, raw_section

@@ -8,8 +8,8 @@ from published_data import folder
 from test_published_rows import broken
 
 from isoloss.laws.chinchilla import Chinchilla
-from isoloss.laws.stopping import search_with
 from isoloss.published import chinchilla, datablations
+from isoloss.published.chinchilla.stopping import search_with
 from isoloss.published.reproduction import Reproduction
 from isoloss.runs.observations import observations
 

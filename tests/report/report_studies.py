@@ -7,12 +7,12 @@ import numpy as np
 
 from isoloss.core.estimate import Estimate
 from isoloss.core.rng import stream
-from isoloss.laws.backtest import backtest
-from isoloss.laws.balance import BalanceVerdict, judge_balance
-from isoloss.laws.contest import run_contest
-from isoloss.laws.coverage import Coverage, simulate_coverage
-from isoloss.laws.fitted import FittedLaw
-from isoloss.laws.fitting import fit
+from isoloss.data_dependence.balance import BalanceVerdict, judge_balance
+from isoloss.data_dependence.contest import run_contest
+from isoloss.diagnostics.backtest import backtest
+from isoloss.diagnostics.coverage import Coverage, simulate_coverage
+from isoloss.fitting.fitted import FittedLaw
+from isoloss.fitting.fitting import fit
 from isoloss.report.data import CorpusSummary, Curve, ReportData, RunRow
 from isoloss.runs.observations import Observations, observations
 

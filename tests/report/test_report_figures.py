@@ -12,7 +12,7 @@ from report_studies import BUDGET, CORPORA, SIZES, TOKENS, simulated_runs, train
 
 from isoloss.core.errors import Unidentified
 from isoloss.core.estimate import Estimate
-from isoloss.laws.fitted import Exclusion, FittedLaw
+from isoloss.fitting.fitted import Exclusion, FittedLaw
 from isoloss.report import render
 from isoloss.report.data import Curve, ReportData
 from isoloss.report.drawings import balance_points

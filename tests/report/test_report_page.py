@@ -12,7 +12,7 @@ from report_studies import HOSTILE, renamed, simulated_study, without_runs
 
 from isoloss.core.errors import StorageError
 from isoloss.core.estimate import Estimate
-from isoloss.laws.domain import LawWarning
+from isoloss.fitting.domain import LawWarning
 from isoloss.report.contest_picture import contest_picture
 from isoloss.report.contest_tables import contest_tables, corpus_tables
 from isoloss.report.data import ReportData, RunRow

@@ -1,6 +1,5 @@
 """A sweep on the page: its answer, its rules beside the published ones, and edges that are marked and not fitted."""
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,16 +7,15 @@ import numpy as np
 import pytest
 from report_studies import simulated_runs
 
-from isoloss.laws.fitting import fit
-from isoloss.laws.tuning import fit_tuning
+from isoloss.fitting.fitting import fit
 from isoloss.report.data import ReportData
 from isoloss.report.figures.rates import best_rates
 from isoloss.report.page import write_report
 from isoloss.report.tables import arms_table, replicates_table
 from isoloss.report.tuning import optima_table, rules_table
 from isoloss.runs.observations import observations
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "laws"))
+from isoloss.runs.replicates import replicate_noise
+from isoloss.tuning.tuning import fit_tuning
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +91,7 @@ def test_noise_between_seeds_stands_beside_the_laws_error(small_study: ReportDat
         loss_nats=np.concatenate([runs.loss_nats, runs.loss_nats * 1.01]), corpus="cpp",
         trunk=[f"{trunk}-{seed}" for seed in (0, 1) for trunk in runs.trunk],
     )  # fmt: skip
-    (row,) = replicates_table(replace(small_study, replicates={"cpp": twice.replicate_noise()})).rows
+    (row,) = replicates_table(replace(small_study, replicates={"cpp": replicate_noise(twice)})).rows
     # Two seeds 1 % apart at every size: a deviation of 1 % / √2, and no branch noise.
     assert [cell.text for cell in row.cells[:3]] == ["cpp", "4", "8"]
     assert row.cells[3].sort == pytest.approx(100 * np.log(1.01) / np.sqrt(2), rel=1e-6)

@@ -1,6 +1,5 @@
 """A flag is earned by a run that really is so, and not by its neighbour: runs are trained here, on a known chain."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +11,6 @@ from isoloss.runs.documents import DocumentLosses, mean_by_document
 from isoloss.runs.flags import flags_of, require_above_floor, saturated_by_neighbours, still_falling
 from isoloss.runs.spec import ModelSpec, Optimiser, RunSpec, Schedule
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
-
 
 def documents(nats, tokens=31):
     return DocumentLosses(
@@ -24,10 +21,9 @@ def documents(nats, tokens=31):
 def trained(archive, *, steps, **corpus):
     """Runs of two widths and some lengths on a chain: the corpus, flags and losses by (width, steps)."""
     pytest.importorskip("torch")
-    from tiny_training import tiny_spec, write_corpus
-
     from isoloss.training.job import trunk_jobs
     from isoloss.training.worker import run_trunk
+    from tiny_training import tiny_spec, write_corpus
 
     chain = write_corpus(archive, **corpus)
     specs = {(width, n): tiny_spec(n, width=width) for width in (16, 32) for n in steps}

@@ -1,8 +1,6 @@
 """What TensorBoard is given is what the archive holds, and what comes in between."""
 
 import io
-import sys
-from pathlib import Path
 
 import pytest
 
@@ -14,9 +12,6 @@ from isoloss.study.training import train_missing
 from isoloss.training.events import Advanced, Note, RunEnded
 from isoloss.training.job import trunk_jobs
 from isoloss.training.worker import run_trunk
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "training"))
-
 from tiny_training import tiny_spec, write_corpus
 
 

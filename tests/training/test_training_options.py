@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from tiny_training import CONTEXT, tiny_spec, write_corpus
 
 from isoloss.corpus.corpus import Corpus
 from isoloss.runs.archive import Archive
@@ -12,6 +11,7 @@ from isoloss.training.data import TrainingWindows
 from isoloss.training.job import TrunkJob
 from isoloss.training.loop import Trainer
 from isoloss.training.worker import run_trunk
+from tiny_training import CONTEXT, tiny_spec, write_corpus
 
 
 @pytest.fixture

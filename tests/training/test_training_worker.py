@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from kill_trace import REPEATED
-from tiny_training import CONTEXT, VOCAB, tiny_spec, write_corpus
 
 from isoloss.core.errors import BadCorpus, BelowFloor
 from isoloss.corpus.corpus import Corpus
@@ -18,6 +16,8 @@ from isoloss.training import checkpoint, loop
 from isoloss.training.data import TrainingWindows
 from isoloss.training.job import Stopped, TrunkJob, trunk_jobs
 from isoloss.training.worker import run_trunk
+from kill_trace import REPEATED
+from tiny_training import CONTEXT, VOCAB, tiny_spec, write_corpus
 
 
 class Killed(BaseException):

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from laws_zoo import CASES, dense_starts, random_case
 
-from isoloss.laws.engine import pose, solve, starting_points
-from isoloss.laws.fitting import fit
+from isoloss.fitting.engine import pose, solve, starting_points
+from isoloss.fitting.fitting import fit
 from isoloss.laws.registry import laws
+from laws_zoo import CASES, dense_starts, random_case
 
 NOISE = 0.002
 

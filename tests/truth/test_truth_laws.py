@@ -2,15 +2,15 @@
 
 import numpy as np
 import pytest
-from laws_tables import DEMO_LAW, DEMO_SIZES, chinchilla_rows, gzip_rows, read_csv, simulated, table
 
 from isoloss.core.estimate import Estimate
-from isoloss.laws.balance import judge_balance
+from isoloss.data_dependence.balance import judge_balance
+from isoloss.diagnostics.coverage import simulate_coverage
+from isoloss.fitting.engine import find_optimum, pose, starting_points
+from isoloss.fitting.fitting import fit
 from isoloss.laws.chinchilla import Chinchilla
-from isoloss.laws.coverage import simulate_coverage
-from isoloss.laws.engine import find_optimum, pose, starting_points
-from isoloss.laws.fitting import fit
 from isoloss.runs.observations import Observations
+from laws_tables import DEMO_LAW, DEMO_SIZES, chinchilla_rows, gzip_rows, read_csv, simulated, table
 
 SIX_SIZES = (1e4, 2e4, 4e4, 8e4, 1.6e5, 3.2e5)
 

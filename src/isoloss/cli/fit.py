@@ -9,9 +9,9 @@ import typer
 from isoloss.cli.app import Convention, Json, Seed, app
 
 if TYPE_CHECKING:
-    from isoloss.laws.contest_result import Contest
-    from isoloss.laws.data_dependent import FittedDataDependent
-    from isoloss.laws.fitted import FittedLaw
+    from isoloss.data_dependence.contest_result import Contest
+    from isoloss.data_dependence.data_dependent import FittedDataDependent
+    from isoloss.fitting.fitted import FittedLaw
     from isoloss.runs.observations import Observations
 
 Objective = Literal["huber", "lad", "gaussian"]
@@ -148,8 +148,8 @@ def fit(
     """
     from isoloss.cli import fit_options, fit_output
     from isoloss.cli.output import open_progress
-    from isoloss.laws.backtest import backtest_groups
-    from isoloss.laws.fitting import fit_groups
+    from isoloss.diagnostics.backtest import backtest_groups
+    from isoloss.fitting.fitting import fit_groups
     from isoloss.laws.registry import open_law
     from isoloss.runs.importers import UNSTATED, read_runs
 
@@ -206,8 +206,8 @@ def _hold_contest(
     table: "Observations", measures: Sequence[str], *, bootstrap: int, seed: int, **settings: Any
 ) -> tuple["Contest | None", "FittedDataDependent | None"]:
     """Return the contest of the measures, and the data-dependent law of its winner or else of the first measure."""
-    from isoloss.laws.contest import run_contest
-    from isoloss.laws.data_dependent import DataDependent
+    from isoloss.data_dependence.contest import run_contest
+    from isoloss.data_dependence.data_dependent import DataDependent
 
     if not measures:
         return None, None
@@ -219,7 +219,7 @@ def _save(
     fitted: Sequence["FittedLaw"], joint: "FittedDataDependent | None", paths: Sequence[Path], out: Path | None
 ) -> list[Path]:
     """Write the laws to their paths and the data-dependent one beside them; return where that one lies."""
-    from isoloss.laws.law_files import save_data_dependent
+    from isoloss.data_dependence.storage import save_data_dependent
 
     for law, path in zip(fitted, paths, strict=False):
         law.save(path)

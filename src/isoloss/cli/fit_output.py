@@ -13,13 +13,13 @@ from isoloss.core.errors import InputError, Unidentified
 
 if TYPE_CHECKING:
     from isoloss.core.progress import Progress
-    from isoloss.laws.backtest import Backtest
-    from isoloss.laws.contest_result import Contest
-    from isoloss.laws.data_dependent import FittedDataDependent
-    from isoloss.laws.fitted import FittedLaw, FrontierPoint
+    from isoloss.data_dependence.contest_result import Contest
+    from isoloss.data_dependence.data_dependent import FittedDataDependent
+    from isoloss.diagnostics.backtest import Backtest
+    from isoloss.diagnostics.profile import Profile
+    from isoloss.fitting.fitted import FittedLaw, FrontierPoint
+    from isoloss.fitting.prediction import Prediction
     from isoloss.laws.law import Law
-    from isoloss.laws.prediction import Prediction
-    from isoloss.laws.profile import Profile
     from isoloss.runs.observations import Observations
 
 
@@ -66,7 +66,7 @@ def derive(
 
 
 def _profiles(law: "FittedLaw", rows: "Observations", names: Sequence[str], progress: "Progress") -> list["Profile"]:
-    from isoloss.laws.profile import profile
+    from isoloss.diagnostics.profile import profile
 
     found = []
     with progress.task("profiles", total=len(names)) as task:

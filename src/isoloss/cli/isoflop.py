@@ -8,7 +8,7 @@ import typer
 from isoloss.cli.app import Json, Seed, app
 
 if TYPE_CHECKING:
-    from isoloss.laws.isoflop import IsoFlop, IsoFlopLaws
+    from isoloss.optima.isoflop import IsoFlop, IsoFlopLaws
 
 QUANTITIES = {"params": "N* ∝ C^a", "tokens": "D* ∝ C^b", "ratio": "D*/N* ∝ C^r"}
 
@@ -44,7 +44,7 @@ def isoflop(
     given. Exit 1 where no group has two budgets with an optimum.
     """
     from isoloss.cli.output import print_json
-    from isoloss.laws.isoflop import fit_isoflop
+    from isoloss.optima.isoflop import fit_isoflop
     from isoloss.runs.importers import read_runs
 
     table = read_runs(
@@ -85,7 +85,7 @@ def _laws(found: "IsoFlop") -> "tuple[IsoFlopLaws | None, str | None]":
 def _show(group: str, found: "IsoFlop", laws: "IsoFlopLaws | None", reason: str | None) -> None:
     from isoloss.cli.output import console, table
     from isoloss.cli.tables import rounded
-    from isoloss.laws.isoflop import STATUS_WORDS
+    from isoloss.optima.isoflop import STATUS_WORDS
 
     shown = table(group, "sizes", "N*", "D*", "loss, nats", "optimum")
     for one in found.optima:

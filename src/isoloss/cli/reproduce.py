@@ -65,7 +65,7 @@ def reproduce(
     source = studies.Sources(folder=data, raw=raw)
     if fetch:
         source = _fetched(study.value, data, raw, progress, as_json=json)
-    with hands(f"isoloss.published.{study.value}", "isoloss.laws.isoflop", "scipy.interpolate") as helpers:
+    with hands(f"isoloss.published.{study.value}", "isoloss.optima.isoflop", "scipy.interpolate") as helpers:
         found = studies.reproduce(study.value, source.folder, raw=source.raw, progress=progress, helpers=helpers)
         started = time.perf_counter()
         created = datetime.now(UTC).date()

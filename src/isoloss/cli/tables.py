@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from isoloss.complexity.paths import MeasuredPath
     from isoloss.complexity.search import FoundGrammar
     from isoloss.core.estimate import Estimate
-    from isoloss.laws.backtest import Backtest
-    from isoloss.laws.fitted import FittedLaw, FrontierPoint
-    from isoloss.laws.prediction import Prediction
-    from isoloss.laws.profile import Profile
-    from isoloss.laws.sweep import RateOptimum
-    from isoloss.laws.tuning import Tuning
+    from isoloss.diagnostics.backtest import Backtest
+    from isoloss.diagnostics.profile import Profile
+    from isoloss.fitting.fitted import FittedLaw, FrontierPoint
+    from isoloss.fitting.prediction import Prediction
     from isoloss.published.reproduction import Reproduction
     from isoloss.runs.spec import ModelSpec
     from isoloss.study.analysis import Analysis
     from isoloss.study.check import Checked
     from isoloss.study.evaluation import Evaluated
     from isoloss.study.result import StudyResult
+    from isoloss.tuning.sweep import RateOptimum
+    from isoloss.tuning.tuning import Tuning
 
 COLUMN_GAP = 3
 PICTURE = 20  # characters

@@ -26,7 +26,6 @@ TIERS = np.array([3, 5, 8])  # bytes that the members of a chain share
 LENGTH_EXTRA = np.array([0] * 8 + [1] * 4 + [2] * 4 + [3] * 4 + [4] * 4 + [5] * 4 + [0])
 DISTANCE_EXTRA = np.array([0, 0] + [bits for bits in range(14) for _ in (0, 1)])
 BL_EXTRA = np.array([0] * 16 + [2, 3, 7])
-NO_EXTRA = np.zeros(0, dtype=np.int64)
 BL_ORDER = np.array([16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15])
 STATIC_LENGTHS = np.array([8] * 144 + [9] * 112 + [7] * 24 + [8] * 8)
 STATIC_DISTANCES = np.full(D_CODES, 5)

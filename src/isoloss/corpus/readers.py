@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
-from isoloss.core.errors import BadCorpus, InputError, did_you_mean
+from isoloss.core.errors import BadCorpus, did_you_mean
 from isoloss.core.registry import Registry
 from isoloss.corpus.compressed import BLOCK, compression, decompressing, inner_suffix, read_blocks, reading, seekable
 
@@ -227,19 +227,6 @@ def _encoded(text: str, place: str) -> bytes:
     except UnicodeEncodeError as error:
         raise BadCorpus(f"a lone surrogate at character {error.start} has no UTF-8", place=place,
                         fix="repair or remove the row") from error  # fmt: skip
-
-
-def require_zstandard(*, place: str) -> Any:
-    """Return the optional zstandard module. Raises InputError naming the extra that brings it."""
-    try:
-        import zstandard  # type: ignore[import-not-found, unused-ignore]
-    except ImportError as error:
-        raise InputError(
-            "Zstandard needs the package zstandard, which is not installed",
-            place=place,
-            fix="pip install 'isoloss[compressors]'",
-        ) from error
-    return zstandard
 
 
 readers.add(".txt", _read_text)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isoloss.core.errors import InputError
-from isoloss.corpus.tokenizers import Ids, read_model
+from isoloss.corpus.token_ids import Ids, read_model
 
 
 class SentencePieceModel:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isoloss.core.errors import BadCorpus, InputError
-from isoloss.corpus.tokenizers import Ids, read_model
+from isoloss.corpus.token_ids import Ids, read_model
 
 BYTES = 256  # the alphabet that a byte-level BPE starts from
 

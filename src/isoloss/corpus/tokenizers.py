@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from isoloss.core.errors import InputError
 from isoloss.core.registry import Registry
-
-Ids = NDArray[np.unsignedinteger[Any]]
+from isoloss.corpus.token_ids import Ids
 
 TRAINED = re.compile(r"bpe:(\d+)")
 
@@ -91,18 +90,6 @@ def trained_vocab_size(name: str) -> int | None:
     """Return N of `bpe:N`, a tokenizer that is trained on its corpus; None for one that exists before."""
     match = TRAINED.fullmatch(name)
     return int(match[1]) if match else None
-
-
-def read_model(path: Path) -> bytes:
-    """Return the content of a tokenizer's file. Raises InputError where it cannot be read."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(
-            f"the tokenizer cannot be read: {error.strerror or error}",
-            place=str(path),
-            fix="give the path of a tokenizer.json or of a SentencePiece .model",
-        ) from error
 
 
 def token_dtype(vocab_size: int) -> np.dtype[np.unsignedinteger[Any]]:

@@ -18,7 +18,7 @@ from isoloss.runs.importers import Source, read_runs
 from isoloss.runs.observations import RUN_COLUMNS, Observations
 
 if TYPE_CHECKING:
-    from isoloss.laws.fitted import FittedLaw
+    from isoloss.fitting.fitted import FittedLaw
 
 Floats = NDArray[np.float64]
 Objective = Literal["huber", "lad", "gaussian"]
@@ -72,14 +72,14 @@ class Law(ABC):
         self.floor: FloorUse = floor
 
     def fit(self, runs: Observations | Source, *, bootstrap: int = 0, seed: int = 0, **columns: Any) -> "FittedLaw":
-        """Return this law fitted to one group of runs; see `isoloss.laws.fitting.fit`.
+        """Return this law fitted to one group of runs; see `isoloss.fitting.fitting.fit`.
 
         `runs` are observations, or whatever `read_runs` reads: a file, a data frame of pandas or polars, a mapping of
         columns, a structured array of NumPy. `columns` name its columns then, as for `read_runs`; those that the law
         does not read may be missing.
         """
         # Fitting builds on laws, so it is imported where it is used.
-        from isoloss.laws.fitting import fit
+        from isoloss.fitting.fitting import fit
 
         if not isinstance(runs, Observations):
             further = {name: name for name in self.further_columns()} | columns.pop("extra", {})

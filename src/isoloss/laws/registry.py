@@ -22,9 +22,15 @@ for _law in _LAWS:
     laws.add(_law.name, _law)
 
 APPROACHES = dict.fromkeys(
-    ("envelope", "approach1", "approach_1"), "isoloss.laws.envelope.fit_envelope"
-) | dict.fromkeys(("isoflop", "approach2", "approach_2"), "isoloss.laws.isoflop.fit_isoflop")
+    ("envelope", "approach1", "approach_1"), "isoloss.optima.envelope.fit_envelope"
+) | dict.fromkeys(("isoflop", "approach2", "approach_2"), "isoloss.optima.isoflop.fit_isoflop")
 """Chinchilla's first two approaches, which are methods and not laws of a row."""
+
+
+def law_name(definition: type[Law]) -> str:
+    """Return the name that `open_law` finds `definition` by: its registered one, or `module:Name`."""
+    registered = definition.name in laws and laws[definition.name] is definition
+    return definition.name if registered else f"{definition.__module__}:{definition.__qualname__}"
 
 
 def open_law(name: str) -> type[Law]:

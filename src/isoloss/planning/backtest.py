@@ -1,9 +1,9 @@
 """Would a plan have been right? Plans for corpora left out, judged by the corpora's own runs.
 
 Each source is left out in turn (a corpus and its interventions together). The others' runs give the data-dependent law,
-one law for all, and that one conditioned on the left-out corpus's cheapest run (`isoloss.laws.folds`). Each splits
-the same budgets for the corpus, and so does the rule of 20 tokens a parameter. The referee is the law fitted to the
-corpus's own runs: a split's regret is its loss there less that of the best split.
+one law for all, and that one conditioned on the left-out corpus's cheapest run (`isoloss.data_dependence.folds`). Each
+splits the same budgets for the corpus, and so does the rule of 20 tokens a parameter. The referee is the law fitted to
+the corpus's own runs: a split's regret is its loss there less that of the best split.
 """
 
 from collections.abc import Mapping
@@ -14,16 +14,16 @@ import numpy as np
 
 from isoloss.core.errors import InputError, Unidentified
 from isoloss.core.estimate import Estimate
-from isoloss.laws.balance import common_budget
-from isoloss.laws.checks import EXCLUDED_FLAGS, leave_out
+from isoloss.data_dependence.balance import common_budget
+from isoloss.data_dependence.coefficients import to_values
+from isoloss.data_dependence.contest_result import paired
+from isoloss.data_dependence.covariates import corpus_complexity
+from isoloss.data_dependence.data_dependent import DataDependent
+from isoloss.data_dependence.folds import first_stage
+from isoloss.fitting.checks import EXCLUDED_FLAGS, leave_out
+from isoloss.fitting.fitted import FittedLaw
+from isoloss.fitting.fitting import fit
 from isoloss.laws.chinchilla import Chinchilla
-from isoloss.laws.coefficients import to_values
-from isoloss.laws.contest_result import paired
-from isoloss.laws.covariates import corpus_complexity
-from isoloss.laws.data_dependent import DataDependent
-from isoloss.laws.fitted import FittedLaw
-from isoloss.laws.fitting import fit
-from isoloss.laws.folds import first_stage
 from isoloss.laws.law import Floats
 from isoloss.planning.plan import RULE_OF_THUMB
 from isoloss.runs.observations import Observations

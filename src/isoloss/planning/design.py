@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from isoloss.core.errors import InputError, Unidentified
 from isoloss.core.estimate import LEVEL
-from isoloss.laws.fitted import FittedLaw
+from isoloss.fitting.fitted import FittedLaw
 from isoloss.laws.law import Floats
 
 # Draws of a law that is hardly identified have long tails, and a covariance is all tail then.

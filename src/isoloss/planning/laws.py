@@ -8,13 +8,13 @@ import numpy as np
 from isoloss.core.errors import InputError, NotApplicable
 from isoloss.core.estimate import Estimate
 from isoloss.core.rng import stream
+from isoloss.data_dependence.data_dependent import FittedDataDependent
+from isoloss.fitting.domain import Domain
+from isoloss.fitting.engine import best_ends, find_optimum, pose, starting_points
+from isoloss.fitting.fitted import FittedLaw
+from isoloss.fitting.prediction import one_run
 from isoloss.laws.chinchilla import Chinchilla
-from isoloss.laws.data_dependent import FittedDataDependent
-from isoloss.laws.domain import Domain
-from isoloss.laws.engine import best_ends, find_optimum, pose, starting_points
-from isoloss.laws.fitted import FittedLaw
 from isoloss.laws.law import Floats, Law
-from isoloss.laws.prediction import one_run
 from isoloss.laws.registry import open_law
 from isoloss.laws.repeated import Repeated
 from isoloss.planning.facts import CorpusFacts

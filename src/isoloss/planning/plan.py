@@ -14,9 +14,9 @@ import numpy as np
 from isoloss.core.errors import InputError, Unidentified
 from isoloss.core.estimate import Estimate
 from isoloss.core.rng import stream
-from isoloss.laws.data_dependent import FittedDataDependent
-from isoloss.laws.domain import LawWarning, extrapolation_warnings
-from isoloss.laws.fitted import FittedLaw
+from isoloss.data_dependence.data_dependent import FittedDataDependent
+from isoloss.fitting.domain import LawWarning, extrapolation_warnings
+from isoloss.fitting.fitted import FittedLaw
 from isoloss.laws.law import Floats
 from isoloss.planning.anchors import Anchor
 from isoloss.planning.conversion import Converted, Shapes, converted

@@ -8,9 +8,9 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
-from isoloss.laws.coefficients import Form
-from isoloss.laws.data_dependent import DataDependent, FittedDataDependent
-from isoloss.laws.law_files import LawFile, load_law
+from isoloss.data_dependence.coefficients import Form
+from isoloss.data_dependence.data_dependent import DataDependent, FittedDataDependent
+from isoloss.data_dependence.law_files import LawFile, load_law
 from isoloss.runs.importers import read_runs
 from isoloss.runs.observations import Observations
 

@@ -4,7 +4,7 @@ import math
 from functools import partial
 
 from isoloss.core.estimate import Estimate
-from isoloss.laws.contest_result import Contest
+from isoloss.data_dependence.contest_result import Contest
 from isoloss.report.blocks import Drawing
 from isoloss.report.data import ReportData
 from isoloss.report.figures.balance import KIND_TITLE

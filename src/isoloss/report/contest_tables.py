@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from functools import partial
 
 from isoloss.core.estimate import Estimate
-from isoloss.laws.contest_result import Comparison, Contest, Errors
+from isoloss.data_dependence.contest_result import Comparison, Contest, Errors
 from isoloss.report.blocks import Cell, Column, Row, Table, estimate_cell, number_cell
 from isoloss.report.data import ReportData
 from isoloss.report.figures.balance import KIND_TITLE

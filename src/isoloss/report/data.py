@@ -9,15 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isoloss.core.estimate import Estimate
-from isoloss.laws.backtest import Backtest
-from isoloss.laws.balance import BalanceVerdict
-from isoloss.laws.contest_result import Contest
-from isoloss.laws.coverage import Coverage
-from isoloss.laws.fitted import FittedLaw, FrontierPoint
-from isoloss.laws.tuning import Tuning
+from isoloss.data_dependence.balance import BalanceVerdict
+from isoloss.data_dependence.contest_result import Contest
+from isoloss.diagnostics.backtest import Backtest
+from isoloss.diagnostics.coverage import Coverage
+from isoloss.fitting.fitted import FittedLaw, FrontierPoint
 from isoloss.runs.evaluation import Evaluation
 from isoloss.runs.observations import Observations
 from isoloss.runs.replicates import ReplicateNoise
+from isoloss.tuning.tuning import Tuning
 
 
 @dataclass(frozen=True, kw_only=True)

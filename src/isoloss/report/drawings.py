@@ -3,7 +3,7 @@
 import re
 from functools import partial
 
-from isoloss.laws.balance import BalanceVerdict, slope_in_words
+from isoloss.data_dependence.balance import BalanceVerdict, slope_in_words
 from isoloss.report.blocks import Drawing
 from isoloss.report.data import ReportData
 from isoloss.report.figures.balance import BalancePoint, balance

@@ -1,6 +1,6 @@
 """The report as a sequence of sections: what it says and in which order. HTML and Markdown are written from it."""
 
-from isoloss.laws.domain import LawWarning
+from isoloss.fitting.domain import LawWarning
 from isoloss.report.blocks import Block, Note, Notes, Section
 from isoloss.report.contest_picture import contest_picture
 from isoloss.report.contest_tables import contest_tables, corpus_tables

@@ -6,8 +6,8 @@ from functools import partial
 
 from isoloss.core.errors import Unidentified
 from isoloss.core.estimate import Estimate
-from isoloss.laws.backtest import NEAREST
-from isoloss.laws.fitted import FittedLaw, FrontierPoint
+from isoloss.diagnostics.backtest import NEAREST
+from isoloss.fitting.fitted import FittedLaw, FrontierPoint
 from isoloss.report.blocks import Cell, Column, Row, Table, estimate_cell, number_cell
 from isoloss.report.data import CorpusSummary, ReportData, RunRow
 from isoloss.report.figures.marks import anchor

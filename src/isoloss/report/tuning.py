@@ -3,13 +3,13 @@
 from functools import partial
 
 from isoloss.core.estimate import Estimate
-from isoloss.laws.sweep import BatchOptimum, Edge, RateOptimum
-from isoloss.laws.tuning import PowerFit, Tuning
 from isoloss.report.blocks import Answer, Cell, Column, Drawing, Note, Row, Table, estimate_cell
 from isoloss.report.data import ReportData
 from isoloss.report.figures.rates import best_rates, horizons_in_words
 from isoloss.report.numbers import MISSING, plain, si
 from isoloss.runs.rules import BATCHES, RATES
+from isoloss.tuning.sweep import BatchOptimum, Edge, RateOptimum
+from isoloss.tuning.tuning import PowerFit, Tuning
 
 WORDS = {
     "one_trunk": "One trunk may serve every token count.",

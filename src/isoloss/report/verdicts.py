@@ -3,7 +3,7 @@
 import numpy as np
 
 from isoloss.core.estimate import LEVEL
-from isoloss.laws.balance import STEP, BalanceVerdict
+from isoloss.data_dependence.balance import STEP, BalanceVerdict
 from isoloss.report.blocks import Answer
 from isoloss.report.figures.balance import KIND_TITLE, Line
 
@@ -48,7 +48,7 @@ def balance_line(verdict: BalanceVerdict) -> Line:
     """Return the verdict's regression over its corpora with the pointwise interval of the mean.
 
     Corpora weigh by the inverse of run noise, the measure's noise along the slope and the scatter between corpora, as
-    in `isoloss.laws.meta`; at the weighted centre, slope and level are independent.
+    in `isoloss.data_dependence.meta`; at the weighted centre, slope and level are independent.
     """
     from scipy import stats
 

@@ -14,8 +14,6 @@ from isoloss.core.fingerprint import fingerprint
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from isoloss.runs.replicates import ReplicateNoise
-
 Floats = NDArray[np.float64]
 DataUnit = Literal["tokens", "bytes"]
 
@@ -187,15 +185,6 @@ class Observations:
             f"a column {name!r} is needed, and the table has {', '.join([*self.known, *self.extra]) or 'losses alone'}",
             fix=f"name the source's column of it (on the command line: {option})",
         )
-
-    def replicate_noise(self) -> "ReplicateNoise":
-        """Return trunk and branch noise in ln L from runs that differ in their seed alone, each with an interval.
-
-        Raises Unidentified where no size has two trunks: see `isoloss.runs.replicates`.
-        """
-        from isoloss.runs.replicates import replicate_noise
-
-        return replicate_noise(self)
 
     def with_extra(self, **columns: Floats) -> "Observations":
         """Return the table with further columns that a law may read. Raises BadTable for numbers not above zero."""

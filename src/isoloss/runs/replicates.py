@@ -7,7 +7,7 @@ of trunks and of what is left are independent, their expectations branchÂ² + K Â
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,7 @@ from numpy.typing import NDArray
 from isoloss.core.errors import Unidentified
 from isoloss.core.estimate import Estimate
 from isoloss.core.rng import stream
-
-if TYPE_CHECKING:
-    from isoloss.runs.observations import Observations
+from isoloss.runs.observations import Observations
 
 Floats = NDArray[np.float64]
 
@@ -47,7 +45,7 @@ class ReplicateNoise:
         }  # fmt: skip
 
 
-def replicate_noise(table: "Observations", *, seed: int = 0) -> ReplicateNoise:
+def replicate_noise(table: Observations, *, seed: int = 0) -> ReplicateNoise:
     """Return trunk and branch noise from the replicates of a table. Raises Unidentified where there are too few.
 
     Variances are estimated by mean squares (a trunk variance below zero is zero), with intervals by generalised pivots:
@@ -78,7 +76,7 @@ def replicate_noise(table: "Observations", *, seed: int = 0) -> ReplicateNoise:
     )  # fmt: skip
 
 
-def _layouts(table: "Observations") -> Iterator[Floats]:
+def _layouts(table: Observations) -> Iterator[Floats]:
     """Yield ln L (trunks, token counts) of every size of every corpus that has at least two of each in common."""
     keys = list(zip(table.corpus.tolist(), table.params.tolist(), strict=True))
     for key in dict.fromkeys(keys):
@@ -105,19 +103,19 @@ def _root(variances: Floats, value: float) -> Estimate:
     return Estimate.from_draws(np.sqrt(variances), value=float(np.sqrt(value)))
 
 
-def replicate_cells(table: "Observations") -> NDArray[np.bool_]:
+def replicate_cells(table: Observations) -> NDArray[np.bool_]:
     """Return which rows (n, cells) are replicates of each other: one corpus, size and token count."""
     cell_of = _cell_of(table)
     return np.equal.outer(cell_of, np.arange(cell_of.max() + 1))
 
 
-def count_replicates(table: "Observations") -> int:
+def count_replicates(table: Observations) -> int:
     """Return how many rows repeat the corpus, size and token count of another: 0 where either is not known."""
     if not table.has("params", "tokens"):
         return 0
     return len(table) - int(_cell_of(table).max() + 1)
 
 
-def _cell_of(table: "Observations") -> NDArray[np.int64]:
+def _cell_of(table: Observations) -> NDArray[np.int64]:
     cells = np.column_stack([np.unique(table.corpus, return_inverse=True)[1], table.params, table.tokens])
     return np.asarray(np.unique(cells, axis=0, return_inverse=True)[1], dtype=np.int64)

@@ -12,20 +12,20 @@ from isoloss.complexity.measure import Complexity
 from isoloss.core.errors import InputError, Unidentified, WorkError
 from isoloss.core.progress import Progress, Task
 from isoloss.corpus.corpus import Corpus
-from isoloss.laws.backtest import DRAWS, Backtest, backtest
-from isoloss.laws.balance import BalanceVerdict, common_budget, judge_balance
-from isoloss.laws.checks import EXCLUDED_FLAGS, leave_out, root_mean_square
-from isoloss.laws.contest_result import Comparison, Contest
-from isoloss.laws.coverage import Coverage, simulate_coverage
-from isoloss.laws.data_dependent import FittedDataDependent
-from isoloss.laws.fitted import FittedLaw, FrontierPoint
-from isoloss.laws.fitting import evidence_of_others, fit
-from isoloss.laws.tuning import Tuning
+from isoloss.data_dependence.balance import BalanceVerdict, common_budget, judge_balance
+from isoloss.data_dependence.contest_result import Comparison, Contest
+from isoloss.data_dependence.data_dependent import FittedDataDependent
+from isoloss.diagnostics.backtest import DRAWS, Backtest, backtest
+from isoloss.diagnostics.coverage import Coverage, simulate_coverage
+from isoloss.fitting.checks import EXCLUDED_FLAGS, leave_out, root_mean_square
+from isoloss.fitting.fitted import FittedLaw, FrontierPoint
+from isoloss.fitting.fitting import evidence_of_others, fit
 from isoloss.runs.observations import Observations
-from isoloss.runs.replicates import ReplicateNoise
+from isoloss.runs.replicates import ReplicateNoise, replicate_noise
 from isoloss.study.left_out import hold_contests
 from isoloss.study.origins import sources
 from isoloss.study.spec import Study
+from isoloss.tuning.tuning import Tuning
 
 BALANCE_MEASURE = "gzip"
 FRONTIER_BUDGETS = 7  # rows of a corpus in the table of best splits, evenly in ln C over the range of its runs
@@ -231,7 +231,7 @@ def _replicates(table: Observations) -> dict[str, ReplicateNoise]:
     found = {}
     for name in table.corpora:
         with suppress(Unidentified):
-            found[name] = leave_out(table.where(corpus=name), flags=EXCLUDED_FLAGS)[0].replicate_noise()
+            found[name] = replicate_noise(leave_out(table.where(corpus=name), flags=EXCLUDED_FLAGS)[0])
     return found
 
 

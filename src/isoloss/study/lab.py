@@ -19,8 +19,8 @@ from isoloss.core.errors import InputError, Unidentified, WorkError
 from isoloss.core.progress import Progress, Quiet
 from isoloss.corpus.build import build
 from isoloss.corpus.corpus import Corpus
-from isoloss.laws.balance import common_budget
-from isoloss.laws.law_files import save_data_dependent
+from isoloss.data_dependence.balance import common_budget
+from isoloss.data_dependence.storage import save_data_dependent
 from isoloss.runs.archive import Archive
 from isoloss.runs.neighbours import with_neighbour_flags
 from isoloss.runs.observations import Observations, observations

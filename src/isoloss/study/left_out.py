@@ -8,10 +8,10 @@ import numpy as np
 from isoloss.complexity.measure import Complexity
 from isoloss.core.errors import InputError
 from isoloss.core.progress import QUIET, Progress
-from isoloss.laws.contest import run_contest
-from isoloss.laws.contest_result import Contest
-from isoloss.laws.covariates import FEWEST_SOURCES, measures_that_vary
-from isoloss.laws.data_dependent import DataDependent, FittedDataDependent
+from isoloss.data_dependence.contest import run_contest
+from isoloss.data_dependence.contest_result import Contest
+from isoloss.data_dependence.covariates import FEWEST_SOURCES, measures_that_vary
+from isoloss.data_dependence.data_dependent import DataDependent, FittedDataDependent
 from isoloss.runs.observations import Observations
 from isoloss.study.spec import DATA_DEPENDENT, Study
 

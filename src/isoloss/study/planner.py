@@ -15,11 +15,11 @@ from isoloss.core.errors import InputError, did_you_mean
 from isoloss.core.progress import QUIET, Progress
 from isoloss.corpus.build import build
 from isoloss.corpus.sources import FilesSource
-from isoloss.laws.data_dependent import FittedDataDependent
-from isoloss.laws.domain import LawWarning
-from isoloss.laws.fitted import FittedLaw
-from isoloss.laws.fitting import fit
-from isoloss.laws.law_files import LawFile, load_law
+from isoloss.data_dependence.data_dependent import FittedDataDependent
+from isoloss.data_dependence.law_files import LawFile, load_law
+from isoloss.fitting.domain import LawWarning
+from isoloss.fitting.fitted import FittedLaw
+from isoloss.fitting.fitting import fit
 from isoloss.planning import shipped
 from isoloss.planning.anchors import anchors
 from isoloss.planning.facts import CorpusFacts, open_corpus

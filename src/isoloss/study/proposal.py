@@ -10,8 +10,8 @@ import numpy as np
 from isoloss.core.errors import InputError, did_you_mean
 from isoloss.core.progress import Progress
 from isoloss.corpus.corpus import Outline
-from isoloss.laws.fitted import FittedLaw
-from isoloss.laws.fitting import fit
+from isoloss.fitting.fitted import FittedLaw
+from isoloss.fitting.fitting import fit
 from isoloss.laws.law import Floats
 from isoloss.planning.design import Candidate, NextRuns, Noise, next_runs
 from isoloss.runs.observations import Observations

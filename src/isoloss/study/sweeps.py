@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from isoloss.core.errors import WorkError
-from isoloss.laws.sweep import SweptRun
-from isoloss.laws.tuning import Tuning, fit_tuning
 from isoloss.runs.record import RunRecord
 from isoloss.study.plan import PlannedRun, horizons
 from isoloss.study.spec import Study
+from isoloss.tuning.sweep import SweptRun
+from isoloss.tuning.tuning import Tuning, fit_tuning
 
 
 def tune(study: Study, planned: Sequence[PlannedRun], records: Sequence[RunRecord]) -> dict[str, Tuning]:

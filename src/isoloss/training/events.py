@@ -2,9 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable
-from typing import Annotated, Literal
-
-from pydantic import Field, TypeAdapter
+from typing import Literal
 
 from isoloss.core.frozen import Frozen
 from isoloss.runs.rules import branch_step
@@ -40,10 +38,7 @@ class Note(Frozen):
     text: str
 
 
-Event = Annotated[Advanced | RunEnded | Note, Field(discriminator="kind")]
 Report = Callable[[Advanced | RunEnded | Note], None]
-
-EVENTS: TypeAdapter[Advanced | RunEnded | Note] = TypeAdapter(Event)
 
 REPORT_SECONDS = 0.5
 

@@ -11,11 +11,10 @@ import numpy as np
 
 from isoloss.core.estimate import Estimate
 from isoloss.core.progress import QUIET, Progress
-from isoloss.laws.fitted import FittedLaw
-from isoloss.laws.fitting import fit
-from isoloss.laws.isoflop import IsoFlop, fit_isoflop
+from isoloss.fitting.fitted import FittedLaw
+from isoloss.fitting.fitting import fit
 from isoloss.laws.law import Floats
-from isoloss.laws.stopping import StoppedSearch, search_with
+from isoloss.optima.isoflop import IsoFlop, fit_isoflop
 from isoloss.published.chinchilla.data import (
     BESIROGLU,
     EXPONENTS,
@@ -30,14 +29,15 @@ from isoloss.published.chinchilla.data import (
     ORIGIN,
     points,
 )
+from isoloss.published.chinchilla.stopping import StoppedSearch, search_with
+from isoloss.published.figures.optima import OptimaPanel, Reference, optima_against_compute
+from isoloss.published.figures.series import Series, SeriesPanel, series_numbers, series_panels
+from isoloss.published.figures.valleys import valleys
 from isoloss.published.folder import read_folder
 from isoloss.published.reproduction import Claim, Reproduction, Row
 from isoloss.report.blocks import Cell, Column, Drawing, Section, Table, estimate_cell, number_cell
 from isoloss.report.blocks import Row as TableRow
 from isoloss.report.figures.contours import contours
-from isoloss.report.figures.optima import OptimaPanel, Reference, optima_against_compute
-from isoloss.report.figures.series import Series, SeriesPanel, series_numbers, series_panels
-from isoloss.report.figures.valleys import valleys
 from isoloss.report.numbers import fixed, plain
 from isoloss.runs.observations import Observations
 

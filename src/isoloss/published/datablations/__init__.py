@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from isoloss.core.progress import QUIET, Progress
-from isoloss.laws.fitted import FittedLaw
-from isoloss.laws.fitting import fit
+from isoloss.fitting.fitted import FittedLaw
+from isoloss.fitting.fitting import fit
 from isoloss.laws.law import Floats
 from isoloss.published.datablations.data import (
     BASE,
@@ -22,11 +22,11 @@ from isoloss.published.datablations.data import (
     PUBLISHED_R2,
     runs,
 )
+from isoloss.published.figures.series import Series, SeriesPanel, series_numbers, series_panels
 from isoloss.published.folder import read_folder
 from isoloss.published.reproduction import Claim, Reproduction, Row
 from isoloss.report.blocks import Cell, Column, Drawing, Section, Table, estimate_cell, number_cell
 from isoloss.report.blocks import Row as TableRow
-from isoloss.report.figures.series import Series, SeriesPanel, series_numbers, series_panels
 from isoloss.report.numbers import plain
 from isoloss.runs.observations import Observations
 

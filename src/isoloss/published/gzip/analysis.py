@@ -7,14 +7,14 @@ import numpy as np
 
 from isoloss.core.errors import BadTable, Unidentified
 from isoloss.core.progress import QUIET, Progress
-from isoloss.laws.coefficient_lines import CoefficientLine, regress_coefficients
-from isoloss.laws.contest import run_contest
-from isoloss.laws.contest_result import Comparison
-from isoloss.laws.covariates import corpus_complexity
-from isoloss.laws.curves import TrainingCurve, area_under, still_falling
-from isoloss.laws.data_dependent import FittedDataDependent, from_laws
-from isoloss.laws.fitted import FittedLaw
-from isoloss.laws.fitting import fit
+from isoloss.data_dependence.coefficient_lines import CoefficientLine, regress_coefficients
+from isoloss.data_dependence.contest import run_contest
+from isoloss.data_dependence.contest_result import Comparison
+from isoloss.data_dependence.covariates import corpus_complexity
+from isoloss.data_dependence.data_dependent import FittedDataDependent, from_laws
+from isoloss.fitting.fitted import FittedLaw
+from isoloss.fitting.fitting import fit
+from isoloss.optima.curves import TrainingCurve, area_under, still_falling
 from isoloss.published.folder import Columns
 from isoloss.published.gzip.data import LOSSES, curves, runs
 from isoloss.runs.observations import Observations

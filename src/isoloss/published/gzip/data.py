@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from isoloss.laws.curves import TrainingCurve
+from isoloss.optima.curves import TrainingCurve
 from isoloss.published.folder import Columns, Origin, PublishedFile
 from isoloss.runs.observations import Observations, observations
 

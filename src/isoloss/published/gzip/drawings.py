@@ -5,17 +5,17 @@ from functools import partial
 
 import numpy as np
 
+from isoloss.data_dependence.coefficient_lines import blend, frontier_log_tokens
 from isoloss.laws.chinchilla import Chinchilla
-from isoloss.laws.coefficient_lines import blend, frontier_log_tokens
 from isoloss.published.chinchilla.data import HUBER_240, NAMES
+from isoloss.published.figures.law_map import MappedLaw, animated, budget_frames, law_map
+from isoloss.published.figures.series import Series, SeriesPanel, series_numbers, series_panels
 from isoloss.published.folder import Columns
 from isoloss.published.gzip.analysis import MAIN, GzipAnalysis
 from isoloss.published.gzip.data import LOSSES, SYMBOLS
 from isoloss.report.blocks import Drawing
 from isoloss.report.data import Curve
 from isoloss.report.figures.curves import training_curves
-from isoloss.report.figures.law_map import MappedLaw, animated, budget_frames, law_map
-from isoloss.report.figures.series import Series, SeriesPanel, series_numbers, series_panels
 from isoloss.report.numbers import fixed, si
 
 CHINCHILLA = np.array([HUBER_240[name] for name in NAMES])

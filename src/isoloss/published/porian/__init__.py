@@ -58,7 +58,7 @@ def _with_curves(found: Reproduction, curves: RawRuns | None, tables: dict[str, 
         return found
     return replace(
         found, rows=[*found.rows, *raw_rows(curves, tables)], sections=[*found.sections, raw_section(curves)],
-        not_shown={"Cosine curves from runs that end at their budget": "isoloss.laws.curves.finished_alone does it"},
+        not_shown={"Cosine curves from runs that end at their budget": "isoloss.optima.curves.finished_alone does it"},
         columns={f"raw-{name}.parquet": part for name, part in (("runs", curves.runs), ("curves", curves.curves))},
     )  # fmt: skip
 

@@ -8,12 +8,12 @@ import numpy as np
 
 from isoloss.core.hands import Helpers, Shared
 from isoloss.core.progress import QUIET, Progress
-from isoloss.laws.isoflop import BudgetOptimum, IsoFlop, IsoFlopLaws, fit_isoflop
-from isoloss.laws.isoflop_cost import CostPoint, accuracy_by_cost
-from isoloss.laws.isoflop_curves import Valley
 from isoloss.laws.law import Floats
-from isoloss.laws.saturating import SaturatingFit, fit_saturating
-from isoloss.laws.seed_noise import SeedNoise
+from isoloss.optima.isoflop import BudgetOptimum, IsoFlop, IsoFlopLaws, fit_isoflop
+from isoloss.optima.isoflop_cost import CostPoint, accuracy_by_cost
+from isoloss.optima.isoflop_curves import Valley
+from isoloss.optima.saturating import SaturatingFit, fit_saturating
+from isoloss.optima.seed_noise import SeedNoise
 from isoloss.published.folder import Columns
 from isoloss.published.porian.data import (
     BUDGETS,
@@ -62,11 +62,6 @@ class Analysed:
     laws: IsoFlopLaws
     loss: SaturatingFit
     repaired: Repaired
-
-    @property
-    def draws_used(self) -> int:
-        """How many draws every optimum has."""
-        return len(self.laws.params.draws)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

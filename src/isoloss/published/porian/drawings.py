@@ -6,15 +6,15 @@ from functools import partial
 import numpy as np
 
 from isoloss.core.estimate import Estimate
-from isoloss.laws.isoflop import IsoFlop
-from isoloss.laws.power_line import PowerLine
+from isoloss.optima.isoflop import IsoFlop
+from isoloss.optima.power_line import PowerLine
+from isoloss.published.figures.accuracy import AccuracyCurve, accuracy_against_cost
+from isoloss.published.figures.least_loss import LeastLoss, least_losses, least_losses_apart
+from isoloss.published.figures.optima import OptimaPanel, Quantity, Reference, optima_against_compute
+from isoloss.published.figures.valleys import valleys
 from isoloss.published.porian.analysis import Analysed, PorianAnalysis
 from isoloss.published.porian.data import BUDGETS, CHINCHILLA_BUDGET
 from isoloss.report.blocks import Drawing
-from isoloss.report.figures.accuracy import AccuracyCurve, accuracy_against_cost
-from isoloss.report.figures.least_loss import LeastLoss, least_losses, least_losses_apart
-from isoloss.report.figures.optima import OptimaPanel, Quantity, Reference, optima_against_compute
-from isoloss.report.figures.valleys import valleys
 from isoloss.report.numbers import fixed, plain, si
 
 DATASETS = {"rw": "RefinedWeb", "owt2": "OpenWebText2"}

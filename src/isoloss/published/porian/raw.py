@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isoloss.core.errors import BadTable, did_you_mean
-from isoloss.laws.curves import TrainingCurve, points_at_budgets, smoothed
 from isoloss.laws.law import Floats
-from isoloss.laws.power_line import PowerLine, fit_power_law
-from isoloss.laws.sweep import BatchOptimum, RateOptimum, SweptRun, batch_optima, rate_optima
+from isoloss.optima.curves import TrainingCurve, points_at_budgets, smoothed
+from isoloss.optima.power_line import PowerLine, fit_power_law
 from isoloss.published.folder import Columns
 from isoloss.published.porian.rows import porian_counts
 from isoloss.published.unpickle import read_frame
 from isoloss.runs.observations import Observations
+from isoloss.tuning.sweep import BatchOptimum, RateOptimum, SweptRun, batch_optima, rate_optima
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,7 +84,7 @@ class RawRuns:
     def points(
         self, rows: Iterable[int], budgets: Sequence[float], *, kind: str = "val/loss", params: str = "params"
     ) -> Observations:
-        """Return the runs' losses at budgets, a table for `isoloss.laws.isoflop.fit_isoflop`."""
+        """Return the runs' losses at budgets, a table for `isoloss.optima.isoflop.fit_isoflop`."""
         return points_at_budgets(self.training_curves(rows, kind=kind, params=params), budgets)
 
 

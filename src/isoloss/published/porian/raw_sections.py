@@ -6,13 +6,13 @@ from functools import partial
 import numpy as np
 
 from isoloss.core.errors import BadTable, Unidentified
-from isoloss.laws.seed_noise import noise_rule, seed_spread
+from isoloss.optima.seed_noise import noise_rule, seed_spread
+from isoloss.published.figures.series import Series, SeriesPanel, series_numbers, series_panels
 from isoloss.published.folder import Columns
 from isoloss.published.porian.raw import IdealTuning, RawRuns, SweepResult, ideal_tuning, sweep, tuned_table
 from isoloss.published.reproduction import Row
 from isoloss.report.blocks import Block, Cell, Column, Drawing, Section, Table, number_cell
 from isoloss.report.blocks import Row as TableRow
-from isoloss.report.figures.series import Series, SeriesPanel, series_numbers, series_panels
 from isoloss.report.numbers import fixed, plain, si
 
 PRINTED = {"BS = c N^e, c (sequences of 2048 tokens)": "batch_c", "BS exponent (R2 0.986)": "batch",

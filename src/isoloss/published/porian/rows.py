@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from isoloss.laws.curves import halfway_since_last, smooth_proportionally
-from isoloss.laws.isoflop_cost import CostPoint
+from isoloss.optima.curves import halfway_since_last, smooth_proportionally
+from isoloss.optima.isoflop_cost import CostPoint
 from isoloss.published.folder import Columns, only, where
 from isoloss.published.porian.analysis import Analysed, PorianAnalysis
 from isoloss.published.porian.data import BUDGETS, CHINCHILLA_BUDGET, LARGEST

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from isoloss.core.estimate import Estimate
-from isoloss.laws.power_line import PowerLine
+from isoloss.optima.power_line import PowerLine
 from isoloss.published.folder import Columns
 from isoloss.published.porian.analysis import Analysed, PorianAnalysis
 from isoloss.published.porian.drawings import DATASETS

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from isoloss.core.estimate import Estimate
-from isoloss.laws.fitted import FittedLaw
+from isoloss.fitting.fitted import FittedLaw
 from isoloss.report.figures.marks import draw_runs, key, marks
 from isoloss.report.numbers import si
 from isoloss.report.theme import (

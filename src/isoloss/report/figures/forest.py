@@ -8,7 +8,7 @@ from matplotlib.lines import Line2D
 
 from isoloss.core.errors import Unidentified
 from isoloss.core.estimate import Estimate
-from isoloss.laws.fitted import FittedLaw
+from isoloss.fitting.fitted import FittedLaw
 from isoloss.report.theme import (
     INK,
     KIND_COLOUR,

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from isoloss.laws.fitted import FittedLaw
+from isoloss.fitting.fitted import FittedLaw
 from isoloss.report.theme import FLAG_MARKER, INK, OTHER_FLAG_MARKER, PAPER, Entry
 from isoloss.runs.observations import Floats, Observations
 

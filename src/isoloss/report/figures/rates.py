@@ -7,8 +7,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from isoloss.laws.sweep import RateOptimum
-from isoloss.laws.tuning import Tuning
 from isoloss.report.numbers import si
 from isoloss.report.theme import (
     INK,
@@ -23,6 +21,8 @@ from isoloss.report.theme import (
     sequence,
     short,
 )
+from isoloss.tuning.sweep import RateOptimum
+from isoloss.tuning.tuning import Tuning
 
 HORIZON_MARKERS = ("o", "s")
 LINE_POINTS = 30

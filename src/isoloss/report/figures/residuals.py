@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from isoloss.laws.fitted import FittedLaw
+from isoloss.fitting.fitted import FittedLaw
 from isoloss.report.figures.marks import Mark, draw_runs, key, marks
 from isoloss.report.theme import INK, RULE, Layout, Panels, drawn, edge_panels, log_axis, padded_log, short
 from isoloss.runs.observations import Floats, Observations

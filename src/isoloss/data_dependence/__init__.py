@@ -1,0 +1,1 @@
+"""How laws change with data: joint fits, comparisons of predictors, the balance between corpora."""

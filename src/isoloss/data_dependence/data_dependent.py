@@ -1,0 +1,440 @@
+"""Laws that know their corpus: every coefficient a function of one measure of complexity.
+
+Two ways to the same functions:
+
+two_stage  a law for each corpus by itself, then lines through their coefficients, as in "gzip Predicts Data-dependent
+           Scaling Laws" (Pandey 2024, arXiv:2405.16684); draw i of the result goes through draw i of every corpus
+joint      all rows of all corpora at once, corpora scattered around the functions and drawn towards them
+           (`isoloss.data_dependence.joint`); intervals from resampled training curves and from the scatter of corpora
+
+Forms are given, as published, or chosen by how well they predict sources that were left out, never by how well they fit
+(`isoloss.data_dependence.folds`). Whether the measure matters at all is another question:
+`isoloss.data_dependence.contest`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from isoloss.core.errors import InputError, did_you_mean
+from isoloss.core.estimate import Estimate
+from isoloss.core.progress import QUIET, Progress
+from isoloss.core.rng import stream
+from isoloss.data_dependence.coefficients import (
+    COEFFICIENTS,
+    FORMULA,
+    PUBLISHED_FORMS,
+    Floats,
+    Form,
+    Scale,
+    checked_forms,
+    log_balance,
+    to_coefficients,
+    to_values,
+)
+from isoloss.data_dependence.covariates import corpus_complexity, refuse_few
+from isoloss.data_dependence.folds import first_stage
+from isoloss.data_dependence.joint import JointFits, Rows, design_of, fit_jointly, log_loss
+from isoloss.data_dependence.scatter import draw_deviations, freedom
+from isoloss.fitting.checks import EXCLUDED_FLAGS, leave_out
+from isoloss.fitting.domain import Domain
+from isoloss.fitting.evidence import Exclusion
+from isoloss.fitting.fitted import FittedLaw, FrontierPoint
+from isoloss.fitting.fitting import fit, fit_groups
+from isoloss.fitting.intervals import choose_method
+from isoloss.fitting.noise import trunk_noise
+from isoloss.laws.chinchilla import Chinchilla
+from isoloss.laws.law import Objective
+from isoloss.runs.observations import DataUnit, Observations
+
+Method = Literal["joint", "two_stage"]
+METHODS: tuple[Method, ...] = ("joint", "two_stage")
+CHOOSE, PUBLISHED = "choose", "published"
+# Fewer hold no line with a deviation from it once one is left out.
+SOURCES_TO_CHOOSE = 4
+REFIT_TOLERANCE = 1e-2  # of a coefficient's own uncertainty: a resample needs no more
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FittedDataDependent:
+    """Coefficients as functions of a measure: `functions` (5, 2) are intercept and slope of `COEFFICIENTS`.
+
+    A coefficient of form `linear`, and a shared E, is intercept + slope · measure; of a `log_linear` one, and of a
+    shared A0, B0, alpha or beta, that is its logarithm. `draws` (draws, 5, 2). `scatter` (5,) is the standard
+    deviation of corpora around the functions on those scales, `scatter_draws` (draws, 5) what one more corpus deviates.
+    A0 and B0 are taken at `origin`, (ln N₀, ln D₀). `corpora` holds the coefficients (5,) of every corpus, in a joint
+    fit drawn towards the functions; `laws` are the first stage of two.
+    """
+
+    measure: str
+    method: Method
+    forms: dict[str, Form]
+    functions: Floats
+    draws: Floats
+    scatter: Floats
+    scatter_draws: Floats
+    origin: Floats
+    corpora: dict[str, Floats]
+    complexity: dict[str, float]
+    noise: float
+    converged: bool
+    domain: Domain
+    rows_used: int
+    excluded: tuple[Exclusion, ...]
+    params_convention: str
+    data_unit: DataUnit
+    observations: str
+    bytes_per_token: float | None = None
+    laws: tuple[FittedLaw, ...] = ()
+
+    def coefficients(self) -> dict[str, tuple[Estimate, Estimate]]:
+        """Return intercept and slope of every coefficient, with intervals from the draws."""
+        return {
+            name: (
+                Estimate.from_draws(self.draws[:, i, 0], value=float(self.functions[i, 0])),
+                Estimate.from_draws(self.draws[:, i, 1], value=float(self.functions[i, 1])),
+            )
+            for i, name in enumerate(COEFFICIENTS)
+        }
+
+    def values_at(self, complexity: float | Estimate) -> Floats:
+        """Return (E, A, B, α, β) of a new corpus of that complexity: the law's row first, then one for every draw.
+
+        Draws include how one more corpus deviates from the functions and, of an estimate, its uncertainty.
+        """
+        return to_values(self._coefficients_at(complexity), self.origin)
+
+    def values_of(self, corpus: str) -> Floats:
+        """Return (E, A, B, α, β) of a corpus that was fitted. Raises InputError for another."""
+        if corpus not in self.corpora:
+            raise InputError(f"no corpus {corpus!r} in this law", fix=did_you_mean(corpus, self.corpora))
+        return to_values(self.corpora[corpus], self.origin)
+
+    def predict(self, *, params: Floats, tokens: Floats, complexity: float) -> Floats:
+        """Return the loss in nats per token on a corpus of that complexity."""
+        return Chinchilla.loss(self.values_at(complexity)[0], params=params, tokens=tokens)
+
+    def predict_estimate(self, *, params: float, tokens: float, complexity: float | Estimate) -> Estimate:
+        """Return the loss at one point on one more corpus, with its interval."""
+        losses = Chinchilla.loss(self.values_at(complexity), params=np.array(params), tokens=np.array(tokens))
+        return Estimate.from_draws(losses[1:], value=float(losses[0]))
+
+    def log_ratio(self, flops: float, *, complexity: float | Estimate) -> Estimate:
+        """Return ln(D*/N*) at a budget on one more corpus, with its interval."""
+        ratios = log_balance(self._coefficients_at(complexity), self.origin, log_flops=self._log_flops(flops))
+        return Estimate.from_draws(ratios[1:], value=float(ratios[0]))
+
+    def optimum(self, flops: float, *, complexity: float | Estimate) -> FrontierPoint:
+        """Return the loss-minimising split of a budget on one more corpus of that complexity."""
+        theta = self._coefficients_at(complexity)
+        log_ratio = log_balance(theta, self.origin, log_flops=self._log_flops(flops))
+        params = np.exp((self._log_flops(flops) - np.log(6) - log_ratio) / 2)
+        tokens = params * np.exp(log_ratio)
+        loss = Chinchilla.loss(to_values(theta, self.origin), params=params, tokens=tokens)
+        extrapolation = self.domain.extrapolation(params=float(params[0]), tokens=float(tokens[0]), flops=flops)
+        found = [Estimate.from_draws(each[1:], value=float(each[0])) for each in (params, tokens, loss, log_ratio)]
+        return FrontierPoint(
+            flops=flops, params=found[0], tokens=found[1], loss=found[2], log_ratio=found[3],
+            interpolated=extrapolation == 1.0, extrapolation=extrapolation,
+        )  # fmt: skip
+
+    def frontier(self, *, flops: Sequence[float], complexity: float | Estimate) -> list[FrontierPoint]:
+        """Return the loss-minimising split of every budget on one more corpus of that complexity."""
+        return [self.optimum(budget, complexity=complexity) for budget in flops]
+
+    def save(self, path: Path | str) -> None:
+        """Write the law as JSON to `path` and its draws as Parquet beside it, atomically, the JSON last."""
+        from isoloss.data_dependence.storage import save_data_dependent
+
+        save_data_dependent(self, path)
+
+    @classmethod
+    def load(cls, path: Path | str) -> "FittedDataDependent":
+        """Return the law that `save`, a study or `isoloss fit --complexity` wrote. Raises InputError without it."""
+        from isoloss.data_dependence.storage import load_data_dependent
+
+        return load_data_dependent(cls, Path(path)).law
+
+    def to_json(self) -> dict[str, Any]:
+        """Return one element of `data_dependent`."""
+        return {
+            "measure": self.measure,
+            "method": self.method,
+            "formula": FORMULA,
+            "N0": float(np.exp(self.origin[0])),
+            "D0": float(np.exp(self.origin[1])),
+            "coefficients": {
+                name: {
+                    "form": self.forms[name],
+                    "logarithmic": bool(self.scale.logarithmic[i]),
+                    "intercept": intercept.to_json(),
+                    "slope": slope.to_json() if self.forms[name] != "shared" else None,
+                    "scatter": float(self.scatter[i]),
+                }
+                for i, (name, (intercept, slope)) in enumerate(self.coefficients().items())
+            },
+            "corpora": {
+                name: {"complexity": self.complexity[name], **dict(zip(COEFFICIENTS, own.tolist(), strict=True))}
+                for name, own in self.corpora.items()
+            },
+            "noise": self.noise,
+            "converged": self.converged,
+            "domain": self.domain.to_json(),
+            "rows_used": self.rows_used,
+            "excluded": [asdict(exclusion) for exclusion in self.excluded],
+            "params_convention": self.params_convention,
+            "data_unit": self.data_unit,
+            "n_draws": len(self.draws),
+        }
+
+    def summary(self) -> str:
+        """Return the functions as a few lines of text."""
+        middle = f"N0 = {np.exp(self.origin[0]):.3g}, D0 = {np.exp(self.origin[1]):.3g}"
+        lines = [f"{FORMULA}, {middle}; {self.measure} = H, {len(self.corpora)} corpora, {self.rows_used} rows, "
+                 f"{self.method.replace('_', '-')} fit" + ("" if self.converged else ": NOT CONVERGED")]  # fmt: skip
+        for i, (name, (intercept, slope)) in enumerate(self.coefficients().items()):
+            left = f"ln {name}" if self.scale.logarithmic[i] else name
+            follows = "" if self.forms[name] == "shared" else f" + {_shown(slope)} H"
+            scatter = f"(corpora scatter by {self.scatter[i]:.2g})"
+            lines.append(f"  {left:<9} = {_shown(intercept)}{follows}   {scatter}")
+        return "\n".join(lines)
+
+    @property
+    def scale(self) -> Scale:
+        """The scale on which the functions are straight."""
+        return Scale.of(self.forms)
+
+    def _log_flops(self, flops: float) -> float:
+        """Return ln of 6 N D at a budget, D in the law's unit: FLOPs count tokens."""
+        return float(np.log(flops * (self.bytes_per_token or 1.0 if self.data_unit == "bytes" else 1.0)))
+
+    def _coefficients_at(self, complexity: float | Estimate) -> Floats:
+        known = complexity if isinstance(complexity, Estimate) else Estimate(value=float(complexity))
+        steps = stream(0, "complexity of a new corpus", self.observations).standard_normal(len(self.draws))
+        values = known.value + np.sqrt(known.variance) * steps
+        eta = self.draws[..., 0] + self.draws[..., 1] * values[:, None] + self.scatter_draws
+        point = self.functions[:, 0] + self.functions[:, 1] * known.value
+        return self.scale.coefficients(np.concatenate([point[None], eta]))
+
+
+def _shown(estimate: Estimate) -> str:
+    if estimate.low is None or estimate.high is None:
+        return f"{estimate.value:.4g}"
+    return f"{estimate.value:.4g} [{estimate.low:.3g}, {estimate.high:.3g}]"
+
+
+class DataDependent:
+    """The data-dependent law by one measure, as `DataDependent(complexity="gzip").fit(observations)`.
+
+    `forms` are one a coefficient (`E`, `A0`, `B0`, `alpha`, `beta`: `shared`, `linear`, `log_linear`), "published" for
+    those of Pandey 2024, or "choose". `objective` and `delta` are of the first of two stages; a joint fit counts
+    residuals beyond 1.345 times the noise by Huber's loss.
+    """
+
+    def __init__(
+        self,
+        *,
+        complexity: str = "gzip",
+        method: Method = "joint",
+        forms: Mapping[str, str] | Literal["choose", "published"] = "choose",
+        objective: Objective = "huber",
+        delta: float = 1e-3,
+    ) -> None:
+        if method not in METHODS:
+            raise InputError(f"unknown method {method!r}", fix=did_you_mean(method, METHODS))
+        if isinstance(forms, str) and forms not in (CHOOSE, PUBLISHED):
+            raise InputError(f"unknown forms {forms!r}", fix=did_you_mean(forms, (CHOOSE, PUBLISHED)))
+        self.complexity = complexity
+        self.method: Method = method
+        self.forms = forms if isinstance(forms, str) else checked_forms(forms)
+        self.objective: Objective = objective
+        self.delta = delta
+
+    def fit(
+        self, observations: Observations, *, bootstrap: int = 0, seed: int = 0, progress: Progress = QUIET
+    ) -> FittedDataDependent:
+        """Return the law fitted, with `bootstrap` draws.
+
+        Raises InputError for fewer than three sources or distinct complexities, BadTable where the first of two stages
+        cannot be fitted to a corpus.
+        """
+        used, excluded = leave_out(observations, flags=EXCLUDED_FLAGS)
+        values = corpus_complexity(used, self.complexity)
+        refuse_few(used, {self.complexity: values})
+        forms = self._forms(used, values)
+        if self.method == "joint":
+            return fit_joint(used, values, self.complexity, forms, bootstrap=bootstrap, seed=seed, excluded=excluded)
+        laws = fit_groups(
+            used, objective=self.objective, delta=self.delta, bootstrap=bootstrap, seed=seed, progress=progress
+        )
+        return from_laws(laws, used, values, measure=self.complexity, forms=forms, seed=seed, excluded=excluded)
+
+    def _forms(self, used: Observations, values: Mapping[str, float]) -> dict[str, Form]:
+        if not isinstance(self.forms, str):
+            return self.forms
+        if self.forms == PUBLISHED or len(set(used.sources.values())) < SOURCES_TO_CHOOSE:
+            return dict(PUBLISHED_FORMS)
+        flops = float(np.sqrt(used.flops.min() * used.flops.max()))
+        stage = first_stage(used, flops=flops, balance={})
+        return stage.forms_for(np.array([values[corpus] for corpus in stage.rows.corpora]))
+
+
+def from_laws(
+    laws: Sequence[FittedLaw],
+    observations: Observations,
+    complexity: Mapping[str, float],
+    *,
+    measure: str,
+    forms: Mapping[str, Form] = PUBLISHED_FORMS,
+    seed: int = 0,
+    excluded: tuple[Exclusion, ...] = (),
+) -> FittedDataDependent:
+    """Return the second stage over laws of `observations` that are fitted already, one a corpus.
+
+    Draw i of the result regresses draw i of every corpus; corpora are independent, so any pairing serves. Raises
+    InputError for fewer than three sources or complexities that do not vary.
+    """
+    refuse_few(observations, {measure: complexity})
+    scale = Scale.of(forms)
+    origin = np.array([np.log(observations.params).mean(), np.log(observations.tokens).mean()])
+    covariate = np.array([complexity[law.group] for law in laws])
+    count = min(len(law.draws) for law in laws)
+    theta = np.stack([to_coefficients(law.values, origin) for law in laws])
+    drawn = np.stack([to_coefficients(law.draws[:count], origin) for law in laws], axis=1)
+    points = scale.eta(theta)
+    functions = _lines(covariate, points, forms)
+    left = points - functions[:, 0] - functions[:, 1] * covariate[:, None]
+    free = freedom(len(laws), forms)
+    scatter = np.sqrt((left**2).sum(axis=0) / free)
+    return FittedDataDependent(
+        measure=measure,
+        method="two_stage",
+        forms=dict(forms),
+        functions=functions,
+        draws=_lines(covariate, scale.eta(drawn), forms),
+        scatter=scatter,
+        scatter_draws=draw_deviations(left, scatter, free, (count, 5), seed=seed, purpose=measure),
+        origin=origin,
+        corpora={law.group: own for law, own in zip(laws, theta, strict=True)},
+        complexity=dict(complexity),
+        noise=float(np.sqrt(np.average([law.rmse**2 for law in laws], weights=[law.rows_used for law in laws]))),
+        converged=all(law.convergence.converged for law in laws),
+        laws=tuple(laws),
+        **_origins(observations, excluded),
+    )
+
+
+def fit_joint(
+    observations: Observations,
+    complexity: Mapping[str, float],
+    measure: str,
+    forms: Mapping[str, Form],
+    *,
+    bootstrap: int = 0,
+    seed: int = 0,
+    excluded: tuple[Exclusion, ...] = (),
+) -> FittedDataDependent:
+    """Return the joint fit of all rows, with `bootstrap` draws.
+
+    A draw resamples the training curves of every corpus (or simulates them, where they are few: see
+    `isoloss.fitting.intervals`), refits, and adds what other corpora of that scatter would have made of the functions.
+    """
+    rows, scale = Rows.of(observations), Scale.of(forms)
+    covariate = np.array([complexity[corpus] for corpus in rows.corpora])
+    follows = np.array([forms[name] != "shared" for name in COEFFICIENTS])
+    design = design_of(follows, scale, covariate - covariate.mean())
+    pooled = fit(observations, exclude_flags=())
+    start = np.tile(scale.eta(to_coefficients(pooled.values, rows.origin)), (len(covariate), 1))
+    point = fit_jointly(rows, design, start)
+    refits = _refits(observations, rows, point, scale, design, bootstrap, seed) if bootstrap else None
+    functions = _functions(point.gamma, follows, float(covariate.mean()))[0]
+    left = point.eta[0] - functions[:, 0] - functions[:, 1] * covariate[:, None]
+    free, scatter = freedom(len(covariate), forms), point.scatter[0]
+    gamma = np.empty((0, point.gamma.shape[1])) if refits is None else refits.gamma
+    moved = draw_deviations(
+        left, scatter, free, (bootstrap, len(covariate), 5), seed=seed, purpose=measure + " of these corpora"
+    )
+    gamma = gamma + np.einsum("jqk,bjk->bq", point.pull[0], moved)
+    return FittedDataDependent(
+        measure=measure,
+        method="joint",
+        forms=dict(forms),
+        functions=functions,
+        draws=_functions(gamma, follows, float(covariate.mean())),
+        scatter=scatter,
+        scatter_draws=draw_deviations(left, scatter, free, (bootstrap, 5), seed=seed, purpose=measure),
+        origin=rows.origin,
+        corpora=dict(zip(rows.corpora, scale.coefficients(point.eta[0]), strict=True)),
+        complexity=dict(complexity),
+        noise=float(point.noise[0]),
+        converged=bool(point.converged[0]),
+        **_origins(observations, excluded),
+    )
+
+
+def _origins(observations: Observations, excluded: tuple[Exclusion, ...]) -> dict[str, Any]:
+    return {
+        "domain": Domain.of(observations),
+        "rows_used": len(observations),
+        "excluded": excluded,
+        "params_convention": observations.params_convention,
+        "data_unit": observations.data_unit,
+        "observations": observations.fingerprint,
+        "bytes_per_token": observations.mean_bytes_per_token,
+    }
+
+
+def _refits(
+    observations: Observations, rows: Rows, point: JointFits, scale: Scale, design: Any, draws: int, seed: int
+) -> JointFits:
+    """Return the refits to resampled runs: corpora are resampled each by itself, by the method its runs allow."""
+    generator = stream(seed, "joint intervals", observations.fingerprint)
+    theta = scale.coefficients(point.eta[0])
+    predicted, jacobian = log_loss(theta[None], rows)
+    jacobian[0] *= scale.slopes(point.eta[0], theta).T[:, rows.corpus_of]
+    targets, weights = np.tile(rows.y, (draws, 1)), np.ones((draws, len(rows.y)))
+    for corpus, part in zip(rows.corpora, rows.slices, strict=True):
+        method = choose_method(observations.where(corpus=corpus), "auto")
+        trunks = observations.trunk[rows.index[part]]
+        if method == "parametric_trunks":
+            residuals = rows.y[part] - predicted[0, part]
+            drawn = _simulated(residuals, jacobian[0][:, part].T, trunks, float(point.noise[0]), generator, draws)
+            targets[:, part] = predicted[0, part] + drawn
+        else:
+            _, member = np.unique(trunks, return_inverse=True)
+            kinds = int(member.max()) + 1
+            weights[:, part] = generator.multinomial(kinds, np.full(kinds, 1 / kinds), size=draws)[:, member]
+    return fit_jointly(
+        rows, design, point.eta[0], targets=targets, weights=weights, scatter=point.scatter[0],
+        tolerance=REFIT_TOLERANCE,
+    )  # fmt: skip
+
+
+def _simulated(
+    residuals: Floats, jacobian: Floats, trunks: Any, sd: float, generator: np.random.Generator, draws: int
+) -> Floats:
+    """Return noise (draws, n) as a corpus's own residuals show it, or of deviation `sd` where its runs are too few."""
+    if len(residuals) <= jacobian.shape[1]:
+        return sd * generator.standard_normal((draws, len(residuals)))
+    noise = trunk_noise(residuals, jacobian, trunks, np.ones(len(residuals)))
+    return noise.draw_noise(generator, noise.draw_deviations(generator, draws))
+
+
+def _functions(gamma: Floats, follows: Any, centre: float) -> Floats:
+    """Return intercept at 0 and slope (…, 5, 2) of γ (…, q), whose intercepts are at `centre`."""
+    slopes = np.zeros((*gamma.shape[:-1], 5))
+    slopes[..., follows] = gamma[..., 5:]
+    return np.stack([gamma[..., :5] - slopes * centre, slopes], axis=-1)
+
+
+def _lines(covariate: Floats, points: Floats, forms: Mapping[str, Form]) -> Floats:
+    """Return intercept and slope (…, 5, 2) of points (…, corpora, 5); a shared coefficient is their mean."""
+    solution = np.linalg.pinv(np.column_stack([np.ones_like(covariate), covariate]))
+    lines = np.einsum("lc,...cp->...pl", solution, points)
+    for i, name in enumerate(COEFFICIENTS):
+        if forms[name] == "shared":
+            lines[..., i, 0], lines[..., i, 1] = points[..., i].mean(axis=-1), 0.0
+    return np.asarray(lines)

@@ -1,0 +1,211 @@
+"""The first stage of the contest: laws of all corpora, fitted together without any measure, with sources left out.
+
+Corpora scatter around one law and are drawn towards it as far as their runs leave them uncertain
+(`isoloss.data_dependence.joint`). Everything that a measure is later asked to predict is left out here already, so that
+the second stage can be repeated for every measure and every permutation of it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations, pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isoloss.core.errors import InputError
+from isoloss.data_dependence._contest_kernels import Folds, Scored, forms_by_left_out
+from isoloss.data_dependence.coefficients import (
+    COEFFICIENTS,
+    FORMS,
+    PUBLISHED_FORMS,
+    SHARED_IN_LOGARITHMS,
+    Floats,
+    Form,
+    Scale,
+    log_balance,
+    to_coefficients,
+)
+from isoloss.data_dependence.joint import JointFits, Rows, design_of, fit_jointly, log_loss
+from isoloss.fitting.fitting import fit
+from isoloss.runs.observations import Observations
+
+SHARED = Scale(logarithmic=SHARED_IN_LOGARITHMS)
+NOTHING_FOLLOWS = np.zeros(len(COEFFICIENTS), dtype=bool)
+PROXY_STEPS = 30
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FirstStage:
+    """All that the second stage needs. `sources` names the sources, `source_of` (J,) each corpus's.
+
+    `folds` and `scored` are the kernel's. `pooled` (J, 6) is what one law for all, learned without the corpus's source,
+    says of its coefficients and balance; `proxy` (J, 6) the same after the corpus's cheapest run is seen. Those runs,
+    `proxy_rows` (J,) of the table, are not scored. `converged` is the share of folds whose fit did.
+    """
+
+    rows: Rows
+    sources: tuple[str, ...]
+    source_of: NDArray[np.int64]
+    folds: Folds
+    scored: Scored
+    pooled: Floats
+    proxy: Floats
+    proxy_rows: NDArray[np.int64]
+    converged: float
+
+    def errors(self, coefficients: Floats) -> Floats:
+        """Return the root mean square of ln L − ln L̂ on every corpus, by its row of `coefficients` (J, 6)."""
+        predicted, _ = log_loss(coefficients[None, :, : len(COEFFICIENTS)], self._scored_rows(), jacobian=False)
+        squares = (self.scored.y - predicted[0]) ** 2
+        return np.asarray(np.sqrt(np.add.reduceat(squares, self.scored.ends[:-1]) / np.diff(self.scored.ends)))
+
+    def forms_for(self, measure: Floats) -> dict[str, Form]:
+        """Return the form of every coefficient that predicts left-out sources best, by the measure of corpora (J,)."""
+        forms = np.zeros(len(COEFFICIENTS) + 1, dtype=np.int64)
+        # As if an additional source were left out that no corpus belongs to.
+        folds = self.folds._replace(inner=np.ascontiguousarray(self.folds.outer[None]))
+        forms_by_left_out(np.ascontiguousarray(measure), folds, self.scored, published_forms(), forms)
+        return {name: FORMS[forms[k]] for k, name in enumerate(COEFFICIENTS)}
+
+    def by_source(self, values: Floats) -> Floats:
+        """Return the mean over each source's corpora of values (…, J), leaving those that are NaN out."""
+        known = np.isfinite(values)
+        member = self.source_of == np.arange(len(self.sources))[:, None]
+        total = np.where(known, values, 0.0) @ member.T
+        count = known.astype(float) @ member.T
+        with np.errstate(invalid="ignore"):
+            return np.asarray(total / count)
+
+    def _scored_rows(self) -> Rows:
+        ends = self.scored.ends
+        slices = tuple(slice(int(a), int(b)) for a, b in pairwise(ends))
+        return Rows(
+            corpora=self.rows.corpora, index=np.arange(ends[-1]), x=self.scored.x, z=self.scored.z, y=self.scored.y,
+            slices=slices, origin=self.rows.origin,
+        )  # fmt: skip
+
+
+def first_stage(observations: Observations, *, flops: float, balance: Mapping[str, float]) -> FirstStage:
+    """Return every fold's laws. `balance` maps corpora to their own ln(D*/N*) at `flops`, where they have one.
+
+    Raises InputError where a corpus has one run alone.
+    """
+    rows = Rows.of(observations)
+    named = observations.sources
+    sources = tuple(dict.fromkeys(named[corpus] for corpus in rows.corpora))
+    source_of = np.array([sources.index(named[corpus]) for corpus in rows.corpora])
+    pairs: list[tuple[int, ...]] = [*((s,) for s in range(len(sources))), *combinations(range(len(sources)), 2)]
+    weights = np.array([~np.isin(source_of[rows.corpus_of], pair) for pair in pairs], dtype=float)
+    fits = fit_jointly(rows, design_of(NOTHING_FOLLOWS, SHARED, np.zeros(len(source_of))), _start(observations, rows),
+                       weights=weights)  # fmt: skip
+    theta = SHARED.coefficients(fits.eta)
+    log_data = np.log(flops) + _log_data_per_token(observations, rows)
+    learned = np.concatenate([theta, log_balance(theta, rows.origin, log_flops=log_data)[..., None]], axis=2)
+    weight = 1 / np.bincount(source_of)[source_of]
+    proxy_rows = _cheapest(observations, rows)
+    folds = Folds(
+        outer=learned[: len(sources)],
+        inner=_by_pair(learned, pairs, len(sources)),
+        source_of=source_of,
+        weight=weight,
+        balance=np.array([balance.get(corpus, np.nan) for corpus in rows.corpora]),
+    )
+    pooled_eta = _pooled(fits.eta[: len(sources)], source_of, weight)
+    proxy_eta = _conditioned(pooled_eta, fits, rows, source_of, proxy_rows)
+    return FirstStage(
+        rows=rows,
+        sources=sources,
+        source_of=source_of,
+        folds=folds,
+        scored=_scored(rows, proxy_rows),
+        pooled=_with_balance(pooled_eta, rows, log_data),
+        proxy=_with_balance(proxy_eta, rows, log_data),
+        proxy_rows=rows.index[proxy_rows],
+        converged=float(fits.converged.mean()),
+    )
+
+
+def published_forms() -> NDArray[np.int64]:
+    """Return the kernel's numbers of the published forms, the balance a line."""
+    numbers: dict[Form, int] = {"shared": 0, "linear": 1, "log_linear": 2}
+    return np.array([*(numbers[PUBLISHED_FORMS[name]] for name in COEFFICIENTS), 1])
+
+
+def _start(observations: Observations, rows: Rows) -> Floats:
+    """Return the law of all rows together as every corpus's start."""
+    pooled = fit(observations, exclude_flags=())
+    return np.tile(SHARED.eta(to_coefficients(pooled.values, rows.origin)), (len(rows.corpora), 1))
+
+
+def _by_pair(learned: Floats, pairs: list[tuple[int, ...]], sources: int) -> Floats:
+    inner = np.full((sources, sources, *learned.shape[1:]), np.nan)
+    for number, pair in enumerate(pairs):
+        if len(pair) == 2:
+            inner[pair[0], pair[1]] = inner[pair[1], pair[0]] = learned[number]
+    return inner
+
+
+def _pooled(eta: Floats, source_of: NDArray[np.int64], weight: Floats) -> Floats:
+    """Return, for every corpus, the mean over the other sources' corpora (J, 5), sources weighing alike."""
+    outside = (source_of[:, None] != source_of) * weight
+    outside /= outside.sum(axis=1, keepdims=True)
+    # The mean of E itself, not of its bent scale, as the second stage takes it.
+    theta = SHARED.coefficients(eta)
+    level = np.where(SHARED_IN_LOGARITHMS, np.log(theta), theta)[source_of]
+    mean = np.einsum("ij,ijk->ik", outside, level)
+    return SHARED.eta(np.where(SHARED_IN_LOGARITHMS, np.exp(mean), mean))
+
+
+def _log_data_per_token(observations: Observations, rows: Rows) -> Floats:
+    """Return the logarithm of the units of D in a token (J,): FLOPs count tokens, a law in bytes counts bytes."""
+    if observations.data_unit == "tokens":
+        return np.zeros(len(rows.corpora))
+    ratios = [observations.where(corpus=corpus).mean_bytes_per_token or 1.0 for corpus in rows.corpora]
+    return np.log(ratios)
+
+
+def _with_balance(eta: Floats, rows: Rows, log_data: Floats) -> Floats:
+    theta = SHARED.coefficients(eta)
+    return np.column_stack([theta, log_balance(theta, rows.origin, log_flops=log_data)])
+
+
+def _cheapest(observations: Observations, rows: Rows) -> NDArray[np.int64]:
+    """Return the place among `rows` of every corpus's run of least FLOPs."""
+    flops = observations.flops[rows.index]
+    return np.array([part.start + int(flops[part].argmin()) for part in rows.slices])
+
+
+def _conditioned(
+    mean: Floats, fits: JointFits, rows: Rows, source_of: NDArray[np.int64], proxy_rows: NDArray[np.int64]
+) -> Floats:
+    """Return η (J, 5) of every corpus after its one run: the most likely given how the other corpora scatter.
+
+    Minimises (ln L − ln L̂)²/σ² + Σ (η − mean)²/τ², with σ and τ of the fold without the corpus's source.
+    """
+    scatter, noise = fits.scatter[source_of], fits.noise[source_of]
+    one = Rows(
+        corpora=rows.corpora, index=proxy_rows, x=rows.x[proxy_rows], z=rows.z[proxy_rows], y=rows.y[proxy_rows],
+        slices=tuple(slice(j, j + 1) for j in range(len(proxy_rows))), origin=rows.origin,
+    )  # fmt: skip
+    eta = mean
+    for _ in range(PROXY_STEPS):
+        theta = SHARED.coefficients(eta)
+        predicted, jacobian = log_loss(theta[None], one)
+        slope = jacobian[0].T * SHARED.slopes(eta, theta)
+        gain = scatter**2 * slope / ((slope**2 * scatter**2).sum(axis=1) + noise**2)[:, None]
+        towards = mean + gain * (one.y - predicted[0] - ((mean - eta) * slope).sum(axis=1))[:, None]
+        eta = eta + 0.5 * (towards - eta)
+    return eta
+
+
+def _scored(rows: Rows, proxy_rows: NDArray[np.int64]) -> Scored:
+    keep = np.ones(len(rows.y), dtype=bool)
+    keep[proxy_rows] = False
+    lengths = [part.stop - part.start - 1 for part in rows.slices]
+    if min(lengths) < 1:
+        poorest = rows.corpora[int(np.argmin(lengths))]
+        raise InputError(
+            f"corpus {poorest!r} has one run: its cheapest stands for the proxy, and none is left to be predicted",
+            fix="leave the corpus out, or add runs",
+        )
+    return Scored(x=rows.x[keep], z=rows.z[keep], y=rows.y[keep], ends=np.concatenate([[0], np.cumsum(lengths)]))

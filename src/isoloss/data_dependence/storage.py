@@ -1,0 +1,99 @@
+"""Data-dependent laws as files: JSON that anybody can read, the draws as Parquet beside it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from isoloss.core import files
+from isoloss.core.errors import InputError
+from isoloss.core.schema import refuse_newer
+from isoloss.data_dependence.coefficients import COEFFICIENTS
+from isoloss.fitting.domain import Domain
+from isoloss.fitting.evidence import Exclusion
+from isoloss.fitting.storage import DATA_DEPENDENT_KIND, draws_path, read_draws, read_json
+
+if TYPE_CHECKING:
+    from isoloss.data_dependence.data_dependent import FittedDataDependent
+
+DATA_DEPENDENT_SCHEMA = 1
+ARRAYS = ("functions", "scatter", "origin")
+_PARTS = ("intercept", "slope")
+
+
+def save_data_dependent(
+    law: "FittedDataDependent",
+    path: Path | str,
+    *,
+    settings: Mapping[str, int] | None = None,
+    tokenizer: str | None = None,
+) -> None:
+    """Write the law as JSON to `path` and its draws as Parquet beside it, atomically, the JSON last.
+
+    `settings` and `tokenizer` say how its corpora were measured: a new corpus is measured alike.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    target = Path(path)
+    columns = {
+        **{
+            f"{name}_{part}": law.draws[:, i, j] for i, name in enumerate(COEFFICIENTS) for j, part in enumerate(_PARTS)
+        },
+        **{f"{name}_scatter": law.scatter_draws[:, i] for i, name in enumerate(COEFFICIENTS)},
+    }
+    with files.replacing(draws_path(target)) as temporary:
+        pq.write_table(pa.table({name: pa.array(column) for name, column in columns.items()}), temporary)
+    content = {
+        "schema": DATA_DEPENDENT_SCHEMA, "kind": DATA_DEPENDENT_KIND, **law.to_json(), "forms": dict(law.forms),
+        "complexity": dict(law.complexity), "observations": law.observations, "bytes_per_token": law.bytes_per_token,
+        "own": {name: values.tolist() for name, values in law.corpora.items()},
+        **{name: getattr(law, name).tolist() for name in ARRAYS},
+        "settings": dict(settings) if settings else None, "tokenizer": tokenizer,
+    }  # fmt: skip
+    files.write_json(target, content)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredDataDependent:
+    """A data-dependent law out of its file, and how its corpora were measured, None where nobody said."""
+
+    law: "FittedDataDependent"
+    settings: Mapping[str, int] | None
+    tokenizer: str | None
+
+
+def load_data_dependent(kind: "type[FittedDataDependent]", source: Path) -> StoredDataDependent:
+    """Return the law in `source` as a `kind`.
+
+    Raises InputError for another file, NewerArchive for a newer version's.
+    """
+    content = read_json(source)
+    if content.get("kind") != DATA_DEPENDENT_KIND:
+        raise InputError("a law of one corpus", place=str(source), fix="open it with FittedLaw.load")
+    refuse_newer(content.get("schema"), DATA_DEPENDENT_SCHEMA, place=source)
+    try:
+        law = _data_dependent(kind, content, source)
+        return StoredDataDependent(law=law, settings=content["settings"], tokenizer=content["tokenizer"])
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise InputError(
+            f"not a data-dependent law: {error!r}", place=str(source), fix="fit it again with --complexity … --out"
+        ) from error
+
+
+def _data_dependent(kind: "type[FittedDataDependent]", content: dict[str, Any], source: Path) -> "FittedDataDependent":
+    lines = [f"{name}_{part}" for name in COEFFICIENTS for part in _PARTS]
+    table = read_draws(draws_path(source), [*lines, *(f"{name}_scatter" for name in COEFFICIENTS)])
+    parts: dict[str, Any] = {
+        "draws": table[:, : len(lines)].reshape(-1, len(COEFFICIENTS), len(_PARTS)),
+        "scatter_draws": table[:, len(lines) :],
+        "corpora": {name: np.array(values) for name, values in content["own"].items()},
+        "domain": Domain.from_json(content["domain"]),
+        "excluded": tuple(Exclusion(**exclusion) for exclusion in content["excluded"]),
+        "laws": (),
+        **{name: np.array(content[name]) for name in ARRAYS},
+    }
+    fields = {key: parts[key] if key in parts else content[key] for key in kind.__dataclass_fields__}
+    return kind(**fields)

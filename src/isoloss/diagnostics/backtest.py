@@ -1,0 +1,298 @@
+"""Would the law have told the truth? Fit a part of the runs, predict the rest, and compare with what they scored.
+
+Three ways to hold out, each a question that users ask: the largest budgets (does it extrapolate?), every size in turn
+(does it know sizes it never saw?), every corpus in turn (does one law serve an unseen corpus?). Rivals are the other
+laws of the registry and the run nearest in ln N and ln D, which any law should beat. An interval is honest where it
+holds the held-out runs as often as it says.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isoloss.core.errors import BadTable, InputError, did_you_mean
+from isoloss.core.estimate import LEVEL
+from isoloss.core.progress import QUIET, Progress
+from isoloss.fitting.checks import EQUAL_SIZES, EXCLUDED_FLAGS, leave_out, root_mean_square
+from isoloss.fitting.fitting import fit
+from isoloss.fitting.prediction import run_intervals
+from isoloss.laws.law import Floats, Law, Objective
+from isoloss.laws.registry import laws as registry
+from isoloss.runs.observations import Observations
+
+Holdout = Literal["flops", "params", "corpus"]
+HOLDOUTS: tuple[Holdout, ...] = ("flops", "params", "corpus")
+
+NEAREST = "nearest run"  # a prediction without a law: the loss of the nearest run in ln N and ln D
+LARGEST_SHARE = 0.25  # of the rows: the largest budgets, unless the caller says from which on
+MOST_SIZES = 10  # more distinct sizes are held out in as many neighbouring groups
+DRAWS = 200  # where the caller asks for none: the ends of a 95 % interval are then known to a tenth of its width
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldOut:
+    """One law on one part of the runs that its fit did not see.
+
+    `rmse` and `bias` are of ln L − ln L̂ (bias above zero: runs ended worse than predicted); `held` is the share of the
+    runs inside their prediction intervals at `level`, and `half_width` the median half width of these in ln L: None
+    without draws. `beyond` is the largest factor by which held-out FLOPs exceed those that the fit saw, 1 where none
+    are known. Where no law could be fitted, `reason` says why and the numbers are None.
+    """
+
+    law: str
+    part: str
+    runs: int
+    beyond: float
+    rmse: float | None = None
+    bias: float | None = None
+    held: float | None = None
+    half_width: float | None = None
+    reason: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON data."""
+        return {
+            "law": self.law, "part": self.part, "runs": self.runs, "beyond": self.beyond, "rmse": self.rmse,
+            "bias": self.bias, "held": self.held, "half_width": self.half_width, "reason": self.reason,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """One law over all parts: root mean square error, bias and coverage over every held-out run, as in `HeldOut`."""
+
+    law: str
+    parts: int
+    runs: int
+    rmse: float
+    bias: float
+    held: float | None
+    half_width: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backtest:
+    """What became of predictions: `parts` a law and part, `scores` a law, the best first, over the parts all could do.
+
+    `level` is the share of held-out runs that intervals should hold.
+    """
+
+    group: str
+    holdout: Holdout
+    level: float
+    parts: tuple[HeldOut, ...]
+    scores: tuple[Score, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return one element of `backtest`."""
+        return {
+            "group": self.group, "holdout": self.holdout, "level": self.level,
+            "scores": [vars(score) for score in self.scores], "parts": [part.to_json() for part in self.parts],
+            "sentences": list(self.sentences()),
+        }  # fmt: skip
+
+    def sentences(self) -> tuple[str, ...]:
+        """Return in plain English which law predicted best, and whether its intervals kept their promise."""
+        if not self.scores:
+            return (f"No law could be fitted to what is left of {self.group!r}: there is nothing to compare.",)
+        best = self.scores[0]
+        beyond = max(part.beyond for part in self.parts)
+        far = f", up to {beyond:.3g} times the compute that the fits saw" if beyond > 1.01 else ""
+        said = (
+            f"Of {len(self.scores)} predictors of {best.runs} held-out runs of {self.group!r} "
+            f"({_question(self.holdout)}{far}), {best.law} comes closest: ln L is missed by {best.rmse:.2%} (root mean "
+            "square)."
+        )
+        kept = [
+            f"{score.law}'s {self.level:.0%} intervals hold {score.held:.0%} of these runs"
+            for score in self.scores
+            if score.held is not None
+        ]
+        return (said, *([f"{'; '.join(kept)}."] if kept else []))
+
+
+def backtest(
+    observations: Observations,
+    *,
+    holdout: Holdout = "flops",
+    laws: Sequence[str] | None = None,
+    rivals: Sequence[str] = (),
+    flops_above: float | None = None,
+    objective: Objective = "huber",
+    delta: float = 1e-3,
+    fixed: Mapping[str, float] | None = None,
+    bootstrap: int = DRAWS,
+    seed: int = 0,
+    exclude_flags: Sequence[str] = EXCLUDED_FLAGS,
+    progress: Progress = QUIET,
+) -> Backtest:
+    """Return how well laws predict the runs that their fits never saw, and how often their intervals hold them.
+
+    `holdout="flops"` keeps the budgets from `flops_above` on, by default the largest quarter of the rows; `"params"`
+    every size in turn; `"corpus"` every corpus in turn, predicted by one law of all the others. `laws` are by default
+    all of the registry that read columns of this table, with `rivals` of one's own. `fixed` holds for the laws that
+    have such a parameter. Flagged runs are left out of both sides. Raises BadTable where nothing can be held out, or
+    nothing is left to fit.
+    """
+    used, _ = leave_out(observations, flags=exclude_flags)
+    parts = list(_parts(used, holdout, flops_above))
+    names = dict.fromkeys(laws or [name for name in (*registry, *rivals) if _reads(registry[name], used)])
+    settings: dict[str, Any] = {
+        "objective": objective, "delta": delta, "bootstrap": bootstrap, "seed": seed, "exclude_flags": (),
+    }  # fmt: skip
+    found = []
+    with progress.task("backtest", total=len(parts) * len(names)) as task:
+        for part, held in parts:
+            seen, unseen = used.select(~held), used.select(held)
+            found.append(_nearest(seen, unseen, part))
+            for name in names:
+                task.advance(0, detail=f"{name} without {part}")
+                found.append(_by_law(name, seen, unseen, part, fixed=fixed or {}, settings=settings))
+                task.advance(1)
+    group = used.corpora[0] if len(used.corpora) == 1 else "all"
+    return Backtest(group=group, holdout=holdout, level=LEVEL, parts=tuple(found), scores=_scores(found))
+
+
+def backtest_groups(observations: Observations, *, holdout: Holdout = "flops", **settings: Any) -> list[Backtest]:
+    """Return a backtest of every corpus by itself, or one of all where corpora are held out; see `backtest`."""
+    if holdout == "corpus":
+        return [backtest(observations, holdout=holdout, **settings)]
+    return [backtest(observations.where(corpus=corpus), holdout=holdout, **settings) for corpus in observations.corpora]
+
+
+def _parts(used: Observations, holdout: Holdout, flops_above: float | None) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    """Yield the name and the mask of every part to hold out."""
+    if holdout not in HOLDOUTS:
+        raise InputError(f"unknown holdout {holdout!r}", fix=did_you_mean(holdout, HOLDOUTS))
+    if flops_above is not None and holdout != "flops":
+        raise InputError(f"flops_above={flops_above:g} with holdout={holdout!r}", fix="hold out 'flops' by it")
+    if holdout == "flops":
+        threshold = _budget_of_the_largest(used) if flops_above is None else flops_above
+        yield _checked(f"budgets above {threshold:.3g} FLOPs", used.flops > threshold)
+    elif holdout == "params":
+        yield from (_checked(name, mask) for name, mask in _sizes(used))
+    else:
+        yield from (_checked(name, used.corpus == name) for name in used.corpora)
+
+
+def _checked(name: str, held: NDArray[np.bool_]) -> tuple[str, NDArray[np.bool_]]:
+    if held.all() or not held.any():
+        side = "nothing is left to fit" if held.all() else "no run is held out"
+        raise BadTable(f"{side} without {name}", fix="hold out another way: flops, params or corpus")
+    return name, held
+
+
+def _budget_of_the_largest(used: Observations) -> float:
+    """Return the budget above which the largest quarter of the rows lies, or as near to it as equal budgets allow."""
+    budgets = np.sort(used.flops)
+    if not len(budgets):
+        raise BadTable("no rows", fix="give a table of runs that are not flagged")
+    first = min(int(np.ceil(len(budgets) * (1 - LARGEST_SHARE))), len(budgets) - 1)
+    below = budgets[budgets < budgets[first] * (1 - 1e-9)]
+    return float(below[-1]) if len(below) else float(budgets[first])
+
+
+def _sizes(used: Observations) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    """Yield every size, or neighbouring sizes together where there are many."""
+    order = np.sort(np.log(used.params))
+    edges = order[1:][np.diff(order) > EQUAL_SIZES]
+    if len(edges) + 1 > MOST_SIZES:
+        edges = np.unique(np.quantile(order, np.arange(1, MOST_SIZES) / MOST_SIZES))
+    kind = np.searchsorted(edges, np.log(used.params), side="right")
+    for one in np.unique(kind):
+        low, high = (used.params[kind == one].min(), used.params[kind == one].max())
+        name = f"{low:.3g} parameters" if high / low < 1 + EQUAL_SIZES else f"{low:.3g} to {high:.3g} parameters"
+        yield name, kind == one
+
+
+def _reads(law: type[Law], used: Observations) -> bool:
+    """Whether the table has every column that a law reads."""
+    return used.has(*law.columns)
+
+
+def _by_law(
+    name: str,
+    seen: Observations,
+    unseen: Observations,
+    part: str,
+    *,
+    fixed: Mapping[str, float],
+    settings: Mapping[str, Any],
+) -> HeldOut:
+    """Return how a law that saw one part predicts the other, or why it could not be fitted."""
+    about: dict[str, Any] = {"law": name, "part": part, "runs": len(unseen), "beyond": _beyond(seen, unseen)}
+    definition = registry[name]
+    held = {key: value for key, value in fixed.items() if key in definition.fixable}
+    # Rivals meet rows that they cannot follow: what overflows on the way is told by its end.
+    with np.errstate(all="ignore"):
+        try:
+            law = fit(seen, law=name, fixed=held, **settings)
+        except InputError as error:
+            return HeldOut(**about, reason=error.reason)
+        missed = law.residuals(unseen)
+    if not np.isfinite(missed).all():
+        return HeldOut(**about, reason=f"{name} predicts no finite loss for {(~np.isfinite(missed)).sum()} runs")
+    errors: dict[str, Any] = {"rmse": root_mean_square(missed), "bias": float(missed.mean())}
+    if len(law.draws) < 2:
+        return HeldOut(**about, **errors)
+    with np.errstate(all="ignore"):
+        found = run_intervals(law, {column: unseen.column(column) for column in definition.columns})
+    return HeldOut(
+        **about, **errors, held=float(found.hold(unseen.loss_nats).mean()),
+        half_width=float(np.median(np.log(found.high / found.low)) / 2),
+    )  # fmt: skip
+
+
+def _nearest(seen: Observations, unseen: Observations, part: str) -> HeldOut:
+    """Return the error of taking the loss of the nearest run, in ln N and ln D; in ln C where neither is known."""
+    names = [name for name in ("params", "tokens") if seen.has(name)] or ["flops"]
+    columns = [np.log(np.column_stack([table.column(name) for name in names])) for table in (seen, unseen)]
+    distance = ((columns[1][:, None, :] - columns[0][None, :, :]) ** 2).sum(axis=2)
+    missed: Floats = np.log(unseen.loss_nats) - np.log(seen.loss_nats[distance.argmin(axis=1)])
+    return HeldOut(
+        law=NEAREST, part=part, runs=len(unseen), beyond=_beyond(seen, unseen), rmse=root_mean_square(missed),
+        bias=float(missed.mean()),
+    )  # fmt: skip
+
+
+def _beyond(seen: Observations, unseen: Observations) -> float:
+    return max(1.0, float(unseen.flops.max() / seen.flops.max())) if seen.has("flops") else 1.0
+
+
+def _scores(found: Sequence[HeldOut]) -> tuple[Score, ...]:
+    """Return every law's score over the parts that all fitted laws could do, the best first."""
+    able = [part.law for part in found if part.rmse is not None]
+    names = list(dict.fromkeys(able))
+    shared = {
+        part.part for part in found if all(p.rmse is not None for p in found if p.part == part.part and p.law in names)
+    }
+    scores = (
+        [_score(name, [part for part in found if part.law == name and part.part in shared]) for name in names]
+        if shared
+        else []
+    )
+    return tuple(sorted(scores, key=lambda score: score.rmse))
+
+
+def _score(name: str, parts: Sequence[HeldOut]) -> Score:
+    runs = np.array([part.runs for part in parts])
+
+    def mean(values: Sequence[float | None]) -> float | None:
+        known = [value for value in values if value is not None]
+        return float(np.average(known, weights=runs)) if len(known) == len(runs) else None
+
+    square = mean([None if part.rmse is None else part.rmse**2 for part in parts])
+    return Score(
+        law=name, parts=len(parts), runs=int(runs.sum()), rmse=float(np.sqrt(square or 0.0)),
+        bias=mean([part.bias for part in parts]) or 0.0, held=mean([part.held for part in parts]),
+        half_width=mean([part.half_width for part in parts]),
+    )  # fmt: skip
+
+
+def _question(holdout: Holdout) -> str:
+    return {
+        "flops": "the largest budgets", "params": "every size in turn", "corpus": "every corpus in turn",
+    }[holdout]  # fmt: skip

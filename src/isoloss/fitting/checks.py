@@ -1,0 +1,452 @@
+"""What a fit refuses, leaves out, and warns of: every check with its remedy."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isoloss.core.errors import BadTable
+from isoloss.core.estimate import LEVEL
+from isoloss.fitting.domain import LawWarning
+from isoloss.fitting.engine import CONVERGED, Optimum, Problem, linearise, solve
+from isoloss.fitting.evidence import Exclusion
+from isoloss.laws.law import Floats, Law
+from isoloss.runs.columns import some
+from isoloss.runs.observations import RUN_COLUMNS, Observations
+
+# Runs with these flags say more about their training than about the law: left out, and listed.
+EXCLUDED_FLAGS = ("unconverged", "saturated")
+
+# Thresholds of warnings. Each is a judgement, stated here and in the message.
+LARGE_RMSE = 0.05  # of ln L: good grids fit to .3–3 %, unconverged ones to 10–60 % (the gzip paper's runs)
+PLATEAU = 0.95  # of ln of the vocabulary, or of the highest loss: rows above it are "still where training started"
+LEARNT = 0.9  # of ln of the vocabulary: where no loss is below, the corpus may have nothing to teach
+PLATEAU_SPAN = 4.0  # without a vocabulary: … although their tokens or parameters span this factor
+NARROW_SPAN = 4.0
+FLAT_CONDITION = 300.0  # 33 on the 240 Chinchilla rows, 8–36 on the gzip paper's
+FEW_STARTS = 0.02
+MOST_ROWS = 0.5  # with fewer tokens than parameters; compute-optimal training takes some 20 tokens a parameter
+# Exchanged, no row may have more. The Chinchilla rows have 341 at most; the gzip paper's would have 14,000: little data
+# is meant there.
+MOST_TOKENS_EACH = 1000.0
+LARGEST_VOCABULARY = 300_000  # where the table does not say: published tokenizers have up to 262,144 entries
+SAME_VOCABULARY = 1.1  # padding to round sizes changes a vocabulary by less
+# Embeddings and head make up to 98 % of a small model, attention doubles a long one: factors of up to 50.
+FLOPS_FACTOR = 50.0
+# One narrow layer on bytes has more weights, and one batch more tokens: such numbers are millions of them.
+LEAST_COUNTS = {"params": 500.0, "tokens": 1000.0}
+EQUAL_SIZES = 0.02  # sizes this near in ln N count as one
+
+
+def leave_out(observations: Observations, *, flags: Sequence[str]) -> tuple[Observations, tuple[Exclusion, ...]]:
+    """Return the table without runs that carry any of `flags`, and the list of those runs."""
+    earned = observations.flags or ((),) * len(observations)
+    reasons = [", ".join(flag for flag in of_row if flag in flags) for of_row in earned]
+    excluded = tuple(
+        Exclusion(row=int(row), run=str(run), reason=f"flagged {reason}")
+        for row, run, reason in zip(observations.rows, observations.run, reasons, strict=True)
+        if reason
+    )
+    return observations.select(np.array([not reason for reason in reasons], dtype=bool)), excluded
+
+
+def refuse_unfittable(
+    observations: Observations, *, law: type[Law], fixed: Mapping[str, float], excluded: Sequence[Exclusion] = ()
+) -> None:
+    """Raise BadTable, with the remedy, where the rows cannot determine the law whatever their losses are."""
+    read = {name: observations.column(name) for name in law.columns}
+    needed = len(law.parameters) - len(fixed) + 1
+    left_out = f" ({len(excluded)} flagged runs are left out)" if excluded else ""
+    group = f"group {_group(observations)}"
+    if len(observations) < needed:
+        raise BadTable(
+            f"{len(observations)} rows{left_out}, expected at least {needed}: one more than the {needed - 1} "
+            f"parameters of {law.name}",
+            place=group,
+            fix="add runs, merge groups, or fit a law with fewer parameters",
+        )
+    points = np.unique(np.column_stack(list(read.values())), axis=0)
+    if len(points) < needed:
+        raise BadTable(
+            f"{len(observations)} rows but only {len(points)} distinct combinations of {_and(law.columns)}, expected "
+            f"at least {needed}",
+            place=group,
+            fix="add runs at other sizes and token counts; repeats of a run inform about noise alone",
+        )
+    for name, column in read.items():
+        if name not in law.may_be_constant and len(np.unique(column)) == 1:
+            raise BadTable(
+                f"every row has the same {in_words(name)}, {column[0]:g}",
+                place=group,
+                fix=f"add runs with other {in_words(name)}: {law.name} needs them to vary",
+            )
+    if len(np.unique(observations.loss_nats)) == 1:
+        raise BadTable(
+            f"every row has the same loss, {observations.loss_nats[0]:g}",
+            place=group,
+            fix="check that the loss column is the final held-out loss of each run",
+        )
+
+
+def in_words(column: str) -> str:
+    """Return a column's name as people say it."""
+    return {"params": "parameters", "flops": "FLOPs"}.get(column, column.replace("_", " "))
+
+
+def _and(columns: Sequence[str]) -> str:
+    *first, last = [in_words(name) for name in columns]
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _or(columns: Sequence[str]) -> str:
+    return " or ".join(in_words(name) for name in columns)
+
+
+def table_warnings(observations: Observations, *, law: type[Law]) -> tuple[LawWarning, ...]:
+    """Return what the table alone gives reason to warn of, where `law` is fitted to it."""
+    return tuple(warning for check in _TABLE_CHECKS for warning in check(observations, law))
+
+
+def fit_warnings(observations: Observations, problem: Problem, optimum: Optimum) -> tuple[LawWarning, ...]:
+    """Return what the optimum gives reason to warn of."""
+    return tuple(warning for check in _FIT_CHECKS for warning in check(observations, problem, optimum))
+
+
+def _group(observations: Observations) -> str:
+    names = observations.corpora
+    return repr(names[0]) if len(names) == 1 else f"of {len(names)} corpora" if names else "without rows"
+
+
+def _duplicates(observations: Observations, law: type[Law]) -> Iterator[LawWarning]:
+    names = dict.fromkeys([*filter(observations.has, ("params", "tokens")), *law.columns])
+    columns = [observations.column(name) for name in names]
+    rows = np.column_stack([*columns, observations.loss_nats])
+    _, first = np.unique(rows, axis=0, return_index=True)
+    repeats = np.delete(observations.rows, first)
+    if len(repeats):
+        yield LawWarning(
+            code="duplicate_rows",
+            message=f"{len(repeats)} of {len(rows)} rows repeat another exactly (all that the law reads, and the loss; "
+            f"row {some(repeats)}): they count twice and make intervals too narrow. Remove them unless they really are "
+            "separate runs.",
+            rows=_numbers(repeats),
+        )
+
+
+def _worse_than_guessing(observations: Observations, law: type[Law]) -> Iterator[LawWarning]:
+    """Warn of losses above ln V: a uniform guess over the vocabulary loses no more."""
+    given = observations.vocab
+    vocab = np.full(len(observations), float(LARGEST_VOCABULARY)) if given is None else given
+    above = observations.loss_nats > np.log(vocab)
+    if not above.any():
+        return
+    highest = int(np.argmax(observations.loss_nats - np.log(vocab)))
+    of = (
+        f"{vocab[highest]:,.0f} entries" if given is not None else f"the largest in use, {LARGEST_VOCABULARY:,} entries"
+    )
+    rows = observations.rows[above]
+    yield LawWarning(
+        code="loss_above_uniform",
+        message=f"{above.sum()} of {len(above)} losses (row {some(rows)}) lie above ln of the vocabulary, of {of}: "
+        f"{observations.loss_nats[highest]:.5g} against {np.log(vocab[highest]):.5g} nats, so that guessing would do "
+        "better. Are they bits (then loss · ln 2), perplexities (then ln loss), sums over tokens, or runs that "
+        "diverged? Convert the column, or leave the rows out.",
+        rows=_numbers(rows),
+    )
+
+
+def _impossible_flops(observations: Observations, law: type[Law]) -> Iterator[LawWarning]:
+    """Warn of FLOPs that no counting of parameters explains, where the table has all three to compare."""
+    if not observations.has(*RUN_COLUMNS):
+        return
+    ratio = observations.flops / (6 * observations.params * observations.trained_tokens)
+    bad = (ratio < 1 / FLOPS_FACTOR) | (ratio > FLOPS_FACTOR)
+    if bad.any():
+        rows = observations.rows[bad]
+        yield LawWarning(
+            code="impossible_flops",
+            message=f"the FLOPs of {bad.sum()} of {len(bad)} rows (row {some(rows)}) are {ratio[bad][0]:.2g} times "
+            f"6 · parameters · tokens, more than a factor of {FLOPS_FACTOR:g} away: counting embeddings, heads or "
+            "attention explains less. Are columns exchanged, or units another (1e9 parameters, PFLOP-days)? Name the "
+            "columns anew, or leave FLOPs out: C = 6 N D then.",
+            rows=_numbers(rows),
+        )
+
+
+def _mixed_tokenizers(observations: Observations, law: type[Law]) -> Iterator[LawWarning]:
+    """Warn where nats per token of different tokens are fitted as one: they measure different things."""
+    named, vocab = observations.tokenizer, observations.vocab
+    if named is not None and len(np.unique(named)) > 1:
+        kinds, counts = np.unique(named, return_counts=True)
+        said, rare = " and ".join(map(repr, kinds[:3].tolist())), named != kinds[counts.argmax()]
+    elif vocab is not None and vocab.max() > SAME_VOCABULARY * vocab.min():
+        kinds, counts = np.unique(vocab, return_counts=True)
+        said, rare = f"vocabularies of {vocab.min():,.0f} to {vocab.max():,.0f}", vocab != kinds[counts.argmax()]
+    else:
+        return
+    rows = observations.rows[rare]
+    yield LawWarning(
+        code="mixed_tokenizers",
+        message=f"runs with {said} are fitted together (row {some(rows)} differ from most): losses in nats per token "
+        "and counts of tokens compare within one tokenizer only. Fit each by itself (on the command line: --group), or "
+        "give losses per byte and data in bytes.",
+        rows=_numbers(rows),
+    )
+
+
+def _numbers(rows: NDArray[np.int64]) -> tuple[int, ...]:
+    return tuple(int(row) for row in rows)
+
+
+def _narrow_grid(observations: Observations, law: type[Law]) -> Iterator[LawWarning]:
+    for name in law.columns:
+        column = observations.column(name)
+        span = float(column.max() / column.min())
+        if name in law.may_be_constant | law.may_be_narrow:
+            continue
+        if span < NARROW_SPAN:
+            yield LawWarning(
+                code="narrow_grid",
+                message=f"{in_words(name)} span a factor of {span:.2g} only: the exponent and the constant beneath it "
+                "cannot be told apart. Add runs until they span a factor of 10 or more.",
+            )
+    if "params" not in law.columns:
+        return
+    sizes = _distinct(np.log(observations.params))
+    if sizes < 3:
+        yield LawWarning(
+            code="narrow_grid",
+            message=f"only {sizes} distinct model sizes: E, A and α need three at least. Add a size.",
+        )
+
+
+def _swapped_columns(observations: Observations, law: type[Law]) -> Iterator[LawWarning]:
+    """Warn where N and D look exchanged: the law and 6ND are alike in both, so no number of the fit would show it."""
+    if not law.has_frontier():
+        return
+    reasons = _named_exchanged(observations)
+    scarce = observations.tokens < observations.params
+    plausible = bool(reasons) or float((observations.params / observations.tokens).max()) <= MOST_TOKENS_EACH
+    by_value = scarce.mean() > MOST_ROWS and plausible and not _too_small(observations, law)
+    if by_value:
+        reasons.insert(
+            0,
+            f"{scarce.sum()} of {len(scarce)} rows have fewer tokens than parameters "
+            f"(median {np.median(observations.tokens / observations.params):.2g} tokens per parameter)",
+        )
+    if reasons:
+        yield LawWarning(
+            code="columns_swapped",
+            message=f"{', and '.join(reasons)}: are parameters and tokens exchanged? Name the columns the other way "
+            "round (on the command line: --params, --tokens), or read on if so little data is meant.",
+            rows=_numbers(observations.rows[scarce]) if by_value else (),
+        )
+
+
+def _named_exchanged(observations: Observations) -> list[str]:
+    """Return which of N and D the source calls by the other's name."""
+    params, tokens = (observations.named.get(role, "").lower() for role in ("params", "tokens"))
+    return [
+        f"the column of {role} is called {name!r}"
+        for role, name, own, other in (("parameters", params, "param", "token"), ("tokens", tokens, "token", "param"))
+        if other in name and own not in name
+    ]
+
+
+def _too_small(observations: Observations, law: type[Law]) -> dict[str, NDArray[np.bool_]]:
+    """Return which rows hold too small a number to be a count, by those columns that hold one."""
+    small = {name: observations.column(name) < least for name, least in LEAST_COUNTS.items() if name in law.columns}
+    return {name: rows for name, rows in small.items() if rows.any()}
+
+
+def _units(observations: Observations, law: type[Law]) -> Iterator[LawWarning]:
+    """Warn of sizes and lengths too small to be counts: 6ND, budgets and plans would be off by powers of ten."""
+    for name, small in _too_small(observations, law).items():
+        rows = observations.rows[small]
+        yield LawWarning(
+            code="small_units",
+            message=f"the {in_words(name)} of {small.sum()} of {len(small)} rows (row {some(rows)}) are under "
+            f"{LEAST_COUNTS[name]:g}, {observations.column(name).min():.3g} the least: are they millions or billions? "
+            f'FLOPs and budgets count single ones. Convert the column (on the command line: --{name} "… * 1e6").',
+            rows=_numbers(rows),
+        )
+
+
+def _distinct(values: Floats) -> int:
+    return 1 + int((np.diff(np.sort(values)) > EQUAL_SIZES).sum())
+
+
+def _not_converged(observations: Observations, problem: Problem, optimum: Optimum) -> Iterator[LawWarning]:
+    found = optimum.convergence
+    if not found.converged:
+        yield LawWarning(
+            code="not_converged",
+            message=f"the gradient is {found.gradient_norm:.1e} of its scale at the best end, expected under "
+            f"{CONVERGED:.0e}. Do not use these values; try starts='hoffmann', or a larger delta.",
+        )
+    if found.starts > 1 and found.starts_agreeing < max(2, FEW_STARTS * found.starts):
+        yield LawWarning(
+            code="few_agreeing_starts",
+            message=f"{found.starts_agreeing} of {found.starts} starts ended at the best point: another optimum may be "
+            "better. Compare starts='hoffmann', and look at the grid for a law that it cannot determine.",
+        )
+
+
+def _bounds(observations: Observations, problem: Problem, optimum: Optimum) -> Iterator[LawWarning]:
+    others = [name for name in optimum.convergence.active_bounds if name != "E"]
+    if others:
+        yield LawWarning(
+            code="bound_reached",
+            message=f"{', '.join(others)} ended at a bound of the search: the rows do not follow this law. Leave out "
+            "unconverged and saturated runs, or widen the grid.",
+        )
+
+
+def _irreducible_loss(observations: Observations, problem: Problem, optimum: Optimum) -> Iterator[LawWarning]:
+    if "E" not in problem.law.parameters:
+        return
+    index = problem.law.parameters.index("E")
+    if problem.low[index] == problem.high[index]:
+        return
+    value = float(optimum.free[index])
+    stderr = standard_error(problem, optimum.free, index)
+    if value < 2 * stderr:
+        doubt = "is at its bound" if np.isinf(stderr) else f"has a standard error of about {stderr:.2g}"
+        yield LawWarning(
+            code="E_not_identified",
+            message=f"the irreducible loss E = {value:.3g} {doubt} and cannot be told from 0: extrapolated losses are "
+            "too low by an unknown amount. Add larger models and more tokens, or fix E at a known floor.",
+        )
+
+
+def standard_error(problem: Problem, free: Floats, index: int) -> float:
+    """Return the linearised standard error of a free parameter, infinite where it is at a bound or not determined."""
+    moving = (free > problem.low) & (free < problem.high)
+    if not moving[index]:
+        return float("inf")
+    residuals, columns = linearise(problem, free)
+    scaled = columns * np.sqrt(problem.weights)[:, None]
+    freedom = max(len(residuals) - columns.shape[1], 1)
+    variance = float((problem.weights * residuals**2).sum()) / freedom
+    covariance = np.linalg.pinv(scaled.T @ scaled, hermitian=True) * variance
+    return float(np.sqrt(covariance[moving[:index].sum(), moving[:index].sum()]))
+
+
+def _flat_direction(observations: Observations, problem: Problem, optimum: Optimum) -> Iterator[LawWarning]:
+    condition = optimum.convergence.condition_number
+    if condition > FLAT_CONDITION:
+        yield LawWarning(
+            code="flat_direction",
+            message=f"the condition number is {condition:.2g} (over {FLAT_CONDITION:.0f}): some parameters trade "
+            "against each other almost freely. Read predictions and their intervals, not single parameters; widen the "
+            "grid.",
+        )
+
+
+def _flat_profile(observations: Observations, problem: Problem, optimum: Optimum) -> Iterator[LawWarning]:
+    """Warn of a parameter that may go to the end of the search for hardly a worse fit: the runs set it no limit."""
+    from scipy.stats import t
+
+    moved = int((problem.high > problem.low).sum())
+    freedom = max(len(observations) - moved, 1)
+    points = np.vstack([optimum.free, optimum.others])
+    # Least absolute deviations are refitted smoothed, in units of their own: the optimum is compared as smoothed too.
+    least = float(solve(problem, points).objective.min()) if problem.objective == "lad" else optimum.objective
+    allowed = least * float(t.ppf((1 + LEVEL) / 2, freedom)) ** 2 / freedom
+    for name in problem.law.fixable:
+        index = problem.law.parameters.index(name)
+        # E at its bound has a warning of its own, and a parameter that ended at one has bound_reached.
+        if name == "E" or not problem.low[index] < optimum.free[index] < problem.high[index]:
+            continue
+        for bound, side in ((problem.low[index], "low"), (problem.high[index], "high")):
+            rise = _objective_at(problem, points, index, bound) - least
+            if rise <= allowed:
+                end = points[0].copy()
+                end[index] = bound
+                value = float(problem.law.to_values(end, problem.origin)[index])
+                yield LawWarning(
+                    code="flat_profile",
+                    message=f"{name} may be as {side} as {value:.3g}, the end of the search, at an objective "
+                    f"{rise / least:.1%} worse, less than noise explains: the runs set it no limit on that "
+                    "side. Widen the grid where this parameter acts, or fix it at a known value.",
+                )
+
+
+def _objective_at(problem: Problem, points: Floats, index: int, value: float) -> float:
+    """Return the least objective with one free parameter held, from points (m, p)."""
+    low, high, starts = problem.low.copy(), problem.high.copy(), points.copy()
+    low[index] = high[index] = starts[:, index] = value
+    return float(solve(replace(problem, low=low, high=high), starts).objective.min())
+
+
+def _poor_fit(observations: Observations, problem: Problem, optimum: Optimum) -> Iterator[LawWarning]:
+    residuals, _ = linearise(problem, optimum.free)
+    rmse = root_mean_square(residuals)
+    if rmse <= LARGE_RMSE:
+        return
+    yield LawWarning(
+        code="poor_fit",
+        message=f"the law misses the losses by {rmse:.0%} (root mean square of ln L; over {LARGE_RMSE:.0%}): these "
+        f"runs do not follow {problem.law.formula}. Look at the residuals before using any parameter.",
+    )
+    if observations.vocab is not None:
+        yield from _near_uniform(observations, observations.vocab)
+    elif _reads_the_grid(observations, problem.law) and (plateau := _plateau(observations)).any():
+        missed = root_mean_square(residuals[plateau])
+        yield LawWarning(
+            code="unconverged_runs",
+            message=f"{plateau.sum()} of {len(plateau)} runs lie within {1 - PLATEAU:.0%} of the highest loss, "
+            f"{observations.loss_nats.max():.3g} nats, although their {_or(_grid_columns(observations))} span a factor "
+            f"of {PLATEAU_SPAN:.0f} or more (row {some(observations.rows[plateau])}); the law misses them by "
+            f"{missed:.0%}. They look hardly trained: leave them out (on the command line: --where), or train longer "
+            "or with a larger learning rate.",
+            rows=_numbers(observations.rows[plateau]),
+        )
+
+
+def _near_uniform(observations: Observations, vocab: Floats) -> Iterator[LawWarning]:
+    """Warn of losses near ln V, where training starts, in a table that has losses well below it."""
+    near = observations.loss_nats >= PLATEAU * np.log(vocab)
+    if not near.any() or not (observations.loss_nats < LEARNT * np.log(vocab)).any():
+        return
+    rows = observations.rows[near]
+    yield LawWarning(
+        code="unconverged_runs",
+        message=f"{near.sum()} of {len(near)} losses (row {some(rows)}) lie within {1 - PLATEAU:.0%} of ln of the "
+        f"vocabulary, {np.log(vocab[near].max()):.4g} nats, where training starts. These runs look hardly trained: "
+        "leave them out (on the command line: --where), or train longer or with a larger learning rate.",
+        rows=_numbers(rows),
+    )
+
+
+def _reads_the_grid(observations: Observations, law: type[Law]) -> bool:
+    """Whether the law reads N and D, or C where neither is known: its misses say nothing of training otherwise."""
+    alone = "flops" in law.columns and not any(observations.has(name) for name in ("params", "tokens"))
+    return law.has_frontier() or alone
+
+
+def _plateau(observations: Observations) -> NDArray[np.bool_]:
+    """Return the rows near the highest loss, where they are three or more and span much of N, D or C; else none."""
+    top = observations.loss_nats >= PLATEAU * observations.loss_nats.max()
+    grid = [observations.column(name)[top] for name in _grid_columns(observations)]
+    widest = max((float(column.max() / column.min()) for column in grid), default=1.0)
+    return top if top.sum() >= 3 and widest >= PLATEAU_SPAN else np.zeros_like(top)
+
+
+def _grid_columns(observations: Observations) -> list[str]:
+    """Return by which of parameters and tokens the runs' grid is known; where neither is, FLOPs if they are."""
+    return [*filter(observations.has, ("params", "tokens"))] or [*filter(observations.has, ("flops",))]
+
+
+def root_mean_square(values: Floats) -> float:
+    """Return the root of the mean square."""
+    return float(np.sqrt(np.mean(values**2)))
+
+
+_TABLE_CHECKS: tuple[Callable[[Observations, type[Law]], Iterator[LawWarning]], ...] = (
+    _duplicates, _narrow_grid, _swapped_columns, _units, _worse_than_guessing, _impossible_flops, _mixed_tokenizers,
+)  # fmt: skip
+_FIT_CHECKS: tuple[Callable[[Observations, Problem, Optimum], Iterator[LawWarning]], ...] = (
+    _not_converged, _bounds, _irreducible_loss, _flat_direction, _flat_profile, _poor_fit,
+)  # fmt: skip

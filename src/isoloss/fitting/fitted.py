@@ -1,0 +1,394 @@
+"""What a fit leaves behind: the law at its optimum, its draws, and everything that is derived from them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from isoloss.core.errors import InputError, NotApplicable, Unidentified, did_you_mean
+from isoloss.core.estimate import LEVEL, Estimate
+from isoloss.fitting.domain import Domain, LawWarning, extrapolation_warnings
+from isoloss.fitting.evidence import Convergence, Exclusion, IntervalMethod
+from isoloss.fitting.floor import KnownFloor
+from isoloss.laws.law import Floats, Law, Objective, WeightsName
+from isoloss.laws.registry import law_name
+from isoloss.runs.observations import RUN_COLUMNS, DataUnit, Observations
+
+if TYPE_CHECKING:
+    from isoloss.fitting.prediction import Prediction
+    from isoloss.fitting.summary import Summary
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrontierPoint:
+    """The loss-minimising split of one budget. `log_ratio` is ln(tokens/params) there.
+
+    `extrapolation` is the largest factor by which the budget, the parameters or the tokens lie outside the fitted
+    ranges; `interpolated` means that none does.
+    """
+
+    flops: float
+    params: Estimate
+    tokens: Estimate
+    loss: Estimate
+    log_ratio: Estimate
+    interpolated: bool
+    extrapolation: float
+    warnings: tuple[LawWarning, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON data: one element of `frontier`."""
+        estimates = {name: getattr(self, name).to_json() for name in ("params", "tokens", "loss", "log_ratio")}
+        return {
+            "flops": self.flops, **estimates, "interpolated": self.interpolated, "extrapolation": self.extrapolation,
+            "warnings": [warning.to_json() for warning in self.warnings],
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FittedLaw:
+    """A law at its optimum. `draws` are (draws × parameters) refits in the order of `params`; there may be none.
+
+    `definition` is the law's class: its formula and its optimum.
+    `noise` (draws × 2) are the standard deviations of point noise and of trunk effects in ln L that go with each draw.
+    `objective_value` is the sum of the row losses; `rmse` the root mean square of ln L − ln L̂ over the rows used;
+    `observations` the fingerprint of the fitted table; `group` the corpus, or "all" for a table of several; `fixed`
+    names parameters that were held; `floor` is the corpus's exact best possible loss beside E, where it is known.
+    Intervals on everything come from the draws. `bytes_per_token` relates D to FLOPs where `data_unit` is bytes.
+    """
+
+    definition: type[Law]
+    group: str
+    params: dict[str, Estimate]
+    draws: Floats
+    noise: Floats
+    objective: Objective
+    delta: float
+    objective_value: float
+    convergence: Convergence
+    warnings: tuple[LawWarning, ...]
+    domain: Domain
+    rmse: float
+    rows_used: int
+    excluded: tuple[Exclusion, ...] = ()
+    params_convention: str
+    data_unit: DataUnit
+    interval_method: IntervalMethod
+    observations: str
+    seed: int
+    fit_seconds: float = 0.0
+    fixed: tuple[str, ...] = ()
+    weights: WeightsName = "equal"
+    bootstrap_seconds: float = 0.0
+    trunk_evidence: tuple[float, ...] = ()
+    floor: KnownFloor | None = None
+    bytes_per_token: float | None = None
+
+    @property
+    def values(self) -> Floats:
+        """The parameters at the optimum, in order."""
+        return np.array([estimate.value for estimate in self.params.values()])
+
+    @property
+    def evidence_of_others(self) -> Floats | None:
+        """`trunk_evidence` as an array, or None where the law was fitted by itself."""
+        return np.array(self.trunk_evidence) if self.trunk_evidence else None
+
+    @property
+    def law(self) -> str:
+        """The law's name: as registered, or `module:Name`."""
+        return law_name(self.definition)
+
+    @property
+    def middle_flops(self) -> float:
+        """The geometric middle of the FLOPs that the rows span: where a budget is needed and none is given."""
+        return float(np.sqrt(self.domain.flops_low * self.domain.flops_high))
+
+    def predict(self, *, convention: str | None = None, **columns: ArrayLike) -> Floats:
+        """Return the loss in nats per token at the optimum's parameters, in the broadcast shape of the columns.
+
+        Columns are those that the law reads, by name: `params` and `tokens` for most. Others of a run are accepted and
+        ignored; FLOPs are 6 · params · tokens where the law reads them and they are not given. `convention` says how
+        `params` counts, where the caller knows: a law refuses another than its own (InputError).
+        """
+        self._check_convention(convention, self.data_unit)
+        return self.definition.loss(self.values, **self._columns(columns))
+
+    def predict_draws(self, *, convention: str | None = None, **columns: ArrayLike) -> Floats:
+        """Return the loss of every draw: (draws × points). Points are the flattened broadcast of the columns."""
+        self._check_convention(convention, self.data_unit)
+        points = {name: column.ravel() for name, column in self._columns(columns).items()}
+        return self.definition.loss(self.draws[:, None, :], **points)
+
+    def predict_estimate(self, *, convention: str | None = None, **columns: float) -> Estimate:
+        """Return the loss at one point with the interval of its draws."""
+        value = float(self.predict(convention=convention, **columns))
+        return self._estimate(value, self.predict_draws(convention=convention, **columns)[:, 0])
+
+    def predict_run(self, *, level: float = LEVEL, **columns: float) -> "Prediction":
+        """Return what a run that was not trained will score, noise of point and trunk included.
+
+        Columns are those that the law reads: `params` and `tokens` for most.
+        """
+        from isoloss.fitting.prediction import predict_run
+
+        return predict_run(self, columns, level=level)
+
+    def flops_of(self, *, params: ArrayLike, tokens: ArrayLike, **columns: ArrayLike) -> Floats:
+        """Return the training FLOPs, 6 · params · tokens, of data in the law's own unit; other columns are ignored."""
+        return np.asarray(6 * np.asarray(params) * np.asarray(tokens) / (self.bytes_per_token or 1.0))
+
+    def residuals(self, observations: Observations) -> Floats:
+        """Return ln L − ln L̂ of every row. Raises InputError where the table counts by another convention or unit."""
+        self._check_convention(observations.params_convention, observations.data_unit)
+        law = self.definition
+        predicted = law.loss(self.values, **{name: observations.column(name) for name in law.columns})
+        return np.asarray(np.log(observations.loss_nats) - np.log(predicted))
+
+    def frontier(
+        self, *, flops: Sequence[float] | None = None, params: Sequence[float] | None = None, **given: float
+    ) -> list[FrontierPoint]:
+        """Return the loss-minimising parameters and tokens for each budget, or for each number of parameters.
+
+        For `params` the budget is the one whose best split, by the law itself, has that size. `flops` counts training
+        FLOPs as 6 · params · tokens; `given` are the law's other columns (unique_tokens, batch_tokens), held
+        while parameters and tokens trade. Raises Unidentified where the law has no interior optimum,
+        NotApplicable where it does not split compute. Hoffmann et al. 2022, eq. 4.
+        """
+        if (flops is None) == (params is None):
+            raise InputError("a frontier is of budgets or of sizes", fix="give flops=[…] or params=[…], one of them")
+        budgets = [self._budget_of(size, given) for size in params] if params is not None else flops or []
+        return [self.optimum(budget, **given) for budget in budgets]
+
+    def optimum(self, flops: float, **given: float) -> FrontierPoint:
+        """Return the loss-minimising split of one budget; see `frontier`."""
+        log_params, log_ratio = self._optima(flops, given)
+        params, tokens = np.exp(log_params), np.exp(log_params + log_ratio)
+        columns = self.definition.complete({"params": params, "tokens": tokens, **_floats(given)})
+        loss = self.definition.loss(np.vstack([self.values, self.draws]), **columns)
+        extrapolation = self.domain.extrapolation(params=params[0], tokens=tokens[0], flops=flops, **given)
+        return FrontierPoint(
+            flops=float(flops),
+            params=self._estimate_head(params),
+            tokens=self._estimate_head(tokens),
+            loss=self._estimate_head(loss),
+            log_ratio=self._estimate_head(log_ratio),
+            interpolated=extrapolation == 1.0,
+            extrapolation=extrapolation,
+            warnings=extrapolation_warnings(self.domain, flops),
+        )
+
+    def log_ratio(self, flops: float, **given: float) -> Estimate:
+        """Return ln(tokens/params) at the optimum of a budget; raises as `frontier` does."""
+        return self._estimate_head(self._optima(flops, given)[1])
+
+    def log_ratio_draws(self, flops: float, **given: float) -> Floats:
+        """Return ln(tokens/params) at each draw's optimum; NaN where a draw has none."""
+        return self._optima(flops, given)[1][1:]
+
+    def exponent_a(self, flops: float | None = None, **given: float) -> Estimate:
+        """Return a of N* ∝ C^a, for Chinchilla's form β/(α+β); raises as `frontier` does.
+
+        Where it changes with the budget, a is d ln N* / d ln C at `flops`, by default in the middle of the rows'.
+        """
+        self.require_frontier(given)
+        # In the rows' middle FLOPs are 6 N D in the law's own unit where bytes per token are unknown.
+        known = flops is not None or self.bytes_per_token is not None
+        budget = self.middle_flops if flops is None else flops
+        log_flops = float(np.log(budget * (self._data_per_token() if known else 1.0)))
+        every = np.vstack([self.values, self.draws])
+        exponents = self.definition.exponent_a(every, log_flops=log_flops, **_floats(given))
+        if not np.isfinite(exponents[0]):
+            raise self._unidentified()
+        return self._estimate_head(exponents)
+
+    def summary(self) -> "Summary":
+        """Return the fit as a page of text, which a notebook shows as tables."""
+        from isoloss.fitting.summary import Summary, summary_text
+
+        return Summary(summary_text(self), law=self)
+
+    def _repr_html_(self) -> str:
+        from isoloss.fitting.summary import summary_html
+
+        return summary_html(self)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON data: one element of `fits`. `exponent_a` is null where no optimum exists."""
+        try:
+            exponent = self.exponent_a().to_json()
+        except Unidentified:
+            exponent = None
+        convergence = asdict(self.convergence) | {"active_bounds": list(self.convergence.active_bounds)}
+        condition = self.convergence.condition_number
+        convergence["condition_number"] = condition if np.isfinite(condition) else None
+        return {
+            "group": self.group,
+            "law": self.law,
+            "params": {name: estimate.to_json() for name, estimate in self.params.items()},
+            "exponent_a": exponent,
+            "objective": self.objective,
+            "delta": self.delta,
+            "objective_value": self.objective_value,
+            **convergence,
+            "warnings": [warning.to_json() for warning in self.warnings],
+            "domain": self.domain.to_json(),
+            "rmse": self.rmse,
+            "rows_used": self.rows_used,
+            "excluded": [asdict(exclusion) for exclusion in self.excluded],
+            "params_convention": self.params_convention,
+            "data_unit": self.data_unit,
+            "interval_method": self.interval_method,
+            "n_draws": len(self.draws),
+            "observations": self.observations,
+            "seed": self.seed,
+            "fixed": list(self.fixed),
+            "weights": self.weights,
+            "floor": None if self.floor is None else self.floor.to_json(),
+            "bytes_per_token": self.bytes_per_token,
+            "fit_seconds": self.fit_seconds,
+            "bootstrap_seconds": self.bootstrap_seconds,
+            "trunk_evidence": list(self.trunk_evidence),
+        }
+
+    def save(self, path: Path | str) -> None:
+        """Write the law as JSON to `path` and its draws as Parquet beside it, atomically, the JSON last.
+
+        Raises InputError for a law that its name would not find again: a class within a function, or in a notebook.
+        """
+        from isoloss.fitting.storage import save
+
+        save(self, Path(path))
+
+    @classmethod
+    def load(cls, path: Path | str) -> "FittedLaw":
+        """Return the law that `save` wrote. Raises InputError for another file, NewerArchive for a newer version's."""
+        from isoloss.fitting.storage import load
+
+        return load(cls, Path(path))
+
+    def _columns(self, columns: Mapping[str, ArrayLike]) -> dict[str, Floats]:
+        """Return the columns that the law reads, checked and broadcast to one shape."""
+        definition = self.definition
+        unknown = [name for name in columns if name not in (*definition.columns, *RUN_COLUMNS)]
+        if unknown:
+            raise InputError(
+                f"{definition.name} reads no {unknown[0]!r}", fix=did_you_mean(unknown[0], definition.columns)
+            )
+        found = {name: _positive(name, values) for name, values in columns.items()}
+        if "flops" in definition.columns and "flops" not in found and {"params", "tokens"} <= found.keys():
+            found["flops"] = 6 * found["params"] * found["tokens"] / self._data_per_token()
+        shape = np.broadcast_shapes(*(column.shape for column in found.values()))
+        read = definition.complete(found)
+        return {name: np.broadcast_to(column, shape) for name, column in read.items()}
+
+    def _optima(self, flops: float, given: Mapping[str, float]) -> tuple[Floats, Floats]:
+        """Return ln params and ln(tokens/params) at the optimum of the law and of every draw, the law first."""
+        if not (np.isfinite(flops) and flops > 0):
+            raise InputError(f"a budget of {flops:g} FLOPs", fix="give a finite number above zero")
+        self.require_frontier(given)
+        every = np.vstack([self.values, self.draws])
+        # Laws split N · D in their own unit of data.
+        log_flops = float(np.log(flops * self._data_per_token()))
+        log_params = self.definition.log_optimum(every, log_flops=log_flops, **_floats(given))
+        if not np.isfinite(log_params[0]):
+            raise self._unidentified()
+        return log_params, log_flops - np.log(6) - 2 * log_params
+
+    def _budget_of(self, params: float, given: Mapping[str, float]) -> float:
+        """Return the FLOPs whose best split has `params` parameters: N* grows with C."""
+        from scipy.optimize import brentq
+
+        if not (np.isfinite(params) and params > 0):
+            raise InputError(f"{params:g} parameters", fix="give a finite number above zero")
+        self.require_frontier(given)
+        per_token, middle = float(np.log(self._data_per_token())), 2 * np.log(params) + np.log(6)
+
+        def excess(log_flops: float) -> float:
+            """Return ln N* less ln N, of the law alone: its draws have no say in the budget."""
+            best = self.definition.log_optimum(self.values[None], log_flops=log_flops + per_token, **_floats(given))[0]
+            if not np.isfinite(best):
+                raise self._unidentified()
+            return float(best - np.log(params))
+
+        for reach in (5.0, 20.0, 80.0):
+            low, high = middle - reach, middle + reach
+            if excess(low) <= 0 <= excess(high):
+                return float(np.exp(brentq(excess, low, high, xtol=1e-12)))
+        raise self._unidentified()
+
+    def _data_per_token(self) -> float:
+        """Return how much data a token of compute is: 1, or the bytes per token. Raises NotApplicable without them."""
+        if self.data_unit == "tokens":
+            return 1.0
+        if self.bytes_per_token is None:
+            raise NotApplicable(
+                f"the law of {self.group!r} counts data in bytes, FLOPs count tokens: the bytes per token are unknown",
+                fix="fit it with bytes_per_token (on the command line: --bytes-per-token 4.2, or a column)",
+            )
+        return self.bytes_per_token
+
+    def require_frontier(self, given: Mapping[str, float]) -> None:
+        """Raise NotApplicable where the law does not split compute, or is not told a column that it reads."""
+        law = self.definition
+        if not law.has_frontier():
+            raise NotApplicable(
+                f"{law.name} reads {', '.join(law.columns)} and does not split compute into parameters and tokens",
+                fix="ask predictions of it, or fit a law of both, as chinchilla",
+            )
+        others = [name for name in law.columns if name not in RUN_COLUMNS]
+        missing = [name for name in others if name not in given and name not in law.defaults]
+        if missing:
+            raise NotApplicable(
+                f"the best split by {law.name} depends on {missing[0]}",
+                fix=f"give it: frontier(flops=…, {missing[0]}=…)",
+            )
+        if unknown := [name for name in given if name not in others]:
+            raise InputError(
+                f"{law.name} holds no {unknown[0]!r} on its frontier", fix=did_you_mean(unknown[0], others)
+            )
+        for name, value in given.items():
+            _positive(name, value)
+
+    def _unidentified(self) -> Unidentified:
+        shown = ", ".join(f"{name} = {estimate.value:.4g}" for name, estimate in self.params.items())
+        return Unidentified(
+            f"the {self.law} law fitted to {self.group!r} has no interior optimum ({shown})",
+            fix="widen the grid in parameters and in tokens, and leave out unconverged or saturated runs",
+        )
+
+    def _estimate_head(self, values: Floats) -> Estimate:
+        return self._estimate(float(values[0]), values[1:])
+
+    def _estimate(self, value: float, draws: Floats) -> Estimate:
+        """Return the draws' interval, or none where more draws lack the quantity than a tail of it may hold."""
+        missing = len(draws) - np.isfinite(draws).sum()
+        if missing > (1 - LEVEL) / 2 * len(draws):
+            return Estimate(value=value)
+        return Estimate.from_draws(draws, value=value)
+
+    def _check_convention(self, params_convention: str | None, data_unit: str) -> None:
+        if params_convention is not None and params_convention != self.params_convention:
+            raise InputError(
+                f"the law counts parameters as {self.params_convention!r}, the call as {params_convention!r}",
+                fix=f"count parameters as {self.params_convention!r}, or fit a law on the other count",
+            )
+        if data_unit != self.data_unit:
+            raise InputError(
+                f"the law counts data in {self.data_unit}, the table in {data_unit}",
+                fix=f"give the data in {self.data_unit}, or fit a law on {data_unit}",
+            )
+
+
+def _floats(given: Mapping[str, float]) -> dict[str, Floats]:
+    return {name: np.asarray(value, dtype=np.float64) for name, value in given.items()}
+
+
+def _positive(name: str, values: ArrayLike) -> Floats:
+    array = np.asarray(values, dtype=np.float64)
+    if not (np.isfinite(array) & (array > 0)).all():
+        raise InputError(f"{name} hold a value that is not above zero", fix=f"give finite {name} above zero")
+    return array

@@ -1,0 +1,290 @@
+"""Fit a law to a table of runs: check, solve, warn, resample."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from isoloss.core.errors import InputError, did_you_mean
+from isoloss.core.estimate import LEVEL, Estimate
+from isoloss.core.progress import QUIET, Progress
+from isoloss.core.rng import stream
+from isoloss.fitting.checks import (
+    EXCLUDED_FLAGS,
+    fit_warnings,
+    leave_out,
+    refuse_unfittable,
+    root_mean_square,
+    standard_error,
+    table_warnings,
+)
+from isoloss.fitting.domain import Domain, LawWarning
+from isoloss.fitting.engine import (
+    CONVERGED,
+    Optimum,
+    Problem,
+    Solutions,
+    best_ends,
+    find_optimum,
+    linearise,
+    pose,
+    starting_points,
+    warm,
+)
+from isoloss.fitting.evidence import Exclusion, IntervalMethod
+from isoloss.fitting.fitted import FittedLaw
+from isoloss.fitting.floor import IRREDUCIBLE, KnownFloor, floor_of, floor_warnings, score_floor
+from isoloss.fitting.intervals import MethodName, choose_method, noise_around, resample
+from isoloss.laws.law import Floats, FloorUse, Law, Objective, StartsName, WeightsName
+from isoloss.laws.registry import open_law
+from isoloss.runs.observations import Observations
+
+FEW_FAILED_REFITS = 0.05
+
+
+def fit(
+    observations: Observations,
+    *,
+    law: str | type[Law] = "chinchilla",
+    objective: Objective = "huber",
+    delta: float = 1e-3,
+    starts: StartsName = "auto",
+    bootstrap: int = 0,
+    method: MethodName = "auto",
+    seed: int = 0,
+    fixed: Mapping[str, float] | None = None,
+    weights: WeightsName = "equal",
+    floor: FloorUse = "score",
+    exclude_flags: Sequence[str] = EXCLUDED_FLAGS,
+    trunk_evidence: Floats | None = None,
+) -> FittedLaw:
+    """Return a law fitted to one group of runs, with `bootstrap` draws.
+
+    The objective is the sum over rows of Huber's loss (`delta`), the absolute value (`lad`) or half the square
+    (`gaussian`) of ln L − ln L̂, as in Hoffmann et al. 2022. `weights="stderr"` weighs rows by 1/σ² of ln L, mean 1.
+    Where the table knows its floor, E is scored against it, or held at it (`floor="hold"`). Runs flagged with one of
+    `exclude_flags` are left out and listed. `trunk_evidence` is what other corpora say of the noise (`fit_groups`
+    gathers it). Raises BadTable where the rows cannot determine the law.
+    """
+    definition = open_law(law) if isinstance(law, str) else law
+    held = dict(fixed or {})
+    used, excluded = leave_out(observations, flags=exclude_flags)
+    known = floor_of(used, law=definition, use=floor)
+    if floor == "hold" and known is not None:
+        held[IRREDUCIBLE] = known
+    refuse_unfittable(used, law=definition, fixed=held, excluded=excluded)
+    if bootstrap < 0:
+        raise InputError(f"{bootstrap} draws", fix="give the number of draws, 0 for none")
+    warm(definition)
+    started = time.perf_counter()
+    problem = pose(
+        used, law=definition, objective=objective, delta=delta, weights=row_weights(used, weights), fixed=held
+    )
+    optimum = find_optimum(problem, starting_points(problem, starts))
+    seconds = time.perf_counter() - started
+    point = _at_optimum(used, problem, optimum, fixed=tuple(held), weights=weights, excluded=excluded, seed=seed)
+    if trunk_evidence is not None:
+        point = replace(point, trunk_evidence=tuple(trunk_evidence.tolist()))
+    law_with_draws = _with_draws(
+        replace(point, fit_seconds=seconds), used, problem, optimum, draws=bootstrap, method=choose_method(used, method)
+    )
+    return law_with_draws if known is None else _with_floor(law_with_draws, used, problem, optimum, known)
+
+
+def fit_groups(
+    observations: Observations,
+    *,
+    law: str | type[Law] = "chinchilla",
+    objective: Objective = "huber",
+    delta: float = 1e-3,
+    starts: StartsName = "auto",
+    bootstrap: int = 0,
+    method: MethodName = "auto",
+    seed: int = 0,
+    fixed: Mapping[str, float] | None = None,
+    weights: WeightsName = "equal",
+    floor: FloorUse = "score",
+    exclude_flags: Sequence[str] = EXCLUDED_FLAGS,
+    progress: Progress = QUIET,
+) -> list[FittedLaw]:
+    """Return one fitted law per corpus, in order of first appearance; see `fit`.
+
+    Corpora of one table are taken as trained alike: with few trunks each, what share of the noise is the trunks' is
+    learnt from all of them (`evidence_of_others`).
+    """
+    settings: dict[str, Any] = {
+        "law": law, "objective": objective, "delta": delta, "starts": starts, "method": method, "fixed": fixed,
+        "weights": weights, "floor": floor, "exclude_flags": exclude_flags,
+    }  # fmt: skip
+    tables = [observations.where(corpus=corpus) for corpus in observations.corpora]
+    shared = evidence_of_others(tables, **settings) if bootstrap else [None] * len(tables)
+    fitted = []
+    with progress.task("fits", total=len(tables)) as task:
+        for corpus, table, evidence in zip(observations.corpora, tables, shared, strict=True):
+            task.advance(0, detail=corpus)
+            fitted.append(fit(table, bootstrap=bootstrap, seed=seed, trunk_evidence=evidence, **settings))
+            task.advance(1)
+    return fitted
+
+
+def evidence_of_others(
+    tables: Sequence[Observations], *, method: MethodName = "auto", **settings: Any
+) -> list[Floats | None]:
+    """Return, for each of several corpora trained alike, what all the others say of the trunks' share of the noise.
+
+    None where no other says anything: its rows share no trunk, or are many enough to be resampled. `settings` are
+    those of `fit`.
+    """
+    own = [_evidence(table, method, settings) for table in tables]
+    others = [[one for j, one in enumerate(own) if j != i and one is not None] for i in range(len(tables))]
+    return [np.sum(found, axis=0) if found else None for found in others]
+
+
+def _evidence(table: Observations, method: MethodName, settings: Mapping[str, Any]) -> Floats | None:
+    """Return what one corpus says of the trunks' share, or None; one that no law can be fitted to says nothing."""
+    if choose_method(table, method) != "parametric_trunks" or len(np.unique(table.trunk)) == len(table):
+        return None
+    try:
+        used, problem = posed_again(law := fit(table, **settings), table)
+    except InputError:
+        return None
+    return noise_around(used, problem, problem.law.to_free(law.values, problem.origin)).evidence
+
+
+def posed_again(law: FittedLaw, observations: Observations) -> tuple[Observations, Problem]:
+    """Return the rows that a law used and the problem they posed. Raises InputError where the table is another."""
+    used = observations.select(~np.isin(observations.rows, [exclusion.row for exclusion in law.excluded]))
+    if used.fingerprint != law.observations:
+        raise InputError(
+            f"the law of {law.group!r} was fitted to table {law.observations}, not to this one ({used.fingerprint})",
+            fix="give the very rows that it was fitted to",
+        )
+    fixed = {name: law.params[name].value for name in law.fixed}
+    problem = pose(
+        used, law=law.definition, objective=law.objective, delta=law.delta, weights=row_weights(used, law.weights),
+        fixed=fixed,
+    )  # fmt: skip
+    return used, problem
+
+
+def row_weights(observations: Observations, weights: WeightsName) -> Floats:
+    """Return the weight of each row. Raises InputError for an unknown name or a table without standard errors."""
+    if weights == "equal":
+        return np.ones(len(observations))
+    if weights != "stderr":
+        raise InputError(f"unknown weights {weights!r}", fix=did_you_mean(weights, ("equal", "stderr")))
+    if observations.stderr is None:
+        raise InputError("weights='stderr' needs standard errors; the table has none", fix="use weights='equal'")
+    return np.asarray((observations.loss_nats / observations.stderr) ** 2)
+
+
+def _at_optimum(
+    used: Observations,
+    problem: Problem,
+    optimum: Optimum,
+    *,
+    fixed: tuple[str, ...],
+    weights: WeightsName,
+    excluded: tuple[Exclusion, ...],
+    seed: int,
+) -> FittedLaw:
+    """Return the fit without draws."""
+    values = problem.law.to_values(optimum.free, problem.origin)
+    return FittedLaw(
+        definition=problem.law,
+        group=used.corpora[0] if len(used.corpora) == 1 else "all",
+        params={name: Estimate(value=float(v)) for name, v in zip(problem.law.parameters, values, strict=True)},
+        draws=np.empty((0, len(values))),
+        noise=np.empty((0, 2)),
+        objective=problem.objective,
+        delta=problem.delta,
+        objective_value=optimum.objective,
+        convergence=optimum.convergence,
+        warnings=table_warnings(used, law=problem.law) + fit_warnings(used, problem, optimum),
+        domain=Domain.of(used, columns=problem.law.columns),
+        rmse=root_mean_square(linearise(problem, optimum.free)[0]),
+        rows_used=len(used),
+        excluded=excluded,
+        params_convention=used.params_convention,
+        data_unit=used.data_unit,
+        interval_method="none",
+        observations=used.fingerprint,
+        seed=seed,
+        fixed=fixed,
+        weights=weights,
+        bytes_per_token=used.mean_bytes_per_token,
+    )
+
+
+def _with_draws(
+    point: FittedLaw, used: Observations, problem: Problem, optimum: Optimum, *, draws: int, method: IntervalMethod
+) -> FittedLaw:
+    """Return the fit with its draws and the intervals that they give."""
+    if draws == 0:
+        return point
+    started = time.perf_counter()
+    generator = stream(point.seed, "intervals", method, point.observations)
+    resamples = resample(
+        used, problem, optimum.free, method=method, draws=draws, generator=generator, others=point.evidence_of_others
+    )
+    points = np.vstack([optimum.free, optimum.others])
+    ends = best_ends(problem, np.tile(points, (draws, 1, 1)), targets=resamples.targets, weights=resamples.weights)
+    values = problem.law.to_values(ends.free, problem.origin)
+    return replace(
+        point,
+        params={
+            name: Estimate.from_draws(values[:, i], value=estimate.value)
+            for i, (name, estimate) in enumerate(point.params.items())
+        },
+        draws=values,
+        noise=resamples.noise,
+        interval_method=method,
+        warnings=point.warnings + _draw_warnings(ends, _without_optimum(point, values)),
+        bootstrap_seconds=time.perf_counter() - started,
+    )
+
+
+def _with_floor(law: FittedLaw, used: Observations, problem: Problem, optimum: Optimum, floor: float) -> FittedLaw:
+    """Return the fit with what the known floor says of it."""
+    place = problem.law.parameters.index(IRREDUCIBLE)
+    if IRREDUCIBLE in law.fixed:
+        found = KnownFloor(value=floor, held=law.params[IRREDUCIBLE].value == floor, E=law.params[IRREDUCIBLE])
+    else:
+        found = score_floor(
+            floor, estimate=law.params[IRREDUCIBLE], draws=law.draws[:, place],
+            stderr=standard_error(problem, optimum.free, place),
+        )  # fmt: skip
+    return replace(law, floor=found, warnings=law.warnings + floor_warnings(found, used))
+
+
+def _without_optimum(point: FittedLaw, draws: Floats) -> float:
+    """Return the share of draws without an interior optimum in the middle of the rows' FLOPs; 0 without a frontier."""
+    law = point.definition
+    if not law.has_frontier() or set(law.further_columns()) - set(law.defaults):
+        return 0.0
+    log_params = law.log_optimum(draws, log_flops=float(np.log(point.middle_flops)))
+    return float((~np.isfinite(log_params)).mean())
+
+
+def _draw_warnings(ends: Solutions, without: float) -> tuple[LawWarning, ...]:
+    failed = float((ends.gradient_norm > CONVERGED).mean())
+    found = []
+    if without > (1 - LEVEL) / 2:
+        found.append(
+            LawWarning(
+                code="frontier_not_identified",
+                message=f"{without:.0%} of the draws have no interior optimum: the frontier has no interval. Widen the "
+                "grid in parameters and in tokens, and leave out unconverged and saturated runs.",
+            )
+        )
+    if failed > FEW_FAILED_REFITS:
+        found.append(
+            LawWarning(
+                code="refits_not_converged",
+                message=f"{failed:.0%} of the resampled fits did not converge: read the intervals as rough. Widen the "
+                "grid, or use objective='huber' with a larger delta.",
+            )
+        )
+    return tuple(found)

@@ -1,0 +1,244 @@
+"""Approach 2: the best size of every budget from runs of equal compute (Hoffmann et al. 2022, section 3.2).
+
+For each budget a curve is laid through loss against size, and its lowest point is the optimum; a power law through the
+optima gives N* ∝ C^a and D* ∝ C^b. The curve is a parabola in ln N (Hoffmann et al.), or Akima's interpolation of
+ln L on ln N (Porian et al. 2024, arXiv:2406.19146, appendix B), which needs no law of the valley's shape. Losses are
+redrawn with seed noise: an optimum is the median of its draws, and a budget whose draws end at the edge has none.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isoloss.core.errors import BadTable, InputError, Unidentified, did_you_mean
+from isoloss.core.rng import stream
+from isoloss.laws.law import Floats
+from isoloss.optima.isoflop_curves import Valley, akima_valley, parabola_valley
+from isoloss.optima.power_line import PowerLine, fit_power_law
+from isoloss.optima.seed_noise import SeedNoise
+from isoloss.runs.observations import Observations
+
+Interpolation = Literal["akima", "parabola"]
+Status = Literal["ok", "too_few_sizes", "on_edge", "unstable"]
+Normals = Callable[[tuple[int, int]], Floats]
+"""Standard normal numbers of a shape: a generator's `standard_normal`, asked budget by budget, sizes before data."""
+
+FEWEST_SIZES = 3
+STATUS_WORDS: dict[Status, str] = {
+    "ok": "an optimum inside the sizes",
+    "too_few_sizes": f"fewer than {FEWEST_SIZES} sizes",
+    "on_edge": "the lowest loss is at the smallest or the largest size",
+    "unstable": "more than half of the redrawn curves are lowest at an edge",
+}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class BudgetOptimum:
+    """The runs of one budget in ascending size (k,), and their valley over parameters and over data.
+
+    Valleys are None where `status` says why there is no optimum.
+    """
+
+    flops: float
+    params: Floats
+    tokens: Floats
+    loss_nats: Floats
+    status: Status
+    over_params: Valley | None = None
+    over_tokens: Valley | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the optimum as plain data, or why there is none."""
+        return {
+            "flops": self.flops,
+            "sizes": len(self.params),
+            "status": self.status,
+            "why": STATUS_WORDS[self.status],
+            "params": self.over_params.estimate.to_json() if self.over_params else None,
+            "tokens": self.over_tokens.estimate.to_json() if self.over_tokens else None,
+            "loss": self.over_params.best_loss if self.over_params else None,
+        }
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class IsoFlop:
+    """The optimum of every budget in ascending order. `interpolation` is what was laid through the losses."""
+
+    interpolation: Interpolation
+    optima: tuple[BudgetOptimum, ...]
+
+    @property
+    def found(self) -> tuple[BudgetOptimum, ...]:
+        """The budgets with an optimum."""
+        return tuple(optimum for optimum in self.optima if optimum.status == "ok")
+
+    def laws(self, *, weighted: bool = True) -> "IsoFlopLaws":
+        """Return N* ∝ C^a, D* ∝ C^b and ρ* ∝ C^r through the optima, with intervals from their draws.
+
+        `weighted` counts optima by the inverse variance of their draws; ρ*, which follows from N*, is never weighted
+        (Porian et al. 2024). Raises Unidentified for fewer than two budgets with an optimum.
+        """
+        found = self.found
+        if len(found) < 2:
+            reasons = "; ".join(f"{o.flops:.2e} FLOPs: {STATUS_WORDS[o.status]}" for o in self.optima)
+            raise Unidentified(f"{len(found)} budgets have an optimum ({reasons})", fix="train more sizes a budget")
+        flops = np.array([o.flops for o in found])
+        sizes, data = ([v for o in found if (v := over(o)) is not None] for over in (_over_params, _over_tokens))
+        count = min(len(valley.draws) for valley in (*sizes, *data))
+        return IsoFlopLaws(
+            params=_through(flops, sizes, count, weighted),
+            tokens=_through(flops, data, count, weighted),
+            ratio=_ratio_law(flops, sizes, count),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class IsoFlopLaws:
+    """Power laws in compute of the optimal parameters (exponent a), tokens (b) and tokens per parameter (r)."""
+
+    params: PowerLine
+    tokens: PowerLine
+    ratio: PowerLine
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the three laws as plain data."""
+        return {"params": self.params.to_json(), "tokens": self.tokens.to_json(), "ratio": self.ratio.to_json()}
+
+
+def fit_isoflop(
+    observations: Observations,
+    *,
+    interpolation: Interpolation = "akima",
+    noise: float | SeedNoise | None = None,
+    draws: int = 1000,
+    budgets: Sequence[float] | None = None,
+    tolerance: float = 0.02,
+    per_gap: int = 25,
+    floor: float | None = None,
+    seed: int = 0,
+    normals: Normals | None = None,
+) -> IsoFlop:
+    """Return the optimum of every budget in a table of runs at equal compute.
+
+    `noise` is the standard deviation of a loss between seeds, in nats or by loss; without it the table's standard
+    errors serve, and without those nothing is redrawn. `budgets` names the FLOPs, each taking the rows within
+    `tolerance`; without it rows that near each other share one. Of several runs of a size the lowest counts.
+    `per_gap` grid points stand between two sizes; `floor` is the least standard deviation of ln N* in gaps between
+    two sizes, by default that of a uniform grid step (Porian et al. use .33). Raises BadTable where no budget has
+    three sizes.
+    """
+    if interpolation not in ("akima", "parabola"):
+        known = ("akima", "parabola")
+        raise InputError(f"unknown interpolation {interpolation!r}", fix=did_you_mean(interpolation, known))
+    least = 1 / (per_gap * np.sqrt(12)) if floor is None else floor
+    groups = _budgets(observations, budgets, tolerance)
+    optima = []
+    for flops, rows in groups:
+        runs = _lowest_by_size(observations.select(rows))
+        source = normals or stream(seed, "isoflop", f"{flops:.6e}").standard_normal
+        deviation = _deviation(runs, noise)
+        optima.append(
+            _optimum(runs, flops, interpolation, deviation, draws=draws, per_gap=per_gap, floor=least, normals=source)
+        )
+    if all(optimum.status == "too_few_sizes" for optimum in optima):
+        raise BadTable(
+            f"no budget among {len(optima)} has {FEWEST_SIZES} sizes: these are not runs of equal compute",
+            fix="name the column of FLOPs, give budgets with a wider tolerance, or fit the parametric law",
+        )
+    return IsoFlop(interpolation=interpolation, optima=tuple(optima))
+
+
+def _optimum(
+    runs: Observations,
+    flops: float,
+    interpolation: Interpolation,
+    deviation: Floats | None,
+    *,
+    draws: int,
+    per_gap: int,
+    floor: float,
+    normals: Normals,
+) -> BudgetOptimum:
+    bare = BudgetOptimum(
+        flops=flops, params=runs.params, tokens=runs.tokens, loss_nats=runs.loss_nats, status="too_few_sizes"
+    )
+    if len(runs) < FEWEST_SIZES:
+        return bare
+    lay = akima_valley if interpolation == "akima" else parabola_valley
+    valleys = []
+    for x in (runs.params, runs.tokens):
+        order = np.argsort(x)
+        loss = runs.loss_nats[order]
+        redrawn = None
+        if deviation is not None and draws:
+            redrawn = loss + deviation[order] * normals((draws, len(runs)))
+        valleys.append(lay(x[order], loss, redrawn, per_gap=per_gap, floor=floor))
+    over_params, over_tokens = valleys
+    status: Status = "ok"
+    if not over_params.interior:
+        status = "on_edge"
+    elif not (over_params.stable and over_tokens.stable):
+        status = "unstable"
+    return replace(bare, status=status, over_params=over_params, over_tokens=over_tokens)
+
+
+def _through(flops: Floats, valleys: Sequence[Valley], count: int, weighted: bool) -> PowerLine:
+    if not count:
+        return fit_power_law(flops, [valley.best for valley in valleys])
+    return fit_power_law(
+        flops, [valley.median for valley in valleys],
+        log_std=[valley.log_std for valley in valleys] if weighted else None,
+        draws=np.array([valley.draws[:count] for valley in valleys]),
+    )  # fmt: skip
+
+
+def _ratio_law(flops: Floats, sizes: Sequence[Valley], count: int) -> PowerLine:
+    """Return ρ* = C/(6·N*²) over compute: tokens per parameter as C = 6·N·D has it from the size alone."""
+    if not count:
+        return fit_power_law(flops, [c / (6 * valley.best**2) for c, valley in zip(flops, sizes, strict=True)])
+    ratios = [c / (6 * valley.draws**2) for c, valley in zip(flops, sizes, strict=True)]
+    return fit_power_law(
+        flops, [np.median(ratio) for ratio in ratios], draws=np.array([ratio[:count] for ratio in ratios])
+    )
+
+
+def _over_params(optimum: BudgetOptimum) -> Valley | None:
+    return optimum.over_params
+
+
+def _over_tokens(optimum: BudgetOptimum) -> Valley | None:
+    return optimum.over_tokens
+
+
+def _budgets(
+    observations: Observations, budgets: Sequence[float] | None, tolerance: float
+) -> list[tuple[float, NDArray[np.int64]]]:
+    """Return each budget, ascending, with its rows."""
+    log_flops = np.log(observations.flops)
+    if budgets is not None:
+        return [
+            (float(budget), np.flatnonzero(np.abs(log_flops - np.log(budget)) <= np.log1p(tolerance)))
+            for budget in sorted(budgets)
+        ]
+    order = np.argsort(log_flops, kind="stable")
+    starts = np.flatnonzero(np.diff(log_flops[order]) > np.log1p(tolerance)) + 1
+    groups = np.split(order, starts)
+    return [(float(np.exp(np.median(log_flops[rows]))), np.sort(rows)) for rows in groups]
+
+
+def _lowest_by_size(runs: Observations) -> Observations:
+    """Return one run a size, the lowest, in ascending size."""
+    order = np.lexsort((runs.loss_nats, runs.params))
+    _, first = np.unique(runs.params[order], return_index=True)
+    return runs.select(order[first])
+
+
+def _deviation(runs: Observations, noise: float | SeedNoise | None) -> Floats | None:
+    if isinstance(noise, SeedNoise):
+        return noise.at(runs.loss_nats)
+    if noise is not None:
+        return np.full(len(runs), float(noise))
+    return runs.stderr

@@ -1,0 +1,1 @@
+"""Figures that only the published studies draw."""

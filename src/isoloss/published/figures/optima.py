@@ -1,0 +1,149 @@
+"""Optima of budgets against compute, the power law through them, and the laws of others beside it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from isoloss.optima.power_line import PowerLine
+from isoloss.report.figures.marks import band
+from isoloss.report.theme import (
+    BLUE,
+    GREEN,
+    INK,
+    MUTED,
+    PAPER,
+    PURPLE,
+    VERMILLION,
+    Entry,
+    Layout,
+    Panels,
+    drawn,
+    edge_panels,
+    log_axis,
+    padded_log,
+)
+from isoloss.runs.observations import Floats
+
+Quantity = Literal["params", "tokens", "ratio"]
+AXIS: dict[Quantity, str] = {
+    "params": "optimal parameters N*",
+    "tokens": "optimal tokens D*",
+    "ratio": "optimal tokens per parameter ρ*",
+}
+LINE_POINTS = 41
+# Black and grey lines that differ by their dashes: the panel's own colours stay for its own law.
+DASHES = ((0, (6, 2)), (0, (1, 1.6)), (0, (4, 1.5, 1, 1.5)), (0, (3, 1, 1, 1, 1, 1)))
+COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, INK)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """A published law of the optimal size, N* = coefficient · C^exponent; D* = C/(6·N*) follows."""
+
+    name: str
+    coefficient: float
+    exponent: float
+
+    def at(self, flops: Floats, quantity: Quantity) -> Floats:
+        """Return the quantity at budgets."""
+        params = self.coefficient * flops**self.exponent
+        if quantity == "params":
+            return np.asarray(params)
+        return flops / (6 * params) if quantity == "tokens" else np.asarray(flops / (6 * params**2))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class OptimaPanel:
+    """One quantity's optima (budgets,) with the standard deviation of their logarithms, and the law through them.
+
+    `notes` are lines in the upper left corner; `warmup` is the tokens of the warm-up as a power law of compute.
+    """
+
+    title: str
+    quantity: Quantity
+    flops: Floats
+    values: Floats
+    log_std: Floats
+    fit: PowerLine | None
+    notes: tuple[str, ...] = ()
+    warmup: PowerLine | None = None
+    colour: str = BLUE
+    references: tuple[Reference, ...] = field(default_factory=tuple)
+
+
+@drawn
+def optima_against_compute(panels: Sequence[OptimaPanel], *, columns: int = 3, layout: Layout = "wide") -> Figure:
+    """Return one panel each on one range of compute; panels of the same quantity share their vertical range."""
+    shape = _panels(columns, layout)
+    figure, grid = shape.grid(len(panels), key=_key(panels))
+    flops = np.concatenate([panel.flops for panel in panels])
+    limits = padded_log(flops, pad=0.05)
+    ranges = {q: _range([p for p in panels if p.quantity == q], limits) for q in {p.quantity for p in panels}}
+    _, bottom = edge_panels(len(panels), shape.columns)
+    for index, (panel, (axes,)) in enumerate(zip(panels, grid, strict=True)):
+        axes.set(xscale="log", yscale="log", xlim=limits, ylim=ranges[panel.quantity])
+        _panel(axes, panel, np.geomspace(*limits, LINE_POINTS))
+        axes.set_title(panel.title)
+        axes.set_xlabel("training FLOPs C" if index in bottom else "")
+        axes.set_ylabel(AXIS[panel.quantity])
+        log_axis(axes.xaxis, kind="power", most=5)
+        log_axis(axes.yaxis, kind="plain" if panel.quantity == "ratio" else "si")
+    return figure
+
+
+def _panels(columns: int, layout: Layout) -> Panels:
+    if layout == "narrow":
+        return Panels(width=2.8, height=2.3, columns=1, left=0.72, right=0.12, gap_y=0.86)
+    return Panels(width=2.7, height=2.25, columns=columns, left=0.72, right=0.12, gap_x=0.78, gap_y=0.74)
+
+
+def _range(panels: Sequence[OptimaPanel], limits: tuple[float, float]) -> tuple[float, float]:
+    """Return the vertical range: all optima with their errors, and room above for the notes."""
+    seen = np.concatenate([p.values * np.exp(sign * p.log_std) for p in panels for sign in (-1, 1)])
+    laws = [p.fit.values_at(limits) for p in panels if p.fit is not None]
+    low, high = padded_log(np.concatenate([seen, *laws]), pad=0.04)
+    notes = max((len(p.notes) for p in panels), default=0)
+    return low, high * (high / low) ** (0.13 * notes)
+
+
+def _panel(axes: Axes, panel: OptimaPanel, grid: Floats) -> None:
+    if panel.warmup is not None:
+        axes.fill_between(grid, axes.get_ylim()[0], panel.warmup.values_at(grid), color=MUTED, alpha=0.22, linewidth=0)
+    for reference, dashes in zip(panel.references, DASHES, strict=False):
+        axes.plot(grid, reference.at(grid, panel.quantity), color=INK, linewidth=1.1, linestyle=dashes, zorder=2)
+    if panel.fit is not None:
+        if len(panel.fit.draws):
+            axes.fill_between(grid, *panel.fit.band(grid), color=panel.colour, alpha=0.22, linewidth=0)
+        axes.plot(grid, panel.fit.values_at(grid), color=panel.colour, linewidth=1.8, zorder=3)
+    errors = panel.values * (1 - np.exp(-panel.log_std)), panel.values * (np.exp(panel.log_std) - 1)
+    axes.errorbar(
+        panel.flops, panel.values, yerr=errors, fmt="o", markersize=4.2, color=panel.colour, ecolor=panel.colour,
+        elinewidth=1, capsize=2, markeredgecolor=PAPER, markeredgewidth=0.5, zorder=4,
+    )  # fmt: skip
+    if panel.notes:
+        axes.text(
+            0.03, 0.97, "\n".join(panel.notes), transform=axes.transAxes, va="top", fontsize=8, linespacing=1.3,
+            bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.8, "pad": 1.5}, zorder=6,
+        )  # fmt: skip
+
+
+def _key(panels: Sequence[OptimaPanel]) -> list[Entry]:
+    colour = panels[0].colour
+    entries: list[Entry] = [
+        (Line2D([], [], linestyle="none", marker="o", markersize=4.6, color=colour), "optimum ± 1 s.d. of its draws"),
+        ((band(colour), Line2D([], [], color=colour, linewidth=1.8)), "power law, 95 % interval"),
+    ]
+    references = max((panel.references for panel in panels), key=len)
+    entries += [
+        (Line2D([], [], color=INK, linewidth=1.1, linestyle=dashes), reference.name)
+        for reference, dashes in zip(references, DASHES, strict=False)
+    ]
+    if any(panel.warmup is not None for panel in panels):
+        entries.append((Patch(facecolor=MUTED, alpha=0.22, edgecolor="none"), "warm-up"))
+    return entries

@@ -1,0 +1,103 @@
+"""Loss against size at equal compute: the valleys whose lowest points are the optima of approach 2."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from isoloss.optima.isoflop import IsoFlop
+from isoloss.report.numbers import power_of_ten
+from isoloss.report.theme import (
+    INK,
+    MUTED,
+    PAPER,
+    Entry,
+    Layout,
+    Panels,
+    drawn,
+    edge_panels,
+    log_axis,
+    name_point,
+    padded_log,
+    sequence,
+)
+
+
+@drawn
+def valleys(
+    found: Mapping[str, IsoFlop],
+    *,
+    columns: int = 3,
+    least_ratio: float = 0.5,
+    ylim: tuple[float, float] | None = None,
+    layout: Layout = "wide",
+) -> Figure:
+    """Return one panel a table of runs: loss against parameters, one curve a budget, dark small to light large.
+
+    Points of fewer than `least_ratio` tokens per parameter, far up the valley's side, are not shown.
+    """
+    shape = _panels(columns, layout)
+    figure, grid = shape.grid(len(found), key=_key(found))
+    budgets = sorted({optimum.flops for one in found.values() for optimum in one.optima})
+    colours = dict(zip(budgets, sequence(np.linspace(0, 1, len(budgets))), strict=True))
+    left, bottom = edge_panels(len(found), shape.columns)
+    for index, ((name, one), (axes,)) in enumerate(zip(found.items(), grid, strict=True)):
+        axes.set(xscale="log", yscale="log")
+        _panel(axes, one, colours, least_ratio, ylim)
+        axes.set_title(name)
+        axes.set_xlabel("parameters N" if index in bottom else "")
+        axes.set_ylabel("loss, nats per token" if index in left else "")
+    return figure
+
+
+def _panels(columns: int, layout: Layout) -> Panels:
+    if layout == "narrow":
+        return Panels(width=2.75, height=2.5, columns=1, left=0.62, right=0.45, gap_y=0.86)
+    return Panels(width=2.85, height=2.6, columns=columns, left=0.66, right=0.5, gap_x=0.72, gap_y=0.74)
+
+
+def _panel(
+    axes: Axes, one: IsoFlop, colours: Mapping[float, str], least_ratio: float, ylim: tuple[float, float] | None
+) -> None:
+    seen: list[np.ndarray] = []
+    for optimum in one.optima:
+        shown = optimum.flops / (6 * optimum.params**2) >= least_ratio
+        axes.scatter(
+            optimum.params[shown], optimum.loss_nats[shown], s=9, color=colours[optimum.flops], edgecolors=PAPER,
+            linewidths=0.3, zorder=3,
+        )  # fmt: skip
+        seen.append(optimum.loss_nats[shown])
+        valley = optimum.over_params
+        if valley is None:
+            continue
+        along = optimum.flops / (6 * valley.grid**2) >= least_ratio
+        axes.plot(valley.grid[along], valley.curve[along], color=colours[optimum.flops], linewidth=1.1)
+        if optimum.status == "ok":
+            axes.plot(valley.median, valley.best_loss, marker="*", markersize=9, color=colours[optimum.flops],
+                      markeredgecolor=INK, markeredgewidth=0.6, zorder=5)  # fmt: skip
+    axes.set_ylim(ylim or padded_log(np.concatenate(seen)))
+    _name_budgets(axes, one)
+    log_axis(axes.xaxis, most=5)
+    log_axis(axes.yaxis, kind="plain")
+
+
+def _name_budgets(axes: Axes, one: IsoFlop) -> None:
+    """Write the smallest and the largest budget beside their optima."""
+    found = one.found
+    for optimum in (found[0], found[-1]) if len(found) > 1 else ():
+        assert optimum.over_params is not None, "a found optimum has its valley"
+        place = optimum.over_params.median, optimum.over_params.best_loss
+        if axes.get_ylim()[0] < place[1] < axes.get_ylim()[1]:
+            name_point(axes, power_of_ten(optimum.flops, 3), place, offset=(8, 0))
+
+
+def _key(found: Mapping[str, IsoFlop]) -> list[Entry]:
+    kinds: Sequence[str] = sorted({one.interpolation for one in found.values()})
+    laid = {"akima": "Akima's interpolation", "parabola": "parabola"}
+    star = Line2D([], [], linestyle="none", marker="*", markersize=8, color=MUTED, markeredgecolor=INK)
+    return [
+        (Line2D([], [], color=MUTED, linewidth=1.1), f"equal compute: {', '.join(laid[kind] for kind in kinds)}"),
+        (star, "its lowest point, the median of the draws"),
+    ]

@@ -1,0 +1,1 @@
+"""Learning rate and batch against size and horizon."""

@@ -1,0 +1,164 @@
+"""Approach 2 against laws whose optimum is known, and its parts against SciPy's."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.interpolate import Akima1DInterpolator
+
+from isoloss.core.errors import BadTable, InputError, Unidentified
+from isoloss.laws.chinchilla import Chinchilla
+from isoloss.optima._akima_kernels import lowest_points
+from isoloss.optima.isoflop import fit_isoflop
+from isoloss.optima.isoflop_cost import accuracy_by_cost
+from isoloss.optima.power_line import fit_power_law
+from isoloss.optima.seed_noise import SeedNoise
+from isoloss.runs.observations import Observations, observations
+
+TRUTH = np.array([1.7, 400.0, 900.0, 0.34, 0.28])
+BUDGETS = tuple(1e17 * 4.0**i for i in range(6))
+
+
+def equal_compute(*, sizes: int = 9, reach: float = 6.0, noise: float = 0.0, seed: int = 0) -> Observations:
+    """Return runs around every budget's best size, from 1/reach to reach times it."""
+    generator = np.random.default_rng(seed)
+    rows = []
+    for flops in BUDGETS:
+        best = float(np.exp(Chinchilla.log_optimum(TRUTH, log_flops=np.log(flops))))
+        for params in best * np.geomspace(1 / reach, reach, sizes):
+            loss = float(Chinchilla.loss(TRUTH, params=params, tokens=flops / 6 / params))
+            rows.append((params, flops / 6 / params, loss + noise * generator.normal(), flops))
+    n, d, loss, flops = np.array(rows).T
+    return observations(params=n, tokens=d, loss_nats=loss, flops=flops)
+
+
+@pytest.mark.parametrize(("interpolation", "off"), [("akima", 0.03), ("parabola", 0.08)])
+def test_without_noise_the_exponent_and_the_optima_are_the_laws(interpolation: str, off: float) -> None:
+    """Akima's grid has steps of 2 % of N; a parabola is biased by the valley's skew, the same at every budget."""
+    found = fit_isoflop(equal_compute(), interpolation=interpolation)
+    laws = found.laws()
+    assert laws.params.slope == pytest.approx(float(Chinchilla.exponent_a(TRUTH)), abs=0.004)
+    assert laws.params.slope + laws.tokens.slope == pytest.approx(1, abs=0.008)
+    assert laws.ratio.slope == pytest.approx(1 - 2 * laws.params.slope, abs=1e-9)
+    for optimum in found.found:
+        best = float(np.exp(Chinchilla.log_optimum(TRUTH, log_flops=np.log(optimum.flops))))
+        assert optimum.over_params.best == pytest.approx(best, rel=off)
+
+
+@pytest.mark.parametrize("interpolation", ["akima", "parabola"])
+def test_intervals_of_the_exponent_hold_the_truth(interpolation: str) -> None:
+    """Of 40 simulated tables, 95 % intervals hold the truth in at least 34: fewer has a chance of 1 in 1,000."""
+    truth = float(Chinchilla.exponent_a(TRUTH))
+    held = 0
+    for seed in range(40):
+        table = equal_compute(noise=0.004, seed=seed, reach=8.0)
+        exponent = fit_isoflop(table, interpolation=interpolation, noise=0.004, draws=200).laws().params.exponent
+        held += exponent.low <= truth <= exponent.high
+    assert held >= 34
+
+
+def test_noise_is_the_tables_own_where_it_has_standard_errors() -> None:
+    table = equal_compute()
+    with_errors = observations(params=table.params, tokens=table.tokens, loss_nats=table.loss_nats, flops=table.flops,
+                               stderr=np.full(len(table), 0.003))  # fmt: skip
+    assert len(fit_isoflop(table).laws().params.draws) == 0
+    own, given_ = (fit_isoflop(t, noise=n).laws().params.draws for t, n in ((with_errors, None), (table, 0.003)))
+    np.testing.assert_array_equal(own, given_)
+
+
+def test_a_budget_whose_lowest_loss_is_at_an_edge_has_no_optimum_and_shapes_no_law() -> None:
+    table = equal_compute()
+    least = BUDGETS[0]
+    cut = table.select(
+        (table.flops != least) | (table.params > np.exp(Chinchilla.log_optimum(TRUTH, log_flops=np.log(least))))
+    )
+    found = fit_isoflop(cut, noise=0.001)
+    assert [optimum.status for optimum in found.optima] == ["on_edge", *["ok"] * 5]
+    assert found.laws().params.slope == pytest.approx(float(Chinchilla.exponent_a(TRUTH)), abs=0.01)
+
+
+def test_noise_larger_than_the_valley_leaves_no_optimum() -> None:
+    found = fit_isoflop(equal_compute(sizes=3, reach=1.05), noise=0.5)
+    assert {optimum.status for optimum in found.optima} == {"unstable"}
+    with pytest.raises(Unidentified, match="0 budgets have an optimum"):
+        found.laws()
+
+
+def test_of_several_runs_of_a_size_the_lowest_counts_and_near_budgets_are_one() -> None:
+    table = equal_compute()
+    doubled = observations(
+        params=np.tile(table.params, 2), tokens=np.tile(table.tokens, 2),
+        loss_nats=np.concatenate([table.loss_nats, table.loss_nats + 0.5]),
+        flops=np.concatenate([table.flops, table.flops * 1.01]),
+    )  # fmt: skip
+    found = fit_isoflop(doubled)
+    assert len(found.optima) == len(BUDGETS)
+    assert found.laws().params.slope == pytest.approx(fit_isoflop(table).laws().params.slope, abs=1e-12)
+
+
+def test_runs_that_share_no_budget_are_refused() -> None:
+    table = observations(params=[1e6, 2e6, 4e6], tokens=[1e8, 3e8, 9e8], loss_nats=[3, 2.9, 2.8])
+    with pytest.raises(BadTable, match="not runs of equal compute"):
+        fit_isoflop(table)
+    with pytest.raises(InputError, match="did you mean 'akima'"):
+        fit_isoflop(equal_compute(), interpolation="akimo")  # type: ignore[arg-type]
+
+
+def test_same_seed_same_numbers() -> None:
+    first, again, other = (fit_isoflop(equal_compute(), noise=0.003, seed=s).laws().params.draws for s in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(3, 12), st.integers(0, 10_000))
+def test_the_compiled_interpolation_is_scipys(sizes: int, seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    x = np.sort(generator.uniform(10, 20, sizes)) + np.arange(sizes) * 1e-3
+    rows = generator.normal(1.2, 0.1, (4, sizes))
+    grid = np.linspace(x[0], x[-1], 25 * (sizes - 1))
+    curves = Akima1DInterpolator(x, rows.T)(grid)
+    place, value = lowest_points(x, rows, grid)
+    np.testing.assert_allclose(value, curves.min(axis=0), rtol=1e-12)  # rounding of cubic terms
+    np.testing.assert_allclose(curves[place, np.arange(4)], curves.min(axis=0), rtol=1e-12)
+
+
+def test_equal_losses_have_no_slope_anywhere() -> None:
+    """All changes of slope are zero: Akima's weights would divide by zero."""
+    x = np.log([1e6, 2e6, 4e6, 8e6])
+    _, value = lowest_points(x, np.full((1, 4), 1.5), np.linspace(x[0], x[-1], 75))
+    assert value[0] == 1.5
+
+
+def test_seed_noise_is_level_outside_its_losses_and_a_power_law_between() -> None:
+    noise = SeedNoise(low=0.002, high=0.05, loss_low=3, loss_high=7)
+    np.testing.assert_allclose(noise.at([1, 3, np.sqrt(21), 7, 9]), [0.002, 0.002, 0.01, 0.05, 0.05], rtol=1e-12)
+    with pytest.raises(InputError, match="ascend"):
+        SeedNoise(low=0.002, high=0.05, loss_low=7, loss_high=3)
+
+
+def test_a_power_law_is_found_and_weights_silence_a_bad_point() -> None:
+    x = np.geomspace(1, 1e4, 6)
+    y = 3 * x**0.7
+    fit = fit_power_law(x, y)
+    assert (fit.slope, np.exp(fit.log_coefficient), fit.r2) == pytest.approx((0.7, 3, 1), rel=1e-12)
+    y[2] *= 2
+    weighted = fit_power_law(x, y, log_std=np.where(np.arange(6) == 2, 1e6, 1.0))
+    assert weighted.slope == pytest.approx(0.7, abs=1e-9)
+    with pytest.raises(BadTable, match="distinct budgets"):
+        fit_power_law([1, 1], [2, 3])
+
+
+def test_accuracy_costs_what_its_runs_cost() -> None:
+    """A size shared by two budgets is paid once up to the larger; runs beyond 100 tokens per parameter are not."""
+    table = equal_compute(sizes=5, reach=2.0)
+    anytime = accuracy_by_cost(table, budgets=BUDGETS, noise=0.002, draws=100)
+    apart = accuracy_by_cost(table, budgets=BUDGETS, noise=0.002, draws=100, anytime=False)
+    needed = table.select(table.tokens / table.params <= 100)
+    assert [point.budgets for point in anytime] == [3, 4, 5, 6]
+    assert apart[-1].cost == pytest.approx(needed.flops.sum())
+    by_size = {size: needed.flops[needed.params == size].max() for size in set(needed.params.tolist())}
+    assert anytime[-1].cost == pytest.approx(sum(by_size.values()))
+    assert anytime[-1].law.exponent.width < anytime[0].law.exponent.width
+    with pytest.raises(InputError, match="2 budgets"):
+        accuracy_by_cost(table, budgets=BUDGETS[:2], noise=0.002)
