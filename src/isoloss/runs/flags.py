@@ -6,7 +6,7 @@ import numpy as np
 
 from isoloss.core.errors import BelowFloor
 from isoloss.runs.documents import DocumentLosses, DocumentMean, Floats, mean_by_document
-from isoloss.runs.rules import branch_step, lr_fraction
+from isoloss.runs.rules import branch_step, lr_fraction, shape_fraction
 from isoloss.runs.spec import RunSpec
 
 MEANINGS = {
@@ -63,7 +63,7 @@ def still_falling(spec: RunSpec, step_losses: Sequence[float], *, floor_nats: fl
     Runs of too few steps to tell are not flagged.
     """
     rates = np.array([lr_fraction(spec, step) for step in range(len(step_losses))])
-    full = np.flatnonzero(rates >= FULL_RATE)
+    full = np.flatnonzero([shape_fraction(spec, step) >= FULL_RATE for step in range(len(step_losses))])
     steps = min(int(full[-1]) + 1 if len(full) else len(rates), branch_step(spec) or len(rates))
     losses, passed = np.asarray(step_losses[:steps], dtype=float), np.cumsum(rates[:steps])
     if not steps:

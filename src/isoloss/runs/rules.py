@@ -165,6 +165,18 @@ def branch_step(spec: RunSpec) -> int:
 
 def lr_fraction(spec: RunSpec, step: int) -> float:
     """Return the learning rate of 0-based `step` as a fraction of the peak."""
+    return shape_fraction(spec, step) * decay_fraction(spec.schedule, step, batch_tokens=spec.batch_tokens)
+
+
+def decay_fraction(schedule: Schedule, step: int, *, batch_tokens: int) -> float:
+    """Return the factor by which the trunk's rate has fallen at 0-based `step`: 1 without a decay exponent."""
+    if schedule.decay_exponent == 0:
+        return 1.0
+    return float((1 + step * batch_tokens / schedule.decay_tokens) ** -schedule.decay_exponent)
+
+
+def shape_fraction(spec: RunSpec, step: int) -> float:
+    """Return warm-up times cooldown or cosine at 0-based `step`: the rate as a fraction of the trunk's."""
     schedule = spec.schedule
     warm = warmup_fraction(schedule, step, batch_tokens=spec.batch_tokens)
     match schedule.kind:

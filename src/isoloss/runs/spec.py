@@ -89,12 +89,24 @@ class Schedule(Frozen):
     own. `constant` and `wsd` (warmup-stable-decay, Hu et al. 2024, arXiv:2404.06395) share one trunk at the peak;
     under `wsd` a branch leaves the trunk and cools down linearly to `final_fraction` over the last `cooldown_fraction`
     of its tokens.
+
+    With `decay_exponent` p the trunk's rate falls as (1 + t / `decay_tokens`)^-p after t tokens, so that a longer run
+    ends its trunk at a lower rate although all runs share it: best rates fall with the horizon (Bjorck et al. 2024,
+    arXiv:2409.19913). `wsd` and `constant` have it.
     """
 
     kind: Literal["cosine", "constant", "wsd"] = "wsd"
     warmup_tokens: int = Field(default=0, ge=0)
     cooldown_fraction: float = Field(default=0.2, gt=0, le=1)
     final_fraction: float = Field(default=0.0, ge=0, le=1)
+    decay_exponent: float = Field(default=0.0, ge=0, le=1)
+    decay_tokens: int = Field(default=50_000, gt=0)
+
+    @model_validator(mode="after")
+    def _cosine_decays_by_itself(self) -> Self:
+        if self.decay_exponent and not self.shares_trunk:
+            raise ValueError("decay_exponent is of the trunk that wsd and constant share: a cosine has none")
+        return self
 
     @property
     def shares_trunk(self) -> bool:

@@ -96,8 +96,11 @@ def plan_runs(study: Study, corpora: Mapping[str, Outline]) -> list[PlannedRun]:
 
 def _places(study: Study, name: str, corpus: Outline, arm: Arm) -> list[tuple[ModelSpec, int, float]]:
     """Return model, seed and tokens of every run of an arm on a corpus: the grid's, and those beside it."""
-    tokens = horizons(study)[:1] if arm.shortest_alone else horizons(study)
-    grid = product(study.grid.models(vocab_size=corpus.vocab_size), study.grid.seeds, tokens)
+    grid = [
+        (model, seed, tokens)
+        for model, seed in product(study.grid.models(vocab_size=corpus.vocab_size), study.grid.seeds)
+        for tokens in horizons(study, model)[: 1 if arm.shortest_alone else None]
+    ]
     beside = [one for one in study.run if one.corpus == name]
     return [
         *grid,
@@ -117,9 +120,10 @@ def arms(study: Study) -> list[Arm]:
     ]
 
 
-def horizons(study: Study) -> tuple[float, ...]:
-    """Return the token counts that the study trains each size on: for a sweep the shortest and the longest."""
-    tokens = study.grid.tokens
+def horizons(study: Study, model: ModelSpec) -> tuple[float, ...]:
+    """Return the token counts that the study trains a model on: for a sweep the shortest and the longest."""
+    grid = study.grid
+    tokens = grid.horizons(count(model).params(grid.convention))
     return tokens if study.tune is None else (tokens[0], tokens[-1])
 
 
@@ -163,6 +167,8 @@ def point(
             warmup_tokens=round(warmup.of(counts, tokens, convention=convention)) if warmup else 0,
             cooldown_fraction=training.cooldown_fraction,
             final_fraction=_final_fraction(training, peak_lr),
+            decay_exponent=training.decay_exponent,
+            decay_tokens=training.decay_tokens,
         ),
         numerics=training.numerics,
         seed=derive_seed(study.seed, "run", str(seed)),

@@ -165,7 +165,7 @@ def candidates(study: Study, name: str, corpus: Outline, planned: Sequence[Plann
     """Return runs that could be added to a study: around its grid, and replicates on one more seed, that it lacks."""
     taken = {run.spec.fingerprint for run in planned}
     longest = corpus.token_budget(study.grid.context)
-    lengths = _steps(study.grid.tokens, TOKENS_BELOW, TOKENS_ABOVE, TOKENS_STEP)
+    lengths = _steps(study.grid.lengths, TOKENS_BELOW, TOKENS_ABOVE, TOKENS_STEP)
     found = []
     sizes = [run.counts.params(study.grid.convention) for run in planned if run.corpus == name]
     for size in _steps(sizes, SIZES_BELOW, SIZES_ABOVE, SIZE_STEP):
