@@ -3,8 +3,12 @@
 import gzip
 import io
 import json
+import re
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator
+from html import unescape
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
@@ -24,6 +28,34 @@ def paragraphs(members: Iterable[Named]) -> Iterator[bytes]:
     for name, content in members:
         text = gzip.decompress(content) if name.endswith(".dz") else content
         yield from joined((part for part in text.split(b"\n\n") if is_utf8(part)), between=b"\n\n")
+
+
+def unzipped(members: Iterable[Named]) -> Iterator[bytes]:
+    """Each gzipped file is a document."""
+    for _, content in members:
+        yield gzip.decompress(content)
+
+
+def lines(members: Iterable[Named]) -> Iterator[bytes]:
+    """Lines, joined until they hold 16 KiB."""
+    for _, content in members:
+        yield from joined(content.split(b"\n"), between=b"\n")
+
+
+def sword_prose(members: Iterable[Named]) -> Iterator[bytes]:
+    """The text of a commentary in SWORD's compressed form, its tags removed, joined to documents of 16 KiB.
+
+    `NAME.czs` holds where each block of `NAME.czz` lies: three little-endian integers, start, size, size unpacked.
+    """
+    files = dict(members)
+    blocks = next(content for name, content in files.items() if name.endswith(".czz"))
+    index = next(content for name, content in files.items() if name.endswith(".czs"))
+    for start, size, _ in struct.iter_unpack("<III", index):
+        if size:
+            text = re.sub(rb"<div [^>]*eID[^>]*>", b"\n\n", zlib.decompress(blocks[start : start + size]))
+            plain = unescape(re.sub(rb"<[^>]*>", b"", text).decode("utf-8", "replace"))
+            paragraphs_of = filter(None, (" ".join(part.split()) for part in plain.split("\n\n")))
+            yield from joined((part.encode() for part in paragraphs_of), between=b"\n\n")
 
 
 def is_utf8(content: bytes) -> bool:
@@ -114,4 +146,5 @@ class _Prose(HTMLParser):
 READERS: dict[str, Callable[[Iterable[Named]], Iterator[bytes]]] = {
     "whole": whole, "paragraphs": paragraphs, "json_entries": json_entries, "first_sequence": first_sequence,
     "sequences": sequences, "prose_of_html": prose_of_html, "scores": scores,
+    "unzipped": unzipped, "lines": lines, "sword_prose": sword_prose,
 }  # fmt: skip

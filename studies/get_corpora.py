@@ -126,12 +126,24 @@ def members(root: Path, corpus: dict[str, Any]) -> Iterator[Named]:
             name = path.relative_to(root).as_posix()
             if inner:
                 yield from archived(path, inner, corpus.get("share", 1))
-            elif path.is_file() and not any(fnmatchcase(name, left) for left in corpus.get("exclude", ())):
+            elif path.is_file() and not path.is_symlink() and is_chosen(name, corpus):
                 yield name, path.read_bytes()
 
 
+def is_chosen(name: str, corpus: dict[str, Any]) -> bool:
+    """Whether a corpus takes a file of this name: not excluded, and within its `share`."""
+    left_out = any(fnmatchcase(name, pattern) for pattern in corpus.get("exclude", ()))
+    return not left_out and rank(name.encode()) < corpus.get("share", 1) * 2**64
+
+
 def archived(path: Path, pattern: str, share: float) -> Iterator[Named]:
-    """Yield (name, content) of files within a tar archive."""
+    """Yield (name, content) of files within a tar or zip archive, a `share` of them chosen by their names' hashes."""
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path) as archive:
+            for name in sorted(archive.namelist()):
+                if fnmatchcase(name, pattern) and rank(name.encode()) < share * 2**64:
+                    yield name, archive.read(name)
+        return
     with tarfile.open(path) as archive:
         for member in archive:
             if member.isfile() and fnmatchcase(member.name, pattern) and rank(member.name.encode()) < share * 2**64:
