@@ -40,7 +40,7 @@ def main() -> None:
             values = {name: (corpus["measures"].get(name) or {}).get("value") for name in MEASURES}
             centre, half = on_line(entropy, theta, values["ngram"])
             losses = {
-                f"loss_{name}": shipped.shipped_law().predict(params=n, tokens=d, complexity=values["ngram"]).value
+                f"loss_{name}": float(shipped.shipped_law().predict(params=n, tokens=d, complexity=values["ngram"]))
                 for name, (n, d) in POINTS.items()
             }
             rows.append({"corpus": corpus["name"], **values, "theta": centre, "theta_low": centre - half,

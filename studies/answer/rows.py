@@ -23,10 +23,14 @@ from isoloss.runs.documents import DocumentLosses
 from isoloss.runs.record import RunRecord
 
 GROUPS = 20
-RUN = ("run", "corpus", "seed", "trunk", "params", "params_non_embedding", "width", "depth", "vocab_size", "tokens",
-       "flops", "flops_exact", "peak_lr", "loss_nats", "stderr", "excess_nats", "flags", "status", "blocks")  # fmt: skip
-CORPUS = ("corpus", "fingerprint", "train_tokens", "heldout_tokens", "heldout_documents", "vocab_size",
-          "bytes_per_token", "floor", "block_tokens")  # fmt: skip
+RUN = (
+    "run", "corpus", "seed", "trunk", "params", "params_non_embedding", "width", "depth", "vocab_size", "tokens",
+    "flops", "flops_exact", "peak_lr", "loss_nats", "stderr", "excess_nats", "flags", "status", "blocks",
+)  # fmt: skip
+CORPUS = (
+    "corpus", "fingerprint", "train_tokens", "heldout_tokens", "heldout_documents", "vocab_size", "bytes_per_token",
+    "floor", "block_tokens",
+)  # fmt: skip
 CONTEXT = 256
 
 
