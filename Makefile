@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 INSTALL := $(PIP) install --no-build-isolation
 
-.PHONY: demo test check browser lock build clean
+.PHONY: demo test check machines browser lock build clean
 
 demo: $(VENV)/.demo
 	$(BIN)/isoloss demo
@@ -19,6 +19,20 @@ check: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The numeric tests as other processors compute them: kernels compiled for any x86-64 and for AVX2 alone, and OpenBLAS's
+# kernels for others. Every setting has a cache of kernels of its own; all are tried, whatever fails.
+NUMERIC := $(wildcard $(addprefix tests/,laws fitting diagnostics optima data_dependence tuning planning complexity grammar models golden truth \
+	published))
+MACHINES := NUMBA_CPU_NAME=generic NUMBA_CPU_NAME=x86-64-v3,NUMBA_CPU_FEATURES= OPENBLAS_CORETYPE=Haswell OPENBLAS_CORETYPE=Zen
+MACHINES += $(shell grep -qw avx512f /proc/cpuinfo 2>/dev/null && echo OPENBLAS_CORETYPE=SkylakeX)
+machines: $(VENV)/.test
+	@failed=; for machine in $(MACHINES); do \
+		echo "== $$machine"; cache=$$(mktemp -d); \
+		env $$(echo $$machine | tr , ' ') NUMBA_CACHE_DIR=$$cache $(BIN)/python -m pytest -q -p no:cacheprovider \
+			-m "not slow and not browser" $(NUMERIC) || failed="$$failed $$machine"; \
+		rm -rf "$$cache"; \
+	done; [ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
 
 build: $(VENV)/.test
 	$(BIN)/python -m build --no-isolation

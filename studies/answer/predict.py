@@ -1,6 +1,6 @@
 """Predict every text of the answer from measures alone, before its first run.
 
-    isoloss run studies/answer/texts-new.toml --out results/answer --until complexity --json > new.json    (and the others)
+    isoloss run studies/answer/texts-new.toml --out results/answer --until complexity --json > new.json
     python studies/answer/predict.py new.json … --out docs/results/answer/sealed-measures.csv
 
 Balance: a line through the ten corpora of the bundled runs, their mean ln(D*/N*) over three budgets against held-out

@@ -1,18 +1,25 @@
 """Helping processes: the same results in the same order, whoever makes them and whatever becomes of the helpers."""
 
 import os
-import time
 from functools import partial
+from pathlib import Path
 
 import pytest
 
 from isoloss.core import hands as module
 from isoloss.core.hands import Shared, hands
+from waiting import wait_until
 
 
 def square(number: int) -> tuple[int, int]:
-    time.sleep(0.01)  # long enough that both have calls to make
     return number * number, os.getpid()
+
+
+def square_together(folder: Path, number: int) -> tuple[int, int]:
+    """Square once two processes have begun to: whoever is quicker waits for the other."""
+    (folder / str(os.getpid())).touch()
+    wait_until(lambda: len(list(folder.iterdir())) == 2, "a second process")
+    return square(number)
 
 
 def die() -> tuple[int, int]:
@@ -31,13 +38,15 @@ def test_without_helpers_everything_happens_here() -> None:
     assert len(done) == 5
 
 
-def test_helpers_and_this_process_share_the_calls_and_the_order_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_helpers_and_this_process_share_the_calls_and_the_order_stays(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(module, "cores", lambda: 2)
     done: list[None] = []
     with hands() as helpers:
         assert helpers is not None
-        helpers.pool.submit(square, 1).result()  # the process is there
-        found = Shared([partial(square, n) for n in range(30)], helpers).collect(lambda: done.append(None))
+        calls = [partial(square_together, tmp_path, n) for n in range(30)]
+        found = Shared(calls, helpers).collect(lambda: done.append(None))
     assert [value for value, _ in found] == [n * n for n in range(30)]
     assert len({process for _, process in found}) == 2
     assert len(done) == 30

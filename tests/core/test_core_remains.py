@@ -11,23 +11,23 @@ import pytest
 from isoloss.core import files, remains
 
 WRITER = """
-import sys, time
+import signal, sys
 from pathlib import Path
 from isoloss.core import files
 with files.replacing(Path(sys.argv[1]) / "record.json") as temporary:
     temporary.write_text("half")
     print("writing", flush=True)
-    time.sleep(60)
+    signal.pause()
 """
 
 BUILDER = """
-import sys, time
+import signal, sys
 from pathlib import Path
 from isoloss.corpus import store
 with store.workshop(Path(sys.argv[1])) as folder:
     (folder / "spool").write_bytes(b"half")
     print("building", flush=True)
-    time.sleep(60)
+    signal.pause()
 """
 
 

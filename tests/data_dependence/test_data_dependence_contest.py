@@ -187,9 +187,9 @@ def test_the_gzip_papers_own_runs_do_not_settle_it():
     assert contest.winner is None
     # Five corpora of hardly trained runs: neither law predicts an unseen one within 50 %.
     assert contest.measures[0].loss.heldout > 0.5
-    # Permuted, gzip does still worse; but it is no better than one law for all on every corpus, and that is said.
-    assert contest.measures[0].loss.p_value < 0.05 < contest.measures[0].loss.difference.high
-    assert "Permuted measures do still worse" in contest.sentences()[0]
+    # p is .48 or .008 as one left-out corpus's form is chosen; the paired interval holds zero either way.
+    assert contest.measures[0].loss.difference.low < 0 < contest.measures[0].loss.difference.high
+    assert contest.folds_converged == 1.0
 
 
 def test_what_cannot_compete_is_refused_with_the_reason():

@@ -5,10 +5,8 @@ import os
 import signal
 import time
 
+from isoloss.training.events import Note
 from isoloss.training.provenance import failed_record
-
-# No test waits longer than this, whatever goes wrong.
-PATIENCE_SECONDS = 90.0
 
 
 def instant(job, archive, **_):
@@ -23,12 +21,15 @@ def deadly(job, archive, **_):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def patient(job, archive, *, stop, **_):
-    """Leave a sign of life, and wait for the word to stop, or for the sign `go`."""
+def patient(job, archive, *, stop, report, **_):
+    """Leave a sign of life, say so, and wait for the word to stop, or for the sign `go`.
+
+    The word comes in the end: who conducts says it, or is gone, which is one too.
+    """
     sign = archive.folder / f"attempt-{len(list(archive.folder.glob('attempt-*')))}"
     sign.write_text(str(os.getpid()))
-    give_up = time.monotonic() + PATIENCE_SECONDS
-    while not (archive.folder / "go").exists() and time.monotonic() < give_up:
+    report(Note(trunk=job.trunk, text="patient"))
+    while not (archive.folder / "go").exists():
         if stop():
             (archive.folder / "stopped").write_text("")
             return

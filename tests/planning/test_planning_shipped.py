@@ -1,9 +1,12 @@
 """The law that comes with isoloss: what its runs give, what it plans, and another form beside it."""
 
+import itertools
+
 import numpy as np
 import pytest
 
 from isoloss.core.estimate import Estimate
+from isoloss.data_dependence.coefficients import log_balance, to_values
 from isoloss.fitting.fitting import fit
 from isoloss.laws.chinchilla import Chinchilla
 from isoloss.planning import shipped
@@ -22,9 +25,28 @@ def test_the_law_is_what_its_runs_give(law):
     again = shipped.fit_shipped()
     assert again.observations == law.observations
     assert again.forms == law.forms
-    for name in ("functions", "scatter", "draws"):
-        # Sums in another order on another processor move the last digits of an optimum, and far less than an interval.
-        np.testing.assert_allclose(getattr(again, name), getattr(law, name), rtol=1e-4, atol=1e-6, err_msg=name)
+    assert law.draws_converged.mean() >= 0.98
+    assert again.draws_converged.mean() >= 0.98
+    ended = law.draws_converged & again.draws_converged
+    for complexity in sorted(law.complexity.values()):
+        for there, here in zip(said_of(law, complexity), said_of(again, complexity), strict=True):
+            assert here[0] == pytest.approx(there[0], abs=1e-3)
+            # Two ends of the optimiser lie within 3e-4 standard errors of each other (joint.TOLERANCE).
+            width = np.ptp(np.quantile(there[1:][ended], [0.025, 0.975]))
+            assert np.abs(here - there)[1:][ended].max() < 1e-3 * width
+
+
+def said_of(law, complexity):
+    """Losses at the corners and in the middle of the runs, and the balance there, by the functions of law and draws."""
+    lines = np.concatenate([law.functions[None], law.draws])
+    theta = law.scale.coefficients(lines[..., 0] + complexity * lines[..., 1])
+    values = to_values(theta, law.origin)
+    runs = law.domain
+    middle = float(np.exp(law.origin[0])), float(np.exp(law.origin[1]))
+    corners = itertools.product((runs.params_low, runs.params_high), (runs.tokens_low, runs.tokens_high))
+    for params, tokens in (*corners, middle):
+        yield np.log(Chinchilla.loss(values, params=np.array(params), tokens=np.array(tokens)))
+    yield log_balance(theta, law.origin, log_flops=float(np.log(6) + law.origin.sum()))
 
 
 def test_its_runs_are_those_of_real_corpora_that_have_laws(law):

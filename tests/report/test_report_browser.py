@@ -61,7 +61,7 @@ def column(page: Page, index: int) -> list[float | None]:
 
 
 def test_nothing_is_fetched_and_nothing_complains(visit: Visit, report: Path) -> None:
-    visit.page.wait_for_timeout(200)
+    visit.page.wait_for_load_state("networkidle")
     assert visit.requests == [report.as_uri()]
     assert visit.complaints == []
 

@@ -1,6 +1,8 @@
 """A trunk gives every one of its runs what that run alone would get, to the last bit, however it is interrupted."""
 
 import math
+import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,8 +18,10 @@ from isoloss.training import checkpoint, loop
 from isoloss.training.data import TrainingWindows
 from isoloss.training.job import Stopped, TrunkJob, trunk_jobs
 from isoloss.training.worker import run_trunk
-from kill_trace import REPEATED
 from tiny_training import CONTEXT, VOCAB, tiny_spec, write_corpus
+
+# What a worker tells of work that a kill made it repeat.
+REPEATED = re.compile(r"(\d+) steps \([\d.]+ s\) are trained again")
 
 
 class Killed(BaseException):
@@ -128,6 +132,26 @@ def test_what_a_kill_costs_is_told_to_the_step(archive, monkeypatch):
     repeated = [int(found[1]) for event in told if event.kind == "note" and (found := REPEATED.search(event.text))]
     # The first run's record kept its branch; the trunk had no checkpoint and had come this far.
     assert repeated == [17 - (specs[0].steps - branch_step(specs[0]))]
+
+
+def test_a_kill_costs_what_was_trained_since_the_last_checkpoint(archive, monkeypatch):
+    """By a clock on which every step takes a second: checkpoints are due after 3 and 6, the kill comes after 8."""
+    specs, now, told = [tiny_spec(30)], [0.0], []
+    advance = loop.Trainer.advance
+
+    def mortal(trainer, spec):
+        if now[0] == 8.0:
+            raise Killed
+        advance(trainer, spec)
+        now[0] += 1.0
+
+    monkeypatch.setattr(checkpoint, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(loop.Trainer, "advance", mortal)
+    with pytest.raises(Killed):
+        train(specs, archive, checkpoint_seconds=3.0)
+    monkeypatch.undo()
+    train(specs, archive, checkpoint_seconds=3600.0, report=told.append)
+    assert [int(found[1]) for event in told if event.kind == "note" and (found := REPEATED.search(event.text))] == [2]
 
 
 def test_stopping_saves_the_very_step(new_archive, monkeypatch):

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from isoloss.core.errors import InputError, did_you_mean
 from isoloss.core.estimate import Estimate
@@ -37,7 +38,7 @@ from isoloss.data_dependence.coefficients import (
 )
 from isoloss.data_dependence.covariates import corpus_complexity, refuse_few
 from isoloss.data_dependence.folds import first_stage
-from isoloss.data_dependence.joint import JointFits, Rows, design_of, fit_jointly, log_loss
+from isoloss.data_dependence.joint import Design, JointFits, Rows, design_of, fit_jointly, log_loss, pull_of
 from isoloss.data_dependence.scatter import draw_deviations, freedom
 from isoloss.fitting.checks import EXCLUDED_FLAGS, leave_out
 from isoloss.fitting.domain import Domain
@@ -55,7 +56,11 @@ METHODS: tuple[Method, ...] = ("joint", "two_stage")
 CHOOSE, PUBLISHED = "choose", "published"
 # Fewer hold no line with a deviation from it once one is left out.
 SOURCES_TO_CHOOSE = 4
-REFIT_TOLERANCE = 1e-2  # of a coefficient's own uncertainty: a resample needs no more
+# Of draws whose refit ended at no single optimum. They are kept where they ended, since those that vary most fail most;
+# a 95 % interval has more draws than these in either tail (docs/decisions/20-joint-convergence.md).
+MOST_UNCONVERGED = 0.02
+# A law is no power law of larger exponents (the bound of a corpus's own law too): draws of a corpus end there.
+LARGEST_EXPONENT, EXPONENTS = 5.0, slice(3, 5)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -66,7 +71,9 @@ class FittedDataDependent:
     shared A0, B0, alpha or beta, that is its logarithm. `draws` (draws, 5, 2). `scatter` (5,) is the standard
     deviation of corpora around the functions on those scales, `scatter_draws` (draws, 5) what one more corpus deviates.
     A0 and B0 are taken at `origin`, (ln N₀, ln D₀). `corpora` holds the coefficients (5,) of every corpus, in a joint
-    fit drawn towards the functions; `laws` are the first stage of two.
+    fit drawn towards the functions; `laws` are the first stage of two. `draws_converged` (draws,) says which refits
+    ended at one optimum: None for two stages, and in files of versions that did not say. Where too many did not,
+    `no_interval` says so and every Estimate is without an interval.
     """
 
     measure: str
@@ -89,13 +96,27 @@ class FittedDataDependent:
     observations: str
     bytes_per_token: float | None = None
     laws: tuple[FittedLaw, ...] = ()
+    draws_converged: NDArray[np.bool_] | None = None
+
+    @property
+    def no_interval(self) -> str | None:
+        """Why nothing that the law says has an interval; None where it has one, or was fitted without draws."""
+        ended = self.draws_converged
+        if ended is None or (~ended).sum() <= MOST_UNCONVERGED * len(ended):
+            return None
+        return (
+            f"{(~ended).mean():.1%} of {len(ended)} resampled fits did not end at one optimum, and at most "
+            f"{MOST_UNCONVERGED:.0%} may: those are the ones that vary most, so an interval of the rest would be too "
+            "narrow. Add corpora, or a wider grid of sizes and token counts"
+        )
 
     def coefficients(self) -> dict[str, tuple[Estimate, Estimate]]:
         """Return intercept and slope of every coefficient, with intervals from the draws."""
+        draws = self._own_draws()
         return {
             name: (
-                Estimate.from_draws(self.draws[:, i, 0], value=float(self.functions[i, 0])),
-                Estimate.from_draws(self.draws[:, i, 1], value=float(self.functions[i, 1])),
+                Estimate.from_draws(draws[:, i, 0], value=float(self.functions[i, 0])),
+                Estimate.from_draws(draws[:, i, 1], value=float(self.functions[i, 1])),
             )
             for i, name in enumerate(COEFFICIENTS)
         }
@@ -103,7 +124,8 @@ class FittedDataDependent:
     def values_at(self, complexity: float | Estimate) -> Floats:
         """Return (E, A, B, α, β) of a new corpus of that complexity: the law's row first, then one for every draw.
 
-        Draws include how one more corpus deviates from the functions and, of an estimate, its uncertainty.
+        Draws include how one more corpus deviates from the functions and, of an estimate, its uncertainty. There are
+        none where the law has no intervals.
         """
         return to_values(self._coefficients_at(complexity), self.origin)
 
@@ -188,6 +210,10 @@ class FittedDataDependent:
             "params_convention": self.params_convention,
             "data_unit": self.data_unit,
             "n_draws": len(self.draws),
+            "unconverged_draws": None
+            if self.draws_converged is None
+            else np.flatnonzero(~self.draws_converged).tolist(),
+            "no_interval": self.no_interval,
         }
 
     def summary(self) -> str:
@@ -200,6 +226,8 @@ class FittedDataDependent:
             follows = "" if self.forms[name] == "shared" else f" + {_shown(slope)} H"
             scatter = f"(corpora scatter by {self.scatter[i]:.2g})"
             lines.append(f"  {left:<9} = {_shown(intercept)}{follows}   {scatter}")
+        if self.no_interval:
+            lines.append(f"  no intervals: {self.no_interval}.")
         return "\n".join(lines)
 
     @property
@@ -213,11 +241,17 @@ class FittedDataDependent:
 
     def _coefficients_at(self, complexity: float | Estimate) -> Floats:
         known = complexity if isinstance(complexity, Estimate) else Estimate(value=float(complexity))
-        steps = stream(0, "complexity of a new corpus", self.observations).standard_normal(len(self.draws))
+        draws = self._own_draws()
+        steps = stream(0, "complexity of a new corpus", self.observations).standard_normal(len(draws))
         values = known.value + np.sqrt(known.variance) * steps
-        eta = self.draws[..., 0] + self.draws[..., 1] * values[:, None] + self.scatter_draws
+        eta = draws[..., 0] + draws[..., 1] * values[:, None] + self.scatter_draws[: len(draws)]
         point = self.functions[:, 0] + self.functions[:, 1] * known.value
-        return self.scale.coefficients(np.concatenate([point[None], eta]))
+        theta = self.scale.coefficients(np.concatenate([point[None], eta]))
+        theta[1:, EXPONENTS] = np.minimum(theta[1:, EXPONENTS], LARGEST_EXPONENT)
+        return theta
+
+    def _own_draws(self) -> Floats:
+        return self.draws[:0] if self.no_interval else self.draws
 
 
 def _shown(estimate: Estimate) -> str:
@@ -346,18 +380,18 @@ def fit_joint(
     covariate = np.array([complexity[corpus] for corpus in rows.corpora])
     follows = np.array([forms[name] != "shared" for name in COEFFICIENTS])
     design = design_of(follows, scale, covariate - covariate.mean())
-    pooled = fit(observations, exclude_flags=())
-    start = np.tile(scale.eta(to_coefficients(pooled.values, rows.origin)), (len(covariate), 1))
-    point = fit_jointly(rows, design, start)
-    refits = _refits(observations, rows, point, scale, design, bootstrap, seed) if bootstrap else None
+    together = scale.eta(to_coefficients(fit(observations, exclude_flags=()).values, rows.origin))
+    point = fit_jointly(rows, design, together)
+    refits = _refits(observations, rows, point, together, design, bootstrap, seed) if bootstrap else None
     functions = _functions(point.gamma, follows, float(covariate.mean()))[0]
     left = point.eta[0] - functions[:, 0] - functions[:, 1] * covariate[:, None]
     free, scatter = freedom(len(covariate), forms), point.scatter[0]
     gamma = np.empty((0, point.gamma.shape[1])) if refits is None else refits.gamma
+    ended = np.empty(0, dtype=bool) if refits is None else refits.converged
     moved = draw_deviations(
         left, scatter, free, (bootstrap, len(covariate), 5), seed=seed, purpose=measure + " of these corpora"
     )
-    gamma = gamma + np.einsum("jqk,bjk->bq", point.pull[0], moved)
+    gamma = gamma + np.einsum("jqk,bjk->bq", pull_of(rows, design, point)[0], moved)
     return FittedDataDependent(
         measure=measure,
         method="joint",
@@ -371,6 +405,7 @@ def fit_joint(
         complexity=dict(complexity),
         noise=float(point.noise[0]),
         converged=bool(point.converged[0]),
+        draws_converged=ended,
         **_origins(observations, excluded),
     )
 
@@ -388,10 +423,11 @@ def _origins(observations: Observations, excluded: tuple[Exclusion, ...]) -> dic
 
 
 def _refits(
-    observations: Observations, rows: Rows, point: JointFits, scale: Scale, design: Any, draws: int, seed: int
+    observations: Observations, rows: Rows, point: JointFits, together: Floats, design: Design, draws: int, seed: int
 ) -> JointFits:
     """Return the refits to resampled runs: corpora are resampled each by itself, by the method its runs allow."""
     generator = stream(seed, "joint intervals", observations.fingerprint)
+    scale = design.scale
     theta = scale.coefficients(point.eta[0])
     predicted, jacobian = log_loss(theta[None], rows)
     jacobian[0] *= scale.slopes(point.eta[0], theta).T[:, rows.corpus_of]
@@ -408,9 +444,8 @@ def _refits(
             kinds = int(member.max()) + 1
             weights[:, part] = generator.multinomial(kinds, np.full(kinds, 1 / kinds), size=draws)[:, member]
     return fit_jointly(
-        rows, design, point.eta[0], targets=targets, weights=weights, scatter=point.scatter[0],
-        tolerance=REFIT_TOLERANCE,
-    )  # fmt: skip
+        rows, design, together, start=point.eta[0], targets=targets, weights=weights, scatter=point.scatter[0]
+    )
 
 
 def _simulated(

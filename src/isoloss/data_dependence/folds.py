@@ -25,13 +25,12 @@ from isoloss.data_dependence.coefficients import (
     log_balance,
     to_coefficients,
 )
-from isoloss.data_dependence.joint import JointFits, Rows, design_of, fit_jointly, log_loss
+from isoloss.data_dependence.joint import JointFits, Rows, design_of, fit_jointly, log_loss, most_likely
 from isoloss.fitting.fitting import fit
 from isoloss.runs.observations import Observations
 
 SHARED = Scale(logarithmic=SHARED_IN_LOGARITHMS)
 NOTHING_FOLLOWS = np.zeros(len(COEFFICIENTS), dtype=bool)
-PROXY_STEPS = 30
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -96,8 +95,8 @@ def first_stage(observations: Observations, *, flops: float, balance: Mapping[st
     source_of = np.array([sources.index(named[corpus]) for corpus in rows.corpora])
     pairs: list[tuple[int, ...]] = [*((s,) for s in range(len(sources))), *combinations(range(len(sources)), 2)]
     weights = np.array([~np.isin(source_of[rows.corpus_of], pair) for pair in pairs], dtype=float)
-    fits = fit_jointly(rows, design_of(NOTHING_FOLLOWS, SHARED, np.zeros(len(source_of))), _start(observations, rows),
-                       weights=weights)  # fmt: skip
+    design = design_of(NOTHING_FOLLOWS, SHARED, np.zeros(len(source_of)))
+    fits = fit_jointly(rows, design, _together(observations, rows), weights=weights)
     theta = SHARED.coefficients(fits.eta)
     log_data = np.log(flops) + _log_data_per_token(observations, rows)
     learned = np.concatenate([theta, log_balance(theta, rows.origin, log_flops=log_data)[..., None]], axis=2)
@@ -131,10 +130,10 @@ def published_forms() -> NDArray[np.int64]:
     return np.array([*(numbers[PUBLISHED_FORMS[name]] for name in COEFFICIENTS), 1])
 
 
-def _start(observations: Observations, rows: Rows) -> Floats:
-    """Return the law of all rows together as every corpus's start."""
+def _together(observations: Observations, rows: Rows) -> Floats:
+    """Return η (5,) of the law of all rows together."""
     pooled = fit(observations, exclude_flags=())
-    return np.tile(SHARED.eta(to_coefficients(pooled.values, rows.origin)), (len(rows.corpora), 1))
+    return SHARED.eta(to_coefficients(pooled.values, rows.origin))
 
 
 def _by_pair(learned: Floats, pairs: list[tuple[int, ...]], sources: int) -> Floats:
@@ -150,8 +149,7 @@ def _pooled(eta: Floats, source_of: NDArray[np.int64], weight: Floats) -> Floats
     outside = (source_of[:, None] != source_of) * weight
     outside /= outside.sum(axis=1, keepdims=True)
     # The mean of E itself, not of its bent scale, as the second stage takes it.
-    theta = SHARED.coefficients(eta)
-    level = np.where(SHARED_IN_LOGARITHMS, np.log(theta), theta)[source_of]
+    level = np.where(SHARED_IN_LOGARITHMS, eta, SHARED.coefficients(eta))[source_of]
     mean = np.einsum("ij,ijk->ik", outside, level)
     return SHARED.eta(np.where(SHARED_IN_LOGARITHMS, np.exp(mean), mean))
 
@@ -180,22 +178,13 @@ def _conditioned(
 ) -> Floats:
     """Return η (J, 5) of every corpus after its one run: the most likely given how the other corpora scatter.
 
-    Minimises (ln L − ln L̂)²/σ² + Σ (η − mean)²/τ², with σ and τ of the fold without the corpus's source.
+    With σ and τ of the fold without the corpus's source.
     """
-    scatter, noise = fits.scatter[source_of], fits.noise[source_of]
     one = Rows(
         corpora=rows.corpora, index=proxy_rows, x=rows.x[proxy_rows], z=rows.z[proxy_rows], y=rows.y[proxy_rows],
         slices=tuple(slice(j, j + 1) for j in range(len(proxy_rows))), origin=rows.origin,
     )  # fmt: skip
-    eta = mean
-    for _ in range(PROXY_STEPS):
-        theta = SHARED.coefficients(eta)
-        predicted, jacobian = log_loss(theta[None], one)
-        slope = jacobian[0].T * SHARED.slopes(eta, theta)
-        gain = scatter**2 * slope / ((slope**2 * scatter**2).sum(axis=1) + noise**2)[:, None]
-        towards = mean + gain * (one.y - predicted[0] - ((mean - eta) * slope).sum(axis=1))[:, None]
-        eta = eta + 0.5 * (towards - eta)
-    return eta
+    return most_likely(one, SHARED, mean, scatter=fits.scatter[source_of], noise=fits.noise[source_of])
 
 
 def _scored(rows: Rows, proxy_rows: NDArray[np.int64]) -> Scored:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 DATA_DEPENDENT_SCHEMA = 1
 ARRAYS = ("functions", "scatter", "origin")
 _PARTS = ("intercept", "slope")
+CONVERGED = "converged"
 
 
 def save_data_dependent(
@@ -43,6 +44,7 @@ def save_data_dependent(
             f"{name}_{part}": law.draws[:, i, j] for i, name in enumerate(COEFFICIENTS) for j, part in enumerate(_PARTS)
         },
         **{f"{name}_scatter": law.scatter_draws[:, i] for i, name in enumerate(COEFFICIENTS)},
+        **({} if law.draws_converged is None else {CONVERGED: law.draws_converged}),
     }
     with files.replacing(draws_path(target)) as temporary:
         pq.write_table(pa.table({name: pa.array(column) for name, column in columns.items()}), temporary)
@@ -85,10 +87,14 @@ def load_data_dependent(kind: "type[FittedDataDependent]", source: Path) -> Stor
 
 def _data_dependent(kind: "type[FittedDataDependent]", content: dict[str, Any], source: Path) -> "FittedDataDependent":
     lines = [f"{name}_{part}" for name in COEFFICIENTS for part in _PARTS]
-    table = read_draws(draws_path(source), [*lines, *(f"{name}_scatter" for name in COEFFICIENTS)])
+    names = [*lines, *(f"{name}_scatter" for name in COEFFICIENTS)]
+    # Files of versions that did not judge every draw lack the column, and the mask with it.
+    judged = content.get("unconverged_draws") is not None
+    table = read_draws(draws_path(source), [*names, CONVERGED] if judged else names)
     parts: dict[str, Any] = {
         "draws": table[:, : len(lines)].reshape(-1, len(COEFFICIENTS), len(_PARTS)),
-        "scatter_draws": table[:, len(lines) :],
+        "scatter_draws": table[:, len(lines) : len(names)],
+        "draws_converged": table[:, -1].astype(bool) if judged else None,
         "corpora": {name: np.array(values) for name, values in content["own"].items()},
         "domain": Domain.from_json(content["domain"]),
         "excluded": tuple(Exclusion(**exclusion) for exclusion in content["excluded"]),

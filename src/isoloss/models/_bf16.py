@@ -15,6 +15,7 @@ import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.core import config
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
@@ -59,7 +60,13 @@ def _number(value: int) -> Any:
 
 
 def pairs_in_hardware() -> bool:
-    """Return whether this processor multiplies pairs of bfloat16."""
+    """Return whether the processor that kernels are compiled for multiplies pairs of bfloat16.
+
+    That is this one, unless NUMBA_CPU_FEATURES, or the name `generic` in NUMBA_CPU_NAME, says another.
+    """
+    asked = config.CPU_FEATURES  # type: ignore[attr-defined]
+    if asked is not None:
+        return "+avx512bf16" in asked.split(",")
     return bool(llvm.get_host_cpu_features().get("avx512bf16", False))
 
 

@@ -61,10 +61,10 @@ def _compile(name: str) -> None:
 
 def _ready(operations: ModuleType) -> Path:
     """Return the file that says that kernels are compiled: beside them, named by their sources and the processor."""
-    import llvmlite.binding as llvm
     import numba
+    from numba.core.registry import cpu_target
 
-    said = repr((SOURCES, numba.__version__, llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()))
+    said = repr((SOURCES, numba.__version__, cpu_target.target_context.codegen().magic_tuple()))
     name = operations.__name__.rpartition(".")[2]
     folder = Path(COMPILED[operations]._cache.cache_path)
     return folder / f"{name}-{hashlib.sha256(said.encode()).hexdigest()[:16]}.ready"

@@ -153,6 +153,7 @@ def plan(
         forms=said,
         reason=f"{law.definition.formula}, {_whose(asked[0], corpus)}",
         warnings=(*extrapolation_warnings(law.domain, float(decided.flops[0])), *_outside(asked[0], corpus),
+                  *_without_interval(asked),
                   *said_of_repeats, *unsaid),
     )  # fmt: skip
     if extrapolate and extrapolation > 1:
@@ -263,6 +264,12 @@ def _outside(law: AnyLaw, corpus: CorpusFacts) -> tuple[LawWarning, ...]:
         f"{known[-1]:.3g}: its functions are lines drawn on. Train a pilot on the corpus itself: --pilot 10min."
     )
     return (LawWarning(code="outside_measure", message=message),)
+
+
+def _without_interval(laws: Sequence[AnyLaw]) -> tuple[LawWarning, ...]:
+    """Return the reason why a data-dependent law gives the plan no interval."""
+    reasons = [law.no_interval for law in laws if isinstance(law, FittedDataDependent) and law.no_interval]
+    return tuple(LawWarning(code="no_interval", message=reason) for reason in reasons)
 
 
 def _forms(forms: Sequence[PlanLaw], question: Question) -> tuple[dict[str, Estimate], tuple[LawWarning, ...]]:

@@ -19,8 +19,8 @@ LAW, RUNS = FOLDER / "law.json", FOLDER / "runs.csv"
 MEASURE = "ngram"
 """Of the five measures of the study the one that foretells best what a left-out corpus's runs end at."""
 FORMS: dict[str, Form] = {"E": "log_linear", "A0": "log_linear", "B0": "log_linear"}
-"""The levels follow the measure, the exponents are shared: of seven choices the one whose plans lost least on corpora
-left out (docs/results/real.md)."""
+"""The levels follow the measure, the exponents are shared: of seven choices the one whose plans for left-out corpora
+are off least in ln(D*/N*); they lose least but for one choice (docs/results/real.md)."""
 REFERENCE = "english"
 """The corpus that stands for an anchor's text where none is named: prose, as most of the web's pages are."""
 TOKENIZER = "bytes"
