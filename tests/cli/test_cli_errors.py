@@ -205,7 +205,7 @@ def test_what_may_not_be_read_ends_in_exit_1_and_is_not_taken_for_empty(archive_
     mortal = ["setpriv", f"--bounding-set={powers}", f"--inh-caps={powers}"] if os.geteuid() == 0 else []
     try:
         for verb in (["fit", "closed/runs.csv"], ["runs", "results"], ["fit", "results"]):
-            command = [*mortal, sys.executable, "-m", "isoloss.cli", *verb, "--json"]
+            command = [*mortal, sys.executable, "-m", "isoloss", *verb, "--json"]
             told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
             assert told.returncode == 1, told.stdout + told.stderr
             assert "Traceback" not in told.stderr

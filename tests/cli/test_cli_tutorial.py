@@ -45,7 +45,7 @@ def environment(tmp_path):
     """A shell's, in which `isoloss` is this checkout."""
     (tmp_path / "bin").mkdir()
     script = tmp_path / "bin" / "isoloss"
-    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m isoloss.cli "$@"\n')
+    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m isoloss "$@"\n')
     script.chmod(0o755)
     return {**os.environ, "PATH": f"{script.parent}{os.pathsep}{os.environ['PATH']}", "PYTHONUTF8": "1"}
 

@@ -113,7 +113,7 @@ peak_lr = { at_params = 1e4, value = 1e-2 }
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_study_says_so_and_the_same_command_goes_on(isoloss, tmp_path, number):
     (tmp_path / "small.toml").write_text(STUDY.replace("[8e3, 1.6e4]", "[8e3, 4e5]").replace("40_000", "500_000"))
-    command = [sys.executable, "-m", "isoloss.cli", "run", "small.toml", "--out", "out", "--until", "train", "--json"]
+    command = [sys.executable, "-m", "isoloss", "run", "small.toml", "--out", "out", "--until", "train", "--json"]
     running = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     wait_until(lambda: running.poll() is not None or list(tmp_path.glob("out/runs/*.json")), "a first record")
     first = {path: path.stat().st_mtime_ns for path in tmp_path.glob("out/runs/*.json")}
@@ -156,7 +156,7 @@ def test_twenty_kills_leave_no_orphan_repeat_no_record_and_change_no_bit(isoloss
     command = [
         sys.executable,
         "-m",
-        "isoloss.cli",
+        "isoloss",
         "run",
         "small.toml",
         "--out",
@@ -235,7 +235,7 @@ def test_a_terminal_sees_progress_and_a_pipe_does_not(tmp_path):
 
     rows = [f"{n},{d},{1 + (1e4 / n) ** 0.4 + (1e5 / d) ** 0.4}" for n in (1e5, 1e6, 1e7) for d in (1e7, 1e8, 1e9)]
     (tmp_path / "runs.csv").write_text("params,tokens,loss\n" + "\n".join(rows) + "\n")
-    command = [sys.executable, "-m", "isoloss.cli", "fit", "runs.csv", *COLUMNS]
+    command = [sys.executable, "-m", "isoloss", "fit", "runs.csv", *COLUMNS]
     piped = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert piped.stderr == ""
     conductor, terminal = pty.openpty()
@@ -264,7 +264,7 @@ def test_a_write_that_fails_ends_in_exit_1_and_the_same_command_goes_on(isoloss,
     if stage == "train":
         assert isoloss("run", "small.toml", "--out", "out", "--until", "complexity").code == 0
     kept = {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file() and path.suffix != ".log"}
-    command = [sys.executable, "-m", "isoloss.cli", "run", "small.toml", "--out", "out", "--until", "train", "--json"]
+    command = [sys.executable, "-m", "isoloss", "run", "small.toml", "--out", "out", "--until", "train", "--json"]
     told = subprocess.run(
         command,
         cwd=tmp_path,
@@ -317,7 +317,7 @@ def test_a_folder_that_may_not_be_written_ends_in_exit_1(tmp_path):
     (tmp_path / "small.toml").write_text(STUDY)
     tmp_path.chmod(0o555)
     mortal = ["setpriv", "--bounding-set=-dac_override", "--inh-caps=-dac_override"] if os.geteuid() == 0 else []
-    command = [*mortal, sys.executable, "-m", "isoloss.cli", "run", "small.toml", "--out", "out", "--json"]
+    command = [*mortal, sys.executable, "-m", "isoloss", "run", "small.toml", "--out", "out", "--json"]
     told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=HANGS_AFTER)
     tmp_path.chmod(0o755)
     assert told.returncode == 1, told.stderr

@@ -1,5 +1,6 @@
 """The command line: parse, call the library, print. Exit 0 done, 1 the work failed, 2 the input is wrong."""
 
+import os
 import signal
 import sys
 from types import FrameType
@@ -10,14 +11,33 @@ if TYPE_CHECKING:
 
     from isoloss.core.errors import InputError
 
-INTERRUPTED = 130  # 128 + SIGINT, as shells count
+INTERRUPTED, TERMINATED = 130, 143  # 128 + SIGINT, 128 + SIGTERM, as shells count
+WORK_FAILED = 1
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main() -> None:
     """Run `isoloss` with the process's arguments and exit with its code."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
-    sys.exit(run(sys.argv[1:]))
+    for number in STOPPING:
+        signal.signal(number, _leave)
+    try:
+        code = run(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = WORK_FAILED
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left goes nowhere
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        sys.stderr.write(f"error: the output cannot be written: {error.strerror or error}\n  fix: send it elsewhere\n")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = WORK_FAILED
+    sys.exit(code)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    """End at once: while modules are loaded there is nothing to put away, and an exception may be swallowed."""
+    os._exit(INTERRUPTED if number == signal.SIGINT else TERMINATED)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -39,6 +59,9 @@ def run(arguments: list[str]) -> int:
     from isoloss.core.errors import Interrupted, IsolossError, StorageError
 
     del fit, grammar, imports, isoflop, measure, models, planning, push, reproduce, study
+    if signal.getsignal(signal.SIGTERM) is _leave:  # from here on there may be work to put away
+        for number in STOPPING:
+            signal.signal(number, _interrupt)
     as_json = "--json" in arguments
     verb = next((argument for argument in arguments if not argument.startswith("-")), "")
     try:

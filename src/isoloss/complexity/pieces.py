@@ -3,7 +3,6 @@
 A row belongs to the piece in which it starts, so that every row is as likely as any other, however long.
 """
 
-import json
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from typing import IO
 import numpy as np
 
 from isoloss.core.errors import BadCorpus
+from isoloss.core.reading import json_in
 from isoloss.core.rng import stream
 from isoloss.corpus.compressed import compression, inner_suffix
 from isoloss.corpus.readers import BROKEN_ROW, FIX_BROKEN_ROWS, Document, is_plain, row_text
@@ -60,7 +60,7 @@ def _rows(
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = json_in(line)
         except ValueError as error:
             if skipped is None:
                 raise BadCorpus(f"not JSON: {error}", place=place, fix=FIX_BROKEN_ROWS) from error

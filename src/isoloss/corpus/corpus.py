@@ -12,7 +12,6 @@
 Documents stand in an order drawn from their content, so that any prefix is a random sample of them.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, Self
@@ -24,6 +23,7 @@ from pydantic import ConfigDict, Field, JsonValue, PrivateAttr, ValidationError
 from isoloss.core.errors import DamagedArchive, InputError
 from isoloss.core.estimate import Estimate
 from isoloss.core.frozen import Frozen
+from isoloss.core.reading import json_in
 from isoloss.core.schema import refuse_newer
 
 CORPUS_SCHEMA = 1
@@ -148,7 +148,7 @@ class Corpus(Frozen):
     @classmethod
     def _read_record(cls, path: Path) -> Self:
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = json_in(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise _damaged(path, f"cannot be read: {error}") from error
         schema = content.get("schema") if isinstance(content, dict) else None

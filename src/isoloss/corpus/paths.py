@@ -93,7 +93,11 @@ def _absolute(pattern: str, base: Path | None) -> str:
 
 
 def _resolved(pattern: str) -> Path:
-    return Path(PACKAGE.sub(lambda match: str(package_folder(match[1])), pattern)).expanduser()
+    path = Path(PACKAGE.sub(lambda match: str(package_folder(match[1])), pattern))
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise BadCorpus("no such user", place=pattern, fix="write the path of the folder itself") from error
 
 
 def _expand(pattern: str, *, written: str) -> Iterator[FoundFile]:

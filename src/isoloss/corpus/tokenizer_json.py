@@ -1,6 +1,5 @@
 """Tokenizers of the library Hugging Face tokenizers: read from a `tokenizer.json`, or trained."""
 
-import json
 from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isoloss.core.errors import BadCorpus, InputError
+from isoloss.core.reading import json_in
 from isoloss.corpus.token_ids import Ids, read_model
 
 BYTES = 256  # the alphabet that a byte-level BPE starts from
@@ -53,7 +53,7 @@ class TokenizerJson:
 
     def _unknown(self, place: str) -> int | None:
         """Return the id that stands for unknown characters; None where every byte has tokens of its own."""
-        parts = json.loads(self.content)
+        parts = json_in(self.content)
         model: dict[str, Any] = parts["model"]
         token = model.get("unk_token")
         if token is not None:

@@ -274,7 +274,13 @@ def _units(observations: Observations, law: type[Law]) -> Iterator[LawWarning]:
 
 
 def _distinct(values: Floats) -> int:
-    return 1 + int((np.diff(np.sort(values)) > EQUAL_SIZES).sum())
+    """Return how many groups the values (n,) fall into, none wider than EQUAL_SIZES: neighbours do not chain."""
+    ordered = np.sort(values)
+    count = place = 0
+    while place < len(ordered):
+        place = int(np.searchsorted(ordered, ordered[place] + EQUAL_SIZES, side="right"))
+        count += 1
+    return count
 
 
 def _not_converged(observations: Observations, problem: Problem, optimum: Optimum) -> Iterator[LawWarning]:

@@ -1,6 +1,5 @@
 """Fitted laws as files: JSON that anybody can read, the draws as Parquet beside it."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ import numpy as np
 from isoloss.core import files
 from isoloss.core.errors import InputError, did_you_mean
 from isoloss.core.estimate import Estimate
+from isoloss.core.reading import json_in, require_plain
 from isoloss.core.schema import refuse_newer
 from isoloss.fitting.domain import Domain, LawWarning
 from isoloss.fitting.evidence import Convergence, Exclusion
@@ -68,8 +68,9 @@ def draws_path(path: Path) -> Path:
 
 def read_json(path: Path) -> dict[str, Any]:
     """Return what a law's file says; nothing where it is no object. Raises InputError for what is no JSON."""
+    require_plain(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json_in(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         laws = sorted(one.name for one in path.parent.glob("*.json"))
         there = did_you_mean(path.name, laws) if laws else "write one with isoloss fit … --out LAW.json"

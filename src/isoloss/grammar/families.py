@@ -16,10 +16,12 @@ from isoloss.core.errors import BadGrammar, did_you_mean
 from isoloss.core.frozen import Frozen
 from isoloss.core.registry import Registry
 from isoloss.core.rng import stream
-from isoloss.grammar.notation import parse_grammar
+from isoloss.grammar.notation import MOST_NONTERMINALS, parse_grammar
 from isoloss.grammar.pcfg import Grammar, Rule
 from isoloss.grammar.transform import condition_on_termination
 
+# What a grammar may have: tables hold nonterminals × terminals.
+MOST_TERMINALS, MOST_CELLS, MOST_SYMBOLS = 1_000_000, 20_000_000, 20_000_000
 MAX_WEIGHT = 100  # rule weights are randint(1, 100), both ends included: the released code of Pandey 2024
 
 
@@ -64,12 +66,22 @@ class UniformSymbols(DrawnGrammar):
     released code of Pandey 2024.
     """
 
-    nonterminals: int = Field(gt=0)
-    terminals: int = Field(gt=0)
-    max_rules: int = Field(gt=0)
-    max_rhs: int = Field(gt=0)
+    nonterminals: int = Field(gt=0, le=MOST_NONTERMINALS)
+    terminals: int = Field(gt=0, le=MOST_TERMINALS)
+    max_rules: int = Field(gt=0, le=MOST_TERMINALS)
+    max_rhs: int = Field(gt=0, le=MOST_TERMINALS)
     pfsa: bool = False
     paper_collision: bool = False
+
+    @model_validator(mode="after")
+    def _holdable(self) -> Self:
+        cells = self.nonterminals * self.terminals
+        symbols = self.nonterminals * self.max_rules * (1 if self.pfsa else self.max_rhs)
+        if cells > MOST_CELLS:
+            raise ValueError(f"nonterminals × terminals is {cells:,}, at most {MOST_CELLS:,} are held")
+        if symbols > MOST_SYMBOLS:
+            raise ValueError(f"nonterminals × max_rules × max_rhs is {symbols:,}, at most {MOST_SYMBOLS:,} are held")
+        return self
 
     @abstractmethod
     def _draw_weights(self, generator: np.random.Generator, rules: int) -> NDArray[np.float64]: ...
@@ -163,6 +175,13 @@ class HierarchicalGrammar(DrawnGrammar):
 
     @model_validator(mode="after")
     def _enough_strings(self) -> Self:
+        if self.depth * self.vocabulary > MOST_NONTERMINALS:
+            found = self.depth * self.vocabulary
+            raise ValueError(
+                f"depth × vocabulary is {found:,} nonterminals, at most {MOST_NONTERMINALS:,} are computed"
+            )
+        if self.vocabulary**self.branching > MOST_CELLS:
+            raise ValueError(f"vocabulary ** branching is above {MOST_CELLS:,} strings, the most that are drawn from")
         if self.synonyms * self.vocabulary > self.vocabulary**self.branching:
             raise ValueError(
                 f"{self.vocabulary} symbols of {self.synonyms} synonyms need more than the "

@@ -23,6 +23,7 @@ from isoloss.grammar.pcfg import Grammar
 # Thirds written with six digits sum to within 1e-6 of one; anything further off is a slip, not rounding.
 SUM_TOLERANCE = 1e-5
 
+MOST_NONTERMINALS = 1_000  # closed forms take time in the cube of their number
 _PIECES = re.compile(
     r"""(?P<space>\s+|\#.*)
       | (?P<start>%start\b)
@@ -67,6 +68,11 @@ def parse_grammar(text: str, *, place: str) -> Grammar:
         raise BadGrammar("the grammar has no rule", place=place, fix="write for example S -> 'a' S [0.7] | 'b' [0.3]")
     owners = {a.lhs.text: a.lhs for a in reversed(alternatives)}  # where each is first defined
     nonterminals = list(dict.fromkeys(a.lhs.text for a in alternatives))
+    if len(nonterminals) > MOST_NONTERMINALS:
+        raise BadGrammar(
+            f"{len(nonterminals):,} nonterminals, at most {MOST_NONTERMINALS:,} are computed", place=place,
+            fix="write a smaller grammar: closed forms take time in the cube of their number",
+        )  # fmt: skip
     terminals = list(dict.fromkeys(s.text for a in alternatives for s in a.symbols if s.kind == "terminal"))
     codes = {("name", name): ~i for i, name in enumerate(nonterminals)}
     codes |= {("terminal", name): i + 1 for i, name in enumerate(terminals)}

@@ -3,7 +3,6 @@
 Of other families the weights keep our own names, and `config.json` holds our own spec.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from isoloss.core import files
 from isoloss.core.errors import BadModel, InputError
+from isoloss.core.reading import json_in
 from isoloss.models import empty
 from isoloss.models.exchange import from_transformers, names_of, to_transformers
 from isoloss.models.llama import Llama
@@ -70,7 +70,7 @@ def read_spec(folder: Path) -> ModelSpec:
     """Return the shape of the model in `folder`. Raises BadModel where it is none of ours."""
     path = folder / CONFIG
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = json_in(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise BadModel(
             "no model here: config.json is missing", place=str(folder), fix="give a model's folder"
@@ -143,7 +143,7 @@ def _read_weights(folder: Path) -> dict[str, Tensor]:
 
     try:
         if (folder / INDEX).exists():
-            index = json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"]
+            index = json_in((folder / INDEX).read_text(encoding="utf-8"))["weight_map"]
             names = sorted({Path(str(name)).name for name in index.values()})
         else:
             names = [WEIGHTS]

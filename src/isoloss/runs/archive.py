@@ -25,6 +25,7 @@ from pydantic import ValidationError
 
 from isoloss.core import files
 from isoloss.core.errors import DamagedArchive, InputError, UnknownName
+from isoloss.core.reading import json_in, require_plain
 from isoloss.core.schema import refuse_newer
 from isoloss.runs.documents import DocumentLosses
 from isoloss.runs.neighbours import with_neighbour_flags
@@ -217,10 +218,11 @@ def _open_seal(path: Path) -> tuple[dict[str, Any], dict[str, str] | None]:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
+    require_plain(path)
     with files.storage_errors(path):
         text = path.read_bytes()
     try:
-        content = json.loads(text)
+        content = json_in(text)
     except ValueError as error:
         raise DamagedArchive(f"cannot be read: {error}", place=str(path), fix=REPAIR) from error
     if not isinstance(content, dict):

@@ -51,9 +51,26 @@ class Columns:
         import pyarrow as pa
 
         column = self._column(name).combine_chunks()
+        if pa.types.is_nested(column.type):
+            raise BadTable(
+                f"holds {column.type}, expected text or numbers", place=f"{self.place}, column {name}",
+                fix="name another column, or flatten it first",
+            )  # fmt: skip
         encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
-        values = np.array([str(value) for value in encoded.dictionary.to_pylist()], dtype=np.str_)
+        values = np.array([self._text(name, value) for value in encoded.dictionary.to_pylist()], dtype=np.str_)
         return np.asarray(values[encoded.indices.to_numpy()], dtype=np.str_)
+
+    def _text(self, name: str, value: object) -> str:
+        """Return a value as text. Raises BadTable for bytes that are no UTF-8, and for a lone surrogate."""
+        try:
+            text = value.decode("utf-8") if isinstance(value, bytes) else str(value)
+            text.encode("utf-8")
+        except UnicodeError:
+            raise BadTable(
+                f"found {value!r}, which is not UTF-8", place=f"{self.place}, column {name}",
+                fix="save the table in UTF-8 (as with iconv -f latin1 -t utf-8)",
+            ) from None  # fmt: skip
+        return text
 
     def numbers(self, name: str) -> Floats:
         """Return a column, or a formula over columns, as numbers; text such as `1e9`, `70M` or `1.4T` is read."""

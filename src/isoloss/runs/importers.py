@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isoloss.core.errors import BadTable, InputError, did_you_mean
+from isoloss.core.reading import json_in, require_plain
 from isoloss.runs.archive import Archive
 from isoloss.runs.columns import Columns, Floats
 from isoloss.runs.observations import DataUnit, Observations, observations
@@ -26,6 +27,7 @@ class ArrowExportable(Protocol):
 
 
 UNSTATED = "unstated"
+MOST_COLUMNS = 5_000
 COUNTED_BY = {"params_total": "total", "params_non_embedding": "non_embedding"}
 """Columns of an archive that count parameters by a convention of their own."""
 
@@ -208,6 +210,7 @@ def _read_path(path: Path) -> "pa.Table":
         raise InputError("a folder, but no archive of runs", place=str(path), fix="give a file, or a results folder")
     if not path.exists():
         raise InputError("no such file", place=str(path), fix="check the path")
+    require_plain(path)
     if path.stat().st_size == 0:
         raise BadTable("the file is empty", place=str(path), fix="give a table with a header and one row a run")
     reader = _READERS.get(path.suffix.lower())
@@ -240,6 +243,7 @@ def _read_csv(path: Path) -> "pa.Table":
     # 'nan' must stay visible: a missing value is told apart from a number that is none.
     convert = csv.ConvertOptions(null_values=["", "NA", "N/A", "null", "NULL", "None"], strings_can_be_null=True)
     parse = csv.ParseOptions(delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
+    _refuse_wide(path, parse.delimiter)
     table = csv.read_csv(path, convert_options=convert, parse_options=parse)
     if table.num_columns == 1 and any(mark in table.column_names[0] for mark in ",;\t|"):
         raise BadTable(
@@ -247,6 +251,18 @@ def _read_csv(path: Path) -> "pa.Table":
             fix="separate columns by commas in .csv, by tabs in .tsv",
         )  # fmt: skip
     return table
+
+
+def _refuse_wide(path: Path, delimiter: str) -> None:
+    """Raise BadTable for more columns than a table of runs has: reading them would take minutes."""
+    with path.open("rb") as stream:
+        header = stream.readline()
+    columns = header.count(delimiter.encode()) + 1
+    if columns > MOST_COLUMNS:
+        raise BadTable(
+            f"{columns:,} columns, at most {MOST_COLUMNS:,} are read", place=str(path),
+            fix="keep the columns of parameters, tokens, losses and names",
+        )  # fmt: skip
 
 
 def _read_jsonl(path: Path) -> "pa.Table":
@@ -257,13 +273,16 @@ def _read_jsonl(path: Path) -> "pa.Table":
         if not line.strip():
             continue
         try:
-            row = json.loads(line)  # takes the NaN that loggers write; the door refuses it by row
+            row = json_in(line)  # takes the NaN that loggers write; the door refuses it by row
         except ValueError as error:
             raise BadTable(f"not JSON: {error}", place=f"{path}, line {number}", fix="correct the line") from error
         if not isinstance(row, dict):
             raise BadTable("not a JSON object", place=f"{path}, line {number}", fix="write one object a line")
         rows.append(row)
     names = list(dict.fromkeys(name for row in rows for name in row))
+    if len(names) > MOST_COLUMNS:
+        raise BadTable(f"{len(names):,} columns, at most {MOST_COLUMNS:,} are read", place=str(path),
+                       fix="keep the columns of parameters, tokens, losses and names")  # fmt: skip
     return pa.table({name: _column_of([row.get(name) for row in rows]) for name in names})
 
 

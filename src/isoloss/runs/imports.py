@@ -6,7 +6,6 @@
 A run is named by what its source says of it, an import by its runs: the same source twice is there once.
 """
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any, Literal
 from isoloss.core import files
 from isoloss.core.errors import BadTable, InputError, did_you_mean
 from isoloss.core.fingerprint import fingerprint
+from isoloss.core.reading import json_in
 from isoloss.runs import logs
 from isoloss.runs.archive import Archive
 from isoloss.runs.columns import number_in
@@ -106,7 +106,7 @@ def read_logs(source: Path, mapped: Mapped) -> list[LoggedRun]:
 
 def _json_lines(source: Path) -> list[dict[str, Any]]:
     try:
-        rows = [json.loads(line) for line in source.read_text(encoding="utf-8").splitlines() if line.strip()]
+        rows = [json_in(line) for line in source.read_text(encoding="utf-8").splitlines() if line.strip()]
     except ValueError:
         return []  # the reader of tables names the line
     return rows if all(isinstance(row, dict) for row in rows) else []

@@ -4,7 +4,6 @@ A logged run is what its source says and no more: scalars by name, and curves by
 for `isoloss.runs.imports` to settle.
 """
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from isoloss.core.errors import BadTable, InputError
+from isoloss.core.reading import json_in
 from isoloss.runs.shapes import DEFAULT_CONVENTION, count
 from isoloss.runs.spec import ModelSpec
 
@@ -207,7 +207,7 @@ def _released_run(row: Mapping[str, Any], number: int, *, place: str) -> LoggedR
 
 def _json_object(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_bytes())
+        content = json_in(path.read_bytes())
     except ValueError as error:
         raise BadTable(f"not JSON: {error}", place=str(path), fix="the file is damaged; give another") from error
     if not isinstance(content, dict):

@@ -19,6 +19,8 @@ DataUnit = Literal["tokens", "bytes"]
 
 OBSERVATIONS_VERSION = 1
 RUN_COLUMNS = ("params", "tokens", "flops")
+# No run has sizes, tokens, FLOPs or losses outside these, and their powers stay finite.
+SMALLEST, LARGEST = 1e-60, 1e60
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -295,6 +297,8 @@ def _finite(name: str, values: Sequence[float] | Floats, n: int, rows: NDArray[n
 def _positive(name: str, values: Sequence[float] | Floats, n: int, rows: NDArray[np.int64]) -> Floats:
     column = _finite(name, values, n, rows)
     _refuse(name, column, column <= 0, rows, "a number above zero")
+    outside = (column < SMALLEST) | (column > LARGEST)
+    _refuse(name, column, outside, rows, f"a number between {SMALLEST:.0e} and {LARGEST:.0e}")
     return column
 
 

@@ -15,7 +15,6 @@ loss, other compressibility) and its mirror `iso_gzip` (the other way round) tel
 follow gzip, they move along the first and stay along the second.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from string import ascii_lowercase
@@ -31,6 +30,7 @@ from isoloss.core.errors import NothingFound
 from isoloss.core.fingerprint import fingerprint
 from isoloss.core.frozen import Frozen
 from isoloss.core.progress import Progress
+from isoloss.core.reading import json_in
 from isoloss.core.rng import derive_seed
 from isoloss.corpus.sources import HELDOUT_TOKENS, CorpusSource, PcfgSource
 from isoloss.grammar.families import ZipfGrammar
@@ -189,7 +189,7 @@ def _point(
 def _kept(path: Path, count: int) -> list[ZipfGrammar] | None:
     """Return the grammars written to `path`; None where there is no such file, or one that is damaged."""
     try:
-        grammars = json.loads(path.read_text(encoding="utf-8"))["grammars"]
+        grammars = json_in(path.read_text(encoding="utf-8"))["grammars"]
         specs = [ZipfGrammar.model_validate(grammar["parameters"]) for grammar in grammars]
     except (OSError, ValueError, KeyError, TypeError, ValidationError):
         return None  # found again: the search gives the same

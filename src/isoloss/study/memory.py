@@ -1,6 +1,5 @@
 """What a results folder remembers of its study, so that it can be fitted and reported again without the sources."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,6 +7,7 @@ from pydantic import ValidationError
 
 from isoloss.core import files
 from isoloss.core.errors import InputError
+from isoloss.core.reading import json_in
 from isoloss.core.schema import refuse_newer
 from isoloss.corpus.corpus import Corpus
 from isoloss.study.spec import Study
@@ -31,7 +31,7 @@ def recall(folder: Path) -> tuple[Study, dict[str, str]]:
     if not path.exists():
         raise InputError("no study was run in this folder", place=str(path), fix="run one: isoloss run STUDY --out DIR")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json_in(path.read_text(encoding="utf-8"))
         refuse_newer(content["schema"], MEMORY_SCHEMA, place=path)
         return Study.model_validate(content["study"]), dict(content["corpora"])
     except (ValueError, KeyError, TypeError, ValidationError) as error:

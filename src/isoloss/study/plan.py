@@ -26,6 +26,9 @@ SECONDS_PER_TOKEN = 4.2e-6
 SECONDS_PER_TOKEN_AND_PARAM = 1.12e-10
 
 
+HIGHEST_RATE = 10.0
+
+
 class Arm(NamedTuple):
     """Multiples of what `[training]` says: of the peak rate and of the batch, at all horizons or the shortest alone."""
 
@@ -148,6 +151,11 @@ def point(
     )
     train_tokens = round_tokens(tokens, batch_tokens=batch)
     peak_lr = six_digits(training.peak_lr.of(counts, tokens, convention=convention) * arm.rate)
+    if peak_lr > HIGHEST_RATE:
+        raise InputError(
+            f"peak rate {peak_lr:g} at {counts.params(convention):,} parameters, at most {HIGHEST_RATE:g} expected",
+            place="training.peak_lr", fix="correct the rule of rates: AdamW learns at 1e-5 to 1e-1",
+        )  # fmt: skip
     warmup = training.warmup_tokens
     spec = RunSpec(
         corpus=corpus.fingerprint,

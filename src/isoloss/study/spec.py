@@ -2,7 +2,6 @@
 
 import math
 import re
-import tomllib
 from collections.abc import Sequence
 from importlib.resources import files as package_files
 from itertools import pairwise
@@ -15,6 +14,7 @@ from isoloss.complexity.base import MeasureSettings
 from isoloss.core.errors import BadStudy, did_you_mean
 from isoloss.core.frozen import Frozen
 from isoloss.core.progress import QUIET, Progress
+from isoloss.core.reading import require_plain, toml_in
 from isoloss.corpus.sources import CorpusSource
 from isoloss.runs.ladders import ladder
 from isoloss.runs.presets import PRESETS, Shape
@@ -22,7 +22,7 @@ from isoloss.runs.rules import Batch, Decay, HalfLife, PowerRule, Rate, Timescal
 from isoloss.runs.shapes import DEFAULT_CONVENTION, ParamsConvention
 from isoloss.runs.spec import Family, ModelSpec, Numerics
 from isoloss.study.designs import StudyCorpus, corpus_names, expand
-from isoloss.study.explain import explain
+from isoloss.study.explain import explain, first_misread
 from isoloss.training.job import CHECKPOINT_SECONDS
 
 STUDY_SCHEMA = 1
@@ -323,6 +323,7 @@ class Holdout(Frozen):
 
 
 DATA_DEPENDENT = "data_dependent"
+MOST_DRAWS = 1_000_000
 
 
 class Fit(Frozen):
@@ -335,7 +336,7 @@ class Fit(Frozen):
     laws: tuple[str, ...] = ("chinchilla", DATA_DEPENDENT)
     objective: Literal["huber", "lad", "gaussian"] = "huber"
     delta: float = Field(default=1e-3, gt=0)
-    bootstrap: int = Field(default=1000, ge=0)
+    bootstrap: int = Field(default=1000, ge=0, le=MOST_DRAWS)
     floor: Literal["score", "hold", "ignore"] = "score"  # what E is to the exact floor of generated corpora
     holdout: Holdout | None = None
 
@@ -431,6 +432,7 @@ def load_study(path: Path | str) -> Study | EvaluateStudy:
 
 
 def _text(path: Path) -> str:
+    require_plain(path)
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
@@ -442,8 +444,8 @@ def _text(path: Path) -> str:
 
 def _content(text: str, *, place: str) -> dict[str, Any]:
     try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        content = toml_in(text)
+    except ValueError as error:
         raise BadStudy(f"not valid TOML: {error}", place=place, fix="correct the line named") from error
     _require_schema(content, place=place)
     return content
@@ -454,10 +456,14 @@ Kind = TypeVar("Kind", bound=Frozen)
 
 def _validated(kind: type[Kind], content: dict[str, Any], *, place: str) -> Kind:
     try:
-        return kind.model_validate(content)
+        found = kind.model_validate(content)
     except ValidationError as error:
         message, fix = explain(error, kind)
         raise BadStudy(message, place=place, fix=fix) from error
+    if (wrong := first_misread(content, found)) is not None:
+        raise BadStudy(f"{wrong.key}: found {wrong.found!r}, expected a {wrong.expected}", place=place,
+                       fix="write it without quotes" if isinstance(wrong.found, str) else "write a number")  # fmt: skip
+    return found
 
 
 def shipped_text(name: str) -> str:

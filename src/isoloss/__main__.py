@@ -1,0 +1,6 @@
+"""`python -m isoloss`."""
+
+from isoloss.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,5 +1,0 @@
-"""`python -m isoloss.cli`."""
-
-from isoloss.cli import main
-
-main()

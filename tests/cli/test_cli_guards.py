@@ -1,0 +1,155 @@
+"""What comes from outside is bounded: refused within moments, in a sentence, with exit code 2."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+TABLE = "params,tokens,loss\n" + "".join(
+    f"{10 ** (6 + i % 4)},{10 ** (7 + i % 5)},{2 + 1 / (1 + i)}\n" for i in range(20)
+)
+COLUMNS = ["--params", "params", "--tokens", "tokens", "--loss", "loss"]
+GRAMMAR = {"family": '"random"', "nonterminals": 3, "terminals": 20, "max_rules": 2, "max_rhs": 2, "seed": 1}
+
+
+def study(*, grammar=None, seed="1", tokens="[5e4, 1e5]", context="64", rate="5e-3", schema="1", more=""):
+    rules = ", ".join(f"{key} = {value}" for key, value in (GRAMMAR | (grammar or {})).items())
+    return (
+        f'schema = {schema}\nname = "x"\nseed = {seed}\n[[corpus]]\nname = "a"\nsource = "pcfg"\ntokens = 1000000\n'
+        f"grammar = {{ {rules} }}\n[grid]\nparams = [1e4, 3e4]\ntokens = {tokens}\ncontext = {context}\n[training]\n"
+        f"batch_tokens = 1024\npeak_lr = {rate}\n[complexity]\nsequence_tokens = 64\n{more}"
+    )
+
+
+def test_the_study_that_the_others_are_changes_of_is_valid(tmp_path, isoloss):
+    (tmp_path / "study.toml").write_text(study())
+    assert isoloss("check", str(tmp_path / "study.toml")).code == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        study(grammar={"terminals": 10**8}),
+        study(grammar={"nonterminals": 10**9}),
+        study(grammar={"max_rules": 10**9}),
+        study(grammar={"max_rhs": 10**9}),
+        study(grammar={"nonterminals": 1000, "terminals": 1_000_000}),
+        study(more="[fit]\nbootstrap = 1_000_000_000_000\n"),
+        study(rate="1e300"),
+        study(seed="9" * 100_000),
+        study(context="'64'"),
+        study(tokens="[true]"),
+        study(schema="true"),
+        "a = " + "[" * 100_000,
+    ],
+    ids=[
+        "terminals", "nonterminals", "rules", "lengths", "cells", "draws", "rate", "digits", "text", "truth", "schema",
+        "deep",
+    ],  # fmt: skip
+        "terminals",
+        "nonterminals",
+        "rules",
+        "lengths",
+        "cells",
+        "draws",
+        "rate",
+        "digits",
+        "text",
+        "truth",
+        "schema",
+        "deep",
+    ],
+)
+def test_studies_beyond_bounds_or_of_the_wrong_kind_are_refused(tmp_path, isoloss, text):
+    (tmp_path / "study.toml").write_text(text)
+    done = isoloss("check", str(tmp_path / "study.toml"))
+    assert done.code == 2
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("deep.jsonl", b"[" * 100_000 + b"\n"),
+        ("loss.csv", TABLE.encode() + b"1e6,1e7,1e-320\n"),
+        ("size.csv", TABLE.encode() + b"1e-320,1e7,2\n"),
+        ("wide.csv", ",".join(f"c{i}" for i in range(100_000)).encode() + b"\n"),
+    ],
+)
+def test_tables_beyond_bounds_are_refused(tmp_path, isoloss, name, content):
+    (tmp_path / name).write_bytes(content)
+    done = isoloss("fit", str(tmp_path / name), *COLUMNS)
+    assert done.code == 2
+    assert name in done.err
+
+
+def test_a_group_that_is_no_utf8_is_refused_with_its_column(tmp_path, isoloss):
+    rows = [line.encode() + b",a\xe9\n" for line in TABLE.splitlines()[1:]]
+    (tmp_path / "runs.csv").write_bytes(b"params,tokens,loss,g\n" + b"".join(rows))
+    done = isoloss("fit", str(tmp_path / "runs.csv"), *COLUMNS, "--group", "g")
+    assert done.code == 2
+    assert "column g" in done.err
+
+
+def test_a_chain_of_thousands_of_rules_is_refused(tmp_path, isoloss):
+    rules = "".join(f"A{i} -> 'a' A{i + 1} [1.0]\n" for i in range(3000)) + "A3000 -> 'b' [1.0]\n"
+    (tmp_path / "chain.pcfg").write_text(rules)
+    assert isoloss("grammar", "describe", "--family", "explicit", "--file", str(tmp_path / "chain.pcfg")).code == 2
+
+
+@pytest.mark.parametrize("call", [["check"], ["plan", __file__, "--flops", "1e12", "--law"], ["fit"]])
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path, isoloss, call):
+    os.mkfifo(tmp_path / "pipe.csv")
+    done = isoloss(*call, str(tmp_path / "pipe.csv"), *(COLUMNS if call == ["fit"] else []))
+    assert done.code == 2
+    assert "pipe" in done.err
+
+
+def test_many_sizes_close_together_are_many_sizes(tmp_path, isoloss):
+    sizes = [1e6 * 1.003**i for i in range(1500)]
+    runs = [(n, 1e9 * 1.7 ** (i % 9)) for i, n in enumerate(sizes)]
+    rows = "".join(f"{n:.8g},{d:.8g},{1.8 + 480 / n**0.35 + 2100 / d**0.37:.9f}\n" for n, d in runs)
+    (tmp_path / "runs.csv").write_text("params,tokens,loss\n" + rows)
+    found = isoloss("fit", str(tmp_path / "runs.csv"), *COLUMNS, "--json").json["fits"][0]
+    assert "narrow_grid" not in [warning["code"] for warning in found["warnings"]]
+
+
+def test_a_full_device_is_said_without_a_traceback(tmp_path):
+    (tmp_path / "runs.csv").write_text(TABLE)
+    command = [sys.executable, "-m", "isoloss", "fit", str(tmp_path / "runs.csv"), *COLUMNS]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "cannot be written" in done.stderr
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 143)])
+def test_a_signal_while_modules_load_ends_the_process(number, code):
+    # The signal comes as the first module of a verb is imported: main has begun, nothing runs yet.
+    script = (
+        "import os, sys, signal\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == 'isoloss.cli.fit': os.kill(os.getpid(), {int(number)})\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "sys.argv = ['isoloss', '--version']\n"
+        "from isoloss.cli import main\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", "")
+
+
+def test_python_m_isoloss_is_the_command():
+    done = subprocess.run([sys.executable, "-m", "isoloss", "--version"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert done.stdout.startswith("isoloss ")
+
+
+def test_json_errors_stay_json_for_what_is_refused(tmp_path, isoloss):
+    (tmp_path / "deep.toml").write_text("a = " + "[" * 100_000)
+    assert json.loads(isoloss("check", str(tmp_path / "deep.toml"), "--json").out)["error"]["kind"]
