@@ -350,6 +350,10 @@ class PowerOfTokens(Chinchilla):
         return np.full(values.shape[:-1], np.nan)
 
 
+class Shadow(Chinchilla):
+    """Another class under a registered law's name."""
+
+
 def test_a_law_of_ones_own_is_one_class(tmp_path):
     tokens = np.geomspace(1e5, 1e8, 12)
     table = row_table(params=np.geomspace(1e4, 1e6, 12), tokens=tokens, loss=20 * tokens**-0.15)
@@ -378,6 +382,31 @@ def test_a_law_made_in_a_function_is_held_by_its_fit(tmp_path):
     with pytest.raises(InputError, match="Local"):
         found.save(tmp_path / "law.json")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_law_made_in_a_function_has_the_frontier_of_the_same_law_of_a_module():
+    class Local(Chinchilla):
+        """The same formula in a class that nothing can import."""
+
+        name = "local"
+
+    table = simulated()
+    own, registered = Local().fit(table, bootstrap=20), Chinchilla().fit(table, bootstrap=20)
+    assert own.frontier(flops=[1e12, 1e15]) == registered.frontier(flops=[1e12, 1e15])
+    assert own.frontier(params=[1e6])[0].flops == registered.frontier(params=[1e6])[0].flops
+    assert own.exponent_a() == registered.exponent_a()
+
+
+def test_a_class_of_a_running_script_cannot_be_saved_and_one_of_a_taken_name_is_saved_as_itself(tmp_path, monkeypatch):
+    """`__main__` of whoever opens a file is another program. A registered name belongs to the registered law."""
+    table = simulated()
+    monkeypatch.setattr(Shadow, "__module__", "__main__")
+    with pytest.raises(InputError, match="__main__"):
+        Shadow().fit(table).save(tmp_path / "law.json")
+    assert not list(tmp_path.iterdir())
+    monkeypatch.undo()
+    Shadow().fit(table).save(tmp_path / "law.json")
+    assert FittedLaw.load(tmp_path / "law.json").definition is Shadow
 
 
 def test_draws_without_an_optimum_take_the_interval_away():

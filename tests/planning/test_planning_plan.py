@@ -12,6 +12,7 @@ from isoloss.data_dependence.data_dependent import DataDependent
 from isoloss.data_dependence.law_files import load_law
 from isoloss.data_dependence.storage import save_data_dependent
 from isoloss.fitting.fitting import fit
+from isoloss.laws.chinchilla import Chinchilla
 from isoloss.planning.anchors import anchors
 from isoloss.planning.facts import CorpusFacts, open_corpus
 from isoloss.planning.laws import PlanLaw, with_repetition
@@ -50,6 +51,17 @@ def test_a_plan_holds_the_truth_of_the_law_that_made_the_runs(law):
     assert found.run_loss.high - found.run_loss.low > found.loss.high - found.loss.low
     assert found.params.value * found.tokens.value * 6 == pytest.approx(1e12)
     assert abs(found.counts.params() / found.params.value - 1) < 0.05
+
+
+def test_a_law_made_in_a_function_plans_as_the_same_law_of_a_module_does(runs, law):
+    class Local(Chinchilla):
+        """The same formula in a class that nothing can import, as a notebook's cell makes one."""
+
+        name = "local"
+
+    own = plan(Local().fit(runs, bootstrap=200), corpus=ENDLESS, flops=1e12)
+    registered = plan(law, corpus=ENDLESS, flops=1e12)
+    assert (own.params, own.tokens, own.loss) == (registered.params, registered.tokens, registered.loss)
 
 
 def test_regret_is_what_the_rule_of_thumb_loses_and_never_negative_at_the_laws_own_optimum(law):

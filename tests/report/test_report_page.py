@@ -13,6 +13,7 @@ from report_studies import HOSTILE, renamed, simulated_study, without_runs
 from isoloss.core.errors import StorageError
 from isoloss.core.estimate import Estimate
 from isoloss.fitting.domain import LawWarning
+from isoloss.laws.chinchilla import Chinchilla
 from isoloss.report.contest_picture import contest_picture
 from isoloss.report.contest_tables import contest_tables, corpus_tables
 from isoloss.report.data import ReportData, RunRow
@@ -252,7 +253,7 @@ def test_the_contest_is_drawn_measure_by_measure_with_its_rival(study: ReportDat
 
 
 def test_further_laws_are_listed_beside_the_first(small_study: ReportData):
-    further = [replace(law, law="chinchilla", warnings=()) for law in small_study.laws.values()]
+    further = [replace(law, definition=Chinchilla, warnings=()) for law in small_study.laws.values()]
     table = fit_table(replace(small_study, further_laws=further))
     assert [row.cells[0].text for row in table.rows] == [
         "python", "pcfg easy", "python (chinchilla)", "pcfg easy (chinchilla)"

@@ -16,12 +16,11 @@ from isoloss.report.tuning import optima_table, rules_table
 from isoloss.runs.observations import observations
 from isoloss.runs.replicates import replicate_noise
 from isoloss.tuning.tuning import fit_tuning
+from sweeps import sweep
 
 
 @pytest.fixture(scope="module")
 def tuned(small_study: ReportData) -> ReportData:
-    from test_laws_tuning import sweep
-
     names = [corpus.name for corpus in small_study.corpora]
     tuning = {
         names[0]: fit_tuning(names[0], sweep(noise=0.003), seed=0),

@@ -15,7 +15,7 @@ from isoloss.fitting.fitted import FittedLaw
 from isoloss.fitting.prediction import one_run
 from isoloss.laws.chinchilla import Chinchilla
 from isoloss.laws.law import Floats, Law
-from isoloss.laws.registry import open_law
+from isoloss.laws.registry import law_name, open_law
 from isoloss.laws.repeated import Repeated
 from isoloss.planning.facts import CorpusFacts
 from isoloss.runs.observations import observations
@@ -27,11 +27,12 @@ GRID = 8  # sizes and lengths at which two forms are made to agree
 class PlanLaw:
     """A law of one corpus: `values` (1 + draws, p), the law first, and `noise` (draws, 2), point and trunk, of ln L.
 
-    `data_per_token` is how many units of D a token is, 1 where D counts tokens: C = 6 N D / data_per_token. `given` are
-    columns that the form reads beside N and D. `runs` is how many were fitted, `identity` whose.
+    `definition` is the class of its form. `data_per_token` is how many units of D a token is, 1 where D counts tokens:
+    C = 6 N D / data_per_token. `given` are columns that the form reads beside N and D. `runs` is how many were fitted,
+    `identity` whose.
     """
 
-    form: str
+    definition: type[Law]
     corpus: str
     values: Floats
     noise: Floats
@@ -52,7 +53,7 @@ class PlanLaw:
                 fix="plan with a law of both, as chinchilla",
             )
         return cls(
-            form=law.law, corpus=law.group, values=np.vstack([law.values, law.draws]), noise=law.noise,
+            definition=law.definition, corpus=law.group, values=np.vstack([law.values, law.draws]), noise=law.noise,
             domain=law.domain, params_convention=law.params_convention, data_unit=law.data_unit,
             data_per_token=law.bytes_per_token or 1.0, runs=law.rows_used, identity=law.observations,
         )  # fmt: skip
@@ -85,7 +86,7 @@ class PlanLaw:
     @classmethod
     def _of_joint(cls, joint: FittedDataDependent, values: Floats, corpus: str) -> "PlanLaw":
         return cls(
-            form=Chinchilla.name, corpus=corpus, values=values,
+            definition=Chinchilla, corpus=corpus, values=values,
             noise=np.tile([joint.noise, 0.0], (len(values) - 1, 1)), domain=joint.domain,
             params_convention=joint.params_convention, data_unit=joint.data_unit,
             data_per_token=joint.bytes_per_token or 1.0, runs=joint.rows_used, identity=joint.observations,
@@ -104,19 +105,20 @@ class PlanLaw:
         losses = np.stack(
             [self.loss(self.constant(n), self.constant(d)) for n, d in zip(params, tokens, strict=True)], 1
         )
+        definition = open_law(form)
         problem = pose(
-            observations(params=params, tokens=tokens, loss_nats=losses[0]), law=open_law(form), objective="gaussian",
+            observations(params=params, tokens=tokens, loss_nats=losses[0]), law=definition, objective="gaussian",
             delta=1.0, weights=np.ones(len(params)), fixed={},
         )  # fmt: skip
         found = find_optimum(problem, starting_points(problem, "auto"))
         points = np.tile(np.vstack([found.free, found.others]), (len(losses), 1, 1))
         ends = best_ends(problem, points, targets=np.log(losses))
-        return replace(self, form=form, values=problem.law.to_values(ends.free, problem.origin))
+        return replace(self, definition=definition, values=problem.law.to_values(ends.free, problem.origin))
 
     @property
-    def definition(self) -> type[Law]:
-        """The form itself."""
-        return open_law(self.form)
+    def form(self) -> str:
+        """The name of the form: as registered, or `module:Name`."""
+        return law_name(self.definition)
 
     def constant(self, value: float) -> Floats:
         """Return one value for the law and each draw."""
@@ -176,6 +178,6 @@ def with_repetition(law: PlanLaw, *, unique_tokens: float) -> PlanLaw:
     drawn = np.exp(np.column_stack([np.interp(share, LEVELS, LOG_R_D), np.interp(1 - share, LEVELS, LOG_R_N)]))
     half_lives = np.vstack([PUBLISHED_HALF_LIVES, drawn])
     return replace(
-        law, form=Repeated.name, values=np.column_stack([law.values, half_lives]),
+        law, definition=Repeated, values=np.column_stack([law.values, half_lives]),
         given={"unique_tokens": unique_tokens},
     )  # fmt: skip

@@ -1,1 +1,1 @@
-"""Published studies done again: data loaded and checked, handed to the laws room, compared with what was printed."""
+"""Published studies done again: data loaded, checked, handed to the rooms of laws, compared with what was printed."""

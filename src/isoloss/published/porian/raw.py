@@ -1,7 +1,7 @@
 """The raw runs of Porian et al. 2024: their pickle as two plain tables, and the analyses that need curves.
 
 `runs` has one row a run with every setting, `curves` one row a logged value. Any trainer's runs in this schema serve:
-the analyses are methods of the laws room.
+the analyses are those of `isoloss.optima` and `isoloss.tuning`.
 """
 
 from collections.abc import Iterable, Sequence
