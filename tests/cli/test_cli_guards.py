@@ -46,9 +46,6 @@ def test_the_study_that_the_others_are_changes_of_is_valid(tmp_path, isoloss):
         "a = " + "[" * 100_000,
     ],
     ids=[
-        "terminals", "nonterminals", "rules", "lengths", "cells", "draws", "rate", "digits", "text", "truth", "schema",
-        "deep",
-    ],  # fmt: skip
         "terminals",
         "nonterminals",
         "rules",

@@ -164,7 +164,7 @@ def test_compressed_files_are_what_they_hold(tmp_path, suffix, compress):
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [("t.jsonl", b'{"text": "a"}\n{"txt": "b"}\n', r"t\.jsonl:2: no field 'text'"),
-     ("t.jsonl", b'{"text": "a"}\n\n{"text": \n', r"t\.jsonl:3: not JSON: 1 of 2 lines"),
+     ("t.jsonl", b'{"text": "a"}\n\n{"text": \n', r"t\.jsonl:3: not JSON: .*1 of 2 lines"),
      ("t.jsonl", b"[1]\n", r"t\.jsonl:1: found a list"),
      ("t.jsonl", b'{"text": 7}\n', r"t\.jsonl:1: field 'text' holds a int"),
      ("t.jsonl", b'{"text": "\\ud800"}\n', r"t\.jsonl:1: a lone surrogate"),

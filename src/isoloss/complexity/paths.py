@@ -22,9 +22,9 @@ from isoloss.core.frozen import Frozen
 from isoloss.core.progress import QUIET, Progress, Task
 from isoloss.core.rng import stream
 from isoloss.corpus.corpus import Ints, Tokens
-from isoloss.corpus.documents import Fit, encode, texts
+from isoloss.corpus.documents import Fit, encode, no_text_fix, texts
 from isoloss.corpus.paths import FoundFile, find_files
-from isoloss.corpus.readers import Document, is_plain, text_problem
+from isoloss.corpus.readers import Document, holds_one, is_plain, require_rows, row_problem, text_problem
 from isoloss.corpus.tokenizers import Tokenizer, open_tokenizer
 
 STANDARD_INPUT = "-"
@@ -202,6 +202,7 @@ def _read(name: str, tokenizer: Tokenizer, rows: _Rows, *, seed: int) -> _Read:
         fit.check()
         return read
     files = find_files([name]).files
+    require_rows((file.path for file in files), rows.text_field)
     if files[0].named and files[0].path.suffix == ".npy":
         return _read_ids(files[0].path)
     for file in files:
@@ -217,7 +218,7 @@ def _read(name: str, tokenizer: Tokenizer, rows: _Rows, *, seed: int) -> _Read:
     fit.check()
     if not read.lengths:
         reasons = ", ".join(f"{count} {reason}" for reason, count in read.dropped.items())
-        raise BadCorpus(f"no text among {len(files)} file(s): {reasons}", place=name, fix="name files of UTF-8 text")
+        raise BadCorpus(f"no text among {len(files)} file(s): {reasons}", place=name, fix=no_text_fix(read.dropped))
     return read
 
 
@@ -246,8 +247,9 @@ def _draw(file: FoundFile, read: _Read, tokenizer: Tokenizer, fit: Fit, rows: _R
     """Add documents drawn from a large file of which only they are read."""
     read.size_bytes += file.path.stat().st_size
     skipped = read.dropped if rows.skip_broken else None
+    problem_of_one = text_problem if holds_one(file.path) else row_problem
     for document in drawn_documents(file.path, text_field=rows.text_field, seed=seed, skipped=skipped):
-        if problem := text_problem(document.content):
+        if problem := problem_of_one(document.content):
             read.dropped[problem.reason] += 1
         else:
             read.hold(document, tokenizer, fit)

@@ -3,6 +3,7 @@
 A row belongs to the piece in which it starts, so that every row is as likely as any other, however long.
 """
 
+import codecs
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -12,19 +13,18 @@ from typing import IO
 import numpy as np
 
 from isoloss.core.errors import BadCorpus
-from isoloss.core.reading import json_in
 from isoloss.core.rng import stream
 from isoloss.corpus.compressed import compression, inner_suffix
-from isoloss.corpus.readers import BROKEN_ROW, FIX_BROKEN_ROWS, Document, is_plain, row_text
+from isoloss.corpus.json_rows import BROKEN_ROW, FIX_BROKEN_ROWS, BrokenRow, line_text
+from isoloss.corpus.readers import LINES, Document, is_plain
 
 PIECE_BYTES = 1 << 14
 PIECES = 256  # 4 MiB: a million tokens of text, as many as the measures that learn ask for
-ROWS = (".jsonl", ".ndjson")
 
 
 def can_be_drawn(path: Path) -> bool:
     """Whether documents can be drawn from the middle of a file: uncompressed text, or rows that are lines."""
-    return is_plain(path) or (compression(path) is None and inner_suffix(path) in ROWS)
+    return is_plain(path) or (compression(path) is None and inner_suffix(path) in LINES)
 
 
 def drawn_documents(
@@ -38,7 +38,7 @@ def drawn_documents(
     pieces = -(-path.stat().st_size // PIECE_BYTES)
     rng = stream(seed, "pieces of a large file", path.name)
     picked = np.sort(rng.choice(pieces, min(PIECES, pieces), replace=False))
-    rows = inner_suffix(path) in ROWS
+    rows = inner_suffix(path) in LINES
     with path.open("rb", buffering=0) as file:
         if hasattr(os, "posix_fadvise"):
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)  # nothing is read ahead
@@ -57,16 +57,17 @@ def _rows(
     """Yield the texts of lines of JSONL, the first of which starts at `offset`."""
     for line in lines:
         place, offset = f"{path}, byte {offset}", offset + len(line)
+        line = line.removeprefix(codecs.BOM_UTF8)
         if not line.strip():
             continue
         try:
-            row = json_in(line)
-        except ValueError as error:
+            text = line_text(line, text_field, place)
+        except BrokenRow as problem:
             if skipped is None:
-                raise BadCorpus(f"not JSON: {error}", place=place, fix=FIX_BROKEN_ROWS) from error
+                raise BadCorpus(str(problem), place=place, fix=FIX_BROKEN_ROWS) from problem
             skipped[BROKEN_ROW] += 1
             continue
-        yield Document(row_text(row, text_field, place), place)
+        yield Document(text, place)
 
 
 def _lines_from(file: IO[bytes], start: int) -> tuple[int, list[bytes]]:

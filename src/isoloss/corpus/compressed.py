@@ -12,6 +12,7 @@ from isoloss.core.errors import BadCorpus
 from isoloss.core.registry import Registry
 
 BLOCK = 1 << 20  # bytes read at a time
+ZSTD_WINDOW = "Frame requires too much memory"  # libzstd's words for a window beyond 2^27 bytes
 
 Opener = Callable[[Path], IO[bytes]]
 
@@ -69,6 +70,12 @@ def decompressing(path: Path) -> Iterator[IO[bytes]]:
         except (lzma.LZMAError, zlib.error, OSError) as error:
             if compression(path) is None or getattr(error, "errno", None) is not None:
                 raise  # the disk's, not the content's
+            if ZSTD_WINDOW in str(error):
+                raise BadCorpus(
+                    "it was compressed with a window larger than 128 MiB, the largest that is unpacked here",
+                    place=str(path),
+                    fix=f"unpack it first: zstd -dc --long=31 {path.name} > {path.stem}",
+                ) from error
             raise BadCorpus(f"damaged compressed file: {error}", place=str(path), fix="fetch it again") from error
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from isoloss.core.errors import BadCorpus, InputError
 from isoloss.corpus.compressed import read_blocks
 from isoloss.corpus.corpus import Tokens
+from isoloss.corpus.json_rows import BROKEN_ROW, FIX_NO_ROWS, NO_ROWS, SET_TEXT_FIELD, NoRows
 from isoloss.corpus.paths import FoundFile
 from isoloss.corpus.readers import (
     Document,
@@ -15,6 +16,7 @@ from isoloss.corpus.readers import (
     holds_one,
     problem_of,
     read_documents,
+    row_problem,
     text_problem,
 )
 from isoloss.corpus.tokenizers import Tokenizer, token_dtype
@@ -140,10 +142,23 @@ def texts(
             for piece in cut(read_blocks(file.path), separator=separator, piece_bytes=piece_bytes):
                 yield Document(piece, str(file.path))
         return
-    for document in read_documents(file.path, text_field=text_field, skipped=dropped if skip_broken else None):
-        if _taken(text_problem(document.content), file, document.place, dropped):
-            for piece in cut([document.content], separator=separator, piece_bytes=piece_bytes):
-                yield Document(piece, document.place)
+    problem = text_problem if holds_one(file.path) else row_problem
+    try:
+        for document in read_documents(file.path, text_field=text_field, skipped=dropped if skip_broken else None):
+            if _taken(problem(document.content), file, document.place, dropped):
+                for piece in cut([document.content], separator=separator, piece_bytes=piece_bytes):
+                    yield Document(piece, document.place)
+    except NoRows:
+        if file.named:
+            raise
+        dropped[NO_ROWS] += 1
+
+
+def no_text_fix(dropped: Counter[str]) -> str:
+    """Return what to do where no document remains."""
+    if dropped[NO_ROWS] or dropped[BROKEN_ROW]:
+        return f"name the field that holds the text: {SET_TEXT_FIELD}; {FIX_NO_ROWS}"
+    return "name files of UTF-8 text"
 
 
 def _taken(problem: Problem | None, file: FoundFile, place: str, dropped: Counter[str]) -> bool:

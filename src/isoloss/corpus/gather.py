@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from isoloss.core.errors import BadCorpus
 from isoloss.core.progress import Progress
 from isoloss.corpus.corpus import Tokens
-from isoloss.corpus.documents import Fit, encode
+from isoloss.corpus.documents import Fit, encode, no_text_fix
 from isoloss.corpus.interventions import on_text, tercile
 from isoloss.corpus.near import NearDuplicates
 from isoloss.corpus.readers import Document
@@ -209,5 +209,5 @@ def nothing_left(place: str, dropped: dict[str, int] | Counter[str], context: in
     return BadCorpus(
         f"no document remains: {reasons} (short: under {context} tokens)",
         place=place,
-        fix="name files of UTF-8 text, or lower the context",
+        fix=f"{no_text_fix(Counter(dropped))}, or lower the context",
     )

@@ -1,4 +1,4 @@
-"""Documents in files: plain text, rows of JSONL, CSV and Parquet, any of them compressed.
+"""Documents in files: plain text, rows of JSON, CSV and Parquet, any of them compressed.
 
 A reader yields the documents of one file as UTF-8 bytes. It is chosen by the file's suffix, once a compression suffix
 is taken off; a file nobody registered a reader for is text: one file, one document.
@@ -7,25 +7,31 @@ is taken off; a file nobody registered a reader for is text: one file, one docum
 import codecs
 import csv
 import io
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal
 
-from isoloss.core.errors import BadCorpus, did_you_mean
+from isoloss.core.errors import BadCorpus
 from isoloss.core.registry import Registry
 from isoloss.corpus.compressed import BLOCK, compression, decompressing, inner_suffix, read_blocks, reading, seekable
-
-SHOWN_LINES = 5
-LONGEST_FIELD = 1 << 30  # the standard library's 128 KiB are less than a long document
-BROKEN_ROW = "broken_row"
-FIX_BROKEN_ROWS = (
-    'give one JSON object a line, or leave broken ones out: broken_rows = "skip", isoloss measure --broken-rows skip'
+from isoloss.corpus.json_rows import (
+    BROKEN_ROW,
+    FIX_BROKEN_ROWS,
+    BrokenRow,
+    NoRows,
+    field_text,
+    no_field,
+    read_json,
+    read_lines,
+    row_text,
 )
-SET_TEXT_FIELD = "text_field in a study, isoloss measure --text-field"
+
+TEXT_FIELD = "text"  # what the field that holds the text is called unless somebody says so
+LINES = (".jsonl", ".ndjson")  # files each of whose lines is a row
+LONGEST_FIELD = 1 << 30  # the standard library's 128 KiB are less than a long document
 
 Reason = Literal["empty", "binary", "not_utf8"]
 
@@ -52,6 +58,8 @@ class Problem:
         return BadCorpus(self.message, place=f"{place}, byte {self.offset}", fix=self.fix)
 
 
+EMPTY = Problem("empty", 0, "the document is empty", "name a file that holds text")
+
 # (path, the field that holds the text, where to count broken rows: None where they are errors)
 Reader = Callable[[Path, str, "Counter[str] | None"], Iterator[Document]]
 
@@ -61,8 +69,9 @@ readers: Registry[Reader] = Registry("reader")
 def read_documents(path: Path, *, text_field: str = "text", skipped: Counter[str] | None = None) -> Iterator[Document]:
     """Yield the documents of a file; `text_field` is the column or key that holds the text where a file has rows.
 
-    Lines of JSONL that are no JSON are counted in `skipped` and left out, where it is given; else they are an error.
-    Raises BadCorpus naming file and row where the file is not what its suffix says, or cannot be read.
+    Rows that are no JSON or hold no text are counted in `skipped` and left out, where it is given; else they are an
+    error. Raises BadCorpus naming file and row where the file is not what its suffix says, or cannot be read, and
+    NoRows for a `.json` that holds none.
     """
     suffix = inner_suffix(path)
     reader = readers[suffix if suffix in readers else ".txt"]
@@ -99,13 +108,18 @@ def problem_of(blocks: Iterable[bytes], *, whole: bool = True) -> Problem | None
         offset += len(block)
     cut = decoder.getstate()[0]
     if empty:
-        return Problem("empty", 0, "the document is empty", "name a file that holds text")
+        return EMPTY
     return _not_utf8(offset - len(cut), cut[0]) if cut and whole else None
 
 
 def _not_utf8(offset: int, found: int) -> Problem:
     fix = "convert it: iconv -f LATIN1 -t UTF-8 FILE > NEW (or whichever encoding it has)"
     return Problem("not_utf8", offset, f"byte 0x{found:02x} is no UTF-8", fix)
+
+
+def row_problem(content: bytes) -> Problem | None:
+    """Return why a row's text cannot be taken, or None: it must hold something. It is UTF-8; NUL is a character."""
+    return None if content.strip() else EMPTY
 
 
 def is_plain(path: Path) -> bool:
@@ -118,45 +132,36 @@ def holds_one(path: Path) -> bool:
     return inner_suffix(path) not in readers or inner_suffix(path) == ".txt"
 
 
+def require_rows(paths: Iterable[Path], text_field: str) -> None:
+    """Raise BadCorpus where a field was named and no file has rows: the name would say nothing."""
+    if text_field != TEXT_FIELD and all(map(holds_one, paths)):
+        suffixes = ", ".join(sorted(set(readers) - {".txt"}))
+        raise BadCorpus(
+            f"no field {text_field!r}: none of the files has rows",
+            place="text_field",
+            fix=f"leave text_field out, or name files with rows: {suffixes}",
+        )
+
+
 def _read_text(path: Path, text_field: str, skipped: Counter[str] | None) -> Iterator[Document]:
     with decompressing(path) as stream:
         yield Document(stream.read(), str(path))
 
 
-def _read_jsonl(path: Path, text_field: str, skipped: Counter[str] | None) -> Iterator[Document]:
-    broken: list[tuple[int, str]] = []
-    rows = offset = 0
-    with decompressing(path) as stream:
-        for number, line in enumerate(stream, start=1):
-            offset, before = offset + len(line), offset
-            if not line.strip():
-                continue
-            rows += 1
-            try:
-                row = json.loads(line.decode("utf-8"))
-            except UnicodeDecodeError as error:
-                broken.append((number, f"byte {before + error.start} is no UTF-8"))
-                continue
-            except ValueError as error:
-                broken.append((number, str(error)))
-                continue
-            if skipped is not None or not broken:  # else what follows is only counted
-                place = f"{path}:{number}"
-                yield Document(row_text(row, text_field, place), place)
-    if broken and skipped is None:
-        raise _broken_lines(path, broken, rows)
-    if broken:
-        cast("Counter[str]", skipped)[BROKEN_ROW] += len(broken)
+def _read_lines(path: Path, text_field: str, skipped: Counter[str] | None) -> Iterator[Document]:
+    return (Document(text, place) for text, place in read_lines(path, text_field, skipped))
 
 
-def _broken_lines(path: Path, broken: list[tuple[int, str]], rows: int) -> BadCorpus:
-    number, problem = broken[0]
-    lines = ", ".join(str(line) for line, _ in broken[:SHOWN_LINES]) + (", …" if len(broken) > SHOWN_LINES else "")
-    return BadCorpus(
-        f"not JSON: {len(broken)} of {rows} lines are broken (line {lines}); the first: {problem}",
-        place=f"{path}:{number}",
-        fix=FIX_BROKEN_ROWS,
-    )
+def _read_json(path: Path, text_field: str, skipped: Counter[str] | None) -> Iterator[Document]:
+    begun = False
+    try:
+        for text, place in read_json(path, text_field, skipped):
+            begun = True
+            yield Document(text, place)
+    except NoRows as problem:
+        if begun:  # a file of rows that breaks off is damaged
+            raise BadCorpus(problem.message, place=problem.place, fix=problem.fix) from problem
+        raise
 
 
 def _read_csv(path: Path, text_field: str, skipped: Counter[str] | None) -> Iterator[Document]:
@@ -182,56 +187,34 @@ def _read_parquet(path: Path, text_field: str, skipped: Counter[str] | None) -> 
     try:
         with seekable(path) as stream, pq.ParquetFile(stream) as table:
             if text_field not in table.schema_arrow.names:
-                raise _no_field(text_field, table.schema_arrow.names, str(path))
+                raise no_field(text_field, table.schema_arrow.names, str(path))
             batches = table.iter_batches(batch_size=1024, columns=[text_field])
-            values = chain.from_iterable(batch.column(0).to_pylist() for batch in batches)
+            values = chain.from_iterable(batch.column(0) for batch in batches)
             for row, value in enumerate(values, start=1):
                 place = f"{path}:{row}"
-                yield Document(_encoded(_text(value, text_field, place), place), place)
+                try:
+                    yield Document(field_text(_plain(value), text_field), place)
+                except BrokenRow as problem:
+                    if skipped is None:
+                        raise BadCorpus(str(problem), place=place, fix=FIX_BROKEN_ROWS) from problem
+                    skipped[BROKEN_ROW] += 1
     except pa.ArrowException as error:
         raise BadCorpus(f"not Parquet: {error}", place=str(path), fix="name a Parquet file") from error
 
 
-def row_text(row: object, name: str, place: str) -> bytes:
-    """Return the text of a row, in UTF-8. Raises BadCorpus naming the fields there are where `name` is none."""
-    return _encoded(_field(row, name, place), place)
-
-
-def _field(row: object, name: str, place: str) -> str:
-    if isinstance(row, str):
-        return row
-    if not isinstance(row, dict):
-        raise BadCorpus(f"found a {type(row).__name__}, expected an object or a text", place=place,
-                        fix="give one JSON object a line")  # fmt: skip
-    if name not in row:
-        raise _no_field(name, [str(key) for key in row], place)
-    return _text(row[name], name, place)
-
-
-def _text(value: object, name: str, place: str) -> str:
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise BadCorpus(f"field {name!r} holds a {type(value).__name__}, expected text", place=place,
-                        fix=f"name the field that holds the text: {SET_TEXT_FIELD}")  # fmt: skip
-    return value
-
-
-def _no_field(name: str, known: list[str], place: str) -> BadCorpus:
-    return BadCorpus(f"no field {name!r}", place=place, fix=f"set {SET_TEXT_FIELD}; {did_you_mean(name, known)}")
-
-
-def _encoded(text: str, place: str) -> bytes:
+def _plain(value: Any) -> object:
+    """Return a value of Arrow as Python's. Raises BrokenRow for text that is no UTF-8."""
     try:
-        return text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise BadCorpus(f"a lone surrogate at character {error.start} has no UTF-8", place=place,
-                        fix="repair or remove the row") from error  # fmt: skip
+        plain: object = value.as_py()
+    except UnicodeDecodeError as error:
+        raise BrokenRow(f"byte {error.start} of the text is no UTF-8") from error
+    return plain
 
 
 readers.add(".txt", _read_text)
-for _suffix in (".jsonl", ".ndjson"):
-    readers.add(_suffix, _read_jsonl)
+for _suffix in LINES:
+    readers.add(_suffix, _read_lines)
+readers.add(".json", _read_json)
 for _suffix in (".csv", ".tsv"):
     readers.add(_suffix, _read_csv)
 readers.add(".parquet", _read_parquet)

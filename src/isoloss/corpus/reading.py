@@ -11,8 +11,9 @@ from isoloss.core.errors import BadCorpus, InputError
 from isoloss.core.progress import Task
 from isoloss.core.rng import derive_seed
 from isoloss.corpus.documents import cut, texts
+from isoloss.corpus.json_rows import SET_TEXT_FIELD, BrokenRow, row_text
 from isoloss.corpus.paths import find_files
-from isoloss.corpus.readers import Document, row_text, text_problem
+from isoloss.corpus.readers import Document, require_rows, row_problem
 from isoloss.corpus.sources import DatasetSource, FilesSource, TextSource
 
 SHUFFLE_ROWS = 10_000
@@ -48,6 +49,7 @@ class FilesReading:
     def __init__(self, source: FilesSource, *, base: Path | None) -> None:
         self._source = source
         self._found = find_files(source.paths, exclude=source.exclude, base=base)
+        require_rows((file.path for file in self._found.files), source.text_field)
         self._sizes = {file.path: file.path.stat().st_size for file in self._found.files}
         self._files_read = 0
         self.place = ", ".join(source.paths)
@@ -102,8 +104,12 @@ class DatasetReading:
         for row in self._rows:
             self._rows_read += 1
             place = f"{self.place}, row {self._rows_read}"
-            content = row_text(row, self._source.text_field, place)
-            problem = text_problem(content)
+            try:
+                content = row_text(row, self._source.text_field, place)
+            except BrokenRow as broken:
+                fix = f"name the field that holds the text: {SET_TEXT_FIELD}"
+                raise BadCorpus(str(broken), place=place, fix=fix) from broken
+            problem = row_problem(content)
             if problem is not None:
                 dropped[problem.reason] += 1
                 continue

@@ -6,6 +6,7 @@ from pydantic import BeforeValidator, Field
 
 from isoloss.core.frozen import Frozen
 from isoloss.corpus.interventions import Intervention
+from isoloss.corpus.readers import TEXT_FIELD
 from isoloss.grammar.families import AnyGrammar
 
 # 512 windows of 128 tokens: the standard error of a held-out loss is then about 1 % on source code in bytes.
@@ -39,7 +40,7 @@ class TextSource(Frozen):
     tokens: int | None = Field(default=None, gt=0)
     heldout_fraction: float = Field(default=0.05, gt=0, lt=1)
     heldout_tokens: int = Field(default=HELDOUT_TOKENS, gt=0)
-    text_field: str = "text"
+    text_field: str = TEXT_FIELD
     separator: str | None = Field(default=None, min_length=1)
     piece_bytes: int | None = Field(default=None, gt=0)
     seed: int = Field(default=0, ge=0)

@@ -1,0 +1,244 @@
+"""Documents in JSON: lines of JSON, an array of rows, or whole objects one after another.
+
+Only \\n ends a line, and a byte order mark is passed over. What a file called `.json` holds is seen from its beginning.
+"""
+
+import codecs
+import json
+from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import IO
+
+from isoloss.core.errors import BadCorpus, did_you_mean
+from isoloss.core.reading import json_in
+from isoloss.corpus.compressed import BLOCK, decompressing
+
+BROKEN_ROW = "broken_row"
+NO_ROWS = "not_rows"
+SHOWN_LINES = 5
+MOST_FIELDS = 20
+LINES_LOOKED_AT = 10  # at the beginning of a .json file: one whole object among them makes it a file of lines
+SET_TEXT_FIELD = "text_field in a study, isoloss measure --text-field"
+FIX_BROKEN_ROWS = (
+    'give one JSON object with its text a line, or leave broken ones out: broken_rows = "skip", isoloss measure '
+    f"--broken-rows skip; another field holds the text: {SET_TEXT_FIELD}"
+)
+FIX_NO_ROWS = (
+    "give one JSON object a line or an array of objects; to study the JSON itself as text, copy the file to a .txt; to "
+    "leave it out, exclude it"
+)
+
+Row = tuple[bytes, str]
+"""The text of a row in UTF-8, and its place in the file."""
+
+
+class BrokenRow(Exception):
+    """A row that is no JSON or holds no text."""
+
+
+class NoRows(BadCorpus):
+    """A file of JSON that holds no rows."""
+
+
+def row_text(row: object, name: str, place: str) -> bytes:
+    """Return the text of a row, in UTF-8. Raises BadCorpus naming the fields there are where `name` is none.
+
+    Raises BrokenRow where the row is no object and no text, or its field holds no text.
+    """
+    if isinstance(row, str):
+        return encoded(row)
+    if not isinstance(row, dict):
+        raise BrokenRow(f"found a {type(row).__name__}, expected an object or a text")
+    if name not in row:
+        raise no_field(name, [str(key) for key in row], place)
+    return field_text(row[name], name)
+
+
+def field_text(value: object, name: str) -> bytes:
+    """Return the text that a field holds, in UTF-8: none for null. Raises BrokenRow where it is no text."""
+    if value is None:
+        return b""
+    if not isinstance(value, str):
+        raise BrokenRow(f"field {name!r} holds a {type(value).__name__}, expected text")
+    return encoded(value)
+
+
+def encoded(text: str) -> bytes:
+    """Return a text in UTF-8. Raises BrokenRow where it has none."""
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise BrokenRow(f"a lone surrogate at character {error.start} has no UTF-8") from error
+
+
+def no_field(name: str, known: list[str], place: str) -> BadCorpus:
+    """Return the error for a row that lacks the field."""
+    return BadCorpus(f"no field {name!r}", place=place, fix=f"set {SET_TEXT_FIELD}; {did_you_mean(name, known)}")
+
+
+def line_text(line: bytes, name: str, place: str, *, offset: int = 0) -> bytes:
+    """Return the text of a line of JSON, which starts at byte `offset`. Raises as `row_text`, BrokenRow for no JSON."""
+    try:
+        row = json_in(line.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise BrokenRow(f"not JSON: byte {offset + error.start} is no UTF-8") from error
+    except (ValueError, RecursionError) as error:
+        raise BrokenRow(f"not JSON: {_reason(error)}") from error
+    return row_text(row, name, place)
+
+
+def read_lines(path: Path, name: str, skipped: Counter[str] | None) -> Iterator[Row]:
+    """Yield the rows of a file of lines. Broken ones are counted in `skipped`, or one error names them all."""
+    broken: list[tuple[int, str]] = []
+    rows = offset = 0
+    with decompressing(path) as stream:
+        for number, line in enumerate(stream, start=1):
+            offset, before = offset + len(line), offset
+            line = line.removeprefix(codecs.BOM_UTF8)  # inside a file too, where files were put one after another
+            if not line.strip():
+                continue
+            rows += 1
+            place = f"{path}:{number}"
+            try:
+                text = line_text(line, name, place, offset=before)
+            except BrokenRow as problem:
+                broken.append((number, str(problem)))
+                continue
+            if skipped is not None or not broken:  # else what follows is only counted
+                yield text, place
+    if broken and skipped is None:
+        raise _broken_lines(path, broken, rows)
+    if broken and skipped is not None:
+        skipped[BROKEN_ROW] += len(broken)
+
+
+def read_json(path: Path, name: str, skipped: Counter[str] | None) -> Iterator[Row]:
+    """Yield the rows of a `.json` file: lines, an array, or objects one after another.
+
+    Raises NoRows where it is none of these.
+    """
+    with decompressing(path) as stream:
+        head = list(islice(filter(bytes.strip, stream), LINES_LOOKED_AT))
+    if not head:
+        return
+    start = head[0].removeprefix(codecs.BOM_UTF8).lstrip()[:1]
+    if start != b"[" and len(head) > 1 and any(map(_is_object, head)):
+        yield from read_lines(path, name, skipped)
+    elif start in (b"[", b"{"):
+        yield from _read_values(path, name, skipped)
+    else:
+        raise _no_rows(path, "neither lines of JSON objects nor an array of them")
+
+
+def _is_object(line: bytes) -> bool:
+    try:
+        return isinstance(json_in(line.removeprefix(codecs.BOM_UTF8)), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _read_values(path: Path, name: str, skipped: Counter[str] | None) -> Iterator[Row]:
+    """Yield the rows of an array, or of objects one after another; no more than one of them is held at a time."""
+    with decompressing(path) as stream:
+        values = _Values(stream, path)
+        is_array = values.peek() == "["
+        rows = values.elements() if is_array else values.sequence()
+        for number, row in enumerate(rows, start=1):
+            place = f"{path}, row {number}"
+            if not is_array and isinstance(row, dict) and name not in row:
+                raise _no_rows(path, f"object {number} of the file has no field {name!r}", known=list(map(str, row)))
+            try:
+                yield row_text(row, name, place), place
+            except BrokenRow as problem:
+                if skipped is None:
+                    raise BadCorpus(str(problem), place=place, fix=FIX_BROKEN_ROWS) from problem
+                skipped[BROKEN_ROW] += 1
+
+
+class _Values:
+    """Values of JSON parsed one by one out of a stream."""
+
+    def __init__(self, stream: IO[bytes], path: Path) -> None:
+        self._stream = stream
+        self._path = path
+        self._decoder = codecs.getincrementaldecoder("utf-8-sig")()
+        self._json = json.JSONDecoder()
+        self._held = ""
+        self._ended = False
+
+    def peek(self) -> str:
+        """Return the next character that is no white space; none at the end."""
+        while True:
+            self._held = self._held.lstrip(" \t\r\n")
+            if self._held or not self._more():
+                return self._held[:1]
+
+    def sequence(self) -> Iterator[object]:
+        """Yield values up to the end. Raises NoRows where there is something else."""
+        while self.peek():
+            yield self._value()
+
+    def elements(self) -> Iterator[object]:
+        """Yield the elements of an array. Raises NoRows where it is none."""
+        self._take("[")
+        if self.peek() != "]":
+            yield self._value()
+            while self.peek() == ",":
+                self._take(",")
+                yield self._value()
+        self._take("]")
+        if self.peek():
+            raise _no_rows(self._path, "the file goes on behind the end of its array")
+
+    def _take(self, character: str) -> None:
+        if self.peek() != character:
+            found = repr(self.peek()) if self.peek() else "the end of the file"
+            raise _no_rows(self._path, f"no array: {character!r} expected, found {found}")
+        self._held = self._held[1:]
+
+    def _value(self) -> object:
+        self.peek()
+        while True:
+            try:
+                value, end = self._json.raw_decode(self._held)
+            except (ValueError, RecursionError) as error:
+                # A value may be cut at the end of what is held: twice as much is read before it is tried again.
+                if not self._more(max(BLOCK, len(self._held))):
+                    raise _no_rows(self._path, f"not JSON: {_reason(error)}") from error
+                continue
+            if end < len(self._held) or not self._more():  # a number may go on
+                self._held = self._held[end:]
+                return value
+
+    def _more(self, size: int = BLOCK) -> bool:
+        """Read on; whether there was anything."""
+        if self._ended:
+            return False
+        content = self._stream.read(size)
+        self._ended = not content
+        try:
+            self._held += self._decoder.decode(content, final=self._ended)
+        except UnicodeDecodeError as error:
+            raise _no_rows(self._path, f"not UTF-8: {error}") from error
+        return not self._ended
+
+
+def _reason(error: Exception) -> str:
+    return "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+
+
+def _no_rows(path: Path, message: str, *, known: list[str] | None = None) -> NoRows:
+    fields = f"its fields: {', '.join(known[:MOST_FIELDS])}; set {SET_TEXT_FIELD}; or " if known else ""
+    return NoRows(message, place=str(path), fix=fields + FIX_NO_ROWS)
+
+
+def _broken_lines(path: Path, broken: list[tuple[int, str]], rows: int) -> BadCorpus:
+    number, problem = broken[0]
+    lines = ", ".join(str(line) for line, _ in broken[:SHOWN_LINES]) + (", …" if len(broken) > SHOWN_LINES else "")
+    return BadCorpus(
+        f"{problem}; {len(broken)} of {rows} lines are broken (line {lines})",
+        place=f"{path}:{number}",
+        fix=FIX_BROKEN_ROWS,
+    )
