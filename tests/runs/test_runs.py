@@ -128,6 +128,29 @@ def test_a_branch_takes_its_share_and_the_rate_only_falls(steps, fraction, warmu
     assert all(a > b for a, b in zip(rates[start:], rates[start + 1 :], strict=False))
 
 
+def test_a_falling_trunk_gives_a_longer_run_a_lower_rate_and_every_run_the_same_steps():
+    short, long = (spec(tokens, decay_exponent=0.5, decay_tokens=320) for tokens in (3200, 51_200))
+    assert short.trunk == long.trunk
+    for step in range(branch_step(short)):
+        assert lr_fraction(short, step) == lr_fraction(long, step)
+    for run in (short, long):
+        start = branch_step(run)
+        # The rate after t tokens is (1 + t / 320)^-1/2 of the peak where the cooldown begins; one step shares it.
+        expected = (1 + start * run.batch_tokens / 320) ** -0.5
+        assert lr_fraction(run, start - 1) == pytest.approx(expected, rel=0.01)
+        assert lr_fraction(run, start) < lr_fraction(run, start - 1)
+
+
+def test_a_rate_that_falls_is_part_of_the_identity_and_one_that_does_not_leaves_it_as_it_was():
+    assert spec(decay_exponent=0.3).trunk != spec().trunk != spec(decay_exponent=0.4).trunk
+    assert spec(decay_exponent=0.3, decay_tokens=100).trunk != spec(decay_exponent=0.3).trunk
+    assert spec(decay_exponent=0.0).fingerprint == spec().fingerprint
+    with pytest.raises(ValueError, match="cosine"):
+        spec(kind="cosine", decay_exponent=0.3)
+    with pytest.raises(ValueError, match="decay_exponent"):
+        spec(decay_tokens=100)
+
+
 def test_cosine_ends_where_it_should():
     run = spec(3200, kind="cosine", warmup_tokens=320, final_fraction=0.1)
     assert lr_fraction(run, 9) == pytest.approx(1.0)

@@ -60,9 +60,11 @@ def summary(archive, specs):
     return found
 
 
-@pytest.mark.parametrize("kind", ["wsd", "constant"])
-def test_a_branch_of_a_trunk_is_the_run_by_itself(new_archive, kind):
-    specs = [tiny_spec(steps, kind=kind) for steps in (3, 8, 20, 40)]
+@pytest.mark.parametrize(
+    "schedule", [{"kind": "wsd"}, {"kind": "constant"}, {"kind": "wsd", "decay_exponent": 0.5, "decay_tokens": 100}]
+)
+def test_a_branch_of_a_trunk_is_the_run_by_itself(new_archive, schedule):
+    specs = [tiny_spec(steps, schedule=schedule) for steps in (3, 8, 20, 40)]
     together, alone = new_archive(), new_archive()
     train(specs, together)
     for spec in reversed(specs):

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from isoloss.study.analysis import Analysis
     from isoloss.study.check import Checked
     from isoloss.study.evaluation import Evaluated
+    from isoloss.study.layout import BudgetSizes
+    from isoloss.study.plan import PlannedRun
     from isoloss.study.result import StudyResult
     from isoloss.tuning.sweep import RateOptimum
     from isoloss.tuning.tuning import Tuning
@@ -275,21 +277,11 @@ def show_grammars(found: "Sequence[FoundGrammar]") -> None:
 
 
 def show_check(checked: "Checked") -> None:
-    """Print what a study will do and cost."""
+    """Print what a study will do and cost: a row a size, then a row a budget."""
     console = _console()
-    table = _table("corpus", "N (params)", "width × depth", "D (tokens)", "FLOPs", "peak rate", "run")
-    for run in checked.runs:
-        model = run.spec.model
-        table.add_row(
-            run.corpus,
-            f"{run.counts.params(checked.study.grid.convention):,}",
-            f"{model.width} × {model.depth}",
-            f"{run.spec.train_tokens:,}",
-            f"{run.flops:.2e}",
-            f"{run.spec.optimiser.peak_lr:.2g}",
-            run.spec.fingerprint,
-        )
-    console.print(table)
+    console.print(_sizes_table(checked))
+    if checked.budgets:
+        console.print(_budgets_table(checked))
     console.print(
         f"{len(checked.runs)} runs on {len(checked.corpora)} corpora, {checked.trained_tokens:,} tokens to train "
         f"(shared trunks once), {checked.flops:.2e} FLOPs, about {_duration(checked.seconds_estimate)} "
@@ -297,7 +289,47 @@ def show_check(checked: "Checked") -> None:
     )
     if following := checked.study.training.following_horizon:
         console.print(f"{', '.join(following)}: by rule of the token count, so every token count trains its own trunk.")
+    for warning in checked.warnings:
+        console.print(warning)
     console.print("The study is valid; nothing was executed.")
+
+
+def _sizes_table(checked: "Checked") -> "Table":
+    table = _table("corpus", "N (params)", "width × depth", "runs", "D (tokens)", "FLOPs", "peak rate")
+    sizes: dict[tuple[str, int], list[PlannedRun]] = {}
+    for run in checked.runs:
+        sizes.setdefault((run.corpus, run.counts.params(checked.study.grid.convention)), []).append(run)
+    for (corpus, params), runs in sizes.items():
+        model = runs[0].spec.model
+        table.add_row(
+            corpus, f"{params:,}", f"{model.width} × {model.depth}", f"{len(runs)}",
+            _range([run.spec.train_tokens for run in runs], ","), _range([run.flops for run in runs], ".2e"),
+            _range([run.spec.optimiser.peak_lr for run in runs], ".2g"),
+        )  # fmt: skip
+    return table
+
+
+def _budgets_table(checked: "Checked") -> "Table":
+    table = _table("corpus", "budget (FLOPs)", "sizes", "smaller", "larger")
+    table.caption = (
+        "Sizes with runs on both sides of a budget's tokens; smaller and larger than the size that has "
+        f"{checked.study.grid.tokens_per_param:g} tokens per parameter there. Five sizes hold an optimum."
+    )
+    by_corpus: dict[str, list[BudgetSizes]] = {}
+    for one in checked.budgets:
+        by_corpus.setdefault(one.corpus, []).append(one)
+    alike: dict[tuple[tuple[float, int, int, int], ...], list[str]] = {}
+    for corpus, held in by_corpus.items():
+        alike.setdefault(tuple((one.flops, one.sizes, one.below, one.above) for one in held), []).append(corpus)
+    for rows, corpora in alike.items():
+        for place, (flops, *sizes) in enumerate(rows):
+            table.add_row("" if place else ", ".join(corpora), f"{flops:.2e}", *map(str, sizes))
+    return table
+
+
+def _range(values: "Sequence[float]", digits: str) -> str:
+    low, high = min(values), max(values)
+    return f"{low:{digits}}" if low == high else f"{low:{digits}} – {high:{digits}}"
 
 
 def show_measured(measured: Sequence["MeasuredPath"]) -> None:

@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from isoloss.core.fingerprint import fingerprint
 from isoloss.core.frozen import Frozen
 
+DECAY_TOKENS = 50_000
 RUN_VERSION = 1  # raise when the same spec would train to other numbers
 
 
@@ -100,12 +101,15 @@ class Schedule(Frozen):
     cooldown_fraction: float = Field(default=0.2, gt=0, le=1)
     final_fraction: float = Field(default=0.0, ge=0, le=1)
     decay_exponent: float = Field(default=0.0, ge=0, le=1)
-    decay_tokens: int = Field(default=50_000, gt=0)
+    decay_tokens: int = Field(default=DECAY_TOKENS, gt=0)
 
     @model_validator(mode="after")
-    def _cosine_decays_by_itself(self) -> Self:
+    def _trunks_alone_decay(self) -> Self:
         if self.decay_exponent and not self.shares_trunk:
             raise ValueError("decay_exponent is of the trunk that wsd and constant share: a cosine has none")
+        # One way to say that nothing falls: two schedules of the same numbers would be two runs.
+        if not self.decay_exponent and self.decay_tokens != DECAY_TOKENS:
+            raise ValueError("decay_tokens says from where on the rate falls: give decay_exponent too")
         return self
 
     @property

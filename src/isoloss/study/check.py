@@ -9,6 +9,8 @@ from isoloss.core.machine import workers_for
 from isoloss.core.progress import QUIET, Progress
 from isoloss.corpus.build import outlined
 from isoloss.corpus.corpus import Outline
+from isoloss.corpus.sources import PcfgSource
+from isoloss.study.layout import BudgetSizes, budget_sizes, poor_budgets, unlike
 from isoloss.study.plan import PlannedRun, core_seconds, plan_runs, require_runnable
 from isoloss.study.spec import Study
 from isoloss.training.job import trunk_jobs
@@ -16,15 +18,28 @@ from isoloss.training.job import trunk_jobs
 
 @dataclass(frozen=True, kw_only=True)
 class Checked:
-    """A valid study: its runs, FLOPs (trunks shared), and an estimate of the time on `workers` cores."""
+    """A valid study: its runs, FLOPs (trunks shared), and an estimate of the time on `workers` cores.
+
+    `budgets` says how many sizes hold each budget on each corpus; none for a sweep, which has no optimum of a budget.
+    """
 
     study: Study
     runs: list[PlannedRun]
     corpora: dict[str, Outline]
+    kinds: dict[str, str]
     trained_tokens: int
     flops: float
     workers: int
     seconds_estimate: float
+    budgets: list[BudgetSizes]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What may keep the study from an answer, in sentences."""
+        return [told for told in (poor_budgets(self.budgets), self._unlike()) if told]
+
+    def _unlike(self) -> str | None:
+        return unlike((self.kinds[name], name, corpus.vocab_size) for name, corpus in self.corpora.items())
 
     def to_json(self) -> dict[str, Any]:
         """Return the keys of `isoloss check --json`."""
@@ -41,6 +56,9 @@ class Checked:
             "trained_tokens": self.trained_tokens,
             "flops": self.flops,
             "seconds_estimate": self.seconds_estimate,
+            "vocabularies": {name: corpus.vocab_size for name, corpus in self.corpora.items()},
+            "budgets": [held.to_json() for held in self.budgets],
+            "warnings": self.warnings,
         }  # fmt: skip
 
 
@@ -58,11 +76,12 @@ def check_study(study: Study, *, base: Path, results: Path | None = None, progre
         if results is not None:
             _link(results / "corpora", root / "corpora", "*/corpus.json")
             _link(results / "designs", root / "designs", "*.json")
+        sources = study.sources(folder=root / "designs", progress=progress)
         corpora = {
             source.name: outlined(
                 source, root=root / "corpora", context=study.grid.context, seed=study.seed, base=base, progress=progress
             )
-            for source in study.sources(folder=root / "designs", progress=progress)
+            for source in sources
         }
         runs = plan_runs(study, corpora)
     jobs = trunk_jobs([run.spec for run in runs])
@@ -71,10 +90,12 @@ def check_study(study: Study, *, base: Path, results: Path | None = None, progre
         study=study,
         runs=runs,
         corpora=corpora,
+        kinds={source.name: "generated" if isinstance(source, PcfgSource) else "text" for source in sources},
         trained_tokens=sum(job.tokens for job in jobs),
         flops=sum(run.flops for run in runs),
         workers=workers,
         seconds_estimate=core_seconds(jobs) / min(workers, len(jobs)),
+        budgets=[] if study.tune else [held for name in corpora for held in budget_sizes(study.grid, runs, name)],
     )
 
 

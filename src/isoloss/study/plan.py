@@ -20,9 +20,11 @@ from isoloss.study.spec import DATA_DEPENDENT, Study, Training
 from isoloss.training.job import TrunkJob, check_enough_windows
 
 # Measured on the demo: training seconds of its 48 longest runs (to 4 % on average), times 1.15 for evaluation,
-# checkpoints and starts. A 2022 EPYC of 95 GFLOP/s a core, fp32, context 256, vocabularies of 13 to 1,601. Untested
-# above 1e6 parameters.
-SECONDS_PER_TOKEN = 4.2e-6
+# checkpoints and starts. A 2022 EPYC of 95 GFLOP/s a core, fp32, context 256, vocabularies of 13 to 1,601, batches of
+# 1,024 tokens. What a step costs whatever its batch is the difference between batches of 256 and 1,024 at 25,000 and
+# 80,000 parameters (docs/results/recipe.md). Untested above 1e6 parameters.
+SECONDS_PER_STEP = 1.0e-3
+SECONDS_PER_TOKEN = 4.2e-6 - SECONDS_PER_STEP / 1024
 SECONDS_PER_TOKEN_AND_PARAM = 1.12e-10
 
 
@@ -210,4 +212,6 @@ def core_seconds(jobs: Sequence[TrunkJob]) -> float:
 
 def seconds_per_token(job: TrunkJob) -> float:
     """Return a rough time per trained token of a job."""
-    return SECONDS_PER_TOKEN + SECONDS_PER_TOKEN_AND_PARAM * count(job.specs[0].model).params()
+    spec = job.specs[0]
+    by_step = SECONDS_PER_STEP / spec.batch_tokens
+    return by_step + SECONDS_PER_TOKEN + SECONDS_PER_TOKEN_AND_PARAM * count(spec.model).params()

@@ -52,7 +52,7 @@ def report_data(result: StudyResult, archive: Archive) -> ReportData:
         rate_arms=analysis.rate_arms,
         tuning=analysis.tuning,
         replicates=analysis.replicates,
-        training=training_in_words(result.study.training),
+        training=" ".join(filter(None, [training_in_words(result.study.training), result.unlike])),
         evaluations=result.evaluated.evaluations if result.evaluated else [],
     )  # fmt: skip
 

@@ -10,6 +10,7 @@ from isoloss.corpus.corpus import Corpus
 from isoloss.runs.record import RunRecord
 from isoloss.study.analysis import Analysis
 from isoloss.study.evaluation import Evaluated
+from isoloss.study.layout import unlike
 from isoloss.study.plan import PlannedRun
 from isoloss.study.spec import Study
 
@@ -42,6 +43,11 @@ class StudyResult:
         wanted = {run.spec.fingerprint for run in self.planned if corpus in (None, run.corpus)}
         return [record for record in self.records if record.flags and record.fingerprint in wanted]
 
+    @property
+    def unlike(self) -> str | None:
+        """Which corpora of a kind differ in more than text, in a sentence; None where none do."""
+        return unlike((corpus.kind, name, corpus.vocab_size) for name, corpus in self.corpora.items())
+
     def to_json(self) -> dict[str, Any]:
         """Return the keys of `isoloss run --json`."""
         analysis = self.analysis.to_json() if self.analysis else {"laws": [], "comparison": [], "contest": []}
@@ -56,6 +62,7 @@ class StudyResult:
                 "flagged": len(self.flagged()),
             },
             "following_horizon": list(self.study.training.following_horizon),
+            "unlike": self.unlike,
             **analysis,
             **(self.evaluated.to_json() if self.evaluated else {"evaluations": [], "not_evaluated": []}),
             "report": str(self.report) if self.report else None,

@@ -1,14 +1,12 @@
 """The study file: strict TOML to a frozen `Study`. An unknown key is an error that names its nearest neighbour."""
 
-import math
 import re
 from collections.abc import Sequence
 from importlib.resources import files as package_files
-from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from isoloss.complexity.base import MeasureSettings
 from isoloss.core.errors import BadStudy, did_you_mean
@@ -16,36 +14,16 @@ from isoloss.core.frozen import Frozen
 from isoloss.core.progress import QUIET, Progress
 from isoloss.core.reading import require_plain, toml_in
 from isoloss.corpus.sources import CorpusSource
-from isoloss.runs.ladders import ladder
-from isoloss.runs.presets import PRESETS, Shape
-from isoloss.runs.rules import Batch, Decay, HalfLife, PowerRule, Rate, Timescale, Warmup, six_digits
-from isoloss.runs.shapes import DEFAULT_CONVENTION, ParamsConvention
-from isoloss.runs.spec import Family, ModelSpec, Numerics
+from isoloss.runs.rules import Batch, Decay, HalfLife, PowerRule, Rate, Timescale, Warmup
+from isoloss.runs.spec import DECAY_TOKENS, Numerics
 from isoloss.study.designs import StudyCorpus, corpus_names, expand
 from isoloss.study.explain import explain, first_misread
+from isoloss.study.grid import Grid, Ladder
 from isoloss.training.job import CHECKPOINT_SECONDS
 
 STUDY_SCHEMA = 1
 SHIPPED = ("laptop",)
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
-
-
-def _ascending(values: tuple[float, ...]) -> tuple[float, ...]:
-    if any(later <= earlier for earlier, later in pairwise(values)):
-        raise ValueError("values must ascend without repeats")
-    return values
-
-
-Ladder = Annotated[tuple[Annotated[float, Field(gt=0)], ...], AfterValidator(_ascending)]
-
-
-def _named(shape: object) -> object:
-    """A published shape for its name; anything else as it is."""
-    if not isinstance(shape, str):
-        return shape
-    if shape not in PRESETS:
-        raise ValueError(f"unknown shape {shape!r}; {did_you_mean(shape, PRESETS)}")
-    return PRESETS[shape]
 
 
 class ComplexitySettings(MeasureSettings):
@@ -57,111 +35,6 @@ class ComplexitySettings(MeasureSettings):
     def settings(self) -> MeasureSettings:
         """What is measured, whatever the measure."""
         return MeasureSettings(**self.model_dump(exclude={"measures"}))
-
-
-# The best split at 1e4 to 1e5 parameters, in bytes, has 24 to 120 tokens per parameter (docs/results/real.md).
-USUAL_RATIO = 40.0
-# A size is trained at budgets where its tokens per parameter lie within this factor of the usual best.
-WIDEST_FACTOR = 20.0
-BUDGET_STEP = 2.0
-FEWEST_SIZES = 3
-
-
-class Grid(Frozen):
-    """Sizes × token counts × seeds. `params` are targets by `convention`; real shapes are chosen and recorded.
-
-    Token counts are listed (`tokens`, the same at every size), or follow from budgets: `flops = [low, high]` trains
-    every size at the budgets from low to high in steps of a factor of 2, counted as 6 · params · tokens, as far as its
-    tokens per parameter lie within a factor of 20 of 40 and its tokens between `least_tokens` and `most_tokens`. Small
-    sizes then have long runs and large ones short runs. Without `tokens` and `flops` the budgets follow from the
-    sizes, so that at least two sizes lie on both sides of 40 tokens per parameter at every budget.
-
-    In place of `params`, `shapes` lists published shapes by name or shapes of one's own; vocabulary and context are the
-    corpus's and the grid's.
-    """
-
-    family: Family = "llama"
-    params: Ladder = ()
-    shapes: tuple[Annotated[Shape, BeforeValidator(_named)], ...] = ()
-    tokens: Ladder = ()
-    flops: Annotated[Ladder, Field(min_length=2, max_length=2)] | None = None
-    least_tokens: float = Field(default=5e4, gt=0)
-    most_tokens: float | None = Field(default=None, gt=0)
-    seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
-    context: int = Field(default=256, gt=1)
-    tied: bool = True
-    qk_norm: bool = False
-    convention: ParamsConvention = DEFAULT_CONVENTION
-
-    @model_validator(mode="after")
-    def _sizes_once(self) -> Self:
-        if bool(self.params) == bool(self.shapes):
-            raise ValueError("give sizes either as params or as shapes")
-        if self.shapes and (self.family, self.qk_norm) != ("llama", False):
-            raise ValueError("a shape brings its own family and qk_norm: leave them out, or write them into the shape")
-        if self.qk_norm and self.family == "llama":
-            raise ValueError("qk_norm is an option of openlm: a llama has no norm of queries and keys")
-        return self
-
-    @model_validator(mode="after")
-    def _lengths_once(self) -> Self:
-        if self.tokens and self.flops is not None:
-            raise ValueError("give token counts either as tokens or by flops")
-        if self.tokens:
-            return self
-        if self.shapes:
-            raise ValueError("shapes need tokens: budgets are laid out for params")
-        if self.flops is None and len(self.params) < 2 * FEWEST_SIZES - 1:
-            raise ValueError("sizes alone take five or more: give more params, or flops, or tokens")
-        poor = [budget for budget in self.budgets if len(self.sizes_at(budget)) < FEWEST_SIZES]
-        if poor:
-            raise ValueError(
-                f"at {poor[0]:.3g} FLOPs only {len(self.sizes_at(poor[0]))} of the sizes are trained, three needed: "
-                f"add sizes near {math.sqrt(poor[0] / 6 / USUAL_RATIO):.2g} parameters, or narrow flops"
-            )
-        return self
-
-    @property
-    def budgets(self) -> tuple[float, ...]:
-        """The budgets that token counts follow from, in FLOPs as 6 · params · tokens; none where tokens are listed."""
-        if self.tokens:
-            return ()
-        low, high = self.flops or (6 * USUAL_RATIO * self.params[2] ** 2, 6 * USUAL_RATIO * self.params[-3] ** 2)
-        count = max(2, round(math.log(high / low) / math.log(BUDGET_STEP)) + 1)
-        return tuple(six_digits(low * (high / low) ** (place / (count - 1))) for place in range(count))
-
-    def sizes_at(self, budget: float) -> tuple[float, ...]:
-        """Return the sizes that are trained at one of `budgets`."""
-        return tuple(size for size in self.params if self._trains(size, budget / (6 * size)))
-
-    def horizons(self, params: float) -> tuple[float, ...]:
-        """Return the token counts of a size of `params` parameters, in ascending order."""
-        if self.tokens:
-            return self.tokens
-        lengths = (budget / (6 * params) for budget in self.budgets)
-        return tuple(tokens for tokens in lengths if self._trains(params, tokens))
-
-    @property
-    def lengths(self) -> tuple[float, ...]:
-        """All token counts of the grid, in ascending order."""
-        return self.tokens or tuple(sorted({tokens for size in self.params for tokens in self.horizons(size)}))
-
-    def _trains(self, params: float, tokens: float) -> bool:
-        within = USUAL_RATIO / WIDEST_FACTOR <= tokens / params <= USUAL_RATIO * WIDEST_FACTOR
-        return within and self.least_tokens <= tokens <= (self.most_tokens or math.inf)
-
-    def models(self, *, vocab_size: int) -> list[ModelSpec]:
-        """Return the models of the grid for a vocabulary. Raises InputError where no shape fits a size."""
-        if self.shapes:
-            return [shape.model(vocab_size=vocab_size, context=self.context, tied=self.tied) for shape in self.shapes]
-        return [self.near(target, vocab_size=vocab_size) for target in self.params]
-
-    def near(self, params: float, *, vocab_size: int) -> ModelSpec:
-        """Return the model of the grid's kind nearest to a size. Raises InputError where there is none."""
-        return ladder(
-            [params], vocab_size=vocab_size, context=self.context, tied=self.tied, family=self.family,
-            qk_norm=self.qk_norm, convention=self.convention,
-        )[0]  # fmt: skip
 
 
 class Training(Frozen):
@@ -179,7 +52,7 @@ class Training(Frozen):
     warmup_tokens: Warmup = None
     cooldown_fraction: float = Field(default=0.2, gt=0, le=1)
     decay_exponent: float = Field(default=0.0, ge=0, le=1)
-    decay_tokens: int = Field(default=50_000, gt=0)
+    decay_tokens: int = Field(default=DECAY_TOKENS, gt=0)
     final_fraction: float = Field(default=0.0, ge=0, le=1)
     final_lr: float | None = Field(default=None, gt=0)
     beta2: Annotated[float, Field(ge=0, lt=1)] | HalfLife = 0.95
@@ -197,6 +70,14 @@ class Training(Frozen):
     checkpoint_seconds: float = Field(default=CHECKPOINT_SECONDS, gt=0)  # what a kill may cost; changes no number
     keep_weights: bool = False  # the final weights of every run, as a folder that `isoloss export` copies
     rate_arms: Ladder = ()
+
+    @model_validator(mode="after")
+    def _falls_or_not(self) -> Self:
+        if self.decay_exponent and self.schedule == "cosine":
+            raise ValueError("decay_exponent is of the trunk that wsd and constant share: a cosine has none")
+        if self.decay_tokens != DECAY_TOKENS and not self.decay_exponent:
+            raise ValueError("decay_tokens says from where on the rate falls: give decay_exponent too")
+        return self
 
     @model_validator(mode="after")
     def _one_rule_of_decay(self) -> Self:
@@ -227,8 +108,10 @@ def training_in_words(training: Training) -> str:
     shared = training.schedule != "cosine" and not following
     trunks = "The token counts of a size share one trunk." if shared else "Every token count is a trunk of its own"
     why = "" if shared else f": {following or 'the schedule'} follows the horizon."
+    falling = f" · (1 + t/{training.decay_tokens:,})^-{training.decay_exponent:g} after t tokens"
     return (
-        f"Schedule {training.schedule}; peak rate {training.peak_lr.described()}; batch "
+        f"Schedule {training.schedule}; peak rate {training.peak_lr.described()}"
+        f"{falling if training.decay_exponent else ''}; batch "
         f"{training.batch_tokens.described()} tokens. {trunks}{why}"
     )
 

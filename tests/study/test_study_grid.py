@@ -1,0 +1,108 @@
+"""Grids by budgets: five sizes at every budget, on both sides of the usual best, and what a design cannot hold."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from isoloss.core.errors import BadStudy
+from isoloss.study.grid import USUAL_RATIO, Grid
+from isoloss.study.layout import budget_sizes, poor_budgets, unlike
+from isoloss.study.plan import plan_runs
+from isoloss.study.spec import Study, shipped_text
+
+SIZES = (4.5e3, 8e3, 1.4e4, 2.5e4, 4.5e4, 8e4, 1.4e5)
+DEMO = shipped_text("laptop")
+
+
+def planned(study):
+    corpus = SimpleNamespace(
+        name="x", fingerprint="corpus1-x", vocab_size=256,
+        token_budget=lambda context: 10**12, scored_documents=lambda context: 10,
+    )  # fmt: skip
+    return plan_runs(study, {"x": corpus})
+
+
+def by_budgets(lines, *, batch=256):
+    start, end = DEMO.index("params = ["), DEMO.index("seeds =")
+    return DEMO[:start] + lines + "\n" + DEMO[end:].replace("batch_tokens = 1024", f"batch_tokens = {batch}")
+
+
+@pytest.mark.parametrize("sizes", [SIZES, (6e3, 1.2e4, 2.4e4, 4.8e4, 9.6e4), (5e3, 1e4, 2e4, 4e4, 8e4)])
+def test_every_budget_has_five_sizes_on_both_sides_of_the_usual_best(sizes):
+    grid = Grid(params=sizes, flops=(3.2e10, 2.56e11), least_tokens=1e4)
+    assert [round(budget / 3.2e10) for budget in grid.budgets] == [1, 2, 4, 8]
+    for budget in grid.budgets:
+        held = grid.sizes_at(budget)
+        usual = (budget / 6 / USUAL_RATIO) ** 0.5
+        assert len(held) >= 5
+        assert min(held) < usual < max(held)
+
+
+def test_small_sizes_have_long_runs_and_large_ones_short_runs_of_the_same_budgets():
+    lines = f"params = {list(SIZES)}\nflops = [1.6e10, 2.56e11]"
+    study = Study.parse(by_budgets(lines), place="x.toml")
+    runs = planned(study)
+    for run in runs:
+        nearest = min(study.grid.budgets, key=lambda budget: abs(budget / run.flops - 1))
+        assert run.flops == pytest.approx(nearest, rel=0.5 * 256 / run.spec.train_tokens + 1e-9)  # whole batches
+    longest = {run.counts.params(): run.spec.train_tokens for run in runs}
+    assert longest[max(longest)] < longest[sorted(longest)[2]] / 5
+    assert len({run.spec.trunk for run in runs}) == len(SIZES)
+    held = budget_sizes(study.grid, runs, "x")
+    assert [(one.flops, one.sizes) for one in held] == [
+        (budget, len(study.grid.sizes_at(budget))) for budget in study.grid.budgets
+    ]
+    assert poor_budgets(held) is None
+
+
+def test_sizes_alone_lay_out_budgets_with_two_sizes_on_either_side():
+    grid = Grid(params=SIZES)
+    for budget in grid.budgets:
+        usual = (budget / 6 / USUAL_RATIO) ** 0.5
+        held = grid.sizes_at(budget)
+        assert sum(size <= usual * 1.001 for size in held) >= 2
+        assert sum(size >= usual / 1.001 for size in held) >= 2
+    wanted = Grid(params=SIZES, tokens_per_param=4)
+    assert wanted.budgets[0] == pytest.approx(grid.budgets[0] / 10)  # ten times the size for the tokens
+
+
+def test_a_grid_that_lists_its_tokens_trains_every_size_on_all_of_them():
+    grid = Grid(params=(1e4, 1e5), tokens=(1e5, 2e5))
+    assert grid.horizons(1e4) == grid.horizons(1e5) == (1e5, 2e5)
+    assert grid.budgets == ()
+
+
+def test_a_design_whose_optimum_lies_outside_is_named():
+    # The demo of 2026: four sizes from 25,000 on, of which the smallest won at every budget.
+    old = by_budgets("params = [2.5e4, 5.5e4, 1.2e5, 2.6e5]\ntokens = [5e4, 1e5, 2e5, 4e5, 8e5]", batch=1024)
+    study = Study.parse(old, place="x.toml")
+    held = budget_sizes(study.grid, planned(study), "x")
+    assert [(one.sizes, one.below) for one in held] == [(4, 0)]
+    said = poor_budgets(held)
+    assert said is not None
+    assert "smaller" in said
+
+
+def test_vocabularies_that_differ_within_a_kind_are_named():
+    texts = [("text", "c", 256), ("text", "go", 256), ("generated", "easy", 13)]
+    assert unlike(texts) is None
+    said = unlike([*texts, ("text", "bpe", 4096)])
+    assert said is not None
+    assert "4,096 (bpe)" in said
+    assert "easy" not in said
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("params = [1e4, 2e4]\ntokens = [1e5]\nflops = [1e10, 1e11]", "give one of the two"),
+        ("params = [1e4, 2e4, 4e4, 8e4]", "sizes alone take 5"),
+        ("params = [1e4, 2e4]\nflops = [1e10, 1e11]", "only 2 of the sizes"),
+        ("params = [4e3, 8e3, 1.6e4, 3e4, 6e4, 5e6]\nflops = [2e10, 1e11]", "no budget trains the size 5e[+]06"),
+        ("params = [4e3, 8e3, 1.6e4, 3e4, 6e4]\nflops = [1e11, 2e10]", "ascend"),
+        ('shapes = ["gzip-4M"]\nflops = [2e10, 1e11]', "shapes need tokens"),
+    ],
+)
+def test_layouts_that_cannot_be_are_refused_with_the_remedy(lines, said):
+    with pytest.raises(BadStudy, match=said):
+        Study.parse(by_budgets(lines), place="x.toml")
