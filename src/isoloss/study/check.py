@@ -9,14 +9,17 @@ from isoloss.core.machine import workers_for
 from isoloss.core.progress import QUIET, Progress
 from isoloss.corpus.build import outlined
 from isoloss.corpus.corpus import Outline
-from isoloss.study.plan import PlannedRun, core_seconds, plan_runs, require_runnable
+from isoloss.study.plan import PlannedRun, core_seconds, plan_runs, require_runnable, told_of_arithmetic
 from isoloss.study.spec import Study
 from isoloss.training.job import trunk_jobs
 
 
 @dataclass(frozen=True, kw_only=True)
 class Checked:
-    """A valid study: its runs, FLOPs (trunks shared), and an estimate of the time on `workers` cores."""
+    """A valid study: its runs, FLOPs (trunks shared), and an estimate of the time on `workers` cores.
+
+    `warnings` say what costs more here than it need.
+    """
 
     study: Study
     runs: list[PlannedRun]
@@ -25,6 +28,7 @@ class Checked:
     flops: float
     workers: int
     seconds_estimate: float
+    warnings: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the keys of `isoloss check --json`."""
@@ -41,6 +45,7 @@ class Checked:
             "trained_tokens": self.trained_tokens,
             "flops": self.flops,
             "seconds_estimate": self.seconds_estimate,
+            "warnings": list(self.warnings),
         }  # fmt: skip
 
 
@@ -75,6 +80,7 @@ def check_study(study: Study, *, base: Path, results: Path | None = None, progre
         flops=sum(run.flops for run in runs),
         workers=workers,
         seconds_estimate=core_seconds(jobs) / min(workers, len(jobs)),
+        warnings=told_of_arithmetic(study.training.numerics),
     )
 
 
