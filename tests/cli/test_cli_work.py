@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from isoloss.core.machine import multiplies_bfloat16
 from isoloss.corpus import generate, text
 from waiting import HANGS_AFTER, wait_until
 
@@ -204,6 +205,29 @@ def test_check_lists_every_run_and_writes_nothing(isoloss, tmp_path):
     assert {"fingerprint", "corpus", "counts", "tokens", "flops"} <= set(told.json["runs"][0])
     assert told.json["seconds_estimate"] > 0
     assert [path.name for path in tmp_path.iterdir()] == ["small.toml"]
+
+
+def test_bfloat16_on_a_processor_without_it_is_said_to_cost_more(isoloss, tmp_path, monkeypatch):
+    (tmp_path / "wide.toml").write_text(STUDY)
+    (tmp_path / "half.toml").write_text(STUDY + 'dtype = "bfloat16"\n')
+    calls = [("check", f"{name}.toml", "--json") for name in ("wide", "half")]
+    monkeypatch.setattr("isoloss.study.plan.multiplies_bfloat16", lambda: True)
+    assert [isoloss(*call).json["warnings"] for call in calls] == [[], []]
+    monkeypatch.setattr("isoloss.study.plan.multiplies_bfloat16", lambda: False)
+    wide, half = (isoloss(*call).json for call in calls)
+    assert wide["warnings"] == []
+    (warning,) = half["warnings"]
+    assert half["seconds_estimate"] > 1.5 * wide["seconds_estimate"]
+    assert warning in " ".join(isoloss("check", "half.toml").out.split())
+
+
+def test_numba_told_of_another_processor_is_believed(monkeypatch):
+    from numba.core import config
+
+    monkeypatch.setattr(config, "CPU_FEATURES", "")
+    assert not multiplies_bfloat16()
+    monkeypatch.setattr(config, "CPU_FEATURES", "+avx2,+avx512bf16")
+    assert multiplies_bfloat16()
 
 
 def test_check_builds_nothing_that_a_grammar_says_or_that_stands_and_leaves_nothing(isoloss, tmp_path, monkeypatch):

@@ -84,7 +84,7 @@ def test_numbers_round_as_torch_rounds_them(value):
 
 
 def test_a_processor_without_pairs_gives_the_same_sums(monkeypatch):
-    monkeypatch.setattr(_bf16, "pairs_in_hardware", lambda: False)
+    monkeypatch.setattr(_bf16, "multiplies_bfloat16", lambda: False)
     tile = intrinsic(_bf16._tile_code)
 
     @njit

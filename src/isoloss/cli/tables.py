@@ -290,7 +290,7 @@ def show_check(checked: "Checked") -> None:
     if following := checked.study.training.following_horizon:
         console.print(f"{', '.join(following)}: by rule of the token count, so every token count trains its own trunk.")
     for warning in checked.warnings:
-        console.print(warning)
+        console.print(f"Note: {warning}", markup=False)
     console.print("The study is valid; nothing was executed.")
 
 

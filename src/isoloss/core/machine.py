@@ -18,6 +18,20 @@ def workers_for(threads: int) -> int:
     return max(1, cores() // threads)
 
 
+def multiplies_bfloat16() -> bool:
+    """Return whether the processor that kernels are compiled for multiplies pairs of bfloat16 (AVX512-BF16).
+
+    That is this one, unless NUMBA_CPU_FEATURES, or the name `generic` in NUMBA_CPU_NAME, says another.
+    """
+    from llvmlite import binding
+    from numba.core import config
+
+    asked = vars(config)["CPU_FEATURES"]
+    if asked is not None:
+        return "+avx512bf16" in asked.split(",")
+    return bool(binding.get_host_cpu_features().get("avx512bf16", False))
+
+
 @contextmanager
 def alone(purpose: str) -> Iterator[None]:
     """Run the block while no other process of this user on this machine runs one of the same purpose."""

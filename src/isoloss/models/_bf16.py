@@ -11,14 +11,13 @@ sides: 64 columns at a time (the last panel as many as there are, padded to 16),
 import itertools
 from typing import Any, NamedTuple
 
-import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import config
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from isoloss.core.machine import multiplies_bfloat16
 from isoloss.models._compiled import kernel
 from isoloss.models._kernels import Floats
 
@@ -57,17 +56,6 @@ def _every_lane(value: int) -> Any:
 
 def _number(value: int) -> Any:
     return ir.Constant(_I64, value)
-
-
-def pairs_in_hardware() -> bool:
-    """Return whether the processor that kernels are compiled for multiplies pairs of bfloat16.
-
-    That is this one, unless NUMBA_CPU_FEATURES, or the name `generic` in NUMBA_CPU_NAME, says another.
-    """
-    asked = config.CPU_FEATURES  # type: ignore[attr-defined]
-    if asked is not None:
-        return "+avx512bf16" in asked.split(",")
-    return bool(llvm.get_host_cpu_features().get("avx512bf16", False))
 
 
 class _Code:
@@ -131,7 +119,7 @@ class _Code:
     def multiply_add(self, total: Any, left: Any, right: Any) -> Any:
         """Return total + the products of both halves of each lane's pairs."""
         b = self.builder
-        if pairs_in_hardware():
+        if multiplies_bfloat16():
             dot = self.function("llvm.x86.avx512bf16.dpbf16ps.512", _FLOATS, _FLOATS, _BFLOATS, _BFLOATS)
             return b.call(dot, [total, b.bitcast(left, _BFLOATS), b.bitcast(right, _BFLOATS)])
         fma = self.function("llvm.fmuladd.v16f32", _FLOATS, _FLOATS, _FLOATS, _FLOATS)

@@ -11,7 +11,7 @@ from isoloss.corpus.build import outlined
 from isoloss.corpus.corpus import Outline
 from isoloss.corpus.sources import PcfgSource
 from isoloss.study.layout import BudgetSizes, budget_sizes, poor_budgets, unlike
-from isoloss.study.plan import PlannedRun, core_seconds, plan_runs, require_runnable
+from isoloss.study.plan import PlannedRun, core_seconds, plan_runs, require_runnable, told_of_arithmetic
 from isoloss.study.spec import Study
 from isoloss.training.job import trunk_jobs
 
@@ -35,8 +35,9 @@ class Checked:
 
     @property
     def warnings(self) -> list[str]:
-        """What may keep the study from an answer, in sentences."""
-        return [told for told in (poor_budgets(self.budgets), self._unlike()) if told]
+        """What may keep the study from an answer, or costs more here than it need, in sentences."""
+        design = [said for said in (poor_budgets(self.budgets), self._unlike()) if said]
+        return [*design, *told_of_arithmetic(self.study.training.numerics)]
 
     def _unlike(self) -> str | None:
         return unlike((self.kinds[name], name, corpus.vocab_size) for name, corpus in self.corpora.items())

@@ -12,7 +12,7 @@ from isoloss.runs.archive import Archive
 from isoloss.runs.damage import mend
 from isoloss.runs.shapes import count
 from isoloss.runs.spec import RunSpec
-from isoloss.study.plan import seconds_per_token
+from isoloss.study.plan import seconds_per_token, told_of_arithmetic
 from isoloss.training.events import Advanced, Note, Report, RunEnded
 from isoloss.training.job import TrunkJob, trunk_jobs
 
@@ -36,6 +36,8 @@ def train_missing(
         progress.note(f"{len(specs) - len(missing)} of {len(specs)} runs are in the archive already")
     if not missing:
         return
+    for warning in told_of_arithmetic(missing[0].numerics):
+        progress.note(warning)
     jobs = trunk_jobs(missing)
     costs = {job.trunk: seconds_per_token(job) for job in jobs}
     with progress.task("training", total=sum(job.tokens * costs[job.trunk] for job in jobs)) as task:
