@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isoloss.core.errors import InputError
+from isoloss.core.files import regular
 from isoloss.core.registry import Registry
 
 Ids = NDArray[np.unsignedinteger[Any]]
@@ -96,7 +97,7 @@ def trained_vocab_size(name: str) -> int | None:
 def read_model(path: Path) -> bytes:
     """Return the content of a tokenizer's file. Raises InputError where it cannot be read."""
     try:
-        return path.read_bytes()
+        return regular(path).read_bytes()
     except OSError as error:
         raise InputError(
             f"the tokenizer cannot be read: {error.strerror or error}",

@@ -159,7 +159,7 @@ class Archive:
 
         path = self.columns_path(kind, name)
         try:
-            table = pq.read_table(path)
+            table = pq.read_table(files.regular(path))
         except (OSError, pa.ArrowException) as error:
             reason = "is missing" if not path.exists() else f"cannot be read as Parquet: {error}"
             raise DamagedArchive(
@@ -218,7 +218,7 @@ def _open_seal(path: Path) -> tuple[dict[str, Any], dict[str, str] | None]:
 
 def _read_json(path: Path) -> dict[str, Any]:
     with files.storage_errors(path):
-        text = path.read_bytes()
+        text = files.regular(path).read_bytes()
     try:
         content = json.loads(text)
     except ValueError as error:

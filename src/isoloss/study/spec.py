@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, mo
 
 from isoloss.complexity.base import MeasureSettings
 from isoloss.core.errors import BadStudy, did_you_mean
+from isoloss.core.files import regular
 from isoloss.core.frozen import Frozen
 from isoloss.core.progress import QUIET, Progress
 from isoloss.corpus.sources import CorpusSource
@@ -364,7 +365,7 @@ def load_study(path: Path | str) -> Study | EvaluateStudy:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return regular(path).read_text(encoding="utf-8")
     except FileNotFoundError as error:
         fix = "write one with `isoloss new NAME`, or check the path"
         raise BadStudy("no such study file", place=str(path), fix=fix) from error
