@@ -201,7 +201,9 @@ def _read(name: str, tokenizer: Tokenizer, rows: _Rows, *, seed: int) -> _Read:
         _read_standard_input(read, tokenizer, fit)
         fit.check()
         return read
-    files = find_files([name]).files
+    found = find_files([name])
+    files = found.files
+    read.dropped.update(found.passed_over)
     require_rows((file.path for file in files), rows.text_field)
     if files[0].named and files[0].path.suffix == ".npy":
         return _read_ids(files[0].path)

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -79,6 +80,23 @@ def write_text(target: Path, content: str) -> None:
 def write_json(target: Path, content: object) -> None:
     """Write `content` to `target` atomically as indented JSON. NaN is refused: it is not JSON."""
     write_text(target, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def regular(path: Path) -> Path:
+    """Return `path`. Raises OSError where a pipe, a socket or a device stands there: reading it could wait for ever."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise OSError(errno.EINVAL, f"{kind_of(path)}, expected a file", str(path))
+    return path
+
+
+def kind_of(path: Path) -> str:
+    """Return what stands at `path`, in words."""
+    mode = path.stat().st_mode
+    kinds = {
+        stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device",
+        stat.S_IFDIR: "a folder", stat.S_IFREG: "a file",
+    }  # fmt: skip
+    return kinds.get(stat.S_IFMT(mode), "no file")
 
 
 @contextmanager

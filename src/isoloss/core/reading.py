@@ -1,17 +1,8 @@
-"""What others wrote, read with bounds: plain files alone, JSON and TOML of sane depth."""
+"""JSON and TOML that others wrote: what is nested too deeply is an error of the text, not of the reader."""
 
 import json
 import tomllib
-from pathlib import Path
 from typing import Any
-
-from isoloss.core.errors import InputError
-
-
-def require_plain(path: Path) -> None:
-    """Raise InputError where `path` is a pipe, a socket or a device: reading one may never end."""
-    if path.exists() and not (path.is_file() or path.is_dir()):
-        raise InputError("a pipe, socket or device, expected a file", place=str(path), fix="give a plain file")
 
 
 def json_in(text: str | bytes) -> Any:

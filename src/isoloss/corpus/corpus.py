@@ -22,6 +22,7 @@ from pydantic import ConfigDict, Field, JsonValue, PrivateAttr, ValidationError
 
 from isoloss.core.errors import DamagedArchive, InputError
 from isoloss.core.estimate import Estimate
+from isoloss.core.files import regular
 from isoloss.core.frozen import Frozen
 from isoloss.core.reading import json_in
 from isoloss.core.schema import refuse_newer
@@ -148,7 +149,7 @@ class Corpus(Frozen):
     @classmethod
     def _read_record(cls, path: Path) -> Self:
         try:
-            content = json_in(path.read_text(encoding="utf-8"))
+            content = json_in(regular(path).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise _damaged(path, f"cannot be read: {error}") from error
         schema = content.get("schema") if isinstance(content, dict) else None
@@ -242,7 +243,7 @@ class Corpus(Frozen):
     def _array(self, name: str) -> Any:
         path = self.folder / name
         try:
-            return np.load(path, mmap_mode="r", allow_pickle=False)
+            return np.load(regular(path), mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
             raise _damaged(path, f"cannot be read: {error}") from error
 

@@ -1,16 +1,24 @@
-"""Files by pattern: paths, folders, globs, and `{package:NAME}` for the folder of an installed package."""
+"""Files by pattern: paths, folders, globs, and `{package:NAME}` for the folder of an installed package.
+
+Below what a pattern names by itself, links to folders are not followed, and a file that several paths lead to counts
+once. Pipes and devices are no files.
+"""
 
 import glob
 import importlib.metadata
 import importlib.util
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
 
 from isoloss.core.errors import BadCorpus, nearest
+from isoloss.core.files import kind_of
+from isoloss.corpus.compressed import reading
 
 PACKAGE = re.compile(r"\{package:([^{}]*)\}")
 
@@ -29,11 +37,16 @@ class FoundFile:
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """The files that patterns name, sorted and each once; how many were excluded; the packages they come from."""
+    """The files that patterns name, sorted and each once; how many were excluded; the packages they come from.
+
+    `passed_over` counts what lay there and was not read: `linked_folder`, `same_file` (another path to a file that
+    counts already) and `no_file` (pipes, devices, links that lead nowhere).
+    """
 
     files: list[FoundFile]
     excluded: int = 0
     packages: dict[str, dict[str, str]] = field(default_factory=dict)
+    passed_over: Counter[str] = field(default_factory=Counter)
 
 
 def find_files(patterns: Sequence[str], *, exclude: Sequence[str] = (), base: Path | None = None) -> Found:
@@ -41,11 +54,12 @@ def find_files(patterns: Sequence[str], *, exclude: Sequence[str] = (), base: Pa
 
     A folder stands for every file below it, hidden ones left out. A pattern of `exclude` takes away the files and
     folders it matches: by their whole path where it is absolute, at any depth where it is not; `*` crosses folders.
-    Raises BadCorpus for a pattern that matches nothing.
+    Raises BadCorpus for a pattern that matches nothing, and for a pipe or device that is named by itself.
     """
+    passed_over: dict[Path, str] = {}
     found: dict[Path, FoundFile] = {}
     for pattern in patterns:
-        for file in _expand(_absolute(pattern, base), written=pattern):
+        for file in _expand(_absolute(pattern, base), written=pattern, passed_over=passed_over):
             found.setdefault(file.path, file)
     excluded: set[Path] = set()
     for pattern in exclude:
@@ -56,11 +70,24 @@ def find_files(patterns: Sequence[str], *, exclude: Sequence[str] = (), base: Pa
             f"exclude takes away all {len(found)} files", place=", ".join(exclude), fix="loosen the exclude patterns"
         )
     names = {name for pattern in patterns for name in PACKAGE.findall(pattern)}
+    distinct = _distinct(sorted(kept, key=lambda file: (not file.named, file.key, str(file.path))))
     return Found(
-        files=sorted(kept, key=lambda file: (file.key, str(file.path))),
+        files=sorted(distinct, key=lambda file: (file.key, str(file.path))),
         excluded=len(found) - len(kept),
         packages={name: package_origin(name) for name in sorted(names)},
+        passed_over=+Counter([*passed_over.values(), *["same_file"] * (len(kept) - len(distinct))]),
     )
+
+
+def _distinct(files: Sequence[FoundFile]) -> list[FoundFile]:
+    """Return the files without those that another path among them leads to; the first path stays."""
+    folders = cache(os.path.realpath)  # one look at the disk a folder
+    first: dict[str, FoundFile] = {}
+    for file in files:
+        linked = file.path.is_symlink()
+        real = os.path.realpath(file.path) if linked else os.path.join(folders(file.path.parent), file.path.name)
+        first.setdefault(real, file)
+    return list(first.values())
 
 
 def package_folder(name: str) -> Path:
@@ -100,18 +127,46 @@ def _resolved(pattern: str) -> Path:
         raise BadCorpus("no such user", place=pattern, fix="write the path of the folder itself") from error
 
 
-def _expand(pattern: str, *, written: str) -> Iterator[FoundFile]:
+def _expand(pattern: str, *, written: str, passed_over: dict[Path, str]) -> Iterator[FoundFile]:
     path = Path(pattern)
     if path.is_file():
         yield FoundFile(path=path, key=path.name, named=True)
         return
+    if path.exists() and not path.is_dir():
+        raise BadCorpus(
+            f"{kind_of(path)}, expected a file or a folder",
+            place=written,
+            fix="name a file; isoloss measure reads what is piped into it as -",
+        )
     root = path if path.is_dir() else _fixed_part(path)
-    matches = glob.iglob(f"{glob.escape(pattern)}/**" if path.is_dir() else pattern, recursive=True)
-    files = [Path(match) for match in matches if os.path.isfile(match)]
-    if not files:
-        _raise_empty(path, root, written)
-    for file in files:
+    below = ("**", "*") if path.is_dir() else path.relative_to(root).parts
+    begun = False
+    for file in _walk(root, below if below[-1] != "**" else (*below, "*"), passed_over):
+        begun = True
         yield FoundFile(path=file, key=file.relative_to(root).as_posix(), named=False)
+    if not begun:
+        _raise_empty(path, root, written, passed_over)
+
+
+def _walk(folder: Path, parts: Sequence[str], passed_over: dict[Path, str]) -> Iterator[Path]:
+    """Yield the files below a folder whose parts match; `**` stands for any number of folders, hidden ones left out."""
+    part, *rest = parts
+    if part == "**":
+        yield from _walk(folder, rest, passed_over)
+        rest, part = [part, *rest], "*"
+    with reading(folder):
+        entries = list(os.scandir(folder)) if folder.is_dir() else []
+    for entry in entries:
+        if not fnmatchcase(entry.name, part) or (entry.name.startswith(".") and not part.startswith(".")):
+            continue
+        if not rest and entry.is_file():
+            yield folder / entry.name
+        elif rest and entry.is_dir(follow_symlinks=False):
+            yield from _walk(folder / entry.name, rest, passed_over)
+        elif rest and entry.is_dir():
+            passed_over[folder / entry.name] = "linked_folder"
+        elif not rest and not entry.is_dir():
+            passed_over[folder / entry.name] = "no_file"
 
 
 def _fixed_part(pattern: Path) -> Path:
@@ -119,16 +174,20 @@ def _fixed_part(pattern: Path) -> Path:
     return next(parent for parent in pattern.parents if not glob.has_magic(str(parent)))
 
 
-def _raise_empty(path: Path, root: Path, written: str) -> None:
+def _raise_empty(path: Path, root: Path, written: str, passed_over: dict[Path, str]) -> None:
     if not root.is_dir():
         raise BadCorpus(f"no folder {root}", place=written, fix="correct the path")
+    reasons = "".join(f"; {count} {reason} passed over" for reason, count in Counter(passed_over.values()).items())
     if path.is_dir():
-        raise BadCorpus(f"no file below {root}", place=written, fix="name a folder that holds text")
+        fix = "name a folder that holds text; what a link leads to is read where it is named by itself"
+        raise BadCorpus(f"no file below {root}{reasons}", place=written, fix=fix)
     if not glob.has_magic(str(path)):
         close = nearest(path.name, (entry.name for entry in root.iterdir()))
         guess = f"did you mean {close!r}? " if close else ""
         raise BadCorpus("no such file or folder", place=written, fix=f"{guess}searched in {root}")
-    raise BadCorpus(f"matches no file; searched in {root}", place=written, fix="correct the pattern, or the folder")
+    raise BadCorpus(
+        f"matches no file; searched in {root}{reasons}", place=written, fix="correct the pattern, or the folder"
+    )
 
 
 def _matching(found: dict[Path, FoundFile], pattern: str) -> set[Path]:

@@ -59,6 +59,7 @@ class FilesReading:
     def documents(self, dropped: Counter[str], task: Task) -> Iterator[Document]:
         """Yield the documents of one file after the other."""
         source, files = self._source, self._found.files
+        dropped.update(self._found.passed_over)
         if source.tokens is not None:
             files = sorted(files, key=lambda file: derive_seed(source.seed, "reading order", file.key))
         for file in files:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isoloss.core.errors import InputError
+from isoloss.core.files import regular
 
 Ids = NDArray[np.unsignedinteger[Any]]
 
@@ -14,7 +15,7 @@ Ids = NDArray[np.unsignedinteger[Any]]
 def read_model(path: Path) -> bytes:
     """Return the content of a tokenizer's file. Raises InputError where it cannot be read."""
     try:
-        return path.read_bytes()
+        return regular(path).read_bytes()
     except OSError as error:
         raise InputError(
             f"the tokenizer cannot be read: {error.strerror or error}",

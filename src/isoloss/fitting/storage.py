@@ -9,7 +9,7 @@ import numpy as np
 from isoloss.core import files
 from isoloss.core.errors import InputError, did_you_mean
 from isoloss.core.estimate import Estimate
-from isoloss.core.reading import json_in, require_plain
+from isoloss.core.reading import json_in
 from isoloss.core.schema import refuse_newer
 from isoloss.fitting.domain import Domain, LawWarning
 from isoloss.fitting.evidence import Convergence, Exclusion
@@ -68,9 +68,8 @@ def draws_path(path: Path) -> Path:
 
 def read_json(path: Path) -> dict[str, Any]:
     """Return what a law's file says; nothing where it is no object. Raises InputError for what is no JSON."""
-    require_plain(path)
     try:
-        content = json_in(path.read_text(encoding="utf-8"))
+        content = json_in(files.regular(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         laws = sorted(one.name for one in path.parent.glob("*.json"))
         there = did_you_mean(path.name, laws) if laws else "write one with isoloss fit … --out LAW.json"
@@ -100,7 +99,7 @@ def read_draws(path: Path, names: Sequence[str]) -> Floats:
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path)
+        table = pq.read_table(files.regular(path))
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"the draws cannot be read: {error}", place=str(path), fix="fit the law again") from error
     return np.column_stack([table[name].to_numpy().astype(np.float64) for name in names])

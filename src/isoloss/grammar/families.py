@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pydantic import Field, ValidationError, model_validator
 
 from isoloss.core.errors import BadGrammar, did_you_mean
+from isoloss.core.files import regular
 from isoloss.core.frozen import Frozen
 from isoloss.core.registry import Registry
 from isoloss.core.rng import stream
@@ -149,7 +150,7 @@ class ExplicitGrammar(GrammarSpec):
         if self.file is None:
             return parse_grammar(self.text or "", place="grammar text")
         try:
-            text = self.file.read_text(encoding="utf-8")
+            text = regular(self.file).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             told = error.strerror if isinstance(error, OSError) else f"byte {error.start} is not UTF-8"
             fix = "give a text file in UTF-8 with rules such as S -> 'a' S [0.7] | 'b' [0.3]"

@@ -70,7 +70,7 @@ def read_spec(folder: Path) -> ModelSpec:
     """Return the shape of the model in `folder`. Raises BadModel where it is none of ours."""
     path = folder / CONFIG
     try:
-        config = json_in(path.read_text(encoding="utf-8"))
+        config = json_in(files.regular(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise BadModel(
             "no model here: config.json is missing", place=str(folder), fix="give a model's folder"

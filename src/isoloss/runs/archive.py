@@ -25,7 +25,7 @@ from pydantic import ValidationError
 
 from isoloss.core import files
 from isoloss.core.errors import DamagedArchive, InputError, UnknownName
-from isoloss.core.reading import json_in, require_plain
+from isoloss.core.reading import json_in
 from isoloss.core.schema import refuse_newer
 from isoloss.runs.documents import DocumentLosses
 from isoloss.runs.neighbours import with_neighbour_flags
@@ -160,7 +160,7 @@ class Archive:
 
         path = self.columns_path(kind, name)
         try:
-            table = pq.read_table(path)
+            table = pq.read_table(files.regular(path))
         except (OSError, pa.ArrowException) as error:
             reason = "is missing" if not path.exists() else f"cannot be read as Parquet: {error}"
             raise DamagedArchive(
@@ -218,9 +218,8 @@ def _open_seal(path: Path) -> tuple[dict[str, Any], dict[str, str] | None]:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    require_plain(path)
     with files.storage_errors(path):
-        text = path.read_bytes()
+        text = files.regular(path).read_bytes()
     try:
         content = json_in(text)
     except ValueError as error:

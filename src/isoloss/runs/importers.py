@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isoloss.core.errors import BadTable, InputError, did_you_mean
-from isoloss.core.reading import json_in, require_plain
+from isoloss.core.files import regular
+from isoloss.core.reading import json_in
 from isoloss.runs.archive import Archive
 from isoloss.runs.columns import Columns, Floats
 from isoloss.runs.observations import DataUnit, Observations, observations
@@ -210,7 +211,10 @@ def _read_path(path: Path) -> "pa.Table":
         raise InputError("a folder, but no archive of runs", place=str(path), fix="give a file, or a results folder")
     if not path.exists():
         raise InputError("no such file", place=str(path), fix="check the path")
-    require_plain(path)
+    try:
+        regular(path)
+    except OSError as error:
+        raise InputError(error.strerror, place=str(path), fix="give a plain file") from error
     if path.stat().st_size == 0:
         raise BadTable("the file is empty", place=str(path), fix="give a table with a header and one row a run")
     reader = _READERS.get(path.suffix.lower())

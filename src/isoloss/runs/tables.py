@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from isoloss.core.errors import BadTable, DamagedArchive
+from isoloss.core.files import regular
 from isoloss.runs.record import RunRecord
 from isoloss.runs.shapes import DEFAULT_CONVENTION, count
 from isoloss.runs.spec import RunSpec
@@ -77,7 +78,7 @@ def with_imported(table: Any, folder: Path) -> Any:
     known: set[str] = set(table["run"].to_pylist())
     for path in sorted((folder / IMPORTED).glob("[!.]*.parquet")):
         try:
-            found = pq.read_table(path)
+            found = pq.read_table(regular(path))
         except (OSError, pa.ArrowException) as error:
             raise DamagedArchive(
                 f"imported runs cannot be read: {error}", place=str(path), fix="delete the file and import them again"

@@ -10,9 +10,10 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from isoloss.complexity.base import MeasureSettings
 from isoloss.core.errors import BadStudy, did_you_mean
+from isoloss.core.files import regular
 from isoloss.core.frozen import Frozen
 from isoloss.core.progress import QUIET, Progress
-from isoloss.core.reading import require_plain, toml_in
+from isoloss.core.reading import toml_in
 from isoloss.corpus.sources import CorpusSource
 from isoloss.runs.rules import Batch, Decay, HalfLife, PowerRule, Rate, Timescale, Warmup
 from isoloss.runs.spec import DECAY_TOKENS, Numerics
@@ -315,9 +316,8 @@ def load_study(path: Path | str) -> Study | EvaluateStudy:
 
 
 def _text(path: Path) -> str:
-    require_plain(path)
     try:
-        return path.read_text(encoding="utf-8")
+        return regular(path).read_text(encoding="utf-8")
     except FileNotFoundError as error:
         fix = "write one with `isoloss new NAME`, or check the path"
         raise BadStudy("no such study file", place=str(path), fix=fix) from error
