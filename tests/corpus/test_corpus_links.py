@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from isoloss.laws.fitted import FittedLaw
+from isoloss.fitting.fitted import FittedLaw
 
 from isoloss.complexity.paths import measure_paths
 from isoloss.core.errors import BadCorpus, IsolossError

@@ -214,7 +214,7 @@ def _read_path(path: Path) -> "pa.Table":
     try:
         regular(path)
     except OSError as error:
-        raise InputError(error.strerror, place=str(path), fix="give a plain file") from error
+        raise InputError(error.strerror or str(error), place=str(path), fix="give a plain file") from error
     if path.stat().st_size == 0:
         raise BadTable("the file is empty", place=str(path), fix="give a table with a header and one row a run")
     reader = _READERS.get(path.suffix.lower())
