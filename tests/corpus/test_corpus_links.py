@@ -6,7 +6,6 @@ import socket
 from pathlib import Path
 
 import pytest
-from isoloss.fitting.fitted import FittedLaw
 
 from isoloss.complexity.paths import measure_paths
 from isoloss.core.errors import BadCorpus, IsolossError
@@ -14,6 +13,7 @@ from isoloss.corpus.build import build
 from isoloss.corpus.corpus import Corpus
 from isoloss.corpus.paths import find_files
 from isoloss.corpus.sources import FilesSource
+from isoloss.fitting.fitted import FittedLaw
 from isoloss.runs.archive import Archive
 from isoloss.study.spec import load_study
 
