@@ -86,6 +86,8 @@ CASES = {
             "alpha": 0.123,
         },
         "loss_to_loss": {"E": 1.1, "E_other": 1.5, "K": 0.8, "kappa": 1.2},
+        "coupled": {"E": 1.2, "A": 480.0, "B": 2100.0, "alpha": 0.3, "beta": 0.33, "gamma": 0.4},
+        "ceiling": {"E": 1.8, "a": 1500.0, "b": 5000.0, "alpha": 0.45, "beta": 0.44, "L0": 5.5},
     }.items()
 }  # fmt: skip
 
@@ -130,6 +132,8 @@ _RANGES: Mapping[str, list[tuple[float, float]]] = {
         (-0.5, 0.5),
     ],
     "loss_to_loss": [_E, (0.0, 0.95), (-1.0, 1.0), (0.4, 2.0)],
+    "coupled": [_E, _LEVEL, _LEVEL, _EXPONENT, _EXPONENT, (0.2, 1.2)],
+    "ceiling": [_E, (-4.0, 0.5), (-4.0, 0.5), _EXPONENT, _EXPONENT, (1.0, 2.0)],
 }  # fmt: skip
 
 

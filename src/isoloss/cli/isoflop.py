@@ -1,14 +1,17 @@
-"""The verb `isoflop`: approach 2, the best size of every budget, and power laws through them."""
+"""The verb `isoflop`: the best size of a budget, by several forms, and approach 2 where runs share budgets."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from isoloss.cli.app import Json, Seed, app
 
 if TYPE_CHECKING:
+    from isoloss.optima.best_size import BestSize
     from isoloss.optima.isoflop import IsoFlop, IsoFlopLaws
+    from isoloss.runs.observations import Observations
 
 QUANTITIES = {"params": "N* ∝ C^a", "tokens": "D* ∝ C^b", "ratio": "D*/N* ∝ C^r"}
 
@@ -23,10 +26,17 @@ def isoflop(
     group: Annotated[str | None, typer.Option(help="Column that names the corpus: one analysis a group.")] = None,
     where: Annotated[str | None, typer.Option(help="SQL condition on the table's columns: which rows to take.")] = None,
     stderr: Annotated[str | None, typer.Option(help="Column of standard errors of the losses.")] = None,
+    budgets: Annotated[
+        str | None,
+        typer.Option(help="Budgets in FLOPs, separated by commas; three inside the runs without it."),
+    ] = None,
+    trunk: Annotated[
+        str | None, typer.Option(help="Column that names the training curve: rows of one curve are not independent.")
+    ] = None,
     curve: Annotated[
-        Literal["akima", "parabola"],
-        typer.Option(help="Through the losses of a budget: Akima's interpolation, or a parabola (biased if skewed)."),
-    ] = "akima",
+        Literal["parabola", "akima"],
+        typer.Option(help="Approach 2, through the losses of a budget: a parabola, or Akima's interpolation."),
+    ] = "parabola",
     noise: Annotated[
         float | None, typer.Option(help="Standard deviation of a loss between seeds, in nats: intervals come from it.")
     ] = None,
@@ -35,41 +45,98 @@ def isoflop(
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """Find the best size of every budget (approach 2), and the power laws through them.
+    """Find the best size of a budget: parameters, tokens and tokens per parameter, with intervals.
 
-    Example: `isoloss isoflop runs.csv --params n --tokens t --loss val_loss --flops flops --noise 0.002`
+    Example: `isoloss isoflop runs.csv --params n --tokens t --loss val_loss --budgets 1e19,1e20`
 
-    Runs of one budget form a valley over N, and one over D; its lowest point is the optimum, unless it lies at an edge
-    or more than half of the redrawn valleys do. Without `--noise` or `--stderr` nothing is redrawn: no interval is
-    given. Exit 1 where no group has two budgets with an optimum.
+    Any table of runs will do. Several forms are fitted to the runs of a group, weighted by how well they predict
+    training curves that they have not seen; the interval holds noise and the disagreement of the forms. An optimum is
+    given only where it lies inside the runs: three sizes with runs on both sides of the budget, and sizes on both sides
+    of the best one.
+
+    Where runs share budgets, approach 2 follows: a curve through the losses of each budget, and power laws through the
+    lowest points. `--noise` or `--stderr` give its intervals. Exit 1 where no optimum is found.
     """
     from isoloss.cli.output import print_json
-    from isoloss.optima.isoflop import fit_isoflop
+    from isoloss.optima.best_size import best_sizes
     from isoloss.runs.importers import read_runs
 
     table = read_runs(
-        runs, params=params, tokens=tokens, loss=loss, flops=flops, corpus=group, where=where, stderr=stderr
-    )
-    found = {
-        name: fit_isoflop(
-            table.where(corpus=name), interpolation=curve, noise=noise, draws=draws, tolerance=tolerance, seed=seed
-        )
-        for name in table.corpora
-    }
+        runs, params=params, tokens=tokens, loss=loss, flops=flops, corpus=group, where=where, stderr=stderr,
+        trunk=trunk or _own_trunk(runs),
+    )  # fmt: skip
+    optima = best_sizes(table, budgets=_budgets(budgets), seed=seed)
+    settings = {"interpolation": curve, "noise": noise, "draws": draws, "tolerance": tolerance, "seed": seed}
+    found = _by_budget(table, settings)
     told = [(name, one, *_laws(one)) for name, one in found.items()]
     if json:
-        print_json({"isoflop": [
-            {
-                "group": name, "interpolation": one.interpolation, "budgets": [each.to_json() for each in one.optima],
-                "laws": law.to_json() if law else None, "no_law": reason,
-            }
-            for name, one, law, reason in told
-        ]})  # fmt: skip
+        print_json({
+            "optima": [each.to_json() for each in optima],
+            "isoflop": [
+                {
+                    "group": name, "interpolation": one.interpolation,
+                    "budgets": [each.to_json() for each in one.optima],
+                    "laws": law.to_json() if law else None, "no_law": reason,
+                }
+                for name, one, law, reason in told
+            ],
+        })  # fmt: skip
     else:
+        _show_best(optima)
         for group_told in told:
             _show(*group_told)
-    if not any(law for _, _, law, _ in told):
+    if not any(law for _, _, law, _ in told) and not any(each.inside for each in optima):
         raise typer.Exit(1)
+
+
+def _own_trunk(runs: Path) -> str | None:
+    """Return the column of training curves of a table that has one by the name of ours."""
+    from isoloss.runs.importers import open_table
+
+    return "trunk" if runs.is_file() and "trunk" in open_table(runs).column_names else None
+
+
+def _budgets(text: str | None) -> list[float] | None:
+    """Return the budgets that an option lists. Raises InputError for what is no number."""
+    from isoloss.core.errors import InputError
+
+    if text is None:
+        return None
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise InputError(f"found {text!r}, expected numbers", place="--budgets",
+                         fix="separate budgets by commas: --budgets 1e19,1e20") from error  # fmt: skip
+
+
+def _by_budget(table: "Observations", settings: "dict[str, Any]") -> "dict[str, IsoFlop]":
+    """Return approach 2 on every group whose runs share budgets."""
+    from isoloss.core.errors import BadTable
+    from isoloss.optima.isoflop import fit_isoflop
+
+    found = {}
+    for name in table.corpora:
+        try:
+            found[name] = fit_isoflop(table.where(corpus=name), **settings)
+        except BadTable:
+            continue  # its runs share no budgets: the optima above speak for it
+    return found
+
+
+def _show_best(optima: "Sequence[BestSize]") -> None:
+    from isoloss.cli.output import console, table
+    from isoloss.cli.tables import rounded
+
+    shown = table("corpus", "FLOPs", "parameters", "tokens", "tokens per parameter", "loss, nats")
+    for one in optima:
+        cells = ["–"] * 4
+        if one.params and one.tokens and one.tokens_per_param and one.loss:
+            cells = [rounded(each, gap=" ") for each in (one.params, one.tokens, one.tokens_per_param, one.loss)]
+        shown.add_row(one.corpus, f"{one.flops:.3g}", *cells)
+    console().print(shown)
+    for one in optima:
+        if not one.inside:
+            console().print(f"{one.corpus} at {one.flops:.3g} FLOPs: {one.reason}")
 
 
 def _laws(found: "IsoFlop") -> "tuple[IsoFlopLaws | None, str | None]":
@@ -91,7 +158,7 @@ def _show(group: str, found: "IsoFlop", laws: "IsoFlopLaws | None", reason: str 
     for one in found.optima:
         valleys = (one.over_params, one.over_tokens)
         best = [rounded(valley.estimate, gap=" ") if valley else "–" for valley in valleys]
-        loss = f"{one.over_params.best_loss:.4f}" if one.over_params else "–"
+        loss = "–" if one.loss is None else f"{one.loss:.4f}"
         optimum = "inside" if one.status == "ok" else STATUS_WORDS[one.status]
         shown.add_row(f"{one.flops:.3g} FLOPs", str(len(one.params)), *best, loss, optimum)
     console().print(shown)

@@ -4,7 +4,9 @@ import inspect
 
 from isoloss.core.errors import InputError
 from isoloss.core.registry import Registry
+from isoloss.laws.ceiling import Ceiling
 from isoloss.laws.chinchilla import Chinchilla
+from isoloss.laws.coupled import Coupled
 from isoloss.laws.critical_batch import CriticalBatch
 from isoloss.laws.farseer import Farseer
 from isoloss.laws.kaplan import Kaplan
@@ -16,7 +18,7 @@ from isoloss.laws.repeated import Repeated
 laws: Registry[type[Law]] = Registry("law")
 _LAWS: tuple[type[Law], ...] = (
     Chinchilla, Kaplan, KaplanParams, KaplanTokens, KaplanFlops, OffsetParams, OffsetTokens, OffsetFlops,
-    Repeated, CriticalBatch, Farseer, LossToLoss,
+    Repeated, CriticalBatch, Farseer, LossToLoss, Coupled, Ceiling,
 )  # fmt: skip
 for _law in _LAWS:
     laws.add(_law.name, _law)

@@ -19,6 +19,7 @@ from isoloss.laws.law import Floats
 from isoloss.optima.isoflop_curves import Valley, akima_valley, parabola_valley
 from isoloss.optima.power_line import PowerLine, fit_power_law
 from isoloss.optima.seed_noise import SeedNoise
+from isoloss.optima.sizes import distinct_sizes
 from isoloss.runs.observations import Observations
 
 Interpolation = Literal["akima", "parabola"]
@@ -29,7 +30,7 @@ Normals = Callable[[tuple[int, int]], Floats]
 FEWEST_SIZES = 3
 STATUS_WORDS: dict[Status, str] = {
     "ok": "an optimum inside the sizes",
-    "too_few_sizes": f"fewer than {FEWEST_SIZES} sizes",
+    "too_few_sizes": f"fewer than {FEWEST_SIZES} sizes, or token counts, that differ by more than 2 %",
     "on_edge": "the lowest loss is at the smallest or the largest size",
     "unstable": "more than half of the redrawn curves are lowest at an edge",
 }
@@ -50,6 +51,11 @@ class BudgetOptimum:
     over_params: Valley | None = None
     over_tokens: Valley | None = None
 
+    @property
+    def loss(self) -> float | None:
+        """The loss at the optimum, never below the lowest run's: a curve through few losses may dip below them all."""
+        return max(self.over_params.best_loss, float(self.loss_nats.min())) if self.over_params else None
+
     def to_json(self) -> dict[str, Any]:
         """Return the optimum as plain data, or why there is none."""
         return {
@@ -59,7 +65,7 @@ class BudgetOptimum:
             "why": STATUS_WORDS[self.status],
             "params": self.over_params.estimate.to_json() if self.over_params else None,
             "tokens": self.over_tokens.estimate.to_json() if self.over_tokens else None,
-            "loss": self.over_params.best_loss if self.over_params else None,
+            "loss": self.loss,
         }
 
 
@@ -111,7 +117,7 @@ class IsoFlopLaws:
 def fit_isoflop(
     observations: Observations,
     *,
-    interpolation: Interpolation = "akima",
+    interpolation: Interpolation = "parabola",
     noise: float | SeedNoise | None = None,
     draws: int = 1000,
     budgets: Sequence[float] | None = None,
@@ -170,11 +176,13 @@ def _optimum(
     lay = akima_valley if interpolation == "akima" else parabola_valley
     valleys = []
     for x in (runs.params, runs.tokens):
-        order = np.argsort(x)
+        order = _lowest_of_each(x, runs.loss_nats)
+        if len(order) < FEWEST_SIZES:
+            return bare
         loss = runs.loss_nats[order]
         redrawn = None
         if deviation is not None and draws:
-            redrawn = loss + deviation[order] * normals((draws, len(runs)))
+            redrawn = loss + deviation[order] * normals((draws, len(order)))
         valleys.append(lay(x[order], loss, redrawn, per_gap=per_gap, floor=floor))
     over_params, over_tokens = valleys
     status: Status = "ok"
@@ -231,9 +239,14 @@ def _budgets(
 
 def _lowest_by_size(runs: Observations) -> Observations:
     """Return one run a size, the lowest, in ascending size."""
-    order = np.lexsort((runs.loss_nats, runs.params))
-    _, first = np.unique(runs.params[order], return_index=True)
-    return runs.select(order[first])
+    return runs.select(_lowest_of_each(runs.params, runs.loss_nats))
+
+
+def _lowest_of_each(x: Floats, loss: Floats) -> NDArray[np.int64]:
+    """Return the row of least loss at each distinct x, in ascending x; those within 2 % are one."""
+    _, member = distinct_sizes(x)
+    return np.array([rows[np.argmin(loss[rows])] for place in range(member.max() + 1)
+                     if len(rows := np.flatnonzero(member == place))])  # fmt: skip
 
 
 def _deviation(runs: Observations, noise: float | SeedNoise | None) -> Floats | None:

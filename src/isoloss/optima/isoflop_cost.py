@@ -55,8 +55,9 @@ def accuracy_by_cost(
     points = []
     for count in range(FEWEST_BUDGETS, len(ordered) + 1):
         found = fit_isoflop(
-            observations, noise=noise, budgets=ordered[:count], floor=floor, draws=draws, seed=seed, normals=normals
-        )
+            observations, interpolation="akima", noise=noise, budgets=ordered[:count], floor=floor, draws=draws,
+            seed=seed, normals=normals,
+        )  # fmt: skip
         law = _law(found, start or ordered[0])
         points.append(
             CostPoint(budgets=count, flops=found.found[-1].flops, cost=_cost(found, anytime=anytime), law=law)

@@ -119,7 +119,9 @@ def _authors_stream() -> Callable[[tuple[int, int]], Floats]:
 
 
 def _released(config: Config, points: Observations, normals: Callable[[tuple[int, int]], Floats]) -> IsoFlop:
-    return fit_isoflop(points, noise=config.noise, budgets=BUDGETS, floor=FLOOR, draws=DRAWS, normals=normals)
+    return fit_isoflop(
+        points, interpolation="akima", noise=config.noise, budgets=BUDGETS, floor=FLOOR, draws=DRAWS, normals=normals
+    )
 
 
 def _analysed(config: Config, isoflop: IsoFlop, refits: Refits) -> Analysed:
@@ -152,9 +154,9 @@ def _refits(config: Config, points: Observations) -> Refits:
     """Return the laws with the noise that was meant, without the floor, and with both repairs."""
     meant = MEANT_NOISE[config.dataset]
     return (
-        fit_isoflop(points, noise=meant, budgets=BUDGETS, floor=FLOOR, draws=DRAWS).laws(),
-        fit_isoflop(points, noise=config.noise, budgets=BUDGETS, draws=DRAWS).laws(),
-        fit_isoflop(points, noise=meant, budgets=BUDGETS, draws=DRAWS).laws(),
+        fit_isoflop(points, interpolation="akima", noise=meant, budgets=BUDGETS, floor=FLOOR, draws=DRAWS).laws(),
+        fit_isoflop(points, interpolation="akima", noise=config.noise, budgets=BUDGETS, draws=DRAWS).laws(),
+        fit_isoflop(points, interpolation="akima", noise=meant, budgets=BUDGETS, draws=DRAWS).laws(),
     )
 
 
