@@ -21,7 +21,7 @@ Unit = Literal["tokens", "bytes"]
 FloorUse = Literal["hold", "score"]
 LAWS = (
     "Law to fit: chinchilla, kaplan, kaplan_params, kaplan_tokens, kaplan_flops, offset_params, offset_tokens, "
-    "offset_flops, repeated, critical_batch, farseer, loss_to_loss, or your own as module:Name."
+    "offset_flops, repeated, critical_batch, farseer, coupled, ceiling, loss_to_loss, or your own as module:Name."
 )
 
 

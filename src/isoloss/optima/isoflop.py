@@ -244,9 +244,9 @@ def _lowest_by_size(runs: Observations) -> Observations:
 
 def _lowest_of_each(x: Floats, loss: Floats) -> NDArray[np.int64]:
     """Return the row of least loss at each distinct x, in ascending x; those within 2 % are one."""
-    _, member = distinct_sizes(x)
-    return np.array([rows[np.argmin(loss[rows])] for place in range(member.max() + 1)
-                     if len(rows := np.flatnonzero(member == place))])  # fmt: skip
+    sizes, member = distinct_sizes(x)
+    order = np.lexsort((loss, member))
+    return order[np.searchsorted(member[order], np.arange(len(sizes)))]
 
 
 def _deviation(runs: Observations, noise: float | SeedNoise | None) -> Floats | None:
