@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from isoloss.fitting._kernels import cholesky_solve
-from isoloss.laws._arithmetic import compiled, exponential, logarithm
+from isoloss.laws._arithmetic import compiled, exponential, leaf, logarithm, part
 
 K = 5
 # ρ(z) = s k² (√(1 + z²/k²) − 1). At this k the estimate is 95 % efficient under normal noise; s makes E ρ″ = E ρ′²
@@ -113,7 +113,7 @@ def room_of(n: int, widest: int) -> Any:
     return Room(np.zeros(n), np.zeros(n), np.zeros((widest, widest)), np.zeros((widest, widest)), np.zeros(widest))
 
 
-@compiled
+@leaf
 def copy_point(source: Any, target: Any) -> None:
     """Make `target` the same point."""
     J, q, n = source.eta.shape[0], source.gamma.size, source.residual.size
@@ -132,7 +132,7 @@ def copy_point(source: Any, target: Any) -> None:
             target.first[a, i] = source.first[a, i]
 
 
-@compiled
+@leaf
 def fill_theta(job: Any, point: Any) -> None:
     """Fill θ of η with its first and second derivative: e^η, or b ln(1 + e^(η/b)), which bends to zero over b."""
     for j in range(point.eta.shape[0]):
@@ -174,7 +174,7 @@ def evaluate(job: Any, point: Any) -> None:
         point.residual[i] = job.y[i] - point.residual[i]
 
 
-@compiled
+@leaf
 def penalised(job: Any, point: Any, variance: Any, sigma: float) -> float:
     """P at a point; not a number, or infinite, where a row that counts has no finite loss."""
     total = 0.0
@@ -196,7 +196,7 @@ def penalised(job: Any, point: Any, variance: Any, sigma: float) -> float:
     return total
 
 
-@compiled
+@leaf
 def fill_scores(job: Any, point: Any, sigma: float, room: Any) -> None:
     """Fill w ρ′(r/σ) and w ρ″(r/σ) of every row."""
     for i in range(job.y.size):
@@ -207,7 +207,7 @@ def fill_scores(job: Any, point: Any, sigma: float, room: Any) -> None:
         room.curvature[i] = job.weight[i] * STEEPNESS * bend * bend * bend if counts else 0.0
 
 
-@compiled
+@leaf
 def fill_products(job: Any, point: Any, weights: Any, start: int, end: int, j: int, target: Any) -> None:
     """Fill Σ weights J Jᵀ (5, 5) over rows, J by η."""
     for a in range(K):
@@ -221,7 +221,7 @@ def fill_products(job: Any, point: Any, weights: Any, start: int, end: int, j: i
             target[b, a] = total
 
 
-@compiled
+@leaf
 def add_bending(job: Any, point: Any, weights: Any, start: int, end: int, j: int, target: Any) -> None:
     """Add −Σ weights (d²L̂/dη²)/L̂ over rows: with Σ weights J Jᵀ that is −Σ weights d² ln L̂/dη²."""
     of_alpha, alpha2, of_beta, beta2 = 0.0, 0.0, 0.0, 0.0
@@ -244,7 +244,7 @@ def add_bending(job: Any, point: Any, weights: Any, start: int, end: int, j: int
         target[a, a] -= total * point.bent[j, a]
 
 
-@compiled
+@leaf
 def fill_information(job: Any, point: Any, sigma: float, arrow: Any) -> None:
     """Fill the expected information of every corpus's rows, e Σ w J Jᵀ/σ²."""
     for j in range(point.eta.shape[0]):
@@ -254,7 +254,7 @@ def fill_information(job: Any, point: Any, sigma: float, arrow: Any) -> None:
                 arrow.own[j, a, b] *= EFFICIENCY / (sigma * sigma)
 
 
-@compiled
+@part
 def fill_curvature(job: Any, point: Any, sigma: float, room: Any, arrow: Any) -> None:
     """Fill the curvature of Σ w ρ(r/σ) by every corpus's η."""
     n = job.y.size
@@ -268,7 +268,7 @@ def fill_curvature(job: Any, point: Any, sigma: float, room: Any, arrow: Any) ->
         add_bending(job, point, bending, job.ends[j], job.ends[j + 1], j, arrow.own[j])
 
 
-@compiled
+@part
 def invert(size: int, inverse: Any, room: Any) -> bool:
     """Fill the inverse of the leading positive definite block of `room.matrix`; False where it is not definite."""
     solution = np.empty(size)
@@ -284,7 +284,7 @@ def invert(size: int, inverse: Any, room: Any) -> bool:
     return True
 
 
-@compiled
+@part
 def factorise(job: Any, variance: Any, damping: Any, arrow: Any, room: Any) -> bool:
     """Fill the blocks' inverses and γ's normal matrix; `damping` (J, 5) is added to the diagonal of what rows say.
 
@@ -323,7 +323,7 @@ def factorise(job: Any, variance: Any, damping: Any, arrow: Any, room: Any) -> b
     return bool(invert(q, arrow.cover, room))
 
 
-@compiled
+@part
 def solve_arrow(job: Any, variance: Any, arrow: Any) -> None:
     """Solve for `step` and `gamma_step` of the right sides `toward` and `gamma_toward`."""
     J, q = arrow.own.shape[0], job.centre.size
@@ -348,7 +348,7 @@ def solve_arrow(job: Any, variance: Any, arrow: Any) -> None:
                 arrow.step[j, a] += (job.columns[j, a, c] - arrow.held[j, a, c]) * arrow.gamma_step[c]
 
 
-@compiled
+@leaf
 def fill_descent(job: Any, point: Any, variance: Any, sigma: float, room: Any, arrow: Any) -> None:
     """Fill the negative gradient of P by η and γ."""
     for c in range(job.centre.size):
@@ -367,7 +367,7 @@ def fill_descent(job: Any, point: Any, variance: Any, sigma: float, room: Any, a
                 arrow.gamma_toward[c] += job.columns[j, a, c] * away / variance[a]
 
 
-@compiled
+@leaf
 def promised(arrow: Any) -> float:
     """Half the product of descent and step: what Newton's model promises."""
     total = 0.0
@@ -379,7 +379,7 @@ def promised(arrow: Any) -> float:
     return 0.5 * total
 
 
-@compiled
+@part
 def stride(point: Any, arrow: Any, job: Any, trial: Any) -> None:
     """Fill the trial with the point one step on."""
     for j in range(point.eta.shape[0]):

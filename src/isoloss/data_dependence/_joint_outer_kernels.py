@@ -32,14 +32,14 @@ from isoloss.data_dependence._joint_kernels import (
     solve_arrow,
 )
 from isoloss.fitting._kernels import cholesky_solve
-from isoloss.laws._arithmetic import compiled
+from isoloss.laws._arithmetic import compiled, leaf, part
 
 OUTER = 6
 MOST_STEPS = 200
 LONGEST_STEP, SHORTEST_SHARE = 1.0, 1e-6  # of ln τ and ln σ; of a step
 
 
-@compiled
+@leaf
 def log_determinant(matrix: Any, size: int) -> float:
     """ln of the determinant after `cholesky_solve` has left its factor in the lower triangle."""
     total = 0.0
@@ -48,7 +48,7 @@ def log_determinant(matrix: Any, size: int) -> float:
     return total
 
 
-@compiled
+@part
 def log_curvature(job: Any, arrow: Any, room: Any) -> Any:
     """ln|K| of the system that was factorised."""
     total, q = 0.0, job.centre.size
@@ -66,7 +66,7 @@ def log_curvature(job: Any, arrow: Any, room: Any) -> Any:
     return total + log_determinant(room.matrix, q)
 
 
-@compiled
+@part
 def fill_bends(job: Any, point: Any, sigma: float, cover: Any, j: int, along: Any) -> None:
     """Add to `along` (5,) the gradient of ln|K|/2 by η_j: e/σ² Σ w (d²f/dη²) C J, C = `cover` the variance of η_j."""
     slope, bent = point.slope[j], point.bent[j]
@@ -95,7 +95,7 @@ def fill_bends(job: Any, point: Any, sigma: float, cover: Any, j: int, along: An
         along[a] = EFFICIENCY / (sigma * sigma) * total[a]
 
 
-@compiled
+@part
 def fill_cover(job: Any, arrow: Any, j: int, cover: Any, spread: Any) -> None:
     """Fill the variance of η_j (5, 5), and of u_j (5,): what its own rows leave, and what γ does."""
     q = job.centre.size
@@ -117,7 +117,7 @@ def fill_cover(job: Any, arrow: Any, j: int, cover: Any, spread: Any) -> None:
         spread[a] = total
 
 
-@compiled
+@leaf
 def fill_expected(job: Any, variance: Any, arrow: Any, expected: Any) -> None:
     """Fill the expected curvature of F by ln τ and ln σ (6, 6): Σ_j 2 (τ_k W_j,kl τ_l)², W_j = (I_j⁻¹ + T)⁻¹."""
     expected[:] = 0.0
@@ -184,7 +184,7 @@ def criterion(
     return value, True
 
 
-@compiled
+@leaf
 def deviation(job: Any, point: Any, j: int, a: int) -> Any:
     """u of a corpus's coefficient."""
     away = point.eta[j, a]
@@ -193,7 +193,7 @@ def deviation(job: Any, point: Any, j: int, a: int) -> Any:
     return away
 
 
-@compiled
+@leaf
 def add_motion(job: Any, point: Any, variance: Any, sigma: float, room: Any, arrow: Any, gradient: Any) -> None:
     """Add to F's gradient what comes of η moving with τ and σ: `step` holds K⁻¹ times the gradient of ln|K|/2."""
     for j in range(point.eta.shape[0]):
@@ -208,7 +208,7 @@ def add_motion(job: Any, point: Any, variance: Any, sigma: float, room: Any, arr
             gradient[K] -= arrow.step[j, a] * total * point.slope[j, a] / sigma
 
 
-@compiled
+@part
 def outer_step(curvature: Any, gradient: Any, room: Any, step: Any) -> Any:
     """Fill the step −curvature⁻¹ gradient, shortened to the longest allowed.
 
@@ -231,7 +231,7 @@ def outer_step(curvature: Any, gradient: Any, room: Any, step: Any) -> Any:
     return promise, longest > LONGEST_STEP
 
 
-@compiled
+@part
 def learn(curvature: Any, step: Any, change: Any) -> None:
     """Update the curvature by what a step changed of the gradient (Broyden–Fletcher–Goldfarb–Shanno)."""
     along, own = 0.0, 0.0
@@ -308,7 +308,7 @@ def fill_motion(job: Any, before: Any, after: Any, sigma: float, motion: Any) ->
         motion[1] = max(motion[1], abs(middle_balance(after.theta[j]) - middle_balance(before.theta[j])))
 
 
-@compiled
+@leaf
 def middle_balance(theta: Any) -> float:
     """ln(D*/N*) at the budget of N₀ and D₀, less ln(D₀/N₀): −2 ln(α A₀ / β B₀)/(α + β) (Hoffmann et al. 2022)."""
     alpha, beta = theta[3], theta[4]

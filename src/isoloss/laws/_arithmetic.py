@@ -20,10 +20,25 @@ SMALLEST_EXPONENT, LARGEST_EXPONENT = -700.0, 700.0
 MANTISSA_BITS, EXPONENT_BIAS = 52, 1023
 BITS_OF_ROOT_HALF = 0x3FE6A09E667F3BCD  # the bits of √½: mantissas are brought into [√½, √2)
 
+OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": FAST}
+# The way in from Python takes longer to compile than a small function itself.
+NO_WAY_IN: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+NO_COUNTS: dict[str, Any] = {"_nrt": False}
+
 
 def compiled(function: Any) -> Any:
     """Return `function` compiled without the interpreter's lock, cached on disk."""
-    return njit(cache=True, nogil=True, error_model="numpy", fastmath=FAST)(function)
+    return njit(**OPTIONS)(function)
+
+
+def part(function: Any) -> Any:
+    """Return `function` compiled for compiled callers alone."""
+    return njit(**OPTIONS, **NO_WAY_IN)(function)
+
+
+def leaf(function: Any) -> Any:
+    """Return `function`, which allocates nothing and so counts no references, compiled for compiled callers alone."""
+    return njit(**OPTIONS, **NO_WAY_IN, **NO_COUNTS)(function)
 
 
 @compiled
