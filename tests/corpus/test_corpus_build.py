@@ -159,11 +159,12 @@ def test_a_folder_without_text_is_an_error_that_counts(tmp_path):
         build(files(tmp_path / "bin"), root=tmp_path / "corpora", context=CONTEXT)
 
 
-def test_a_token_limit_reads_a_random_part_and_keeps_as_much_as_was_asked(tmp_path):
+def test_a_token_limit_takes_a_random_part_and_keeps_as_much_as_was_asked(tmp_path):
     texts = write_texts(tmp_path / "texts", count=200)
     corpus = build(files(texts, tokens=20_000), root=tmp_path / "corpora", context=CONTEXT)
     assert 20_000 <= corpus.token_budget(CONTEXT) <= 22_000  # a document holds at most some 1,400
-    assert corpus.source["files_read"] < 200
+    assert corpus.source["documents_read"] == 200
+    assert corpus.source["documents"] < 100
     train = set(whole_documents(corpus, "train"))
     numbers = [int(path.stem) for path in texts.iterdir() if path.read_bytes() in train]
     assert np.mean(numbers) == pytest.approx(99.5, abs=35)  # about 30 of 200: standard error 10; alphabetical gives 15
