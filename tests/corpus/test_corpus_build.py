@@ -216,7 +216,7 @@ def test_a_missing_or_damaged_file_is_named(corpus, name):
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(DamagedArchive, match=name) as caught:
         Corpus.open(corpus.folder)
-    assert str(corpus.folder) in caught.value.fix
+    assert "anew" in caught.value.fix
     path.unlink()
     with pytest.raises(DamagedArchive, match=name):
         Corpus.open(corpus.folder)
@@ -224,7 +224,7 @@ def test_a_missing_or_damaged_file_is_named(corpus, name):
 
 def test_an_array_that_is_not_the_one_recorded_is_refused(corpus):
     np.save(corpus.folder / "train_documents.npy", np.arange(corpus.n_documents + 1))
-    with pytest.raises(DamagedArchive, match="no ascending division"):
+    with pytest.raises(DamagedArchive, match="train_documents"):
         Corpus.open(corpus.folder)
     np.save(corpus.folder / "train.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     with pytest.raises(DamagedArchive, match=r"train\.npy"):
@@ -233,8 +233,8 @@ def test_an_array_that_is_not_the_one_recorded_is_refused(corpus):
 
 def test_a_newer_schema_is_refused(corpus):
     path = corpus.folder / "corpus.json"
-    path.write_text(path.read_text().replace('"schema": 1', '"schema": 2'))
-    with pytest.raises(NewerArchive, match="schema 2"):
+    path.write_text(path.read_text().replace('"schema": 2', '"schema": 3'))
+    with pytest.raises(NewerArchive, match="schema 3"):
         Corpus.open(corpus.folder)
 
 

@@ -45,8 +45,8 @@ def build_text(source: TextSource, *, root: Path, context: int, base: Path | Non
         )
         near = report(source, gathered, split)
         identity = _identity(source, gathered, context)
-        if (root / identity).exists():
-            opened = Corpus.open(root / identity).renamed(source.name)
+        if (there := store.standing(root / identity, progress)) is not None:
+            opened = there.renamed(source.name)
             return opened if near is None else opened.model_copy(update={"near_duplicates": near})
         built = workshop / "corpus"
         built.mkdir()
