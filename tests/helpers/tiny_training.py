@@ -1,12 +1,10 @@
 """A corpus small enough to train on within a test: a Markov chain, whose best possible loss is known exactly."""
 
-from pathlib import Path
-
 import numpy as np
 
 from isoloss.core.estimate import Estimate
 from isoloss.corpus.corpus import Corpus
-from isoloss.corpus.store import unigram_nats
+from isoloss.corpus.store import unigram_nats, write_record
 from isoloss.runs.archive import Archive
 from isoloss.runs.spec import ModelSpec, Optimiser, RunSpec, Schedule
 
@@ -37,7 +35,7 @@ def write_corpus(
         unigram_nats=unigram_nats(folder, VOCAB),
         floor=Estimate(value=float(floors.mean())) if floor else None,
     )  # fmt: skip
-    (Path(folder) / "corpus.json").write_text(corpus.model_dump_json())
+    write_record(corpus, folder)
     return Corpus.open(folder)
 
 

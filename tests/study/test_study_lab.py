@@ -72,6 +72,19 @@ def finished(base):
     return lab, lab.run(Study.parse(TOML, place="tiny.toml"))
 
 
+def test_a_damaged_corpus_is_built_anew_and_its_runs_come_out_the_same(base):
+    study = Study.parse(TOML.replace("[6e3, 9e3, 1.4e4]", "[6e3]").replace("[8e3, 1.6e4, 3.2e4]", "[4e3]"), place="t")
+    first = Lab(base / "damaged", base=base).run(study, until="train")
+    for side in ("train", "heldout"):
+        for file in (base / "damaged" / "corpora").glob(f"*/{side}.npy"):
+            np.save(file, np.sort(np.load(file)))
+    for record in (base / "damaged" / "runs").iterdir():
+        record.unlink()
+    again = Lab(base / "damaged", base=base).run(study, until="train")
+    assert [run.loss for run in again.records] == [run.loss for run in first.records]
+    assert "built anew" in (base / "damaged" / "isoloss.log").read_text()
+
+
 @pytest.mark.slow
 class TestWholeStudy:
     def test_every_planned_run_ends_as_a_record(self, finished):

@@ -268,8 +268,8 @@ def _mapped(array: NDArray[Any]) -> NDArray[Any]:
 def _read_ids(path: Path) -> _Read:
     """Read token ids: one document where the array has one axis, one a row where it has two."""
     try:
-        ids = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        ids = np.lib.format.open_memmap(path, mode="r")
+    except Exception as error:  # numpy parses the header as Python, and raises what the parser does
         raise BadCorpus(
             f"not an array of token ids: {error}", place=str(path), fix="write it with numpy.save"
         ) from error

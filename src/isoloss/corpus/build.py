@@ -33,7 +33,7 @@ def build(
             build(part, root=root, context=context, seed=seed, base=base, progress=progress)
             for part in parts_of(source)
         ]
-        return mix(source, parts, root=root, context=context)
+        return mix(source, parts, root=root, context=context, progress=progress)
     return build_text(source, root=root, context=context, base=base, progress=progress)
 
 

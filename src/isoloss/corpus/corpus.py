@@ -1,6 +1,6 @@
 """A corpus: tokens in a folder, split by document into a training and a held-out side.
 
-    corpus.json             this record
+    corpus.json             this record, sealed with the digests of the other files
     train.npy               training tokens, documents one after another (uint16 or uint32)
     heldout.npy             held-out tokens
     train_documents.npy     where each training document starts, and the end of the last (int64, documents + 1)
@@ -26,8 +26,11 @@ from isoloss.core.files import regular
 from isoloss.core.frozen import Frozen
 from isoloss.core.reading import json_in
 from isoloss.core.schema import refuse_newer
+from isoloss.corpus.digests import RECORD, changed_file
+from isoloss.runs.seal import opened
 
-CORPUS_SCHEMA = 1
+CORPUS_SCHEMA = 2
+UNSEALED_SCHEMA = 1  # without digests
 
 Side = Literal["train", "heldout"]
 Tokens = NDArray[np.unsignedinteger[Any]]  # uint16 or uint32
@@ -136,31 +139,44 @@ class Corpus(Frozen):
 
     @classmethod
     def open(cls, folder: Path | str) -> Self:
-        """Return the corpus in `folder`, its files checked against its record without reading the tokens.
+        """Return the corpus in `folder`, its files checked against its record: whole, unless they rest since a check.
 
         Raises DamagedArchive where a file is missing or is not what was written, NewerArchive for a newer schema.
         """
         folder = Path(folder)
-        corpus = cls._read_record(folder / "corpus.json")
+        corpus, digests = cls._read_record(folder / RECORD)
         corpus._folder = folder
-        corpus._check_files()
+        try:
+            changed = changed_file(folder, digests)
+        except OSError as error:
+            raise _damaged(Path(error.filename or folder), f"cannot be read: {error}") from error
+        if changed is not None:
+            raise _damaged(folder / changed, "is not what was written: its digest is another")
+        corpus._check_lengths()
         return corpus
 
     @classmethod
-    def _read_record(cls, path: Path) -> Self:
+    def _read_record(cls, path: Path) -> tuple[Self, dict[str, str]]:
+        """Return the record and the digests of the files beside it: none where an older isoloss wrote it."""
         try:
             content = json_in(regular(path).read_text(encoding="utf-8"))
+            if not isinstance(content, dict):
+                raise ValueError("not an object")
         except (OSError, ValueError) as error:
             raise _damaged(path, f"cannot be read: {error}") from error
-        schema = content.get("schema") if isinstance(content, dict) else None
-        refuse_newer(schema, CORPUS_SCHEMA, place=path)
+        refuse_newer(content.get("schema"), CORPUS_SCHEMA, place=path)
         try:
-            return cls.model_validate(content)
+            bare, digests = opened(content)
+            if digests is None and bare.get("schema") != UNSEALED_SCHEMA:
+                raise ValueError("its digests are missing")
+            return cls.model_validate(bare), digests or {}
         except ValidationError as error:
             first = error.errors()[0]
             raise _damaged(path, f"not a corpus: {first['msg']} at {first['loc']}") from error
+        except (ValueError, TypeError, AttributeError) as error:
+            raise _damaged(path, f"the record is damaged: {error}") from error
 
-    def _check_files(self) -> None:
+    def _check_lengths(self) -> None:
         expected = {
             "train.npy": self.n_tokens,
             "heldout.npy": self.heldout_tokens,
@@ -243,12 +259,10 @@ class Corpus(Frozen):
     def _array(self, name: str) -> Any:
         path = self.folder / name
         try:
-            return np.load(regular(path), mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
+            return np.lib.format.open_memmap(regular(path), mode="r")
+        except Exception as error:  # numpy parses the header as Python, and raises what the parser does
             raise _damaged(path, f"cannot be read: {error}") from error
 
 
 def _damaged(path: Path, message: str) -> DamagedArchive:
-    return DamagedArchive(
-        message, place=str(path), fix=f"delete the folder {path.parent} and run again: the corpus is built anew"
-    )
+    return DamagedArchive(message, place=str(path), fix="run the study again: the corpus is built anew from its source")

@@ -80,8 +80,8 @@ def generate(
     """
     grammar, recipe = _recipe(source, context=context, seed=seed, base=base)
     target = root / recipe.fingerprint
-    if target.exists():
-        return Corpus.open(target).renamed(source.name)
+    if (there := store.standing(target, progress)) is not None:
+        return there.renamed(source.name)
     with store.workshop(root) as workshop:
         built = workshop / "corpus"
         built.mkdir()

@@ -7,6 +7,7 @@ import numpy as np
 
 from isoloss.core.errors import BadCorpus
 from isoloss.core.fingerprint import fingerprint
+from isoloss.core.progress import Progress
 from isoloss.core.rng import stream
 from isoloss.corpus import store
 from isoloss.corpus.corpus import Corpus, Ints, Side, Tokens
@@ -35,7 +36,7 @@ def parts_of(source: MixtureSource) -> list[FilesSource | DatasetSource]:
     ]
 
 
-def mix(source: MixtureSource, parts: Sequence[Corpus], *, root: Path, context: int) -> Corpus:
+def mix(source: MixtureSource, parts: Sequence[Corpus], *, root: Path, context: int, progress: Progress) -> Corpus:
     """Return the corpus of the documents of `parts`, built already, in `root`/<fingerprint>.
 
     A training document of one part that equals a held-out one of another is seen in `heldout_in_train`. Raises
@@ -46,8 +47,8 @@ def mix(source: MixtureSource, parts: Sequence[Corpus], *, root: Path, context: 
         _require_enough(source, part, wanted.tokens or 0)
     content = {"parts": [part.fingerprint for part in parts], "seed": source.seed, "context": context}
     identity = fingerprint(content, kind="mixture", version=MIXTURE_VERSION)
-    if (root / identity).exists():
-        return Corpus.open(root / identity).renamed(source.name)
+    if (there := store.standing(root / identity, progress)) is not None:
+        return there.renamed(source.name)
     with store.workshop(root) as workshop:
         built = workshop / "corpus"
         built.mkdir()

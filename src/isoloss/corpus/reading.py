@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -10,13 +11,18 @@ from pydantic import JsonValue
 from isoloss.core.errors import BadCorpus, InputError
 from isoloss.core.progress import Task
 from isoloss.core.rng import derive_seed
+from isoloss.corpus.compressed import reading
 from isoloss.corpus.documents import cut, texts
 from isoloss.corpus.json_rows import SET_TEXT_FIELD, BrokenRow, row_text
-from isoloss.corpus.paths import find_files
+from isoloss.corpus.paths import FoundFile, find_files
 from isoloss.corpus.readers import Document, require_rows, row_problem
 from isoloss.corpus.sources import DatasetSource, FilesSource, TextSource
 
 SHUFFLE_ROWS = 10_000
+# What is read for a sample, at every start: some ten seconds of plain text. Of files that hold more, a sample is taken
+# of those that an order drawn from what they hold puts first.
+SCANNED_BYTES = 1 << 30
+BEGINNING = 1 << 16  # bytes by which files are told apart
 
 
 class Reading(Protocol):
@@ -25,6 +31,8 @@ class Reading(Protocol):
     place: str
     title: str
     total: float
+    samples: bool
+    """Whether the documents are all there are, of which the source wants a sample."""
 
     def documents(self, dropped: Counter[str], task: Task) -> Iterator[Document]:
         """Yield the documents that are text; count the others."""
@@ -44,35 +52,55 @@ def open_reading(source: TextSource, *, base: Path | None) -> Reading:
 
 
 class FilesReading:
-    """Documents in files; where the source limits its tokens, in an order drawn from its seed."""
+    """Documents in files. Where the source limits its tokens, files beyond SCANNED_BYTES are not read."""
 
     def __init__(self, source: FilesSource, *, base: Path | None) -> None:
         self._source = source
         self._found = find_files(source.paths, exclude=source.exclude, base=base)
         require_rows((file.path for file in self._found.files), source.text_field)
         self._sizes = {file.path: file.path.stat().st_size for file in self._found.files}
-        self._files_read = 0
+        self._files_read = self._documents = self._bytes = 0
+        self.samples = source.tokens is not None
         self.place = ", ".join(source.paths)
         self.title = f"reading {len(self._found.files)} files"
         self.total: float = sum(self._sizes.values())
 
     def documents(self, dropped: Counter[str], task: Task) -> Iterator[Document]:
         """Yield the documents of one file after the other."""
-        source, files = self._source, self._found.files
         dropped.update(self._found.passed_over)
-        if source.tokens is not None:
-            files = sorted(files, key=lambda file: derive_seed(source.seed, "reading order", file.key))
-        for file in files:
+        self._files_read = self._documents = self._bytes = 0
+        for file in self._files():
             self._files_read += 1
-            yield from texts(
-                file,
-                dropped,
-                text_field=source.text_field,
-                separator=source.separator,
-                piece_bytes=source.piece_bytes,
-                skip_broken=source.broken_rows == "skip",
-            )
+            for document in self._texts(file, dropped):
+                self._documents += 1
+                self._bytes += len(document.content)
+                yield document
+                if self.samples and self._bytes >= SCANNED_BYTES:
+                    return
             task.advance(self._sizes[file.path])
+
+    def _texts(self, file: FoundFile, dropped: Counter[str]) -> Iterator[Document]:
+        source = self._source
+        return texts(
+            file,
+            dropped,
+            text_field=source.text_field,
+            separator=source.separator,
+            piece_bytes=source.piece_bytes,
+            skip_broken=source.broken_rows == "skip",
+        )
+
+    def _files(self) -> list[FoundFile]:
+        """Return the files; where not all of them may be read, in an order drawn from the seed and what they hold."""
+        if not self.samples:
+            return self._found.files
+        return sorted(
+            self._found.files, key=lambda file: derive_seed(self._source.seed, "files", self._beginning(file))
+        )
+
+    def _beginning(self, file: FoundFile) -> str:
+        with reading(file.path), file.path.open("rb") as content:
+            return f"{self._sizes[file.path]} bytes, {sha256(content.read(BEGINNING)).hexdigest()}"
 
     def record(self) -> dict[str, JsonValue]:
         """Return the patterns, and how many files they name."""
@@ -84,6 +112,8 @@ class FilesReading:
             "files_found": len(self._found.files) + self._found.excluded,
             "files_excluded": self._found.excluded,
             "files_read": self._files_read,
+            "documents_read": self._documents,
+            "bytes_read": self._bytes,
         }
 
 
@@ -95,6 +125,7 @@ class DatasetReading:
         self._source = source
         self._rows = _open(source, base)
         self._rows_read = 0
+        self.samples = False  # a stream may have no end
         self.place = f"dataset {source.dataset}, split {source.split}"
         self.title = f"reading {source.dataset}"
         splits = self._rows.info.splits or {}

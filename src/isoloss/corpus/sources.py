@@ -25,7 +25,7 @@ class TextSource(Frozen):
 
     Each file is a document, each row where there are rows (`text_field` names the column); `separator` cuts files into
     documents at that text, `piece_bytes` at the first line end after so many bytes. `tokens` is how many training
-    tokens are wanted: reading, in an order drawn from `seed`, stops when they are there.
+    tokens are wanted: a sample of all the files, drawn from `seed`, or the first rows of a data set.
 
     A share of the documents is held out; of those, windows amounting to at most `heldout_tokens` are kept.
 

@@ -60,7 +60,7 @@ def split_documents(
     available: Ints = lengths[heldout] // context
     quota = share_windows(available, windows)
     first = np.array(
-        [_rank(digests[d], seed, "start") % int(n - q + 1) for d, n, q in zip(heldout, available, quota, strict=True)]
+        [rank(digests[d], seed, "start") % int(n - q + 1) for d, n, q in zip(heldout, available, quota, strict=True)]
     )
     return Split(
         train=_until(train, lengths // context * context, train_tokens),
@@ -72,7 +72,7 @@ def split_documents(
 
 def ranked(digests: Sequence[bytes], seed: int) -> list[int]:
     """Return the documents in the order of a hash of (seed, content): the first are held out."""
-    return sorted(range(len(digests)), key=lambda d: _rank(digests[d], seed))
+    return sorted(range(len(digests)), key=lambda d: rank(digests[d], seed))
 
 
 def heldout_documents(documents: int, fraction: float) -> int:
@@ -101,7 +101,8 @@ def _until(train: Ints, usable: Ints, tokens: int | None) -> Ints:
     return train[:enough]
 
 
-def _rank(digest: bytes, seed: int, purpose: str = "order") -> int:
+def rank(digest: bytes, seed: int, purpose: str = "order") -> int:
+    """Return 64 bits of a hash of (seed, purpose, document): an order that depends on nothing else."""
     return int.from_bytes(hashlib.sha256(f"{seed}:{purpose}:".encode() + digest).digest()[:8], "big")
 
 

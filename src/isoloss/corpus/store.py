@@ -1,11 +1,12 @@
 """Writing a corpus folder: beside its place, then renamed, so that any number of builders may work at once."""
 
 import errno
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isoloss.core import files, remains
-from isoloss.corpus.corpus import Corpus, Side, Tokens
+from isoloss.core.errors import DamagedArchive
+from isoloss.core.progress import Progress
+from isoloss.corpus.corpus import UNSEALED_SCHEMA, Corpus, Side, Tokens
+from isoloss.corpus.digests import RECORD, digests_of
 from isoloss.corpus.overlap import stand_in
+from isoloss.runs.seal import sealed
 
 WORKSHOP = ".building-"
 CHUNK = 1 << 22  # tokens read at a time: memory stays flat however large the corpus is
@@ -78,9 +83,42 @@ def blocks(folder: Path, side: Side, *, overlap: int = 0) -> Iterator[Tokens]:
         yield mapped[max(0, start - overlap) : start + CHUNK]
 
 
+def standing(target: Path, progress: Progress) -> Corpus | None:
+    """Return the corpus that stands in `target`, or None: where it is damaged, or has no digests, it is moved away."""
+    if not target.exists():
+        return None
+    found = _opened(target)
+    if isinstance(found, Corpus):
+        return found
+    with workshop(target.parent) as away, suppress(FileNotFoundError):  # somebody else may have moved it away
+        found = _opened(target)  # or built it anew
+        if isinstance(found, Corpus):
+            return found
+        target.rename(away / "damaged")
+    progress.note(f"corpus {target.name} is built anew: {found}")
+    return None
+
+
+def _opened(target: Path) -> Corpus | str:
+    """Return the corpus that stands in `target`, or why it cannot be taken."""
+    try:
+        corpus = Corpus.open(target)
+    except DamagedArchive as damage:
+        return f"{damage.place}: {damage.message}"
+    if corpus.schema_version == UNSEALED_SCHEMA:
+        return "an older isoloss wrote it without digests"
+    return corpus if corpus.fingerprint == target.name else f"{target} holds corpus {corpus.fingerprint}"
+
+
+def write_record(corpus: Corpus, folder: Path) -> None:
+    """Write the record of a corpus, sealed with the digests of the files that lie in `folder`."""
+    content = sealed(json.loads(corpus.model_dump_json()), files=digests_of(folder))
+    (folder / RECORD).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
 def place(corpus: Corpus, built: Path, target: Path) -> Corpus:
     """Write the record, move the folder into its place, return the corpus there: another builder's, if it was first."""
-    (built / "corpus.json").write_text(corpus.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    write_record(corpus, built)
     for file in built.iterdir():
         with file.open("rb") as written:
             os.fsync(written.fileno())

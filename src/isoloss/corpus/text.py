@@ -22,7 +22,10 @@ from isoloss.corpus.tokenizer_json import TokenizerJson
 from isoloss.corpus.tokenizers import ByteTokenizer, open_tokenizer, trained_vocab_size
 from isoloss.corpus.trained import train_tokenizer
 
-CORPUS_VERSION = 1  # raise when the same documents and settings would give other tokens or another split
+# Raise when the same documents and settings would give other tokens or another split; the second is that of corpora
+# that are a sample of their files, because the source limits its tokens (1: the first files in a random order).
+CORPUS_VERSION = 1
+SAMPLE_VERSION = 2
 
 
 def build_text(source: TextSource, *, root: Path, context: int, base: Path | None, progress: Progress) -> Corpus:
@@ -42,8 +45,8 @@ def build_text(source: TextSource, *, root: Path, context: int, base: Path | Non
         )
         near = report(source, gathered, split)
         identity = _identity(source, gathered, context)
-        if (root / identity).exists():
-            opened = Corpus.open(root / identity).renamed(source.name)
+        if (there := store.standing(root / identity, progress)) is not None:
+            opened = there.renamed(source.name)
             return opened if near is None else opened.model_copy(update={"near_duplicates": near})
         built = workshop / "corpus"
         built.mkdir()
@@ -71,7 +74,7 @@ def _read(
 
 
 def _identity(source: TextSource, gathered: Gathered, context: int) -> str:
-    documents = sha256(b"".join(sorted(gathered.digests))).hexdigest()
+    documents = sha256(b"".join(sorted(gathered.names()))).hexdigest()
     content: dict[str, object] = {
         "documents": documents,
         "tokenizer": gathered.tokenizer.identity,
@@ -87,7 +90,7 @@ def _identity(source: TextSource, gathered: Gathered, context: int) -> str:
         content["interventions"] = [step.model_dump(exclude_defaults=True) for step in source.interventions]
         # Another version of a parser may leave another text.
         content["changed"] = sha256(b"".join(sorted(gathered.changed))).hexdigest()
-    return fingerprint(content, kind="text", version=CORPUS_VERSION)
+    return fingerprint(content, kind="text", version=SAMPLE_VERSION if gathered.sampled else CORPUS_VERSION)
 
 
 def _write(source: TextSource, gathered: Gathered, split: Split, built: Path) -> TokenChanges:
@@ -150,7 +153,7 @@ def _record(
         n_documents=len(split.train),
         heldout_tokens=len(heldout),
         heldout_documents=len(split.heldout),
-        bytes_per_token=int(gathered.sizes.sum()) / int(gathered.lengths.sum()),
+        bytes_per_token=gathered.bytes_per_token,
         unigram_nats=store.unigram_nats(built, changes.vocab_size),
         heldout_in_train=store.heldout_in_train(built, context),
         dropped={**gathered.dropped, "beyond_limit": beyond, "heldout_tokens_unused": unused},

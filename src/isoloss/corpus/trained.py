@@ -25,22 +25,22 @@ def train_tokenizer(
     order = ranked(read.digests, source.seed)
     count = min(heldout_documents(len(read), source.heldout_fraction), source.heldout_tokens // context)
     unseen = frozenset(read.digests[document] for document in order[:count])
-    texts = (read.document(document).astype(np.uint8).tobytes() for document in order[count:])
+    texts = (read.whole_document(document).astype(np.uint8).tobytes() for document in order[count:])
     with progress.task(f"corpus {source.name}: training {source.tokenizer}", total=1) as task:
         tokenizer = train_bpe(texts, vocab_size=vocab_size)
         task.advance(1)
-    lengths = np.zeros(len(read), dtype=np.int64)
+    held = np.zeros(len(read), dtype=np.int64)
     title = f"corpus {source.name}: {len(read)} documents to tokens"
     with spool.open("wb") as stream, progress.task(title, total=len(read)) as task:
         for document in range(len(read)):
-            content = read.document(document).astype(np.uint8).tobytes()
+            content = read.whole_document(document).astype(np.uint8).tobytes()
             ids = encode(tokenizer, Document(content, f"document {document}"))
             ids.tofile(stream)
-            lengths[document] = len(ids)
+            held[document] = len(ids)
             task.advance(1)
     tokenised = replace(
-        read, spool=spool, tokenizer=tokenizer, starts=np.cumsum(lengths) - lengths, lengths=lengths
-    ).only(np.flatnonzero(lengths >= context), reason="short")
+        read, spool=spool, tokenizer=tokenizer, context=context, starts=np.cumsum(held) - held, held=held
+    ).long_enough()
     if not len(tokenised):
         raise nothing_left(f"corpus {source.name}", tokenised.dropped, context)
     return tokenised, unseen
