@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from isoloss.core.errors import BadCorpus, BelowFloor
 from isoloss.corpus.corpus import Corpus
+from isoloss.corpus.store import write_record
 from isoloss.runs.archive import Archive
 from isoloss.runs.rules import branch_step
 from isoloss.runs.spec import Numerics
@@ -324,6 +325,7 @@ def test_a_loss_below_the_best_possible_is_an_error_of_the_laboratory(archive):
     spec = tiny_spec(20)
     path = floor_file(archive, spec)
     np.save(path, np.load(path) + 3)
+    write_record(Corpus._read_record(path.with_name("corpus.json"))[0], path.parent)  # sealed: wrong, not damaged
     with pytest.raises(BelowFloor, match="nats per token below the best possible") as caught:
         train([spec], archive)
     assert caught.value.exit_code == 1

@@ -83,7 +83,8 @@ class Grid(Frozen):
     @model_validator(mode="after")
     def _lengths_once(self) -> Self:
         if self.tokens:
-            idle = sorted({"flops", "tokens_per_param", "least_tokens", "most_tokens"} & self.model_fields_set)
+            names = ("flops", "least_tokens", "most_tokens", "tokens_per_param")
+            idle = [name for name in names if getattr(self, name) != type(self).model_fields[name].default]
             if idle:
                 raise ValueError(f"{idle[0]} lays out token counts, and tokens lists them: give one of the two")
             return self
