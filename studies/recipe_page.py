@@ -1,0 +1,157 @@
+"""Print the tables of docs/results/recipe.md from studies/recipe.csv.
+
+python studies/recipe_page.py
+"""
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from recipe_runs import ENDS, best_rates, read_rows
+from scipy.optimize import least_squares
+
+from isoloss.runs.rules import round_tokens
+
+Floats = NDArray[np.float64]
+
+# The curvature of ln L in ln(D/N) at equal compute: the middle of ten texts, by a local quadratic surface at 1.6e11
+# FLOPs of the runs in src/isoloss/planning/shipped/runs.csv (.015 to .043 without music).
+CURVATURE = 0.024
+
+
+def main() -> None:
+    """Print every table of the page."""
+    excess_table()
+    print()
+    balance_table()
+
+
+def excess_table() -> None:
+    """Print the excess cell by cell, its mean, and the shift of the balance that it stands for."""
+    print("| corpus | N | D | tuned rate | recipe, nats | tuned, nats | excess, % |\n|---|---|---|---|---|---|---|")
+    pooled = []
+    for corpus in ("c", "english", "grammar"):
+        found = excesses(corpus)
+        if found:
+            best = best_rates(corpus)
+            for (params, tokens), (recipe, tuned) in found.items():
+                gap = 100 * np.log(recipe / tuned)
+                pooled += [(np.log(tokens / params), np.log(params * tokens), value) for value in gap]
+                print(
+                    f"| {corpus} | {params:,} | {tokens:,} | {best[params, tokens]:.2g} | {recipe.mean():.3f} | "
+                    f"{tuned.mean():.3f} | {gap.mean():+.2f} ± {gap.std(ddof=1) / len(gap) ** 0.5:.2f} |"
+                )
+    ratio, compute, gaps = np.array(pooled).T
+    print(f"\nmean excess {gaps.mean():+.2f} ± {gaps.std(ddof=1) / len(gaps) ** 0.5:.2f} % over {len(gaps)} pairs")
+    design = np.column_stack([np.ones_like(ratio), ratio - ratio.mean(), compute - compute.mean()])
+    slopes, *_ = np.linalg.lstsq(design, gaps / 100, rcond=None)
+    rest = gaps / 100 - design @ slopes
+    errors = np.sqrt(np.diag(np.linalg.inv(design.T @ design)) * (rest @ rest) / (len(gaps) - 3))
+    # With e the excess and x = ln(D/N), d ln L / dx = h (x - x*) + de/dx at equal compute: x* moves by -(de/dx) / h.
+    shift, error = -slopes[1] / CURVATURE, errors[1] / CURVATURE
+    print(f"shift of ln(D*/N*) {shift:+.3f} ± {error:.3f} at a curvature of {CURVATURE}")
+
+
+def balance_table() -> None:
+    """Print the balance and the coupling by the recipe, at rates a factor of two apart, and at one rate for all."""
+    print("| corpus | trained by | runs | ln(D*/N*) at 1.6e11 FLOPs | γ | misfit, % | misfit at γ = 1, % |")
+    print("|---|---|---|---|---|---|---|")
+    for corpus in ("c", "english", "grammar"):
+        for name, rows in groups(corpus):
+            if len(rows) > 2 * COEFFICIENTS - 1:
+                params, tokens, losses = np.log(np.array(rows)).T
+                place = balance(params, tokens, losses)
+                free, fixed = coupled(params, tokens, losses), coupled(params, tokens, losses, gamma=1.0)
+                print(
+                    f"| {corpus} | {name} | {len(rows)} | {place.value:.2f} ± {place.error:.2f} | {free.gamma:.2f} | "
+                    f"{100 * free.misfit:.1f} | {100 * fixed.misfit:.1f} |"
+                )
+
+
+def groups(corpus: str) -> Iterator[tuple[str, list[tuple[float, float, float]]]]:
+    """Yield what is compared: its name, and its runs as parameters, tokens and loss."""
+    rows = [one for one in read_rows() if one["corpus"] == corpus and one["loss_nats"]]
+
+    def chosen(stage: str, decay: float, middle: float | None = None) -> list[tuple[float, float, float]]:
+        return [
+            (float(one["params"]), float(one["tokens"]), float(one["loss_nats"]))
+            for one in rows
+            if one["stage"] == stage and float(one["decay_exponent"]) == decay
+            and (middle is None or abs(math.log(float(one["peak_lr"]) / middle * (float(one["params"]) / 2.5e4) ** 0.5))
+                 < 0.05)
+        ]  # fmt: skip
+
+    yield "recipe, seeds 1–3", chosen("recipe", 0.3)
+    for middle in (2.83e-3, 5.66e-3, 1.131e-2):
+        yield f"falling rate {middle:.3g} (N/25000)^-½, seed 0", chosen("decay", 0.3, middle)
+    for middle in (2e-3, 4e-3, 8e-3):
+        yield f"constant rate {middle:.3g} (N/25000)^-½, seed 0", chosen("sweep", 0.0, middle)
+
+
+COEFFICIENTS = 6
+
+
+class Place(NamedTuple):
+    """A balance with its standard error by the residuals of the surface."""
+
+    value: float
+    error: float
+
+
+def balance(params: Floats, tokens: Floats, losses: Floats) -> Place:
+    """Return ln(D*/N*) at 1.6e11 FLOPs by a quadratic surface of ln L in ln N and ln D; all given as logarithms."""
+    compute, ratio = params + tokens - math.log(1.6e11 / 6), tokens - params
+    design = np.column_stack([np.ones_like(compute), compute, compute**2, ratio, compute * ratio, ratio**2])
+    found, *_ = np.linalg.lstsq(design, losses, rcond=None)
+    rest = losses - design @ found
+    covariance = np.linalg.inv(design.T @ design) * (rest @ rest) / (len(losses) - COEFFICIENTS)
+    value = -found[3] / (2 * found[5])
+    slope = np.array([0, 0, 0, 1, 0, 2 * value])
+    return Place(float(value), float(np.sqrt(slope @ covariance @ slope) / abs(2 * found[5])))
+
+
+class Coupled(NamedTuple):
+    """γ of the coupled form and the root mean square of ln L that it leaves."""
+
+    gamma: float
+    misfit: float
+
+
+def coupled(params: Floats, tokens: Floats, losses: Floats, *, gamma: float | None = None) -> Coupled:
+    """Return the least-squares fit of L = E + [(A N^-α)^(1/γ) + (B D^-β)^(1/γ)]^γ to ln L, the best of 12 starts."""
+
+    def off(values: Floats) -> Floats:
+        g = gamma or math.exp(values[5])
+        terms = np.logaddexp((values[1] - values[2] * params) / g, (values[3] - values[4] * tokens) / g)
+        return np.asarray(np.log(np.exp(values[0]) + np.exp(g * terms)) - losses)
+
+    least, most = np.array([-12, -20, 0.02, -20, 0.02, -3.0]), np.array([1.5, 40, 3, 40, 3, 1.1])
+    starts = [
+        np.array([floor, 9.9 * alpha - 0.3, alpha, 3.6, 0.3, math.log(g)])
+        for g in (0.3, 0.6, 1.0) for alpha in (0.2, 0.5) for floor in (-3.0, -0.5)
+    ]  # fmt: skip
+    best = min((least_squares(off, start, bounds=(least, most)) for start in starts), key=lambda found: found.cost)
+    return Coupled(gamma or math.exp(best.x[5]), math.sqrt(2 * best.cost / len(losses)))
+
+
+def excesses(corpus: str) -> dict[tuple[int, int], tuple[Floats, Floats]]:
+    """Return the losses by the recipe and at the tuned rate, seed by seed, of every cell that has both."""
+    losses: dict[tuple[str, int, int], dict[int, float]] = {}
+    for row in read_rows():
+        if row["corpus"] == corpus and row["stage"] in ("recipe", "tuned") and row["loss_nats"]:
+            cell = (row["stage"], int(row["params"]), int(row["tokens"]))
+            losses.setdefault(cell, {})[int(row["seed"])] = float(row["loss_nats"])
+    lengths = {round_tokens(tokens, batch_tokens=256) for tokens in ENDS}
+    found = {}
+    for (stage, params, tokens), by_seed in sorted(losses.items()):
+        other = losses.get(("recipe", params, tokens), {})
+        seeds = sorted(set(by_seed) & set(other))
+        if stage == "tuned" and tokens in lengths and len(seeds) > 1:
+            found[params, tokens] = tuple(np.array([one[seed] for seed in seeds]) for one in (other, by_seed))
+    return found
+
+
+if __name__ == "__main__":
+    main()
