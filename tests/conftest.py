@@ -4,6 +4,7 @@ import os
 import shutil
 
 import pytest
+from hypothesis import settings
 
 ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update",
@@ -29,3 +30,8 @@ def browser():
         launched = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         yield launched
         launched.close()
+
+
+# The same examples everywhere and every time: a case that fails once fails for everybody.
+settings.register_profile("same", derandomize=True)
+settings.load_profile("same")
