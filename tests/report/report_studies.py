@@ -1,4 +1,4 @@
-"""A study simulated from laws we chose: runs drawn from Chinchilla's form, fitted by the laws room, ready to report."""
+"""A study simulated from laws we chose: runs of Chinchilla's form, fitted by `isoloss.fitting`, ready to report."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
