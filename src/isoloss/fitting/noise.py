@@ -85,10 +85,11 @@ def trunk_noise(
     weights: Floats,
     *,
     others: Floats | None = None,
+    prior_exponent: float = PRIOR_EXPONENT,
 ) -> TrunkNoise:
     """Return the noise around a law from its residuals (n,) and its Jacobian (n, parameters that moved).
 
-    `others` is the sum of the `evidence` of other corpora on the trunks' share, (cells,), where there are any.
+    The trunks' share s of the variance has prior density ∝ (1 − s)^`prior_exponent`. `others` is the sum of the `evidence` of other corpora on the trunks' share, (cells,), where there are any.
     Row variances are point variance / weight + trunk variance. In the directions that the fitted parameters leave free,
     the trunks' covariance has as many eigenvalues as there are trunks; the remaining directions hold point noise alone.
     """
@@ -106,7 +107,7 @@ def trunk_noise(
     total = max(float(left @ left - squares.sum()), 0.0) + (squares / inflation).sum(axis=1)
     variances = np.maximum(total / freedom, np.finfo(float).tiny)
     evidence = -0.5 * (freedom * np.log(variances) + np.log(inflation).sum(axis=1))
-    density = evidence + PRIOR_EXPONENT * np.log1p(-shares)
+    density = evidence + prior_exponent * np.log1p(-shares)
     if others is not None and not alone:
         density = density + others
     posterior = np.exp(density - density.max())

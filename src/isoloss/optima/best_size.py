@@ -1,10 +1,10 @@
 """The best size of a budget on any table of runs, whatever the form of the loss.
 
 Several surfaces are fitted to a corpus's runs (`isoloss.optima.surfaces`) and searched along the budget's line. Forms
-are weighted by how well they predict trunks that they have not seen: weight ∝ (mean square error)^(−n/2), the
-likelihood of normal errors of unknown size, for n independent runs: rows of one trunk share noise and count for fewer.
-The interval is that of all forms' draws together, so it holds run noise, trunk effects and the disagreement of the
-forms.
+are weighted by how well they predict trunks that they have not seen: weight ∝ Q^(−n/4), with Q = e′R⁻¹e the square of
+those errors e less what the rows of a trunk share. Q^(−n/2) is the likelihood of n normal errors of unknown size; its
+root is taken because errors of folds are noisy, and a form that wins by chance should not stand alone. The interval is
+that of all forms' draws together, so it holds run noise, trunk effects and the disagreement of the forms.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,10 +23,12 @@ from isoloss.optima.sizes import distinct_sizes
 from isoloss.optima.surfaces import (
     FEWEST_ROWS,
     FEWEST_SIZES_OF,
-    QuadraticSurface,
+    LocalSurface,
     Surface,
     law_surface,
-    quadratic_surface,
+    local_surface,
+    trunk_evidence,
+    whitened_square,
 )
 from isoloss.runs.observations import Observations
 
@@ -34,7 +36,8 @@ DRAWS = 400
 POINTS = 97
 FEWEST_SIZES = 3
 NEAR_TOKENS = 1.1  # a size whose tokens end within a tenth of a budget's counts as having runs on that side
-EDGE = 2  # points of the search: an optimum nearer to an end than this lies at it
+BEYOND = 0.7  # of ln N: draws are searched that far beyond the sizes, so that an interval may end outside
+TEMPER = 0.5  # of a form's log likelihood by unseen trunks
 FREEST_WEIGHT = 1e-3
 
 
@@ -83,15 +86,19 @@ def best_sizes(
 ) -> list[BestSize]:
     """Return the best split of every budget on every corpus of a table; by default of three budgets inside its runs.
 
-    A budget counts FLOPs as the table does: its own column, or 6 · params · tokens. Flagged runs are left out. Raises
+    A budget counts FLOPs as the table does: its own column, or 6 · params · tokens. Flagged runs are left out. Corpora
+    of one table are taken as trained alike: what share of the noise is the trunks' is learnt from all of them. Raises
     InputError for a budget that is no positive number.
     """
     if budgets is not None and not all(np.isfinite(budget) and budget > 0 for budget in budgets):
         raise InputError(f"budgets {list(budgets)}", fix="give FLOPs above zero, as 1e18")
+    tables = {
+        corpus: leave_out(observations.where(corpus=corpus), flags=EXCLUDED_FLAGS)[0] for corpus in observations.corpora
+    }
+    shared = _evidence_of_others(tables)
     found = []
-    for corpus in observations.corpora:
-        used, _ = leave_out(observations.where(corpus=corpus), flags=EXCLUDED_FLAGS)
-        found += _of_corpus(used, corpus, budgets, draws=draws, seed=seed)
+    for corpus, used in tables.items():
+        found += _of_corpus(used, corpus, budgets, others=shared[corpus], draws=draws, seed=seed)
     return found
 
 
@@ -133,71 +140,89 @@ def flops_per_token(table: Observations) -> Callable[[Floats], Floats]:
     return lambda at: np.asarray(at + line(at - middle))
 
 
+def _evidence_of_others(tables: Mapping[str, Observations]) -> dict[str, Floats | None]:
+    """Return for each corpus what all the others say of the trunks' share of the noise; None where none does."""
+    own = {corpus: trunk_evidence(table) for corpus, table in tables.items()}
+    found: dict[str, Floats | None] = {}
+    for corpus in tables:
+        rest = [evidence for other, evidence in own.items() if other != corpus and evidence is not None]
+        found[corpus] = np.sum(rest, axis=0) if rest else None
+    return found
+
+
 def _of_corpus(
-    table: Observations, corpus: str, budgets: Sequence[float] | None, *, draws: int, seed: int
+    table: Observations, corpus: str, budgets: Sequence[float] | None, *, others: Floats | None, draws: int, seed: int
 ) -> list[BestSize]:
     asked = usual_budgets(table) if budgets is None else tuple(budgets)
     held = {budget: covered_sizes(table, budget) if len(table) else np.zeros(0, dtype=bool) for budget in asked}
     if not any(reached.sum() >= FEWEST_SIZES for reached in held.values()) or len(table) < FEWEST_ROWS:
         reason = f"{len(table)} runs do not hold a budget: three sizes need runs on both sides of its tokens"
         return [BestSize(corpus=corpus, flops=budget, inside=False, reason=reason) for budget in asked or ()]
-    laws = _laws(table, draws=draws, seed=seed)
-    return [_at(table, corpus, budget, held[budget], laws, draws=draws, seed=seed) for budget in asked]
+    fitting = _Fitting(table=table, corpus=corpus, others=others, draws=draws, seed=seed)
+    laws = fitting.laws()
+    return [_at(fitting, budget, held[budget], laws) for budget in asked]
 
 
-def _laws(table: Observations, *, draws: int, seed: int) -> list[Surface]:
-    """Return the parametric surfaces that the rows determine."""
-    found: list[Surface] = []
-    sizes = len(distinct_sizes(table.params)[0])
-    for form in (form for form, fewest in FEWEST_SIZES_OF.items() if sizes >= fewest):
-        try:
-            found.append(law_surface(table, form, draws=draws, seed=seed))
-        except InputError:
-            continue  # too few rows or sizes for this form: the others speak
-    return found
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Fitting:
+    """The runs of one corpus, and how its surfaces are drawn."""
+
+    table: Observations
+    corpus: str
+    others: Floats | None
+    draws: int
+    seed: int
+
+    def laws(self) -> list[Surface]:
+        """Return the parametric surfaces that the rows determine."""
+        found: list[Surface] = []
+        sizes = len(distinct_sizes(self.table.params)[0])
+        for form in (form for form, fewest in FEWEST_SIZES_OF.items() if sizes >= fewest):
+            generator = stream(self.seed, "surface", form, self.table.fingerprint)
+            try:
+                found.append(law_surface(self.table, form, draws=self.draws, generator=generator, others=self.others))
+            except InputError:
+                continue  # too few rows or sizes for this form: the others speak
+        return found
+
+    def local(self, budget: float, log_n: Floats, log_d: Floats) -> LocalSurface:
+        """Return the local surface near the optimum: first around the middle of the sizes, then its own valley."""
+        log_flops, ratio = np.log(self.table.flops), float((log_d - log_n).mean())
+        for drawn in (1, 1, self.draws):
+            # The same stream at every budget: draws of several budgets then go together, as those of laws do.
+            found = local_surface(
+                self.table, log_flops=log_flops, near=(float(np.log(budget)), ratio), draws=drawn, others=self.others,
+                generator=stream(self.seed, "surface", "local", self.table.fingerprint),
+            )  # fmt: skip
+            best = int(np.argmin(found.log_loss(log_n, log_d)[0]))
+            ratio = float(log_d[best] - log_n[best])
+        return found
 
 
-def _at(
-    table: Observations, corpus: str, budget: float, reached: NDArray[np.bool_], laws: Sequence[Surface],
-    *, draws: int, seed: int,
-) -> BestSize:  # fmt: skip
+def _at(fitting: _Fitting, budget: float, reached: NDArray[np.bool_], laws: Sequence[Surface]) -> BestSize:
     if (count := int(reached.sum())) < FEWEST_SIZES:
         reason = f"{count} sizes have runs on both sides of this budget's tokens, three are needed"
-        return BestSize(corpus=corpus, flops=budget, inside=False, reason=reason)
-    sizes, _ = distinct_sizes(table.params)
-    log_n = np.linspace(np.log(sizes[reached][0]), np.log(sizes[reached][-1]), POINTS)
-    log_d = np.log(budget) - flops_per_token(table)(log_n)
-    local = _quadratic(table, budget, log_n, log_d, draws=draws, seed=seed)
+        return BestSize(corpus=fitting.corpus, flops=budget, inside=False, reason=reason)
+    sizes, _ = distinct_sizes(fitting.table.params)
+    ends = float(np.log(sizes[reached][0])), float(np.log(sizes[reached][-1]))
+    per_token = flops_per_token(fitting.table)
+    within = np.linspace(*ends, POINTS)
+    local = fitting.local(budget, within, np.log(budget) - per_token(within))
+    log_n = np.linspace(ends[0] - BEYOND, ends[1] + BEYOND, POINTS)
+    log_d = np.log(budget) - per_token(log_n)
     surfaces = [*laws, local]
     searched = {surface.form: _least(surface.log_loss(log_n, log_d), log_n, log_d) for surface in surfaces}
-    weights = _weights(surfaces, local.runs)
-    return _mixed(corpus, budget, surfaces, searched, weights, draws=draws, seed=seed)
-
-
-def _quadratic(
-    table: Observations, budget: float, log_n: Floats, log_d: Floats, *, draws: int, seed: int
-) -> QuadraticSurface:
-    """Return the quadratic near the optimum: first around the middle of the sizes, then around its own valley."""
-    generator = stream(seed, "quadratic", table.fingerprint, f"{budget:.6g}")
-    log_flops = np.log(table.flops)
-    ratio = float((log_d - log_n).mean())
-    for rounds in (1, 1, draws):
-        found = quadratic_surface(table, log_flops=log_flops, near=(float(np.log(budget)), ratio), draws=rounds,
-                                  generator=generator)  # fmt: skip
-        best = int(np.argmin(found.log_loss(log_n, log_d)[0]))
-        ratio = float(log_d[best] - log_n[best])
-    return found
+    weights = _weights(surfaces, local, fitting.table)
+    return _mixed(fitting, budget, ends, surfaces, searched, weights)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Found:
-    """The optimum of the best fit and of every draw: ln N, ln D, ln L (1 + S,), and which lie at an end."""
+    """The optimum of the best fit and of every draw: ln N, ln D, ln L (1 + S,)."""
 
     log_n: Floats
     log_d: Floats
     log_loss: Floats
-    at_low: NDArray[np.bool_]
-    at_high: NDArray[np.bool_]
 
 
 def _least(log_loss: Floats, log_n: Floats, log_d: Floats) -> _Found:
@@ -209,54 +234,56 @@ def _least(log_loss: Floats, log_n: Floats, log_d: Floats) -> _Found:
     left, middle, right = values[rows, inner - 1], values[rows, inner], values[rows, inner + 1]
     with np.errstate(invalid="ignore", divide="ignore"):
         curve = left - 2 * middle + right
-        shift = np.where(curve > 0, 0.5 * (left - right) / curve, 0.0)
+        shift = np.where(curve > 0, 0.5 * (left - right) / curve, np.sign(left - right))
     shift = np.clip(np.nan_to_num(shift), -1, 1)
     at = inner + shift
     whole = np.arange(len(log_n))
     return _Found(
         log_n=np.interp(at, whole, log_n), log_d=np.interp(at, whole, log_d),
         log_loss=middle - 0.25 * (left - right) * shift,
-        at_low=place < EDGE, at_high=place > len(log_n) - 1 - EDGE,
     )  # fmt: skip
 
 
-def _weights(surfaces: Sequence[Surface], runs: float) -> dict[str, float]:
-    """Return each form's weight by its error on unseen trunks; those below a thousandth count as none."""
-    logs = np.array([-0.5 * runs * np.log(surface.unseen) for surface in surfaces])
+def _weights(surfaces: Sequence[Surface], local: LocalSurface, table: Observations) -> dict[str, float]:
+    """Return each form's weight by its errors on unseen trunks; those below a thousandth count as none.
+
+    Rows count as in the local surface, and share its trunk effects.
+    """
+    rows = float(local.row_weights.sum() ** 2 / (local.row_weights**2).sum())
+    squares = [whitened_square(s.unseen, local.row_weights, table.trunk, local.ratio) for s in surfaces]
+    logs = -0.5 * TEMPER * rows * np.log(squares)
     raw = np.exp(logs - logs.max())
     raw = np.where(raw / raw.sum() < FREEST_WEIGHT, 0.0, raw)
     return {surface.form: float(w) for surface, w in zip(surfaces, raw / raw.sum(), strict=True)}
 
 
 def _mixed(
-    corpus: str, budget: float, surfaces: Sequence[Surface], searched: Mapping[str, _Found],
-    weights: Mapping[str, float], *, draws: int, seed: int,
+    fitting: _Fitting, budget: float, ends: tuple[float, float], surfaces: Sequence[Surface],
+    searched: Mapping[str, _Found], weights: Mapping[str, float],
 ) -> BestSize:  # fmt: skip
     """Return the weighted answer with the draws of all forms together."""
-    generator = stream(seed, "mixture of forms", corpus, f"{budget:.6g}")
     forms = tuple(
         FormOptimum(form=s.form, weight=weights[s.form], misfit=s.misfit,
                     tokens_per_param=float(np.exp(searched[s.form].log_d[0] - searched[s.form].log_n[0])))
         for s in surfaces
     )  # fmt: skip
     misfit = float(sum(f.weight * f.misfit for f in forms))
-    low = sum(weights[form] * found.at_low.mean() for form, found in searched.items())
-    high = sum(weights[form] * found.at_high.mean() for form, found in searched.items())
-    if low + high > 0.5:
-        side = "at or below the smallest size" if low > high else "at or above the largest size"
-        return BestSize(corpus=corpus, flops=budget, inside=False, misfit=misfit, forms=forms,
+    below = sum(weights[form] * float((found.log_n[1:] < ends[0]).mean()) for form, found in searched.items())
+    above = sum(weights[form] * float((found.log_n[1:] > ends[1]).mean()) for form, found in searched.items())
+    if below + above > 0.5:
+        side = "at or below the smallest size" if below > above else "at or above the largest size"
+        return BestSize(corpus=fitting.corpus, flops=budget, inside=False, misfit=misfit, forms=forms,
                         reason=f"the optimum lies {side} that has runs at this budget")  # fmt: skip
     names = list(searched)
-    chosen = generator.choice(len(names), size=draws, p=[weights[name] for name in names])
-    drawn = generator.integers(1, 1 + draws, size=draws)
+    generator = stream(fitting.seed, "mixture of forms", fitting.corpus)
+    # By the same shares at every budget: the draws of several budgets are of the same forms, as far as weights agree.
+    ladder = np.cumsum([weights[name] for name in names])
+    chosen = np.searchsorted(ladder / ladder[-1], generator.random(fitting.draws), side="right")
+    drawn = 1 + generator.permutation(fitting.draws)
 
     def mixture(quantity: Callable[[_Found], Floats]) -> tuple[float, Floats]:
-        values = {name: quantity(searched[name]) for name in names}
-        centre = sum(weights[name] * float(values[name][0]) for name in names)
-        picked = np.array(
-            [values[names[k]][min(i, len(values[names[k]]) - 1)] for k, i in zip(chosen, drawn, strict=True)]
-        )
-        return centre, picked
+        values = np.array([quantity(searched[name]) for name in names])
+        return float(np.array([weights[name] for name in names]) @ values[:, 0]), values[chosen, drawn]
 
     def estimate(quantity: Callable[[_Found], Floats]) -> Estimate:
         centre, picked = mixture(quantity)
@@ -264,7 +291,7 @@ def _mixed(
 
     _, ratios = mixture(lambda found: found.log_d - found.log_n)
     return BestSize(
-        corpus=corpus, flops=budget, inside=True, reason="",
+        corpus=fitting.corpus, flops=budget, inside=True, reason="",
         params=estimate(lambda found: found.log_n), tokens=estimate(lambda found: found.log_d),
         tokens_per_param=estimate(lambda found: found.log_d - found.log_n),
         loss=estimate(lambda found: found.log_loss), misfit=misfit, forms=forms, log_ratio_draws=ratios,

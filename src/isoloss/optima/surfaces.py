@@ -1,32 +1,45 @@
 """Surfaces of ln L over (ln N, ln D): what a corpus's runs say of a loss, by several forms, with draws.
 
-A surface answers two questions: what is ln L at a point, at its best fit and in every draw; and how well does it
-predict trunks that it has not seen. The forms are parametric laws of the registry, fitted by the engine, and a local
-quadratic, which says nothing of shape beyond the runs.
-Legend: n rows, m points, S draws.
+A surface answers two questions: what is ln L at a point, at its best fit and in every draw; and how does it predict
+trunks that it has not seen. The forms are parametric laws of the registry, fitted by the engine, and a local surface,
+which says nothing of shape beyond the runs: a quadratic whose third-order terms a prior holds near zero.
+Legend: n rows, m points, S draws, T trunks, K coefficients.
 """
 
-from dataclasses import dataclass, replace
-from typing import Protocol
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from isoloss.fitting.engine import best_ends
-from isoloss.fitting.fitting import fit, posed_again
-from isoloss.fitting.noise import trunk_noise
+from isoloss.fitting.checks import refuse_unfittable, root_mean_square
+from isoloss.fitting.engine import best_ends, find_optimum, linearise, pose, starting_points
+from isoloss.fitting.intervals import FEWEST_REPLICATES, MOST_REPLICATED_ROWS
+from isoloss.fitting.noise import TrunkNoise, trunk_noise
 from isoloss.laws.law import Floats, Law
 from isoloss.laws.registry import open_law
 from isoloss.runs.observations import Observations
+from isoloss.runs.replicates import count_replicates, replicate_cells
 
 # The fewest sizes from which each form is fitted. Farseer's three functions of N have three parameters each: on five
 # sizes its draws spread over a factor of four where the others agree within a tenth.
 FEWEST_SIZES_OF = {"chinchilla": 3, "coupled": 4, "ceiling": 4, "farseer": 8}
-# Rows count by how far their compute and their tokens per parameter lie from the place asked about: e-fold widths in
-# ln C and in ln(D/N). Wide enough that a quadratic of six coefficients has rows to spare on grids of twenty runs.
-NEAR_FLOPS, NEAR_RATIO = 1.6, 2.2
-QUADRATIC = "quadratic"
+LOCAL = "local"
 FEWEST_ROWS = 9
+# Rows count by how far their compute and their tokens per parameter lie from the place asked about: e-fold widths in
+# ln C and in ln(D/N). The whole of a usual grid counts; of a table over many decades, the part around the optimum.
+NEAR_FLOPS, NEAR_RATIO = 2.0, 3.5
+LEAST_WEIGHT = 1e-3
+# Standard deviation of the four third-order coefficients of ln L. Those of Chinchilla's, Kaplan's, Farseer's, the
+# coupled and the ceiling form fitted to bundled texts are .0001 to .0016 (docs/decisions/23-optima.md).
+THIRD_ORDER_SD = 1e-3
+# Those of lower order are as good as free: the same texts have slopes of .1 and second-order ones of .01 to .04.
+LOWER_ORDER_SD = (10.0, 10.0, 10.0, 0.3, 0.3, 0.3)
+FIRST_THIRD_ORDER = 6
+# Prior of the trunks' share of the noise, (1 − s)^p. Seeds put trunk effects at .5 to 1 % of the loss and points at
+# .4 %, shares of .6 to .86. Four to six trunks say little; with this prior intervals hold the truth at both ends.
+TRUNK_PRIOR = -0.6
+MOST_FOLDS = 24
 
 
 class Surface(Protocol):
@@ -41,8 +54,8 @@ class Surface(Protocol):
         """Root mean square of ln L − ln L̂."""
 
     @property
-    def unseen(self) -> float:
-        """Mean square of ln L − ln L̂ on trunks that were left out."""
+    def unseen(self) -> Floats:
+        """ln L − ln L̂ of every row (n,), its trunk left out of the fit."""
 
     def log_loss(self, log_n: Floats, log_d: Floats) -> Floats:
         """Return ln L of the best fit and of every draw at the points (m,): (1 + S, m)."""
@@ -50,13 +63,13 @@ class Surface(Protocol):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LawSurface:
-    """A law of the registry."""
+    """A law of the registry at its best fit and in every draw, `values` (1 + S, p)."""
 
     form: str
     law: type[Law]
     values: Floats
     misfit: float
-    unseen: float
+    unseen: Floats
 
     def log_loss(self, log_n: Floats, log_d: Floats) -> Floats:
         """Return ln L of the best fit and of every draw at the points (m,): (1 + S, m)."""
@@ -66,93 +79,154 @@ class LawSurface:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class QuadraticSurface:
-    """Six coefficients of (ln N, ln D), weighted to a neighbourhood."""
+class LocalSurface:
+    """Ten coefficients of (ln N, ln D) around `origin`, (1 + S, 10); rows count by `row_weights` (n,).
+
+    `ratio` is the variance of trunks over that of points around it.
+    """
 
     form: str
     origin: Floats
     coefficients: Floats
     misfit: float
-    unseen: float
-    runs: float
-    """The independent runs that the rows are worth: n/(1 + (k − 1) ρ) k rows a trunk sharing ρ of their noise."""
+    unseen: Floats
+    row_weights: Floats
+    ratio: float
 
     def log_loss(self, log_n: Floats, log_d: Floats) -> Floats:
         """Return ln L of the best fit and of every draw at the points (m,): (1 + S, m)."""
-        return np.asarray(self.coefficients @ _quadratic(log_n - self.origin[0], log_d - self.origin[1]).T)
+        return np.asarray(self.coefficients @ _third_order(log_n - self.origin[0], log_d - self.origin[1]).T)
 
 
-def law_surface(table: Observations, form: str, *, draws: int, seed: int) -> LawSurface:
-    """Return a law fitted to a corpus's runs, with draws and its error on trunks left out.
+def law_surface(
+    table: Observations, form: str, *, draws: int, generator: np.random.Generator, others: Floats | None = None
+) -> LawSurface:
+    """Return a law fitted to a corpus's runs by least squares of ln L, with draws and its errors on trunks left out.
 
-    Raises InputError where the rows cannot determine it.
+    Draws move the losses of the best fit by the noise of points and trunks around it, and refit. `others` is what other
+    corpora say of the trunks' share (`isoloss.fitting.noise`). Raises InputError where the rows cannot determine it.
     """
-    law = fit(table, law=form, objective="gaussian", bootstrap=draws, seed=seed, floor="ignore", exclude_flags=())
-    used, problem = posed_again(law, table)
-    free = problem.law.to_free(law.values, problem.origin)
-    folds = left_out(used.trunk)
-    ends = best_ends(problem, np.tile(free, (len(folds), 1, 1)), weights=problem.weights * ~folds)
-    errors = np.concatenate([
-        (problem.targets - problem.evaluate(end)[0])[fold] for end, fold in zip(ends.free, folds, strict=True)
-    ])  # fmt: skip
+    law = open_law(form)
+    refuse_unfittable(table, law=law, fixed={})
+    problem = pose(table, law=law, objective="gaussian", delta=1.0, weights=np.ones(len(table)), fixed={})
+    best = find_optimum(problem, starting_points(problem, "auto")).free
+    residuals, jacobian = linearise(problem, best)
+    noise = _noise(table, residuals, jacobian, problem.weights, others)
+    moved = problem.evaluate(best)[0] + noise.draw_noise(generator, noise.draw_deviations(generator, draws))
+    refits = best_ends(problem, np.tile(best, (draws, 1, 1)), targets=moved)
+    folds = left_out(table.trunk)
+    held = best_ends(problem, np.tile(best, (len(folds), 1, 1)), weights=problem.weights * ~folds)
+    unseen = np.empty(len(table))
+    for end, fold in zip(held.free, folds, strict=True):
+        unseen[fold] = (problem.targets - problem.evaluate(end)[0])[fold]
     return LawSurface(
-        form=form, law=open_law(form), values=np.vstack([law.values, law.draws]), misfit=law.rmse,
-        unseen=float(np.mean(errors**2)),
+        form=form, law=law, values=law.to_values(np.vstack([best, refits.free]), problem.origin),
+        misfit=root_mean_square(residuals), unseen=unseen,
     )  # fmt: skip
 
 
-def quadratic_surface(
-    table: Observations, *, log_flops: Floats, near: tuple[float, float], draws: int, generator: np.random.Generator
-) -> QuadraticSurface:
-    """Return the quadratic near (ln C, ln(D/N)) = `near`. `log_flops` (n,) are the rows', as the budget counts them.
+def local_surface(
+    table: Observations, *, log_flops: Floats, near: tuple[float, float], draws: int, generator: np.random.Generator,
+    others: Floats | None = None,
+) -> LocalSurface:  # fmt: skip
+    """Return the local surface near (ln C, ln(D/N)) = `near`. `log_flops` (n,) are the rows', as the budget counts.
 
-    Draws move the losses by the noise of points and trunks around it (`isoloss.fitting.noise`). The error on trunks
-    left out is that of the same rows with the same weights.
+    The noise is that around a plain quadratic. Given it, coefficients have a normal posterior, by generalised least
+    squares with the prior of the third order; draws take the noise from its own posterior first.
     """
-    x, z = np.log(table.params), np.log(table.tokens)
-    origin = np.array([x.mean(), z.mean()])
-    y = np.log(table.loss_nats)
+    x, z, y = np.log(table.params), np.log(table.tokens), np.log(table.loss_nats)
     distance = ((log_flops - near[0]) / NEAR_FLOPS) ** 2 + ((z - x - near[1]) / NEAR_RATIO) ** 2
-    weights = np.exp(-0.5 * distance)
-    X = _quadratic(x - origin[0], z - origin[1])
-    solved = _solver(X, weights)
-    best = solved @ y
-    residuals = y - X @ best
-    weights = weights * len(y) / weights.sum()
-    noise = trunk_noise(residuals, X, table.trunk, np.clip(weights, 1e-3, None))
-    noise = replace(noise, row_scale=np.ones(len(y)))  # weights say how near a row is, not how noisy
-    moved = X @ best + noise.draw_noise(generator, noise.draw_deviations(generator, draws))
-    errors, counts = [], []
+    weights = np.maximum(np.exp(-0.5 * distance), LEAST_WEIGHT)
+    origin = np.array([np.average(x, weights=weights), np.average(z, weights=weights)])
+    X = _third_order(x - origin[0], z - origin[1])
+    plain, root = X[:, :FIRST_THIRD_ORDER], np.sqrt(weights)
+    residuals = y - plain @ np.linalg.lstsq(plain * root[:, None], y * root, rcond=None)[0]
+    noise = _noise(table, residuals, plain, weights, others)
+    centre, drawn = noise.median_deviations(1), noise.draw_deviations(generator, draws)
+    _, trunk_of = np.unique(table.trunk, return_inverse=True)
+    means, precisions = _posterior(_Sums.of(X, y, weights, trunk_of), np.vstack([centre, drawn]))
+    steps = np.linalg.solve(
+        np.swapaxes(np.linalg.cholesky(precisions[1:]), 1, 2), generator.standard_normal((draws, X.shape[1], 1))
+    )[..., 0]  # fmt: skip
+    unseen = np.empty(len(y))
     for fold in left_out(table.trunk):
-        held = _solver(X, np.where(fold, 0.0, weights)) @ y
-        errors.append((y - X @ held)[fold])
-        counts.append(weights[fold])
-    error, weight = np.concatenate(errors), np.concatenate(counts)
-    return QuadraticSurface(
-        form=QUADRATIC, origin=origin, coefficients=np.vstack([best, moved @ solved.T]),
-        misfit=float(np.sqrt(np.average(residuals**2, weights=weights))),
-        unseen=float(np.average(error**2, weights=weight)),
-        runs=_independent(len(y), len(np.unique(table.trunk)), noise.trunk_sd, noise.point_sd),
+        kept = _Sums.of(X[~fold], y[~fold], weights[~fold], trunk_of[~fold])
+        unseen[fold] = y[fold] - X[fold] @ _posterior(kept, centre)[0][0]
+    return LocalSurface(
+        form=LOCAL, origin=origin, coefficients=np.vstack([means[:1], means[1:] + steps]),
+        misfit=float(np.sqrt(np.average(residuals**2, weights=weights))), unseen=unseen, row_weights=weights,
+        ratio=float((centre[0, 1] / centre[0, 0]) ** 2),
     )  # fmt: skip
 
 
-def left_out(trunks: NDArray[np.str_], *, most: int = 24) -> NDArray[np.bool_]:
+def trunk_evidence(table: Observations) -> Floats | None:
+    """Return what a corpus's rows say of the trunks' share of the noise, around a quadratic of all rows, (cells,).
+
+    None where its rows share no trunk.
+    """
+    if len(np.unique(table.trunk)) == len(table) or len(table) < FEWEST_ROWS:
+        return None
+    x, z, y = np.log(table.params), np.log(table.tokens), np.log(table.loss_nats)
+    plain = _third_order(x - x.mean(), z - z.mean())[:, :FIRST_THIRD_ORDER]
+    residuals = y - plain @ np.linalg.lstsq(plain, y, rcond=None)[0]
+    return _noise(table, residuals, plain, np.ones(len(y)), None).evidence
+
+
+def left_out(trunks: NDArray[np.str_], *, most: int = MOST_FOLDS) -> NDArray[np.bool_]:
     """Return which rows (folds, n) each fold leaves out: a trunk each, or groups of trunks where there are many."""
     names, member = np.unique(trunks, return_inverse=True)
     groups = min(len(names), most)
     return np.asarray((member % groups)[None, :] == np.arange(groups)[:, None])
 
 
-def _independent(rows: int, trunks: int, trunk_sd: float, point_sd: float) -> float:
-    shared = trunk_sd**2 / (trunk_sd**2 + point_sd**2) if trunk_sd else 0.0
-    return rows / (1 + (rows / trunks - 1) * shared)
+def whitened_square(errors: Floats, weights: Floats, trunks: NDArray[np.str_], ratio: float) -> float:
+    """Return e′R⁻¹e of errors (n,) whose covariance is ∝ R = diag(1/weights) + `ratio` within each trunk."""
+    _, trunk_of = np.unique(trunks, return_inverse=True)
+    sums, sizes = np.bincount(trunk_of, weights * errors), np.bincount(trunk_of, weights)
+    return float((weights * errors**2).sum() - (ratio / (1 + ratio * sizes) * sums**2).sum())
 
 
-def _quadratic(x: Floats, z: Floats) -> Floats:
-    return np.column_stack([np.ones_like(x), x, z, x * x, x * z, z * z])
+def _noise(
+    table: Observations, residuals: Floats, fitted: Floats, weights: Floats, others: Floats | None
+) -> TrunkNoise:
+    """Return the noise around a surface: that of replicates where enough rows are, what a form misses left out."""
+    if len(table) <= MOST_REPLICATED_ROWS and count_replicates(table) >= FEWEST_REPLICATES:
+        fitted = replicate_cells(table).astype(np.float64)
+    return trunk_noise(residuals, fitted, table.trunk, weights, others=others, prior_exponent=TRUNK_PRIOR)
 
 
-def _solver(X: Floats, weights: Floats) -> Floats:
-    """Return the matrix (6, n) that takes ln losses to weighted least squares."""
-    root = np.sqrt(weights)[:, None]
-    return np.asarray(np.linalg.pinv(root * X) * root.T)
+class _Sums(NamedTuple):
+    """Weighted sums of rows: X′WX (K, K), X′Wy (K,), and of each trunk X (T, K), y (T,) and weights (T,)."""
+
+    gram: Floats
+    right: Floats
+    rows: Floats
+    targets: Floats
+    weights: Floats
+
+    @classmethod
+    def of(cls, X: Floats, y: Floats, weights: Floats, trunk_of: NDArray[np.int64]) -> "_Sums":
+        """Return the sums, in time linear in the rows."""
+        weighted = X * weights[:, None]
+        rows = np.zeros((trunk_of.max() + 1, X.shape[1]))
+        np.add.at(rows, trunk_of, weighted)
+        targets, sizes = (np.bincount(trunk_of, each).astype(np.float64) for each in (weights * y, weights))
+        return cls(weighted.T @ X, weighted.T @ y, rows, targets, sizes)
+
+
+def _posterior(sums: _Sums, deviations: Floats) -> tuple[Floats, Floats]:
+    """Return means (S, K) and precisions (S, K, K) of the coefficients given noise (S, 2) of points and trunks.
+
+    The inverse of a trunk's covariance is that of its points less a term of rank one (Sherman & Morrison 1950).
+    """
+    variance, ratio = deviations[:, 0] ** 2, (deviations[:, 1] / deviations[:, 0]) ** 2
+    shared = ratio[:, None] / (1 + ratio[:, None] * sums.weights)
+    gram = sums.gram - np.einsum("st,ti,tj->sij", shared, sums.rows, sums.rows, optimize=True)
+    right = sums.right - np.einsum("st,ti,t->si", shared, sums.rows, sums.targets, optimize=True)
+    prior = np.array([*LOWER_ORDER_SD, *[THIRD_ORDER_SD] * (len(sums.right) - FIRST_THIRD_ORDER)])
+    precision = gram / variance[:, None, None] + np.diag(prior**-2.0)
+    return np.linalg.solve(precision, (right / variance[:, None])[..., None])[..., 0], precision
+
+
+def _third_order(x: Floats, z: Floats) -> Floats:
+    return np.column_stack([np.ones_like(x), x, z, x * x, x * z, z * z, x**3, x * x * z, x * z * z, z**3])

@@ -1,0 +1,120 @@
+"""Known surfaces of the loss in five forms, designs of runs on them, and the best split that each surface has.
+
+Every form is the one fitted to bundled runs that follow it best: Chinchilla's and Farseer's to English, the coupled one
+(γ held at .4), the ceiling and Kaplan's to Python source. A surface is moved so that its best split of the budget
+lies at the centre of the design.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from isoloss.laws.law import Floats
+from isoloss.laws.registry import laws
+from isoloss.runs.observations import Observations, observations
+
+REFERENCE_FLOPS = 1.6e11
+POINT_SD = 0.004
+TRUNK_SDS = (0.005, 0.01)
+FORMS: Mapping[str, Mapping[str, float]] = {
+    "chinchilla": {"E": 0.7876, "A": 29.02, "B": 115.2, "alpha": 0.4183, "beta": 0.4024},
+    "coupled": {"E": 0.1965, "A": 13.13, "B": 25.32, "alpha": 0.2361, "beta": 0.2199, "gamma": 0.4},
+    "farseer": {
+        "a3": 4.529, "b3": -1.326, "gamma": -0.1056, "a2": 35450.0, "b2": 4.783, "beta": -1.5, "a1": -0.05076,
+        "b1": -0.7446, "alpha": 0.1,
+    },
+    "ceiling": {"E": 0.8286, "a": 89.52, "b": 709.5, "alpha": 0.58, "beta": 0.5787, "L0": 3.76},
+    "kaplan": {"Nc": 4.05e5, "Dc": 5.87e6, "alpha_N": 0.1724, "alpha_D": 0.2076},
+}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Design:
+    """Sizes and token counts of runs, and which trunk each is of; `centre` is (N, D) of the best split asked for."""
+
+    params: Floats
+    tokens: Floats
+    trunk: np.ndarray
+    centre: tuple[float, float]
+
+    @property
+    def flops(self) -> float:
+        """The budget whose best split is the centre."""
+        return 6 * self.centre[0] * self.centre[1]
+
+    def with_sizes(self, factor: float) -> "Design":
+        """Return the same runs at other sizes, asked for the same split."""
+        return Design(params=self.params * factor, tokens=self.tokens, trunk=self.trunk, centre=self.centre)
+
+
+def _crossed(sizes: Floats, tokens: Floats) -> Design:
+    """Return every size at every token count, a trunk a size, asked for the middle of both."""
+    n, d = (axis.ravel() for axis in np.meshgrid(sizes, tokens, indexing="ij"))
+    middle = float(np.exp(np.log(sizes).mean())), float(np.exp(np.log(tokens).mean()))
+    return Design(params=n, tokens=d, trunk=np.repeat(np.arange(len(sizes)), len(tokens)), centre=middle)
+
+
+def _staircase() -> Design:
+    """Return small sizes trained long and large ones short, a trunk a size."""
+    ends = {6.7e3: 3.2e6, 1.2e4: 3.2e6, 2.5e4: 1.6e6, 5e4: 8e5, 1e5: 4e5, 2e5: 4e5}
+    counts = [5e4 * 2.0 ** np.arange(round(np.log2(end / 5e4)) + 1) for end in ends.values()]
+    return Design(
+        params=np.repeat(list(ends), [len(own) for own in counts]), tokens=np.concatenate(counts),
+        trunk=np.repeat(np.arange(len(ends)), [len(own) for own in counts]), centre=(3.6e4, 3.6e5),
+    )  # fmt: skip
+
+
+def _foreign() -> Design:
+    """Return nineteen single runs of six sizes from 4 to 110 tokens per parameter, some cells empty."""
+    sizes, ratios = np.geomspace(1e8, 4e9, 6), (4, 12, 36, 110)
+    n = np.repeat(sizes, len(ratios))
+    jitter = np.random.default_rng(5).uniform(-0.3, 0.3, len(n))
+    d = n * np.tile(ratios, len(sizes)) * np.exp(jitter)
+    kept = np.setdiff1d(np.arange(len(n)), (0, 3, 9, 22, 23))
+    return Design(params=n[kept], tokens=d[kept], trunk=np.arange(len(kept)), centre=(6e8, 1.3e10))
+
+
+DESIGNS: Mapping[str, Design] = {
+    "5 × 6": _crossed(np.geomspace(7.8e3, 3e5, 5), 1e5 * 2.0 ** np.arange(6)),
+    "demo": _crossed(np.geomspace(2.5e4, 2.6e5, 4), 6.25e4 * 2.0 ** np.arange(5)),
+    "staircase": _staircase(),
+    "foreign": _foreign(),
+}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Truth:
+    """A surface on a design: the law's values, and what N and D are multiplied by before the law reads them."""
+
+    form: str
+    scale: tuple[float, float]
+
+    def loss(self, params: Floats, tokens: Floats) -> Floats:
+        values = np.array(list(FORMS[self.form].values()))
+        return laws[self.form].loss(values, params=params * self.scale[0], tokens=tokens * self.scale[1])
+
+    def log_ratio(self, flops: float) -> float:
+        """Return ln(D*/N*) of a budget, to 1e-4, within a factor of e⁵ of an even split of its logarithm."""
+        log_n = np.log(flops / 6) / 2 + np.linspace(-5, 3, 160_001)
+        best = log_n[self.loss(np.exp(log_n), flops / 6 / np.exp(log_n)).argmin()]
+        return float(np.log(flops / 6) - 2 * best)
+
+
+def truth(form: str, design: Design) -> Truth:
+    """Return the surface whose best split of the design's budget is the design's centre."""
+    bare = Truth(form=form, scale=(1.0, 1.0))
+    ratio = bare.log_ratio(REFERENCE_FLOPS)
+    n = np.sqrt(REFERENCE_FLOPS / 6 / np.exp(ratio))
+    return Truth(form=form, scale=(n / design.centre[0], n * np.exp(ratio) / design.centre[1]))
+
+
+def runs(surface: Truth, design: Design, *, trunk_sd: float, seed: int, point_sd: float = POINT_SD) -> Observations:
+    """Return the design's runs with normal noise of trunks and of points in ln L."""
+    generator = np.random.default_rng(seed)
+    effects = generator.normal(0, trunk_sd, design.trunk.max() + 1)[design.trunk]
+    noise = effects + generator.normal(0, point_sd, len(design.params))
+    return observations(
+        params=design.params, tokens=design.tokens, trunk=[f"trunk {i}" for i in design.trunk], corpus="planted",
+        loss_nats=surface.loss(design.params, design.tokens) * np.exp(noise),
+    )  # fmt: skip
