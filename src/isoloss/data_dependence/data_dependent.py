@@ -265,7 +265,7 @@ class DataDependent:
 
     `forms` are one a coefficient (`E`, `A0`, `B0`, `alpha`, `beta`: `shared`, `linear`, `log_linear`), "published" for
     those of Pandey 2024, or "choose". `objective` and `delta` are of the first of two stages; a joint fit counts
-    residuals beyond 1.345 times the noise by Huber's loss.
+    large residuals by a smooth form of Huber's loss.
     """
 
     def __init__(
