@@ -95,14 +95,19 @@ def test_logits_and_loss_equal_transformers(numerics, tied):
 
 @settings(max_examples=25, deadline=None)
 @given(shapes(), st.integers(1, 3), st.sampled_from([0.0, 0.03]))
-@example(ModelSpec(width=2, depth=3, heads=1, ffn=59, vocab_size=2, context=89), 3, 0.0)  # plain is 8e-4 off here
+@example(
+    ModelSpec(width=2, depth=3, heads=1, ffn=59, vocab_size=2, context=89), 3, 0.0
+)  # the worst conditioned that was found
 def test_fused_gives_the_loss_and_gradients_of_double_precision(spec, windows, z_loss):
     tokens = tokens_for(spec, windows)
     found = {}
     for name, numerics, dtype in (
-        ("fused", ONE_CORE, torch.float32), ("plain", ANYWHERE, torch.float32), ("exact", ANYWHERE, torch.float64),
+        ("fused", ONE_CORE, torch.float32), ("exact", ANYWHERE, torch.float64),
+        *((f"rounded {draw}", ANYWHERE, torch.float64) for draw in range(4)),
     ):  # fmt: skip
         model = lively(spec, numerics).to(dtype)
+        if name.startswith("rounded"):
+            round_weights(model, torch.Generator().manual_seed(int(name[-1])))
         objective, loss = model(tokens, z_loss)
         objective.backward()
         penalty = (objective - loss).detach()
@@ -118,8 +123,16 @@ def test_fused_gives_the_loss_and_gradients_of_double_precision(spec, windows, z
         pairs = zip(others, found["exact"][2], strict=True)
         return max(float((g - exact).abs().max() / (exact.abs().max() + 1e-3)) for g, exact in pairs)
 
-    # A norm of two columns that nearly vanish loses digits whoever computes it: torch loses them too.
-    assert errors(gradients) < 2e-4 + 5 * errors(found["plain"][2])
+    # A norm of two columns that nearly vanish loses digits whoever computes it: as many as weights rounded to float32
+    # lose in double precision, a few times over, for a pass rounds at every step. Elsewhere that is 1e-6.
+    assert errors(gradients) < 2e-4 + 5 * max(errors(found[f"rounded {draw}"][2]) for draw in range(4))
+
+
+def round_weights(model, generator):
+    """Move every weight by up to one rounding of float32."""
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.mul_(1 + 2.0**-23 * (2 * torch.rand(weight.shape, generator=generator, dtype=weight.dtype) - 1))
 
 
 def test_which_operations_hold_follows_from_shape_and_numerics():
