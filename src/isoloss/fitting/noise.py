@@ -90,8 +90,9 @@ def trunk_noise(
     """Return the noise around a law from its residuals (n,) and its Jacobian (n, parameters that moved).
 
     The trunks' share s of the variance has prior density ∝ (1 − s)^`prior_exponent`. `others` is the sum of the
-    `evidence` of other corpora on it, (cells,), where there are any. Row variances are point variance / weight + trunk variance. In the directions that the fitted parameters leave free,
-    the trunks' covariance has as many eigenvalues as there are trunks; the remaining directions hold point noise alone.
+    `evidence` of other corpora on it, (cells,), where there are any. Row variances are point variance / weight + trunk
+    variance. In the directions that the fitted parameters leave free, the trunks' covariance has as many eigenvalues as
+    there are trunks; the remaining directions hold point noise alone.
     """
     _, trunk_of = np.unique(trunks, return_inverse=True)
     scale = np.sqrt(weights)
