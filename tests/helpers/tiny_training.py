@@ -32,7 +32,7 @@ def write_corpus(
         fingerprint=f"corpus1-{name}", name=name, kind="generated", source={}, tokenizer="none", vocab_size=VOCAB,
         n_tokens=windows * CONTEXT, n_documents=windows, heldout_tokens=heldout * CONTEXT, heldout_documents=heldout,
         bytes_per_token=None, heldout_in_train=0.0, document_tokens=CONTEXT,
-        unigram_nats=unigram_nats(folder, VOCAB),
+        **unigram_nats(folder, VOCAB),
         floor=Estimate(value=float(floors.mean())) if floor else None,
     )  # fmt: skip
     write_record(corpus, folder)

@@ -323,9 +323,9 @@ def test_the_excess_is_paired_with_the_floor_of_the_same_documents(archive):
 
 def test_a_loss_below_the_best_possible_is_an_error_of_the_laboratory(archive):
     spec = tiny_spec(20)
-    path = floor_file(archive, spec)
+    corpus, path = Corpus.open(archive.corpus_folder(spec.corpus)), floor_file(archive, spec)
     np.save(path, np.load(path) + 3)
-    write_record(Corpus._read_record(path.with_name("corpus.json"))[0], path.parent)  # sealed: wrong, not damaged
+    write_record(corpus, path.parent)  # an error of ours, not damage
     with pytest.raises(BelowFloor, match="nats per token below the best possible") as caught:
         train([spec], archive)
     assert caught.value.exit_code == 1

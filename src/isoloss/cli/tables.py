@@ -66,6 +66,8 @@ def show_result(result: "StudyResult") -> None:
         for contest in result.analysis.contests:
             console.print()
             console.print(" ".join(contest.sentences()))
+    for warning in result.warnings:
+        console.print(f"\nwarning: {warning.corpus}: {warning.message}")
     for record in result.failed:
         console.print(f"failed: {record.fingerprint}: {record.error}")
     if result.report is not None:

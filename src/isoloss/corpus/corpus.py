@@ -101,7 +101,8 @@ class Corpus(Frozen):
     """What a corpus is. `fingerprint` is its identity; `name` is for people and may differ from study to study.
 
     `unigram_nats` is the held-out cross-entropy under the training side's token frequencies (add-one smoothed), in
-    nats per token. `floor` is the mean of the best possible losses of the held-out documents, known for generated
+    nats per token, and `train_unigram_nats` that of the training tokens (None where an older isoloss built the corpus).
+    `floor` is the mean of the best possible losses of the held-out documents, known for generated
     corpora. `heldout_in_train` counts the held-out windows, of the context the corpus was built for, that stand
     verbatim in the training side (None: not looked for): near duplicates in text, chance in generated documents.
     `tokenizer_identity` is what the fingerprint knows the tokenizer by. `compact_from` is the size of its vocabulary
@@ -128,6 +129,7 @@ class Corpus(Frozen):
     bytes_per_token: float | None
     document_tokens: int | None = None
     unigram_nats: float
+    train_unigram_nats: float | None = None
     heldout_in_train: int | None = None
     near_duplicates: NearReport | None = None
     floor: Estimate | None = None

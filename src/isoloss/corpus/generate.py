@@ -153,7 +153,7 @@ def _record(source: PcfgSource, recipe: Recipe, grammar: Grammar, built: Path) -
         heldout_documents=recipe.heldout_documents,
         bytes_per_token=None,
         document_tokens=recipe.document_tokens,
-        unigram_nats=store.unigram_nats(built, grammar.vocabulary_size),
+        **store.unigram_nats(built, grammar.vocabulary_size),
         heldout_in_train=store.heldout_in_train(built, recipe.document_tokens),
         floor=_mean(np.load(built / "floor.npy")),
     )

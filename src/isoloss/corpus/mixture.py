@@ -103,7 +103,7 @@ def _record(source: MixtureSource, parts: Sequence[Corpus], built: Path, identit
         heldout_tokens=sum(part.heldout_tokens for part in parts),
         heldout_documents=sum(part.heldout_documents for part in parts),
         bytes_per_token=_mean_bytes(parts),
-        unigram_nats=store.unigram_nats(built, first.vocab_size),
+        **store.unigram_nats(built, first.vocab_size),
         heldout_in_train=store.heldout_in_train(built, context),
     )  # fmt: skip
 

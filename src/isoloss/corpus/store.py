@@ -131,11 +131,15 @@ def place(corpus: Corpus, built: Path, target: Path) -> Corpus:
     return Corpus.open(target).renamed(corpus.name)
 
 
-def unigram_nats(folder: Path, vocab_size: int) -> float:
-    """Return the cross-entropy in nats of the held-out tokens under the training frequencies, add-one smoothed."""
+def unigram_nats(folder: Path, vocab_size: int) -> dict[str, float]:
+    """Return the cross-entropies in nats of both sides' tokens under the training frequencies, add-one smoothed.
+
+    They are called as in `Corpus`: `unigram_nats` the held-out side's, `train_unigram_nats` the training side's.
+    """
     seen, scored = (count_tokens(blocks(folder, side), vocab_size) for side in ("train", "heldout"))
     log_probability = np.log(seen + 1) - np.log(seen.sum() + vocab_size)
-    return float(-(scored @ log_probability) / scored.sum())
+    named = {"unigram_nats": scored, "train_unigram_nats": seen}
+    return {name: float(-(counts @ log_probability) / counts.sum()) for name, counts in named.items()}
 
 
 def heldout_in_train(folder: Path, context: int) -> int:

@@ -154,7 +154,7 @@ def _record(
         heldout_tokens=len(heldout),
         heldout_documents=len(split.heldout),
         bytes_per_token=gathered.bytes_per_token,
-        unigram_nats=store.unigram_nats(built, changes.vocab_size),
+        **store.unigram_nats(built, changes.vocab_size),
         heldout_in_train=store.heldout_in_train(built, context),
         dropped={**gathered.dropped, "beyond_limit": beyond, "heldout_tokens_unused": unused},
     )

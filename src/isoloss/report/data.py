@@ -24,7 +24,7 @@ from isoloss.tuning.tuning import Tuning
 class CorpusSummary:
     """One corpus of the study. `measures` are complexities by name; `floor` is the best possible loss, where known.
 
-    `unidentified` says of measures that the corpus does not determine why.
+    `unidentified` says of measures that the corpus does not determine why, `warnings` what else must be known of it.
     """
 
     name: str
@@ -38,6 +38,7 @@ class CorpusSummary:
     measures: dict[str, Estimate] = field(default_factory=dict)
     unidentified: dict[str, str] = field(default_factory=dict)
     floor: Estimate | None = None
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -166,14 +166,15 @@ def _transfer(data: ReportData) -> Section:
 def _corpora(data: ReportData) -> Section:
     if not data.corpora:
         return Section(name="corpora", title="The corpora", blocks=())
-    unidentified = tuple(
+    notes = [Note(title=corpus.name, text=text) for corpus in data.corpora for text in corpus.warnings]
+    notes += [
         Note(title=f"{measure} of {corpus.name} is not identified", text=reason)
         for corpus in data.corpora
         for measure, reason in corpus.unidentified.items()
-    )
+    ]
     return Section(
         name="corpora", title="The corpora",
-        blocks=_kept(corpora_table(data), Notes(items=unidentified, warnings=True) if unidentified else None),
+        blocks=_kept(corpora_table(data), Notes(items=tuple(notes), warnings=True) if notes else None),
     )  # fmt: skip
 
 

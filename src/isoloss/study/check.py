@@ -12,6 +12,7 @@ from isoloss.corpus.corpus import Outline
 from isoloss.corpus.sources import PcfgSource
 from isoloss.study.layout import BudgetSizes, budget_sizes, poor_budgets, unlike
 from isoloss.study.plan import PlannedRun, core_seconds, plan_runs, require_runnable, told_of_arithmetic
+from isoloss.study.soundness import CorpusWarning, corpus_warnings
 from isoloss.study.spec import Study
 from isoloss.training.job import trunk_jobs
 
@@ -31,13 +32,15 @@ class Checked:
     flops: float
     workers: int
     seconds_estimate: float
+    corpus_warnings: list[CorpusWarning]
     budgets: list[BudgetSizes]
 
     @property
     def warnings(self) -> list[str]:
         """What may keep the study from an answer, or costs more here than it need, in sentences."""
         design = [said for said in (poor_budgets(self.budgets), self._unlike()) if said]
-        return [*design, *told_of_arithmetic(self.study.training.numerics)]
+        of_corpora = [f"{found.corpus}: {found.message}" for found in self.corpus_warnings]
+        return [*design, *told_of_arithmetic(self.study.training.numerics), *of_corpora]
 
     def _unlike(self) -> str | None:
         return unlike((self.kinds[name], name, corpus.vocab_size) for name, corpus in self.corpora.items())
@@ -60,6 +63,7 @@ class Checked:
             "vocabularies": {name: corpus.vocab_size for name, corpus in self.corpora.items()},
             "budgets": [held.to_json() for held in self.budgets],
             "warnings": self.warnings,
+            "corpus_warnings": [warning.to_json() for warning in self.corpus_warnings],
         }  # fmt: skip
 
 
@@ -85,6 +89,7 @@ def check_study(study: Study, *, base: Path, results: Path | None = None, progre
             for source in sources
         }
         runs = plan_runs(study, corpora)
+        warnings = corpus_warnings(corpora, context=study.grid.context)
     jobs = trunk_jobs([run.spec for run in runs])
     workers = workers_for(study.training.threads)
     return Checked(
@@ -97,6 +102,7 @@ def check_study(study: Study, *, base: Path, results: Path | None = None, progre
         workers=workers,
         seconds_estimate=core_seconds(jobs) / min(workers, len(jobs)),
         budgets=[] if study.tune else [held for name in corpora for held in budget_sizes(study.grid, runs, name)],
+        corpus_warnings=warnings,
     )
 
 

@@ -33,6 +33,7 @@ from isoloss.study.plan import GRID, Arm, PlannedRun, plan_runs, require_runnabl
 from isoloss.study.proposal import Proposal, Quantity, laws_for_proposal, propose
 from isoloss.study.result import StudyResult
 from isoloss.study.shard import Shard
+from isoloss.study.soundness import CorpusWarning, corpus_warnings, run_warnings
 from isoloss.study.spec import EvaluateStudy, Study
 from isoloss.study.sweeps import tune
 from isoloss.training.job import trunk_jobs
@@ -100,6 +101,7 @@ class Lab:
         if last >= STAGES.index("train"):
             result.records = self.train(study)
             result.evaluated = self.evaluate(study)
+        result.warnings = self._warnings(study, result.records)
         if last >= STAGES.index("fit"):
             result.analysis = self._fit(study, result.records)
         if last >= STAGES.index("report"):
@@ -266,7 +268,7 @@ class Lab:
         result = StudyResult(
             study=study, corpora=self.corpora(study), planned=self.plan(study), complexity=self.complexity(study),
             unidentified=self.unidentified(study), records=records, analysis=self._fit(study, records),
-            evaluated=self.evaluate(study),
+            evaluated=self.evaluate(study), warnings=self._warnings(study, records),
         )  # fmt: skip
         return self._write_report(result)
 
@@ -295,6 +297,13 @@ class Lab:
             floored={corpus.fingerprint for corpus in self.corpora(study).values() if corpus.floor is not None},
             planned=[run.spec for run in planned],
         )  # fmt: skip
+
+    def _warnings(self, study: Study, records: Sequence[RunRecord]) -> list[CorpusWarning]:
+        corpora = self.corpora(study)
+        return [
+            *corpus_warnings(corpora, context=study.grid.context),
+            *run_warnings(self.plan(study), records, corpora, self.archive),
+        ]
 
     def _fit(self, study: Study, records: Sequence[RunRecord]) -> Analysis:
         measures = study.complexity.measures

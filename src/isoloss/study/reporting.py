@@ -70,6 +70,7 @@ def _summary(name: str, corpus: Corpus, result: StudyResult) -> CorpusSummary:
         measures={measure: found.value for measure, found in result.complexity.get(name, {}).items()},
         unidentified=result.unidentified.get(name, {}),
         floor=corpus.floor,
+        warnings=tuple(warning.message for warning in result.warnings if warning.corpus == name),
     )
 
 

@@ -12,6 +12,7 @@ from isoloss.study.analysis import Analysis
 from isoloss.study.evaluation import Evaluated
 from isoloss.study.layout import unlike
 from isoloss.study.plan import PlannedRun
+from isoloss.study.soundness import CorpusWarning
 from isoloss.study.spec import Study
 
 
@@ -30,6 +31,7 @@ class StudyResult:
     records: Sequence[RunRecord] = ()
     analysis: Analysis | None = None
     evaluated: Evaluated | None = None
+    warnings: Sequence[CorpusWarning] = ()
     report: Path | None = None
     seconds: float = 0.0
 
@@ -65,6 +67,7 @@ class StudyResult:
             "unlike": self.unlike,
             **analysis,
             **(self.evaluated.to_json() if self.evaluated else {"evaluations": [], "not_evaluated": []}),
+            "warnings": [warning.to_json() for warning in self.warnings],
             "report": str(self.report) if self.report else None,
             "seconds": self.seconds,
         }
