@@ -6,10 +6,18 @@ import shutil
 import pytest
 from hypothesis import settings
 
+from isoloss.core import consent
+
 ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update",
     "--disable-sync",
 ]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays_allowed(monkeypatch):
+    """Modules that a test lets run are allowed in that test alone."""
+    monkeypatch.setattr(consent, "_allowed", set())
 
 
 @pytest.fixture(scope="module")

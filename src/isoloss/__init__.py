@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from isoloss.core.consent import allow as allow
     from isoloss.core.errors import IsolossError as IsolossError
     from isoloss.core.estimate import Estimate as Estimate
     from isoloss.corpus.corpus import Corpus as Corpus
@@ -47,6 +48,7 @@ _HOMES = {
     "Lab": "isoloss.study.lab",
     "Observations": "isoloss.runs.observations",
     "Study": "isoloss.study.spec",
+    "allow": "isoloss.core.consent",
     "observations": "isoloss.runs.observations",
     "open_corpus": "isoloss.planning.facts",
     "plan": "isoloss.planning.plan",

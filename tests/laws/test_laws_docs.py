@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from isoloss.core.consent import allow
 from isoloss.fitting.fitting import fit
 from isoloss.laws.registry import laws
 from laws_tables import simulated
@@ -44,6 +45,7 @@ def test_the_law_of_ones_own_that_the_page_shows_works(tmp_path, monkeypatch):
     (tmp_path / "page_of_own_law.py").write_text(code, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
+    allow("page_of_own_law")
     truth = {"E": 0.0, "A": 0.5 * 1e5**0.35, "B": 0.4 * 1e6**0.4, "alpha": 0.35, "beta": 0.4}
     law = fit(simulated(law=truth, point_sd=0.0), law="page_of_own_law:NothingIrreducible", bootstrap=5)
     assert law.params["alpha"].value == pytest.approx(0.35, rel=1e-6)

@@ -9,6 +9,7 @@ import pytest
 from isoloss.cli.tables import show_result
 from isoloss.complexity.base import MeasureSettings
 from isoloss.complexity.measure import Complexity
+from isoloss.core.consent import allow
 from isoloss.core.errors import InputError
 from isoloss.core.estimate import Estimate
 from isoloss.core.progress import Quiet
@@ -148,6 +149,7 @@ def test_three_corpora_are_said_to_show_nothing_at_five_percent(planted, capsys)
 
 
 def of_laws(*names):
+    allow("own_law", "no_such_module")
     fit = STUDY.fit.model_copy(update={"laws": names, "bootstrap": 0})
     return STUDY.model_copy(update={"fit": fit})
 

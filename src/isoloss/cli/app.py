@@ -23,6 +23,31 @@ app.add_typer(grammar_app, name="grammar")
 
 Json = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object to standard output.")]
 Convention = Literal["total", "non_embedding", "with_head", "with_attention"]
+
+
+def typed(value: str | None) -> str | None:
+    """Return what the user typed, having allowed the modules that it names."""
+    from isoloss.core.consent import allow_typed
+
+    if value is not None:
+        allow_typed(value)
+    return value
+
+
+def _allow(modules: list[str] | None) -> list[str] | None:
+    from isoloss.core.consent import allow
+
+    allow(*(modules or ()))
+    return modules
+
+
+Allow = Annotated[
+    list[str] | None,
+    typer.Option(
+        callback=_allow, metavar="MODULE",
+        help="Let this module's own laws, measures and tokenizers be imported where a file names them; repeatable.",
+    ),
+]  # fmt: skip
 Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random; same seed, same numbers.")]
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from isoloss.cli.app import Convention, Json, Seed, app
+from isoloss.cli.app import Convention, Json, Seed, app, typed
 
 if TYPE_CHECKING:
     from isoloss.data_dependence.contest_result import Contest
@@ -51,7 +51,7 @@ def fit(
         typer.Option(help="Column of what a corpus was made from: corpora of one source are left out together."),
     ] = None,
     where: Annotated[str | None, typer.Option(help="SQL condition on the table's columns: which rows to fit.")] = None,
-    law: Annotated[str, typer.Option(help=LAWS)] = "chinchilla",
+    law: Annotated[str, typer.Option(help=LAWS, callback=typed)] = "chinchilla",
     unique_tokens: Annotated[
         str | None, typer.Option(help='For repeated: column of unique tokens, or "tokens / epochs".')
     ] = None,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from isoloss.cli.app import Json, Seed, app
+from isoloss.cli.app import Json, Seed, app, typed
 
 if TYPE_CHECKING:
     from isoloss.complexity.paths import MeasuredPath
@@ -23,7 +23,8 @@ def measure(
         ),
     ],
     tokenizer: Annotated[
-        str, typer.Option(help="bytes, a tokenizer.json, a SentencePiece .model, or module:Name.")
+        str,
+        typer.Option(help="bytes, a tokenizer.json, a SentencePiece .model, or module:Name.", callback=typed),
     ] = "bytes",
     measure: Annotated[
         str,
@@ -31,7 +32,8 @@ def measure(
             help="Comma-separated: gzip zstd xz bz2 brotli ppmd; unigram bigram trigram fourgram fivegram ngram; "
             "entropy_decay correlation_decay alpha_d spectrum heaps; module:Name. Endings change how the text is read: "
             "-bytes (raw bytes, not tokens), -blocks (long blocks), -curve (fall with block length), -placebo (ids "
-            "relabelled): xz-bytes-curve."
+            "relabelled): xz-bytes-curve.",
+            callback=typed,
         ),
     ] = "gzip",
     sequence_tokens: Annotated[int, typer.Option(min=2, help="Tokens a measured sequence.")] = 256,

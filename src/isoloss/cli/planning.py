@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from isoloss.cli.app import Convention, Json, Seed, app
+from isoloss.cli.app import Allow, Convention, Json, Seed, app, typed
 from isoloss.cli.study import Out, StudyFile
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def next_(
     write: Annotated[
         Path | None, typer.Option(help="Write the study with the runs added here: `isoloss run` then trains them.")
     ] = None,
+    allow: Allow = None,
     json: Json = False,
 ) -> None:
     """Say which runs to train next: those that narrow an interval most per FLOP.
@@ -111,7 +112,8 @@ def plan(
         bool, typer.Option("--no-repeat", help="Take repeated text for new text; by default repeats are worth less.")
     ] = False,
     tokenizer: Annotated[
-        str | None, typer.Option(help="bytes, a tokenizer.json or a SentencePiece .model; without it, the law's.")
+        str | None,
+        typer.Option(help="bytes, a tokenizer.json or a SentencePiece .model; without it, the law's.", callback=typed),
     ] = None,
     throughput: Annotated[
         float | None, typer.Option(help="FLOP/s that a device really achieves: device-hours.")
@@ -131,6 +133,7 @@ def plan(
         Path | None, typer.Option(help="Results folder of the pilot; without it, results/pilot-NAME.")
     ] = None,
     seed: Seed = 0,
+    allow: Allow = None,
     json: Json = False,
 ) -> None:
     """Say what to train on a corpus: parameters, tokens, loss, shape, batch and rate, and how sure that is.

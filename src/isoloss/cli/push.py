@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from isoloss.cli.app import Json, Seed, app
+from isoloss.cli.app import Json, Seed, app, typed
 
 
 @app.command()
@@ -13,7 +13,9 @@ def push(
     corpus: Annotated[Path, typer.Argument(help="The folder of a built corpus: OUT/corpora/FINGERPRINT.")],
     out: Annotated[Path | None, typer.Option(help="Write Parquet and a card to this folder.")] = None,
     hub: Annotated[str | None, typer.Option(help="Push to this repository of the hub, owner/name.")] = None,
-    measure: Annotated[str, typer.Option(help="Measures stated on the card, comma-separated.")] = "gzip",
+    measure: Annotated[
+        str, typer.Option(help="Measures stated on the card, comma-separated.", callback=typed)
+    ] = "gzip",
     seed: Seed = 0,
     json: Json = False,
 ) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from isoloss.cli.app import Json, app
+from isoloss.cli.app import Allow, Json, app
 
 if TYPE_CHECKING:
     from isoloss.study.spec import EvaluateStudy, Study
@@ -46,7 +46,7 @@ def new(
 
 
 @app.command()
-def check(study: StudyFile, out: Out = None, json: Json = False) -> None:
+def check(study: StudyFile, out: Out = None, allow: Allow = None, json: Json = False) -> None:
     """Validate a study, list every run, and say what it will cost. Executes nothing, writes nothing.
 
     Corpora are read to count their tokens; those that stand in the results folder already are not built again.
@@ -89,6 +89,7 @@ def run(
     ] = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write event files, too.")] = False,
     until: Annotated[Until | None, typer.Option(help="Stop after this stage; without it, report.")] = None,
+    allow: Allow = None,
     json: Json = False,
 ) -> None:
     """Do everything a study asks: corpora, complexity, training, fits, report.
@@ -122,7 +123,7 @@ def demo(out: Out = None, workers: Workers = None, json: Json = False) -> None:
 
 
 @app.command()
-def report(folder: Folder, json: Json = False) -> None:
+def report(folder: Folder, allow: Allow = None, json: Json = False) -> None:
     """Fit and write the report of a results folder again, without training anything."""
     from isoloss.cli.output import open_progress, print_json
     from isoloss.study.lab import Lab

@@ -1,21 +1,27 @@
 """One generic registry: names to things, unknown names answered with the known ones and the nearest."""
 
+import inspect
 import os
 import sys
 from collections.abc import Iterator
 from importlib import import_module
 from typing import Generic, TypeVar, cast
 
+from isoloss.core.consent import require_allowed
 from isoloss.core.errors import InputError, UnknownName, did_you_mean
 
 T = TypeVar("T")
 
 
 class Registry(Generic[T]):
-    """Names to things of one kind. A user's own thing is named `module:Name` and imported on demand."""
+    """Names to things of one kind. Where there is an `own` base, a user's class that derives from it is `module:Name`.
 
-    def __init__(self, what: str) -> None:
+    Its module is imported on demand, if that is allowed (`isoloss.core.consent`).
+    """
+
+    def __init__(self, what: str, *, own: type | None = None) -> None:
         self.what = what
+        self._own = own
         self._items: dict[str, T] = {}
 
     def add(self, name: str, item: T) -> T:
@@ -26,10 +32,15 @@ class Registry(Generic[T]):
         return item
 
     def __getitem__(self, name: str) -> T:
+        """Return the thing called `name`.
+
+        Raises UnknownName with the nearest; InputError for a module that is not allowed or fails, and for what is no
+        class of the right base.
+        """
         if name in self._items:
             return self._items[name]
-        if ":" in name:
-            return self._import(name)
+        if self._own is not None and ":" in name:
+            return cast(T, self._derived(name, self._own))
         raise UnknownName(f"unknown {self.what} {name!r}", fix=did_you_mean(name, self._items))
 
     def __contains__(self, name: str) -> bool:
@@ -38,13 +49,24 @@ class Registry(Generic[T]):
     def __iter__(self) -> Iterator[str]:
         return iter(self._items)
 
-    def _import(self, name: str) -> T:
+    def _derived(self, name: str, base: type) -> type:
+        """Return a user's class. It is called by nobody before it is known to derive from `base`."""
+        require_allowed(name, what=self.what)
+        found = self._imported(name)
+        if not isinstance(found, type) or base not in found.__mro__ or found is base or inspect.isabstract(found):
+            raise InputError(
+                f"{name!r} is no {self.what}",
+                fix=f"derive a class from {base.__module__}.{base.__qualname__}, with all its methods",
+            )
+        return found
+
+    def _imported(self, name: str) -> object:
         module, _, attribute = name.partition(":")
         here = os.getcwd()
         if here not in sys.path:
             sys.path.append(here)  # last: a file here never takes the place of an installed module
         try:
-            return cast(T, getattr(import_module(module), attribute))
+            return getattr(import_module(module), attribute)
         except Exception as error:  # a user's module may raise anything while it is imported
             raise InputError(
                 f"cannot import {self.what} {name!r}: {type(error).__name__}: {error}",

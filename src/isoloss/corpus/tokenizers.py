@@ -26,6 +26,7 @@ TRAINED = re.compile(r"bpe:(\d+)")
 class Tokenizer(Protocol):
     """Turns the UTF-8 bytes of a document into token ids below `vocab_size`.
 
+    A tokenizer of your own derives from this class and is named `module:Name`; it is called without arguments.
     `identity` enters the corpus fingerprint: it changes whenever the same text would give other ids. A tokenizer with
     an attribute `unknown` says by it which id stands for what it does not know.
     """
@@ -53,7 +54,7 @@ class ByteTokenizer:
         return ids.astype(np.uint8).tobytes()
 
 
-tokenizers: Registry[Callable[[], Tokenizer]] = Registry("tokenizer")
+tokenizers: Registry[Callable[[], Tokenizer]] = Registry("tokenizer", own=Tokenizer)
 tokenizers.add("bytes", ByteTokenizer)
 
 
@@ -79,10 +80,7 @@ def open_tokenizer(name: str, *, base: Path | None = None) -> Tokenizer:
         return SentencePieceModel.read((base or Path()) / name)
     tokenizer = tokenizers[name]()
     if not isinstance(tokenizer, Tokenizer):
-        raise InputError(
-            f"{name!r} is no tokenizer: it lacks encode, vocab_size or identity",
-            fix="see isoloss.corpus.tokenizers.Tokenizer",
-        )
+        raise InputError(f"tokenizer {name!r} lacks vocab_size or identity", fix="give it both as attributes")
     return tokenizer
 
 
