@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 from isoloss.laws.data_dependent import from_laws
-from isoloss.laws.fitting import fit
+from isoloss.fitting.fitting import fit
 from isoloss.laws.law_files import save_data_dependent
 
 from isoloss.runs.observations import observations

@@ -167,6 +167,7 @@ def test_files_beyond_what_is_read_are_chosen_by_what_they_hold(texts, tmp_path,
     assert (again.fingerprint, content(again)) == (first.fingerprint, content(first))
 
 
+@settings(deadline=None)
 @given(
     tokens=st.integers(0, 3000), context=st.integers(1, 64), of=st.integers(1, 40), picked=st.sets(st.integers(0, 39))
 )

@@ -13,17 +13,27 @@ def import_(
     source: Annotated[
         Path,
         typer.Argument(
-            help="TensorBoard event files or a folder of them, trainer_state.json or a folder of checkpoints, the gzip "
-            "paper's JSONL, or a table: CSV, TSV, JSONL, Parquet."
+            help="TensorBoard event files or a folder of them, trainer_state.json or a folder of checkpoints, wandb's "
+            "offline runs, the gzip paper's JSONL, or a table: CSV, TSV, JSONL, Parquet."
         ),
     ],
     out: Annotated[Path, typer.Option(help="Results folder to bring the runs into.")] = Path("results/imported"),
-    params: Annotated[str | None, typer.Option(help="Model size N: a number, or a column or tag.")] = None,
-    tokens: Annotated[str | None, typer.Option(help="Training tokens D: a number, or a column or tag.")] = None,
+    params: Annotated[
+        str | None, typer.Option(help="Model size N: a number, a column or tag, or a formula over columns.")
+    ] = None,
+    tokens: Annotated[
+        str | None, typer.Option(help="Training tokens D: a number, a column or tag, or a formula over columns.")
+    ] = None,
     batch_tokens: Annotated[
         int | None, typer.Option(min=1, help="Tokens a step, where the source counts steps alone.")
     ] = None,
-    loss: Annotated[str | None, typer.Option(help="Column or tag of the loss; its last value counts.")] = None,
+    sample_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Tokens a sample, where the source's steps count samples.")
+    ] = None,
+    loss: Annotated[
+        str | None,
+        typer.Option(help="Column or tag of the loss: its last value counts, and N, D and C where it was taken."),
+    ] = None,
     unit: Annotated[
         Literal["nats", "bits", "perplexity"], typer.Option(help="What the loss is in, per token.")
     ] = "nats",
@@ -52,7 +62,6 @@ def import_(
     from isoloss.cli.output import print_json
     from isoloss.cli.rows import plain
     from isoloss.core.errors import InputError, did_you_mean
-    from isoloss.runs.archive import Archive
     from isoloss.runs.imports import Mapped, import_runs
     from isoloss.runs.shapes import PARAMS_CONVENTIONS
 
@@ -63,10 +72,13 @@ def import_(
         raise InputError("no such file or folder", place=str(source), fix="check the path")
     mapped = Mapped(
         params=params, tokens=tokens, loss=loss, unit=unit, flops=flops, corpus=corpus, group=group,
-        batch_tokens=batch_tokens, run=run, step=step, where=where, convention=convention,
+        batch_tokens=batch_tokens, sample_tokens=sample_tokens, run=run, step=step, where=where, convention=convention,
     )  # fmt: skip
-    imported = import_runs(source, Archive(out), mapped)
+    imported = import_runs(source, out, mapped)
     if json:
-        print_json({"runs": [plain(row) for row in imported.rows], "folder": str(out), "table": str(imported.table)})
+        print_json({
+            "runs": [plain(row) for row in imported.rows], "folder": str(out), "table": str(imported.table),
+            "warnings": imported.warnings,
+        })  # fmt: skip
     else:
-        tables.show_imported(imported.rows, out, imported.table)
+        tables.show_imported(imported.rows, out, imported.table, imported.warnings)

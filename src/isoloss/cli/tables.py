@@ -408,13 +408,18 @@ def show_rows(table: "Any") -> None:
         console.print(f"no room for {', '.join(names[fitting:])}: a wider terminal, --sql or --json shows them")
 
 
-def show_imported(rows: Sequence[Mapping[str, Any]], folder: "Path", table_file: "Path") -> None:
+def show_imported(
+    rows: Sequence[Mapping[str, Any]], folder: "Path", table_file: "Path", warnings: Sequence[Mapping[str, str | None]]
+) -> None:
     """Print the runs that an import brought, and what can be done with them."""
     console, table = _console(), _table("corpus", "N (params)", "D (tokens)", "loss, nats", "status", "run")
     for row in rows:
         loss = "–" if row["loss_nats"] is None else f"{row['loss_nats']:.4f}"
         table.add_row(row["corpus"], f"{row['params']:,}", f"{row['tokens']:,}", loss, row["status"], row["name"])
     console.print(table)
+    for warning in warnings:
+        about = f"{warning['run']}: " if warning["run"] else ""
+        console.print(f"warning: {about}{warning['message']}")
     console.print(f"{len(rows)} runs are in {folder}; next: isoloss fit {folder}")
     console.print(f"to take them back, delete {table_file}", soft_wrap=True)
 

@@ -1,6 +1,8 @@
 """Columns of somebody's table: by name, or computed from others, with errors that name column and row."""
 
+import math
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +19,10 @@ Floats = NDArray[np.float64]
 # Whatever holds none of these is a name, and a wrong one is answered with the nearest.
 _OPERATORS = re.compile(r"[-+*/()\"]")
 _WITH_SUFFIX = re.compile(r"\s*([-+.\deE]+?)\s*([kKmMbBgGtT])\s*")
+NO_NUMBERS = frozenset({"nan", "+nan", "-nan", "inf", "+inf", "-inf", "infinity", "+infinity", "-infinity"})
+"""What stands for a number that is none, in lower case."""
+# A number whose marks could stand between thousands or before decimals: 1.234, 12,345. A leading 0 speaks for decimals.
+_ONE_GROUP = re.compile(r"[-+]?[1-9]\d{0,2}([.,])\d{3}")
 _SUFFIXES = {"k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12}
 
 
@@ -90,8 +96,8 @@ class Columns:
     def _column(self, name: str) -> "pa.ChunkedArray":
         if name in self.names:
             column = self.table[name]
-        elif _OPERATORS.search(name):
-            column = self._computed(name)
+        elif is_formula(name):
+            column = self.computed(name)
         else:
             raise BadTable(f"no column {name!r}", place=self.place, fix=did_you_mean(name, self.names))
         if column.null_count:
@@ -103,8 +109,11 @@ class Columns:
             )
         return column
 
-    def _computed(self, formula: str) -> "pa.ChunkedArray":
+    def computed(self, formula: str) -> "pa.ChunkedArray":
         """Return a SQL formula's value for every row, in the table's order."""
+        for name in self.names:
+            if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", formula):
+                self.refuse_doubt(name)
         found = query_table(self.table, f"SELECT {ROW}, ({formula}) AS found FROM runs ORDER BY {ROW}", name="runs")
         if found.num_rows != len(self.rows):
             raise BadTable(
@@ -113,7 +122,20 @@ class Columns:
             )  # fmt: skip
         return found["found"].take(np.argsort(np.argsort(self.rows)))
 
+    def refuse_doubt(self, name: str) -> None:
+        """Raise BadTable for a column of text whose numbers could be read in two ways."""
+        import pyarrow as pa
+
+        if name not in self.names or not pa.types.is_string(self.table[name].type):
+            return
+        if doubt := grouping_doubt(self.table[name].to_pylist()):
+            raise BadTable(
+                doubt, place=f"{self.place}, column {name}",
+                fix="write thousands without marks and decimals with a point: 1234000 or 1.234",
+            )  # fmt: skip
+
     def _parsed(self, name: str, values: list[object]) -> Floats:
+        self.refuse_doubt(name)
         numbers = np.empty(len(values))
         for i, value in enumerate(values):
             try:
@@ -127,6 +149,16 @@ class Columns:
         return numbers
 
 
+def same_column(name: str, columns: Sequence[str]) -> str:
+    """Return the column that a name means: itself, or `loss_nats`, our own name, where there is no `loss`."""
+    return "loss_nats" if name == "loss" and name not in columns and "loss_nats" in columns else name
+
+
+def is_formula(name: str) -> bool:
+    """Whether a name that is no column can be a formula over columns."""
+    return _OPERATORS.search(name) is not None
+
+
 def number_in(value: object) -> float:
     """Return the number that a cell holds: `125M` is 1.25e8. Raises ValueError."""
     if isinstance(value, str) and (told := _WITH_SUFFIX.fullmatch(value)):
@@ -134,6 +166,38 @@ def number_in(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ValueError
     return float(value)
+
+
+def grouping_doubt(cells: Sequence[object]) -> str | None:
+    """Return why a column's marks could mean thousands or decimals, or None.
+
+    They could where every marked cell has one mark with three digits behind it, as in 1.234, and others have none:
+    decimals are seldom written so, and thousands always. A comma is in doubt alone, for nobody's decimals are known by
+    it here.
+    """
+    texts = [cell.strip() for cell in cells if isinstance(cell, str) and cell.strip().lower() not in NO_NUMBERS]
+    marked = [text for text in texts if "." in text or "," in text]
+    marks = {match[1] for text in marked if (match := _ONE_GROUP.fullmatch(text))}
+    if not marked or len(marks) != 1 or not all(map(_ONE_GROUP.fullmatch, marked)):
+        return None
+    plain = [text for text in texts if text.lstrip("+-").isdigit()]
+    if len(plain) + len(marked) < len(texts) or (marks == {"."} and not plain):
+        return None
+    return f"{marked[0]!r} could be thousands or decimals: every marked number has three digits behind its mark"
+
+
+def number_or_none(value: object) -> float | None:
+    """Return the number that a cell holds, words such as "NaN" and "Infinity" among them; None where it holds none."""
+    try:
+        return None if value is None else number_in(value)
+    except (ValueError, OverflowError):
+        return None
+
+
+def whole_step(value: object) -> int | None:
+    """Return the whole number that a cell holds; None for text, for fractions, and for what is no number."""
+    number = number_or_none(value)
+    return int(number) if number is not None and math.isfinite(number) and number == int(number) else None
 
 
 def some(rows: NDArray[np.int64]) -> str:

@@ -1,6 +1,5 @@
 """Tables of runs from anywhere: CSV, Parquet, JSONL, data frames, or an archive folder, checked at the door."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -10,11 +9,11 @@ from numpy.typing import NDArray
 
 from isoloss.core.errors import BadTable, InputError, did_you_mean
 from isoloss.core.files import regular
-from isoloss.core.reading import json_in
 from isoloss.runs.archive import Archive
-from isoloss.runs.columns import Columns, Floats
+from isoloss.runs.columns import Columns, Floats, same_column
 from isoloss.runs.observations import DataUnit, Observations, observations
 from isoloss.runs.shapes import DEFAULT_CONVENTION
+from isoloss.runs.table_files import READERS
 from isoloss.runs.tables import ROW, query_table
 
 if TYPE_CHECKING:
@@ -28,7 +27,6 @@ class ArrowExportable(Protocol):
 
 
 UNSTATED = "unstated"
-MOST_COLUMNS = 5_000
 COUNTED_BY = {"params_total": "total", "params_non_embedding": "non_embedding"}
 """Columns of an archive that count parameters by a convention of their own."""
 
@@ -85,6 +83,7 @@ def read_runs(
         stderr = stderr or (None if table["stderr"].null_count else "stderr")
         params_convention = _stated(params_convention, _convention(table, source, params), source)
     columns = Columns(table, place=_name(source))
+    loss = same_column(loss, columns.names)
     tokenizer = tokenizer or ("tokenizer" if columns.tells("tokenizer") else None)
     vocab = vocab or next((name for name in ("vocab_size", "vocab") if columns.tells(name, numbers=True)), None)
     losses, ratio = columns.numbers(loss), columns.numbers_or_one(bytes_per_token)
@@ -217,10 +216,10 @@ def _read_path(path: Path) -> "pa.Table":
         raise InputError(error.strerror or str(error), place=str(path), fix="give a plain file") from error
     if path.stat().st_size == 0:
         raise BadTable("the file is empty", place=str(path), fix="give a table with a header and one row a run")
-    reader = _READERS.get(path.suffix.lower())
+    reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise InputError(
-            f"unknown kind of table {path.suffix!r}", place=str(path), fix=f"known: {', '.join(sorted(_READERS))}"
+            f"unknown kind of table {path.suffix!r}", place=str(path), fix=f"known: {', '.join(sorted(READERS))}"
         )
     return _guarded(reader, path)
 
@@ -239,77 +238,6 @@ def _guarded(reader: Any, path: Path) -> "pa.Table":
             place=str(path),
             fix="check the file's format and encoding",
         ) from error
-
-
-def _read_csv(path: Path) -> "pa.Table":
-    from pyarrow import csv
-
-    # 'nan' must stay visible: a missing value is told apart from a number that is none.
-    convert = csv.ConvertOptions(null_values=["", "NA", "N/A", "null", "NULL", "None"], strings_can_be_null=True)
-    parse = csv.ParseOptions(delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
-    _refuse_wide(path, parse.delimiter)
-    table = csv.read_csv(path, convert_options=convert, parse_options=parse)
-    if table.num_columns == 1 and any(mark in table.column_names[0] for mark in ",;\t|"):
-        raise BadTable(
-            f"one column alone, {table.column_names[0]!r}", place=str(path),
-            fix="separate columns by commas in .csv, by tabs in .tsv",
-        )  # fmt: skip
-    return table
-
-
-def _refuse_wide(path: Path, delimiter: str) -> None:
-    """Raise BadTable for more columns than a table of runs has: reading them would take minutes."""
-    with path.open("rb") as stream:
-        header = stream.readline()
-    columns = header.count(delimiter.encode()) + 1
-    if columns > MOST_COLUMNS:
-        raise BadTable(
-            f"{columns:,} columns, at most {MOST_COLUMNS:,} are read", place=str(path),
-            fix="keep the columns of parameters, tokens, losses and names",
-        )  # fmt: skip
-
-
-def _read_jsonl(path: Path) -> "pa.Table":
-    import pyarrow as pa
-
-    rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json_in(line)  # takes the NaN that loggers write; the door refuses it by row
-        except ValueError as error:
-            raise BadTable(f"not JSON: {error}", place=f"{path}, line {number}", fix="correct the line") from error
-        if not isinstance(row, dict):
-            raise BadTable("not a JSON object", place=f"{path}, line {number}", fix="write one object a line")
-        rows.append(row)
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    if len(names) > MOST_COLUMNS:
-        raise BadTable(f"{len(names):,} columns, at most {MOST_COLUMNS:,} are read", place=str(path),
-                       fix="keep the columns of parameters, tokens, losses and names")  # fmt: skip
-    return pa.table({name: _column_of([row.get(name) for row in rows]) for name in names})
-
-
-def _column_of(values: list[object]) -> "pa.Array":
-    """Return one column: numbers where all are, else text, so that a stray value is named by its row later."""
-    import pyarrow as pa
-
-    if all(value is None or (isinstance(value, int | float) and not isinstance(value, bool)) for value in values):
-        return pa.array(values, type=pa.float64(), from_pandas=False)
-    return pa.array(
-        [None if value is None else value if isinstance(value, str) else json.dumps(value) for value in values]
-    )
-
-
-def _read_parquet(path: Path) -> "pa.Table":
-    from pyarrow import parquet
-
-    return parquet.read_table(path)
-
-
-_READERS = {
-    ".csv": _read_csv, ".tsv": _read_csv, ".jsonl": _read_jsonl, ".ndjson": _read_jsonl, ".parquet": _read_parquet,
-}  # fmt: skip
 
 
 def _name(source: Source) -> str:

@@ -1,97 +1,19 @@
-"""What other trainers leave behind, read as runs: TensorBoard events, Hugging Face states, the gzip paper's JSONL.
-
-A logged run is what its source says and no more: scalars by name, and curves by tag. What of it is N, D and the loss is
-for `isoloss.runs.imports` to settle.
-"""
+"""What trainers leave behind as JSON, read as runs: states of Hugging Face's Trainer, and the gzip paper's lines."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from isoloss.core.errors import BadTable, InputError
+from isoloss.core.errors import BadTable
 from isoloss.core.reading import json_in
+from isoloss.runs.columns import number_or_none, whole_step
+from isoloss.runs.logged import LoggedRun, joined, sessions
 from isoloss.runs.shapes import DEFAULT_CONVENTION, count
 from isoloss.runs.spec import ModelSpec
 
-Curve = list[tuple[int, float]]
-Value = str | float | int | bool | None
-
 STATE = "trainer_state.json"
-
-
-@dataclass(frozen=True, kw_only=True)
-class LoggedRun:
-    """A run as its source tells it. `guesses` are columns for N, D and the loss where the caller names none."""
-
-    name: str
-    place: str
-    fields: Mapping[str, Value]
-    curves: Mapping[str, Curve] = field(default_factory=dict)
-    guesses: Mapping[str, str] = field(default_factory=dict)
-    params_convention: str = "unstated"
-
-    def last(self, name: str) -> Value:
-        """Return the field `name`, or the last value of the curve `name`; None where there is neither."""
-        if name in self.fields:
-            return self.fields[name]
-        curve = self.curves.get(name)
-        return max(curve)[1] if curve else None
-
-    @property
-    def last_step(self) -> int:
-        """The last step of any curve, 0 without one."""
-        return max((step for curve in self.curves.values() for step, _ in curve), default=0)
-
-
-def event_folders(source: Path) -> list[Path]:
-    """Return the folders at and below `source` that hold TensorBoard event files; `source` may be one such file."""
-    if source.is_file():
-        return [source] if "tfevents" in source.name else []
-    return sorted({path.parent for path in source.rglob("*tfevents*") if path.is_file()})
-
-
-def read_events(source: Path) -> list[LoggedRun]:
-    """Return one run for every folder of event files: a curve a scalar tag. Raises InputError without tensorboard."""
-    try:
-        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-    except ImportError as error:
-        fix = "pip install 'isoloss[tensorboard]'"
-        raise InputError("event files need tensorboard, which is not installed", place=str(source), fix=fix) from error
-    runs = []
-    for folder in event_folders(source):
-        events = EventAccumulator(str(folder), size_guidance={"scalars": 0, "tensors": 0})
-        events.Reload()
-        curves = {tag: [(point.step, point.value) for point in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
-        curves |= _tensor_scalars(events)
-        if not curves:
-            raise BadTable("no scalar in these event files", place=str(folder), fix="give the folder of a training run")
-        name = folder.name if folder == source else str(folder.relative_to(source))
-        runs.append(LoggedRun(name=name, place=str(folder), fields={}, curves=curves, guesses=_event_guesses(curves)))
-    return runs
-
-
-def _tensor_scalars(events: Any) -> dict[str, Curve]:
-    """Return the scalars that TensorFlow 2 writes as tensors of no dimension."""
-    from tensorboard.util import tensor_util
-
-    curves = {}
-    for tag in events.Tags()["tensors"]:
-        if events.SummaryMetadata(tag).plugin_data.plugin_name == "scalars":
-            values = ((point.step, tensor_util.make_ndarray(point.tensor_proto)) for point in events.Tensors(tag))
-            curves[tag] = [(step, float(value)) for step, value in values]
-    return curves
-
-
-def _event_guesses(curves: Mapping[str, Curve]) -> dict[str, str]:
-    """Return which tag is the loss, if one alone looks like it: a held-out one before a training one."""
-    losses = [tag for tag in curves if "loss" in tag.lower()]
-    heldout = [tag for tag in losses if any(word in tag.lower() for word in ("eval", "val", "test", "heldout"))]
-    for found in (heldout, losses):
-        if len(found) == 1:
-            return {"loss": found[0]}
-    return {}
+TOKENS_SEEN = "num_input_tokens_seen"
 
 
 def state_files(source: Path) -> list[Path]:
@@ -109,38 +31,46 @@ def state_files(source: Path) -> list[Path]:
 
 def read_states(source: Path) -> list[LoggedRun]:
     """Return one run for every trainer_state.json of transformers' Trainer, with the shape in config.json beside it."""
-    runs = []
-    for path in state_files(source):
-        state = _json_object(path)
-        history = state.get("log_history")
-        if not isinstance(history, list) or not all(isinstance(entry, dict) for entry in history):
-            raise BadTable("no log_history", place=str(path), fix="give a trainer_state.json of transformers' Trainer")
-        curves: dict[str, Curve] = {}
-        for entry in history:
-            for tag, value in entry.items():
-                if tag != "step" and isinstance(value, int | float) and "step" in entry:
-                    curves.setdefault(tag, []).append((int(entry["step"]), float(value)))
-        fields = {key: value for key, value in state.items() if isinstance(value, str | int | float | bool)}
-        shape = _llama_shape(path.with_name("config.json"))
-        guesses = {"loss": "eval_loss" if "eval_loss" in curves else "loss"}
-        if fields.get("num_input_tokens_seen"):
-            guesses["tokens"] = "num_input_tokens_seen"
-        if shape is not None:
-            fields |= {"params": count(shape).params(), **shape.model_dump(include={"width", "depth", "heads", "ffn"})}
-            guesses["params"] = "params"
-        run = path.parent.parent if path.parent.name.startswith("checkpoint-") else path.parent
-        convention = DEFAULT_CONVENTION if shape else "unstated"
-        runs.append(
-            LoggedRun(
-                name=run.resolve().name,
+    return [_state(path) for path in state_files(source)]
+
+
+def _state(path: Path) -> LoggedRun:
+    state = _json_object(path)
+    history = state.get("log_history")
+    if not isinstance(history, list) or not all(isinstance(entry, dict) for entry in history):
+        raise BadTable("no log_history", place=str(path), fix="give a trainer_state.json of transformers' Trainer")
+    fields = {key: value for key, value in state.items() if isinstance(value, str | int | float | bool)}
+    curves, notes = joined(sessions(_history(history, path)), place=str(path))
+    guesses = {"loss": "eval_loss" if "eval_loss" in curves else "loss"}
+    if TOKENS_SEEN in curves or fields.get(TOKENS_SEEN):
+        guesses["tokens"] = TOKENS_SEEN
+    shape = _llama_shape(path.with_name("config.json"))
+    if shape is not None:
+        fields |= {"params": count(shape).params(), **shape.model_dump(include={"width", "depth", "heads", "ffn"})}
+        guesses["params"] = "params"
+    run = path.parent.parent if path.parent.name.startswith("checkpoint-") else path.parent
+    steps = fields.get("global_step")
+    return LoggedRun(
+        name=run.resolve().name, place=str(path), fields=fields, curves=curves, guesses=guesses, notes=notes,
+        params_convention=DEFAULT_CONVENTION if shape else "unstated",
+        steps=steps if isinstance(steps, int) and not isinstance(steps, bool) else None,
+    )  # fmt: skip
+
+
+def _history(history: Sequence[Mapping[str, Any]], path: Path) -> Iterator[tuple[str, int, float]]:
+    """Yield the log of a Trainer as (tag, step, value). Words such as "NaN" are numbers; other text is passed over."""
+    for entry in history:
+        step = whole_step(entry.get("step", 0))
+        if step is None:
+            raise BadTable(
+                f"step {entry['step']!r}, expected a whole number",
                 place=str(path),
-                fields=fields,
-                curves=curves,
-                guesses=guesses,
-                params_convention=convention,
+                fix="correct the entry, or remove it",
             )
-        )
-    return runs
+        for tag, value in entry.items():
+            number = number_or_none(value)
+            if number is not None and tag != "step" and "step" in entry:
+                yield tag, step, number
 
 
 def _llama_shape(path: Path) -> ModelSpec | None:

@@ -1,0 +1,158 @@
+"""Tables of somebody's runs, read as logged runs: a row each, or a curve each where there is a column of steps."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from isoloss.core.errors import BadTable, did_you_mean
+from isoloss.runs.columns import Columns, is_formula, number_or_none, same_column, whole_step
+from isoloss.runs.importers import open_table
+from isoloss.runs.logged import Curve, LoggedRun, Value, settled
+from isoloss.runs.mapping import Mapped
+from isoloss.runs.tables import ROW, query_table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+GUESSES = {"params": "params", "tokens": "tokens", "loss": "loss_nats"}
+WANDB_STEP = "_step"  # of histories that were exported from wandb
+Row = Mapping[str, Any]
+
+
+def table_runs(source: Path, mapped: Mapped) -> list[LoggedRun]:
+    """Return the runs of a table: a row each, or with `step` a group of rows each.
+
+    Raises BadTable for a column that is not there, and for a row without a name of its run or a whole step.
+    """
+    table = open_table(source)
+    if mapped.where is not None:
+        table = query_table(table, f"SELECT * FROM runs WHERE {mapped.where}", name="runs")
+    notes = []
+    if mapped.step is None and WANDB_STEP in table.column_names:
+        mapped = replace(mapped, step=WANDB_STEP)
+        notes.append(f"a column {WANDB_STEP} makes the table one of curves, as if with --step {WANDB_STEP}")
+    _require_columns(table, mapped, source)
+    table, roles, formulas = _with_quantities(table, mapped, source)
+    groups: dict[str, list[Row]] = {}
+    for row in table.to_pylist():
+        groups.setdefault(_run_name(row, mapped, source), []).append(row)
+    runs = [_run(name, rows, mapped, source, roles) for name, rows in groups.items()]
+    return [replace(run, hidden=frozenset(formulas), notes=[*notes, *run.notes]) for run in runs]
+
+
+def _require_columns(table: "pa.Table", mapped: Mapped, source: Path) -> None:
+    known = [column for column in table.column_names if column != ROW]
+    for name in (mapped.run, mapped.step):
+        if name is not None and name not in known:
+            raise BadTable(f"no column {name!r}", place=str(source), fix=did_you_mean(name, known))
+
+
+def _with_quantities(table: "pa.Table", mapped: Mapped, source: Path) -> tuple["pa.Table", set[str], set[str]]:
+    """Return the table with a column for every formula; which columns are asked for as numbers, and the formulas."""
+    asked = {what: getattr(mapped, what) or GUESSES.get(what) for what in ("params", "tokens", "loss", "flops")}
+    columns = Columns(table, place=str(source))
+    roles, formulas = set(), set()
+    for name in filter(None, asked.values()):
+        name = same_column(name, columns.names)
+        if name in columns.names:
+            columns.refuse_doubt(name)
+            roles.add(name)
+        elif is_formula(name) and number_or_none(name) is None and name not in formulas:
+            table = table.append_column(name, columns.computed(name))
+            formulas.add(name)
+    return table, roles | formulas, formulas
+
+
+def _run_name(row: Row, mapped: Mapped, source: Path) -> str:
+    if mapped.run is None:
+        return source.stem if mapped.step else f"{source.stem}-{row[ROW]}"
+    name = row[mapped.run]
+    if name is None or not str(name).strip():
+        raise BadTable(
+            f"no name of a run in column {mapped.run!r}", place=f"{source}, row {row[ROW]}",
+            fix=f"name it, or leave such rows out: --where '\"{mapped.run}\" IS NOT NULL'",
+        )  # fmt: skip
+    return str(name)
+
+
+def _run(name: str, rows: Sequence[Row], mapped: Mapped, source: Path, roles: set[str]) -> LoggedRun:
+    if mapped.step is None and len(rows) > 1:
+        raise BadTable(
+            f"{len(rows)} rows of run {name!r}", place=str(source), fix="name the column of steps: --step COLUMN"
+        )
+    if mapped.step is None:
+        (row,) = rows
+        fields = {key: value for key, value in row.items() if key != ROW and (value is None or _plain(value))}
+        return LoggedRun(name=name, place=f"{source}, row {row[ROW]}", fields=fields, guesses=GUESSES)
+    return _curves(name, rows, mapped.step, source, roles)
+
+
+def _curves(name: str, rows: Sequence[Row], step: str, source: Path, roles: set[str]) -> LoggedRun:
+    """Return the rows of a run as curves by step. Of two rows at a step the later counts; empty cells are no points."""
+    steps = [_step(row, step, source) for row in rows]
+    curves: dict[str, Curve] = {}
+    fields: dict[str, Value] = {}
+    notes = [*_repeated(steps, step)]
+    for column in rows[0]:
+        if column in (ROW, step):
+            continue
+        cells = [(at, row[column], row[ROW]) for at, row in zip(steps, rows, strict=True) if row[column] is not None]
+        points, stray = _points(cells, as_numbers=column in roles)
+        if points:
+            curves[column] = settled(points)
+            notes += _passed_over(stray, column)
+        else:
+            fields[column] = next((value for _, value, _ in reversed(cells) if _plain(value)), None)
+    place = f"{source}, row {max(zip(steps, (row[ROW] for row in rows), strict=True))[1]}"
+    return LoggedRun(name=name, place=place, fields=fields, curves=curves, guesses=GUESSES, notes=notes)
+
+
+def _points(
+    cells: Sequence[tuple[int, Any, int]], *, as_numbers: bool
+) -> tuple[list[tuple[int, float]], list[tuple[int, Any]]]:
+    """Return the cells that hold numbers as points, and the rows of those that do not.
+
+    Text is read as a number only in a column that was asked for as one.
+    """
+    points, stray = [], []
+    for step, value, row in cells:
+        numeric = isinstance(value, int | float) and not isinstance(value, bool)
+        number = number_or_none(value) if numeric or as_numbers else None
+        if number is None:
+            stray.append((row, value))
+        else:
+            points.append((step, number))
+    return points, stray
+
+
+def _step(row: Row, name: str, source: Path) -> int:
+    found = whole_step(row[name])
+    if found is None:
+        said = "is empty" if row[name] is None else f"is {row[name]!r}"
+        raise BadTable(
+            f"step {said}, expected a whole number", place=f"{source}, column {name}, row {row[ROW]}",
+            fix="name another column with --step, or leave such rows out with --where",
+        )  # fmt: skip
+    return found
+
+
+def _repeated(steps: Sequence[int], name: str) -> list[str]:
+    twice = sorted(step for step, count in Counter(steps).items() if count > 1)
+    if not twice:
+        return []
+    more = f" and {len(twice) - 1} others" if len(twice) > 1 else ""
+    return [f"{name} {twice[0]}{more} stands in several rows (a run that was resumed?): the later row counts"]
+
+
+def _passed_over(stray: Sequence[tuple[int, Any]], column: str) -> list[str]:
+    if not stray:
+        return []
+    row, value = stray[0]
+    more = f" and {len(stray) - 1} more" if len(stray) > 1 else ""
+    return [f"{column} holds {value!r} in row {row}{more}: no number, and passed over"]
+
+
+def _plain(value: object) -> bool:
+    return isinstance(value, str | int | float | bool)

@@ -1,0 +1,218 @@
+"""Files of runs as Arrow tables: CSV in whatever way it is written, lines of JSON, Parquet."""
+
+import codecs
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from isoloss.core.errors import BadTable
+from isoloss.runs.columns import NO_NUMBERS, grouping_doubt
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MOST_COLUMNS = 5_000
+DELIMITERS = (",", ";", "\t", "|")
+LARGEST_SPLIT = 1e6  # numbers beyond it are not those of one group of thousands
+LOOKED_AT = 1 << 16  # bytes from which the delimiter is read
+# Digits in groups of three, and a decimal comma: each unambiguous where there are two groups, or other than three
+# digits behind the comma.
+GROUPED_BY_DOTS = re.compile(r"[-+]?\d{1,3}(\.\d{3})+(,\d+)?")
+GROUPED_BY_COMMAS = re.compile(r"[-+]?\d{1,3}(,\d{3})+(\.\d+)?")
+GROUPED_BY_MARKS = re.compile(r"[-+]?\d{1,3}([ '’\u00a0\u2009\u202f]\d{3})+([.,]\d+)?")
+DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+([eE][-+]?\d+)?")
+WHOLE = re.compile(r"[-+]?\d+")
+FORMS = (  # with what stands between groups, and before decimals
+    (GROUPED_BY_MARKS, r"[ '’\u00a0\u2009\u202f]", ","),
+    (GROUPED_BY_DOTS, r"\.", ","),
+    (GROUPED_BY_COMMAS, ",", "."),
+    (DECIMAL_COMMA, r"(?!)", ","),
+)
+
+
+def read_csv(path: Path) -> "pa.Table":
+    """Return a table of values set apart by commas, semicolons, tabs or bars: by what its lines show.
+
+    Numbers with a decimal comma, or with digits in groups, are numbers where that is the only way to read the column;
+    a column that could be read in two ways stays text, and is refused by name where numbers are asked of it.
+    """
+    from pyarrow import csv as arrow_csv
+
+    # 'nan' must stay visible: a missing value is told apart from a number that is none.
+    convert = {"null_values": ["", "NA", "N/A", "null", "NULL", "None"], "strings_can_be_null": True}
+    parse = arrow_csv.ParseOptions(delimiter=_delimiter(path), newlines_in_values=True)
+    _refuse_wide(path, parse.delimiter)
+
+    def read(**more: Any) -> "pa.Table":
+        options = arrow_csv.ConvertOptions(**convert, **more)
+        return arrow_csv.read_csv(path, convert_options=options, parse_options=parse)
+
+    table = read()
+    if table.num_columns == 1 and any(mark in table.column_names[0] for mark in DELIMITERS):
+        raise BadTable(
+            f"one column alone, {table.column_names[0]!r}", place=str(path),
+            fix="separate columns by commas, semicolons or tabs, the same number of them in every line",
+        )  # fmt: skip
+    return _localised(table, read)
+
+
+def _refuse_wide(path: Path, delimiter: str) -> None:
+    """Raise BadTable for more columns than a table of runs has: reading them would take minutes."""
+    with path.open("rb") as stream:
+        header = stream.readline()
+    columns = header.count(delimiter.encode()) + 1
+    if columns > MOST_COLUMNS:
+        raise _too_wide(columns, path)
+
+
+def _too_wide(columns: int, path: Path) -> BadTable:
+    """Return the error for a table of more columns than are read."""
+    return BadTable(
+        f"{columns:,} columns, at most {MOST_COLUMNS:,} are read", place=str(path),
+        fix="keep the columns of parameters, tokens, losses and names",
+    )  # fmt: skip
+
+
+def _localised(table: "pa.Table", read: Callable[..., "pa.Table"]) -> "pa.Table":
+    """Return the table with numbers that are written as in other countries, and with doubtful ones as text."""
+    import pyarrow as pa
+
+    names = table.column_names
+    if len(set(names)) < len(names):
+        return table  # refused by whoever opens the table
+    decimals = [name for name in names if pa.types.is_floating(table[name].type) and _thousandths(table[name])]
+    as_text = {name: pa.string() for name in decimals}
+    written = read(include_columns=decimals, column_types=as_text) if decimals else table
+    for at, name in enumerate(names):
+        if name in as_text:
+            if grouping_doubt(written[name].to_pylist()):
+                table = table.set_column(at, name, written[name])
+        elif pa.types.is_string(table[name].type):
+            numbers = _numbers(table[name].to_pylist())
+            if numbers is not None:
+                table = table.set_column(at, name, pa.array(numbers))
+    return table
+
+
+def _thousandths(column: "pa.ChunkedArray") -> bool:
+    """Whether every number of a column is a whole number of thousandths: most columns need no second look."""
+    values = column.drop_null().to_numpy()
+    scaled = values[np.abs(values) < LARGEST_SPLIT] * 1000
+    return bool(np.all(np.abs(scaled - np.round(scaled)) <= 1e-9 * np.abs(scaled)))
+
+
+def _numbers(cells: Sequence[str | None]) -> list[float | int | None] | None:
+    """Return a column of text as numbers where it is one written with grouped digits or decimal commas, else None."""
+    present = [cell.strip() for cell in cells if cell is not None]
+    if not present or not any(form.fullmatch(present[0]) for form in (WHOLE, *(form for form, _, _ in FORMS))):
+        return None
+    if grouping_doubt(present):
+        return None
+    for form, group, point in FORMS:
+        if all(form.fullmatch(cell) or WHOLE.fullmatch(cell) or cell.lower() in NO_NUMBERS for cell in present):
+            plain = [None if cell is None else re.sub(group, "", cell.strip()).replace(point, ".") for cell in cells]
+            whole = all(cell is None or WHOLE.fullmatch(cell) for cell in plain)
+            return [None if cell is None else int(cell) if whole else float(cell) for cell in plain]
+    return None
+
+
+def _delimiter(path: Path) -> str:
+    """Return what sets columns apart: the suffix's own sign, unless the first lines agree on another alone."""
+    own = "\t" if path.suffix.lower() == ".tsv" else ","
+    with path.open("rb") as file:
+        head = file.read(LOOKED_AT)
+    text = head.decode("utf-8-sig", errors="replace")
+    lines = text if len(head) < LOOKED_AT else text[: text.rfind("\n") + 1]
+    candidates = (own, *(sign for sign in DELIMITERS if sign != own))
+    return next((sign for sign in candidates if _divides(lines, sign)), own)
+
+
+def _divides(lines: str, sign: str) -> bool:
+    """Whether every line has the same number of columns, more than one, when cut at `sign`."""
+    try:
+        widths = {len(row) for row in csv.reader(io.StringIO(lines), delimiter=sign) if row}
+    except csv.Error:
+        return False
+    return len(widths) == 1 and widths.pop() > 1
+
+
+def json_lines(path: Path) -> list[dict[str, Any]]:
+    """Return the objects of a file of lines of JSON. Only \\n ends a line; a byte order mark is passed over.
+
+    Raises BadTable naming the line that is no object.
+    """
+    rows = []
+    for number, line in enumerate(path.read_bytes().split(b"\n"), 1):
+        line = line.removeprefix(codecs.BOM_UTF8)
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line.decode("utf-8"))  # takes the NaN that loggers write
+        except RecursionError:
+            raise _no_object(path, number, "not JSON: it is nested too deeply") from None
+        except ValueError as error:  # UnicodeDecodeError too
+            raise _no_object(path, number, f"not JSON: {error}") from error
+        if not isinstance(row, dict):
+            raise _no_object(path, number, f"a {type(row).__name__}, not a JSON object")
+        rows.append(row)
+    return rows
+
+
+def _no_object(path: Path, number: int, message: str) -> BadTable:
+    return BadTable(message, place=f"{path}, line {number}", fix="write one JSON object a line; correct the line")
+
+
+def read_jsonl(path: Path) -> "pa.Table":
+    """Return lines of JSON as a table, a column a key."""
+    import pyarrow as pa
+
+    rows = json_lines(path)
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    if len(names) > MOST_COLUMNS:
+        raise _too_wide(len(names), path)
+    return pa.table({name: column_of([row.get(name) for row in rows]) for name in names})
+
+
+def column_of(values: Sequence[object]) -> "pa.Array":
+    """Return one column: numbers where all are, words such as "NaN" among them; else text.
+
+    A stray value in a column of text is named by its row when numbers are asked of it.
+    """
+    import pyarrow as pa
+
+    numbers = [_number(value) for value in values]
+    if all(number is not None or value is None for number, value in zip(numbers, values, strict=True)):
+        return pa.array(numbers, type=pa.float64(), from_pandas=False)
+    return pa.array(
+        [None if value is None else value if isinstance(value, str) else json.dumps(value) for value in values]
+    )
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, str) and value.strip().lower() in NO_NUMBERS:
+        return float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf") if value > 0 else float("-inf")
+
+
+def read_parquet(path: Path) -> "pa.Table":
+    """Return a Parquet file."""
+    from pyarrow import parquet
+
+    return parquet.read_table(path)
+
+
+LINES = (".jsonl", ".ndjson")
+READERS: dict[str, Callable[[Path], "pa.Table"]] = {
+    ".csv": read_csv, ".tsv": read_csv, **dict.fromkeys(LINES, read_jsonl), ".parquet": read_parquet,
+}  # fmt: skip

@@ -1,0 +1,182 @@
+"""Tables however they are written: what sets columns and digits apart, words for numbers, ends of lines."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from isoloss.core.errors import BadTable
+from isoloss.runs.archive import Archive
+from isoloss.runs.columns import grouping_doubt
+from isoloss.runs.importers import open_table, read_runs
+from isoloss.runs.imports import Mapped, import_runs
+
+CASES = Path(__file__).parents[3] / "shared" / "cases"
+N = [20_000_000, 50_000_000, 1_300_000_000]
+D = [400_000_000, 20_000_000_000, 1_000_000]
+LOSS = [4.6308, 3.9, 2.64604]
+
+
+def groups(number: int, mark: str) -> str:
+    return f"{number:,}".replace(",", mark)
+
+
+def comma(number: float) -> str:
+    return repr(number).replace(".", ",")
+
+
+WRITERS = {  # (how whole numbers are written, how fractions are, what delimiters may set them apart)
+    "plain": (str, repr, ",;\t|"),
+    "decimal comma": (str, comma, ";\t|"),
+    "dots and decimal comma": (lambda n: groups(n, "."), comma, ";\t|"),
+    "commas and decimal point": (lambda n: groups(n, ","), repr, ";\t|"),
+    "spaces and decimal comma": (lambda n: groups(n, " "), comma, ";\t|"),
+    "narrow spaces": (lambda n: groups(n, "\u202f"), comma, ";\t|"),
+    "apostrophes": (lambda n: groups(n, "'"), repr, ",;\t|"),
+}
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(data=st.data(), writer=st.sampled_from(sorted(WRITERS)))
+def test_a_table_is_its_numbers_however_it_is_written(tmp_path, data, writer):
+    whole, fraction, delimiters = WRITERS[writer]
+    delimiter = data.draw(st.sampled_from(delimiters))
+    n = data.draw(st.lists(st.integers(1_000_000, 10**12), min_size=2, max_size=6, unique=True))
+    # A number of losses with other than three decimals among them leaves no doubt.
+    losses = [2.5, *data.draw(st.lists(st.floats(0.1, 20), min_size=len(n) - 1, max_size=len(n) - 1))]
+    losses = [round(loss, 4) for loss in losses]
+    bom, end = data.draw(st.sampled_from(["", "\ufeff"])), data.draw(st.sampled_from(["\n", "\r\n"]))
+    rows = [
+        ["params", "tokens", "loss"],
+        *([whole(a), whole(7 * a), fraction(loss)] for a, loss in zip(n, losses, strict=True)),
+    ]
+    path = tmp_path / ("runs.tsv" if delimiter == "\t" else "runs.csv")
+    path.write_text(bom + "".join(delimiter.join(row) + end for row in rows), encoding="utf-8", newline="")
+    found = read_runs(path, loss="loss")
+    np.testing.assert_array_equal(found.params, n)
+    np.testing.assert_array_equal(found.tokens, [7 * a for a in n])
+    np.testing.assert_allclose(found.loss_nats, losses, rtol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("cells", "doubted"),
+    [
+        (["400", "1.000", "20.000"], True),
+        (["1,234", "5,678"], True),
+        (["1,234", "5"], True),
+        (["1.234", "5.678"], False),  # thousandths throughout: decimals, as programs write them
+        (["0.125", "1"], False),
+        (["1.25", "3"], False),
+        (["1.000.000", "400"], False),
+        (["1.000", "x"], False),
+        (["1,5", "2"], False),
+        ([], False),
+    ],
+)
+def test_marks_that_could_mean_two_things_are_doubted(cells, doubted):
+    assert (grouping_doubt(cells) is not None) == doubted
+
+
+def test_a_doubtful_column_is_refused_by_name_where_numbers_are_asked_of_it(tmp_path):
+    path = tmp_path / "runs.csv"
+    path.write_text("params,tokens_m,loss,note\n20000000,400,3,1.000\n50000000,1.000,2.5,7\n")
+    for tokens in ("tokens_m", "tokens_m * 1e6"):
+        with pytest.raises(BadTable, match=r"thousands or decimals") as caught:
+            read_runs(path, loss="loss", tokens=tokens)
+        assert "tokens_m" in caught.value.place
+        with pytest.raises(BadTable, match=r"thousands or decimals"):
+            import_runs(path, tmp_path / "out", Mapped(loss="loss", tokens=tokens))
+    assert read_runs(path, loss="loss", tokens="params").tokens.tolist() == [2e7, 5e7]  # others do not matter
+
+
+def test_a_name_that_looks_like_a_number_stays_a_name(tmp_path):
+    path = tmp_path / "runs.csv"
+    path.write_text("params,tokens,loss,run,data\n1e6,1e8,3,10_000,1.2.3\n1e6,2e8,2.9,20_000,1.2.4\n")
+    table = open_table(path)
+    assert table["run"].to_pylist() == ["10_000", "20_000"]
+    assert table["data"].to_pylist() == ["1.2.3", "1.2.4"]
+
+
+def test_cells_may_hold_line_ends_and_delimiters(tmp_path):
+    path = tmp_path / "runs.csv"
+    path.write_text('params;tokens;loss;note\n1000000;"100000000";3,25;"one;\ntwo, three"\n2000000;2e8;3;x\n')
+    found = open_table(path)
+    assert found["note"].to_pylist() == ["one;\ntwo, three", "x"]
+    assert found["loss"].to_pylist() == [3.25, 3.0]
+
+
+@pytest.mark.parametrize("end", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c"])
+def test_only_a_newline_ends_a_line_of_json(tmp_path, end):
+    path = tmp_path / "runs.jsonl"
+    rows = [{"params": n, "tokens": d, "loss": loss, "note": f"a{end}b"} for n, d, loss in zip(N, D, LOSS, strict=True)]
+    path.write_text("\ufeff" + "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    assert read_runs(path, loss="loss").params.tolist() == N
+    assert len(import_runs(path, tmp_path / "out", Mapped(loss="loss")).rows) == 3
+
+
+@pytest.mark.parametrize("word", ["NaN", "nan", "Infinity", "-Infinity", "inf"])
+def test_words_for_numbers_that_are_none_leave_a_column_of_numbers(tmp_path, word):
+    path = tmp_path / "runs.jsonl"
+    path.write_text("".join(json.dumps({"a": a, "b": a}) + "\n" for a in (1.5, word, None, 2)))
+    values = open_table(path)["a"].to_pylist()
+    assert values[0] == 1.5
+    assert not np.isfinite(values[1])
+    assert values[2:] == [None, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"), [(b"{", "not JSON"), (b"[1]", "list"), (b'{"a": "\xff"}', "not JSON"), (b"[" * 100_000, "deeply")]
+)
+def test_a_broken_line_of_json_is_named(tmp_path, line, said):
+    path = tmp_path / "runs.jsonl"
+    path.write_bytes(b'{"params": 1}\n' + line + b"\n")
+    for read in (lambda: open_table(path), lambda: import_runs(path, tmp_path / "out", Mapped())):
+        with pytest.raises(BadTable, match=said) as caught:
+            read()
+        assert "line 2" in caught.value.place
+    assert not (tmp_path / "out").exists()
+
+
+def test_our_own_name_of_the_loss_is_found_by_its_first_word(tmp_path):
+    text = "params,tokens,loss_nats\n1e6,1e8,3\n"
+    assert read_runs(io_table(tmp_path, text), loss="loss").loss_nats.tolist() == [3.0]
+    with pytest.raises(BadTable, match="no column 'los'"):
+        read_runs(io_table(tmp_path, text), loss="los")
+
+
+def io_table(folder: Path, text: str) -> Path:
+    (folder / "t.csv").write_text(text)
+    return folder / "t.csv"
+
+
+@pytest.mark.skipif(not CASES.is_dir(), reason="the cases of public reports are not here")
+class TestCases:
+    def test_separators_of_lines(self):
+        plain = read_runs(CASES / "02-line-separators" / "plain.jsonl", loss="loss_nats")
+        for name in ("u2028", "nel", "bom"):
+            found = read_runs(CASES / "02-line-separators" / f"{name}.jsonl", loss="loss_nats")
+            np.testing.assert_array_equal(found.loss_nats, plain.loss_nats)
+
+    @pytest.mark.parametrize("name", ["semi.csv", "semi_dotthousand.csv", "quoted_de.csv", "tab_comma.tsv"])
+    def test_decimal_commas(self, name):
+        found = read_runs(CASES / "13-decimal-comma" / name)
+        truth = 1.7 + 400 / found.params**0.34 + 410 / found.tokens**0.28
+        np.testing.assert_allclose(found.loss_nats, truth, rtol=0.01)  # noise of .3 %
+        assert len(found) == 25
+
+    def test_dots_between_thousands(self):
+        with pytest.raises(BadTable, match=r"'1\.000' could be thousands or decimals"):
+            read_runs(CASES / "13-decimal-comma" / "tab_million_dots.tsv", tokens="tokens_m * 1e6")
+
+
+def test_an_archive_is_made_only_once_the_runs_are_read(tmp_path):
+    path = tmp_path / "runs.csv"
+    path.write_text("params,tokens,loss\n1e6,1e8,3\n")
+    with pytest.raises(BadTable):
+        import_runs(path, tmp_path / "out", Mapped(loss="los"))
+    assert not (tmp_path / "out").exists()
+    import_runs(path, tmp_path / "out", Mapped(loss="loss"))
+    assert Archive.stands_in(tmp_path / "out")
