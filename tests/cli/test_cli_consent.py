@@ -5,10 +5,10 @@ import sys
 
 import numpy as np
 import pytest
-from isoloss.laws.data_dependent import from_laws
-from isoloss.fitting.fitting import fit
-from isoloss.laws.law_files import save_data_dependent
 
+from isoloss.data_dependence.data_dependent import from_laws
+from isoloss.data_dependence.storage import save_data_dependent
+from isoloss.fitting.fitting import fit
 from isoloss.runs.observations import observations
 
 MODULE = """

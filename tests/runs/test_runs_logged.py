@@ -117,6 +117,15 @@ def test_two_runs_in_one_folder_are_refused_unless_the_later_one_went_further(tm
     assert "two runs" in messages(imported)
 
 
+def test_the_attempt_that_died_does_not_count(tmp_path):
+    points = [("eval/loss", step, 5.5) for step in range(100, 1501, 100)]
+    points += [("eval/loss", step, 4.5) for step in range(1000, 1501, 100)]
+    write_events(tmp_path / "run", points)
+    imported = import_runs(tmp_path / "run", tmp_path / "out", Mapped(params="5e7", batch_tokens=BATCH))
+    assert (one(imported)["tokens"], one(imported)["loss_nats"]) == (1500 * BATCH, 4.5)
+    assert "resumed at step 1000" in messages(imported)
+
+
 def test_two_writers_of_one_folder_are_one_run(tmp_path):
     write_events(tmp_path / "run", [("train/loss", step, 5.0) for step in range(1, 101)], suffix=".train")
     write_events(tmp_path / "run", [("eval/loss", step, 4.0) for step in (50, 100)], suffix=".eval")
