@@ -59,6 +59,7 @@ def isoflop(
     """
     from isoloss.cli.output import print_json
     from isoloss.optima.best_size import best_sizes
+    from isoloss.optima.lack_of_fit import lack_of_fit
     from isoloss.runs.importers import read_runs
 
     table = read_runs(
@@ -66,12 +67,14 @@ def isoflop(
         trunk=trunk or _own_trunk(runs),
     )  # fmt: skip
     optima = best_sizes(table, budgets=_budgets(budgets), seed=seed)
+    misfits = lack_of_fit(table, optima=optima, seed=seed)
     settings = {"interpolation": curve, "noise": noise, "draws": draws, "tolerance": tolerance, "seed": seed}
     found = _by_budget(table, settings)
     told = [(name, one, *_laws(one)) for name, one in found.items()]
     if json:
         print_json({
             "optima": [each.to_json() for each in optima],
+            "lack_of_fit": [each.to_json() for each in misfits],
             "isoflop": [
                 {
                     "group": name, "interpolation": one.interpolation,
@@ -83,6 +86,9 @@ def isoflop(
         })  # fmt: skip
     else:
         _show_best(optima)
+        for verdict in misfits:
+            if verdict.refused:
+                typer.echo(verdict.sentence())
         for group_told in told:
             _show(*group_told)
     if not any(law for _, _, law, _ in told) and not any(each.inside for each in optima):

@@ -27,6 +27,7 @@ from isoloss.optima.surfaces import (
     Surface,
     law_surface,
     local_surface,
+    plain_quadratic,
     trunk_evidence,
     whitened_square,
 )
@@ -34,11 +35,13 @@ from isoloss.runs.observations import Observations
 
 DRAWS = 400
 POINTS = 97
+BUDGETS_TRIED = 65
 FEWEST_SIZES = 3
 NEAR_TOKENS = 1.1  # a size whose tokens end within a tenth of a budget's counts as having runs on that side
 BEYOND = 0.7  # of ln N: draws are searched that far beyond the sizes, so that an interval may end outside
 TEMPER = 0.5  # of a form's log likelihood by unseen trunks
 FREEST_WEIGHT = 1e-3
+MOST_OUTSIDE = 0.5  # of the weighted draws
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,37 +85,64 @@ class BestSize:
 
 
 def best_sizes(
-    observations: Observations, *, budgets: Sequence[float] | None = None, draws: int = DRAWS, seed: int = 0
+    observations: Observations,
+    *,
+    budgets: Sequence[float] | None = None,
+    pooled: bool = False,
+    shifts: Floats | None = None,
+    draws: int = DRAWS,
+    seed: int = 0,
 ) -> list[BestSize]:
     """Return the best split of every budget on every corpus of a table; by default of three budgets inside its runs.
 
     A budget counts FLOPs as the table does: its own column, or 6 · params · tokens. Flagged runs are left out. Corpora
-    of one table are taken as trained alike: what share of the noise is the trunks' is learnt from all of them. Raises
-    InputError for a budget that is no positive number.
+    of one table are taken as trained alike: what share of the noise is the trunks' is learnt from all of them.
+    `pooled` gives every corpus the same weights of the forms, the geometric mean of their own: where corpora are
+    compared, a form's bias is then shared. `shifts` (any number, n) are what held-out documents drawn anew would change
+    of every ln loss (`isoloss.optima.documents`). Raises InputError for a budget that is no positive number.
     """
     if budgets is not None and not all(np.isfinite(budget) and budget > 0 for budget in budgets):
         raise InputError(f"budgets {list(budgets)}", fix="give FLOPs above zero, as 1e18")
-    tables = {
-        corpus: leave_out(observations.where(corpus=corpus), flags=EXCLUDED_FLAGS)[0] for corpus in observations.corpora
-    }
-    shared = _evidence_of_others(tables)
-    found = []
-    for corpus, used in tables.items():
-        found += _of_corpus(used, corpus, budgets, others=shared[corpus], draws=draws, seed=seed)
-    return found
+    fittings = _fittings(observations, shifts, draws=draws, seed=seed)
+    found: list[BestSize | _Searched] = []
+    for fitting in fittings:
+        found += _of_corpus(fitting, budgets)
+    shared = _pooled([one for one in found if isinstance(one, _Searched)]) if pooled else None
+    return [one.mixed(shared) if isinstance(one, _Searched) else one for one in found]
 
 
 def usual_budgets(table: Observations) -> tuple[float, ...]:
     """Return three budgets inside the runs of a corpus, lower, middle and upper; none where none is inside."""
-    if len(table) < FEWEST_SIZES:
+    if (found := inside_range(table)) is None:
         return ()
-    grid = np.geomspace(table.flops.min(), table.flops.max(), 65)
-    inside = [budget for budget in grid if covered_sizes(table, float(budget)).sum() >= FEWEST_SIZES]
-    if not inside:
-        return ()
-    low, high = inside[0], inside[-1]
+    low, high = found
     # A tenth of the way in from either end in ln C: at the very ends sizes are fewest.
     return tuple(float(f"{low * (high / low) ** share:.3g}") for share in (0.1, 0.5, 0.9))
+
+
+def inside_range(table: Observations) -> tuple[float, float] | None:
+    """Return the lowest and the highest budget inside the runs of a corpus, or None where none is.
+
+    Three sizes have runs around it, and a plain quadratic of all rows has its optimum between them; where it never
+    has, the first alone counts.
+    """
+    if len(table) < FEWEST_SIZES:
+        return None
+    budgets = np.geomspace(table.flops.min(), table.flops.max(), BUDGETS_TRIED)
+    reached = [(float(budget), covered_sizes(table, float(budget))) for budget in budgets]
+    covered = [(budget, own) for budget, own in reached if own.sum() >= FEWEST_SIZES]
+    within = [budget for budget, own in covered if _seems_inside(table, budget, own)] or [b for b, _ in covered]
+    return (within[0], within[-1]) if within else None
+
+
+def _seems_inside(table: Observations, budget: float, reached: NDArray[np.bool_]) -> bool:
+    """Whether a plain quadratic of all rows is least between the sizes that have runs around a budget."""
+    x, z = np.log(table.params), np.log(table.tokens)
+    sizes, _ = distinct_sizes(table.params)
+    log_n = np.linspace(np.log(sizes[reached][0]), np.log(sizes[reached][-1]), POINTS)
+    log_d = np.log(budget) - flops_per_token(table)(log_n)
+    best = plain_quadratic(x, z, np.log(table.loss_nats), log_n, log_d).argmin()
+    return bool(0 < best < POINTS - 1)
 
 
 def covered_sizes(table: Observations, budget: float) -> NDArray[np.bool_]:
@@ -140,27 +170,25 @@ def flops_per_token(table: Observations) -> Callable[[Floats], Floats]:
     return lambda at: np.asarray(at + line(at - middle))
 
 
-def _evidence_of_others(tables: Mapping[str, Observations]) -> dict[str, Floats | None]:
-    """Return for each corpus what all the others say of the trunks' share of the noise; None where none does."""
-    own = {corpus: trunk_evidence(table) for corpus, table in tables.items()}
-    found: dict[str, Floats | None] = {}
-    for corpus in tables:
-        rest = [evidence for other, evidence in own.items() if other != corpus and evidence is not None]
-        found[corpus] = np.sum(rest, axis=0) if rest else None
+def _fittings(observations: Observations, shifts: Floats | None, *, draws: int, seed: int) -> "list[_Fitting]":
+    """Return the runs of every corpus, flagged ones left out, with what all the others say of trunks."""
+    tables, moved = [], []
+    for corpus in observations.corpora:
+        rows = np.flatnonzero(observations.corpus == corpus)
+        own = observations.select(rows)
+        used, _ = leave_out(own, flags=EXCLUDED_FLAGS)
+        tables.append(used)
+        kept = rows[np.isin(own.rows, used.rows)]
+        moved.append(None if shifts is None else shifts[np.ix_(np.arange(draws) % len(shifts), kept)])
+    own_evidence = [trunk_evidence(table) for table in tables]
+    found = []
+    for place, corpus in enumerate(observations.corpora):
+        rest = [one for other, one in enumerate(own_evidence) if other != place and one is not None]
+        others = np.sum(rest, axis=0) if rest else None
+        found.append(
+            _Fitting(table=tables[place], corpus=corpus, others=others, shifts=moved[place], draws=draws, seed=seed)
+        )
     return found
-
-
-def _of_corpus(
-    table: Observations, corpus: str, budgets: Sequence[float] | None, *, others: Floats | None, draws: int, seed: int
-) -> list[BestSize]:
-    asked = usual_budgets(table) if budgets is None else tuple(budgets)
-    held = {budget: covered_sizes(table, budget) if len(table) else np.zeros(0, dtype=bool) for budget in asked}
-    if not any(reached.sum() >= FEWEST_SIZES for reached in held.values()) or len(table) < FEWEST_ROWS:
-        reason = f"{len(table)} runs do not hold a budget: three sizes need runs on both sides of its tokens"
-        return [BestSize(corpus=corpus, flops=budget, inside=False, reason=reason) for budget in asked or ()]
-    fitting = _Fitting(table=table, corpus=corpus, others=others, draws=draws, seed=seed)
-    laws = fitting.laws()
-    return [_at(fitting, budget, held[budget], laws) for budget in asked]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -170,17 +198,25 @@ class _Fitting:
     table: Observations
     corpus: str
     others: Floats | None
+    shifts: Floats | None
     draws: int
     seed: int
+
+    def stream(self, form: str) -> np.random.Generator:
+        """Return the numbers of a form's draws, the same at every budget: draws of several budgets go together."""
+        return stream(self.seed, "surface", form, self.table.fingerprint)
 
     def laws(self) -> list[Surface]:
         """Return the parametric surfaces that the rows determine."""
         found: list[Surface] = []
         sizes = len(distinct_sizes(self.table.params)[0])
         for form in (form for form, fewest in FEWEST_SIZES_OF.items() if sizes >= fewest):
-            generator = stream(self.seed, "surface", form, self.table.fingerprint)
             try:
-                found.append(law_surface(self.table, form, draws=self.draws, generator=generator, others=self.others))
+                surface = law_surface(
+                    self.table, form, draws=self.draws, generator=self.stream(form), others=self.others,
+                    shifts=self.shifts,
+                )  # fmt: skip
+                found.append(surface)
             except InputError:
                 continue  # too few rows or sizes for this form: the others speak
         return found
@@ -189,17 +225,29 @@ class _Fitting:
         """Return the local surface near the optimum: first around the middle of the sizes, then its own valley."""
         log_flops, ratio = np.log(self.table.flops), float((log_d - log_n).mean())
         for drawn in (1, 1, self.draws):
-            # The same stream at every budget: draws of several budgets then go together, as those of laws do.
             found = local_surface(
                 self.table, log_flops=log_flops, near=(float(np.log(budget)), ratio), draws=drawn, others=self.others,
-                generator=stream(self.seed, "surface", "local", self.table.fingerprint),
+                shifts=None if self.shifts is None else self.shifts[:drawn], generator=self.stream("local"),
             )  # fmt: skip
             best = int(np.argmin(found.log_loss(log_n, log_d)[0]))
             ratio = float(log_d[best] - log_n[best])
         return found
 
 
-def _at(fitting: _Fitting, budget: float, reached: NDArray[np.bool_], laws: Sequence[Surface]) -> BestSize:
+def _of_corpus(fitting: _Fitting, budgets: Sequence[float] | None) -> "list[BestSize | _Searched]":
+    table = fitting.table
+    asked = usual_budgets(table) if budgets is None else tuple(budgets)
+    held = {budget: covered_sizes(table, budget) if len(table) else np.zeros(0, dtype=bool) for budget in asked}
+    if not any(reached.sum() >= FEWEST_SIZES for reached in held.values()) or len(table) < FEWEST_ROWS:
+        reason = f"{len(table)} runs do not hold a budget: three sizes need runs on both sides of its tokens"
+        return [BestSize(corpus=fitting.corpus, flops=budget, inside=False, reason=reason) for budget in asked or ()]
+    laws = fitting.laws()
+    return [_at(fitting, budget, held[budget], laws) for budget in asked]
+
+
+def _at(
+    fitting: _Fitting, budget: float, reached: NDArray[np.bool_], laws: Sequence[Surface]
+) -> "BestSize | _Searched":
     if (count := int(reached.sum())) < FEWEST_SIZES:
         reason = f"{count} sizes have runs on both sides of this budget's tokens, three are needed"
         return BestSize(corpus=fitting.corpus, flops=budget, inside=False, reason=reason)
@@ -211,9 +259,11 @@ def _at(fitting: _Fitting, budget: float, reached: NDArray[np.bool_], laws: Sequ
     log_n = np.linspace(ends[0] - BEYOND, ends[1] + BEYOND, POINTS)
     log_d = np.log(budget) - per_token(log_n)
     surfaces = [*laws, local]
-    searched = {surface.form: _least(surface.log_loss(log_n, log_d), log_n, log_d) for surface in surfaces}
-    weights = _weights(surfaces, local, fitting.table)
-    return _mixed(fitting, budget, ends, surfaces, searched, weights)
+    return _Searched(
+        fitting=fitting, budget=budget, ends=ends, misfits={surface.form: surface.misfit for surface in surfaces},
+        optima={surface.form: _least(surface.log_loss(log_n, log_d), log_n, log_d) for surface in surfaces},
+        scores=_scores(surfaces, local, fitting.table),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -244,55 +294,81 @@ def _least(log_loss: Floats, log_n: Floats, log_d: Floats) -> _Found:
     )  # fmt: skip
 
 
-def _weights(surfaces: Sequence[Surface], local: LocalSurface, table: Observations) -> dict[str, float]:
-    """Return each form's weight by its errors on unseen trunks; those below a thousandth count as none.
+def _scores(surfaces: Sequence[Surface], local: LocalSurface, table: Observations) -> dict[str, float]:
+    """Return the logarithm of each form's weight, up to a constant, by its errors on unseen trunks.
 
     Rows count as in the local surface, and share its trunk effects.
     """
     rows = float(local.row_weights.sum() ** 2 / (local.row_weights**2).sum())
     squares = [whitened_square(s.unseen, local.row_weights, table.trunk, local.ratio) for s in surfaces]
-    logs = -0.5 * TEMPER * rows * np.log(squares)
+    return {s.form: -0.5 * TEMPER * rows * float(np.log(square)) for s, square in zip(surfaces, squares, strict=True)}
+
+
+def _weights(scores: Mapping[str, float]) -> dict[str, float]:
+    """Return weights of sum 1; those below a thousandth count as none."""
+    logs = np.array(list(scores.values()))
     raw = np.exp(logs - logs.max())
     raw = np.where(raw / raw.sum() < FREEST_WEIGHT, 0.0, raw)
-    return {surface.form: float(w) for surface, w in zip(surfaces, raw / raw.sum(), strict=True)}
+    return dict(zip(scores, (raw / raw.sum()).tolist(), strict=True))
 
 
-def _mixed(
-    fitting: _Fitting, budget: float, ends: tuple[float, float], surfaces: Sequence[Surface],
-    searched: Mapping[str, _Found], weights: Mapping[str, float],
-) -> BestSize:  # fmt: skip
-    """Return the weighted answer with the draws of all forms together."""
-    forms = tuple(
-        FormOptimum(form=s.form, weight=weights[s.form], misfit=s.misfit,
-                    tokens_per_param=float(np.exp(searched[s.form].log_d[0] - searched[s.form].log_n[0])))
-        for s in surfaces
-    )  # fmt: skip
-    misfit = float(sum(f.weight * f.misfit for f in forms))
-    below = sum(weights[form] * float((found.log_n[1:] < ends[0]).mean()) for form, found in searched.items())
-    above = sum(weights[form] * float((found.log_n[1:] > ends[1]).mean()) for form, found in searched.items())
-    if below + above > 0.5:
-        side = "at or below the smallest size" if below > above else "at or above the largest size"
-        return BestSize(corpus=fitting.corpus, flops=budget, inside=False, misfit=misfit, forms=forms,
-                        reason=f"the optimum lies {side} that has runs at this budget")  # fmt: skip
-    names = list(searched)
-    generator = stream(fitting.seed, "mixture of forms", fitting.corpus)
-    # By the same shares at every budget: the draws of several budgets are of the same forms, as far as weights agree.
-    ladder = np.cumsum([weights[name] for name in names])
-    chosen = np.searchsorted(ladder / ladder[-1], generator.random(fitting.draws), side="right")
-    drawn = 1 + generator.permutation(fitting.draws)
+def _pooled(searched: "Sequence[_Searched]") -> dict[str, float] | None:
+    """Return the mean scores of the forms that every corpus and budget with an optimum inside has; None without any."""
+    found = [one.scores for one in searched if not one.outside(_weights(one.scores))]
+    shared = set.intersection(*map(set, found)) if found else set()
+    return {form: float(np.mean([scores[form] - max(scores.values()) for scores in found])) for form in shared} or None
 
-    def mixture(quantity: Callable[[_Found], Floats]) -> tuple[float, Floats]:
-        values = np.array([quantity(searched[name]) for name in names])
-        return float(np.array([weights[name] for name in names]) @ values[:, 0]), values[chosen, drawn]
 
-    def estimate(quantity: Callable[[_Found], Floats]) -> Estimate:
-        centre, picked = mixture(quantity)
-        return Estimate.from_draws(np.exp(picked), value=float(np.exp(centre)))
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Searched:
+    """One budget on one corpus: every form's optimum, misfit and score; `ends` are ln N of the outermost sizes."""
 
-    _, ratios = mixture(lambda found: found.log_d - found.log_n)
-    return BestSize(
-        corpus=fitting.corpus, flops=budget, inside=True, reason="",
-        params=estimate(lambda found: found.log_n), tokens=estimate(lambda found: found.log_d),
-        tokens_per_param=estimate(lambda found: found.log_d - found.log_n),
-        loss=estimate(lambda found: found.log_loss), misfit=misfit, forms=forms, log_ratio_draws=ratios,
-    )  # fmt: skip
+    fitting: _Fitting
+    budget: float
+    ends: tuple[float, float]
+    misfits: Mapping[str, float]
+    optima: Mapping[str, _Found]
+    scores: Mapping[str, float]
+
+    def outside(self, weights: Mapping[str, float]) -> str | None:
+        """Return on which side of the sizes most of the weighted draws lie, or None where most lie inside."""
+        low, high = self.ends
+        below = sum(w * float((self.optima[form].log_n[1:] < low).mean()) for form, w in weights.items())
+        above = sum(w * float((self.optima[form].log_n[1:] > high).mean()) for form, w in weights.items())
+        if below + above <= MOST_OUTSIDE:
+            return None
+        return "at or below the smallest size" if below > above else "at or above the largest size"
+
+    def mixed(self, pooled: Mapping[str, float] | None) -> BestSize:
+        """Return the weighted answer with the draws of all forms together, by `pooled` scores instead of its own."""
+        weights = dict.fromkeys(self.optima, 0.0) | _weights(self.scores if pooled is None else pooled)
+        forms = tuple(
+            FormOptimum(form=form, weight=weights[form], misfit=self.misfits[form],
+                        tokens_per_param=float(np.exp(found.log_d[0] - found.log_n[0])))
+            for form, found in self.optima.items()
+        )  # fmt: skip
+        misfit = float(sum(f.weight * f.misfit for f in forms))
+        if side := self.outside(weights):
+            return BestSize(corpus=self.fitting.corpus, flops=self.budget, inside=False, misfit=misfit, forms=forms,
+                            reason=f"the optimum lies {side} that has runs at this budget")  # fmt: skip
+        picked = self._picked(weights)
+
+        def estimate(quantity: Callable[[_Found], Floats]) -> Estimate:
+            values = np.array([quantity(found) for found in self.optima.values()])
+            centre = float(np.array(list(weights.values())) @ values[:, 0])
+            return Estimate.from_draws(np.exp(values[picked]), value=float(np.exp(centre)))
+
+        ratios = np.array([found.log_d - found.log_n for found in self.optima.values()])
+        return BestSize(
+            corpus=self.fitting.corpus, flops=self.budget, inside=True, reason="",
+            params=estimate(lambda found: found.log_n), tokens=estimate(lambda found: found.log_d),
+            tokens_per_param=estimate(lambda found: found.log_d - found.log_n),
+            loss=estimate(lambda found: found.log_loss), misfit=misfit, forms=forms, log_ratio_draws=ratios[picked],
+        )  # fmt: skip
+
+    def _picked(self, weights: Mapping[str, float]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return which form's and which draw each draw of the mixture is, in the same order at every budget."""
+        generator = stream(self.fitting.seed, "mixture of forms", self.fitting.corpus)
+        ladder = np.cumsum(list(weights.values()))
+        chosen = np.searchsorted(ladder / ladder[-1], generator.random(self.fitting.draws), side="right")
+        return chosen, 1 + generator.permutation(self.fitting.draws)

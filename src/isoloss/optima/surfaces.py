@@ -95,24 +95,27 @@ class LocalSurface:
 
     def log_loss(self, log_n: Floats, log_d: Floats) -> Floats:
         """Return ln L of the best fit and of every draw at the points (m,): (1 + S, m)."""
-        return np.asarray(self.coefficients @ _third_order(log_n - self.origin[0], log_d - self.origin[1]).T)
+        return np.asarray(self.coefficients @ third_order(log_n - self.origin[0], log_d - self.origin[1]).T)
 
 
 def law_surface(
-    table: Observations, form: str, *, draws: int, generator: np.random.Generator, others: Floats | None = None
-) -> LawSurface:
+    table: Observations, form: str, *, draws: int, generator: np.random.Generator, others: Floats | None = None,
+    shifts: Floats | None = None,
+) -> LawSurface:  # fmt: skip
     """Return a law fitted to a corpus's runs by least squares of ln L, with draws and its errors on trunks left out.
 
-    Draws move the losses of the best fit by the noise of points and trunks around it, and refit. `others` is what other
-    corpora say of the trunks' share (`isoloss.fitting.noise`). Raises InputError where the rows cannot determine it.
+    Draws move the losses of the best fit by the noise of points and trunks around it, and by `shifts` (S, n) of ln L
+    where given, and refit. `others` is what other corpora say of the trunks' share (`isoloss.fitting.noise`). Raises
+    InputError where the rows cannot determine it.
     """
     law = open_law(form)
     refuse_unfittable(table, law=law, fixed={})
     problem = pose(table, law=law, objective="gaussian", delta=1.0, weights=np.ones(len(table)), fixed={})
     best = find_optimum(problem, starting_points(problem, "auto")).free
     residuals, jacobian = linearise(problem, best)
-    noise = _noise(table, residuals, jacobian, problem.weights, others)
+    noise = noise_around_surface(table, residuals, jacobian, problem.weights, others)
     moved = problem.evaluate(best)[0] + noise.draw_noise(generator, noise.draw_deviations(generator, draws))
+    moved = moved if shifts is None else moved + shifts
     refits = best_ends(problem, np.tile(best, (draws, 1, 1)), targets=moved)
     folds = left_out(table.trunk)
     held = best_ends(problem, np.tile(best, (len(folds), 1, 1)), weights=problem.weights * ~folds)
@@ -127,30 +130,32 @@ def law_surface(
 
 def local_surface(
     table: Observations, *, log_flops: Floats, near: tuple[float, float], draws: int, generator: np.random.Generator,
-    others: Floats | None = None,
+    others: Floats | None = None, shifts: Floats | None = None,
 ) -> LocalSurface:  # fmt: skip
     """Return the local surface near (ln C, ln(D/N)) = `near`. `log_flops` (n,) are the rows', as the budget counts.
 
     The noise is that around a plain quadratic. Given it, coefficients have a normal posterior, by generalised least
-    squares with the prior of the third order; draws take the noise from its own posterior first.
+    squares with the prior of the third order; draws take the noise from its own posterior first, and move ln L by
+    `shifts` (S, n) where given.
     """
     x, z, y = np.log(table.params), np.log(table.tokens), np.log(table.loss_nats)
     distance = ((log_flops - near[0]) / NEAR_FLOPS) ** 2 + ((z - x - near[1]) / NEAR_RATIO) ** 2
     weights = np.maximum(np.exp(-0.5 * distance), LEAST_WEIGHT)
     origin = np.array([np.average(x, weights=weights), np.average(z, weights=weights)])
-    X = _third_order(x - origin[0], z - origin[1])
+    X = third_order(x - origin[0], z - origin[1])
     plain, root = X[:, :FIRST_THIRD_ORDER], np.sqrt(weights)
     residuals = y - plain @ np.linalg.lstsq(plain * root[:, None], y * root, rcond=None)[0]
-    noise = _noise(table, residuals, plain, weights, others)
+    noise = noise_around_surface(table, residuals, plain, weights, others)
     centre, drawn = noise.median_deviations(1), noise.draw_deviations(generator, draws)
     _, trunk_of = np.unique(table.trunk, return_inverse=True)
-    means, precisions = _posterior(_Sums.of(X, y, weights, trunk_of), np.vstack([centre, drawn]))
+    moved = y[None] if shifts is None else y + np.vstack([np.zeros(len(y)), shifts])
+    means, precisions = _posterior(_Sums.of(X, moved, weights, trunk_of), np.vstack([centre, drawn]))
     steps = np.linalg.solve(
         np.swapaxes(np.linalg.cholesky(precisions[1:]), 1, 2), generator.standard_normal((draws, X.shape[1], 1))
     )[..., 0]  # fmt: skip
     unseen = np.empty(len(y))
     for fold in left_out(table.trunk):
-        kept = _Sums.of(X[~fold], y[~fold], weights[~fold], trunk_of[~fold])
+        kept = _Sums.of(X[~fold], y[None, ~fold], weights[~fold], trunk_of[~fold])
         unseen[fold] = y[fold] - X[fold] @ _posterior(kept, centre)[0][0]
     return LocalSurface(
         form=LOCAL, origin=origin, coefficients=np.vstack([means[:1], means[1:] + steps]),
@@ -167,9 +172,17 @@ def trunk_evidence(table: Observations) -> Floats | None:
     if len(np.unique(table.trunk)) == len(table) or len(table) < FEWEST_ROWS:
         return None
     x, z, y = np.log(table.params), np.log(table.tokens), np.log(table.loss_nats)
-    plain = _third_order(x - x.mean(), z - z.mean())[:, :FIRST_THIRD_ORDER]
+    plain = third_order(x - x.mean(), z - z.mean())[:, :FIRST_THIRD_ORDER]
     residuals = y - plain @ np.linalg.lstsq(plain, y, rcond=None)[0]
-    return _noise(table, residuals, plain, np.ones(len(y)), None).evidence
+    return noise_around_surface(table, residuals, plain, np.ones(len(y)), None).evidence
+
+
+def plain_quadratic(x: Floats, z: Floats, y: Floats, log_n: Floats, log_d: Floats) -> Floats:
+    """Return at points (m,) the least-squares quadratic of ln L `y` (n,) in ln N `x` and ln D `z`."""
+    columns, points = (
+        third_order(a - x.mean(), b - z.mean())[:, :FIRST_THIRD_ORDER] for a, b in ((x, z), (log_n, log_d))
+    )
+    return np.asarray(points @ np.linalg.lstsq(columns, y, rcond=None)[0])
 
 
 def left_out(trunks: NDArray[np.str_], *, most: int = MOST_FOLDS) -> NDArray[np.bool_]:
@@ -186,7 +199,7 @@ def whitened_square(errors: Floats, weights: Floats, trunks: NDArray[np.str_], r
     return float((weights * errors**2).sum() - (ratio / (1 + ratio * sizes) * sums**2).sum())
 
 
-def _noise(
+def noise_around_surface(
     table: Observations, residuals: Floats, fitted: Floats, weights: Floats, others: Floats | None
 ) -> TrunkNoise:
     """Return the noise around a surface: that of replicates where enough rows are, what a form misses left out."""
@@ -196,7 +209,7 @@ def _noise(
 
 
 class _Sums(NamedTuple):
-    """Weighted sums of rows: X′WX (K, K), X′Wy (K,), and of each trunk X (T, K), y (T,) and weights (T,)."""
+    """Weighted sums of rows: X′WX (K, K), X′Wy (1 or S, K); of each trunk X (T, K), y (1 or S, T), weights (T,)."""
 
     gram: Floats
     right: Floats
@@ -206,12 +219,13 @@ class _Sums(NamedTuple):
 
     @classmethod
     def of(cls, X: Floats, y: Floats, weights: Floats, trunk_of: NDArray[np.int64]) -> "_Sums":
-        """Return the sums, in time linear in the rows."""
-        weighted = X * weights[:, None]
-        rows = np.zeros((trunk_of.max() + 1, X.shape[1]))
+        """Return the sums for targets `y` (1 or S, n), in time linear in the rows."""
+        trunks = trunk_of.max() + 1
+        weighted, rows, targets = X * weights[:, None], np.zeros((trunks, X.shape[1])), np.zeros((trunks, len(y)))
         np.add.at(rows, trunk_of, weighted)
-        targets, sizes = (np.bincount(trunk_of, each).astype(np.float64) for each in (weights * y, weights))
-        return cls(weighted.T @ X, weighted.T @ y, rows, targets, sizes)
+        np.add.at(targets, trunk_of, (weights * y).T)
+        sizes = np.bincount(trunk_of, weights).astype(np.float64)
+        return cls(weighted.T @ X, y @ weighted, rows, targets.T, sizes)
 
 
 def _posterior(sums: _Sums, deviations: Floats) -> tuple[Floats, Floats]:
@@ -221,12 +235,15 @@ def _posterior(sums: _Sums, deviations: Floats) -> tuple[Floats, Floats]:
     """
     variance, ratio = deviations[:, 0] ** 2, (deviations[:, 1] / deviations[:, 0]) ** 2
     shared = ratio[:, None] / (1 + ratio[:, None] * sums.weights)
-    gram = sums.gram - np.einsum("st,ti,tj->sij", shared, sums.rows, sums.rows, optimize=True)
-    right = sums.right - np.einsum("st,ti,t->si", shared, sums.rows, sums.targets, optimize=True)
-    prior = np.array([*LOWER_ORDER_SD, *[THIRD_ORDER_SD] * (len(sums.right) - FIRST_THIRD_ORDER)])
+    squares = (sums.rows[:, :, None] * sums.rows[:, None, :]).reshape(len(sums.rows), -1)
+    gram = sums.gram - (shared @ squares).reshape(-1, *sums.gram.shape)
+    right = sums.right - (shared * sums.targets) @ sums.rows
+    prior = np.array([*LOWER_ORDER_SD, *[THIRD_ORDER_SD] * (len(sums.gram) - FIRST_THIRD_ORDER)])
     precision = gram / variance[:, None, None] + np.diag(prior**-2.0)
-    return np.linalg.solve(precision, (right / variance[:, None])[..., None])[..., 0], precision
+    means = np.linalg.solve(precision, (right / variance[:, None])[..., None])[..., 0]
+    return np.asarray(means), np.asarray(precision)
 
 
-def _third_order(x: Floats, z: Floats) -> Floats:
+def third_order(x: Floats, z: Floats) -> Floats:
+    """Return 1, x, z, x², xz, z² and the four products of third order (n, 10)."""
     return np.column_stack([np.ones_like(x), x, z, x * x, x * z, z * z, x**3, x * x * z, x * z * z, z**3])
