@@ -6,7 +6,7 @@ import pytest
 
 from isoloss.core.progress import Live, Plain
 from isoloss.runs.archive import Archive
-from isoloss.runs.logs import read_events
+from isoloss.runs.events import read_events
 from isoloss.study.board import Board
 from isoloss.study.training import train_missing
 from isoloss.training.events import Advanced, Note, RunEnded
@@ -40,12 +40,12 @@ def test_event_files_hold_the_curves_and_the_latest_losses(archive):
     with Board(archive.folder / "tensorboard", archive) as board:
         board.hear(Advanced(trunk=job.trunk, tokens=64, total_tokens=99, loss_nats=2.5, tokens_per_second=8.0))
         board.hear(RunEnded(trunk=job.trunk, run=record.fingerprint, status="finished"))
-    (trunk,) = read_events(archive.folder / "tensorboard" / "trunks")
+    ((trunk,), _) = read_events(archive.folder / "tensorboard" / "trunks")
     assert trunk.curves == {"loss/latest": [(64, 2.5)], "tokens_per_second": [(64, 8.0)]}
-    (run,) = read_events(archive.folder / "tensorboard" / "runs")
+    ((run,), _) = read_events(archive.folder / "tensorboard" / "runs")
     curve = archive.read_columns("curves", record.fingerprint)
     assert [value for _, value in run.curves["loss/train"]] == pytest.approx(curve["train_nats"].tolist())
-    assert run.last("loss/heldout") == pytest.approx(record.loss.nats)
+    assert run.at("loss/heldout", None) == pytest.approx(record.loss.nats)
 
 
 def test_a_pipe_is_told_each_run_in_a_line_and_a_terminal_the_trunks_in_a_table(archive):
