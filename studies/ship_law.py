@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.csv as pc
 
 from isoloss.core import files
-from isoloss.data_dependence.law_files import save_data_dependent
+from isoloss.data_dependence.storage import save_data_dependent
 from isoloss.planning import shipped
 from isoloss.study.lab import Lab
 

@@ -1,5 +1,7 @@
 """The verdict on the balance, and the meta-regression beneath it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -9,20 +11,25 @@ from isoloss.core.estimate import Estimate
 from isoloss.data_dependence.balance import common_budget, judge_balance
 from isoloss.data_dependence.meta import meta_regression
 from isoloss.fitting.fitting import fit
-from laws_tables import DEMO_LAW, simulated
+from isoloss.optima.best_size import BestSize
+from isoloss.optima.mean_split import MeanSplit
+from laws_tables import simulated
+
+BUDGETS = (1e10, 3e10, 1e11)
 
 
-def shifted(log_ratio: float) -> dict[str, float]:
-    """The demo law with its optimum moved by that much in ln(D*/N*), at every budget."""
-    shift = log_ratio * (DEMO_LAW["alpha"] + DEMO_LAW["beta"]) / 4
-    return DEMO_LAW | {"A": DEMO_LAW["A"] * np.exp(-shift), "B": DEMO_LAW["B"] * np.exp(shift)}
-
-
-def study(log_ratios, *, seed=0, **noise):
-    return [
-        fit(simulated(law=shifted(ratio), seed=seed + i, corpus=f"corpus {i}", **noise), bootstrap=200)
-        for i, ratio in enumerate(log_ratios)
-    ]
+def study(log_ratios, *, sd=0.05):
+    """Return corpora whose mean ln(D*/N*) is known to `sd`."""
+    generator = np.random.default_rng(0)
+    found = []
+    for i, ratio in enumerate(log_ratios):
+        draws = ratio + sd * generator.standard_normal(400)
+        budgets = tuple(BestSize(corpus=f"corpus {i}", flops=flops, inside=True, reason="") for flops in BUDGETS)
+        found.append(
+            MeanSplit(corpus=f"corpus {i}", log_ratio=Estimate.from_draws(draws, value=ratio), sd=sd, draws=draws,
+                      reason="", budgets=budgets)
+        )  # fmt: skip
+    return found
 
 
 def complexities(*values):
@@ -71,70 +78,94 @@ def test_smallest_detectable_slope_is_found_four_times_in_five():
     assert np.mean(found) == pytest.approx(0.8, abs=0.035)
 
 
+def test_a_prior_of_the_scatter_lets_three_corpora_say_something():
+    x, v = np.array([0.25, 0.35, 0.45]), np.full(3, 0.05**2)
+    y = np.array([-1.2, 0.0, 1.2]) + np.array([0.03, -0.05, 0.02])
+    without, held = (meta_regression(y, v, x, np.zeros(3), prior=prior) for prior in (None, 0.15))
+    assert without.p_slope > 0.01 > held.p_slope
+    assert held.low < 12 < held.high
+    assert held.high - held.low < 0.5 * (without.high - without.low)
+    # Where nothing lies around the line, and the scale is none, the line is that of known variances.
+    fixed = meta_regression(y, v, x, np.zeros(3), prior=1e-6)
+    assert fixed.stderr == pytest.approx(0.05 / np.sqrt(0.02), rel=0.01)
+
+
+def test_the_prior_of_the_scatter_keeps_its_promise_where_it_is_true():
+    """Slopes from studies whose scatter is drawn from the prior lie in 95 % of the intervals."""
+    generator = np.random.default_rng(2)
+    x, v = np.array([0.0, 0.4, 1.0]), np.full(3, 0.05**2)
+    held = 0
+    for _ in range(400):
+        scatter = 0.15 * abs(generator.standard_t(3))
+        line = meta_regression(0.3 * x + generator.normal(0, np.hypot(scatter, 0.05), 3), v, x, np.zeros(3), prior=0.15)
+        held += line.low < 0.3 < line.high
+    assert 0.92 <= held / 400 <= 0.98
+
+
 def test_strong_movement_moves_and_says_which_way():
-    verdict = judge_balance(study([-1.2, 0.0, 1.2]), complexities(0.25, 0.35, 0.45), kind="real")
+    verdict = judge_balance(study([2.0, 3.2, 4.4]), complexities(0.25, 0.35, 0.45), kind="text")
     assert verdict.verdict == "moves"
     assert verdict.slope.low < 1.2 < verdict.slope.high
-    said, limits = verdict.sentences()
-    assert "harder-to-compress corpora ask for more tokens per parameter: ×3" in said
+    said, _ = verdict.sentences()
+    assert "7.4 to 81 tokens per parameter" in said
+    assert "need more" in said
     assert "per 0.1 of gzip ratio" in said
-    assert "one degree of freedom" in limits
-    back = judge_balance(study([1.2, 0.0, -1.2]), complexities(0.25, 0.35, 0.45), kind="real")
-    assert "ask for fewer tokens" in back.sentences()[0]
+    back = judge_balance(study([4.4, 3.2, 2.0]), complexities(0.25, 0.35, 0.45), kind="text")
+    assert "need fewer" in back.sentences()[0]
 
 
 def test_corpora_that_differ_without_order_differ():
     verdict = judge_balance(study([0.8, -0.8, 0.8]), complexities(0.25, 0.35, 0.45), kind="generated")
     assert verdict.verdict == "differs"
     assert verdict.scatter > 0.5
-    assert "differ by more than run noise" in verdict.sentences()[0]
 
 
-def test_equal_corpora_are_not_shown_to_move():
-    verdict = judge_balance(study([0.0, 0.0, 0.0]), complexities(0.25, 0.35, 0.45), kind="real", measure="ngram")
+@pytest.mark.parametrize("prior", [None, 0.15])
+def test_equal_corpora_are_not_shown_to_move_and_no_slope_is_printed(prior):
+    verdict = judge_balance(
+        study([0.0, 0.02, -0.02]), complexities(0.25, 0.35, 0.45), kind="text", measure="ngram", prior=prior
+    )
     assert verdict.verdict == "not_identified"
     assert verdict.slope.low < 0 < verdict.slope.high
-    assert "corpora of higher ngram" in verdict.sentences()[0]
-    # Four corpora would need 4.3 standard errors where three need 12.7.
-    assert verdict.smallest_with_one_more < 0.5 * verdict.smallest_detectable
+    assert "×" not in verdict.sentences()[0]
+    if prior is None:
+        # Four corpora would need 4.3 standard errors where three need 12.7.
+        assert verdict.smallest_with_one_more < 0.5 * verdict.smallest_detectable
     assert verdict.to_json()["sentences"] == list(verdict.sentences())
 
 
 def test_two_corpora_are_not_enough_and_two_alike_neither():
-    laws = study([0.0, 1.0, 2.0])
-    few = judge_balance(laws[:2], complexities(0.25, 0.35), kind="real")
-    alike = judge_balance(laws, complexities(0.25, 0.25, 0.35), kind="real")
+    splits = study([0.0, 1.0, 2.0])
+    few = judge_balance(splits[:2], complexities(0.25, 0.35), kind="text")
+    alike = judge_balance(splits, complexities(0.25, 0.25, 0.35), kind="text")
     assert few.verdict == alike.verdict == "not_enough_corpora"
     assert few.slope is None
     assert "3 corpora" in few.sentences()[0]
 
 
 def test_a_corpus_without_a_balance_is_left_out_and_named():
-    laws = study([0.0, 0.5, 1.0, 1.5])
-    barely_falls = DEMO_LAW | {"A": 0.02 * 1e5**0.05, "alpha": 0.05}
-    laws[3] = fit(simulated(law=barely_falls, point_sd=0.01, corpus="corpus 3"), bootstrap=200)
-    verdict = judge_balance(laws, complexities(0.25, 0.35, 0.45, 0.55), kind="real")
-    assert verdict.left_out == ("corpus 3",)
+    splits = study([0.0, 0.5, 1.0, 1.5])
+    splits[3] = replace(splits[3], log_ratio=None, sd=None, draws=None, reason="its optimum is outside")
+    verdict = judge_balance(splits, complexities(0.25, 0.35, 0.45, 0.55), kind="text")
+    assert list(verdict.left_out) == ["corpus 3"]
     assert len(verdict.corpora) == 3
-    assert "Left out, having no optimum: corpus 3." in verdict.sentences()[1]
+    assert "its optimum is outside" in verdict.sentences()[1]
 
 
 def test_what_is_missing_is_asked_for():
-    laws = study([0.0, 0.5, 1.0])
     with pytest.raises(InputError, match="no complexity for corpus 'corpus 2'"):
-        judge_balance(laws, complexities(0.2, 0.3), kind="real")
-    with pytest.raises(InputError, match="lies outside the runs"):
-        judge_balance(laws, complexities(0.2, 0.3, 0.4), kind="real", budget=1e20)
-    with pytest.raises(InputError, match="no draws"):
-        judge_balance([fit(simulated(corpus="corpus 0"))], complexities(0.2), kind="real")
+        judge_balance(study([0.0, 0.5, 1.0]), complexities(0.2, 0.3), kind="text")
+    with pytest.raises(InputError, match="no corpora to compare"):
+        judge_balance([], complexities(0.2), kind="text")
     with pytest.raises(InputError, match="no fitted laws"):
         common_budget([])
+    law = fit(simulated())
     apart = fit(simulated(sizes=np.geomspace(1e8, 1e9, 4), tokens=np.geomspace(1e9, 1e10, 5)))
     with pytest.raises(InputError, match="share no range"):
-        common_budget([laws[0], apart])
+        common_budget([law, apart])
 
 
 def test_common_budget_is_inside_every_range():
-    laws = [*study([0.0]), fit(simulated(sizes=np.geomspace(3e4, 1e6, 4)))]
+    laws = [fit(simulated()), fit(simulated(sizes=np.geomspace(3e4, 1e6, 4)))]
     budget = common_budget(laws)
     assert all(law.domain.flops_low < budget < law.domain.flops_high for law in laws)

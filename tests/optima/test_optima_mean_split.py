@@ -45,8 +45,17 @@ def test_budgets_are_shared_by_all_corpora():
         loss_nats=np.tile(one.loss_nats, 2), corpus=["a"] * len(one) + ["far"] * len(one),
         trunk=[f"{name}{i}" for name in "af" for i in STAIRCASE.trunk],
     )  # fmt: skip
-    with pytest.raises(InputError, match="share no budget"):
-        shared_budgets(far)
+    # No budget lies in both: those of one of them are taken, and the other corpus has no mean.
+    budgets = shared_budgets(far)
+    found = {split.corpus: split for split in mean_splits(far, budgets=budgets, draws=20)}
+    assert [name for name, split in found.items() if split.log_ratio is None] in (["a"], ["far"])
+    three = observations(
+        params=np.tile(one.params, 3), tokens=np.concatenate([one.tokens, one.tokens * 2, far.tokens[len(one) :]]),
+        loss_nats=np.tile(one.loss_nats, 3), corpus=np.repeat(["a", "b", "c"], len(one)),
+    )  # fmt: skip
+    assert all(shared_budgets(three)[i] < 2 * one.flops.max() for i in range(3))
+    with pytest.raises(InputError, match="no corpus has a budget"):
+        shared_budgets(one.select(np.arange(2)))
 
 
 def test_documents_that_disagree_widen_the_interval():

@@ -13,6 +13,8 @@ from isoloss.diagnostics.backtest import backtest
 from isoloss.diagnostics.coverage import Coverage, simulate_coverage
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.fitting.fitting import fit
+from isoloss.optima.best_size import BestSize
+from isoloss.optima.mean_split import MeanSplit
 from isoloss.report.data import CorpusSummary, Curve, ReportData, RunRow
 from isoloss.runs.observations import Observations, observations
 
@@ -147,7 +149,18 @@ def simulated_study(names: list[str], *, bootstrap: int = 100) -> ReportData:
 def judged(laws: dict[str, FittedLaw]) -> list[BalanceVerdict]:
     complexity = {name: summary(name).measures["gzip"] for name in laws}
     by_kind = {kind: [law for name, law in laws.items() if CORPORA[name][0] == kind] for kind in ("text", "generated")}
-    return [judge_balance(own, complexity, kind=kind, budget=BUDGET) for kind, own in by_kind.items() if own]
+    return [
+        judge_balance([mean_split(law) for law in own], complexity, kind=kind) for kind, own in by_kind.items() if own
+    ]
+
+
+def mean_split(law: FittedLaw) -> MeanSplit:
+    """Return what a law says of one budget, as the mean split of its corpus."""
+    found, draws = law.log_ratio(BUDGET), law.log_ratio_draws(BUDGET)
+    return MeanSplit(
+        corpus=law.group, log_ratio=found, sd=float(np.sqrt(found.variance)), draws=draws, reason="",
+        budgets=(BestSize(corpus=law.group, flops=BUDGET, inside=True, reason=""),),
+    )  # fmt: skip
 
 
 def coverage(law: FittedLaw, runs: Observations) -> Coverage:

@@ -178,7 +178,7 @@ def fit(
         table, law=law, starts=starts, bootstrap=bootstrap, fixed=held, floor=floor_use if floor else "ignore",
         **settings,
     )  # fmt: skip
-    contest, joint = _hold_contest(table, measures, bootstrap=bootstrap, **settings)
+    contest, joint = _hold_contest(table, measures, bootstrap=bootstrap, seed=seed)
     tests = []
     if backtest:
         drawn = {"bootstrap": bootstrap} if bootstrap else {}
@@ -203,16 +203,20 @@ def _names(text: str | None) -> list[str]:
 
 
 def _hold_contest(
-    table: "Observations", measures: Sequence[str], *, bootstrap: int, seed: int, **settings: Any
+    table: "Observations", measures: Sequence[str], *, bootstrap: int, seed: int
 ) -> tuple["Contest | None", "FittedDataDependent | None"]:
     """Return the contest of the measures, and the data-dependent law of its winner or else of the first measure."""
+    from dataclasses import replace
+
     from isoloss.data_dependence.contest import run_contest
     from isoloss.data_dependence.data_dependent import DataDependent
+    from isoloss.data_dependence.pooled_split import pool_table
 
     if not measures:
         return None, None
-    contest = run_contest(table, measures, seed=seed, **settings)
-    return contest, DataDependent(complexity=contest.to_follow).fit(table, bootstrap=bootstrap, seed=seed)
+    contest = run_contest(table, measures, seed=seed)
+    law = DataDependent(complexity=contest.to_follow).fit(table, bootstrap=bootstrap, seed=seed)
+    return contest, replace(law, pooled=pool_table(table, seed=seed))
 
 
 def _save(

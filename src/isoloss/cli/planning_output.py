@@ -34,6 +34,7 @@ def show_proposals(proposals: "Sequence[Proposal]") -> None:
             f"{proposal.corpus}: {len(proposal.runs)} runs for {design.flops:.2e} FLOPs (shared trunks once) are "
             f"expected to narrow the 95 % interval of {NAMES[proposal.quantity]} at {proposal.at_flops:.1e} FLOPs from "
             f"{design.present_width:.3g} to {design.expected_width:.3g}."
+            + ("" if proposal.worth_it else " That is not worth their cost: give more FLOPs, or leave it.")
         )
 
 

@@ -203,7 +203,7 @@ def _evaluate(study: "EvaluateStudy", *, base: Path, out: Path | None, json: boo
 
 
 def _conduct(study: "Study", *, base: Path, out: Path | None, until: Until, json: bool, **where: Any) -> None:
-    from isoloss.cli import tables
+    from isoloss.cli import study_output
     from isoloss.cli.output import open_progress, print_json
     from isoloss.study.lab import Lab
 
@@ -214,7 +214,7 @@ def _conduct(study: "Study", *, base: Path, out: Path | None, until: Until, json
     if json:
         print_json(result.to_json())
     else:
-        tables.show_result(result)
+        study_output.show_result(result)
     if result.failed:
         raise typer.Exit(1)
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from isoloss.cli.output import console as _console
 from isoloss.cli.output import table as _table
 from isoloss.cli.rows import plain_rows
-from isoloss.core.errors import Unidentified
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,99 +19,19 @@ if TYPE_CHECKING:
     from isoloss.core.estimate import Estimate
     from isoloss.diagnostics.backtest import Backtest
     from isoloss.diagnostics.profile import Profile
-    from isoloss.fitting.fitted import FittedLaw, FrontierPoint
+    from isoloss.fitting.fitted import FrontierPoint
     from isoloss.fitting.prediction import Prediction
     from isoloss.published.reproduction import Reproduction
     from isoloss.runs.spec import ModelSpec
-    from isoloss.study.analysis import Analysis
     from isoloss.study.check import Checked
     from isoloss.study.evaluation import Evaluated
     from isoloss.study.layout import BudgetSizes
     from isoloss.study.plan import PlannedRun
-    from isoloss.study.result import StudyResult
-    from isoloss.tuning.sweep import RateOptimum
-    from isoloss.tuning.tuning import Tuning
 
 COLUMN_GAP = 3
 PICTURE = 20  # characters
 PLACEBO = "-placebo"
 EDGES = {"lowest": "≤ ", "highest": "≥ "}
-
-
-def show_result(result: "StudyResult") -> None:
-    """Print the study's table, the answer in sentences, and the path of the report."""
-    console = _console()
-    if result.study.tune is None:
-        console.print(_corpora_table(result))
-    for corpus, missing in result.unidentified.items():
-        for measure, reason in missing.items():
-            console.print(f"{measure} of {corpus} is not identified: {reason}")
-    if result.evaluated is not None:
-        show_evaluated(result.evaluated)
-    if result.analysis is not None:
-        _show_tuning(result.analysis)
-        if result.analysis.rate_arms:
-            console.print(_arms_table(result.analysis))
-        for name, reason in result.analysis.no_law.items():
-            console.print(f"no law for {name}: {reason}")
-        for kept in result.analysis.holdout:
-            console.print(
-                f"{kept.runs} runs on {kept.corpus} kept from the fit: {kept.law} misses ln L by {kept.rmse:.2g} "
-                "(root mean square)"
-            )
-        for verdict in result.analysis.balance:
-            console.print()
-            console.print(" ".join(verdict.sentences()))
-        for contest in result.analysis.contests:
-            console.print()
-            console.print(" ".join(contest.sentences()))
-    for warning in result.warnings:
-        console.print(f"\nwarning: {warning.corpus}: {warning.message}")
-    for record in result.failed:
-        console.print(f"failed: {record.fingerprint}: {record.error}")
-    if result.report is not None:
-        console.print(f"\nreport: {result.report}", soft_wrap=True)
-
-
-def _show_tuning(analysis: "Analysis") -> None:
-    """Print each corpus's optima, what they say in sentences, and the lines that a study takes."""
-    console = _console()
-    for name, tuning in analysis.tuning.items():
-        console.print(_optima_table(name, tuning))
-        console.print("\n" + " ".join(tuning.sentences()))
-        if tuning.training():
-            console.print(f"A study on {name} takes, under [training]:\n{tuning.training()}\n", soft_wrap=True)
-
-
-def _optima_table(name: str, tuning: "Tuning") -> "Table":
-    batches = sorted({optimum.batch_tokens for optimum in tuning.rates})
-    table = _table(name, "D (tokens)", *(f"best rate, B = {batch:,}" for batch in batches), "best batch")
-    table.caption = "Rows are sizes N. Brackets: loss within 1 % of the least. ≤ and ≥: on the grid's edge, not fitted."
-    for best in tuning.batches:
-        own = {o.batch_tokens: _optimum(o) for o in tuning.rates if o.cell == best.cell}
-        edge = EDGES.get(best.edge or "", "")
-        table.add_row(
-            f"{best.params:,}", f"{best.tokens:,}", *(own.get(batch, "–") for batch in batches),
-            f"{edge}{best.batch_tokens:,.0f}",
-        )  # fmt: skip
-    return table
-
-
-def _optimum(optimum: "RateOptimum") -> str:
-    text = f"{EDGES.get(optimum.edge or '', '')}{optimum.peak_lr:.2g}"
-    return text if optimum.within is None else f"{text} [{optimum.within[0]:.2g}, {optimum.within[1]:.2g}]"
-
-
-def _arms_table(analysis: "Analysis") -> "Table":
-    """Return how a and the balance move when the peak rate does."""
-    factors = sorted({1.0, *analysis.rate_arms})
-    named = [f"rate × {factor:g}" for factor in factors]
-    table = _table("rate sensitivity", *(f"a, {name}" for name in named), *(f"ln(D*/N*), {name}" for name in named))
-    for corpus, own in analysis.laws.items():
-        arms = [own if factor == 1.0 else analysis.rate_arms[factor].get(corpus) for factor in factors]
-        cells = [_law_cells(law, analysis.budget)[-2:] for law in arms]
-        table.add_row(corpus, *(a for a, _ in cells), *(ratio for _, ratio in cells))
-    return table
 
 
 def show_counts(
@@ -147,40 +66,6 @@ def show_evaluated(evaluated: "Evaluated") -> None:
     console.print(table)
     for one in evaluated.refused:
         console.print(f"{one.model} was not evaluated on {one.corpus}: {one.reason}")
-
-
-def _corpora_table(result: "StudyResult") -> "Table":
-    budget = result.analysis.budget if result.analysis else None
-    table = _table("corpus", "gzip", "E", "α", "β", "a", "ln(D*/N*)", "floor", "flagged")
-    table.caption = "95 % intervals. E and floor in nats per token; a = β/(α+β), the exponent of N*(C)"
-    if budget:
-        table.caption += f"; ln(D*/N*) at {budget:.1e} FLOPs"
-    for name, corpus in result.corpora.items():
-        gzip = result.complexity.get(name, {}).get("gzip")
-        law = result.analysis.laws.get(name) if result.analysis else None
-        runs = sum(run.corpus == name for run in result.planned)
-        table.add_row(
-            name,
-            interval(gzip.value, digits=3) if gzip else "–",
-            *_law_cells(law, budget),
-            interval(corpus.floor, digits=3) if corpus.floor else "–",
-            f"{len(result.flagged(name))} of {runs}" if result.records else "–",
-        )
-    return table
-
-
-def _law_cells(law: "FittedLaw | None", budget: float | None) -> list[str]:
-    if law is None or budget is None:
-        return ["–"] * 5
-    parameters = [law.params.get(name) for name in ("E", "alpha", "beta")]
-    cells = [interval(estimate, digits=2) if estimate else "–" for estimate in parameters]
-    for quantity in ("a", "log_ratio"):
-        try:
-            found = law.exponent_a(budget) if quantity == "a" else law.log_ratio(budget)
-            cells.append(interval(found, digits=2))
-        except Unidentified:
-            cells.append("not identified")
-    return cells
 
 
 def show_frontier(points: "Sequence[FrontierPoint]") -> None:

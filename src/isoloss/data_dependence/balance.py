@@ -1,8 +1,8 @@
-"""Does the compute-optimal balance ln(D*/N*) move with compressibility?
+"""Do the compute-optimal tokens per parameter move with compressibility?
 
-One law a corpus, one budget inside every law's fitted range, the balance of each with the noise of its draws, and a
-line through them that allows corpora to differ for reasons other than the measure. "Moves" is said only where the
-line's interval excludes no movement; what the design could have seen is always said beside it.
+Each corpus gives the mean of ln(D*/N*) over the same budgets, from several forms of the loss, with its error
+(`isoloss.optima.mean_split`). A line through the corpora allows them to differ for reasons other than the measure.
+"Moves" is said only where the line's interval excludes no movement. No number is given for a slope that is not shown.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,50 +11,58 @@ from typing import Any, Literal
 
 import numpy as np
 
-from isoloss.core.errors import InputError, Unidentified
+from isoloss.core.errors import InputError
 from isoloss.core.estimate import LEVEL, Estimate
 from isoloss.data_dependence.meta import MetaRegression, meta_regression
-from isoloss.fitting.fitted import FittedLaw, FrontierPoint
+from isoloss.fitting.fitted import FittedLaw
+from isoloss.optima.mean_split import MeanSplit
 
 Verdict = Literal["moves", "differs", "not_identified", "not_enough_corpora"]
 
-STEP = 0.1  # slopes are told per this much of the measure
+STEP = 0.1  # slopes are given per this much of the measure
 FEWEST_CORPORA = 3  # a line through two says nothing about what else moves balances
-MOST_TOLD = float(np.log(1000))
+LARGEST_FACTOR = float(np.log(1000))
 COMPRESSORS = ("gzip", "zstd", "xz", "bz2", "brotli", "ppmd")
 
 
 @dataclass(frozen=True, kw_only=True)
 class CorpusBalance:
-    """ln(tokens/params) at the optimum of one corpus, and its complexity; `extrapolation` as in `FrontierPoint`."""
+    """Mean ln(tokens/params) at the optima of one corpus, and its complexity."""
 
     corpus: str
     complexity: Estimate
     log_ratio: Estimate
-    extrapolation: float
+    variance: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class BalanceVerdict:
-    """Whether the balance moves with a measure, among corpora of one `kind`, at a `budget` in FLOPs.
+    """Whether the balance moves with a measure, among corpora of one `kind`: the mean over `budgets`, in FLOPs.
 
     `slope` is the change of ln(tokens/params) per 0.1 of the measure; `smallest_detectable` the change that the design
-    shows four times in five; `scatter` the standard deviation of balances around the line beyond run noise; `left_out`
-    names corpora whose law, or too many of its draws, has no optimum. Numbers are None where there are too few corpora.
+    shows four times in five; `scatter` the standard deviation of balances around the line beyond run noise, `prior` the
+    scale of its prior, if it has one; `left_out` says why corpora have no part. Numbers are None where there are too
+    few corpora.
     """
 
     kind: str
     measure: str
-    budget: float
+    budgets: tuple[float, ...]
     corpora: tuple[CorpusBalance, ...]
-    left_out: tuple[str, ...]
+    left_out: Mapping[str, str]
     verdict: Verdict
+    prior: float | None = None
     slope: Estimate | None = None
     smallest_detectable: float | None = None
     smallest_with_one_more: float | None = None
     scatter: float | None = None
     p_slope: float | None = None
     p_equal: float | None = None
+
+    @property
+    def budget(self) -> float:
+        """The middle one of the budgets, in FLOPs."""
+        return self.budgets[len(self.budgets) // 2]
 
     def sentences(self) -> tuple[str, str]:
         """Return the verdict and what limits it, in plain English."""
@@ -66,15 +74,18 @@ class BalanceVerdict:
             "kind": self.kind,
             "measure": self.measure,
             "budget": self.budget,
+            "budgets": list(self.budgets),
             "corpora": [
                 {
                     "corpus": c.corpus, "complexity": c.complexity.to_json(), "log_ratio": c.log_ratio.to_json(),
-                    "extrapolation": c.extrapolation,
+                    "extrapolation": 1.0,  # every budget lies inside the runs, or the corpus has no part
                 }
                 for c in self.corpora
             ],
             "left_out": list(self.left_out),
+            "left_out_reasons": dict(self.left_out),
             "verdict": self.verdict,
+            "prior": self.prior,
             "slope": None if self.slope is None else self.slope.to_json(),
             "smallest_detectable": self.smallest_detectable,
             "scatter": self.scatter,
@@ -102,85 +113,72 @@ def common_budget(laws: Sequence[FittedLaw]) -> float:
 
 
 def judge_balance(
-    laws: Sequence[FittedLaw],
+    splits: Sequence[MeanSplit],
     complexity: Mapping[str, Estimate],
     *,
     kind: str,
     measure: str = "gzip",
-    budget: float | None = None,
+    prior: float | None = None,
 ) -> BalanceVerdict:
     """Return whether ln(tokens/params) moves with a measure among corpora of one kind (real, or generated).
 
-    `laws` are one a corpus (by `group`) with draws; `complexity` maps each to its value; `budget` is the common one by
-    default. Random-effects meta-regression: see `isoloss.data_dependence.meta`. Raises InputError for laws
-    without draws, corpora without complexity, or a budget outside some law's fitted range.
+    `splits` are the mean best splits of the corpora, all over the same budgets; `complexity` maps each to its value;
+    `prior` is the scale of a half-t prior of the scatter between corpora. Random-effects meta-regression: see
+    `isoloss.data_dependence.meta`. Raises InputError for no corpus, or for one without complexity.
     """
-    flops = common_budget(laws) if budget is None else budget
+    if not splits:
+        raise InputError("no corpora to compare", fix="give the mean split of at least one corpus")
     found: list[CorpusBalance] = []
-    left_out: list[str] = []
-    for law in laws:
-        _check(law, complexity, flops)
-        point = _optimum(law, flops)
-        if point is None:
-            left_out.append(law.group)
+    left_out: dict[str, str] = {}
+    for split in splits:
+        if split.corpus not in complexity:
+            raise InputError(
+                f"no complexity for corpus {split.corpus!r}", fix="measure every corpus that has a mean split"
+            )
+        if split.log_ratio is None or split.sd is None:
+            left_out[split.corpus] = split.reason
             continue
         found.append(
             CorpusBalance(
-                corpus=law.group, complexity=complexity[law.group], log_ratio=point.log_ratio,
-                extrapolation=point.extrapolation,
+                corpus=split.corpus, complexity=complexity[split.corpus], log_ratio=split.log_ratio,
+                variance=split.sd**2,
             )
         )  # fmt: skip
-    return _judge(tuple(found), tuple(left_out), kind=kind, measure=measure, budget=flops)
-
-
-def _optimum(law: FittedLaw, flops: float) -> FrontierPoint | None:
-    """Return the optimum of a budget, or None where the law, or too many of its draws, have none."""
-    try:
-        point = law.optimum(flops)
-    except Unidentified:
-        return None
-    return None if point.log_ratio.low is None else point
-
-
-def _check(law: FittedLaw, complexity: Mapping[str, Estimate], flops: float) -> None:
-    if law.group not in complexity:
-        raise InputError(f"no complexity for corpus {law.group!r}", fix="measure every corpus that has a law")
-    if len(law.draws) < 2:
-        raise InputError(f"the law of {law.group!r} has no draws", fix="fit it with bootstrap=1000")
-    domain = law.domain
-    if not domain.flops_low <= flops <= domain.flops_high:
-        raise InputError(
-            f"a budget of {flops:.3g} FLOPs lies outside the runs of {law.group!r} "
-            f"({domain.flops_low:.3g} to {domain.flops_high:.3g})",
-            fix="choose a budget inside every law's range, or leave it to common_budget",
-        )
+    budgets = tuple(one.flops for one in splits[0].budgets)
+    return _judge(tuple(found), left_out, kind=kind, measure=measure, budgets=budgets, prior=prior)
 
 
 def _judge(
-    corpora: tuple[CorpusBalance, ...], left_out: tuple[str, ...], *, kind: str, measure: str, budget: float
+    corpora: tuple[CorpusBalance, ...],
+    left_out: Mapping[str, str],
+    *,
+    kind: str,
+    measure: str,
+    budgets: tuple[float, ...],
+    prior: float | None,
 ) -> BalanceVerdict:
+    about: dict[str, Any] = {
+        "kind": kind, "measure": measure, "budgets": budgets, "corpora": corpora, "left_out": left_out
+    }  # fmt: skip
     values = np.array([c.complexity.value for c in corpora])
     if len(corpora) < FEWEST_CORPORA or len(np.unique(values)) < FEWEST_CORPORA:
-        return BalanceVerdict(
-            kind=kind, measure=measure, budget=budget, corpora=corpora, left_out=left_out, verdict="not_enough_corpora"
-        )
+        return BalanceVerdict(**about, verdict="not_enough_corpora")
     line = meta_regression(
         np.array([c.log_ratio.value for c in corpora]),
-        np.array([c.log_ratio.variance for c in corpora]),
+        np.array([c.variance for c in corpora]),
         values,
         np.array([c.complexity.variance for c in corpora]),
+        prior=prior,
     )
-    half = line.half_width(LEVEL)
     return BalanceVerdict(
-        kind=kind,
-        measure=measure,
-        budget=budget,
-        corpora=corpora,
-        left_out=left_out,
+        **about,
         verdict=_verdict(line),
-        slope=Estimate(value=STEP * line.slope, low=STEP * (line.slope - half), high=STEP * (line.slope + half)),
+        prior=prior,
+        slope=Estimate(value=STEP * line.slope, low=STEP * line.low, high=STEP * line.high),
         smallest_detectable=STEP * line.smallest_detectable(LEVEL),
-        smallest_with_one_more=STEP * line.smallest_detectable(LEVEL, freedom=line.freedom + 1),
+        smallest_with_one_more=None
+        if prior is not None
+        else STEP * line.smallest_detectable(LEVEL, freedom=line.freedom + 1),
         scatter=line.scatter,
         p_slope=line.p_slope,
         p_equal=line.p_equal,
@@ -194,53 +192,63 @@ def _verdict(line: MetaRegression) -> Verdict:
 
 
 def _verdict_sentence(verdict: BalanceVerdict) -> str:
-    among = f"Among the {len(verdict.corpora)} {verdict.kind} corpora, at {verdict.budget:.1e} FLOPs,"
-    harder = "harder-to-compress corpora" if verdict.measure in COMPRESSORS else f"corpora of higher {verdict.measure}"
+    measure, known = _unit(verdict.measure), verdict.corpora
     if verdict.slope is None:
-        known = len(verdict.corpora)
         return (
-            f"Whether the compute-optimal balance of {verdict.kind} corpora moves with {_unit(verdict.measure)}, at "
-            f"{verdict.budget:.1e} FLOPs, cannot be judged: it takes {FEWEST_CORPORA} corpora of different "
-            f"{_unit(verdict.measure)} with an identified balance, and there are {known}."
+            f"Whether {verdict.kind} corpora of another {measure} need other tokens per parameter cannot be judged. "
+            f"That takes {FEWEST_CORPORA} corpora of different {measure} with an optimum inside their runs; there "
+            f"{'is' if len(known) == 1 else 'are'} {len(known)}."
         )
-    slope, probability = verdict.slope, _probability(verdict.p_slope)
-    factor = slope_in_words(slope, verdict.measure)
+    among = f"The {len(known)} {verdict.kind} corpora need {_range(known)} tokens per parameter"
     if verdict.verdict == "moves":
-        more = "more" if slope.value > 0 else "fewer"
-        return f"{among} {harder} ask for {more} tokens per parameter: {factor} ({probability})."
+        more = "more" if verdict.slope.value > 0 else "fewer"
+        harder = (
+            "harder-to-compress corpora" if verdict.measure in COMPRESSORS else f"corpora of higher {verdict.measure}"
+        )
+        factor = slope_in_words(verdict.slope, verdict.measure)
+        return f"{among}: {harder} need {more}, {factor} ({_probability(verdict.p_slope)})."
     if verdict.verdict == "differs":
         return (
-            f"{among} the balances differ by more than run noise ({_probability(verdict.p_equal)}), but that they "
-            f"follow {_unit(verdict.measure)} is not shown: tokens per parameter change {factor} ({probability})."
+            f"{among}. They differ by more than run-to-run noise ({_probability(verdict.p_equal)}); that they follow "
+            f"{measure} is not shown ({_probability(verdict.p_slope)})."
         )
     return (
-        f"{among} no movement is identified: that {harder} ask for another balance is not shown, tokens per parameter "
-        f"change {factor} ({probability}), and no change fits these runs as well."
+        f"{among}. Neither a difference beyond run-to-run noise ({_probability(verdict.p_equal)}) nor a trend with "
+        f"{measure} ({_probability(verdict.p_slope)}) is shown."
     )
 
 
+def _range(corpora: Sequence[CorpusBalance]) -> str:
+    """Return the least and the greatest balance as tokens per parameter."""
+    least, most = (np.exp(end(c.log_ratio.value for c in corpora)) for end in (min, max))
+    low, high = f"{least:.2g}", f"{most:.2g}"
+    return f"about {low}" if low == high else f"{low} to {high}"
+
+
 def _limits_sentence(verdict: BalanceVerdict) -> str:
-    parts = []
-    if verdict.smallest_detectable is not None and verdict.smallest_with_one_more is not None:
+    parts = [f"These are means over budgets of {_listed([f'{budget:.2g}' for budget in verdict.budgets])} FLOPs"]
+    if verdict.smallest_detectable is None:
+        parts.append("Train more corpora, with different values of the measure, on the same grid")
+    else:
         parts.append(
-            "The smallest movement that this design would show four times in five is "
+            "The smallest change that this design would show four times in five is "
             f"{_times(verdict.smallest_detectable)} per {STEP} of {_unit(verdict.measure)}"
         )
-        if len(verdict.corpora) == FEWEST_CORPORA:
-            parts[-1] += (
-                ": three corpora leave one degree of freedom to tell a movement from scatter between corpora, and "
-                "that, not run noise, sets the width; one corpus more would bring it to "
-                f"{_times(verdict.smallest_with_one_more)}"
+        if verdict.prior is not None:
+            parts.append(
+                f"Prior of the scatter between corpora: half-t of scale {verdict.prior:g} in ln(tokens per parameter)"
             )
-    else:
-        parts.append("Train more corpora, with different values of the measure, on the same grid")
-    outside = [c.corpus for c in verdict.corpora if c.extrapolation > 1]
-    if outside:
-        lie = "The optimum of {} lies" if len(outside) == 1 else "The optima of {} lie"
-        parts.append(f"{lie.format(', '.join(outside))} outside the trained sizes or token counts")
-    if verdict.left_out:
-        parts.append(f"Left out, having no optimum: {', '.join(verdict.left_out)}")
+        elif len(verdict.corpora) == FEWEST_CORPORA and verdict.smallest_with_one_more is not None:
+            parts[-1] += (
+                ": three corpora leave one degree of freedom to tell a trend from scatter between corpora. One corpus "
+                f"more would bring it to {_times(verdict.smallest_with_one_more)}"
+            )
+    parts += [f"{name} is left out: {reason}" for name, reason in verdict.left_out.items()]
     return ". ".join(parts) + "."
+
+
+def _listed(words: Sequence[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def slope_in_words(slope: Estimate, measure: str) -> str:
@@ -253,14 +261,14 @@ def _unit(measure: str) -> str:
 
 
 def _times(log_ratio: float) -> str:
-    if abs(log_ratio) > MOST_TOLD:
+    if abs(log_ratio) > LARGEST_FACTOR:
         return "more than ×1000" if log_ratio > 0 else "less than ×1/1000"
     return f"×{np.exp(log_ratio):.3g}"
 
 
 def _factor(log_ratio: float) -> str:
     """Return a ratio as text; beyond a thousand, its digits would pretend to a knowledge that is not there."""
-    if abs(log_ratio) > MOST_TOLD:
+    if abs(log_ratio) > LARGEST_FACTOR:
         return ">1000" if log_ratio > 0 else "<1/1000"
     return f"{np.exp(log_ratio):.3g}"
 

@@ -25,21 +25,19 @@ from itertools import permutations
 import numpy as np
 from numpy.typing import NDArray
 
-from isoloss.core.errors import InputError, Unidentified
+from isoloss.core.errors import InputError
 from isoloss.core.machine import cores
 from isoloss.core.progress import QUIET, Progress
 from isoloss.core.rng import stream
 from isoloss.data_dependence._contest_kernels import COEFFICIENTS as LAST
 from isoloss.data_dependence._contest_kernels import predict_left_out
-from isoloss.data_dependence.balance import common_budget
 from isoloss.data_dependence.coefficients import COEFFICIENTS, FORMS, Floats, Form
 from isoloss.data_dependence.contest_result import Comparison, Contest, Errors, paired
 from isoloss.data_dependence.covariates import FEWEST_SOURCES, corpus_complexity, refuse_few
 from isoloss.data_dependence.folds import FirstStage, first_stage, published_forms
 from isoloss.fitting.checks import EXCLUDED_FLAGS, leave_out
-from isoloss.fitting.fitted import FittedLaw
-from isoloss.fitting.fitting import fit_groups
-from isoloss.laws.law import Objective
+from isoloss.optima.best_size import best_sizes
+from isoloss.optima.mean_split import shared_budgets
 from isoloss.runs.observations import Observations
 
 # Forms are chosen where two sources less than these still hold a line with a deviation from it.
@@ -65,8 +63,6 @@ def run_contest(
     *,
     kind: str | None = None,
     flops: float | None = None,
-    objective: Objective = "huber",
-    delta: float = 1e-3,
     rounds: int = PERMUTATIONS,
     seed: int = 0,
     progress: Progress = QUIET,
@@ -74,15 +70,14 @@ def run_contest(
     """Return how well every measure predicts a source that was left out, beside its rivals.
 
     `kind` says what the corpora are, where it is known; `flops` is the budget of the balance, by default the middle of
-    what all corpora's runs span. `objective` and `delta` are of the corpora's own laws, which only say what their
-    balance is. Raises InputError for fewer than three sources, or than three values of a measure.
+    those inside the runs of most corpora. What the balance of a corpus is, several forms of the loss say together
+    (`isoloss.optima.best_size`). Raises InputError for fewer than three sources, or than three values of a measure.
     """
     used, _ = leave_out(observations, flags=EXCLUDED_FLAGS)
     values = {measure: corpus_complexity(used, measure) for measure in measures}
     refuse_few(used, values)
-    own = fit_groups(used, objective=objective, delta=delta, progress=progress)
-    budget = _budget(own, used) if flops is None else flops
-    stage = first_stage(used, flops=budget, balance=_balances(own, budget))
+    budget = _budget(used) if flops is None else flops
+    stage = first_stage(used, flops=budget, balance=_balances(used, budget, seed=seed))
     assigned = _Assignments(stage, rounds, seed)
     baseline = _predict(stage, np.zeros((1, len(stage.source_of))), forms=np.zeros(LAST + 1, dtype=np.int64))
     found = {}
@@ -94,21 +89,20 @@ def run_contest(
     return _judged(stage, found, baseline, kind=kind, budget=budget)
 
 
-def _budget(laws: Sequence[FittedLaw], table: Observations) -> float:
+def _budget(table: Observations) -> float:
     try:
-        return common_budget(laws)
-    except InputError:  # the corpora's ranges do not meet
+        return shared_budgets(table)[1]
+    except InputError:  # no corpus holds a budget: there is no balance to predict
         return float(np.sqrt(table.flops.min() * table.flops.max()))
 
 
-def _balances(laws: Sequence[FittedLaw], flops: float) -> dict[str, float]:
-    found = {}
-    for law in laws:
-        try:
-            found[law.group] = law.log_ratio(flops).value
-        except Unidentified:
-            continue
-    return found
+def _balances(table: Observations, flops: float, *, seed: int) -> dict[str, float]:
+    """Return ln(D*/N*) of every corpus that has its optimum inside its runs at a budget."""
+    return {
+        best.corpus: float(np.log(best.tokens_per_param.value))
+        for best in best_sizes(table, budgets=[flops], seed=seed)
+        if best.tokens_per_param is not None
+    }
 
 
 class _Assignments:

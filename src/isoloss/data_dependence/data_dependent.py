@@ -39,6 +39,7 @@ from isoloss.data_dependence.coefficients import (
 from isoloss.data_dependence.covariates import corpus_complexity, refuse_few
 from isoloss.data_dependence.folds import first_stage
 from isoloss.data_dependence.joint import Design, JointFits, Rows, design_of, fit_jointly, log_loss, pull_of
+from isoloss.data_dependence.pooled_split import PooledSplit
 from isoloss.data_dependence.scatter import draw_deviations, freedom
 from isoloss.fitting.checks import EXCLUDED_FLAGS, leave_out
 from isoloss.fitting.domain import Domain
@@ -73,7 +74,8 @@ class FittedDataDependent:
     A0 and B0 are taken at `origin`, (ln N₀, ln D₀). `corpora` holds the coefficients (5,) of every corpus, in a joint
     fit drawn towards the functions; `laws` are the first stage of two. `draws_converged` (draws,) says which refits
     ended at one optimum: None for two stages, and in files of versions that did not say. Where too many did not,
-    `no_interval` says so and every Estimate is without an interval.
+    `no_interval` says so and every Estimate is without an interval. `pooled` is the best split of one more corpus by
+    several forms of the loss, where it was asked for: plans go by it, not by the split of these coefficients.
     """
 
     measure: str
@@ -97,6 +99,7 @@ class FittedDataDependent:
     bytes_per_token: float | None = None
     laws: tuple[FittedLaw, ...] = ()
     draws_converged: NDArray[np.bool_] | None = None
+    pooled: PooledSplit | None = None
 
     @property
     def no_interval(self) -> str | None:
@@ -214,6 +217,7 @@ class FittedDataDependent:
             if self.draws_converged is None
             else np.flatnonzero(~self.draws_converged).tolist(),
             "no_interval": self.no_interval,
+            "pooled_split": None if self.pooled is None else self.pooled.to_json(),
         }
 
     def summary(self) -> str:

@@ -1,36 +1,41 @@
 """Does a quantity follow a covariate across a handful of studies? Random-effects meta-regression for few of them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from scipy import optimize, stats
 
+from isoloss.core.estimate import LEVEL
 from isoloss.laws.law import Floats
 
 POWER = 0.8
 EFFECTIVE_VARIANCE_ROUNDS = 3
+PRIOR_FREEDOM = 3.0  # degrees of freedom of the half-t prior: heavy tails, so that data overrule it
+PRIOR_POINTS = 400
+PRIOR_REACH = 60.0  # scales: half-t with 3 degrees of freedom has less than 1e-5 of its mass beyond
 
 
 @dataclass(frozen=True, kw_only=True)
 class MetaRegression:
     """A straight line through k values with known variances and unknown scatter around it.
 
-    `slope` and its `stderr`, `freedom` = k − 2; `scatter` is the standard deviation between studies beyond their own
-    noise; `p_slope` that the slope is 0, `p_equal` that all values are one (Cochran's Q, their own noise alone).
+    `slope` with its `stderr` and 95 % interval `low` to `high`; `freedom` = k − 2, infinite where the scatter has a
+    prior; `scatter` is the standard deviation between studies beyond their own noise; `p_slope` that the slope is 0,
+    `p_equal` that all values are one (Cochran's Q, their own noise alone).
     """
 
     slope: float
     stderr: float
-    freedom: int
+    low: float
+    high: float
+    freedom: float
     scatter: float
     p_slope: float
     p_equal: float
 
-    def half_width(self, level: float) -> float:
-        """Return half the slope's interval at `level`, by Student's t with k − 2 degrees of freedom."""
-        return float(stats.t.ppf((1 + level) / 2, self.freedom)) * self.stderr
-
-    def smallest_detectable(self, level: float, *, freedom: int | None = None) -> float:
+    def smallest_detectable(self, level: float, *, freedom: float | None = None) -> float:
         """Return the slope that a design like this shows at `level` four times in five.
 
         Without scatter the standard error is the known one and the test statistic normal; with scatter it is estimated
@@ -38,7 +43,7 @@ class MetaRegression:
         """
         degrees = self.freedom if freedom is None else freedom
         critical = float(stats.t.ppf((1 + level) / 2, degrees))
-        if self.scatter == 0:
+        if self.scatter == 0 or np.isinf(degrees):
             return self.stderr * (critical + float(stats.norm.ppf(POWER)))
 
         def shortfall(shift: float) -> float:
@@ -48,54 +53,105 @@ class MetaRegression:
 
 
 def meta_regression(
-    values: Floats, variances: Floats, covariate: Floats, covariate_variances: Floats
+    values: Floats, variances: Floats, covariate: Floats, covariate_variances: Floats, *, prior: float | None = None
 ) -> MetaRegression:
     """Return the line of `values` (k,) on `covariate` (k,), k ≥ 3.
 
-    The scatter is Paule & Mandel's (1982); the slope's error is Hartung & Knapp's (2001) and never below the one that
-    the known variances alone give (their factor q at least 1), with k − 2 degrees of freedom. An uncertain covariate
-    adds slope² times its variance (effective variance, Orear 1982).
+    Without a prior the scatter is Paule & Mandel's (1982); the slope's error is Hartung & Knapp's (2001) and never
+    below the one that the known variances alone give (their factor q at least 1), with k − 2 degrees of freedom.
+    `prior` is the scale of a half-t prior of the scatter (Gelman 2006): level and slope, whose priors are flat, are
+    averaged over its posterior. An uncertain covariate adds slope² times its variance (effective variance, Orear 1982).
     """
-    own = variances
-    slope, stderr, scatter = _line(values, own, covariate)
+    line = _line if prior is None else partial(_averaged, scale=prior)
+    found = line(values, variances, covariate)
     for _ in range(EFFECTIVE_VARIANCE_ROUNDS):
-        own = variances + slope**2 * covariate_variances
-        slope, stderr, scatter = _line(values, own, covariate)
-    freedom = len(values) - 2
+        found = line(values, variances + found.slope**2 * covariate_variances, covariate)
     weights = 1 / variances
     deviation = values - np.average(values, weights=weights)
     return MetaRegression(
-        slope=slope,
-        stderr=stderr,
-        freedom=freedom,
-        scatter=float(np.sqrt(scatter)),
-        p_slope=float(2 * stats.t.sf(abs(slope) / stderr, freedom)),
+        slope=found.slope, stderr=found.stderr, low=found.low, high=found.high, freedom=found.freedom,
+        scatter=found.scatter, p_slope=found.p_slope,
         p_equal=float(stats.chi2.sf((weights * deviation**2).sum(), len(values) - 1)),
-    )
+    )  # fmt: skip
 
 
-def _line(values: Floats, variances: Floats, covariate: Floats) -> tuple[float, float, float]:
-    """Return slope, standard error and between-study variance."""
+@dataclass(frozen=True, kw_only=True)
+class _Slope:
+    slope: float
+    stderr: float
+    low: float
+    high: float
+    freedom: float
+    scatter: float
+    p_slope: float
+
+
+def _line(values: Floats, variances: Floats, covariate: Floats) -> _Slope:
+    """Return the line by Paule & Mandel's scatter and Hartung & Knapp's error."""
+    freedom = len(values) - 2
 
     def excess(between: float) -> float:
-        return _residual_sum(values, variances + between, covariate) - (len(values) - 2)
+        return _weighted_line(values, variances + between, covariate)[2] - freedom
 
     between = 0.0
     if excess(0.0) > 0:
         between = float(optimize.brentq(excess, 0.0, 10 * float(np.ptp(values)) ** 2 + float(variances.max())))
-    weights = 1 / (variances + between)
-    centred = covariate - np.average(covariate, weights=weights)
-    spread = float((weights * centred**2).sum())
-    slope = float((weights * centred * values).sum()) / spread
+    slope, spread, left = _weighted_line(values, variances + between, covariate)
     # Hartung & Knapp's q is the residual sum / (k − 2): 1 where scatter was found, below 1 where none was.
-    q = max(1.0, _residual_sum(values, variances + between, covariate) / (len(values) - 2))
-    return slope, float(np.sqrt(q / spread)), between
+    stderr = float(np.sqrt(max(1.0, left / freedom) / spread))
+    half = float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * stderr
+    return _Slope(
+        slope=slope, stderr=stderr, low=slope - half, high=slope + half, freedom=freedom,
+        scatter=float(np.sqrt(between)), p_slope=float(2 * stats.t.sf(abs(slope) / stderr, freedom)),
+    )  # fmt: skip
 
 
-def _residual_sum(values: Floats, variances: Floats, covariate: Floats) -> float:
-    """Return the weighted sum of squares around the weighted line."""
+def _averaged(values: Floats, variances: Floats, covariate: Floats, *, scale: float) -> _Slope:
+    """Return the line averaged over the posterior of the scatter: a mixture of normals."""
+
+    def likelihood(between: float) -> float:
+        """Level and slope are integrated out under flat priors."""
+        weights = 1 / (variances + between)
+        _, spread, left = _weighted_line(values, variances + between, covariate)
+        return float(0.5 * (np.log(weights).sum() - np.log(weights.sum() * spread) - left))
+
+    scatter, share = scatter_posterior(likelihood, scale=scale)
+    fitted = [_weighted_line(values, variances + tau**2, covariate) for tau in scatter.tolist()]
+    slopes, spreads, _ = (np.array(column) for column in zip(*fitted, strict=True))
+    own = 1 / np.sqrt(spreads)
+    mean = float(share @ slopes)
+    stderr = float(np.sqrt(share @ (own**2 + (slopes - mean) ** 2)))
+
+    def below(at: float) -> float:
+        return float(share @ stats.norm.cdf((at - slopes) / own))
+
+    low, high = (
+        float(optimize.brentq(lambda at, p=p: below(at) - p, mean - 60 * stderr, mean + 60 * stderr))
+        for p in ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
+    )
+    return _Slope(slope=mean, stderr=stderr, low=low, high=high, freedom=float("inf"),
+                  scatter=float(share @ scatter), p_slope=2 * min(below(0.0), 1 - below(0.0)))  # fmt: skip
+
+
+def scatter_posterior(likelihood: Callable[[float], float], *, scale: float) -> tuple[Floats, Floats]:
+    """Return standard deviations between studies and their posterior shares, under a half-t prior of that scale.
+
+    `likelihood` is the logarithm of that of a variance between studies.
+    """
+    # Points even in u, with τ = scale · sinh u: dense near none, far out in the tail.
+    u = (np.arange(PRIOR_POINTS) + 0.5) / PRIOR_POINTS * np.arcsinh(PRIOR_REACH)
+    scatter = scale * np.sinh(u)
+    logs = np.array([likelihood(tau**2) for tau in scatter.tolist()])
+    logs += stats.t.logpdf(scatter / scale, PRIOR_FREEDOM) + np.log(np.cosh(u))
+    share = np.exp(logs - logs.max())
+    return scatter, np.asarray(share / share.sum())
+
+
+def _weighted_line(values: Floats, variances: Floats, covariate: Floats) -> tuple[float, float, float]:
+    """Return the slope, the weighted spread of the covariate, and the weighted sum of squares around the line."""
     weights = 1 / variances
     x = covariate - np.average(covariate, weights=weights)
     y = values - np.average(values, weights=weights)
-    slope = (weights * x * y).sum() / (weights * x**2).sum()
-    return float((weights * (y - slope * x) ** 2).sum())
+    spread = float((weights * x**2).sum())
+    slope = float((weights * x * y).sum()) / spread
+    return slope, spread, float((weights * (y - slope * x) ** 2).sum())

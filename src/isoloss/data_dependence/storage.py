@@ -11,6 +11,7 @@ from isoloss.core import files
 from isoloss.core.errors import InputError
 from isoloss.core.schema import refuse_newer
 from isoloss.data_dependence.coefficients import COEFFICIENTS
+from isoloss.data_dependence.pooled_split import PooledSplit
 from isoloss.fitting.domain import Domain
 from isoloss.fitting.evidence import Exclusion
 from isoloss.fitting.storage import DATA_DEPENDENT_KIND, draws_path, read_draws, read_json
@@ -99,6 +100,7 @@ def _data_dependent(kind: "type[FittedDataDependent]", content: dict[str, Any], 
         "domain": Domain.from_json(content["domain"]),
         "excluded": tuple(Exclusion(**exclusion) for exclusion in content["excluded"]),
         "laws": (),
+        "pooled": None if content.get("pooled_split") is None else PooledSplit.from_json(content["pooled_split"]),
         **{name: np.array(content[name]) for name in ARRAYS},
     }
     fields = {key: parts[key] if key in parts else content[key] for key in kind.__dataclass_fields__}

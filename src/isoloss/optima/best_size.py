@@ -9,7 +9,7 @@ that of all forms' draws together, so it holds run noise, trunk effects and the 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,10 @@ FREEST_WEIGHT = 1e-3
 MOST_OUTSIDE = 0.5  # of the weighted draws
 
 
+Side = Literal["below", "above"]
+SIDES: dict[Side, str] = {"below": "at or below the smallest size", "above": "at or above the largest size"}
+
+
 @dataclass(frozen=True, kw_only=True)
 class FormOptimum:
     """What one form says: its weight, its best tokens per parameter, its root mean square misfit in ln L."""
@@ -56,7 +60,10 @@ class FormOptimum:
 
 @dataclass(frozen=True, kw_only=True)
 class BestSize:
-    """The best split of one budget on one corpus. Estimates are None where the optimum is not inside the runs."""
+    """The best split of one budget on one corpus. Estimates are None where the optimum is not inside the runs.
+
+    `side` says whether it then lies below or above the sizes that have runs at the budget, None where nothing shows.
+    """
 
     corpus: str
     flops: float
@@ -66,6 +73,7 @@ class BestSize:
     tokens: Estimate | None = None
     tokens_per_param: Estimate | None = None
     loss: Estimate | None = None
+    side: Side | None = None
     misfit: float | None = None
     forms: tuple[FormOptimum, ...] = ()
     log_ratio_draws: Floats | None = None
@@ -123,16 +131,34 @@ def usual_budgets(table: Observations) -> tuple[float, ...]:
 def inside_range(table: Observations) -> tuple[float, float] | None:
     """Return the lowest and the highest budget inside the runs of a corpus, or None where none is.
 
-    Three sizes have runs around it, and a plain quadratic of all rows has its optimum between them; where it never
-    has, the first alone counts.
+    Every budget between them is inside: three sizes have runs around it, and a plain quadratic of all rows has its
+    optimum between them; where it never has, the first alone counts. Of several such ranges it is the widest.
     """
     if len(table) < FEWEST_SIZES:
         return None
     budgets = np.geomspace(table.flops.min(), table.flops.max(), BUDGETS_TRIED)
-    reached = [(float(budget), covered_sizes(table, float(budget))) for budget in budgets]
-    covered = [(budget, own) for budget, own in reached if own.sum() >= FEWEST_SIZES]
-    within = [budget for budget, own in covered if _seems_inside(table, budget, own)] or [b for b, _ in covered]
-    return (within[0], within[-1]) if within else None
+    reached = [covered_sizes(table, budget) for budget in budgets.tolist()]
+    covered = [own.sum() >= FEWEST_SIZES for own in reached]
+    within = [
+        held and _seems_inside(table, budget, own)
+        for budget, own, held in zip(budgets.tolist(), reached, covered, strict=True)
+    ]
+    found = _longest_stretch(within if any(within) else covered)
+    return None if found is None else (float(budgets[found[0]]), float(budgets[found[1]]))
+
+
+def _longest_stretch(held: Sequence[bool]) -> tuple[int, int] | None:
+    """Return the first and the last place of the longest stretch without a gap; None where none is held."""
+    best: tuple[int, int] | None = None
+    start = None
+    for place, one in enumerate([*held, False]):
+        if one and start is None:
+            start = place
+        elif not one and start is not None:
+            if best is None or place - 1 - start > best[1] - best[0]:
+                best = start, place - 1
+            start = None
+    return best
 
 
 def _seems_inside(table: Observations, budget: float, reached: NDArray[np.bool_]) -> bool:
@@ -330,14 +356,14 @@ class _Searched:
     optima: Mapping[str, _Found]
     scores: Mapping[str, float]
 
-    def outside(self, weights: Mapping[str, float]) -> str | None:
+    def outside(self, weights: Mapping[str, float]) -> Side | None:
         """Return on which side of the sizes most of the weighted draws lie, or None where most lie inside."""
         low, high = self.ends
         below = sum(w * float((self.optima[form].log_n[1:] < low).mean()) for form, w in weights.items())
         above = sum(w * float((self.optima[form].log_n[1:] > high).mean()) for form, w in weights.items())
         if below + above <= MOST_OUTSIDE:
             return None
-        return "at or below the smallest size" if below > above else "at or above the largest size"
+        return "below" if below > above else "above"
 
     def mixed(self, pooled: Mapping[str, float] | None) -> BestSize:
         """Return the weighted answer with the draws of all forms together, by `pooled` scores instead of its own."""
@@ -349,8 +375,11 @@ class _Searched:
         )  # fmt: skip
         misfit = float(sum(f.weight * f.misfit for f in forms))
         if side := self.outside(weights):
-            return BestSize(corpus=self.fitting.corpus, flops=self.budget, inside=False, misfit=misfit, forms=forms,
-                            reason=f"the optimum lies {side} that has runs at this budget")  # fmt: skip
+            reason = f"the optimum lies {SIDES[side]} that has runs at this budget"
+            return BestSize(
+                corpus=self.fitting.corpus, flops=self.budget, inside=False, side=side, reason=reason, misfit=misfit,
+                forms=forms,
+            )  # fmt: skip
         picked = self._picked(weights)
 
         def estimate(quantity: Callable[[_Found], Floats]) -> Estimate:

@@ -7,6 +7,7 @@ each inside the runs of every corpus; single budgets stand beside it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -47,28 +48,37 @@ class MeanSplit:
 
 
 def shared_budgets(observations: Observations) -> tuple[float, ...]:
-    """Return three budgets, lower, middle and upper, that lie inside the runs of every corpus of a table.
+    """Return three budgets, lower, middle and upper, inside the runs of as many corpora of a table as possible.
 
-    Raises InputError where the corpora share no range of budgets.
+    Raises InputError where no corpus has a budget inside its runs.
     """
-    ranges = {}
+    ranges = []
     for corpus in observations.corpora:
         used, _ = leave_out(observations.where(corpus=corpus), flags=EXCLUDED_FLAGS)
-        ranges[corpus] = inside_range(used)
-    without = [corpus for corpus, found in ranges.items() if found is None]
-    held = [found for found in ranges.values() if found is not None]
-    if without or not held:
+        if (found := inside_range(used)) is not None:
+            ranges.append(found)
+    if not ranges:
         raise InputError(
-            f"no budget is inside the runs of {', '.join(without) or 'an empty table'}",
-            fix="leave these corpora out, or add runs: three sizes with runs on both sides of a budget's tokens",
+            "no corpus has a budget inside its runs",
+            fix="add runs: three sizes with runs on both sides of a budget's tokens",
         )
-    low, high = max(first for first, _ in held), min(last for _, last in held)
-    if low >= high:
-        raise InputError(
-            f"the corpora share no budget inside their runs (from {low:.2g} at the least, to {high:.2g} at the most)",
-            fix="train corpora that are compared on one grid",
-        )
+    low, high = _most_shared(ranges)
     return tuple(float(f"{low * (high / low) ** share:.3g}") for share in SHARES)
+
+
+def _most_shared(ranges: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Return the range that lies in most of `ranges`; of several the widest by ratio."""
+    ends = sorted({end for pair in ranges for end in pair})
+    pieces = list(pairwise(ends)) or [(ends[0], ends[0])]
+    counts = [sum(low <= first and last <= high for low, high in ranges) for first, last in pieces]
+    most = max(counts)
+    joined: list[tuple[float, float]] = []
+    for (first, last), count in zip(pieces, counts, strict=True):
+        if count == most and joined and joined[-1][1] == first:
+            joined[-1] = joined[-1][0], last
+        elif count == most:
+            joined.append((first, last))
+    return max(joined, key=lambda pair: pair[1] / pair[0])
 
 
 def mean_splits(
@@ -94,7 +104,9 @@ def _mean(corpus: str, budgets: Sequence[BestSize]) -> MeanSplit:
     answers = [(one.tokens_per_param, one.log_ratio_draws) for one in budgets]
     inside = [(ratio, drawn) for ratio, drawn in answers if ratio is not None and drawn is not None]
     if len(inside) < len(budgets):
-        reason = "; ".join(f"{one.flops:.3g} FLOPs: {one.reason}" for one in budgets if not one.inside)
+        outside = [one for one in budgets if not one.inside]
+        at = " and ".join(f"{one.flops:.2g}" for one in outside)
+        reason = f"at {at} FLOPs {outside[0].reason}"
         return MeanSplit(corpus=corpus, log_ratio=None, sd=None, draws=None, reason=reason, budgets=tuple(budgets))
     drawn = np.mean([each for _, each in inside], axis=0)
     value = float(np.mean([np.log(ratio.value) for ratio, _ in inside]))

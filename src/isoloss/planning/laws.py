@@ -9,6 +9,7 @@ from isoloss.core.errors import InputError, NotApplicable
 from isoloss.core.estimate import Estimate
 from isoloss.core.rng import stream
 from isoloss.data_dependence.data_dependent import FittedDataDependent
+from isoloss.data_dependence.pooled_split import PooledSplit
 from isoloss.fitting.domain import Domain
 from isoloss.fitting.engine import best_ends, find_optimum, pose, starting_points
 from isoloss.fitting.fitted import FittedLaw
@@ -29,7 +30,8 @@ class PlanLaw:
 
     `definition` is the class of its form. `data_per_token` is how many units of D a token is, 1 where D counts tokens:
     C = 6 N D / data_per_token. `given` are columns that the form reads beside N and D. `runs` is how many were fitted,
-    `identity` whose.
+    `identity` whose. `pooled` is the best split by several forms, which then decides in place of the form's own;
+    `endless` the law before it knew how many unique tokens there are.
     """
 
     definition: type[Law]
@@ -43,6 +45,8 @@ class PlanLaw:
     runs: int
     identity: str
     given: Mapping[str, float] = field(default_factory=dict)
+    pooled: "_PooledDraws | None" = None
+    endless: "PlanLaw | None" = None
 
     @classmethod
     def of_fit(cls, law: FittedLaw) -> "PlanLaw":
@@ -69,7 +73,7 @@ class PlanLaw:
                 f"the law follows {joint.measure}, and {corpus.name} was not measured by it",
                 fix=f"measure it: open_corpus(…, measures=[{joint.measure!r}])",
             )
-        return cls._of_joint(joint, joint.values_at(corpus.measures[joint.measure]), corpus.name)
+        return cls._of_joint(joint, joint.values_at(corpus.measures[joint.measure]), corpus.name, known=None)
 
     @classmethod
     def of_known(cls, joint: FittedDataDependent, corpus: str) -> "PlanLaw":
@@ -81,15 +85,17 @@ class PlanLaw:
         drawn = joint.values_at(joint.complexity[corpus])
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             moved = np.where(drawn[0] > 0, drawn[1:] * (own / drawn[0]), own)
-        return cls._of_joint(joint, np.vstack([own, moved]), corpus)
+        return cls._of_joint(joint, np.vstack([own, moved]), corpus, known=corpus)
 
     @classmethod
-    def _of_joint(cls, joint: FittedDataDependent, values: Floats, corpus: str) -> "PlanLaw":
+    def _of_joint(cls, joint: FittedDataDependent, values: Floats, corpus: str, *, known: str | None) -> "PlanLaw":
+        pooled = None if joint.pooled is None else _PooledDraws.of(joint, len(values) - 1, known)
         return cls(
             definition=Chinchilla, corpus=corpus, values=values,
             noise=np.tile([joint.noise, 0.0], (len(values) - 1, 1)), domain=joint.domain,
             params_convention=joint.params_convention, data_unit=joint.data_unit,
             data_per_token=joint.bytes_per_token or 1.0, runs=joint.rows_used, identity=joint.observations,
+            pooled=pooled,
         )  # fmt: skip
 
     def in_form(self, form: str) -> "PlanLaw":
@@ -113,7 +119,8 @@ class PlanLaw:
         found = find_optimum(problem, starting_points(problem, "auto"))
         points = np.tile(np.vstack([found.free, found.others]), (len(losses), 1, 1))
         ends = best_ends(problem, points, targets=np.log(losses))
-        return replace(self, definition=definition, values=problem.law.to_values(ends.free, problem.origin))
+        values = problem.law.to_values(ends.free, problem.origin)
+        return replace(self, definition=definition, values=values, pooled=None)
 
     @property
     def form(self) -> str:
@@ -132,7 +139,23 @@ class PlanLaw:
             return np.asarray(self.definition.loss(self.values, **columns))
 
     def best_params(self, log_flops: Floats) -> Floats:
-        """Return ln N of the best split of the law and of each draw, each at its own budget; NaN where none is."""
+        """Return ln N of the best split of the law and of each draw, each at its own budget; NaN where none is.
+
+        With a pooled split it is that one. Repeated data move it as much as they move the split of the law itself, not
+        of its draws: those are drawn for losses, and their splits scatter far more than those of corpora do.
+        """
+        if self.pooled is None:
+            return self._own_best(log_flops)
+        log_ratio = self.pooled.log_ratio(log_flops)
+        best = 0.5 * (log_flops + np.log(self.data_per_token / 6) - log_ratio)
+        if self.endless is None:
+            return np.asarray(best)
+        repeated, endless = (
+            replace(law, values=np.tile(law.values[0], (len(law.values), 1))) for law in (self, self.endless)
+        )
+        return np.asarray(best + repeated._own_best(log_flops) - endless._own_best(log_flops))
+
+    def _own_best(self, log_flops: Floats) -> Floats:
         given = {name: np.asarray(value, dtype=np.float64) for name, value in self.given.items()}
         found = self.definition.log_optimum(self.values, log_flops=log_flops + np.log(self.data_per_token), **given)
         return np.asarray(found)
@@ -157,6 +180,27 @@ class PlanLaw:
         return Estimate(value=value, low=float(low[0]), high=float(high[0]))
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _PooledDraws:
+    """A pooled split with its steps (1 + draws, 2): of one more corpus, or of the `known` one."""
+
+    split: PooledSplit
+    steps: Floats
+    known: str | None
+
+    @classmethod
+    def of(cls, joint: FittedDataDependent, draws: int, known: str | None) -> "_PooledDraws":
+        assert joint.pooled is not None, "asked of laws with a pooled split"
+        steps = joint.pooled.steps(draws, stream(0, "pooled split", joint.observations, known or ""))
+        return cls(split=joint.pooled, steps=steps, known=known if known in joint.pooled.corpora else None)
+
+    def log_ratio(self, log_flops: Floats) -> Floats:
+        """Return ln(D*/N*) of the law and of each draw."""
+        if self.known is None:
+            return self.split.log_ratio(log_flops, self.steps)
+        return self.split.log_ratio_of(self.known, log_flops, self.steps)
+
+
 # Muennighoff et al. 2023, arXiv:2305.16264: half-lives of repeated tokens and of excess parameters.
 PUBLISHED_HALF_LIVES = (15.387756, 5.309743)
 # What their 182 runs really say: quantiles of the logarithms over 2,000 bootstrap refits (Huber, δ = 1e-3, the other
@@ -179,5 +223,5 @@ def with_repetition(law: PlanLaw, *, unique_tokens: float) -> PlanLaw:
     half_lives = np.vstack([PUBLISHED_HALF_LIVES, drawn])
     return replace(
         law, definition=Repeated, values=np.column_stack([law.values, half_lives]),
-        given={"unique_tokens": unique_tokens},
+        given={"unique_tokens": unique_tokens}, endless=law,
     )  # fmt: skip

@@ -31,11 +31,11 @@ recipes.add(
     "small",
     Recipe(
         name="small",
-        source="a sweep on Python source in bytes (docs/log.md, 2026-11-21)",
-        batch_tokens=PowerRule(value=1024),
-        peak_lr=PowerRule(value=5e-3, at_params=1e5, exponent=-0.5),
+        source="sweeps on C and English in bytes (docs/results/recipe.md); the rate falls along the run",
+        batch_tokens=PowerRule(value=256),
+        peak_lr=PowerRule(value=7e-3, at_params=2.5e4, exponent=-0.35),
         context=256,
-        params=(2.5e4, 3.2e5),
+        params=(4.5e3, 1.3e5),
     ),
 )
 for _name, _params in (("porian", (5e6, 9.01e8)), ("step_law", (6e7, 1e9))):

@@ -1,6 +1,6 @@
 """From a study's table to its answer: fits with and without flagged runs, left-out corpora, the balance."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -12,7 +12,7 @@ from isoloss.complexity.measure import Complexity
 from isoloss.core.errors import InputError, Unidentified, WorkError
 from isoloss.core.progress import Progress, Task
 from isoloss.corpus.corpus import Corpus
-from isoloss.data_dependence.balance import BalanceVerdict, common_budget, judge_balance
+from isoloss.data_dependence.balance import BalanceVerdict, judge_balance
 from isoloss.data_dependence.contest_result import Comparison, Contest
 from isoloss.data_dependence.data_dependent import FittedDataDependent
 from isoloss.diagnostics.backtest import DRAWS, Backtest, backtest
@@ -22,12 +22,14 @@ from isoloss.fitting.fitted import FittedLaw, FrontierPoint
 from isoloss.fitting.fitting import evidence_of_others, fit
 from isoloss.runs.observations import Observations
 from isoloss.runs.replicates import ReplicateNoise, replicate_noise
+from isoloss.study.best_splits import NO_BEST_SPLITS, BestSplits, Documents, comparison_budget, find_best_splits
 from isoloss.study.left_out import hold_contests
 from isoloss.study.origins import sources
 from isoloss.study.spec import Study
 from isoloss.tuning.tuning import Tuning
 
 BALANCE_MEASURE = "gzip"
+GENERATED = "generated"
 FRONTIER_BUDGETS = 7  # rows of a corpus in the table of best splits, evenly in ln C over the range of its runs
 
 
@@ -48,7 +50,8 @@ class Analysis:
     `further_laws` are fits of the study's other laws, for comparison: all else rests on its first, which `laws` holds.
     `contests` are of measures as predictors of left-out sources, `data_dependent` the law that each leaves to be used.
     `measure` is the complexity that balances are held against: gzip, or the first that every corpus determines.
-    `budget` are the FLOPs at which they are compared. `rate_arms` are the laws of the grid trained at multiples of its
+    `best` holds the best split of every corpus by several forms of the loss, on which all comparisons rest, and
+    `budget` the FLOPs of their table. `rate_arms` are the laws of the grid trained at multiples of its
     rate, `tuning` what a sweep says of each corpus: a [tune] study has that alone. `replicates` are noises of corpora
     whose sizes were trained under several seeds. `backtest` is of the largest budgets of each corpus, or of those that
     the study holds out; `no_backtest` says where none could be made, and why.
@@ -66,6 +69,7 @@ class Analysis:
     balance: list[BalanceVerdict]
     coverage: dict[str, Coverage]
     holdout: list[HoldoutError]
+    best: BestSplits | None = None
     rate_arms: dict[float, dict[str, FittedLaw]] = field(default_factory=dict)
     tuning: dict[str, Tuning] = field(default_factory=dict)
     replicates: dict[str, ReplicateNoise] = field(default_factory=dict)
@@ -85,6 +89,7 @@ class Analysis:
         """Return the keys of `isoloss run --json` that fits give."""
         return {
             "budget_flops": self.budget,
+            **(self.best.to_json() if self.best else NO_BEST_SPLITS),
             "laws": [law.to_json() for law in (*self.laws.values(), *self.further_laws)],
             "no_law": self.no_law,
             "comparison": [one.to_json() for one in self.comparison],
@@ -116,18 +121,25 @@ def analyse(
     *,
     progress: Progress,
     arms: Mapping[float, Observations] | None = None,
+    exact_flops: Mapping[str, float] | None = None,
+    documents: Documents | None = None,
 ) -> Analysis:
     """Return the laws and the answer of a study. A corpus whose runs determine no law is listed with the reason.
 
-    `arms` are the tables of the same grid at multiples of its rate. Raises WorkError where no run has finished.
+    `arms` are the tables of the same grid at multiples of its rate, `exact_flops` those of each run, `documents` its
+    losses by held-out document. Raises WorkError where no run has finished.
     """
     seen, unseen = _hold_out(study, table)
     if not len(seen):
         raise WorkError("no run that may be fitted has finished", fix="isoloss runs DIR shows what became of them")
     fits = _fit_all(study, seen, corpora, arms or {}, progress=progress)
     measure = _balance_measure(study, complexity)
-    judged = {name: law for name, law in fits.laws.items() if len(law.draws)}
-    budget = _budget(list(fits.laws.values()), seen)
+    with progress.task("best splits", total=1) as task:
+        best = find_best_splits(
+            seen, form=study.fit.corpus_laws[0], exact_flops=exact_flops, documents=documents, seed=study.seed
+        )
+        task.advance(1)
+    budget = best.budget if best else comparison_budget(seen)
     backtests, no_backtest = _backtests(study, table, fits.laws, progress=progress)
     left_out = hold_contests(
         study, _with_sources(seen, corpora), fits.laws, _by_kind(corpora), complexity, budget=budget, progress=progress
@@ -142,7 +154,8 @@ def analyse(
         no_law=fits.no_law | left_out.reasons,
         contests=left_out.contests,
         data_dependent=left_out.laws,
-        balance=_balance(judged, corpora, complexity, measure=measure, budget=budget),
+        balance=_balance(study, best, corpora, complexity, measure=measure),
+        best=best,
         coverage=fits.coverage,
         backtest=backtests,
         no_backtest=no_backtest,
@@ -220,7 +233,7 @@ def _with_sources(table: Observations, corpora: Mapping[str, Corpus]) -> Observa
 def analyse_sweep(study: Study, table: Observations, tuning: dict[str, Tuning]) -> Analysis:
     """Return what a [tune] study came to: no law, for a sweep is no grid."""
     return Analysis(
-        observations=table, measure=study.complexity.measures[0], budget=_budget([], table), laws={},
+        observations=table, measure=study.complexity.measures[0], budget=comparison_budget(table), laws={},
         laws_unfiltered={}, further_laws=[], no_law={}, contests=[], data_dependent=[], balance=[], coverage={},
         holdout=[], tuning=tuning,
     )  # fmt: skip
@@ -311,33 +324,28 @@ def _balance_measure(study: Study, complexity: Mapping[str, Mapping[str, Complex
     return next((each for each in measures if all(each in found for found in complexity.values())), measures[0])
 
 
-def _budget(laws: Sequence[FittedLaw], table: Observations) -> float:
-    """Return the budget at which corpora are compared: the middle of what every law's runs span, or of all runs."""
-    if laws:
-        return common_budget(laws)
-    return float(np.sqrt(table.flops.min() * table.flops.max()))
-
-
 def _balance(
-    laws: Mapping[str, FittedLaw],
+    study: Study,
+    best: BestSplits | None,
     corpora: Mapping[str, Corpus],
     complexity: Mapping[str, Mapping[str, Complexity]],
     *,
     measure: str,
-    budget: float,
 ) -> list[BalanceVerdict]:
     """Return one verdict a kind of corpus: real and generated apart, or tokenisation would be taken for complexity.
 
     A corpus that does not determine the measure has no part in it.
     """
+    if best is None:
+        return []
     values = {name: measured[measure].value for name, measured in complexity.items() if measure in measured}
+    splits = {split.corpus: split for split in best.splits if split.corpus in values}
+    prior = study.fit.scatter_prior or None
     return [
-        judge_balance(
-            [laws[name] for name in names if name in laws and name in values], values, kind=kind, measure=measure,
-            budget=budget,
-        )
+        judge_balance(own, values, kind=kind, measure=measure, prior=None if kind == GENERATED else prior)
         for kind, names in _by_kind(corpora).items()
-    ]  # fmt: skip
+        if (own := [splits[name] for name in names if name in splits])
+    ]
 
 
 def _by_kind(corpora: Mapping[str, Corpus]) -> dict[str, list[str]]:

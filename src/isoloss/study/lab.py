@@ -19,13 +19,13 @@ from isoloss.core.errors import InputError, Unidentified, WorkError
 from isoloss.core.progress import Progress, Quiet
 from isoloss.corpus.build import build
 from isoloss.corpus.corpus import Corpus
-from isoloss.data_dependence.balance import common_budget
 from isoloss.data_dependence.storage import save_data_dependent
 from isoloss.runs.archive import Archive
 from isoloss.runs.neighbours import with_neighbour_flags
 from isoloss.runs.observations import Observations, observations
 from isoloss.runs.record import RunRecord
 from isoloss.study.analysis import Analysis, analyse, analyse_sweep
+from isoloss.study.best_splits import comparison_budget
 from isoloss.study.evaluation import Evaluated, evaluate, given_subjects, kept_subjects
 from isoloss.study.left_out import with_complexity
 from isoloss.study.memory import recall, remember
@@ -248,7 +248,8 @@ class Lab:
         table = self.observations(study, measures=[])
         if not len(table):
             raise WorkError("no run has finished: nothing says which to train next", fix="isoloss run STUDY")
-        laws, reasons = laws_for_proposal(study, table, only=corpus, progress=self.progress)
+        at = at_flops or comparison_budget(table)
+        laws, reasons = laws_for_proposal(study, table, at_flops=at, only=corpus, progress=self.progress)
         if not laws:
             raise WorkError(
                 "no corpus has a law to say what to train next: "
@@ -258,9 +259,8 @@ class Lab:
         for name, reason in reasons.items():
             self.progress.note(f"nothing is proposed for {name}: {reason}")
         return propose(
-            study, laws, self.corpora(study), self.plan(study), flops=flops, quantity=quantity,
-            at_flops=at_flops or common_budget(list(laws.values())),
-        )  # fmt: skip
+            study, table, laws, self.corpora(study), self.plan(study), flops=flops, quantity=quantity, at_flops=at
+        )
 
     def report(self, study: Study) -> "ReportFiles":
         """Measure, fit and write the report from the runs that are there. Trains nothing."""
@@ -313,7 +313,11 @@ class Lab:
         arms = {
             factor: self._table(study, records, measures, arm=Arm(rate=factor)) for factor in study.training.rate_arms
         }
-        analysis = analyse(study, table, self.corpora(study), self.complexity(study), progress=self.progress, arms=arms)
+        analysis = analyse(
+            study, table, self.corpora(study), self.complexity(study), progress=self.progress, arms=arms,
+            exact_flops={run.spec.fingerprint: run.exact_flops for run in self.plan(study)},
+            documents={run: self.archive.document_losses(run) for run in table.run.tolist()},
+        )  # fmt: skip
         for name, law in analysis.laws.items():
             law.save(self.folder / "laws" / f"{name}.json")
         for law in analysis.further_laws:

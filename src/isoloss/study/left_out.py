@@ -12,6 +12,7 @@ from isoloss.data_dependence.contest import run_contest
 from isoloss.data_dependence.contest_result import Contest
 from isoloss.data_dependence.covariates import FEWEST_SOURCES, measures_that_vary
 from isoloss.data_dependence.data_dependent import DataDependent, FittedDataDependent
+from isoloss.data_dependence.pooled_split import pool_table
 from isoloss.runs.observations import Observations
 from isoloss.study.spec import DATA_DEPENDENT, Study
 
@@ -64,10 +65,7 @@ def hold_contests(
             if len(set(rows.sources.values())) < FEWEST_SOURCES or not varying:
                 continue
             try:
-                contest = run_contest(
-                    rows, varying, kind=kind, flops=budget, objective=study.fit.objective, delta=study.fit.delta,
-                    seed=study.seed, progress=progress,
-                )  # fmt: skip
+                contest = run_contest(rows, varying, kind=kind, flops=budget, seed=study.seed, progress=progress)
                 found.contests.append(contest)
                 found.laws.append(_law(study, rows, contest))
             except InputError as error:
@@ -77,7 +75,8 @@ def hold_contests(
 
 def _law(study: Study, rows: Observations, contest: Contest) -> FittedDataDependent:
     """Return the joint law by the winner, or by the study's first measure where there is none."""
-    return DataDependent(complexity=contest.to_follow).fit(rows, bootstrap=study.fit.bootstrap, seed=study.seed)
+    law = DataDependent(complexity=contest.to_follow).fit(rows, bootstrap=study.fit.bootstrap, seed=study.seed)
+    return replace(law, pooled=pool_table(rows, seed=study.seed))
 
 
 def _together(names: Sequence[str], measures: Sequence[str], complexity: Measured) -> dict[tuple[str, ...], list[str]]:

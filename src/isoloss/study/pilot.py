@@ -1,11 +1,13 @@
 """A pilot: the study of one corpus that fits into a stated time, from which its own law is fitted."""
 
+import math
 import re
 from collections.abc import Iterable
 from itertools import product
 from pathlib import Path
 
 import numpy as np
+from pydantic import ValidationError
 
 from isoloss.core.errors import BadCorpus, InputError
 from isoloss.core.machine import workers_for
@@ -15,12 +17,18 @@ from isoloss.study.plan import core_seconds, plan_runs
 from isoloss.study.spec import STUDY_SCHEMA, Study
 from isoloss.training.job import trunk_jobs
 
-SIZES, LENGTHS = 4, 6
-LENGTH_STEP = 2.0
-SIZE_SPANS = (10.0, 7.0, 5.0)  # the largest model over the smallest: as wide as the vocabulary lets it be
-TOKENS_A_PARAMETER = 3.0  # of the longest run of the largest model: the demo's
-SHORTEST = 4e4  # tokens of the longest run: below it a law of losses says nothing
+SIZES = 7
+BUDGET_RANGES = (16.0, 8.0, 4.0)  # the largest budget over the smallest: the first that the text is enough for
+USUAL_RATIO = 40.0  # tokens per parameter around which the sizes lie
+ABOVE = 2.2  # the largest size over the usual best one of the largest budget
+# The usual best size of the smallest budget over the smallest size: the first that the vocabulary lets it be.
+BELOW = (2.2, 1.5, 1.0, 0.7, 0.5, 0.35)
+SMALLEST_BUDGET, LARGEST_BUDGET, BUDGETS_TRIED = 1e9, 1e18, 121  # FLOPs of the largest budget of a pilot
+LEAST_TOKENS = 2e4  # of a run: shorter ones have hardly left their warm-up
 CONTEXT = 256
+# How the sizes and lengths of a pilot are trained alike well: docs/results/recipe.md.
+SCHEDULE = {"schedule": "wsd", "warmup_tokens": 8192, "cooldown_fraction": 0.2, "decay_exponent": 0.3,
+            "decay_tokens": 50_000, "beta2": {"half_life_tokens": 20_000}}  # fmt: skip
 # What starts, evaluations and the fits take beside the training that is estimated.
 TRAINING_SHARE = 0.85
 
@@ -38,9 +46,15 @@ def seconds_of(text: str) -> float:
     raise InputError(f"found {text!r}, expected a time", place="--pilot", fix="write 10min, 90s or 1.5h")
 
 
-def pilot_study(path: Path, *, name: str, tokenizer: str, longest_tokens: float, size_span: float, seed: int) -> Study:
-    """Return a pilot on the files under `path` whose longest run sees `longest_tokens`: sizes and lengths follow."""
-    largest = longest_tokens / TOKENS_A_PARAMETER
+def pilot_study(
+    path: Path, *, name: str, tokenizer: str, budgets: tuple[float, float], below: float, most_tokens: float, seed: int
+) -> Study:
+    """Return a pilot on the files under `path` of budgets from `budgets[0]` to `budgets[1]` FLOPs.
+
+    `below` is how far the sizes reach below the usual best one of the smallest budget. Raises ValidationError where
+    runs of at most `most_tokens` leave a budget fewer than three sizes.
+    """
+    smallest, largest = (math.sqrt(flops / 6 / USUAL_RATIO) for flops in budgets)
     recipe = recipes["small"]
     return Study.model_validate({
         "schema": STUDY_SCHEMA,
@@ -49,51 +63,56 @@ def pilot_study(path: Path, *, name: str, tokenizer: str, longest_tokens: float,
         "seed": seed,
         "corpus": [{"name": "corpus", "source": "files", "paths": [str(path)], "tokenizer": tokenizer}],
         "grid": {
-            "params": _rounded(np.geomspace(largest / size_span, largest, SIZES)),
-            "tokens": _rounded(longest_tokens / LENGTH_STEP ** np.arange(LENGTHS)[::-1]),
+            "params": _rounded(np.geomspace(smallest / below, ABOVE * largest, SIZES)),
+            "flops": _rounded(budgets),
+            "least_tokens": LEAST_TOKENS,
+            "most_tokens": most_tokens,
             "context": CONTEXT,
             "tied": True,
         },
         "training": {
             "batch_tokens": recipe.batch_tokens.model_dump(),
             "peak_lr": recipe.peak_lr.model_dump(),
-            "warmup_tokens": 16_384,
+            **SCHEDULE,
         },
-        "fit": {"laws": ["chinchilla", "farseer"]},
+        "fit": {"laws": ["chinchilla", "coupled"]},
     })  # fmt: skip
 
 
 def fitting_pilot(path: Path, corpus: Outline, *, name: str, tokenizer: str, seconds: float, seed: int = 0) -> Study:
     """Return the largest pilot on `corpus` that should be trained within `seconds` on this machine's cores.
 
-    Raises BadCorpus for a corpus too small for any, InputError for a time too short.
+    Of designs that the text and the vocabulary allow, that of the widest range of budgets and sizes; of those, the one
+    of the largest budget. Raises BadCorpus for a corpus too small for any, InputError for a time too short.
     """
-    most = corpus.token_budget(CONTEXT)
-    if most < SHORTEST:
-        raise BadCorpus(
-            f"{most:,} training tokens in windows of {CONTEXT}, a pilot needs {SHORTEST:,.0f}", place=str(path),
-            fix="add text, or name a fitted law: --law FILE",
-        )  # fmt: skip
-    workers = workers_for(1)
-    best: Study | None = None
-    lengths = SHORTEST * LENGTH_STEP ** np.arange(0, np.log2(most / SHORTEST) + 1e-9, 0.25)
-    for longest, span in product(lengths.tolist(), SIZE_SPANS):
-        study = pilot_study(path, name=name, tokenizer=tokenizer, longest_tokens=longest, size_span=span, seed=seed)
-        try:
-            jobs = trunk_jobs([run.spec for run in plan_runs(study, {"corpus": corpus})])
-        except InputError:
-            continue  # no shape so small at this vocabulary: larger models may have one
-        if core_seconds(jobs) / min(workers, len(jobs)) > TRAINING_SHARE * seconds:
-            break
-        # The widest span of a length is its first: narrower ones do not replace it.
-        if best is None or best.grid.tokens[-1] < study.grid.tokens[-1]:
+    most, workers = corpus.token_budget(CONTEXT), workers_for(1)
+    enough_text = False
+    for ratio, below in product(BUDGET_RANGES, BELOW):
+        best: Study | None = None
+        for budget in np.geomspace(SMALLEST_BUDGET, LARGEST_BUDGET, BUDGETS_TRIED).tolist():
+            try:
+                study = pilot_study(
+                    path, name=name, tokenizer=tokenizer, budgets=(budget / ratio, budget), below=below,
+                    most_tokens=most, seed=seed,
+                )  # fmt: skip
+                jobs = trunk_jobs([run.spec for run in plan_runs(study, {"corpus": corpus})])
+            except (InputError, ValidationError):
+                continue  # no shape of such a size at this vocabulary, or too little text
+            enough_text = True
+            if core_seconds(jobs) / min(workers, len(jobs)) > TRAINING_SHARE * seconds:
+                break
             best = study
-    if best is None:
+        if best is not None:
+            return best
+    if enough_text:
         raise InputError(
             f"no pilot fits into {seconds:.0f} s on {workers} cores with a vocabulary of {corpus.vocab_size}",
             place="--pilot", fix="allow more time, or use a tokenizer with fewer ids",
         )  # fmt: skip
-    return best
+    raise BadCorpus(
+        f"{most:,} training tokens in windows of {CONTEXT} are too few for a pilot with a vocabulary of "
+        f"{corpus.vocab_size}", place=str(path), fix="add text, or name a fitted law: --law FILE",
+    )  # fmt: skip
 
 
 def _rounded(values: Iterable[float]) -> list[float]:

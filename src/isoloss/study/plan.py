@@ -59,6 +59,11 @@ class PlannedRun:
     flops: float
     arm: Arm = GRID
 
+    @property
+    def exact_flops(self) -> float:
+        """Training FLOPs counted layer by layer, attention and head included."""
+        return self.counts.flops_per_token("exact") * self.spec.train_tokens
+
 
 def require_runnable(study: Study, *, executor: str = "local") -> None:
     """Raise InputError for whatever can be seen to stop the study before anything is read: names and lengths."""

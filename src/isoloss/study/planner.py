@@ -28,7 +28,7 @@ from isoloss.planning.plan import AnyLaw, Making, Plan, plan, plan_from_anchor
 from isoloss.study.lab import Lab
 from isoloss.study.pilot import CONTEXT, fitting_pilot, seconds_of
 
-FORMS = ("chinchilla", "farseer")
+FORMS = ("chinchilla", "coupled")
 """Forms fitted to a pilot: the first decides, the others widen what is carried beyond its budgets."""
 DRAWS = 1000
 

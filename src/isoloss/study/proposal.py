@@ -13,6 +13,8 @@ from isoloss.corpus.corpus import Outline
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.fitting.fitting import fit
 from isoloss.laws.law import Floats
+from isoloss.optima.best_size import best_sizes
+from isoloss.optima.surfaces import LOCAL
 from isoloss.planning.design import Candidate, NextRuns, Noise, next_runs
 from isoloss.runs.observations import Observations
 from isoloss.study.plan import PlannedRun, point
@@ -21,6 +23,7 @@ from isoloss.study.spec import FurtherRun, Study
 Quantity = Literal["log_ratio", "exponent_a", "loss"]
 LEAST_DRAWS = 500
 # Candidates reach beyond the grid by these factors, in steps of √2 in size and of 2 in tokens.
+WORTH_IT = 0.9  # of the present width: runs that are expected to leave more than that are not worth their cost
 SIZES_BELOW, SIZES_ABOVE, SIZE_STEP = 2.0, 4.0, 2**0.5
 TOKENS_BELOW, TOKENS_ABOVE, TOKENS_STEP = 2.0, 4.0, 2.0
 
@@ -35,6 +38,11 @@ class Proposal:
     runs: tuple["Option", ...]
     design: NextRuns
 
+    @property
+    def worth_it(self) -> bool:
+        """Whether the runs are expected to narrow the interval by a tenth or more."""
+        return self.design.expected_width <= WORTH_IT * self.design.present_width
+
     def to_json(self) -> dict[str, Any]:
         """Return one element of `corpora` of `isoloss next --json`."""
         return {
@@ -44,6 +52,7 @@ class Proposal:
             "present_width": self.design.present_width,
             "expected_width": self.design.expected_width,
             "flops": self.design.flops,
+            "worth_it": self.worth_it,
             "runs": [
                 run.to_json() | {"expected_width": width}
                 for run, width in zip(self.runs, self.design.widths, strict=True)
@@ -80,9 +89,13 @@ class Option:
 
 
 def laws_for_proposal(
-    study: Study, table: Observations, *, only: str | None, progress: Progress
+    study: Study, table: Observations, *, at_flops: float, only: str | None, progress: Progress
 ) -> tuple[dict[str, FittedLaw], dict[str, str]]:
-    """Return the law of each corpus, or of one alone, and why others have none. Raises InputError for no corpus."""
+    """Return the law of each corpus, or of one alone, and why others have none.
+
+    Of each corpus the form that predicts its unseen trunks best near a budget: the others would misplace what is not
+    known yet. Raises InputError for no corpus.
+    """
     wanted = [name for name in table.corpora if only in (None, name)]
     if not wanted:
         raise InputError(
@@ -93,8 +106,9 @@ def laws_for_proposal(
         for name in wanted:
             task.advance(0, detail=name)
             try:
+                own = table.where(corpus=name)
                 laws[name] = fit(
-                    table.where(corpus=name), law=study.fit.corpus_laws[0], objective=study.fit.objective,
+                    own, law=_best_form(own, at_flops, usual=study.fit.corpus_laws[0]), objective=study.fit.objective,
                     delta=study.fit.delta, bootstrap=max(study.fit.bootstrap, LEAST_DRAWS), seed=study.seed,
                 )  # fmt: skip
             except InputError as error:
@@ -103,8 +117,20 @@ def laws_for_proposal(
     return laws, reasons
 
 
+def _best_form(table: Observations, flops: float, *, usual: str) -> str:
+    """Return the law of most weight at a budget, or `usual` where none has any."""
+    weights = {
+        form.form: form.weight
+        for best in best_sizes(table, budgets=[flops])
+        for form in best.forms
+        if form.form != LOCAL and form.weight > 0
+    }
+    return max(weights, key=weights.__getitem__, default=usual)
+
+
 def propose(
     study: Study,
+    table: Observations,
     laws: Mapping[str, FittedLaw],
     corpora: Mapping[str, Outline],
     planned: Sequence[PlannedRun],
@@ -118,23 +144,29 @@ def propose(
     `quantity` is ln(D*/N*) or a at `at_flops`, or the loss of the best split there. Raises InputError for laws without
     draws, and where the budget pays for no run.
     """
+    share = flops / len(laws)
     return [
-        _propose_one(study, law, corpora[name], planned, flops / len(laws), quantity, at_flops, name)
+        _propose_one(study, table.where(corpus=name), law, corpora[name], planned, share, quantity, at_flops)
         for name, law in laws.items()
     ]
 
 
 def _propose_one(
     study: Study,
+    table: Observations,
     law: FittedLaw,
     corpus: Outline,
     planned: Sequence[PlannedRun],
     flops: float,
     quantity: Quantity,
     at_flops: float,
-    name: str,
 ) -> Proposal:
-    options = candidates(study, name, corpus, planned)
+    (name,) = table.corpora
+    options = [
+        one
+        for one in candidates(study, name, corpus, planned)
+        if not _would_be_flagged(table, params=one.params, tokens=one.planned.spec.train_tokens)
+    ]
     design = next_runs(
         law, quantity_draws(law, quantity, at_flops),
         [
@@ -149,6 +181,20 @@ def _propose_one(
         corpus=name, quantity=quantity, at_flops=at_flops, design=design,
         runs=tuple(options[i] for i in design.chosen),
     )  # fmt: skip
+
+
+def _would_be_flagged(table: Observations, *, params: float, tokens: float) -> bool:
+    """Whether fits would leave a run out: too short to have learnt, or so long and large that it ends at the floor.
+
+    So were runs of the table as long or longer that had not learnt, and runs no larger and no longer at the floor.
+    Shorter runs than any that was trained are not proposed either: nothing says that they would learn.
+    """
+    for size, length, flags in zip(table.params, table.tokens, table.flags or (), strict=True):
+        if "unconverged" in flags and tokens <= length:
+            return True
+        if "saturated" in flags and params >= size and tokens >= length:
+            return True
+    return tokens < float(table.tokens.min())
 
 
 def quantity_draws(law: FittedLaw, quantity: Quantity, at_flops: float) -> Floats:

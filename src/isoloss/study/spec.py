@@ -222,6 +222,8 @@ class Fit(Frozen):
     delta: float = Field(default=1e-3, gt=0)
     bootstrap: int = Field(default=1000, ge=0, le=MOST_DRAWS)
     floor: Literal["score", "hold", "ignore"] = "score"  # what E is to the exact floor of generated corpora
+    # Scale of the prior of how far texts lie from a line of ln(D*/N*) on a measure, for other reasons. 0 is no prior.
+    scatter_prior: float = Field(default=0.15, ge=0)
     holdout: Holdout | None = None
 
     @property

@@ -1,0 +1,168 @@
+"""What a study came to, on standard output: one line a corpus, what differs by how much, and what this cannot say."""
+
+from typing import TYPE_CHECKING
+
+from isoloss.cli.output import console as _console
+from isoloss.cli.output import table as _table
+from isoloss.cli.tables import interval, show_evaluated
+from isoloss.core.errors import Unidentified
+from isoloss.core.estimate import LEVEL
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from isoloss.core.estimate import Estimate
+    from isoloss.fitting.fitted import FittedLaw
+    from isoloss.optima.best_size import BestSize
+    from isoloss.study.analysis import Analysis
+    from isoloss.study.result import StudyResult
+    from isoloss.tuning.sweep import RateOptimum
+    from isoloss.tuning.tuning import Tuning
+
+EDGES = {"lowest": "≤ ", "highest": "≥ "}
+
+
+def show_result(result: "StudyResult") -> None:
+    """Print the study's table, the answer in sentences, and the path of the report."""
+    console = _console()
+    if result.study.tune is None:
+        console.print(_corpora_table(result))
+    for corpus, missing in result.unidentified.items():
+        for measure, reason in missing.items():
+            console.print(f"{measure} of {corpus} is not identified: {reason}")
+    if result.evaluated is not None:
+        show_evaluated(result.evaluated)
+    if result.analysis is not None:
+        _show_analysis(result.analysis)
+    for warning in result.warnings:
+        console.print(f"warning: {warning.corpus}: {warning.message}")
+    for record in result.failed:
+        console.print(f"failed: {record.fingerprint}: {record.error}")
+    if result.report is not None:
+        console.print(f"report: {result.report}", soft_wrap=True)
+
+
+def _show_analysis(analysis: "Analysis") -> None:
+    console = _console()
+    _show_tuning(analysis)
+    if analysis.rate_arms:
+        console.print(_arms_table(analysis))
+    for name, reason in analysis.no_law.items():
+        console.print(f"no law for {name}: {reason}")
+    for kept in analysis.holdout:
+        console.print(
+            f"{kept.runs} runs on {kept.corpus} kept from the fit: {kept.law} misses ln L by {kept.rmse:.2g} "
+            "(root mean square)"
+        )
+    for verdict in analysis.balance:
+        console.print(" ".join(verdict.sentences()), highlight=False)
+    for missing in analysis.best.lack_of_fit if analysis.best else ():
+        if missing.refused:
+            console.print(missing.sentence(), highlight=False)
+    for contest in analysis.contests:
+        # With so few sources no p could be small: the report has the numbers, and they say nothing.
+        if contest.measures[0].loss.smallest_p_value < 1 - LEVEL:
+            console.print(" ".join(contest.sentences()), highlight=False)
+
+
+def _show_tuning(analysis: "Analysis") -> None:
+    """Print each corpus's optima, what they say in sentences, and the lines that a study takes."""
+    console = _console()
+    for name, tuning in analysis.tuning.items():
+        console.print(_optima_table(name, tuning))
+        console.print("\n" + " ".join(tuning.sentences()))
+        if tuning.training():
+            console.print(f"A study on {name} takes, under [training]:\n{tuning.training()}\n", soft_wrap=True)
+
+
+def _optima_table(name: str, tuning: "Tuning") -> "Table":
+    batches = sorted({optimum.batch_tokens for optimum in tuning.rates})
+    table = _table(name, "D (tokens)", *(f"best rate, B = {batch:,}" for batch in batches), "best batch")
+    table.caption = "Rows are sizes N. Brackets: loss within 1 % of the least. ≤ and ≥: on the grid's edge, not fitted."
+    for best in tuning.batches:
+        own = {o.batch_tokens: _optimum(o) for o in tuning.rates if o.cell == best.cell}
+        edge = EDGES.get(best.edge or "", "")
+        table.add_row(
+            f"{best.params:,}", f"{best.tokens:,}", *(own.get(batch, "–") for batch in batches),
+            f"{edge}{best.batch_tokens:,.0f}",
+        )  # fmt: skip
+    return table
+
+
+def _optimum(optimum: "RateOptimum") -> str:
+    text = f"{EDGES.get(optimum.edge or '', '')}{optimum.peak_lr:.2g}"
+    return text if optimum.within is None else f"{text} [{optimum.within[0]:.2g}, {optimum.within[1]:.2g}]"
+
+
+def _arms_table(analysis: "Analysis") -> "Table":
+    """Return how a and the balance move when the peak rate does."""
+    factors = sorted({1.0, *analysis.rate_arms})
+    named = [f"rate × {factor:g}" for factor in factors]
+    table = _table("rate sensitivity", *(f"a, {name}" for name in named), *(f"ln(D*/N*), {name}" for name in named))
+    for corpus, own in analysis.laws.items():
+        arms = [own if factor == 1.0 else analysis.rate_arms[factor].get(corpus) for factor in factors]
+        cells = [_law_cells(law, analysis.budget)[-2:] for law in arms]
+        table.add_row(corpus, *(a for a, _ in cells), *(ratio for _, ratio in cells))
+    return table
+
+
+def _law_cells(law: "FittedLaw | None", budget: float) -> tuple[str, str]:
+    """Return the exponent of N*(C) and ln(D*/N*) under a law."""
+    if law is None:
+        return "–", "–"
+    cells = []
+    for quantity in (law.exponent_a, law.log_ratio):
+        try:
+            cells.append(interval(quantity(budget), digits=2))
+        except Unidentified:
+            cells.append("not identified")
+    return cells[0], cells[1]
+
+
+def _corpora_table(result: "StudyResult") -> "Table":
+    """Return one line a corpus: how hard it is to compress and to predict, and its best split at one budget."""
+    best = result.analysis.best if result.analysis else None
+    measures = [m for m in result.study.complexity.measures if any(m in found for found in result.complexity.values())]
+    floors = any(corpus.floor for corpus in result.corpora.values())
+    split = ("best N", "best D", "tokens per parameter") if best else ()
+    table = _table("corpus", *measures, *(["floor"] if floors else []), *split)
+    optima = best.at_budget() if best else {}
+    for name, corpus in result.corpora.items():
+        complexity = result.complexity.get(name, {})
+        table.add_row(
+            name,
+            *(f"{complexity[measure].value.value:.3f}" if measure in complexity else "–" for measure in measures),
+            *([f"{corpus.floor.value:.3f}" if corpus.floor else "–"] if floors else []),
+            *(_split_cells(optima.get(name)) if best else ()),
+        )
+    if best:
+        table.caption = f"Best split of {best.budget:.2g} FLOPs (6·N·D), by several forms of the loss. [95 % intervals]"
+        if floors:
+            table.caption += " Floor: the least possible loss, in nats per token."
+    return table
+
+
+def _split_cells(best: "BestSize | None") -> tuple[str, str, str]:
+    """Return the best N, the best D and tokens per parameter; where the optimum is outside the runs, on which side."""
+    if best is None or best.params is None or best.tokens is None or best.tokens_per_param is None:
+        return "–", "–", "–" if best is None or best.side is None else f"{best.side} the sizes trained"
+    return short(best.params.value), short(best.tokens.value), ratio(best.tokens_per_param)
+
+
+def short(count: float) -> str:
+    """Return a count to two digits with its unit: 24k, 1.2M."""
+    for unit, name in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if count >= unit:
+            return f"{_two_digits(count / unit)}{name}"
+    return _two_digits(count)
+
+
+def ratio(estimate: "Estimate") -> str:
+    """Return tokens per parameter to two digits, with the interval."""
+    if estimate.low is None or estimate.high is None:
+        return _two_digits(estimate.value)
+    return f"{_two_digits(estimate.value)} [{_two_digits(estimate.low)}–{_two_digits(estimate.high)}]"
+
+
+def _two_digits(value: float) -> str:
+    return f"{float(f'{value:.2g}'):g}"

@@ -1,0 +1,165 @@
+"""The best split of one more corpus, from those of corpora that were trained: their mean, and how far they scatter.
+
+Each corpus gives ln(D*/N*) in the middle of three budgets, and its slope in ln C (`isoloss.optima.mean_split`). Level
+and slope are random-effects means. The interval is for one more corpus: scatter and the mean's error, averaged over
+the posterior of the scatter under a half-t prior (Higgins, Thompson & Spiegelhalter 2009, section 5). A point estimate
+of the scatter would do worse: leave the odd corpus out, and the others seem to have none. The split follows no measure
+of the corpus: that a measure moves it is to be shown first.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from scipy import optimize, stats
+
+from isoloss.core.errors import InputError
+from isoloss.data_dependence.meta import scatter_posterior
+from isoloss.laws.law import Floats
+from isoloss.optima.best_size import BestSize
+from isoloss.optima.mean_split import MeanSplit, mean_splits
+from isoloss.runs.observations import Observations
+
+FEWEST_CORPORA = 4
+LEVEL_SCALE, SLOPE_SCALE = 0.15, 0.1  # of the half-t priors of the scatter of levels, and of slopes per unit of ln C
+PROBABILITIES = np.linspace(0.0025, 0.9975, 200)  # of the predictive distribution that is kept
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pooled:
+    """A random-effects mean of k values with its standard error, and the scatter between corpora.
+
+    `predictive` are quantiles of one more corpus's value, at `PROBABILITIES`.
+    """
+
+    mean: float
+    stderr: float
+    scatter: float
+    predictive: tuple[float, ...]
+
+    def quantile(self, probability: Floats) -> Floats:
+        """Return the value of one more corpus at probabilities (n,) between 0 and 1."""
+        return np.interp(probability, PROBABILITIES, self.predictive)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PooledSplit:
+    """ln(D*/N*) = level + slope · ln(C / `budget`) of one more corpus.
+
+    `low` and `high` are the outer ones of the budgets that corpora were compared at, in FLOPs. `corpora`
+    holds each corpus's own level and its standard deviation.
+    """
+
+    budget: float
+    low: float
+    high: float
+    level: Pooled
+    slope: Pooled
+    corpora: Mapping[str, tuple[float, float]]
+
+    def log_ratio(self, log_flops: Floats, steps: Floats) -> Floats:
+        """Return ln(D*/N*) of one more corpus at budgets (n,): the medians where `steps` (n, 2) are one half."""
+        away = log_flops - np.log(self.budget)
+        return np.asarray(self.level.quantile(steps[:, 0]) + self.slope.quantile(steps[:, 1]) * away)
+
+    def log_ratio_of(self, corpus: str, log_flops: Floats, steps: Floats) -> Floats:
+        """Return the same of a corpus that is one of `corpora`: its own level and error."""
+        level, sd = self.corpora[corpus]
+        away = log_flops - np.log(self.budget)
+        return np.asarray(level + sd * stats.norm.ppf(steps[:, 0]) + self.slope.quantile(steps[:, 1]) * away)
+
+    def steps(self, draws: int, generator: np.random.Generator) -> Floats:
+        """Return the steps of the median and of `draws` (1 + draws, 2)."""
+        return np.vstack([np.full(2, 0.5), generator.uniform(1e-6, 1 - 1e-6, size=(draws, 2))])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON data."""
+        return asdict(self) | {"corpora": {name: list(own) for name, own in self.corpora.items()}}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "PooledSplit":
+        """Return what `to_json` wrote. Raises KeyError, TypeError or ValueError for anything else."""
+        budget, low, high = (float(content[name]) for name in ("budget", "low", "high"))
+        level, slope = (_pooled_from(content[name]) for name in ("level", "slope"))
+        own = {str(name): (float(value), float(sd)) for name, (value, sd) in content["corpora"].items()}
+        if not (0 < low <= budget <= high < float("inf") and len(own) >= FEWEST_CORPORA):
+            raise ValueError("a pooled split of too few corpora, or without budgets")
+        return cls(budget=budget, low=low, high=high, level=level, slope=slope, corpora=own)
+
+
+def pool_splits(splits: Sequence[MeanSplit]) -> PooledSplit | None:
+    """Return the split of one more corpus, or None where fewer than four corpora have a mean split.
+
+    All splits are over the same budgets.
+    """
+    known = [(split, split.log_ratio, split.sd) for split in splits]
+    found = [(split, ratio.value, sd) for split, ratio, sd in known if ratio is not None and sd is not None]
+    if len(found) < FEWEST_CORPORA:
+        return None
+    budgets = [one.flops for one in found[0][0].budgets]
+    slopes = [_slope(split.budgets) for split, _, _ in found]
+    return PooledSplit(
+        budget=float(np.exp(np.mean(np.log(budgets)))), low=budgets[0], high=budgets[-1],
+        level=_pooled([(value, sd) for _, value, sd in found], scale=LEVEL_SCALE),
+        slope=_pooled(slopes, scale=SLOPE_SCALE),
+        corpora={split.corpus: (value, sd) for split, value, sd in found},
+    )  # fmt: skip
+
+
+def pool_table(table: Observations, *, seed: int = 0) -> PooledSplit | None:
+    """Return the split of one more corpus like those of a table, or None where too few have their optima inside."""
+    try:
+        splits = mean_splits(table, seed=seed)
+    except InputError:
+        return None
+    return pool_splits(splits)
+
+
+def _slope(budgets: Sequence[BestSize]) -> tuple[float, float]:
+    """Return d ln(D*/N*) / d ln C between the outer budgets of a corpus, and its standard deviation."""
+    first, last = budgets[0], budgets[-1]
+    assert first.tokens_per_param is not None, "a mean split has its optima inside"
+    assert last.tokens_per_param is not None, "a mean split has its optima inside"
+    assert first.log_ratio_draws is not None, "an optimum inside has draws"
+    assert last.log_ratio_draws is not None, "an optimum inside has draws"
+    span = np.log(last.flops / first.flops)
+    value = np.log(last.tokens_per_param.value / first.tokens_per_param.value) / span
+    return float(value), float(((last.log_ratio_draws - first.log_ratio_draws) / span).std(ddof=1))
+
+
+def _pooled(values: Sequence[tuple[float, float]], *, scale: float) -> Pooled:
+    """Return the random-effects mean, averaged over the posterior of the scatter."""
+    y, variances = np.array([value for value, _ in values]), np.array([sd**2 for _, sd in values])
+    scatter, share = scatter_posterior(lambda between: _restricted_likelihood(y, variances + between), scale=scale)
+    weights = 1 / (variances + scatter[:, None] ** 2)
+    means, errors = weights @ y / weights.sum(axis=1), weights.sum(axis=1) ** -0.5
+    mean = float(share @ means)
+    spread = np.hypot(errors, scatter)
+
+    def below(at: float) -> float:
+        return float(share @ stats.norm.cdf((at - means) / spread))
+
+    reach = 60 * float(np.sqrt(share @ spread**2))
+    quantiles = [
+        float(optimize.brentq(lambda at, p=p: below(at) - p, mean - reach, mean + reach)) for p in PROBABILITIES
+    ]
+    return Pooled(
+        mean=mean, stderr=float(np.sqrt(share @ (errors**2 + (means - mean) ** 2))), scatter=float(share @ scatter),
+        predictive=tuple(quantiles),
+    )  # fmt: skip
+
+
+def _restricted_likelihood(values: Floats, variances: Floats) -> float:
+    """Return the logarithm of the likelihood of variances, the mean integrated out under a flat prior."""
+    weights = 1 / variances
+    left = (weights * (values - np.average(values, weights=weights)) ** 2).sum()
+    return float(0.5 * (np.log(weights).sum() - np.log(weights.sum()) - left))
+
+
+def _pooled_from(content: Mapping[str, Any]) -> Pooled:
+    predictive = tuple(float(value) for value in content["predictive"])
+    if len(predictive) != len(PROBABILITIES) or list(predictive) != sorted(predictive):
+        raise ValueError("quantiles of a pooled split that do not rise")
+    return Pooled(mean=float(content["mean"]), stderr=float(content["stderr"]), scatter=float(content["scatter"]),
+                  predictive=predictive)  # fmt: skip
