@@ -76,6 +76,7 @@ def test_the_answer_is_told_by_another_convention_where_the_law_knows_its_own(ca
         (["--flops", "1e11", "--law", "LAW", "--recipe", "porin"], "unknown recipe"),
         (["--flops", "1e11", "--pilot", "soon"], "expected a time"),
         (["--flops", "-1", "--law", "LAW"], "above zero"),
+        (["--flops", "1e11", "--law", "LAW", "--bytes-per-token", "4"], "no frontier was named"),
     ],
 )
 def test_what_poses_no_question_is_refused_with_a_way_out(capsys, corpus, law, arguments, said):
@@ -103,9 +104,26 @@ def test_too_little_text_is_said(capsys, tmp_path):
 
 def test_far_beyond_it_english_stands_for_the_text_of_an_anchor(capsys, corpus):
     assert called(capsys, corpus, "--flops", "1e19")[0] == 2
-    code, told = called(capsys, corpus, "--flops", "1e19", "--anchor", "porian")
+    code, told = called(capsys, corpus, "--flops", "1e19", "--anchor", "porian", "--no-repeat")
     assert code == 0
     assert "lies from english" in told["reason"]
+
+
+def test_an_anchor_speaks_of_its_frontiers_tokens_and_refuses_a_text_read_to_rags(capsys, corpus):
+    """Nine hundred thousand bytes are 225,000 tokens of four bytes: four passes of them are a budget of about 1e10."""
+    question = [corpus, "--anchor", "porian", "--bytes-per-token", "4"]
+    code, told = called(capsys, *question, "--flops", "1e19")
+    assert code == 2
+    assert "--no-repeat" in told["error"]["fix"]
+    bearable = float(told["error"]["fix"].split("--flops ")[1].split(";")[0])
+    code, told = called(capsys, *question, "--flops", f"{bearable},{bearable / 10}", "--no-repeat")
+    assert code == 0
+    assert told["epochs"]["value"] == pytest.approx(4, rel=0.1)  # the budget is printed with two digits
+    assert told["shape"]["vocab_size"] == 50_432
+    assert [one["flops"]["value"] for one in told["plans"]] == pytest.approx([bearable, bearable / 10])
+    ratio = told["tokens_per_param"]
+    assert ratio["value"] == pytest.approx(told["tokens"]["value"] / told["params"]["value"])
+    assert ratio["low"] <= ratio["value"] <= ratio["high"]
 
 
 @pytest.mark.slow

@@ -10,7 +10,8 @@ from isoloss.core.estimate import Estimate
 from isoloss.fitting.fitting import fit
 from isoloss.planning.conversion import Shapes, converted
 from isoloss.planning.facts import CorpusFacts
-from isoloss.planning.plan import Making, plan
+from isoloss.planning.plan import plan
+from isoloss.planning.plan_result import Making
 from isoloss.runs.ladders import LADDER_TOLERANCE, ladder
 from isoloss.runs.shapes import PARAMS_CONVENTIONS, count
 from laws_tables import simulated

@@ -13,10 +13,12 @@ from isoloss.data_dependence.law_files import load_law
 from isoloss.data_dependence.storage import save_data_dependent
 from isoloss.fitting.fitting import fit
 from isoloss.laws.chinchilla import Chinchilla
+from isoloss.planning.anchored import plan_from_anchor
 from isoloss.planning.anchors import anchors
 from isoloss.planning.facts import CorpusFacts, open_corpus
 from isoloss.planning.laws import PlanLaw, with_repetition
-from isoloss.planning.plan import Making, plan, plan_from_anchor
+from isoloss.planning.plan import plan
+from isoloss.planning.plan_result import Making
 from isoloss.runs.observations import observations
 from laws_tables import simulated
 
@@ -177,6 +179,41 @@ def test_an_anchor_moves_its_frontier_by_the_corpus_shift_alone(joint):
     assert found.loss is None
     assert "anchored" in codes(found)
     assert found.log_ratio.width > anchors["porian"].level_stderr
+
+
+def test_a_shift_that_may_be_none_and_says_nothing_leaves_the_published_frontier(joint):
+    """A measure known to ±.5 in a law whose ln(D*/N*) moves by 10 a unit: tokens per parameter within e^±5."""
+    facts = replace(ENDLESS, measures={"gzip": Estimate.from_stderr(0.25, 0.5)})
+    own, reference = PlanLaw.at_measure(joint, facts), PlanLaw.of_known(joint, "c0")
+    found = plan_from_anchor(own, reference, anchors["porian"], flops=1e19, corpus=facts)
+    assert "indistinguishable" in codes(found)
+    assert found.log_ratio.value == pytest.approx(anchors["porian"].log_ratio(1e19))
+    assert not found.is_wide
+
+
+def test_passes_over_a_text_of_bytes_are_counted_in_the_frontiers_tokens(joint):
+    text = replace(ENDLESS, unique_tokens=4e9, bytes_per_token=1.0, measures={"gzip": Estimate(value=0.2)})
+    own, reference = PlanLaw.at_measure(joint, text), PlanLaw.of_known(joint, "c0")
+    told = {"flops": 1e19, "anchor": anchors["porian"], "law": own, "reference": reference}
+    counted = plan_from_anchor(**told, corpus=text.in_tokens(4.0))
+    assert counted.epochs.value == pytest.approx(counted.tokens.value / 1e9)
+    assert counted.shape.vocab_size == anchors["porian"].vocab_size
+    uncounted = plan_from_anchor(**told, corpus=text.in_tokens(None))
+    assert uncounted.epochs is None
+    assert "tokens_uncounted" in codes(uncounted)
+    # Whatever the tokenizer, a token has a byte or more.
+    with pytest.raises(InputError, match="at least"):
+        plan_from_anchor(**told, corpus=replace(text, unique_tokens=1e6).in_tokens(None))
+
+
+def test_a_corpus_read_until_repeats_are_worth_nothing_is_no_plan(law):
+    """Past 36 passes one more is worth less than a tenth of new text: the budget of four passes is named instead."""
+    few = replace(ENDLESS, unique_tokens=2e4)
+    with pytest.raises(InputError, match="times") as refused:
+        plan(law, corpus=few, tokens=1e7)
+    bears = float(refused.value.fix.split("--flops ")[1].split(";")[0])
+    # The budget is printed with two digits, and D* goes with about its root.
+    assert plan(law, corpus=few, flops=bears, repeat=False).epochs.value == pytest.approx(4, rel=0.05)
 
 
 def test_a_data_dependent_law_comes_back_from_disk_as_it_was(joint, tmp_path):

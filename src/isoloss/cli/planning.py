@@ -2,15 +2,12 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from isoloss.cli.app import Allow, Convention, Json, Seed, app, typed
 from isoloss.cli.study import Out, StudyFile
-
-if TYPE_CHECKING:
-    from isoloss.planning.plan import Plan
 
 
 class What(StrEnum):
@@ -83,7 +80,8 @@ def next_(
 def plan(
     corpus: Annotated[str, typer.Argument(help="File, folder or glob of the text to train on.")],
     flops: Annotated[
-        float | None, typer.Option(help="Training FLOPs there are, 6·N·D by the law's convention.")
+        str | None,
+        typer.Option(help="Training FLOPs there are, 6·N·D by the law's convention; several as 1e19,1e20,1e21."),
     ] = None,
     params: Annotated[float | None, typer.Option(help="Parameters N, where they are given.")] = None,
     tokens: Annotated[float | None, typer.Option(help="Training tokens D, where they are given.")] = None,
@@ -109,11 +107,24 @@ def plan(
         bool, typer.Option("--extrapolate", help="Insist on a budget over 100 times the law's largest.")
     ] = False,
     no_repeat: Annotated[
-        bool, typer.Option("--no-repeat", help="Take repeated text for new text; by default repeats are worth less.")
+        bool,
+        typer.Option(
+            "--no-repeat",
+            help="Take repeated text for new text, as where the files are a sample of more; by default repeats are "
+            "worth less, and over 36 passes are refused.",
+        ),
     ] = False,
     tokenizer: Annotated[
         str | None,
-        typer.Option(help="bytes, a tokenizer.json or a SentencePiece .model; without it, the law's.", callback=typed),
+        typer.Option(
+            help="bytes, a tokenizer.json or a SentencePiece .model; without it, the law's. With --anchor: the one "
+            "that counts the corpus in tokens like the frontier's.",
+            callback=typed,
+        ),
+    ] = None,
+    bytes_per_token: Annotated[
+        float | None,
+        typer.Option(help="With --anchor: bytes a token, where no tokenizer is named, to count the corpus in tokens."),
     ] = None,
     throughput: Annotated[
         float | None, typer.Option(help="FLOP/s that a device really achieves: device-hours.")
@@ -140,30 +151,34 @@ def plan(
 
     Example: `isoloss plan my_corpus/ --flops 1e15 --pilot 10min`
 
-    Give a budget, or a size, a number of tokens or a loss to reach (alone, or one beside a budget or a loss). The law
-    is of this corpus (its own runs: --law, or --pilot), or a data-dependent one, taken at the corpus's own measure:
-    without --law and --pilot the one that comes with isoloss, of real corpora.
+    Give a budget (or several), or a size, a number of tokens or a loss to reach (alone, or one beside a budget or a
+    loss). The law is of this corpus (its own runs: --law, or --pilot), or a data-dependent one, taken at the corpus's
+    own measure: without --law and --pilot the one that comes with isoloss, of real corpora.
     """
     from isoloss.cli import planning_output
+    from isoloss.cli.fit_output import numbers_of
     from isoloss.cli.output import open_progress, print_json
-    from isoloss.planning.plan import Making
+    from isoloss.planning.plan_result import Making
     from isoloss.planning.recipe import recipes
-    from isoloss.study.planner import Request, make_plan
+    from isoloss.study.planner import Request, make_plans
 
-    asked = {"flops": flops, "params": params, "tokens": tokens, "target_loss": target_loss}
+    given = {"params": params, "tokens": tokens, "target_loss": target_loss}
+    asked = [{"flops": budget, **given} for budget in numbers_of(flops, option="--flops") or [None]]
     making = Making(
         context=context, tied=tied, recipe=recipes[recipe] if recipe else None, throughput=throughput,
         params_convention=params_convention,
     )  # fmt: skip
-    found: Plan = make_plan(
+    found = make_plans(
         Request(
             corpus=corpus, asked=asked, laws=tuple(law or ()), pilot=pilot, anchor=anchor, reference=reference,
-            extrapolate=extrapolate, repeat=not no_repeat, tokenizer=tokenizer, out=out, seed=seed,
+            extrapolate=extrapolate, repeat=not no_repeat, tokenizer=tokenizer,
+            bytes_per_token=bytes_per_token, out=out, seed=seed,
         ),
         making=making,
         progress=open_progress(as_json=json),
     )  # fmt: skip
     if json:
-        print_json(found.to_json())
+        plain = [one.to_json() for one in found]
+        print_json(plain[0] | {"plans": plain})
     else:
-        planning_output.show_plan(found)
+        planning_output.show_plans(found)

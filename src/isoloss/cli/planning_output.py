@@ -1,18 +1,22 @@
 """Plans and proposals for people, on standard output."""
 
-import math
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from isoloss.cli.output import console, table
+from isoloss.planning.plan_result import exponential
 
 if TYPE_CHECKING:
     from isoloss.core.estimate import Estimate
-    from isoloss.planning.plan import Plan
+    from isoloss.fitting.domain import LawWarning
+    from isoloss.planning.plan_result import Plan
     from isoloss.study.proposal import Proposal
 
 NAMES = {"log_ratio": "ln(D*/N*)", "exponent_a": "a", "loss": "the loss"}
+FIRST = ("indistinguishable", "wide_interval", "repeated_data", "tokens_repeat")
+"""Warnings that change what a plan means: they come before its numbers."""
+KNOWN_ANYWAY = ("FLOPs", "loss, nats per token", "loss of one run, its noise included")
+"""Rows whose intervals say something where that of D/N does not."""
 
 
 def show_proposals(proposals: "Sequence[Proposal]") -> None:
@@ -38,17 +42,61 @@ def show_proposals(proposals: "Sequence[Proposal]") -> None:
         )
 
 
-def show_plan(found: "Plan") -> None:
+def show_plans(found: "Sequence[Plan]") -> None:
+    """Print one plan in full, or several budgets as one table, and what to be careful about."""
+    if len(found) == 1:
+        _show_plan(found[0])
+        return
+    first, out = found[0], console()
+    unit = first.data_unit
+    headings = (f"parameters ({first.params_convention})", unit, f"{unit} per parameter", "loss, nats")
+    shown = table("FLOPs", *headings, f"passes over {first.corpus}")
+    for one in found:
+        alone = (one.flops, one.params, one.tokens)
+        passes = "–" if one.epochs is None else f"{one.epochs.value:.3g}"
+        shown.add_row(
+            *(f"{each.value:.3g}" for each in alone), _cell(one.tokens_per_param, ".3g", hidden=one.is_wide),
+            "–" if one.loss is None else _cell(one.loss, ".3f"), passes,
+        )  # fmt: skip
+    out.print(shown)
+    for reason in dict.fromkeys(one.reason for one in found):
+        out.print(f"why: {reason}")
+    for warning in dict.fromkeys(w for one in found for w in (*_leading(one), *_following(one))):
+        out.print(f"[{warning.code}] {warning.message}")
+
+
+def _cell(estimate: "Estimate", style: str, *, hidden: bool = False) -> str:
+    """Return a value with its interval, or alone where the interval says nothing."""
+    value = f"{estimate.value:{style}}"
+    if estimate.low is None or estimate.high is None or hidden:
+        return value
+    return f"{value} [{estimate.low:{style}}-{estimate.high:{style}}]"
+
+
+def _leading(found: "Plan") -> "list[LawWarning]":
+    return [warning for warning in found.warnings if warning.code in FIRST]
+
+
+def _following(found: "Plan") -> "list[LawWarning]":
+    return [warning for warning in found.warnings if warning.code not in FIRST]
+
+
+def _show_plan(found: "Plan") -> None:
     """Print what to train, how sure that is, why, and what to be careful about."""
     unit = found.data_unit
+    out = console()
+    out.print(f"{found.corpus}, {found.flops.value:.3g} FLOPs: {found.sentence()}")
+    for warning in _leading(found):
+        out.print(warning.message)
+    out.print()
     shown = table("", "plan", "95 % low", "95 % high")
     rows: list[tuple[str, Estimate | None, str]] = [
         (f"parameters N ({found.params_convention})", found.params, ".3g"),
         (f"training {unit} D", found.tokens, ".3g"),
         ("FLOPs", found.flops, ".3g"),
-        ("D/N", _exponential(found.log_ratio), ".3g"),
+        ("D/N", found.tokens_per_param, ".3g"),
         ("loss, nats per token", found.loss, ".4f"),
-        ("loss of one run, luck included", found.run_loss, ".4f"),
+        ("loss of one run, its noise included", found.run_loss, ".4f"),
         ("20 tokens a parameter would lose", found.regret, "+.4f"),
         ("passes over the corpus", found.epochs, ".3g"),
         (f"batch, {unit}", found.batch_tokens, ".3g"),
@@ -60,14 +108,16 @@ def show_plan(found: "Plan") -> None:
         rows[4:4] = [
             (f"parameters N ({by.params_convention})", by.params, ".3g"),
             (f"FLOPs, 6·N·D by {by.params_convention}", by.flops, ".3g"),
-            (f"D/N by {by.params_convention}", _exponential(by.log_ratio), ".3g"),
+            (f"D/N by {by.params_convention}", exponential(by.log_ratio), ".3g"),
         ]
     for name, estimate, style in rows:
         if estimate is not None:
-            ends = ["–" if end is None else f"{end:{style}}" for end in (estimate.low, estimate.high)]
+            hidden = found.is_wide and name not in KNOWN_ANYWAY
+            ends = ["–" if end is None or hidden else f"{end:{style}}" for end in (estimate.low, estimate.high)]
             shown.add_row(name, f"{estimate.value:{style}}", *ends)
-    out = console()
     out.print(shown)
+    if found.data_of is not None:
+        out.print(f"{unit} are {found.data_of}")
     if found.shape is not None and found.counts is not None:
         model = found.shape
         out.print(
@@ -77,10 +127,5 @@ def show_plan(found: "Plan") -> None:
     if found.extrapolation > 1:
         out.print(f"the budget lies {found.extrapolation:.3g} times beyond the fitted ones")
     out.print(f"why: {found.reason}")
-    for warning in found.warnings:
+    for warning in _following(found):
         out.print(f"[{warning.code}] {warning.message}")
-
-
-def _exponential(estimate: "Estimate") -> "Estimate":
-    low, high = (None if end is None else math.exp(end) for end in (estimate.low, estimate.high))
-    return replace(estimate, value=math.exp(estimate.value), low=low, high=high)

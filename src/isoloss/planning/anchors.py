@@ -14,12 +14,16 @@ from isoloss.laws.law import Floats
 
 @dataclass(frozen=True, kw_only=True)
 class Anchor:
-    """The frontier of a published sweep: `params_convention` says how it counts N, `flops` where it was measured."""
+    """The frontier of a published sweep: `params_convention` says how it counts N, `flops` where it was measured.
+
+    Its tokens are those of a subword tokenizer of `vocab_size`.
+    """
 
     name: str
     source: str
     data: str
     params_convention: str
+    vocab_size: int
     at: float
     level: float
     level_stderr: float
@@ -53,6 +57,7 @@ anchors.add(
         source="Porian et al. 2024, arXiv:2406.19146: tuned hyperparameters, isoFLOP optima, 1,000 bootstrap draws",
         data="RefinedWeb",
         params_convention="with_head",
+        vocab_size=50_432,
         at=1e18,
         level=2.7241,
         level_stderr=0.0186,
@@ -69,6 +74,7 @@ anchors.add(
         source="Hoffmann et al. 2022, arXiv:2203.15556: 240 of their runs, Huber fit, 4,000 bootstrap draws",
         data="MassiveText",
         params_convention="total",
+        vocab_size=32_000,
         at=1e20,
         level=3.1267,
         level_stderr=0.0803,

@@ -1,12 +1,14 @@
 """What a plan needs to know of a corpus, read off files as they lie."""
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from isoloss.complexity.base import MeasureSettings
 from isoloss.complexity.measure import DEFAULT
 from isoloss.complexity.paths import measure_paths
+from isoloss.core.errors import InputError
 from isoloss.core.estimate import Estimate
 from isoloss.core.progress import QUIET, Progress
 
@@ -18,6 +20,7 @@ class CorpusFacts:
     """A corpus as a plan sees it: unique tokens, vocabulary, bytes a token, and measures with intervals.
 
     What is None is not known: without `unique_tokens` nothing is said of repetition, without `vocab_size` no shape.
+    `most_tokens` bounds the tokens of a corpus that is not counted: a token has a byte or more.
     """
 
     name: str
@@ -25,6 +28,23 @@ class CorpusFacts:
     vocab_size: int | None = None
     bytes_per_token: float | None = None
     measures: Mapping[str, Estimate] = field(default_factory=dict)
+    most_tokens: float | None = None
+
+    def in_tokens(self, bytes_per_token: float | None, *, vocab_size: int | None = None) -> "CorpusFacts":
+        """Return the corpus counted in tokens of so many bytes; uncounted without a ratio, or where bytes are unknown.
+
+        Raises InputError for a ratio that is not above zero.
+        """
+        if bytes_per_token is not None and not (math.isfinite(bytes_per_token) and bytes_per_token > 0):
+            raise InputError(
+                f"{bytes_per_token:g} bytes a token", place="--bytes-per-token", fix="give a number above zero, as 4.2"
+            )
+        known = self.unique_tokens is not None and self.bytes_per_token is not None
+        size = (self.unique_tokens or 0.0) * (self.bytes_per_token or 0.0) if known else None
+        unique = None if size is None or bytes_per_token is None else size / bytes_per_token
+        return replace(
+            self, unique_tokens=unique, most_tokens=size, vocab_size=vocab_size, bytes_per_token=bytes_per_token
+        )
 
 
 def open_corpus(

@@ -21,10 +21,12 @@ from isoloss.fitting.domain import LawWarning
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.fitting.fitting import fit
 from isoloss.planning import shipped
+from isoloss.planning.anchored import plan_from_anchor
 from isoloss.planning.anchors import anchors
 from isoloss.planning.facts import CorpusFacts, open_corpus
 from isoloss.planning.laws import PlanLaw
-from isoloss.planning.plan import AnyLaw, Making, Plan, plan, plan_from_anchor
+from isoloss.planning.plan import AnyLaw, plan
+from isoloss.planning.plan_result import Making, Plan
 from isoloss.study.lab import Lab
 from isoloss.study.pilot import CONTEXT, fitting_pilot, seconds_of
 
@@ -35,10 +37,13 @@ DRAWS = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What was asked of a plan: the corpus, the question, and where its law comes from."""
+    """What was asked: the corpus, the questions (a plan each), and where the law comes from.
+
+    With an `anchor`, `tokenizer` or `bytes_per_token` counts the corpus in tokens like the frontier's.
+    """
 
     corpus: str
-    asked: Mapping[str, float | None]
+    asked: Sequence[Mapping[str, float | None]]
     laws: tuple[Path, ...] = ()
     pilot: str | None = None
     anchor: str | None = None
@@ -46,12 +51,13 @@ class Request:
     extrapolate: bool = False
     repeat: bool = True
     tokenizer: str | None = None
+    bytes_per_token: float | None = None
     out: Path | None = None
     seed: int = 0
 
 
-def make_plan(request: Request, *, making: Making, progress: Progress = QUIET) -> Plan:
-    """Return the plan that was asked for, by the law that comes with isoloss where none is named.
+def make_plans(request: Request, *, making: Making, progress: Progress = QUIET) -> list[Plan]:
+    """Return the plans that were asked for, by the law that comes with isoloss where none is named.
 
     Raises InputError for a request that names two sources of its law.
     """
@@ -61,15 +67,20 @@ def make_plan(request: Request, *, making: Making, progress: Progress = QUIET) -
         )
     if request.anchor is not None:
         return _anchored(request, making=making, progress=progress)
+    if request.bytes_per_token is not None:
+        raise InputError(
+            "bytes a token count a corpus in the tokens of a published frontier, and no frontier was named",
+            place="--bytes-per-token", fix="leave it out, or name one: --anchor porian",
+        )  # fmt: skip
     opened: list[LawFile] = []
     if request.pilot:
         laws, facts = _piloted(request, progress)
     else:
         opened = _opened(request)
-        laws, facts = [one.law for one in opened], _facts(request, opened, progress)
-    asked: dict[str, Any] = dict(request.asked)
-    found = plan(laws, corpus=facts, making=making, extrapolate=request.extrapolate, repeat=request.repeat, **asked)
-    return _told(found, request, opened, facts)
+        laws, facts = [one.law for one in opened], _facts(request, opened, progress, tokenizer=request.tokenizer)
+    settings: dict[str, Any] = {"making": making, "extrapolate": request.extrapolate, "repeat": request.repeat}
+    found = [plan(laws, corpus=facts, **settings, **asked) for asked in request.asked]
+    return [_told(one, request, opened, facts) for one in found]
 
 
 def _opened(request: Request) -> list[LawFile]:
@@ -80,7 +91,8 @@ def _opened(request: Request) -> list[LawFile]:
 def _told(found: Plan, request: Request, opened: Sequence[LawFile], facts: CorpusFacts) -> Plan:
     """Return a plan that says where its law came from if nobody named one, and whether its corpus is small."""
     unnamed = [_unnamed()] if not request.laws and not request.pilot else []
-    unsaid = [_unsaid_tokens()] if opened and request.tokenizer is None and _no_tokenizer(opened) else []
+    unnamed_tokens = opened and request.tokenizer is None and request.anchor is None and _no_tokenizer(opened)
+    unsaid = [_unsaid_tokens()] if unnamed_tokens else []
     return replace(found, warnings=(*unnamed, *unsaid, *_little_text(opened, facts), *found.warnings))
 
 
@@ -120,28 +132,32 @@ def _little_text(opened: Sequence[LawFile], facts: CorpusFacts) -> list[LawWarni
     )]  # fmt: skip
 
 
-def _facts(request: Request, laws: Sequence[LawFile], progress: Progress) -> CorpusFacts:
-    """Return the corpus measured by what the laws follow, in the way their corpora were measured."""
+def _facts(
+    request: Request, laws: Sequence[LawFile], progress: Progress, *, tokenizer: str | None = None
+) -> CorpusFacts:
+    """Return the corpus measured by what the laws follow, in the way their corpora were measured.
+
+    `tokenizer` is the one that was named for the law's own tokens, if one was.
+    """
     joint = [one for one in laws if isinstance(one.law, FittedDataDependent)]
     measures = list(dict.fromkeys(one.law.measure for one in joint if isinstance(one.law, FittedDataDependent)))
     settings = {name: value for one in joint for name, value in (one.settings or {}).items()}
     known = next((one.tokenizer for one in joint if one.tokenizer), None)
-    if known and request.tokenizer not in (None, known):
+    if known and tokenizer not in (None, known):
         raise InputError(
-            f"the law's tokens are those of {known!r}, and a loss per token of {request.tokenizer!r} is another loss",
+            f"the law's tokens are those of {known!r}, and a loss per token of {tokenizer!r} is another loss",
             place="--tokenizer", fix="leave it out, or train a pilot with it: --pilot 10min",
         )  # fmt: skip
-    tokenizer = request.tokenizer or known or "bytes"
     return open_corpus(
-        request.corpus, tokenizer=tokenizer, measures=measures, settings=MeasureSettings(**settings),
-        seed=request.seed, progress=progress,
+        request.corpus, tokenizer=tokenizer or known or "bytes", measures=measures,
+        settings=MeasureSettings(**settings), seed=request.seed, progress=progress,
     )  # fmt: skip
 
 
-def _anchored(request: Request, *, making: Making, progress: Progress) -> Plan:
+def _anchored(request: Request, *, making: Making, progress: Progress) -> list[Plan]:
     assert request.anchor is not None
     anchor = anchors[request.anchor]
-    given = [name for name, value in request.asked.items() if value is not None]
+    given = list(dict.fromkeys(name for asked in request.asked for name, value in asked.items() if value is not None))
     if request.pilot:
         raise InputError(
             "an anchor is shifted by what a law of several corpora says of two of them, and a pilot knows one",
@@ -170,11 +186,29 @@ def _anchored(request: Request, *, making: Making, progress: Progress) -> Plan:
             fix=did_you_mean(reference, joint.corpora),
         )  # fmt: skip
     facts = _facts(request, opened, progress)
-    found = plan_from_anchor(
-        PlanLaw.at_measure(joint, facts), PlanLaw.of_known(joint, reference), anchor,
-        flops=float(request.asked["flops"] or 0.0), corpus=facts, making=making, seed=request.seed,
-    )  # fmt: skip
-    return _told(found, request, opened, facts)
+    law, other, counted = PlanLaw.at_measure(joint, facts), PlanLaw.of_known(joint, reference), _counted(request, facts)
+    found = [
+        plan_from_anchor(
+            law, other, anchor, flops=float(asked["flops"] or 0.0), corpus=counted, making=making, seed=request.seed,
+            repeat=request.repeat,
+        )
+        for asked in request.asked
+    ]  # fmt: skip
+    return [_told(one, request, opened, facts) for one in found]
+
+
+def _counted(request: Request, facts: CorpusFacts) -> CorpusFacts:
+    """Return the corpus in tokens like a frontier's: of a tokenizer that was named, or by bytes a token as stated."""
+    ratio, vocab_size = request.bytes_per_token, None
+    if request.tokenizer is not None:
+        if ratio is not None:
+            raise InputError(
+                "found both --tokenizer and --bytes-per-token, expected one of them", place="plan",
+                fix="leave the ratio out: the tokenizer gives it",
+            )  # fmt: skip
+        own = open_corpus(request.corpus, tokenizer=request.tokenizer, measures=(), seed=request.seed)
+        ratio, vocab_size = own.bytes_per_token, own.vocab_size
+    return facts.in_tokens(ratio, vocab_size=vocab_size)
 
 
 def _piloted(request: Request, progress: Progress) -> tuple[list[AnyLaw], CorpusFacts]:

@@ -1,0 +1,60 @@
+"""How often a plan may read its corpus: what a text can bear, and how much of it a plan needs.
+
+Muennighoff et al. 2023, arXiv:2305.16264: up to four passes repeats are nearly as good as new text, and the worth of
+one more falls by e every 15.4 repeats. A plan that reads a text until one more pass is worth less than a tenth of new
+text is none.
+"""
+
+import math
+
+from isoloss.core.errors import InputError
+from isoloss.fitting.domain import LawWarning
+from isoloss.planning.facts import CorpusFacts
+from isoloss.planning.laws import PUBLISHED_HALF_LIVES
+
+GOOD_AS_NEW = 4.0
+LEAST_WORTH = 0.1  # of new text
+MOST_PASSES = 1 - PUBLISHED_HALF_LIVES[0] * math.log(LEAST_WORTH)
+
+
+def refuse_worn_out(tokens: float, corpus: CorpusFacts, unit: str, *, bears: float | None) -> None:
+    """Raise InputError for a plan that reads the corpus more than 36 times. `bears` is the budget it can bear."""
+    unique = corpus.unique_tokens or corpus.most_tokens
+    if unique is None or tokens <= MOST_PASSES * unique:
+        return
+    least = "" if corpus.unique_tokens else "at least "
+    within = "" if bears is None else f"ask for what the text can bear, four passes: --flops {bears:.2g}; or "
+    raise InputError(
+        f"the plan would read {corpus.name} {least}{tokens / unique:,.0f} times, its {unique:.3g} {unit}: past "
+        f"{MOST_PASSES:.0f} passes one more is worth less than a tenth of new text (Muennighoff et al. 2023)",
+        place="plan",
+        fix=f"{within}bring {tokens / GOOD_AS_NEW:.2g} {unit} of text{_in_bytes(tokens / GOOD_AS_NEW, corpus)}, "
+        "which four passes make enough; or, if these files are a sample of more, plan for endless text with "
+        "--no-repeat",
+    )
+
+
+def worn_thin(tokens: float, corpus: CorpusFacts, unit: str) -> tuple[LawWarning, ...]:
+    """Return the warning that a plan counts every pass as new text and reads the corpus more than once."""
+    unique = corpus.unique_tokens
+    if unique is None or tokens <= unique:
+        return ()
+    times = tokens / unique
+    wanted = (
+        ""
+        if times <= GOOD_AS_NEW
+        else f" For at most four passes it needs {tokens / GOOD_AS_NEW:.2g} {unit}"
+        f"{_in_bytes(tokens / GOOD_AS_NEW, corpus)}."
+    )
+    message = (
+        f"the plan reads the {unique:.3g} {unit} of {corpus.name} {times:,.1f} times and takes every pass for new "
+        f"text: up to four passes that is nearly so, past them repeats are worth less and less.{wanted}"
+    )
+    return (LawWarning(code="tokens_repeat", message=message),)
+
+
+def _in_bytes(tokens: float, corpus: CorpusFacts) -> str:
+    size = tokens * (corpus.bytes_per_token or 0.0)
+    if not size or corpus.bytes_per_token == 1:
+        return ""
+    return f" ({size:.2g} bytes)"

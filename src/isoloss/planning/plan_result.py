@@ -1,0 +1,243 @@
+"""What a plan says, and how a split becomes one: a real shape, batch, rate, passes and device-hours.
+
+Every number has the interval of the law's draws. An interval of D/N that spans a factor of 200 says nothing that a
+reader could use: it is kept in the data, and a sentence stands for it where people read.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, get_args
+
+import numpy as np
+
+from isoloss.core.errors import InputError, Unidentified
+from isoloss.core.estimate import Estimate
+from isoloss.fitting.domain import LawWarning
+from isoloss.laws.law import Floats
+from isoloss.planning.conversion import Converted, Shapes, converted
+from isoloss.planning.facts import CorpusFacts
+from isoloss.planning.recipe import Recipe, recipe_for
+from isoloss.planning.splits import Splits
+from isoloss.runs.ladders import ladder
+from isoloss.runs.shapes import Counts, ParamsConvention, count
+from isoloss.runs.spec import ModelSpec
+
+WIDEST = 200.0
+"""High over low of D/N: from here on an interval is no answer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Making:
+    """What turns N and D into a run: a shape's context and ties, a recipe (by size if None), a device's real FLOP/s.
+
+    `params_convention` is how N is to be told beside the law's own way.
+    """
+
+    context: int | None = None
+    tied: bool = False
+    recipe: Recipe | None = None
+    throughput: float | None = None
+    params_convention: ParamsConvention | None = None
+
+    def __post_init__(self) -> None:
+        if self.throughput is not None and not (np.isfinite(self.throughput) and self.throughput > 0):
+            raise InputError(
+                f"a device of {self.throughput:g} FLOP/s", place="--throughput", fix="give FLOP/s above zero, as 2e14"
+            )
+
+
+MAKING = Making()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What to train. Every number is an Estimate; `shape` is a real model near the planned size, `counts` its weights.
+
+    `loss` is the law's at the planned point, `run_loss` that of a single run there, its noise included. `regret` is
+    what 20 tokens a parameter would cost in loss on the same FLOPs; `epochs` how often the corpus is read; `forms` what
+    each law or anchor that was asked says of ln(D*/N*); `extrapolation` the factor beyond the largest fitted budget;
+    `converted` N, the FLOPs and ln(D/N) by another convention, where one was asked for. `data_of` says what a unit of
+    data is, where it is not the corpus's own tokens.
+    """
+
+    corpus: str
+    params: Estimate
+    tokens: Estimate
+    flops: Estimate
+    log_ratio: Estimate
+    loss: Estimate | None = None
+    run_loss: Estimate | None = None
+    regret: Estimate | None = None
+    epochs: Estimate | None = None
+    batch_tokens: Estimate | None = None
+    peak_lr: Estimate | None = None
+    device_hours: Estimate | None = None
+    shape: ModelSpec | None = None
+    counts: Counts | None = None
+    converted: Converted | None = None
+    params_convention: str
+    data_unit: str
+    data_of: str | None = None
+    extrapolation: float
+    forms: Mapping[str, Estimate]
+    reason: str
+    warnings: tuple[LawWarning, ...] = ()
+
+    @property
+    def tokens_per_param(self) -> Estimate:
+        """D/N in the plan's unit of data, with the interval of ln(D/N)."""
+        return exponential(self.log_ratio)
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether the interval of D/N spans a factor of 200 or more."""
+        return span(self.log_ratio) >= WIDEST
+
+    def sentence(self) -> str:
+        """Return the plan in one line: parameters, tokens, tokens per parameter and their interval."""
+        ratio, unit = self.tokens_per_param, self.data_unit
+        ends = "" if ratio.low is None or ratio.high is None else f" [{ratio.low:.3g}-{ratio.high:.3g}]"
+        return (
+            f"{self.params.value:.3g} parameters, {self.tokens.value:.3g} {unit}, "
+            f"{ratio.value:.3g} {unit} per parameter{' [no usable interval]' if self.is_wide else ends}"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the keys of `isoloss plan --json`."""
+        content = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        plain = {name: value.to_json() if isinstance(value, Estimate) else value for name, value in content.items()}
+        return plain | {
+            "tokens_per_param": self.tokens_per_param.to_json(),
+            "shape": self.shape.model_dump() if self.shape else None,
+            "counts": self.counts.model_dump() if self.counts else None,
+            "converted": self.converted.to_json() if self.converted else None,
+            "forms": {name: estimate.to_json() for name, estimate in self.forms.items()},
+            "warnings": [warning.to_json() for warning in self.warnings],
+        }
+
+
+def exponential(estimate: Estimate) -> Estimate:
+    """Return e to an estimate, its interval's ends too."""
+    low, high = (None if end is None else math.exp(end) for end in (estimate.low, estimate.high))
+    return replace(estimate, value=math.exp(estimate.value), low=low, high=high)
+
+
+def span(log_ratio: Estimate) -> float:
+    """Return high over low of the interval of a logarithm; 1 without an interval."""
+    return math.exp(log_ratio.width or 0.0)
+
+
+def with_interval(values: Floats) -> Estimate:
+    """Return the first value with the interval of the others."""
+    return Estimate.from_draws(values[1:], value=float(values[0]))
+
+
+def sizes(decided: Splits) -> dict[str, Any]:
+    """Return the estimates of a split. Raises Unidentified where its draws leave it without bounds."""
+    columns = {"params": decided.params, "tokens": decided.tokens, "flops": decided.flops}
+    found = {name: with_interval(values) for name, values in columns.items()}
+    for name, estimate in found.items():
+        if estimate.low is not None and not (estimate.low > 0 and np.isfinite(estimate.high or 0.0)):
+            raise Unidentified(
+                f"the law's draws leave {name} without bounds: {estimate.value:.3g} [{estimate.low:.3g}, "
+                f"{estimate.high:.3g}]",
+                fix="fit the law to a wider grid or to more corpora, or train a pilot on this one: --pilot 10min",
+            )
+    return found | {"log_ratio": with_interval(decided.log_ratio)}
+
+
+def finished(drafted: Plan, corpus: CorpusFacts, making: Making) -> Plan:
+    """Return the plan with a real shape, batch, rate, passes and device-hours."""
+    recipe = making.recipe or recipe_for(drafted.params.value)
+    unique, speed = corpus.unique_tokens, making.throughput
+    context = making.context or recipe.context
+    shape, no_shape = _shape(drafted, corpus, context=context, tied=making.tied)
+    tokens = drafted.tokens.value
+    told = _converted(drafted, corpus, making, context=context)
+    return replace(
+        drafted,
+        converted=told,
+        shape=shape,
+        counts=count(shape) if shape else None,
+        batch_tokens=mapped(drafted.params, lambda n: float(recipe.batch_for(n, tokens, context=context))),
+        peak_lr=mapped(drafted.params, lambda n: recipe.peak_lr.at(n, tokens)),
+        epochs=mapped(drafted.tokens, lambda d: d / unique) if unique else None,
+        device_hours=mapped(drafted.flops, lambda c: c / speed / 3600) if speed else None,
+        reason=f"{drafted.reason}{_as_converted(drafted, told)}; batch and rate: {recipe.source}",
+        warnings=(*_wide(drafted), *drafted.warnings, *no_shape, *_recipe_warnings(recipe, drafted.params.value)),
+    )
+
+
+def mapped(estimate: Estimate, rule: Callable[[float], float]) -> Estimate:
+    """Return a monotone function of an estimate, its interval's ends mapped too."""
+    if estimate.low is None or estimate.high is None:
+        return replace(estimate, value=rule(estimate.value))
+    low, high = sorted((rule(estimate.low), rule(estimate.high)))
+    return replace(estimate, value=rule(estimate.value), low=low, high=high)
+
+
+def _wide(drafted: Plan) -> tuple[LawWarning, ...]:
+    """Return the sentence that an interval of no use means."""
+    if not drafted.is_wide:
+        return ()
+    return (LawWarning(
+        code="wide_interval",
+        message=f"the split is not known: {drafted.data_unit} per parameter within a factor of "
+        f"{span(drafted.log_ratio):,.0f} agree with the runs. The numbers are the middle of that. Train a pilot on the "
+        "corpus (--pilot 10min), or take a published frontier as it is (isoloss plan … --anchor porian says which).",
+    ),)  # fmt: skip
+
+
+def _converted(drafted: Plan, corpus: CorpusFacts, making: Making, *, context: int) -> Converted | None:
+    """Return the plan's numbers by the convention that was asked for, if one was."""
+    if making.params_convention is None:
+        return None
+    shapes = Shapes(
+        params_convention=drafted.params_convention, vocab_size=corpus.vocab_size, context=context, tied=making.tied
+    )
+    return converted(
+        making.params_convention, params=drafted.params, flops=drafted.flops, log_ratio=drafted.log_ratio, shapes=shapes
+    )
+
+
+def _as_converted(drafted: Plan, told: Converted | None) -> str:
+    if told is None:
+        return ""
+    return (
+        f"; {told.params_convention} is {told.params.value / drafted.params.value:.4g} times "
+        f"{drafted.params_convention}, by the counts of a real shape of that size"
+    )
+
+
+def _shape(
+    drafted: Plan, corpus: CorpusFacts, *, context: int, tied: bool
+) -> tuple[ModelSpec | None, tuple[LawWarning, ...]]:
+    """Return a real shape of the planned size, or why there is none."""
+    if corpus.vocab_size is None:
+        return None, (_no_shape("the vocabulary is not known: name the tokenizer"),)
+    if drafted.params_convention not in get_args(ParamsConvention):
+        return None, (_no_shape("the law does not say how it counts parameters: fit it with --params-convention"),)
+    try:
+        convention: Any = {"convention": drafted.params_convention}
+        (shape,) = ladder(
+            [drafted.params.value], vocab_size=corpus.vocab_size, context=context, tied=tied, **convention
+        )
+        return shape, ()
+    except InputError as error:
+        return None, (_no_shape(error.reason),)
+
+
+def _no_shape(why: str) -> LawWarning:
+    return LawWarning(code="no_shape", message=f"no shape: {why}")
+
+
+def _recipe_warnings(recipe: Recipe, params: float) -> tuple[LawWarning, ...]:
+    if recipe.covers(params):
+        return ()
+    low, high = recipe.params
+    return (LawWarning(
+        code="recipe_extrapolated",
+        message=f"the rules of batch and rate ({recipe.source}) were measured at {low:.2g} to {high:.2g} parameters: "
+        "sweep the rate around this one before a long run.",
+    ),)  # fmt: skip
