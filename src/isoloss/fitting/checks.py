@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from isoloss.core.errors import BadTable
 from isoloss.core.estimate import LEVEL
+from isoloss.fitting.checkpoints import checkpoints_as_runs
 from isoloss.fitting.domain import LawWarning
 from isoloss.fitting.engine import CONVERGED, Optimum, Problem, linearise, solve
 from isoloss.fitting.evidence import Exclusion
@@ -452,6 +453,7 @@ def root_mean_square(values: Floats) -> float:
 
 _TABLE_CHECKS: tuple[Callable[[Observations, type[Law]], Iterator[LawWarning]], ...] = (
     _duplicates, _narrow_grid, _swapped_columns, _units, _worse_than_guessing, _impossible_flops, _mixed_tokenizers,
+    checkpoints_as_runs,
 )  # fmt: skip
 _FIT_CHECKS: tuple[Callable[[Observations, Problem, Optimum], Iterator[LawWarning]], ...] = (
     _not_converged, _bounds, _irreducible_loss, _flat_direction, _flat_profile, _poor_fit,

@@ -235,7 +235,7 @@ def _with_draws(
     return replace(
         point,
         params={
-            name: Estimate.from_draws(values[:, i], value=estimate.value)
+            name: _drawn(values[:, i], estimate, at_bound=name in optimum.convergence.active_bounds)
             for i, (name, estimate) in enumerate(point.params.items())
         },
         draws=values,
@@ -244,6 +244,12 @@ def _with_draws(
         warnings=point.warnings + _draw_warnings(ends, _without_optimum(point, values)),
         bootstrap_seconds=time.perf_counter() - started,
     )
+
+
+def _drawn(values: Floats, estimate: Estimate, *, at_bound: bool) -> Estimate:
+    """Return a parameter with the interval of its draws; none where they all stand at the bound with it."""
+    found = Estimate.from_draws(values, value=estimate.value)
+    return estimate if at_bound and found.width == 0 else found
 
 
 def _with_floor(law: FittedLaw, used: Observations, problem: Problem, optimum: Optimum, floor: float) -> FittedLaw:

@@ -102,8 +102,13 @@ def predict_run(law: "FittedLaw", columns: Mapping[str, Any], *, level: float = 
         loss=within,
         run=outside,
         extrapolation=law.domain.extrapolation(**(dict(columns) | compute)),
-        warnings=extrapolation_warnings(law.domain, compute.get("flops")),
+        warnings=(*extrapolation_warnings(law.domain, compute.get("flops")), *_silence(law, columns)),
     )
+
+
+def _silence(law: "FittedLaw", columns: Mapping[str, Any]) -> tuple[LawWarning, ...]:
+    reason = law.definition.silence(law.values, **{name: float(value) for name, value in columns.items()})
+    return () if reason is None else (LawWarning(code="below_own_least", message=reason),)
 
 
 def _mixture_quantile(centres: Floats, spread: Floats, share: float) -> Floats:

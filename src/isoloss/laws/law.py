@@ -149,6 +149,11 @@ class Law(ABC):
         return {name: found[name] for name in cls.columns}
 
     @classmethod
+    def silence(cls, values: Floats, **columns: float) -> str | None:
+        """Return why the law says nothing at a point, or None where it speaks: a formula may end within its columns."""
+        return None
+
+    @classmethod
     def further_columns(cls) -> tuple[str, ...]:
         """Return the columns that the law reads beside those of every run."""
         return tuple(name for name in cls.columns if name not in RUN_COLUMNS)

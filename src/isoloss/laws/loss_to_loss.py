@@ -102,6 +102,18 @@ class LossToLoss(Law):
         E, other, K, kappa = np.moveaxis(values, -1, 0)
         return np.asarray(E + K * np.power(np.maximum(other_loss - other, 0.0), kappa))
 
+    @classmethod
+    def silence(cls, values: Floats, **columns: float) -> str | None:
+        """Return why nothing is said of L′ at or below E′, where the formula has no value; None above it."""
+        E, least, other = float(values[0]), float(values[1]), columns["other_loss"]
+        if other > least:
+            return None
+        return (
+            f"a loss of {other:.4g} on the other corpus does not exceed E′ = {least:.4g}, the least that the law "
+            f"allows there: the prediction stands at E = {E:.4g}, and says no more than that the loss is about that "
+            "low. Fit runs with losses as low."
+        )
+
 
 def pair_losses(observations: Observations, *, other: str) -> Observations:
     """Return every run beside the loss of corpus `other` at the same parameters and tokens, as column `other_loss`.

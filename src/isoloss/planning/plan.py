@@ -6,7 +6,6 @@ less that of the plan, negative under the draws by which the plan is the worse o
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -16,12 +15,15 @@ from isoloss.data_dependence.data_dependent import FittedDataDependent
 from isoloss.fitting.domain import LawWarning, extrapolation_warnings
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.laws.law import Floats
+from isoloss.planning.beyond import look_beyond
 from isoloss.planning.facts import CorpusFacts
+from isoloss.planning.farther import as_seen, refuse_absurd, sound_forms, widened
 from isoloss.planning.laws import REPEATABLE, PlanLaw, with_repetition
 from isoloss.planning.passes import GOOD_AS_NEW, MOST_PASSES, refuse_worn_out, worn_thin
 from isoloss.planning.plan_result import MAKING, Making, Plan, finished, sizes, with_interval
 from isoloss.planning.shipped import shipped_law
 from isoloss.planning.splits import Question, Splits, split
+from isoloss.runs.observations import Observations
 
 AnyLaw = FittedLaw | FittedDataDependent
 
@@ -42,6 +44,7 @@ def plan(
     making: Making = MAKING,
     extrapolate: bool = False,
     repeat: bool = True,
+    runs: Observations | None = None,
 ) -> Plan:
     """Return what to train on `corpus`: for a budget, a size, a length or a loss (`isoloss.planning.splits`).
 
@@ -49,10 +52,11 @@ def plan(
     of several `laws` decides; the others, further forms fitted to the same runs, widen its intervals where
     `extrapolate` carries it beyond the fitted budgets (a data-dependent law given alone brings a second form by
     itself). Without any the law that comes with isoloss is taken. FLOPs are 6 · params · tokens by the law's own
-    convention. `repeat` plans with the law of repeated data where the corpus has fewer tokens than wanted. Raises
-    InputError for laws of other runs or conventions side by side, for a budget over 100 times the law's largest
-    unless `extrapolate`, and for a corpus that would be read more than 36 times unless `repeat` is false; Unidentified
-    where the law has no answer.
+    convention. With `runs`, those that the laws were fitted to, an extrapolated budget is split by several forms that
+    those runs have tested (`isoloss.planning.beyond`). `repeat` plans with the law of repeated data where the corpus
+    has fewer tokens than wanted. Raises InputError for laws of other runs or conventions side by side, for a budget
+    over 100 times the law's largest unless `extrapolate`, and for a corpus that would be read more than 36 times unless
+    `repeat` is false; Unidentified where the law has no answer, or an extrapolated one that no run could have.
     """
     question = Question(flops=flops, params=params, tokens=tokens, target_loss=target_loss)
     laws = shipped_law() if laws is None else laws
@@ -63,6 +67,9 @@ def plan(
         forms.append(forms[0].in_form(OTHER_FORM))  # its runs are of many corpora: no other form is fitted to them
     if flops is not None:
         _refuse_far(forms, flops / forms[0].domain.flops_high, extrapolate)
+    unsound: tuple[LawWarning, ...] = ()
+    if extrapolate:
+        forms, unsound = sound_forms(forms, flops, corpus)
     law, decided, said_of_repeats = _decide(forms[0], question, corpus, repeat=repeat)
     if repeat:
         _refuse_worn_out(forms[0], decided, corpus)
@@ -83,10 +90,13 @@ def plan(
         reason=f"{law.definition.formula}, {_whose(asked[0], corpus)}",
         warnings=(*extrapolation_warnings(law.domain, float(decided.flops[0])), *_outside(asked[0], corpus),
                   *_without_interval(asked),
-                  *said_of_repeats, *unsaid),
+                  *said_of_repeats, *unsaid, *unsound),
     )  # fmt: skip
     if extrapolate and extrapolation > 1:
-        drafted = _widened(drafted)
+        seen = None if runs is None or flops is None else look_beyond(runs, flops=[flops])
+        drafted = widened(drafted, forms, corpus) if seen is None else as_seen(drafted, seen)
+    if extrapolate:
+        refuse_absurd(drafted, corpus, split_asked=params is None and tokens is None)
     return finished(drafted, corpus, making)
 
 
@@ -204,23 +214,6 @@ def _refuse_far(forms: Sequence[PlanLaw], extrapolation: float, extrapolate: boo
             place="--law",
             fix="fit another form to the same runs (isoloss fit … --law farseer --out other.json) and name both files",
         )
-
-
-def _widened(drafted: Plan) -> Plan:
-    """Return the plan with intervals that hold those of every form, at the same budget."""
-    low = min(form.value if form.low is None else form.low for form in drafted.forms.values())
-    high = max(form.value if form.high is None else form.high for form in drafted.forms.values())
-    middle = drafted.log_ratio
-
-    def shifted(estimate: Estimate, sign: float) -> Estimate:
-        ends = sorted(estimate.value * np.exp(0.5 * sign * (edge - middle.value)) for edge in (low, high))
-        return replace(estimate, low=float(ends[0]), high=float(ends[1]))
-
-    return replace(
-        drafted, log_ratio=replace(middle, low=low, high=high), params=shifted(drafted.params, -1),
-        tokens=shifted(drafted.tokens, 1),
-        reason=f"{drafted.reason}; intervals span {', '.join(drafted.forms)}",
-    )  # fmt: skip
 
 
 def _regret(law: PlanLaw, decided: Splits) -> Estimate:

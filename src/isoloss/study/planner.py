@@ -27,6 +27,7 @@ from isoloss.planning.facts import CorpusFacts, open_corpus
 from isoloss.planning.laws import PlanLaw
 from isoloss.planning.plan import AnyLaw, plan
 from isoloss.planning.plan_result import Making, Plan
+from isoloss.runs.observations import Observations
 from isoloss.study.lab import Lab
 from isoloss.study.pilot import CONTEXT, fitting_pilot, seconds_of
 
@@ -73,12 +74,18 @@ def make_plans(request: Request, *, making: Making, progress: Progress = QUIET) 
             place="--bytes-per-token", fix="leave it out, or name one: --anchor porian",
         )  # fmt: skip
     opened: list[LawFile] = []
+    runs: Observations | None = None
     if request.pilot:
-        laws, facts = _piloted(request, progress)
+        laws, facts, runs = _piloted(request, progress)
     else:
         opened = _opened(request)
         laws, facts = [one.law for one in opened], _facts(request, opened, progress, tokenizer=request.tokenizer)
-    settings: dict[str, Any] = {"making": making, "extrapolate": request.extrapolate, "repeat": request.repeat}
+    settings: dict[str, Any] = {
+        "making": making,
+        "extrapolate": request.extrapolate,
+        "repeat": request.repeat,
+        "runs": runs,
+    }
     found = [plan(laws, corpus=facts, **settings, **asked) for asked in request.asked]
     return [_told(one, request, opened, facts) for one in found]
 
@@ -211,8 +218,8 @@ def _counted(request: Request, facts: CorpusFacts) -> CorpusFacts:
     return facts.in_tokens(ratio, vocab_size=vocab_size)
 
 
-def _piloted(request: Request, progress: Progress) -> tuple[list[AnyLaw], CorpusFacts]:
-    """Train the largest pilot that the time allows, and return its laws; a pilot that stands is taken up again."""
+def _piloted(request: Request, progress: Progress) -> tuple[list[AnyLaw], CorpusFacts, Observations]:
+    """Train the largest pilot that the time allows, and return its laws and runs; a standing one is taken up again."""
     assert request.pilot is not None
     path = Path(request.corpus).resolve()
     name = "pilot-" + (re.sub(r"[^A-Za-z0-9._-]", "-", path.stem) or "corpus")
@@ -235,4 +242,4 @@ def _piloted(request: Request, progress: Progress) -> tuple[list[AnyLaw], Corpus
         name=Path(request.corpus).name, unique_tokens=float(corpus.n_tokens), vocab_size=corpus.vocab_size,
         bytes_per_token=corpus.bytes_per_token,
     )  # fmt: skip
-    return laws, facts
+    return laws, facts, table

@@ -1,0 +1,172 @@
+"""How often the intervals of `isoloss.planning.beyond` hold runs far beyond those that were fitted.
+
+    python benchmarks/beyond.py --data ../shared/data [--tables 3] [--replicates 1] [--out beyond.csv]
+
+Every table is cut at a half, a quarter … of its largest budget; the runs below predict those at 2 to 32 times their own
+compute. Simulated tables are drawn from one form and predicted by the others alone. The factor between a standard
+deviation and a 95 % interval is that of all other sources than the one that is scored, tables of equal weight, so that
+no interval knows its own table. The factors of the library are those of all sources together.
+"""
+
+import argparse
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from isoloss.core.errors import InputError
+from isoloss.planning.beyond import FORMS, LOSS_FACTOR, RATIO_FACTOR, look_beyond
+from isoloss.planning.shipped import shipped_runs
+from isoloss.runs.importers import read_runs
+from isoloss.runs.observations import Observations, observations
+
+CUTS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
+BANDS = {"3": (2.0, 5.5), "10": (5.5, 14.0), "20": (14.0, 32.0)}
+TARGET = 0.95
+
+
+def coupled(n, d):
+    return 1.0 + ((20 * n**-0.2) ** 2.5 + (60 * d**-0.24) ** 2.5) ** 0.4
+
+
+def ceiling(n, d):
+    h = 60 * n**-0.34 + 300 * d**-0.37
+    return 1.5 + 7.5 * h / (1 + h)
+
+
+def farseer(n, d):
+    m = n / 1e6
+    return np.exp(0.9 * m**-0.12 - 0.1) + np.exp(9.5 * m**-0.01) * d ** (-0.38 * m**0.015)
+
+
+TRUTHS = {
+    "chinchilla": lambda n, d: 1.7 + 400 * n**-0.34 + 2000 * d**-0.37,
+    "coupled": coupled,
+    "ceiling": ceiling,
+    "farseer": farseer,
+    "kaplan": lambda n, d: ((8.8e13 / n) ** (0.076 / 0.095) + 5.4e13 / d) ** 0.095,
+}
+
+
+def published(data: Path) -> Iterator[tuple[str, Observations]]:
+    """Yield source and runs of every table."""
+    porian = read_runs(
+        data / "porian2024/isoflop_points.csv", params="n", tokens="t", loss="loss", flops="flops", corpus="config"
+    )
+    gzip = read_runs(data / "gzip2024/gzip_pcfg_runs_150.csv", loss="train_loss_last5pct", corpus="dataset")
+    for source, runs in (("porian", porian), ("gzip", gzip), ("shipped", shipped_runs())):
+        yield from ((source, runs.where(corpus=corpus)) for corpus in runs.corpora)
+    yield (
+        "chinchilla",
+        read_runs(data / "chinchilla2022/chinchilla_runs_245.csv", loss="loss", where="not epoch_outlier"),
+    )
+    once = "unique_tokens >= tokens * 0.99 AND val_loss < 6"
+    yield "datablations", read_runs(data / "datablations2023/c4_repeat_runs.csv", loss="val_loss", where=once)
+
+
+def simulated(form: str, design: str, seed: int) -> Observations:
+    """Return runs of a form with noise of .7 % in ln L: eleven budgets of seven sizes, or a rectangle of 7 × 7."""
+    generator = np.random.default_rng([seed, list(TRUTHS).index(form)])
+    if design == "isoflop":
+        flops = np.repeat(1e17 * 2.0 ** np.arange(11), 7)
+        params = np.sqrt(flops / 120) * np.tile(np.exp(np.linspace(-1.6, 1.6, 7)), 11)
+        params *= np.exp(generator.normal(0, 0.05, len(params)))
+        tokens = flops / 6 / params
+    else:
+        params, tokens = (each.ravel() for each in np.meshgrid(1e7 * 2.5 ** np.arange(7), 1e8 * 3.0 ** np.arange(7)))
+        kept = (tokens > params) & (tokens < 2000 * params)
+        params, tokens = params[kept], tokens[kept]
+    loss = TRUTHS[form](params, tokens) * np.exp(generator.normal(0, 0.007, len(params)))
+    return observations(params=params, tokens=tokens, loss_nats=loss)
+
+
+def tables(data: Path, most: int | None, replicates: int) -> Iterator[tuple[str, Observations, tuple[str, ...]]]:
+    """Yield source, runs, and the forms that may predict them."""
+    seen: dict[str, int] = {}
+    for source, runs in published(data) if data.is_dir() else ():
+        seen[source] = seen.get(source, 0) + 1
+        if most is None or seen[source] <= most:
+            yield source, runs, FORMS
+    for form in TRUTHS:
+        others = tuple(name for name in FORMS if name != form)
+        for seed in range(replicates):
+            for design in ("isoflop", "rectangle"):
+                yield f"simulated {form}", simulated(form, design, seed), others
+
+
+def missed(source: str, table: int, runs: Observations, forms: tuple[str, ...]) -> list[dict]:
+    """Return error and standard deviation of ln L of every run beyond every cut."""
+    found = []
+    for cut in CUTS[1:]:
+        below = runs.flops <= runs.flops.max() / cut * (1 + 1e-9)
+        if below.sum() < 10:
+            break
+        high = runs.flops[below].max()
+        beyond = (runs.flops >= BANDS["3"][0] * high) & (runs.flops < BANDS["20"][1] * high)
+        points = list(zip(runs.params[beyond], runs.tokens[beyond], strict=True))
+        try:
+            said = look_beyond(runs.select(below), runs=points, forms=forms, exclude_flags=())
+        except InputError:
+            continue
+        for one, loss, flops in zip(said.runs, runs.loss_nats[beyond], runs.flops[beyond], strict=True):
+            deviation = np.log(one.loss.high / one.loss.low) / 2 / LOSS_FACTOR
+            band = next(name for name, (low, top) in BANDS.items() if low <= flops / high < top)
+            found.append({"source": source, "table": table, "cut": cut, "band": band,
+                          "error": float(np.log(one.loss.value / loss)), "deviation": float(deviation)})  # fmt: skip
+    return found
+
+
+def quantile(rows: list[dict], share: float = TARGET) -> float:
+    """Return the quantile of |error| / deviation, tables of equal weight."""
+    z = np.array([abs(row["error"]) / row["deviation"] for row in rows])
+    names = [(row["source"], row["table"]) for row in rows]
+    weights = np.array([1 / names.count(name) for name in names])
+    order = np.argsort(z)
+    total = np.cumsum(weights[order]) / weights.sum()
+    return float(z[order][np.searchsorted(total, share)])
+
+
+def report(rows: list[dict]) -> None:
+    print(f"factor of all sources: {quantile(rows):.2f} (the library's: {LOSS_FACTOR}, of ln(D*/N*): {RATIO_FACTOR})")
+    print("| source | tables | factor of the others | times the compute | runs | inside | half width, median |")
+    print("|---|---|---|---|---|---|---|")
+    pooled: dict[str, list[bool]] = {band: [] for band in BANDS}
+    for source in dict.fromkeys(row["source"] for row in rows):
+        own = [row for row in rows if row["source"] == source]
+        factor = quantile([row for row in rows if row["source"] != source] or own)
+        for band in BANDS:
+            part = [row for row in own if row["band"] == band]
+            if not part:
+                continue
+            inside = [abs(row["error"]) <= factor * row["deviation"] for row in part]
+            pooled[band] += inside if not source.startswith("simulated") else []
+            half = np.median([factor * row["deviation"] for row in part])
+            count = len({row["table"] for row in own})
+            print(f"| {source} | {count} | {factor:.2f} | {band} | {len(part)} | {np.mean(inside):.1%} | {half:.1%} |")
+    for band, inside in pooled.items():
+        if inside:
+            print(f"published tables, {band} times the compute: {np.mean(inside):.1%} of {len(inside)} runs inside")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--tables", type=int, help="most tables of a source")
+    parser.add_argument("--replicates", type=int, default=1)
+    parser.add_argument("--out", type=Path)
+    asked = parser.parse_args()
+    rows: list[dict] = []
+    for number, (source, runs, forms) in enumerate(tables(asked.data, asked.tables, asked.replicates)):
+        rows += missed(source, number, runs, forms)
+        print(source, number, len(rows), flush=True)
+    if asked.out:
+        with asked.out.open("w", newline="") as file:
+            writer = csv.DictWriter(file, rows[0])
+            writer.writeheader()
+            writer.writerows(rows)
+    report(rows)
+
+
+if __name__ == "__main__":
+    main()
