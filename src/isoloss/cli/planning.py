@@ -163,7 +163,8 @@ def plan(
     from isoloss.study.planner import Request, make_plans
 
     given = {"params": params, "tokens": tokens, "target_loss": target_loss}
-    asked = [{"flops": budget, **given} for budget in numbers_of(flops, option="--flops") or [None]]
+    budgets: list[float | None] = [*numbers_of(flops, option="--flops")] or [None]
+    asked = [{"flops": budget, **given} for budget in budgets]
     making = Making(
         context=context, tied=tied, recipe=recipes[recipe] if recipe else None, throughput=throughput,
         params_convention=params_convention,

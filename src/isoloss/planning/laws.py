@@ -18,6 +18,7 @@ from isoloss.laws.chinchilla import Chinchilla
 from isoloss.laws.law import Floats, Law
 from isoloss.laws.registry import law_name, open_law
 from isoloss.laws.repeated import Repeated
+from isoloss.optima.best_size import BestSize
 from isoloss.planning.facts import CorpusFacts
 from isoloss.runs.observations import observations
 
@@ -45,7 +46,7 @@ class PlanLaw:
     runs: int
     identity: str
     given: Mapping[str, float] = field(default_factory=dict)
-    pooled: "_PooledDraws | None" = None
+    pooled: "_PooledDraws | _SeenDraws | None" = None
     endless: "PlanLaw | None" = None
 
     @classmethod
@@ -97,6 +98,13 @@ class PlanLaw:
             data_per_token=joint.bytes_per_token or 1.0, runs=joint.rows_used, identity=joint.observations,
             pooled=pooled,
         )  # fmt: skip
+
+    def splitting_as(self, best: BestSize) -> "PlanLaw":
+        """Return the law with the split that several forms see inside its runs, at that budget alone."""
+        assert best.tokens_per_param is not None, "asked of optima inside the runs"
+        assert best.log_ratio_draws is not None, "an optimum inside has draws"
+        drawn = np.resize(best.log_ratio_draws, len(self.values) - 1)
+        return replace(self, pooled=_SeenDraws(np.concatenate([[np.log(best.tokens_per_param.value)], drawn])))
 
     def in_form(self, form: str) -> "PlanLaw":
         """Return the law of another form that agrees with this one where its runs are.
@@ -178,6 +186,17 @@ class PlanLaw:
             return Estimate(value=value)
         low, high = one_run(np.array(drawn)[answered, None], self.noise[answered])
         return Estimate(value=value, low=float(low[0]), high=float(high[0]))
+
+
+@dataclass(frozen=True, eq=False)
+class _SeenDraws:
+    """ln(D*/N*) at the one budget that is asked of (1 + draws,)."""
+
+    ratios: Floats
+
+    def log_ratio(self, log_flops: Floats) -> Floats:
+        """Return ln(D*/N*) of the law and of each draw."""
+        return self.ratios[: len(log_flops)]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -15,6 +15,7 @@ from isoloss.data_dependence.data_dependent import FittedDataDependent
 from isoloss.fitting.domain import LawWarning, extrapolation_warnings
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.laws.law import Floats
+from isoloss.optima.best_size import best_sizes
 from isoloss.planning.beyond import look_beyond
 from isoloss.planning.facts import CorpusFacts
 from isoloss.planning.farther import as_seen, refuse_absurd, sound_forms, widened
@@ -52,11 +53,12 @@ def plan(
     of several `laws` decides; the others, further forms fitted to the same runs, widen its intervals where
     `extrapolate` carries it beyond the fitted budgets (a data-dependent law given alone brings a second form by
     itself). Without any the law that comes with isoloss is taken. FLOPs are 6 · params · tokens by the law's own
-    convention. With `runs`, those that the laws were fitted to, an extrapolated budget is split by several forms that
-    those runs have tested (`isoloss.planning.beyond`). `repeat` plans with the law of repeated data where the corpus
-    has fewer tokens than wanted. Raises InputError for laws of other runs or conventions side by side, for a budget
-    over 100 times the law's largest unless `extrapolate`, and for a corpus that would be read more than 36 times unless
-    `repeat` is false; Unidentified where the law has no answer, or an extrapolated one that no run could have.
+    convention. With `runs`, those that the laws were fitted to, a budget inside them is split as several forms see it
+    (`isoloss.optima.best_size`), an extrapolated one by forms that those runs have tested (`isoloss.planning.beyond`).
+    `repeat` plans with the law of repeated data where the corpus has fewer tokens than wanted. Raises InputError for
+    laws of other runs or conventions side by side, for a budget over 100 times the law's largest unless `extrapolate`,
+    and for a corpus that would be read more than 36 times unless `repeat` is false; Unidentified where the law has no
+    answer, or an extrapolated one that no run could have.
     """
     question = Question(flops=flops, params=params, tokens=tokens, target_loss=target_loss)
     laws = shipped_law() if laws is None else laws
@@ -70,7 +72,8 @@ def plan(
     unsound: tuple[LawWarning, ...] = ()
     if extrapolate:
         forms, unsound = sound_forms(forms, flops, corpus)
-    law, decided, said_of_repeats = _decide(forms[0], question, corpus, repeat=repeat)
+    deciding = _seen_inside(forms[0], question, runs)
+    law, decided, said_of_repeats = _decide(deciding, question, corpus, repeat=repeat)
     if repeat:
         _refuse_worn_out(forms[0], decided, corpus)
     extrapolation = max(1.0, float(decided.flops[0]) / law.domain.flops_high)
@@ -98,6 +101,14 @@ def plan(
     if extrapolate:
         refuse_absurd(drafted, corpus, split_asked=params is None and tokens is None)
     return finished(drafted, corpus, making)
+
+
+def _seen_inside(law: PlanLaw, question: Question, runs: Observations | None) -> PlanLaw:
+    """Return the law with the split that several forms see at the budget, where it is asked for and inside the runs."""
+    if runs is None or set(question.given()) != {"flops"} or question.flops is None:
+        return law
+    (best, *_) = best_sizes(runs, budgets=[question.flops])
+    return law.splitting_as(best) if best.inside else law
 
 
 def plan_law(law: AnyLaw, corpus: CorpusFacts) -> PlanLaw:

@@ -86,7 +86,8 @@ def make_plans(request: Request, *, making: Making, progress: Progress = QUIET) 
         "repeat": request.repeat,
         "runs": runs,
     }
-    found = [plan(laws, corpus=facts, **settings, **asked) for asked in request.asked]
+    questions: list[dict[str, Any]] = [dict(asked) for asked in request.asked]
+    found = [plan(laws, corpus=facts, **settings, **asked) for asked in questions]
     return [_told(one, request, opened, facts) for one in found]
 
 
