@@ -193,6 +193,7 @@ class _SeenDraws:
     """ln(D*/N*) at the one budget that is asked of (1 + draws,)."""
 
     ratios: Floats
+    origin = "what several forms of the loss see inside the runs"
 
     def log_ratio(self, log_flops: Floats) -> Floats:
         """Return ln(D*/N*) of the law and of each draw."""
@@ -206,6 +207,11 @@ class _PooledDraws:
     split: PooledSplit
     steps: Floats
     known: str | None
+
+    @property
+    def origin(self) -> str:
+        """Where the split comes from."""
+        return f"pooled from {len(self.split.corpora)} corpora, each by several forms of the loss"
 
     @classmethod
     def of(cls, joint: FittedDataDependent, draws: int, known: str | None) -> "_PooledDraws":

@@ -90,7 +90,7 @@ def plan(
         data_unit=law.data_unit,
         extrapolation=extrapolation,
         forms=said,
-        reason=f"{law.definition.formula}, {_whose(asked[0], corpus)}",
+        reason=f"{law.definition.formula}, {_whose(asked[0], corpus)}{_split_by(deciding)}",
         warnings=(*extrapolation_warnings(law.domain, float(decided.flops[0])), *_outside(asked[0], corpus),
                   *_without_interval(asked),
                   *said_of_repeats, *unsaid, *unsound),
@@ -154,6 +154,11 @@ def _whose(law: AnyLaw, corpus: CorpusFacts) -> str:
         f"its coefficients functions of {law.measure} fitted to {law.rows_used} runs of {len(law.corpora)} corpora, "
         f"taken at {corpus.name}'s {value:.3g}"
     )
+
+
+def _split_by(law: PlanLaw) -> str:
+    """Return where the split comes from, if not from the law's own formula."""
+    return "" if law.pooled is None else f"; the split is {law.pooled.origin}"
 
 
 def _outside(law: AnyLaw, corpus: CorpusFacts) -> tuple[LawWarning, ...]:
