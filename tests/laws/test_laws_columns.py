@@ -11,10 +11,10 @@ import pytest
 from isoloss.core.errors import BadTable, InputError, NotApplicable
 from isoloss.diagnostics.backtest import backtest
 from isoloss.diagnostics.profile import profile
-from isoloss.fitting.checks import table_warnings
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.fitting.fitting import fit
 from isoloss.fitting.intervals import choose_method
+from isoloss.fitting.table_checks import table_warnings
 from isoloss.laws.chinchilla import Chinchilla
 from isoloss.laws.loss_to_loss import pair_losses
 from isoloss.laws.registry import APPROACHES, open_law

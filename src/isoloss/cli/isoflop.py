@@ -71,8 +71,10 @@ def isoflop(
     settings = {"interpolation": curve, "noise": noise, "draws": draws, "tolerance": tolerance, "seed": seed}
     found = _by_budget(table, settings)
     told = [(name, one, *_laws(one)) for name, one in found.items()]
+    warnings = _warnings(table)
     if json:
         print_json({
+            "warnings": warnings,
             "optima": [each.to_json() for each in optima],
             "lack_of_fit": [each.to_json() for each in misfits],
             "isoflop": [
@@ -91,8 +93,23 @@ def isoflop(
                 typer.echo(verdict.sentence())
         for group_told in told:
             _show(*group_told)
+        for warning in warnings:
+            typer.echo(f"note: {warning}")
     if not any(law for _, _, law, _ in told) and not any(each.inside for each in optima):
         raise typer.Exit(1)
+
+
+def _warnings(table: "Observations") -> list[str]:
+    """Return how FLOPs of the table differ from 6ND, corpus by corpus: best sizes go by its own."""
+    from isoloss.fitting.table_checks import flops_in_words
+
+    said = {name: flops_in_words(table.where(corpus=name)) for name in table.corpora}
+    many = len(said) > 1
+    return [
+        f"{f'{name}: ' if many else ''}{words} Budgets here are the table's own FLOPs, size by size."
+        for name, words in said.items()
+        if words is not None
+    ]
 
 
 def _own_trunk(runs: Path) -> str | None:

@@ -97,6 +97,7 @@ class FittedDataDependent:
     data_unit: DataUnit
     observations: str
     bytes_per_token: float | None = None
+    flops_factor: float = 1.0
     laws: tuple[FittedLaw, ...] = ()
     draws_converged: NDArray[np.bool_] | None = None
     pooled: PooledSplit | None = None
@@ -240,8 +241,9 @@ class FittedDataDependent:
         return Scale.of(self.forms)
 
     def _log_flops(self, flops: float) -> float:
-        """Return ln of 6 N D at a budget, D in the law's unit: FLOPs count tokens."""
-        return float(np.log(flops * (self.bytes_per_token or 1.0 if self.data_unit == "bytes" else 1.0)))
+        """Return ln of 6 N D at a budget, D in the law's unit: FLOPs count tokens, as the table counts them."""
+        per_token = self.bytes_per_token or 1.0 if self.data_unit == "bytes" else 1.0
+        return float(np.log(flops * per_token / self.flops_factor))
 
     def _coefficients_at(self, complexity: float | Estimate) -> Floats:
         known = complexity if isinstance(complexity, Estimate) else Estimate(value=float(complexity))
@@ -423,6 +425,7 @@ def _origins(observations: Observations, excluded: tuple[Exclusion, ...]) -> dic
         "data_unit": observations.data_unit,
         "observations": observations.fingerprint,
         "bytes_per_token": observations.mean_bytes_per_token,
+        "flops_factor": observations.flops_factor,
     }
 
 

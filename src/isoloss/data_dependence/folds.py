@@ -98,7 +98,7 @@ def first_stage(observations: Observations, *, flops: float, balance: Mapping[st
     design = design_of(NOTHING_FOLLOWS, SHARED, np.zeros(len(source_of)))
     fits = fit_jointly(rows, design, _together(observations, rows), weights=weights)
     theta = SHARED.coefficients(fits.eta)
-    log_data = np.log(flops) + _log_data_per_token(observations, rows)
+    log_data = np.log(flops / observations.flops_factor) + _log_data_per_token(observations, rows)
     learned = np.concatenate([theta, log_balance(theta, rows.origin, log_flops=log_data)[..., None]], axis=2)
     weight = 1 / np.bincount(source_of)[source_of]
     proxy_rows = _cheapest(observations, rows)

@@ -52,6 +52,7 @@ def save_data_dependent(
     content = {
         "schema": DATA_DEPENDENT_SCHEMA, "kind": DATA_DEPENDENT_KIND, **law.to_json(), "forms": dict(law.forms),
         "complexity": dict(law.complexity), "observations": law.observations, "bytes_per_token": law.bytes_per_token,
+        "flops_factor": law.flops_factor,
         "own": {name: values.tolist() for name, values in law.corpora.items()},
         **{name: getattr(law, name).tolist() for name in ARRAYS},
         "settings": dict(settings) if settings else None, "tokenizer": tokenizer,
@@ -101,6 +102,7 @@ def _data_dependent(kind: "type[FittedDataDependent]", content: dict[str, Any], 
         "excluded": tuple(Exclusion(**exclusion) for exclusion in content["excluded"]),
         "laws": (),
         "pooled": None if content.get("pooled_split") is None else PooledSplit.from_json(content["pooled_split"]),
+        "flops_factor": content.get("flops_factor", 1.0),  # files of earlier versions lack it
         **{name: np.array(content[name]) for name in ARRAYS},
     }
     fields = {key: parts[key] if key in parts else content[key] for key in kind.__dataclass_fields__}

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from isoloss.core.errors import BadTable, InputError, did_you_mean
 from isoloss.core.estimate import LEVEL
 from isoloss.core.progress import QUIET, Progress
-from isoloss.fitting.checks import EQUAL_SIZES, EXCLUDED_FLAGS, leave_out, root_mean_square
+from isoloss.fitting.checks import EXCLUDED_FLAGS, leave_out, root_mean_square
 from isoloss.fitting.fitting import fit
 from isoloss.fitting.prediction import run_intervals
+from isoloss.fitting.table_checks import EQUAL_SIZES
 from isoloss.laws.law import Floats, Law, Objective
 from isoloss.laws.registry import laws as registry
 from isoloss.runs.observations import Observations

@@ -1,4 +1,4 @@
-"""What a fit refuses, leaves out, and warns of: every check with its remedy."""
+"""What a fit refuses, leaves out, and warns of at its optimum: every check with its remedy."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 
 from isoloss.core.errors import BadTable
 from isoloss.core.estimate import LEVEL
-from isoloss.fitting.checkpoints import checkpoints_as_runs
 from isoloss.fitting.domain import LawWarning
 from isoloss.fitting.engine import CONVERGED, Optimum, Problem, linearise, solve
 from isoloss.fitting.evidence import Exclusion
+from isoloss.fitting.table_checks import in_words, numbers_of
 from isoloss.laws.law import Floats, Law
 from isoloss.runs.columns import some
-from isoloss.runs.observations import RUN_COLUMNS, Observations
+from isoloss.runs.observations import Observations
 
 # Runs with these flags say more about their training than about the law: left out, and listed.
 EXCLUDED_FLAGS = ("unconverged", "saturated")
@@ -24,20 +24,8 @@ LARGE_RMSE = 0.05  # of ln L: good grids fit to .3–3 %, unconverged ones to 10
 PLATEAU = 0.95  # of ln of the vocabulary, or of the highest loss: rows above it are "still where training started"
 LEARNT = 0.9  # of ln of the vocabulary: where no loss is below, the corpus may have nothing to teach
 PLATEAU_SPAN = 4.0  # without a vocabulary: … although their tokens or parameters span this factor
-NARROW_SPAN = 4.0
 FLAT_CONDITION = 300.0  # 33 on the 240 Chinchilla rows, 8–36 on the gzip paper's
 FEW_STARTS = 0.02
-MOST_ROWS = 0.5  # with fewer tokens than parameters; compute-optimal training takes some 20 tokens a parameter
-# Exchanged, no row may have more. The Chinchilla rows have 341 at most; the gzip paper's would have 14,000: little data
-# is meant there.
-MOST_TOKENS_EACH = 1000.0
-LARGEST_VOCABULARY = 300_000  # where the table does not say: published tokenizers have up to 262,144 entries
-SAME_VOCABULARY = 1.1  # padding to round sizes changes a vocabulary by less
-# Embeddings and head make up to 98 % of a small model, attention doubles a long one: factors of up to 50.
-FLOPS_FACTOR = 50.0
-# One narrow layer on bytes has more weights, and one batch more tokens: such numbers are millions of them.
-LEAST_COUNTS = {"params": 500.0, "tokens": 1000.0}
-EQUAL_SIZES = 0.02  # sizes this near in ln N count as one
 
 
 def leave_out(observations: Observations, *, flags: Sequence[str]) -> tuple[Observations, tuple[Exclusion, ...]]:
@@ -90,11 +78,6 @@ def refuse_unfittable(
         )
 
 
-def in_words(column: str) -> str:
-    """Return a column's name as people say it."""
-    return {"params": "parameters", "flops": "FLOPs"}.get(column, column.replace("_", " "))
-
-
 def _and(columns: Sequence[str]) -> str:
     *first, last = [in_words(name) for name in columns]
     return f"{', '.join(first)} and {last}" if first else last
@@ -102,11 +85,6 @@ def _and(columns: Sequence[str]) -> str:
 
 def _or(columns: Sequence[str]) -> str:
     return " or ".join(in_words(name) for name in columns)
-
-
-def table_warnings(observations: Observations, *, law: type[Law]) -> tuple[LawWarning, ...]:
-    """Return what the table alone gives reason to warn of, where `law` is fitted to it."""
-    return tuple(warning for check in _TABLE_CHECKS for warning in check(observations, law))
 
 
 def fit_warnings(observations: Observations, problem: Problem, optimum: Optimum) -> tuple[LawWarning, ...]:
@@ -117,171 +95,6 @@ def fit_warnings(observations: Observations, problem: Problem, optimum: Optimum)
 def _group(observations: Observations) -> str:
     names = observations.corpora
     return repr(names[0]) if len(names) == 1 else f"of {len(names)} corpora" if names else "without rows"
-
-
-def _duplicates(observations: Observations, law: type[Law]) -> Iterator[LawWarning]:
-    names = dict.fromkeys([*filter(observations.has, ("params", "tokens")), *law.columns])
-    columns = [observations.column(name) for name in names]
-    rows = np.column_stack([*columns, observations.loss_nats])
-    _, first = np.unique(rows, axis=0, return_index=True)
-    repeats = np.delete(observations.rows, first)
-    if len(repeats):
-        yield LawWarning(
-            code="duplicate_rows",
-            message=f"{len(repeats)} of {len(rows)} rows repeat another exactly (all that the law reads, and the loss; "
-            f"row {some(repeats)}): they count twice and make intervals too narrow. Remove them unless they really are "
-            "separate runs.",
-            rows=_numbers(repeats),
-        )
-
-
-def _worse_than_guessing(observations: Observations, law: type[Law]) -> Iterator[LawWarning]:
-    """Warn of losses above ln V: a uniform guess over the vocabulary loses no more."""
-    given = observations.vocab
-    vocab = np.full(len(observations), float(LARGEST_VOCABULARY)) if given is None else given
-    above = observations.loss_nats > np.log(vocab)
-    if not above.any():
-        return
-    highest = int(np.argmax(observations.loss_nats - np.log(vocab)))
-    of = (
-        f"{vocab[highest]:,.0f} entries" if given is not None else f"the largest in use, {LARGEST_VOCABULARY:,} entries"
-    )
-    rows = observations.rows[above]
-    yield LawWarning(
-        code="loss_above_uniform",
-        message=f"{above.sum()} of {len(above)} losses (row {some(rows)}) lie above ln of the vocabulary, of {of}: "
-        f"{observations.loss_nats[highest]:.5g} against {np.log(vocab[highest]):.5g} nats, so that guessing would do "
-        "better. Are they bits (then loss · ln 2), perplexities (then ln loss), sums over tokens, or runs that "
-        "diverged? Convert the column, or leave the rows out.",
-        rows=_numbers(rows),
-    )
-
-
-def _impossible_flops(observations: Observations, law: type[Law]) -> Iterator[LawWarning]:
-    """Warn of FLOPs that no counting of parameters explains, where the table has all three to compare."""
-    if not observations.has(*RUN_COLUMNS):
-        return
-    ratio = observations.flops / (6 * observations.params * observations.trained_tokens)
-    bad = (ratio < 1 / FLOPS_FACTOR) | (ratio > FLOPS_FACTOR)
-    if bad.any():
-        rows = observations.rows[bad]
-        yield LawWarning(
-            code="impossible_flops",
-            message=f"the FLOPs of {bad.sum()} of {len(bad)} rows (row {some(rows)}) are {ratio[bad][0]:.2g} times "
-            f"6 · parameters · tokens, more than a factor of {FLOPS_FACTOR:g} away: counting embeddings, heads or "
-            "attention explains less. Are columns exchanged, or units another (1e9 parameters, PFLOP-days)? Name the "
-            "columns anew, or leave FLOPs out: C = 6 N D then.",
-            rows=_numbers(rows),
-        )
-
-
-def _mixed_tokenizers(observations: Observations, law: type[Law]) -> Iterator[LawWarning]:
-    """Warn where nats per token of different tokens are fitted as one: they measure different things."""
-    named, vocab = observations.tokenizer, observations.vocab
-    if named is not None and len(np.unique(named)) > 1:
-        kinds, counts = np.unique(named, return_counts=True)
-        said, rare = " and ".join(map(repr, kinds[:3].tolist())), named != kinds[counts.argmax()]
-    elif vocab is not None and vocab.max() > SAME_VOCABULARY * vocab.min():
-        kinds, counts = np.unique(vocab, return_counts=True)
-        said, rare = f"vocabularies of {vocab.min():,.0f} to {vocab.max():,.0f}", vocab != kinds[counts.argmax()]
-    else:
-        return
-    rows = observations.rows[rare]
-    yield LawWarning(
-        code="mixed_tokenizers",
-        message=f"runs with {said} are fitted together (row {some(rows)} differ from most): losses in nats per token "
-        "and counts of tokens compare within one tokenizer only. Fit each by itself (on the command line: --group), or "
-        "give losses per byte and data in bytes.",
-        rows=_numbers(rows),
-    )
-
-
-def _numbers(rows: NDArray[np.int64]) -> tuple[int, ...]:
-    return tuple(int(row) for row in rows)
-
-
-def _narrow_grid(observations: Observations, law: type[Law]) -> Iterator[LawWarning]:
-    for name in law.columns:
-        column = observations.column(name)
-        span = float(column.max() / column.min())
-        if name in law.may_be_constant | law.may_be_narrow:
-            continue
-        if span < NARROW_SPAN:
-            yield LawWarning(
-                code="narrow_grid",
-                message=f"{in_words(name)} span a factor of {span:.2g} only: the exponent and the constant beneath it "
-                "cannot be told apart. Add runs until they span a factor of 10 or more.",
-            )
-    if "params" not in law.columns:
-        return
-    sizes = _distinct(np.log(observations.params))
-    if sizes < 3:
-        yield LawWarning(
-            code="narrow_grid",
-            message=f"only {sizes} distinct model sizes: E, A and α need three at least. Add a size.",
-        )
-
-
-def _swapped_columns(observations: Observations, law: type[Law]) -> Iterator[LawWarning]:
-    """Warn where N and D look exchanged: the law and 6ND are alike in both, so no number of the fit would show it."""
-    if not law.has_frontier():
-        return
-    reasons = _named_exchanged(observations)
-    scarce = observations.tokens < observations.params
-    plausible = bool(reasons) or float((observations.params / observations.tokens).max()) <= MOST_TOKENS_EACH
-    by_value = scarce.mean() > MOST_ROWS and plausible and not _too_small(observations, law)
-    if by_value:
-        reasons.insert(
-            0,
-            f"{scarce.sum()} of {len(scarce)} rows have fewer tokens than parameters "
-            f"(median {np.median(observations.tokens / observations.params):.2g} tokens per parameter)",
-        )
-    if reasons:
-        yield LawWarning(
-            code="columns_swapped",
-            message=f"{', and '.join(reasons)}: are parameters and tokens exchanged? Name the columns the other way "
-            "round (on the command line: --params, --tokens), or read on if so little data is meant.",
-            rows=_numbers(observations.rows[scarce]) if by_value else (),
-        )
-
-
-def _named_exchanged(observations: Observations) -> list[str]:
-    """Return which of N and D the source calls by the other's name."""
-    params, tokens = (observations.named.get(role, "").lower() for role in ("params", "tokens"))
-    return [
-        f"the column of {role} is called {name!r}"
-        for role, name, own, other in (("parameters", params, "param", "token"), ("tokens", tokens, "token", "param"))
-        if other in name and own not in name
-    ]
-
-
-def _too_small(observations: Observations, law: type[Law]) -> dict[str, NDArray[np.bool_]]:
-    """Return which rows hold too small a number to be a count, by those columns that hold one."""
-    small = {name: observations.column(name) < least for name, least in LEAST_COUNTS.items() if name in law.columns}
-    return {name: rows for name, rows in small.items() if rows.any()}
-
-
-def _units(observations: Observations, law: type[Law]) -> Iterator[LawWarning]:
-    """Warn of sizes and lengths too small to be counts: 6ND, budgets and plans would be off by powers of ten."""
-    for name, small in _too_small(observations, law).items():
-        rows = observations.rows[small]
-        yield LawWarning(
-            code="small_units",
-            message=f"the {in_words(name)} of {small.sum()} of {len(small)} rows (row {some(rows)}) are under "
-            f"{LEAST_COUNTS[name]:g}, {observations.column(name).min():.3g} the least: are they millions or billions? "
-            f'FLOPs and budgets count single ones. Convert the column (on the command line: --{name} "… * 1e6").',
-            rows=_numbers(rows),
-        )
-
-
-def _distinct(values: Floats) -> int:
-    """Return how many groups the values (n,) fall into, none wider than EQUAL_SIZES: neighbours do not chain."""
-    ordered = np.sort(values)
-    count = place = 0
-    while place < len(ordered):
-        place = int(np.searchsorted(ordered, ordered[place] + EQUAL_SIZES, side="right"))
-        count += 1
-    return count
 
 
 def _not_converged(observations: Observations, problem: Problem, optimum: Optimum) -> Iterator[LawWarning]:
@@ -408,7 +221,7 @@ def _poor_fit(observations: Observations, problem: Problem, optimum: Optimum) ->
             f"of {PLATEAU_SPAN:.0f} or more (row {some(observations.rows[plateau])}); the law misses them by "
             f"{missed:.0%}. They look hardly trained: leave them out (on the command line: --where), or train longer "
             "or with a larger learning rate.",
-            rows=_numbers(observations.rows[plateau]),
+            rows=numbers_of(observations.rows[plateau]),
         )
 
 
@@ -423,7 +236,7 @@ def _near_uniform(observations: Observations, vocab: Floats) -> Iterator[LawWarn
         message=f"{near.sum()} of {len(near)} losses (row {some(rows)}) lie within {1 - PLATEAU:.0%} of ln of the "
         f"vocabulary, {np.log(vocab[near].max()):.4g} nats, where training starts. These runs look hardly trained: "
         "leave them out (on the command line: --where), or train longer or with a larger learning rate.",
-        rows=_numbers(rows),
+        rows=numbers_of(rows),
     )
 
 
@@ -451,10 +264,6 @@ def root_mean_square(values: Floats) -> float:
     return float(np.sqrt(np.mean(values**2)))
 
 
-_TABLE_CHECKS: tuple[Callable[[Observations, type[Law]], Iterator[LawWarning]], ...] = (
-    _duplicates, _narrow_grid, _swapped_columns, _units, _worse_than_guessing, _impossible_flops, _mixed_tokenizers,
-    checkpoints_as_runs,
-)  # fmt: skip
 _FIT_CHECKS: tuple[Callable[[Observations, Problem, Optimum], Iterator[LawWarning]], ...] = (
     _not_converged, _bounds, _irreducible_loss, _flat_direction, _flat_profile, _poor_fit,
 )  # fmt: skip

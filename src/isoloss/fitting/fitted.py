@@ -57,7 +57,8 @@ class FittedLaw:
     `objective_value` is the sum of the row losses; `rmse` the root mean square of ln L − ln L̂ over the rows used;
     `observations` the fingerprint of the fitted table; `group` the corpus, or "all" for a table of several; `fixed`
     names parameters that were held; `floor` is the corpus's exact best possible loss beside E, where it is known.
-    Intervals on everything come from the draws. `bytes_per_token` relates D to FLOPs where `data_unit` is bytes.
+    Intervals on everything come from the draws. `bytes_per_token` relates D to FLOPs where `data_unit` is bytes, and
+    `flops_factor` is what the table's FLOPs are of 6 · params · tokens, for all rows alike (1 where they are that).
     """
 
     definition: type[Law]
@@ -86,6 +87,7 @@ class FittedLaw:
     trunk_evidence: tuple[float, ...] = ()
     floor: KnownFloor | None = None
     bytes_per_token: float | None = None
+    flops_factor: float = 1.0
 
     @property
     def values(self) -> Floats:
@@ -138,8 +140,12 @@ class FittedLaw:
         return predict_run(self, columns, level=level)
 
     def flops_of(self, *, params: ArrayLike, tokens: ArrayLike, **columns: ArrayLike) -> Floats:
-        """Return the training FLOPs, 6 · params · tokens, of data in the law's own unit; other columns are ignored."""
-        return np.asarray(6 * np.asarray(params) * np.asarray(tokens) / (self.bytes_per_token or 1.0))
+        """Return the training FLOPs of data in the law's own unit; other columns are ignored.
+
+        They are 6 · params · tokens, times what the fitted table's FLOPs are of it (`flops_factor`).
+        """
+        six = 6 * self.flops_factor / (self.bytes_per_token or 1.0)
+        return np.asarray(six * np.asarray(params) * np.asarray(tokens))
 
     def residuals(self, observations: Observations) -> Floats:
         """Return ln L − ln L̂ of every row. Raises InputError where the table counts by another convention or unit."""
@@ -154,7 +160,7 @@ class FittedLaw:
         """Return the loss-minimising parameters and tokens for each budget, or for each number of parameters.
 
         For `params` the budget is the one whose best split, by the law itself, has that size. `flops` counts training
-        FLOPs as 6 · params · tokens; `given` are the law's other columns (unique_tokens, batch_tokens), held
+        FLOPs as `flops_of` does; `given` are the law's other columns (unique_tokens, batch_tokens), held
         while parameters and tokens trade. Raises Unidentified where the law has no interior optimum,
         NotApplicable where it does not split compute. Hoffmann et al. 2022, eq. 4.
         """
@@ -198,7 +204,7 @@ class FittedLaw:
         # In the rows' middle FLOPs are 6 N D in the law's own unit where bytes per token are unknown.
         known = flops is not None or self.bytes_per_token is not None
         budget = self.middle_flops if flops is None else flops
-        log_flops = float(np.log(budget * (self._data_per_token() if known else 1.0)))
+        log_flops = float(np.log(budget * (self.data_per_flop() if known else 1 / self.flops_factor)))
         every = np.vstack([self.values, self.draws])
         exponents = self.definition.exponent_a(every, log_flops=log_flops, **_floats(given))
         if not np.isfinite(exponents[0]):
@@ -249,6 +255,7 @@ class FittedLaw:
             "weights": self.weights,
             "floor": None if self.floor is None else self.floor.to_json(),
             "bytes_per_token": self.bytes_per_token,
+            "flops_factor": self.flops_factor,
             "fit_seconds": self.fit_seconds,
             "bootstrap_seconds": self.bootstrap_seconds,
             "trunk_evidence": list(self.trunk_evidence),
@@ -280,7 +287,7 @@ class FittedLaw:
             )
         found = {name: _positive(name, values) for name, values in columns.items()}
         if "flops" in definition.columns and "flops" not in found and {"params", "tokens"} <= found.keys():
-            found["flops"] = 6 * found["params"] * found["tokens"] / self._data_per_token()
+            found["flops"] = 6 * found["params"] * found["tokens"] / self.data_per_flop()
         shape = np.broadcast_shapes(*(column.shape for column in found.values()))
         read = definition.complete(found)
         return {name: np.broadcast_to(column, shape) for name, column in read.items()}
@@ -291,8 +298,8 @@ class FittedLaw:
             raise InputError(f"a budget of {flops:g} FLOPs", fix="give a finite number above zero")
         self.require_frontier(given)
         every = np.vstack([self.values, self.draws])
-        # Laws split N · D in their own unit of data.
-        log_flops = float(np.log(flops * self._data_per_token()))
+        # Laws split 6 N · D in their own unit of data.
+        log_flops = float(np.log(flops * self.data_per_flop()))
         log_params = self.definition.log_optimum(every, log_flops=log_flops, **_floats(given))
         if not np.isfinite(log_params[0]):
             raise self._unidentified()
@@ -305,7 +312,7 @@ class FittedLaw:
         if not (np.isfinite(params) and params > 0):
             raise InputError(f"{params:g} parameters", fix="give a finite number above zero")
         self.require_frontier(given)
-        per_token, middle = float(np.log(self._data_per_token())), 2 * np.log(params) + np.log(6)
+        per_token, middle = float(np.log(self.data_per_flop())), 2 * np.log(params) + np.log(6)
 
         def excess(log_flops: float) -> float:
             """Return ln N* less ln N, of the law alone: its draws have no say in the budget."""
@@ -320,16 +327,17 @@ class FittedLaw:
                 return float(np.exp(brentq(excess, low, high, xtol=1e-12)))
         raise self._unidentified()
 
-    def _data_per_token(self) -> float:
-        """Return how much data a token of compute is: 1, or the bytes per token. Raises NotApplicable without them."""
-        if self.data_unit == "tokens":
-            return 1.0
-        if self.bytes_per_token is None:
+    def data_per_flop(self) -> float:
+        """Return 6 · N · D of one of the table's FLOPs: 1, bytes a token, over `flops_factor`.
+
+        Raises NotApplicable for data in bytes whose bytes per token are unknown.
+        """
+        if self.data_unit == "bytes" and self.bytes_per_token is None:
             raise NotApplicable(
                 f"the law of {self.group!r} counts data in bytes, FLOPs count tokens: the bytes per token are unknown",
                 fix="fit it with bytes_per_token (on the command line: --bytes-per-token 4.2, or a column)",
             )
-        return self.bytes_per_token
+        return (self.bytes_per_token or 1.0) / self.flops_factor
 
     def require_frontier(self, given: Mapping[str, float]) -> None:
         """Raise NotApplicable where the law does not split compute, or is not told a column that it reads."""

@@ -18,7 +18,6 @@ from isoloss.fitting.checks import (
     refuse_unfittable,
     root_mean_square,
     standard_error,
-    table_warnings,
 )
 from isoloss.fitting.domain import Domain, LawWarning
 from isoloss.fitting.engine import (
@@ -37,6 +36,7 @@ from isoloss.fitting.evidence import Exclusion, IntervalMethod
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.fitting.floor import IRREDUCIBLE, KnownFloor, floor_of, floor_warnings, score_floor
 from isoloss.fitting.intervals import MethodName, choose_method, noise_around, resample
+from isoloss.fitting.table_checks import table_warnings
 from isoloss.laws.law import Floats, FloorUse, Law, Objective, StartsName, WeightsName
 from isoloss.laws.registry import open_law
 from isoloss.runs.observations import Observations
@@ -215,6 +215,7 @@ def _at_optimum(
         fixed=fixed,
         weights=weights,
         bytes_per_token=used.mean_bytes_per_token,
+        flops_factor=used.flops_factor,
     )
 
 
@@ -270,7 +271,7 @@ def _without_optimum(point: FittedLaw, draws: Floats) -> float:
     law = point.definition
     if not law.has_frontier() or set(law.further_columns()) - set(law.defaults):
         return 0.0
-    log_params = law.log_optimum(draws, log_flops=float(np.log(point.middle_flops)))
+    log_params = law.log_optimum(draws, log_flops=float(np.log(point.middle_flops / point.flops_factor)))
     return float((~np.isfinite(log_params)).mean())
 
 

@@ -125,5 +125,6 @@ def _from_json(kind: "type[FittedLaw]", content: dict[str, Any], *, draws: Float
         "trunk_evidence": tuple(content["trunk_evidence"]),
         "floor": None if content["floor"] is None else KnownFloor.from_json(content["floor"]),
     }
+    parts["flops_factor"] = content.get("flops_factor", 1.0)  # files of earlier versions lack it
     fields: dict[str, Any] = {key: parts[key] if key in parts else content[key] for key in kind.__dataclass_fields__}
     return kind(**fields)

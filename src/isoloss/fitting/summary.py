@@ -128,7 +128,11 @@ def _rows(law: "FittedLaw") -> list[tuple[str, ...]]:
         exponent, budget = law.exponent_a(), law.middle_flops
         return [
             *rows,
-            _row("a (N* ∝ C^a)", exponent, law.definition.exponent_a(law.draws, log_flops=np.log(budget))),
+            _row(
+                "a (N* ∝ C^a)",
+                exponent,
+                law.definition.exponent_a(law.draws, log_flops=np.log(budget / law.flops_factor)),
+            ),
             _row(f"ln D*/N* {budget:.1e}", law.log_ratio(budget), law.log_ratio_draws(budget)),
         ]
     except Unidentified:

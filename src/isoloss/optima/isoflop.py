@@ -71,10 +71,14 @@ class BudgetOptimum:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class IsoFlop:
-    """The optimum of every budget in ascending order. `interpolation` is what was laid through the losses."""
+    """The optimum of every budget in ascending order. `interpolation` is what was laid through the losses.
+
+    `flops_factor` is what the table's FLOPs are of 6 · params · tokens.
+    """
 
     interpolation: Interpolation
     optima: tuple[BudgetOptimum, ...]
+    flops_factor: float = 1.0
 
     @property
     def found(self) -> tuple[BudgetOptimum, ...]:
@@ -97,7 +101,7 @@ class IsoFlop:
         return IsoFlopLaws(
             params=_through(flops, sizes, count, weighted),
             tokens=_through(flops, data, count, weighted),
-            ratio=_ratio_law(flops, sizes, count),
+            ratio=_ratio_law(flops, sizes, count, 6 * self.flops_factor),
         )
 
 
@@ -154,7 +158,7 @@ def fit_isoflop(
             f"no budget among {len(optima)} has {FEWEST_SIZES} sizes: these are not runs of equal compute",
             fix="name the column of FLOPs, give budgets with a wider tolerance, or fit the parametric law",
         )
-    return IsoFlop(interpolation=interpolation, optima=tuple(optima))
+    return IsoFlop(interpolation=interpolation, optima=tuple(optima), flops_factor=observations.flops_factor)
 
 
 def _optimum(
@@ -203,11 +207,14 @@ def _through(flops: Floats, valleys: Sequence[Valley], count: int, weighted: boo
     )  # fmt: skip
 
 
-def _ratio_law(flops: Floats, sizes: Sequence[Valley], count: int) -> PowerLine:
-    """Return ρ* = C/(6·N*²) over compute: tokens per parameter as C = 6·N·D has it from the size alone."""
+def _ratio_law(flops: Floats, sizes: Sequence[Valley], count: int, each: float) -> PowerLine:
+    """Return ρ* = C/(6·N*²) over compute: tokens per parameter as C = 6·N·D has it from the size alone.
+
+    `each` is the FLOPs of a parameter and a token, 6 unless the table's FLOPs are others.
+    """
     if not count:
-        return fit_power_law(flops, [c / (6 * valley.best**2) for c, valley in zip(flops, sizes, strict=True)])
-    ratios = [c / (6 * valley.draws**2) for c, valley in zip(flops, sizes, strict=True)]
+        return fit_power_law(flops, [c / (each * valley.best**2) for c, valley in zip(flops, sizes, strict=True)])
+    ratios = [c / (each * valley.draws**2) for c, valley in zip(flops, sizes, strict=True)]
     return fit_power_law(
         flops, [np.median(ratio) for ratio in ratios], draws=np.array([ratio[:count] for ratio in ratios])
     )

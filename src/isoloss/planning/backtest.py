@@ -164,7 +164,7 @@ def _budgets(law: FittedLaw) -> list[float]:
 
 def _judge(referee: FittedLaw, source: str, predicted: Mapping[str, Floats], flops: float) -> Judged:
     """Return what each strategy's split of a budget loses under the corpus's own law."""
-    product = flops * (referee.bytes_per_token or 1.0) / 6
+    product = flops * referee.data_per_flop() / 6
     sizes = {name: float(np.exp(_log_size(values, product))) for name, values in predicted.items()}
     thumb = RULE_OF_THUMB * (referee.bytes_per_token or 1.0)
     sizes["rule_of_thumb"] = float(np.sqrt(product / thumb))

@@ -30,8 +30,8 @@ class PlanLaw:
     """A law of one corpus: `values` (1 + draws, p), the law first, and `noise` (draws, 2), point and trunk, of ln L.
 
     `definition` is the class of its form. `data_per_token` is how many units of D a token is, 1 where D counts tokens:
-    C = 6 N D / data_per_token. `given` are columns that the form reads beside N and D. `runs` is how many were fitted,
-    `identity` whose. `pooled` is the best split by several forms, which then decides in place of the form's own;
+    C = 6 N D · flops_factor / data_per_token. `given` are columns that the form reads beside N and D. `runs` is how
+    many were fitted, `identity` whose. `pooled` is the best split by several forms, which then decides in place of the form's own;
     `endless` the law before it knew how many unique tokens there are.
     """
 
@@ -48,6 +48,7 @@ class PlanLaw:
     given: Mapping[str, float] = field(default_factory=dict)
     pooled: "_PooledDraws | _SeenDraws | None" = None
     endless: "PlanLaw | None" = None
+    flops_factor: float = 1.0
 
     @classmethod
     def of_fit(cls, law: FittedLaw) -> "PlanLaw":
@@ -61,6 +62,7 @@ class PlanLaw:
             definition=law.definition, corpus=law.group, values=np.vstack([law.values, law.draws]), noise=law.noise,
             domain=law.domain, params_convention=law.params_convention, data_unit=law.data_unit,
             data_per_token=law.bytes_per_token or 1.0, runs=law.rows_used, identity=law.observations,
+            flops_factor=law.flops_factor,
         )  # fmt: skip
 
     @classmethod
@@ -97,6 +99,7 @@ class PlanLaw:
             params_convention=joint.params_convention, data_unit=joint.data_unit,
             data_per_token=joint.bytes_per_token or 1.0, runs=joint.rows_used, identity=joint.observations,
             pooled=pooled,
+            flops_factor=joint.flops_factor,
         )  # fmt: skip
 
     def splitting_as(self, best: BestSize) -> "PlanLaw":
@@ -135,6 +138,11 @@ class PlanLaw:
         """The name of the form: as registered, or `module:Name`."""
         return law_name(self.definition)
 
+    @property
+    def data_per_flop(self) -> float:
+        """6 N D of one FLOP, D in the law's unit."""
+        return self.data_per_token / self.flops_factor
+
     def constant(self, value: float) -> Floats:
         """Return one value for the law and each draw."""
         return np.full(len(self.values), value)
@@ -155,7 +163,7 @@ class PlanLaw:
         if self.pooled is None:
             return self._own_best(log_flops)
         log_ratio = self.pooled.log_ratio(log_flops)
-        best = 0.5 * (log_flops + np.log(self.data_per_token / 6) - log_ratio)
+        best = 0.5 * (log_flops + np.log(self.data_per_flop / 6) - log_ratio)
         if self.endless is None:
             return np.asarray(best)
         repeated, endless = (
@@ -165,12 +173,12 @@ class PlanLaw:
 
     def _own_best(self, log_flops: Floats) -> Floats:
         given = {name: np.asarray(value, dtype=np.float64) for name, value in self.given.items()}
-        found = self.definition.log_optimum(self.values, log_flops=log_flops + np.log(self.data_per_token), **given)
+        found = self.definition.log_optimum(self.values, log_flops=log_flops + np.log(self.data_per_flop), **given)
         return np.asarray(found)
 
     def log_tokens(self, log_flops: Floats, log_params: Floats) -> Floats:
         """Return ln D that a budget pays for at a size."""
-        return np.asarray(log_flops + np.log(self.data_per_token / 6) - log_params)
+        return np.asarray(log_flops + np.log(self.data_per_flop / 6) - log_params)
 
     def log_ratio(self, flops: float) -> Floats:
         """Return ln(D*/N*) at a budget, of the law and of each draw."""

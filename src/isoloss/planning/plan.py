@@ -238,7 +238,7 @@ def _regret(law: PlanLaw, decided: Splits) -> Estimate:
     def losses(params: float, tokens: float) -> Floats:
         return law.loss(law.constant(params), law.constant(tokens))
 
-    thumb = float(np.sqrt(decided.flops[0] / (6 * RULE_OF_THUMB)))
+    thumb = float(np.sqrt(decided.flops[0] / (6 * law.flops_factor * RULE_OF_THUMB)))
     return with_interval(
         losses(thumb, RULE_OF_THUMB * thumb * law.data_per_token)
         - losses(float(decided.params[0]), float(decided.tokens[0]))

@@ -21,6 +21,9 @@ OBSERVATIONS_VERSION = 1
 RUN_COLUMNS = ("params", "tokens", "flops")
 # No run has sizes, tokens, FLOPs or losses outside these, and their powers stay finite.
 SMALLEST, LARGEST = 1e-60, 1e60
+# FLOPs of all rows are one multiple of 6ND where these multiples span less than this factor, and 6ND itself where that
+# multiple is within so much of 1: columns are written to a few digits.
+STEADY_SPAN, SAME_FLOPS = 2.0, 1.01
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -119,6 +122,23 @@ class Observations:
         if self.data_unit == "tokens" or self.bytes_per_token is None:
             return self.tokens
         return np.asarray(self.tokens / self.bytes_per_token)
+
+    @cached_property
+    def flops_ratios(self) -> Floats | None:
+        """The FLOPs of every row over 6 · params · tokens, where the source tells all three; else None."""
+        in_tokens = self.data_unit == "tokens" or self.bytes_per_token is not None
+        if self.flops_convention != "given" or not in_tokens or not self.has(*RUN_COLUMNS):
+            return None
+        return np.asarray(self.flops / (6 * self.params * self.trained_tokens))
+
+    @property
+    def flops_factor(self) -> float:
+        """The steady multiple of 6 · params · tokens that the table's FLOPs are; 1 where they are none, or no one."""
+        ratios = self.flops_ratios
+        if ratios is None or not len(ratios) or ratios.max() > STEADY_SPAN * ratios.min():
+            return 1.0
+        factor = float(np.exp(np.log(ratios).mean()))
+        return factor if max(factor, 1 / factor) > SAME_FLOPS else 1.0
 
     @property
     def mean_bytes_per_token(self) -> float | None:

@@ -202,7 +202,7 @@ def quantity_draws(law: FittedLaw, quantity: Quantity, at_flops: float) -> Float
     if quantity == "log_ratio":
         return law.log_ratio_draws(at_flops)
     if quantity == "exponent_a":
-        return law.definition.exponent_a(law.draws, log_flops=float(np.log(at_flops)))
+        return law.definition.exponent_a(law.draws, log_flops=float(np.log(at_flops / law.flops_factor)))
     best = law.optimum(at_flops)
     return law.predict_draws(params=best.params.value, tokens=best.tokens.value)[:, 0]
 
