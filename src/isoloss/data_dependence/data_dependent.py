@@ -150,11 +150,13 @@ class FittedDataDependent:
 
     def log_ratio(self, flops: float, *, complexity: float | Estimate) -> Estimate:
         """Return ln(D*/N*) at a budget on one more corpus, with its interval."""
+        self.require_apart()
         ratios = log_balance(self._coefficients_at(complexity), self.origin, log_flops=self._log_flops(flops))
         return Estimate.from_draws(ratios[1:], value=float(ratios[0]))
 
     def optimum(self, flops: float, *, complexity: float | Estimate) -> FrontierPoint:
         """Return the loss-minimising split of a budget on one more corpus of that complexity."""
+        self.require_apart()
         theta = self._coefficients_at(complexity)
         log_ratio = log_balance(theta, self.origin, log_flops=self._log_flops(flops))
         params = np.exp((self._log_flops(flops) - np.log(6) - log_ratio) / 2)
@@ -166,6 +168,10 @@ class FittedDataDependent:
             flops=flops, params=found[0], tokens=found[1], loss=found[2], log_ratio=found[3],
             interpolated=extrapolation == 1.0, extrapolation=extrapolation,
         )  # fmt: skip
+
+    def require_apart(self) -> None:
+        """Raise Unidentified where parameters and tokens move together in the rows: no budget has a best split."""
+        self.domain.require_apart("all corpora")
 
     def frontier(self, *, flops: Sequence[float], complexity: float | Estimate) -> list[FrontierPoint]:
         """Return the loss-minimising split of every budget on one more corpus of that complexity."""

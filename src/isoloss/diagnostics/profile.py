@@ -116,6 +116,8 @@ def _quantity(law: FittedLaw, problem: Problem, name: str, flops: float | None) 
     known = [*law.params, *(DERIVED if definition.has_frontier() else ())]
     if name not in known:
         raise InputError(f"no quantity {name!r} to profile", fix=did_you_mean(name, known))
+    if name != "E":
+        law.require_apart()
     log_flops = 0.0
     if name in DERIVED:
         log_flops = float(np.log((law.middle_flops if flops is None else flops) / law.flops_factor))

@@ -1,13 +1,20 @@
 """Where a law was fitted, and what is to be said of it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from isoloss.core.errors import NotApplicable
+import numpy as np
+
+from isoloss.core.errors import NotApplicable, Unidentified
 from isoloss.runs.observations import RUN_COLUMNS, Observations
 
 FAR_IN_COMPUTE = 10.0  # beyond the fitted rows' FLOPs, where a prediction is warned of
+# Standard deviation of ln D around the rows' line in ln N under which the two move together: D moves the loss by about
+# a tenth of that, 2 %, which is what laws miss tables by (1 to 5 %).
+TOGETHER = 0.2
+OFF_LINE = 2.0  # times the line's tokens, either way: a prediction there is warned of
+APART = 5.0  # times fewer and more tokens than the line's, of the runs that would tell N and D apart
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,21 +34,65 @@ class LawWarning:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Line:
+    """The line ln D = `level` + `slope` · ln N near which all rows lie, `spread` (s.d. of ln D) around it.
+
+    Such rows tell a loss along the line, and not what of it parameters and tokens do each.
+    """
+
+    slope: float
+    level: float
+    spread: float
+
+    @classmethod
+    def of(cls, observations: Observations) -> "Line | None":
+        """Return the line along which parameters and tokens grow together, None where they do not.
+
+        One budget's runs, whose tokens fall as parameters rise, are no such line: along it the two act against each
+        other.
+        """
+        x, y = np.log(observations.params), np.log(observations.tokens)
+        varied = x - x.mean()
+        if len(x) < 3 or not (square := float(varied @ varied)):
+            return None
+        slope = float(varied @ y) / square
+        level = float(y.mean() - slope * x.mean())
+        spread = float(np.sqrt(np.mean((y - level - slope * x) ** 2)))
+        moving = slope * float(np.sqrt(square / len(x)))  # s.d. of ln D along the line
+        return cls(slope=slope, level=level, spread=spread) if spread < TOGETHER and moving > spread else None
+
+    def tokens(self, params: float) -> float:
+        """Return the tokens of a size on the line."""
+        return float(np.exp(self.level + self.slope * np.log(params)))
+
+    def beside(self, params: float, tokens: float) -> float:
+        """Return the factor by which a point's tokens lie off the line, 1 or more."""
+        factor = tokens / self.tokens(params)
+        return max(factor, 1 / factor)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Domain:
     """The ranges that the fitted rows span: outside them a law extrapolates.
 
     `ranges` are (low, high) of params, tokens and flops, as far as the table tells them, and of further columns that
-    the law reads. Reading an end that is not known raises NotApplicable.
+    the law reads. Reading an end that is not known raises NotApplicable. `line` is where rows lie whose parameters and
+    tokens move together, None where they do not.
     """
 
     ranges: Mapping[str, tuple[float, float]]
+    line: Line | None = None
 
     @classmethod
     def of(cls, observations: Observations, *, columns: Sequence[str] = ()) -> "Domain":
         """Return the ranges of a table, those of further `columns` among them."""
         known = [name for name in RUN_COLUMNS if observations.has(name)]
         spans = {name: observations.column(name) for name in dict.fromkeys([*known, *columns])}
-        return cls(ranges={name: (float(column.min()), float(column.max())) for name, column in spans.items()})
+        read = {"params", "tokens"} <= set(columns or known)
+        return cls(
+            ranges={name: (float(column.min()), float(column.max())) for name, column in spans.items()},
+            line=Line.of(observations) if read else None,
+        )
 
     def span(self, column: str) -> tuple[float, float]:
         """Return the lowest and the highest value of a column. Raises NotApplicable where the rows did not tell it."""
@@ -85,6 +136,34 @@ class Domain:
         """Return the largest factor by which a point lies outside the ranges: 1 inside, 10 ten times beyond an edge."""
         return max(1.0, *(_beyond(value, *self.ranges[name]) for name, value in columns.items() if name in self.ranges))
 
+    @property
+    def together(self) -> LawWarning | None:
+        """What is to be said of rows whose parameters and tokens move together; None where they do not."""
+        if self.line is None:
+            return None
+        ends = [self.line.tokens(size) / size for size in (self.params_low, self.params_high)]
+        alike = max(ends) < OFF_LINE * min(ends)
+        ratio = f"{np.sqrt(ends[0] * ends[1]):.3g}" if alike else f"{ends[0]:.3g} to {ends[1]:.3g}, by size"
+        runs = [
+            (size, self.line.tokens(size)) for size in (self.params_low, min(4 * self.params_low, self.params_high))
+        ]
+        wanted = " and ".join(
+            f"{size:.2g} parameters at {d / APART:.2g} and {d * APART:.2g} tokens" for size, d in runs
+        )
+        return LawWarning(
+            code="params_with_tokens",
+            message=f"parameters and tokens move together in these rows ({ratio} tokens per parameter): the loss along "
+            "that line is identified, and not what each of the two does to it, so that A, B, α and β may trade places "
+            f"and no budget has a best split. Add runs off the line, {APART:g} times fewer and more tokens at several "
+            f"sizes, small ones first: {wanted}. Until then fit a law of one of them (--law offset_params).",
+        )
+
+    def require_apart(self, group: str) -> None:
+        """Raise Unidentified where parameters and tokens move together in the rows of `group`."""
+        if (said := self.together) is not None:
+            reason, fix = said.message.split(". ", 1)
+            raise Unidentified(f"{group}: {reason.partition(':')[0]}", fix=fix)
+
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data: null for an end that is not known."""
         ends = {
@@ -93,14 +172,18 @@ class Domain:
             for place, side in enumerate(("low", "high"))
         }
         others = {name: list(ends) for name, ends in self.ranges.items() if name not in RUN_COLUMNS}
-        return ends | {"others": others}
+        return ends | {"others": others, "line": None if self.line is None else asdict(self.line)}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Domain":
         """Return the ranges that `to_json` wrote."""
         known = {name: (content[f"{name}_low"], content[f"{name}_high"]) for name in RUN_COLUMNS}
         others = {name: (low, high) for name, (low, high) in content["others"].items()}
-        return cls(ranges={name: ends for name, ends in known.items() if ends[0] is not None} | others)
+        line = content.get("line")  # files of earlier versions lack it
+        return cls(
+            ranges={name: ends for name, ends in known.items() if ends[0] is not None} | others,
+            line=Line(**line) if line else None,
+        )
 
 
 def extrapolation_warnings(domain: Domain, flops: float | None) -> tuple[LawWarning, ...]:
@@ -117,6 +200,21 @@ def extrapolation_warnings(domain: Domain, flops: float | None) -> tuple[LawWarn
         "factor of ten of this budget, and see --backtest for how such extrapolations fared on the runs there are."
     )
     return (LawWarning(code="extrapolation", message=message),)
+
+
+def off_line_warnings(domain: Domain, columns: Mapping[str, float]) -> tuple[LawWarning, ...]:
+    """Return the warning that a run lies off the line on which parameters and tokens move together, or none."""
+    if domain.line is None or not {"params", "tokens"} <= set(columns):
+        return ()
+    factor = domain.line.beside(columns["params"], columns["tokens"])
+    if factor <= OFF_LINE:
+        return ()
+    message = (
+        f"{columns['params']:.3g} parameters on {columns['tokens']:.3g} tokens lie a factor of {factor:.3g} off the "
+        "line on which the two move together in the fitted runs: nothing there tells their loss apart, and no interval "
+        "holds it. Train runs off the line."
+    )
+    return (LawWarning(code="params_with_tokens", message=message),)
 
 
 def _beyond(value: float, low: float, high: float) -> float:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from isoloss.core.errors import InputError, NotApplicable, Unidentified, did_you_mean
 from isoloss.core.estimate import LEVEL, Estimate
-from isoloss.fitting.domain import Domain, LawWarning, extrapolation_warnings
+from isoloss.fitting.domain import Domain, LawWarning, extrapolation_warnings, off_line_warnings
 from isoloss.fitting.evidence import Convergence, Exclusion, IntervalMethod
 from isoloss.fitting.floor import KnownFloor
 from isoloss.laws.law import Floats, Law, Objective, WeightsName
@@ -126,8 +126,13 @@ class FittedLaw:
         return self.definition.loss(self.draws[:, None, :], **points)
 
     def predict_estimate(self, *, convention: str | None = None, **columns: float) -> Estimate:
-        """Return the loss at one point with the interval of its draws."""
+        """Return the loss at one point with the interval of its draws.
+
+        There is none off the line on which parameters and tokens move together, where they do.
+        """
         value = float(self.predict(convention=convention, **columns))
+        if off_line_warnings(self.domain, columns):
+            return Estimate(value=value)
         return self._estimate(value, self.predict_draws(convention=convention, **columns)[:, 0])
 
     def predict_run(self, *, level: float = LEVEL, **columns: float) -> "Prediction":
@@ -305,6 +310,10 @@ class FittedLaw:
             raise self._unidentified()
         return log_params, log_flops - np.log(6) - 2 * log_params
 
+    def require_apart(self) -> None:
+        """Raise Unidentified where parameters and tokens move together in the rows: no budget has a best split."""
+        self.domain.require_apart(repr(self.group))
+
     def _budget_of(self, params: float, given: Mapping[str, float]) -> float:
         """Return the FLOPs whose best split has `params` parameters: N* grows with C."""
         from scipy.optimize import brentq
@@ -340,7 +349,10 @@ class FittedLaw:
         return (self.bytes_per_token or 1.0) / self.flops_factor
 
     def require_frontier(self, given: Mapping[str, float]) -> None:
-        """Raise NotApplicable where the law does not split compute, or is not told a column that it reads."""
+        """Raise NotApplicable where the law does not split compute, or is not told a column that it reads.
+
+        Raises Unidentified where the rows do not tell parameters and tokens apart.
+        """
         law = self.definition
         if not law.has_frontier():
             raise NotApplicable(
@@ -360,6 +372,7 @@ class FittedLaw:
             )
         for name, value in given.items():
             _positive(name, value)
+        self.require_apart()
 
     def _unidentified(self) -> Unidentified:
         shown = ", ".join(f"{name} = {estimate.value:.4g}" for name, estimate in self.params.items())

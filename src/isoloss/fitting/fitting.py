@@ -42,6 +42,7 @@ from isoloss.laws.registry import open_law
 from isoloss.runs.observations import Observations
 
 FEW_FAILED_REFITS = 0.05
+FOLLOWS_FROM_LINE = ("bound_reached", "flat_direction", "flat_profile", "frontier_not_identified")
 
 
 def fit(
@@ -192,6 +193,9 @@ def _at_optimum(
 ) -> FittedLaw:
     """Return the fit without draws."""
     values = problem.law.to_values(optimum.free, problem.origin)
+    domain = Domain.of(used, columns=problem.law.columns)
+    if fixed:  # what is held tells the two apart, if the caller is right
+        domain = replace(domain, line=None)
     return FittedLaw(
         definition=problem.law,
         group=used.corpora[0] if len(used.corpora) == 1 else "all",
@@ -202,8 +206,8 @@ def _at_optimum(
         delta=problem.delta,
         objective_value=optimum.objective,
         convergence=optimum.convergence,
-        warnings=table_warnings(used, law=problem.law) + fit_warnings(used, problem, optimum),
-        domain=Domain.of(used, columns=problem.law.columns),
+        warnings=_warnings(used, problem, optimum, domain),
+        domain=domain,
         rmse=root_mean_square(linearise(problem, optimum.free)[0]),
         rows_used=len(used),
         excluded=excluded,
@@ -217,6 +221,15 @@ def _at_optimum(
         bytes_per_token=used.mean_bytes_per_token,
         flops_factor=used.flops_factor,
     )
+
+
+def _warnings(used: Observations, problem: Problem, optimum: Optimum, domain: Domain) -> tuple[LawWarning, ...]:
+    """Return what there is to warn of. Where parameters and tokens move together that comes first, and stands for
+    what follows from it."""
+    found = table_warnings(used, law=problem.law) + fit_warnings(used, problem, optimum)
+    if (together := domain.together) is None:
+        return found
+    return (together, *(warning for warning in found if warning.code not in FOLLOWS_FROM_LINE))
 
 
 def _with_draws(
@@ -233,10 +246,13 @@ def _with_draws(
     points = np.vstack([optimum.free, optimum.others])
     ends = best_ends(problem, np.tile(points, (draws, 1, 1)), targets=resamples.targets, weights=resamples.weights)
     values = problem.law.to_values(ends.free, problem.origin)
+    untold = point.params.keys() - {IRREDUCIBLE} if point.domain.line else ()  # exchanged terms would fit as well
     return replace(
         point,
         params={
-            name: _drawn(values[:, i], estimate, at_bound=name in optimum.convergence.active_bounds)
+            name: estimate
+            if name in untold
+            else _drawn(values[:, i], estimate, at_bound=name in optimum.convergence.active_bounds)
             for i, (name, estimate) in enumerate(point.params.items())
         },
         draws=values,
@@ -269,7 +285,7 @@ def _with_floor(law: FittedLaw, used: Observations, problem: Problem, optimum: O
 def _without_optimum(point: FittedLaw, draws: Floats) -> float:
     """Return the share of draws without an interior optimum in the middle of the rows' FLOPs; 0 without a frontier."""
     law = point.definition
-    if not law.has_frontier() or set(law.further_columns()) - set(law.defaults):
+    if not law.has_frontier() or point.domain.line or set(law.further_columns()) - set(law.defaults):
         return 0.0
     log_params = law.log_optimum(draws, log_flops=float(np.log(point.middle_flops / point.flops_factor)))
     return float((~np.isfinite(log_params)).mean())

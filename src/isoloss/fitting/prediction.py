@@ -13,7 +13,7 @@ import numpy as np
 
 from isoloss.core.errors import InputError
 from isoloss.core.estimate import LEVEL, Estimate
-from isoloss.fitting.domain import LawWarning, extrapolation_warnings
+from isoloss.fitting.domain import LawWarning, extrapolation_warnings, off_line_warnings
 from isoloss.laws.law import Floats
 
 if TYPE_CHECKING:
@@ -90,7 +90,8 @@ def predict_run(law: "FittedLaw", columns: Mapping[str, Any], *, level: float = 
     """Return what one run will score; see `FittedLaw.predict_run`."""
     value = float(law.predict(**columns))
     within, outside = Estimate(value=value), Estimate(value=value)
-    if len(law.draws) >= 2:
+    off_line = off_line_warnings(law.domain, columns)
+    if len(law.draws) >= 2 and not off_line:
         within = Estimate.from_draws(law.predict_draws(**columns)[:, 0], value=value, level=level)
         found = run_intervals(law, columns, level=level)
         outside = Estimate(value=value, low=float(found.low[0]), high=float(found.high[0]), level=level)
@@ -102,7 +103,7 @@ def predict_run(law: "FittedLaw", columns: Mapping[str, Any], *, level: float = 
         loss=within,
         run=outside,
         extrapolation=law.domain.extrapolation(**(dict(columns) | compute)),
-        warnings=(*extrapolation_warnings(law.domain, compute.get("flops")), *_silence(law, columns)),
+        warnings=(*extrapolation_warnings(law.domain, compute.get("flops")), *_silence(law, columns), *off_line),
     )
 
 

@@ -31,8 +31,8 @@ class PlanLaw:
 
     `definition` is the class of its form. `data_per_token` is how many units of D a token is, 1 where D counts tokens:
     C = 6 N D · flops_factor / data_per_token. `given` are columns that the form reads beside N and D. `runs` is how
-    many were fitted, `identity` whose. `pooled` is the best split by several forms, which then decides in place of the form's own;
-    `endless` the law before it knew how many unique tokens there are.
+    many were fitted, `identity` whose. `pooled` is the best split by several forms, which then decides in place of the
+    form's own; `endless` the law before it knew how many unique tokens there are.
     """
 
     definition: type[Law]
@@ -52,12 +52,16 @@ class PlanLaw:
 
     @classmethod
     def of_fit(cls, law: FittedLaw) -> "PlanLaw":
-        """Return what a fitted law says. Raises NotApplicable for one that does not split compute."""
+        """Return what a fitted law says. Raises NotApplicable for one that does not split compute.
+
+        Raises Unidentified where its rows do not tell parameters and tokens apart.
+        """
         if not law.definition.has_frontier():
             raise NotApplicable(
                 f"{law.law} does not split compute into parameters and tokens",
                 fix="plan with a law of both, as chinchilla",
             )
+        law.require_apart()
         return cls(
             definition=law.definition, corpus=law.group, values=np.vstack([law.values, law.draws]), noise=law.noise,
             domain=law.domain, params_convention=law.params_convention, data_unit=law.data_unit,
@@ -92,6 +96,7 @@ class PlanLaw:
 
     @classmethod
     def _of_joint(cls, joint: FittedDataDependent, values: Floats, corpus: str, *, known: str | None) -> "PlanLaw":
+        joint.require_apart()
         pooled = None if joint.pooled is None else _PooledDraws.of(joint, len(values) - 1, known)
         return cls(
             definition=Chinchilla, corpus=corpus, values=values,
