@@ -28,14 +28,15 @@ class StudyName(StrEnum):
 def reproduce(
     study: Annotated[StudyName, typer.Argument(help="Which study.")],
     data: Annotated[
-        Path | None, typer.Option(help="Folder with the study's data; without it, says what is needed.")
+        Path | None,
+        typer.Option(help="Folder with the study's data, tables or public originals; without it, says what is needed."),
     ] = None,
     fetch: Annotated[
         bool,
         typer.Option(
             "--fetch",
-            help="Fetch the study's public originals into ~/.cache/isoloss/published (once), check them, and make the "
-            "study's tables of them. porian: the training curves alone, beside --data.",
+            help="Fetch the study's public originals into ~/.cache/isoloss/published (once), and check them. porian: "
+            "beside --data the training curves alone.",
         ),
     ] = False,
     raw: Annotated[

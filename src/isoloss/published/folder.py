@@ -32,7 +32,11 @@ class PublishedFile:
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """Where a study's data come from. `how` says what was done between the public files and these."""
+    """Where a study's data come from. `how` says what was done between the public files and these.
+
+    `optional` files add to the reproduction where they are there. `originals` says in words what serves as well: the
+    files as they were published.
+    """
 
     study: str
     title: str
@@ -41,10 +45,13 @@ class Origin:
     licence: str
     how: str
     files: tuple[PublishedFile, ...]
+    optional: tuple[PublishedFile, ...] = ()
+    originals: str = ""
 
-    def file_names(self) -> str:
-        """Return the names of its files."""
-        return ", ".join(file.name for file in self.files)
+    def wanted(self) -> str:
+        """Return what a folder of the study holds, in words."""
+        tables = f"a folder with {', '.join(file.name for file in self.files)}"
+        return f"{self.originals}, or {tables}" if self.originals else tables
 
     def sentence(self) -> str:
         """Return the origin in one line."""
@@ -59,14 +66,15 @@ def read_folder(origin: Origin, folder: Path | str) -> dict[str, Columns]:
     """
     place = Path(folder)
     if not place.is_dir():
-        raise InputError("no such folder", place=str(place), fix=f"give the folder with {origin.file_names()}")
+        raise InputError("no such folder", place=str(place), fix=f"give {origin.wanted()}")
     missing = [file.name for file in origin.files if not (place / file.name).is_file()]
     if missing:
         raise InputError(
             f"{len(missing)} of {len(origin.files)} files of {origin.title!r} are missing: {', '.join(missing)}",
-            place=str(place), fix=f"they come from {origin.sentence()}",
+            place=str(place), fix=f"give {origin.wanted()}; they come from {origin.sentence()}",
         )  # fmt: skip
-    return {Path(file.name).stem: _read(file, place / file.name, origin) for file in origin.files}
+    there = [file for file in origin.optional if (place / file.name).is_file()]
+    return {Path(file.name).stem: _read(file, place / file.name, origin) for file in (*origin.files, *there)}
 
 
 def _read(file: PublishedFile, path: Path, origin: Origin) -> Columns:

@@ -1,8 +1,11 @@
 """The published studies by name."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from isoloss.core.errors import InputError, did_you_mean
@@ -10,7 +13,7 @@ from isoloss.core.hands import Helpers
 from isoloss.core.progress import QUIET, Progress
 from isoloss.published.fetch import Fetched
 from isoloss.published.folder import Origin
-from isoloss.published.public import fetch_study, public
+from isoloss.published.public import fetch_curves, fetch_study, originals_in, public, write_tables
 from isoloss.published.reproduction import Reproduction
 
 STUDIES = ("porian", "gzip", "chinchilla", "datablations")
@@ -38,23 +41,17 @@ def fetched_sources(
 ) -> Sources:
     """Return a study's sources after fetching its public originals into the cache.
 
-    Raises InputError where a study's tables are given or cannot be made of originals, and what
-    `isoloss.published.public.fetch_study` raises.
+    Beside a folder of its data, what is fetched are its training curves. Raises InputError for a study without any
+    there, and what `isoloss.published.public.fetch_study` raises.
     """
-    source = origin(study)
-    tables = public(study).tables_of is not None
-    if tables and folder is not None:
-        raise InputError("--data and --fetch are given", place="--fetch", fix="leave one of them out")
-    if not tables and folder is None:
-        raise InputError(
-            f"the tables of {source.title!r} cannot be fetched: they are published as pickles in another schema",
-            place="--fetch", fix=f"give --data, a folder with {source.file_names()}; --fetch adds the training curves",
-        )  # fmt: skip
-    if not tables and raw is not None:
-        raise InputError("--raw and --fetch are given", place="--fetch", fix="leave one of them out")
-    found = fetch_study(study, cache=cache, progress=progress)
-    curves = None if tables else found.originals[0].path
-    return Sources(folder=found.folder or folder, raw=curves or raw, fetched=found.originals)
+    source = public(study)
+    if folder is None:
+        found = fetch_study(study, cache=cache, progress=progress)
+        return Sources(folder=found.folder, raw=raw, fetched=found.originals)
+    if source.curves is not None and raw is not None:
+        raise InputError("--raw and --fetch are given beside --data", place="--fetch", fix="leave one of them out")
+    curves = fetch_curves(study, cache=cache, progress=progress)
+    return Sources(folder=folder, raw=curves.path, fetched=(curves,))
 
 
 def reproduce(
@@ -75,15 +72,24 @@ def reproduce(
     if folder is None:
         raise InputError(
             f"the data of {source.title!r} are not shipped with isoloss ({source.licence})", place="--data",
-            fix=f"{_fetching(study)}give --data, a folder with {source.file_names()}; they come from "
+            fix=f"add --fetch to get them from their public origin, or give --data, {source.wanted()}; they come from "
             f"{source.sentence()}",
         )  # fmt: skip
     if raw is not None and study != "porian":
         raise InputError(f"{study} has no raw curves", place="--raw", fix="leave --raw out")
     more: dict[str, Any] = {"raw": raw, "helpers": helpers} if study == "porian" else {}
-    found: Reproduction = import_module(f"isoloss.published.{study}").reproduce(folder, progress=progress, **more)
+    with opened(study, folder) as tables:
+        found: Reproduction = import_module(f"isoloss.published.{study}").reproduce(tables, progress=progress, **more)
     return found
 
 
-def _fetching(study: str) -> str:
-    return "" if public(study).tables_of is None else "add --fetch to get them from their public origin, or "
+@contextmanager
+def opened(study: str, folder: Path) -> Iterator[Path]:
+    """Give the folder that a study is read from: its tables, made anew where the folder holds its originals alone."""
+    originals = originals_in(study, folder)
+    if originals is None or all((folder / file.name).is_file() for file in origin(study).files):
+        yield folder
+        return
+    with TemporaryDirectory() as made:
+        write_tables(study, originals, Path(made))
+        yield Path(made)

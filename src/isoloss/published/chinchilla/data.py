@@ -12,6 +12,7 @@ ORIGIN = Origin(
     source="github.com/epoch-research/analyzing-chinchilla, commit 9225883",
     licence="no licence stated: for verification, not to be redistributed",
     how="read off figure 4 of Hoffmann et al. for Besiroglu et al., written as CSV",
+    originals="a clone of it, or a folder with svg_extracted_data.csv",
     files=(
         PublishedFile(
             name="chinchilla_runs_245.csv",

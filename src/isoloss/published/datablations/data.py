@@ -12,6 +12,7 @@ ORIGIN = Origin(
     source="github.com/huggingface/datablations, commit 1370131, utils/parametric_fit.ipynb",
     licence="Apache-2.0",
     how="the notebook's dictionaries of runs written as CSV",
+    originals="a clone of it, or a folder with parametric_fit.ipynb",
     files=(
         PublishedFile(
             name="c4_repeat_runs.csv", sha256="326600eee29dc9029915867968ccaaf1a2403588f85352b949cb608329fc8bce",

@@ -17,6 +17,7 @@ ORIGIN = Origin(
     "github.com/KhoomeiK/complexity-scaling, commit e678b7e, scaling_results.jsonl",
     licence="MIT",
     how="one row a run and one row a step, written as CSV and Parquet",
+    originals="a clone of it, or a folder with results_new.jsonl and scaling_results.jsonl",
     files=(
         PublishedFile(
             name="gzip_pcfg_runs_150.csv", sha256="7d780c8d9586ad5501908440b7d17101083aedacdf7c80a6a1931129e6acaac1",

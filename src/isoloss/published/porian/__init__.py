@@ -11,6 +11,7 @@ from isoloss.published.porian.analysis import PorianAnalysis, analyse
 from isoloss.published.porian.claims import claims
 from isoloss.published.porian.data import ORIGIN
 from isoloss.published.porian.drawings import drawings
+from isoloss.published.porian.originals import CURVES, originals_in, tables_of_originals
 from isoloss.published.porian.raw import RawRuns, convert
 from isoloss.published.porian.raw_sections import raw_rows, raw_section
 from isoloss.published.porian.rows import rows
@@ -25,7 +26,7 @@ from isoloss.published.porian.tables import (
 from isoloss.published.reproduction import Reproduction
 from isoloss.report.blocks import Section
 
-RAW = "needs the training curves (experiment_results.pickle.xz), which this folder does not hold"
+RAW = f"needs the training curves: give --raw {CURVES}"
 NOT_SHOWN = {
     "Sweep over rate and batch, and its power laws in N": RAW,
     "Full sweep, size by size": RAW,
@@ -42,22 +43,24 @@ def reproduce(
 ) -> Reproduction:
     """Return the study done again from a folder of its data. Raises InputError for a folder that is not it.
 
+    The folder holds the four summaries as they were published (a clone's `data`, or the clone), or the tables of them.
     `raw` is the pickle of training curves, read by an unpickler that admits tables alone; with it the analyses that
     need curves are done too. `helpers` work along, see `isoloss.core.hands`.
     """
-    tables = read_folder(ORIGIN, folder)
+    place = originals_in(Path(folder))
+    tables = read_folder(ORIGIN, folder) if place is None else tables_of_originals(place)
     curves = None if raw is None else convert(raw)
     started = time.perf_counter()
     found = analyse(tables, progress=progress, helpers=helpers)
     seconds = time.perf_counter() - started
-    return _with_curves(reproduction(found, tables, seconds=seconds), curves, tables)
+    return _with_curves(reproduction(found, tables, seconds=seconds), curves)
 
 
-def _with_curves(found: Reproduction, curves: RawRuns | None, tables: dict[str, Columns]) -> Reproduction:
+def _with_curves(found: Reproduction, curves: RawRuns | None) -> Reproduction:
     if curves is None:
         return found
     return replace(
-        found, rows=[*found.rows, *raw_rows(curves, tables)], sections=[*found.sections, raw_section(curves)],
+        found, rows=[*found.rows, *raw_rows(curves)], sections=[*found.sections, raw_section(curves)],
         not_shown={"Cosine curves from runs that end at their budget": "isoloss.optima.curves.finished_alone does it"},
         columns={f"raw-{name}.parquet": part for name, part in (("runs", curves.runs), ("curves", curves.curves))},
     )  # fmt: skip
@@ -65,7 +68,7 @@ def _with_curves(found: Reproduction, curves: RawRuns | None, tables: dict[str, 
 
 def reproduction(found: PorianAnalysis, tables: dict[str, Columns], *, seconds: float) -> Reproduction:
     """Return what an analysis says about the published numbers and claims."""
-    results, shapes, repaired = results_table(found), architecture_table(tables), repaired_table(found)
+    results, shapes, repaired = results_table(found), architecture_table(), repaired_table(found)
     return Reproduction(
         study="porian", title=ORIGIN.title, origin=f"{ORIGIN.paper}. {ORIGIN.sentence()}",
         question="Why do Kaplan et al. and Hoffmann et al. disagree on how model size should grow with compute?",

@@ -5,6 +5,7 @@ import numpy as np
 from isoloss.published.folder import Columns
 from isoloss.published.porian.analysis import Analysed, PorianAnalysis
 from isoloss.published.porian.data import CHINCHILLA_BUDGET, LARGEST
+from isoloss.published.porian.originals import CURVES
 from isoloss.published.reproduction import Claim
 from isoloss.report.numbers import fixed, plain
 
@@ -163,13 +164,15 @@ def _weighted_loss(found: PorianAnalysis, tables: dict[str, Columns]) -> Claim:
 
 
 def _cosine(tables: dict[str, Columns]) -> Claim:
-    sample = tables["raw_runs_rw_4_cosine_sample"]
-    twice = int(np.isfinite(sample["val_loss_2"]).sum())
+    seen = ""
+    if (sample := tables.get("raw_runs_rw_4_cosine_sample")) is not None:
+        twice = int(np.isfinite(sample["val_loss_2"]).sum())
+        seen = f"{twice} of the {len(sample['n'])} runs at hand were validated in the middle of their schedule too. "
     return Claim(
         claim="The cosine curves hold runs whose rate decayed by the end of their budget",
         verdict="cannot be checked with this data", source=PAPER,
-        why=f"{twice} of the {len(sample['n'])} runs at hand were validated in the middle of their schedule too, and "
-        "the released points take the lowest loss of a size: how often a longer run's middle won needs all runs.",
+        why=f"{seen}The released points take the lowest loss of a size: how often a longer run's middle won needs all "
+        f"runs, which are in {CURVES}.",
     )  # fmt: skip
 
 
@@ -177,7 +180,7 @@ def _sweep() -> Claim:
     return Claim(
         claim="Optimal batch and rate are power laws of size: 160·(N/108M)^⅔ sequences, 0.0047·(N/108M)^−⅓",
         verdict="cannot be checked with this data", source=PAPER,
-        why="The runs of the sweep are in the pickle of raw curves, which is not in this folder.",
+        why=f"The runs of the sweep are in the pickle of training curves: give it as --raw {CURVES}.",
     )  # fmt: skip
 
 

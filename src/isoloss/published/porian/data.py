@@ -1,10 +1,11 @@
-"""The folder of Porian et al. 2024 in open formats, and its configurations as tables of runs."""
+"""The data of Porian et al. 2024, as published or as CSV, and its configurations as tables of runs."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 from isoloss.published.folder import Columns, Origin, PublishedFile, where
+from isoloss.published.porian.originals import SUMMARIES
 from isoloss.runs.observations import Observations, observations
 
 BUDGETS: tuple[float, ...] = tuple(1.25e16 * 2.0**i for i in range(12))
@@ -21,7 +22,8 @@ ORIGIN = Origin(
     paper="Porian et al. 2024, arXiv:2406.19146",
     source="github.com/formll/resolving-scaling-law-discrepancies, commit 0dc60d9, data/summary_df*.pickle.xz",
     licence="MIT",
-    how="read with an unpickler limited to numpy and pandas classes and written as CSV and Parquet",
+    how="read with an unpickler limited to the table classes of NumPy and pandas",
+    originals="the folder data of a clone, with " + ", ".join(one.name for one in SUMMARIES),
     files=(
         PublishedFile(
             name="configs.csv", sha256="452303d7c4059c808a754e9d0f6098acea6e6966a909ab48e70f09fa08303c60",
@@ -43,27 +45,8 @@ ORIGIN = Origin(
             name="fit_summary.csv", sha256="f74cfe809ffe327d2f321930eaeddfe4a2f4858efe1340785b2dd8b4b8216869",
             columns=("config", "a", "a_lo", "a_hi", "a_r2", "b", "rho_range_lo", "rho_range_hi", "loss_A", "loss_E"),
         ),
-        PublishedFile(
-            name="fit_summary_v1_june2024.csv",
-            sha256="e11a39a5b7d5da193568fdf7409a8c2c0432f5144a1a931c6d6d7bcf6f248e97", columns=("config", "a"),
-        ),
-        PublishedFile(
-            name="published_values.csv", sha256="95c911b56a060dbe13e4323e50fc9137ece63283eef82b49fcc53b2d57886e8a",
-            columns=("config", "quantity", "value", "ci_lo", "ci_hi"),
-        ),
-        PublishedFile(
-            name="architectures.csv", sha256="ba4d7c32ed12e2ddf46db3323c4bf259ac0c2db1ea483c979b352cde823ce8a3",
-            columns=("width", "depth", "d_ff", "n", "n_exact_repo", "n_no_head", "n_eff_attention"),
-        ),
-        PublishedFile(
-            name="accuracy_vs_compute_rw_5_tuned.csv",
-            sha256="8ebe168fae0b5c8b47ea541d73061e51e81d97be18dc9b81305a57fe7324c1d2",
-            columns=("variant", "cost", "exponent", "exponent_lo", "exponent_hi", "rms_rel_boot_error_vs_0.5"),
-        ),
-        PublishedFile(
-            name="noise_sensitivity.csv", sha256="fb9d7d7a601c5d493479cac463335c5ecc44b258c1e10f15a0de07eb94ad3a92",
-            columns=("config", "variant", "a", "a_lo", "a_hi"),
-        ),
+    ),
+    optional=(
         PublishedFile(
             name="raw_runs_rw_4_cosine_sample.csv",
             sha256="140c871fb09fbe5ee52555e1c4e60db33e944c0e8bcf02ead3220115f424f540",

@@ -8,15 +8,15 @@ import numpy as np
 from isoloss.core.errors import BadTable, Unidentified
 from isoloss.optima.seed_noise import noise_rule, seed_spread
 from isoloss.published.figures.series import Series, SeriesPanel, series_numbers, series_panels
-from isoloss.published.folder import Columns
+from isoloss.published.porian.printed import PRINTED
 from isoloss.published.porian.raw import IdealTuning, RawRuns, SweepResult, ideal_tuning, sweep, tuned_table
 from isoloss.published.reproduction import Row
 from isoloss.report.blocks import Block, Cell, Column, Drawing, Section, Table, number_cell
 from isoloss.report.blocks import Row as TableRow
 from isoloss.report.numbers import fixed, plain, si
 
-PRINTED = {"BS = c N^e, c (sequences of 2048 tokens)": "batch_c", "BS exponent (R2 0.986)": "batch",
-           "LR = c N^e, c": "rate_c", "LR exponent (R2 0.997)": "rate"}  # fmt: skip
+SWEEP = {"BS = c N^e, c (sequences of 2048 tokens)": "batch_c", "BS exponent (R2 0.986)": "batch",
+         "LR = c N^e, c": "rate_c", "LR exponent (R2 0.997)": "rate"}  # fmt: skip
 MOST_CURVES = 40
 
 
@@ -31,7 +31,7 @@ def raw_section(raw: RawRuns) -> Section:
     return Section(name="raw", title="From the raw curves", blocks=tuple(blocks))
 
 
-def raw_rows(raw: RawRuns, tables: dict[str, Columns]) -> Iterator[Row]:
+def raw_rows(raw: RawRuns) -> Iterator[Row]:
     """Yield the printed power laws of batch and rate beside ours, where the runs hold a sweep."""
     rows = raw.where(hparams="sweep")
     if not len(rows):
@@ -39,10 +39,9 @@ def raw_rows(raw: RawRuns, tables: dict[str, Columns]) -> Iterator[Row]:
     found = sweep(raw, rows)
     ours = {"batch": found.batch_law.slope, "batch_c": np.exp(found.batch_law.log_coefficient),
             "rate": found.rate_law.slope, "rate_c": np.exp(found.rate_law.log_coefficient)}  # fmt: skip
-    table = tables["published_values"]
-    for quantity, value in zip(table["quantity"].tolist(), table["value"].tolist(), strict=True):
-        if quantity in PRINTED:
-            yield Row(quantity=f"sweep: {quantity}", published=value, reproduced=float(ours[PRINTED[quantity]]),
+    for _, quantity, value, *_ in PRINTED:
+        if quantity in SWEEP:
+            yield Row(quantity=f"sweep: {quantity}", published=value, reproduced=float(ours[SWEEP[quantity]]),
                       tolerance=0.1, why="a parabola here, Akima's interpolation there")  # fmt: skip
 
 

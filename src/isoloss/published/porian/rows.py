@@ -9,20 +9,22 @@ from isoloss.optima.isoflop_cost import CostPoint
 from isoloss.published.folder import Columns, only, where
 from isoloss.published.porian.analysis import Analysed, PorianAnalysis
 from isoloss.published.porian.data import BUDGETS, CHINCHILLA_BUDGET, LARGEST
+from isoloss.published.porian.printed import ACCURACY, PRINTED, SENSITIVITY
 from isoloss.published.reproduction import Row
 from isoloss.runs.observations import Floats
-from isoloss.runs.presets import PORIAN_CONTEXT, PORIAN_VOCABULARY, Shape
+from isoloss.runs.presets import PORIAN_CONTEXT, PORIAN_VOCABULARY, PRESETS, Shape
 from isoloss.runs.shapes import count, openlm_ffn
 
 EXACT = 1e-6
 SAME_STREAM = "the authors' own noise stream: the same numbers but for rounding"
 WHOLE_NUMBER = "a whole number, as printed"
-PRINTED = "half of the last printed digit"
+LAST_DIGIT = "half of the last printed digit"
 EARLY_STOP = "the authors' search stops at changes below 1e-6, ours goes on to the optimum"
 OTHER_STREAM = "another noise stream: twice the Monte-Carlo error of 1,000 draws"
 LOSS_TOLERANCE = 1e-3
 NOISE_TOLERANCE = 0.006
 RANGE_POINTS = 20
+SMOOTHED = "smoothing_example_rw_4_cosine_w128_d4_1040steps"
 
 
 def rows(found: PorianAnalysis, tables: dict[str, Columns]) -> list[Row]:
@@ -33,12 +35,13 @@ def rows(found: PorianAnalysis, tables: dict[str, Columns]) -> list[Row]:
         collected += _line_rows(one, tables)
         collected += _optimum_rows(one, tables)
         collected += _loss_rows(one, only(tables["fit_summary"], config=key))
-    collected += _printed_rows(found, tables)
+    collected += _printed_rows(found)
     for variant, points in found.accuracy.items():
-        collected += _accuracy_rows(variant, points, where(tables["accuracy_vs_compute_rw_5_tuned"], variant=variant))
-    collected += _sensitivity_rows(found, tables)
+        collected += _accuracy_rows(variant, points)
+    collected += _sensitivity_rows(found)
     collected += _architecture_rows(tables)
-    collected += _smoothing_rows(tables)
+    if SMOOTHED in tables:
+        collected += _smoothing_rows(tables[SMOOTHED])
     return collected
 
 
@@ -114,12 +117,9 @@ def _loss_rows(one: Analysed, stored: dict[str, float]) -> Iterator[Row]:
                   tolerance=LOSS_TOLERANCE, why=EARLY_STOP)  # fmt: skip
 
 
-def _printed_rows(found: PorianAnalysis, tables: dict[str, Columns]) -> Iterator[Row]:
+def _printed_rows(found: PorianAnalysis) -> Iterator[Row]:
     """Yield the numbers printed in the paper, to half of their last digit."""
-    table = tables["published_values"]
-    for config, quantity, value, low, high in zip(
-        *(table[name].tolist() for name in ("config", "quantity", "value", "ci_lo", "ci_hi")), strict=True
-    ):
+    for config, quantity, value, low, high in PRINTED:
         if config not in found.configs:
             continue
         one = found.configs[config]
@@ -143,61 +143,71 @@ def _printed_rows(found: PorianAnalysis, tables: dict[str, Columns]) -> Iterator
                            {"A": 0.005, "exponent": 0.0005, "E": 0.005}[name])  # fmt: skip
 
 
-def _accuracy_rows(variant: str, points: list[CostPoint], stored: Columns) -> Iterator[Row]:
-    for i, point in enumerate(points):
+def _accuracy_rows(variant: str, points: list[CostPoint]) -> Iterator[Row]:
+    for point, stored in zip(points, ACCURACY[variant], strict=True):
         place = f"accuracy, {variant}, {point.budgets} budgets"
         exponent = point.law.exponent
-        yield _exact(f"{place}: cost", stored["cost"][i], point.cost)
-        yield _exact(f"{place}: exponent", stored["exponent"][i], point.law.slope)
-        yield _exact(f"{place}: exponent, lower end", stored["exponent_lo"][i], exponent.low)
-        yield _exact(f"{place}: exponent, upper end", stored["exponent_hi"][i], exponent.high)
-        yield _exact(f"{place}: error of the draws", stored["rms_rel_boot_error_vs_0.5"][i], point.error_against(0.5))
+        yield _exact(f"{place}: cost", stored.cost, point.cost)
+        yield _exact(f"{place}: exponent", stored.exponent, point.law.slope)
+        yield _exact(f"{place}: exponent, lower end", stored.low, exponent.low)
+        yield _exact(f"{place}: exponent, upper end", stored.high, exponent.high)
+        yield _exact(f"{place}: error of the draws", stored.error, point.error_against(0.5))
 
 
-def _sensitivity_rows(found: PorianAnalysis, tables: dict[str, Columns]) -> Iterator[Row]:
+def _sensitivity_rows(found: PorianAnalysis) -> Iterator[Row]:
     """Yield a as released and with the noise that was meant, against an earlier run with another stream.
 
-    Its third variant, weights without any floor, divides by zero spread; ours keeps the grid's resolution.
+    A third variant, weights without any floor, divides by zero spread; ours keeps the grid's resolution.
     """
-    table = tables["noise_sensitivity"]
-    for variant in (name for name in dict.fromkeys(table["variant"].tolist()) if "floor" not in name):
+    for variant, stored in SENSITIVITY.items():
         for key, one in found.configs.items():
-            stored = only(table, config=key, variant=variant)
             law = one.laws.params if "released" in variant else one.repaired.meant_noise.params
-            yield Row(quantity=f"{key}: a, {variant.replace('_', ' ')}", published=stored["a"], reproduced=law.slope,
+            yield Row(quantity=f"{key}: a, {variant.replace('_', ' ')}", published=stored[key], reproduced=law.slope,
                       tolerance=NOISE_TOLERANCE, absolute=True, why=OTHER_STREAM)  # fmt: skip
 
 
 def _architecture_rows(tables: dict[str, Columns]) -> Iterator[Row]:
-    """Yield the parameter counts of the 16 shapes by the shapes' own rule."""
-    table = tables["architectures"]
-    for i, (width, depth) in enumerate(zip(table["width"], table["depth"], strict=True)):
-        counts = porian_counts(int(width), int(depth))
-        place = f"model {width:.0f} wide, {depth:.0f} deep"
-        for name, column in (("N", "n"), ("N without head", "n_no_head"), ("N with attention", "n_eff_attention")):
-            yield Row(quantity=f"{place}: {name}", published=table[column][i], reproduced=counts[name],
-                      tolerance=0, absolute=True, why="a count")  # fmt: skip
+    """Yield the parameter counts of the 16 shapes by the shapes' own rule, beside the sizes of the released points."""
+    configs, points = tables["configs"], tables["isoflop_points"]
+    published = {
+        name: np.unique(points["n"][np.isin(points["config"], configs["config"][configs["flop_count"] == kind])])
+        for name, kind in (("N", "standard"), ("N without head", "kaplan"), ("N with attention", "attention"))
+    }
+    for i, shape in enumerate(porian_shapes()):
+        counts = porian_counts(shape.width, shape.depth)
+        for name, sizes in published.items():
+            yield Row(quantity=f"model {shape.width} wide, {shape.depth} deep: {name}", published=float(sizes[i]),
+                      reproduced=counts[name], tolerance=0, absolute=True, why="a count")  # fmt: skip
+
+
+def porian_shapes() -> list[Shape]:
+    """Return the 16 shapes in ascending size."""
+    return [shape for name, shape in PRESETS.items() if name.startswith("porian-")]
 
 
 def porian_counts(
     width: int, depth: int, *, vocabulary: int = PORIAN_VOCABULARY, context: int = PORIAN_CONTEXT
 ) -> dict[str, int]:
-    """Return the parameters of a shape: with head, without, and with attention's s·w·l. Porian et al., appendix A.
+    """Return the parameters of a shape: with head, without, with attention's s·w·l, and all but the embedding's.
+
+    Porian et al., appendix A. The last, norms included, is how their code lists sizes.
 
     Raises ValueError for sizes of which there is no model.
     """
-    shape = Shape(family="openlm", width=width, depth=depth, heads=1, ffn=openlm_ffn(width))  # heads change no count
+    shape = Shape(
+        family="openlm", width=width, depth=depth, heads=1, ffn=openlm_ffn(width), qk_norm=True
+    )  # heads change no count
     counts = count(shape.model(vocab_size=vocabulary, context=context))
     return {
         "N": counts.params("with_head"),
         "N without head": counts.params("non_embedding"),
         "N with attention": counts.params("with_attention"),
+        "N exact": counts.total - counts.embedding,
     }
 
 
-def _smoothing_rows(tables: dict[str, Columns]) -> Iterator[Row]:
-    """Yield the smoothed training loss of the one run whose every step is published."""
-    table = tables["smoothing_example_rw_4_cosine_w128_d4_1040steps"]
+def _smoothing_rows(table: Columns) -> Iterator[Row]:
+    """Yield the smoothed training loss of the one run whose every step is at hand."""
     positions, values = smoothing_example(table)
     for i in (len(values) // 2, len(values) - 1):
         yield Row(quantity=f"smoothed loss, step {table['step'][i]:.0f}", published=table["train_loss_smoothed"][i],
@@ -223,7 +233,7 @@ def _exact(quantity: str, published: float, reproduced: float | None) -> Row:
 def _printed(quantity: str, published: float, reproduced: float | None, half: float) -> Row:
     # Rounding halves up or to even: the last bit of a number that ends in 5 may fall either way.
     return Row(quantity=quantity, published=float(published), reproduced=_number(reproduced),
-               tolerance=half * (1 + 1e-9), absolute=True, why=PRINTED)  # fmt: skip
+               tolerance=half * (1 + 1e-9), absolute=True, why=LAST_DIGIT)  # fmt: skip
 
 
 def _number(value: float | None) -> float:

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 
 from isoloss.core.estimate import Estimate
 from isoloss.optima.power_line import PowerLine
-from isoloss.published.folder import Columns
 from isoloss.published.porian.analysis import Analysed, PorianAnalysis
 from isoloss.published.porian.drawings import DATASETS
-from isoloss.published.porian.rows import porian_counts, ratio_range
+from isoloss.published.porian.rows import porian_counts, porian_shapes, ratio_range
 from isoloss.report.blocks import Cell, Column, Row, Table, estimate_cell, number_cell
 from isoloss.report.numbers import fixed, plain, si
 from isoloss.report.page import markdown_text
@@ -47,19 +46,18 @@ def _pair(law: PowerLine) -> str:
     return f"({fixed(exponent.low or 0, 2)}, {fixed(exponent.high or 0, 2)})"
 
 
-def architecture_table(tables: dict[str, Columns]) -> Table:
+def architecture_table() -> Table:
     """Return the paper's table of architectures with three counts, their distance from N in percent."""
     columns = (
         Column(title="depth"), Column(title="width"), Column(title="N", unit="millions"),
         Column(title="N exact", unit="with norms"), Column(title="with attention"), Column(title="without head"),
     )  # fmt: skip
-    table = tables["architectures"]
     rows = []
-    for i, (width, depth) in enumerate(zip(table["width"], table["depth"], strict=True)):
-        counts = porian_counts(int(width), int(depth))
-        others = (table["n_exact_repo"][i], counts["N with attention"], counts["N without head"])
+    for shape in porian_shapes():
+        counts = porian_counts(shape.width, shape.depth)
+        others = (counts["N exact"], counts["N with attention"], counts["N without head"])
         rows.append(Row(cells=(
-            number_cell(int(depth)), number_cell(int(width)),
+            number_cell(shape.depth), number_cell(shape.width),
             number_cell(counts["N"] / 1e6, lambda value: plain(value, 4, trim=False)),
             *(Cell(text=plain(n / 1e6, 4, trim=False), detail=f"({100 * (n / counts['N'] - 1):+.1f} %)", sort=float(n))
               for n in others),

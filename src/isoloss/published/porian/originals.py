@@ -1,0 +1,260 @@
+"""The summaries that Porian et al. 2024 published, four pickled data frames, made into this study's tables.
+
+A frame has a row a configuration: its points of equal compute, their optima over 1,000 draws, and the fitted laws. They
+are read as `isoloss.published.unpickle` reads them, and only where their bytes are the published ones.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from isoloss.core.errors import BadTable, InputError
+from isoloss.laws.law import Floats
+from isoloss.published.fetch import PublicFile
+from isoloss.published.folder import Columns
+from isoloss.published.unpickle import read_frame
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RAW_DATA = "https://raw.githubusercontent.com/formll/resolving-scaling-law-discrepancies"
+COMMIT = "0dc60d9"
+CURVES = "experiment_results.pickle.xz"
+ENDS = (0.025, 0.975)
+RANGE_POINTS = 20
+NOISE = {"rw": 0.002, "owt2": 0.01}  # standard deviation of a loss between seeds, as the released code takes it
+LOSS_KINDS = {"train": "smoothed training loss", "val": "validation loss"}
+# Keys and labels of this study, in the order of the rows: the frames name configurations by their settings alone.
+CONFIGURATIONS: dict[str, tuple[tuple[str, str], ...]] = {
+    "summary_df": (
+        ("rw_1_kaplan_repro", "Reproducing Kaplan et al."),
+        ("rw_2_last_layer_flops", "Counting last layer FLOPs"),
+        ("rw_3_warmup", "Correcting warmup"),
+        ("rw_4_cosine", "Cosine decay"),
+        ("rw_5_tuned", "Optimizer tuning (no decay)"),
+    ),
+    "summary_df_att": (
+        ("rw_att_2_last_layer_flops", "Counting last layer and attention FLOPs"),
+        ("rw_att_3_warmup", "Correcting warmup"),
+        ("rw_att_4_cosine", "Cosine decay"),
+        ("rw_att_5_tuned", "Optimizer tuning (no decay)"),
+    ),
+    "summary_df_kaplan_tuned_hparams": (
+        ("rw_kaplan_tuned_longwarmup", "Kaplan adjusted (tuned hyperparameters, long warmup, no head)"),
+    ),
+    "summary_df_owt2": (
+        ("owt2_1_kaplan_repro", "Reproducing Kaplan et al."),
+        ("owt2_2_last_layer_flops", "Counting last layer FLOPs"),
+        ("owt2_3_warmup", "Correcting warmup"),
+        ("owt2_4_cosine", "Cosine decay"),
+        ("owt2_5_tuned", "Optimizer tuning (no decay)"),
+    ),
+}
+DIGESTS = {
+    "summary_df": "afbf07ec92d23182f56a44dd43599f2a7e9716fd70492fbc0a35f6093272b74f",
+    "summary_df_att": "40218b8320817bf3c34f82c57aaa28c53ccb5feb9bb3928ee6fc70868ac22af7",
+    "summary_df_kaplan_tuned_hparams": "09b6b91c9c6fa0e4c2684dcbed82475ee62d6c4fc60db5ca2ce5653b08f0ae55",
+    "summary_df_owt2": "7aed67d1ad9bc1d7b0518e3814cee1129216b423b4538d4b724873dd670cff30",
+}
+SUMMARIES = tuple(
+    PublicFile(
+        name=f"{name}.pickle.xz", url=f"{RAW_DATA}/{COMMIT}/data/{name}.pickle.xz", most_bytes=2**24,
+        sha256=DIGESTS[name],
+    )
+    for name in CONFIGURATIONS
+)  # fmt: skip
+
+
+def originals_in(folder: Path) -> Path | None:
+    """Return where the summaries lie, in a folder or in the `data` of a clone; None where it holds none of them."""
+    return next(
+        (place for place in (folder, folder / "data") if any((place / one.name).is_file() for one in SUMMARIES)), None
+    )
+
+
+def tables_of_originals(folder: Path) -> dict[str, Columns]:
+    """Return the study's tables, from the four summaries in `folder`.
+
+    Raises InputError naming those that are missing, and BadTable for one whose bytes are not the published ones.
+    """
+    if missing := [one for one in SUMMARIES if not (folder / one.name).is_file()]:
+        raise InputError(
+            f"{len(missing)} of {len(SUMMARIES)} summaries are missing: {', '.join(one.name for one in missing)}",
+            place=str(folder), fix=f"get them from {missing[0].url} and beside it, or add --fetch without --data",
+        )  # fmt: skip
+    frames = {Path(one.name).stem.removesuffix(".pickle"): _frame(one, folder) for one in SUMMARIES}
+    named = [_Named(stem, number, *frame) for stem, frame in frames.items() for number in range(len(frame.rows))]
+    return {
+        "configs": _stacked([_config(one) for one in named]),
+        "isoflop_points": _joined(named, _points),
+        "optimal_pairs": _joined(named, _optima),
+        "fits": _joined(named, _fits),
+        "fit_summary": _stacked([_summary(one) for one in named]),
+    }
+
+
+class _Frame(NamedTuple):
+    """The rows of one summary, plain values by column."""
+
+    place: str
+    rows: Sequence[Mapping[str, Any]]
+
+
+class _Named(NamedTuple):
+    """One configuration: which summary and row it is, and the rows that it is one of."""
+
+    stem: str
+    number: int
+    place: str
+    rows: Sequence[Mapping[str, Any]]
+
+    @property
+    def key(self) -> str:
+        return CONFIGURATIONS[self.stem][self.number][0]
+
+    @property
+    def row(self) -> Mapping[str, Any]:
+        return self.rows[self.number]
+
+
+def _frame(original: PublicFile, folder: Path) -> _Frame:
+    path = folder / original.name
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if digest != original.sha256:
+        raise BadTable(
+            f"not the file of July 2024: SHA-256 {digest[:16]}…, expected {original.sha256[:16]}…", place=str(path),
+            fix=f"take it anew from {original.url}",
+        )  # fmt: skip
+    frame: pd.DataFrame = read_frame(path)
+    return _Frame(
+        place=str(path), rows=[{str(name): row[name] for name in frame.columns} for _, row in frame.iterrows()]
+    )
+
+
+def _stacked(rows: Sequence[Mapping[str, Any]]) -> Columns:
+    return {name: np.array([row[name] for row in rows]) for name in rows[0]}
+
+
+def _joined(named: Sequence[_Named], part: Callable[[Mapping[str, Any]], Columns]) -> Columns:
+    """Return the parts of all configurations one after another, under their keys."""
+    parts = [part(one.row) for one in named]
+    lengths = [len(next(iter(each.values()))) for each in parts]
+    keys = np.repeat([one.key for one in named], lengths)
+    return {"config": keys, **{name: np.concatenate([each[name] for each in parts]) for name in parts[0]}}
+
+
+def _config(one: _Named) -> dict[str, Any]:
+    row = one.row
+    return {
+        "config": one.key, "label": CONFIGURATIONS[one.stem][one.number][1],
+        **{name: str(row[name]) for name in ("dataset", "hparams", "warmup", "decay")},
+        "flop_count": str(row["param_count"]), "loss_kind": LOSS_KINDS[str(row["val"])], "rng_block": one.stem,
+        "noise_std_used": NOISE[str(row["dataset"])],
+    }  # fmt: skip
+
+
+def _points(row: Mapping[str, Any]) -> Columns:
+    """Return the points of every budget that has some."""
+    names = {"n": "orig_n", "t": "orig_t", "loss": "orig_loss"}
+    budgets = [budget for _, budget in row["data"].iterrows() if hasattr(budget["orig_n"], "__len__")]
+    counts = [len(budget["orig_n"]) for budget in budgets]
+    return {
+        "flops": np.repeat([float(budget["flops"]) for budget in budgets], counts),
+        **{
+            name: np.concatenate([np.asarray(budget[column], dtype=np.float64) for budget in budgets])
+            for name, column in names.items()
+        },
+    }
+
+
+def _optima(row: Mapping[str, Any]) -> Columns:
+    """Return the optimum of every budget, NaN where it has none."""
+    names = {
+        "n_star": "n", "t_star": "t", "rho_star": "multiplier", "loss_star": "loss", "log_std_n": "n_star_std",
+        "log_std_t": "t_star_std", "log_std_rho": "multiplier_star_std", "log_std_loss": "loss_star_std",
+    }  # fmt: skip
+    budgets = row["data"]["flops"].to_numpy(dtype=np.float64)
+    pairs = row["optimal_pairs"]
+    own = {float(flops): place for place, flops in enumerate(pairs["flops"])}
+    found: Columns = {"flops": budgets}
+    for name, column in names.items():
+        values = pairs[column].to_numpy(dtype=np.float64)
+        found[name] = np.array([values[own[flops]] if flops in own else np.nan for flops in budgets.tolist()])
+    return found
+
+
+def _fits(row: Mapping[str, Any]) -> Columns:
+    """Return the stored laws, unweighted and weighted: quantity = coef · C^exponent, losses above an offset."""
+    lines = []
+    for fit, stored in (("unweighted", "basic"), ("weighted", "weighted")):
+        law = row["fit_results"][stored]
+        for quantity, name in (("n_star", "n"), ("t_star", "t"), ("rho_star", "multiplier")):
+            # The law of ρ* is the one without weights in either: what the weighted one holds follows from N*.
+            source = row["fit_results"]["basic"] if name == "multiplier" else law
+            lines.append(
+                (fit, quantity, source[f"{name}_exponent"], source[f"{name}_coef"], source[f"{name}_r2"], np.nan)
+            )
+        lines.append((fit, "loss_star_saturating", -law["alpha"], law["A"], np.nan, law["E"]))
+    names = ("fit", "quantity", "exponent", "coef", "r2", "offset_E")
+    return {name: np.array([line[i] for line in lines]) for i, name in enumerate(names)}
+
+
+def _summary(one: _Named) -> dict[str, Any]:
+    """Return one configuration's numbers with the ends of their intervals, quantiles of the stored draws."""
+    stored = one.row["fit_results"]
+    sizes = _Power(stored["weighted"], _draws(stored["bootstrap_weighted"]), "n")
+    data = _Power(stored["weighted"], _draws(stored["bootstrap_weighted"]), "t")
+    ratio = _Power(stored["basic"], _draws(stored["bootstrap"]), "multiplier")
+    budgets = np.geomspace(1.25e16, 2.56e19, RANGE_POINTS)
+    low, high = np.quantile(ratio.at(budgets), ENDS, axis=0)
+    losses = [draw for draw in stored["bootstrap"] if "E" in draw]
+    return {
+        "config": one.key,
+        **sizes.exponents("a"), "a_r2": stored["weighted"]["n_r2"],
+        **data.exponents("b"), "b_r2": stored["weighted"]["t_r2"],
+        **{("r_stored_unweighted" if name == "r" else name): value for name, value in ratio.exponents("r").items()},
+        **{name: value for flops in ("2.56e19", "5.88e23")
+           for name, value in (*sizes.values("n_at", flops), *ratio.values("rho_fit_at", flops))},
+        "rho_range_lo": int(low.min()), "rho_range_hi": int(high.max()),
+        **{f"loss_{name}": stored["basic"][name] for name in ("A", "E", "alpha")},
+        **{f"loss_{name}{end}": value for name in ("alpha", "E")
+           for end, value in _ends(np.array([draw[name] for draw in losses]))},
+    }  # fmt: skip
+
+
+def _draws(stored: Sequence[Mapping[str, float]]) -> list[Mapping[str, float]]:
+    """Return the draws of power laws, which stand behind those of the loss law."""
+    return [draw for draw in stored if "n_exponent" in draw]
+
+
+def _ends(draws: Floats) -> Iterator[tuple[str, float]]:
+    low, high = np.quantile(draws, ENDS)
+    yield from (("_lo", float(low)), ("_hi", float(high)))
+
+
+class _Power(NamedTuple):
+    """A stored power law in compute and its draws."""
+
+    law: Mapping[str, float]
+    draws: Sequence[Mapping[str, float]]
+    name: str
+
+    def exponents(self, letter: str) -> dict[str, float]:
+        """Return the exponent and the ends of its interval."""
+        exponents = np.array([draw[f"{self.name}_exponent"] for draw in self.draws])
+        return {letter: float(self.law[f"{self.name}_exponent"]), **{f"{letter}{e}": v for e, v in _ends(exponents)}}
+
+    def at(self, flops: Floats) -> Floats:
+        """Return the quantity of every draw at budgets (draws, budgets)."""
+        drawn = np.array([[draw[f"{self.name}_coef"], draw[f"{self.name}_exponent"]] for draw in self.draws])
+        return np.asarray(drawn[:, :1] * flops ** drawn[:, 1:])
+
+    def values(self, column: str, flops: str) -> Iterator[tuple[str, float]]:
+        """Yield the quantity at a budget and the ends of its interval, by column."""
+        budget = float(flops)
+        yield f"{column}_{flops}", float(self.law[f"{self.name}_coef"] * budget ** self.law[f"{self.name}_exponent"])
+        for end, value in _ends(self.at(np.array([budget]))[:, 0]):
+            yield f"{column}_{flops}{end}", value
