@@ -1,6 +1,7 @@
 """What a fit refuses, leaves out, warns of, remembers and derives."""
 
 import json
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -445,3 +446,14 @@ def test_names_alone_tell_where_values_cannot():
     ):
         law = fit(observations(params=sizes, tokens=tokens, loss_nats=loss, named=named))
         assert ("columns_swapped" in codes(law)) == expected
+
+
+def test_outliers_are_named_and_others_are_not():
+    rows = simulated(point_sd=0.002, single=True, seed=3)
+    assert fit(rows).outliers(rows) == []
+    moved = rows.loss_nats.copy()
+    moved[7] *= 1.1
+    law = fit(replace(rows, loss_nats=moved))
+    (found,) = law.outliers(replace(rows, loss_nats=moved))
+    assert found.row == 8
+    assert found.residual == pytest.approx(np.log(1.1), abs=0.01)  # five times the rows' noise

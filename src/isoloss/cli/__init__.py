@@ -53,12 +53,12 @@ def run(arguments: list[str]) -> int:
     from typer import TyperException
 
     # Each module registers its verbs.
-    from isoloss.cli import fit, grammar, imports, isoflop, measure, models, planning, push, reproduce, study
+    from isoloss.cli import fit, grammar, imports, isoflop, measure, models, planning, push, reproduce, study, tune
     from isoloss.cli.app import app
     from isoloss.cli.output import print_error
     from isoloss.core.errors import Interrupted, IsolossError, StorageError
 
-    del fit, grammar, imports, isoflop, measure, models, planning, push, reproduce, study
+    del fit, grammar, imports, isoflop, measure, models, planning, push, reproduce, study, tune
     if signal.getsignal(signal.SIGTERM) is _leave:  # from here on there may be work to put away
         for number in STOPPING:
             signal.signal(number, _interrupt)

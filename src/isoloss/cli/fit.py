@@ -42,7 +42,9 @@ def fit(
         str | None,
         typer.Option(help="Column of training FLOPs; without it C = 6·N·D, or, lacking N or D, the column flops."),
     ] = None,
-    group: Annotated[str | None, typer.Option(help="Column that names the corpus: one fit a group.")] = None,
+    group: Annotated[
+        str | None, typer.Option(help="Column that names the corpus, or several, a,b: one fit a group.")
+    ] = None,
     complexity: Annotated[
         str | None, typer.Option(help="Columns of complexity measures, comma-separated: a contest of predictors.")
     ] = None,
@@ -125,6 +127,13 @@ def fit(
     backtest_above: Annotated[
         float | None, typer.Option(help="FLOPs above which --backtest flops holds out; else the largest quarter.")
     ] = None,
+    best: Annotated[
+        bool,
+        typer.Option("--best", help="Of several runs of one size and token count (and corpus) take the best alone."),
+    ] = False,
+    outliers: Annotated[
+        bool, typer.Option("--outliers", help="Name the rows over 4 robust standard deviations off the law.")
+    ] = False,
     seed: Seed = 0,
     out: Annotated[Path | None, typer.Option(help="Write the fitted law here (JSON, draws in Parquet beside).")] = None,
     json: Json = False,
@@ -170,6 +179,8 @@ def fit(
         params_convention=params_convention or UNSTATED,
     )  # fmt: skip
     table = fit_options.pair_up(table, pair_with)
+    if best:
+        table = table.best()
     written = fit_output.law_files(out, len(table.corpora))
     settings: dict[str, Any] = {
         "objective": objective, "delta": delta, "seed": seed, "progress": open_progress(as_json=json),
@@ -189,7 +200,7 @@ def fit(
     asked = _names(profile)
     derived = [
         fit_output.derive(one, table.where(corpus=corpus), budgets=budgets, points=points, profiles=asked,
-                          progress=settings["progress"])
+                          outliers=outliers, progress=settings["progress"])
         for one, corpus in zip(fitted, table.corpora, strict=True)
     ]  # fmt: skip
     fit_output.show(fitted, derived, tests, contest, joint, written, as_json=json)

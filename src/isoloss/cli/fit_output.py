@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from isoloss.data_dependence.data_dependent import FittedDataDependent
     from isoloss.diagnostics.backtest import Backtest
     from isoloss.diagnostics.profile import Profile
+    from isoloss.fitting.evidence import Outlier
     from isoloss.fitting.fitted import FittedLaw, FrontierPoint
     from isoloss.fitting.prediction import Prediction
     from isoloss.laws.law import Law
@@ -25,14 +26,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Derived:
-    """What a call asked of a law: best splits of budgets, runs that were not trained, profiles of quantities.
+    """What a call asked of a law: best splits of budgets, runs that were not trained, profiles of quantities, outliers.
 
-    `no_frontier` says why there is none.
+    `no_frontier` says why there is none; `outliers` is None where they were not asked for.
     """
 
     frontier: list["FrontierPoint"]
     predictions: list["Prediction"]
     profiles: list["Profile"]
+    outliers: list["Outlier"] | None = None
     no_frontier: str | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -42,6 +44,7 @@ class Derived:
             "no_frontier": self.no_frontier,
             "predictions": [run.to_json() for run in self.predictions],
             "profiles": [one.to_json() for one in self.profiles],
+            "outliers": None if self.outliers is None else [asdict(one) for one in self.outliers],
         }
 
 
@@ -52,12 +55,14 @@ def derive(
     budgets: Sequence[float],
     points: Sequence[Mapping[str, float]],
     profiles: Sequence[str],
+    outliers: bool,
     progress: "Progress",
 ) -> Derived:
     """Return what a law fitted to `rows` says of budgets, of points (numbers by column), and of quantities."""
     asked: dict[str, Any] = {
         "predictions": [law.predict_run(**point) for point in points],
         "profiles": _profiles(law, rows, profiles, progress) if profiles else [],
+        "outliers": law.outliers(rows) if outliers else None,
     }
     try:
         return Derived(frontier=law.frontier(flops=budgets), **asked)
@@ -126,10 +131,22 @@ def show_derived(derived: Derived) -> None:
         show_profiles(derived.profiles)
     if derived.predictions:
         show_predictions(derived.predictions)
+    if derived.outliers is not None:
+        typer.echo(outliers_in_words(derived.outliers))
     warnings = [w for point in derived.frontier for w in point.warnings]
     warnings += [w for run in derived.predictions for w in run.warnings]
     for warning in dict.fromkeys(warnings):
         typer.echo(f"[{warning.code}] {warning.message}")
+
+
+def outliers_in_words(found: Sequence["Outlier"]) -> str:
+    """Return the rows that lie far off the law, and how far."""
+    if not found:
+        return "outliers: none, no row is over 4 robust standard deviations off the law"
+    lines = [
+        f"  row {one.row} ({one.run}): {one.residual:+.2%} of L, {one.deviations:+.1f} deviations" for one in found
+    ]
+    return "\n".join([f"outliers: {len(found)} rows over 4 robust standard deviations off the law", *lines])
 
 
 def numbers_of(text: str | None, *, option: str = "--frontier") -> list[float]:

@@ -1,6 +1,7 @@
 """The verb `isoflop`: the best size of a budget, by several forms, and approach 2 where runs share budgets."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -9,11 +10,32 @@ import typer
 from isoloss.cli.app import Json, Seed, app
 
 if TYPE_CHECKING:
+    from isoloss.core.estimate import Estimate
+    from isoloss.fitting.fitted import FrontierPoint
     from isoloss.optima.best_size import BestSize
     from isoloss.optima.isoflop import IsoFlop, IsoFlopLaws
     from isoloss.runs.observations import Observations
 
+WIDER = (0.05, 0.1, 0.2, 0.3)  # tolerances that are tried for a suggestion
+THIRD_DRAWS = 200
 QUANTITIES = {"params": "N* ∝ C^a", "tokens": "D* ∝ C^b", "ratio": "D*/N* ∝ C^r"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThirdApproach:
+    """Chinchilla's form on one group: a, and the best split of budgets; or the reason why there is none."""
+
+    group: str
+    exponent_a: "Estimate | None"
+    frontier: "list[FrontierPoint]"
+    reason: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return one element of `approach_3`."""
+        return {
+            "group": self.group, "exponent_a": self.exponent_a and self.exponent_a.to_json(),
+            "frontier": [point.to_json() for point in self.frontier], "reason": self.reason,
+        }  # fmt: skip
 
 
 @app.command()
@@ -23,8 +45,14 @@ def isoflop(
     tokens: Annotated[str, typer.Option(help="Column of training tokens D, or a formula.")] = "tokens",
     loss: Annotated[str, typer.Option(help="Column of final losses in nats per token, or a formula.")] = "loss_nats",
     flops: Annotated[str | None, typer.Option(help="Column of training FLOPs; without it C = 6·N·D.")] = None,
-    group: Annotated[str | None, typer.Option(help="Column that names the corpus: one analysis a group.")] = None,
+    group: Annotated[
+        str | None, typer.Option(help="Column that names the corpus, or several, a,b: one analysis a group.")
+    ] = None,
     where: Annotated[str | None, typer.Option(help="SQL condition on the table's columns: which rows to take.")] = None,
+    best: Annotated[
+        bool,
+        typer.Option("--best", help="Of several runs of one size and token count (and corpus) take the best alone."),
+    ] = False,
     stderr: Annotated[str | None, typer.Option(help="Column of standard errors of the losses.")] = None,
     budgets: Annotated[
         str | None,
@@ -55,7 +83,8 @@ def isoflop(
     of the best one.
 
     Where runs share budgets, approach 2 follows: a curve through the losses of each budget, and power laws through the
-    lowest points. `--noise` or `--stderr` give its intervals. Exit 1 where no optimum is found.
+    lowest points. `--noise` or `--stderr` give its intervals. Beside it stands approach 3, Chinchilla's form fitted to
+    the same runs. Exit 1 where no optimum is found.
     """
     from isoloss.cli.output import print_json
     from isoloss.optima.best_size import best_sizes
@@ -66,15 +95,20 @@ def isoflop(
         runs, params=params, tokens=tokens, loss=loss, flops=flops, corpus=group, where=where, stderr=stderr,
         trunk=trunk or _own_trunk(runs),
     )  # fmt: skip
+    if best:
+        table = table.best()
     optima = best_sizes(table, budgets=_budgets(budgets), seed=seed)
     misfits = lack_of_fit(table, optima=optima, seed=seed)
     settings = {"interpolation": curve, "noise": noise, "draws": draws, "tolerance": tolerance, "seed": seed}
-    found = _by_budget(table, settings)
+    found, unequal = _by_budget(table, settings)
+    third = _approach_3(table, optima, found, seed=seed)
     told = [(name, one, *_laws(one)) for name, one in found.items()]
     warnings = _warnings(table)
     if json:
         print_json({
             "warnings": warnings,
+            "approach_3": [each.to_json() for each in third],
+            "no_isoflop": unequal,
             "optima": [each.to_json() for each in optima],
             "lack_of_fit": [each.to_json() for each in misfits],
             "isoflop": [
@@ -93,6 +127,9 @@ def isoflop(
                 typer.echo(verdict.sentence())
         for group_told in told:
             _show(*group_told)
+        for name, words in unequal.items():
+            typer.echo(f"no approach 2 on {name}: {words}")
+        _show_third(third, told)
         for warning in warnings:
             typer.echo(f"note: {warning}")
     if not any(law for _, _, law, _ in told) and not any(each.inside for each in optima):
@@ -132,18 +169,80 @@ def _budgets(text: str | None) -> list[float] | None:
                          fix="separate budgets by commas: --budgets 1e19,1e20") from error  # fmt: skip
 
 
-def _by_budget(table: "Observations", settings: "dict[str, Any]") -> "dict[str, IsoFlop]":
-    """Return approach 2 on every group whose runs share budgets."""
+def _by_budget(table: "Observations", settings: "dict[str, Any]") -> "tuple[dict[str, IsoFlop], dict[str, str]]":
+    """Return approach 2 on every group whose runs share budgets, and of the others why they do not."""
     from isoloss.core.errors import BadTable
     from isoloss.optima.isoflop import fit_isoflop
 
-    found = {}
+    found, unequal = {}, {}
     for name in table.corpora:
+        own = table.where(corpus=name)
         try:
-            found[name] = fit_isoflop(table.where(corpus=name), **settings)
+            found[name] = fit_isoflop(own, **settings)
         except BadTable:
-            continue  # its runs share no budgets: the optima above speak for it
-    return found
+            unequal[name] = _sharing(own, settings)
+    return found, unequal
+
+
+def _sharing(rows: "Observations", settings: "dict[str, Any]") -> str:
+    """Return why runs share no budgets, and what would let them: their own FLOPs, or a tolerance that does."""
+    from isoloss.core.errors import BadTable
+    from isoloss.optima.isoflop import fit_isoflop
+
+    ways = [] if rows.flops_convention == "given" else ["name the column of their FLOPs, if budgets go by it (--flops)"]
+    for tolerance in WIDER:
+        try:
+            fit_isoflop(rows, **(settings | {"tolerance": tolerance, "draws": 2}))
+        except BadTable:
+            continue
+        ways.append(f"let rows that near share a budget (--tolerance {tolerance:g} finds some)")
+        break
+    ways.append("or go by the best sizes above, which need no equal budgets")
+    return f"no three sizes share a budget within {settings['tolerance']:.0%}; {', '.join(ways)}"
+
+
+def _approach_3(
+    table: "Observations", optima: "Sequence[BestSize]", found: "dict[str, IsoFlop]", *, seed: int
+) -> "list[ThirdApproach]":
+    """Return Chinchilla's form fitted to every group's runs, at the budgets that the other approaches answered."""
+    from isoloss.core.errors import InputError, Unidentified
+    from isoloss.fitting.fitting import fit_groups
+
+    answers = []
+    for name in table.corpora:
+        budgets = {one.flops for one in optima if one.corpus == name}
+        budgets |= {one.flops for one in found[name].optima} if name in found else set()
+        try:
+            (law,) = fit_groups(table.where(corpus=name), bootstrap=THIRD_DRAWS, seed=seed)
+            points = law.frontier(flops=sorted(budgets))
+            answers.append(ThirdApproach(group=name, exponent_a=law.exponent_a(), frontier=points, reason=None))
+        except (InputError, Unidentified) as error:
+            answers.append(ThirdApproach(group=name, exponent_a=None, frontier=[], reason=error.reason))
+    return answers
+
+
+def _show_third(third: "Sequence[ThirdApproach]", told: "Sequence[Any]") -> None:
+    """Print approach 3 beside approach 2: the best sizes of each budget, and both exponents."""
+    from isoloss.cli.output import console, table
+    from isoloss.cli.tables import rounded
+
+    second = {name: (one, laws) for name, one, laws, _ in told}
+    for each in third:
+        if each.exponent_a is None:
+            console().print(f"no approach 3 on {each.group}: {each.reason}")
+            continue
+        shown = table(f"{each.group}: N*", "approach 2", "approach 3", "tokens per parameter, approach 3")
+        one, laws = second.get(each.group, (None, None))
+        valleys = {o.flops: o.over_params for o in one.optima} if one else {}
+        for point in each.frontier:
+            valley = valleys.get(point.flops)
+            shown.add_row(
+                f"{point.flops:.3g} FLOPs", rounded(valley.estimate, gap=" ") if valley else "–",
+                rounded(point.params, gap=" "), f"{point.tokens.value / point.params.value:.3g}",
+            )  # fmt: skip
+        a = rounded(laws.params.exponent, gap=" ") if laws else "–"
+        shown.add_row("exponent a", a, rounded(each.exponent_a, gap=" "), "")
+        console().print(shown)
 
 
 def _show_best(optima: "Sequence[BestSize]") -> None:

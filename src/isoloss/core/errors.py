@@ -4,8 +4,11 @@ Two families reach the command line: `InputError` (the call or its input is wron
 itself failed, exit 1). Everything else is a defect of ours and keeps its traceback.
 """
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+MOST_LISTED = 30  # names in a message; commands and options are fewer, columns of a table may be hundreds
 
 
 class IsolossError(Exception):
@@ -120,8 +123,30 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return the fix line for an unknown name: the nearest known one first, then all of them."""
+    """Return the fix line for an unknown name: the nearest known one first, then all of them.
+
+    Of more than a reader looks through, the nearest few stand for all.
+    """
     names = sorted(known)
     close = nearest(name, names)
     guess = f"did you mean {close!r}? " if close else ""
+    if len(names) > MOST_LISTED:
+        return f"{guess}nearest of {len(names)}: {', '.join(nearest_few(name, names))}"
     return f"{guess}known: {', '.join(names) if names else 'none'}"
+
+
+def nearest_few(name: str, names: Iterable[str], *, count: int = 6) -> list[str]:
+    """Return the names that are most like one, the likest first: by letters, or by a word that both hold."""
+    from difflib import SequenceMatcher
+
+    words = set(_words(name))
+
+    def likeness(other: str) -> float:
+        shared = len(words & set(_words(other)))
+        return shared + SequenceMatcher(None, name.lower(), other.lower()).ratio()
+
+    return sorted(names, key=lambda other: (-likeness(other), other))[:count]
+
+
+def _words(name: str) -> list[str]:
+    return [word for word in re.split(r"[^a-z0-9]+", name.lower()) if word]

@@ -16,6 +16,16 @@ class Exclusion:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Outlier:
+    """A row that lies far off a law: ln L − ln L̂, and how many robust standard deviations of the rows that is."""
+
+    row: int
+    run: str
+    residual: float
+    deviations: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Convergence:
     """The proof that an optimum was reached.
 

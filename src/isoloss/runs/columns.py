@@ -66,6 +66,15 @@ class Columns:
         values = np.array([self._text(name, value) for value in encoded.dictionary.to_pylist()], dtype=np.str_)
         return np.asarray(values[encoded.indices.to_numpy()], dtype=np.str_)
 
+    def groups(self, name: str) -> NDArray[np.str_]:
+        """Return what names the group of every row: a column, or several separated by commas, joined by " / "."""
+        if name in self.names or "," not in name or is_formula(name):
+            return self.texts(name)
+        parts = [self.texts(part.strip()) for part in name.split(",") if part.strip()]
+        return np.array(
+            [" / ".join(row) for row in zip(*(part.tolist() for part in parts), strict=True)], dtype=np.str_
+        )
+
     def _text(self, name: str, value: object) -> str:
         """Return a value as text. Raises BadTable for bytes that are no UTF-8, and for a lone surrogate."""
         try:
@@ -93,13 +102,16 @@ class Columns:
         """Return the column that a name means, or the number (or nothing) that was given in its place."""
         return self.numbers(given) if isinstance(given, str) else given
 
-    def _column(self, name: str) -> "pa.ChunkedArray":
+    def given(self, name: str) -> "pa.ChunkedArray":
+        """Return a column, or a formula over columns, as it stands, empty cells and all."""
         if name in self.names:
-            column = self.table[name]
-        elif is_formula(name):
-            column = self.computed(name)
-        else:
-            raise BadTable(f"no column {name!r}", place=self.place, fix=did_you_mean(name, self.names))
+            return self.table[name]
+        if is_formula(name):
+            return self.computed(name)
+        raise BadTable(f"no column {name!r}", place=self.place, fix=did_you_mean(name, self.names))
+
+    def _column(self, name: str) -> "pa.ChunkedArray":
+        column = self.given(name)
         if column.null_count:
             at = np.flatnonzero(column.is_null().to_numpy())
             raise BadTable(

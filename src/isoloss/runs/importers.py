@@ -63,12 +63,13 @@ def read_runs(
     (unique_tokens, batch_tokens, …) to what the source calls it. Where a column's unit or scale is another, a SQL
     formula over columns stands in its place: `params="n_millions * 1e6"`, `loss="bits * ln(2)"`. `where` is a SQL
     condition over the source's own columns. Without `flops`, C = 6 · params · tokens, or a column `flops` where one of
-    these is not known. `tokenizer` and `vocab` (a column, or one number) say in which tokens losses count, by default
-    the source's columns `tokenizer` and `vocab_size` or `vocab`, where they say it of every row; `floor` (alike) is the
-    best possible loss of each run's corpus. `bytes_per_token` (alike) makes D bytes: `tokens` times it, unless
-    `data_unit="bytes"` says that `tokens` holds bytes already. `corpus_source` names what each corpus was made from:
-    corpora of one source are left out together. Raises BadTable for a column that is needed or named and missing, or
-    holds anything but positive numbers, naming the file, the column, the rows and the columns there are.
+    these is not known. `corpus` names one column, or several separated by commas. `tokenizer` and `vocab` (a column, or
+    one number) say in which tokens losses count, by default the source's columns `tokenizer` and `vocab_size` or
+    `vocab`, where they say it of every row; `floor` (alike) is the best possible loss of each run's corpus.
+    `bytes_per_token` (alike) makes D bytes: `tokens` times it, unless `data_unit="bytes"` says that `tokens` holds
+    bytes already. `corpus_source` names what each corpus was made from: corpora of one source are left out together.
+    Raises BadTable for a column that is needed or named and missing, or holds anything but positive numbers, naming the
+    file, the column, the rows and the nearest of the columns there are.
     """
     table = open_table(source)
     ours = _is_archive(source)
@@ -82,7 +83,7 @@ def read_runs(
         # Imported runs seldom have a standard error or a vocabulary.
         stderr = stderr or (None if table["stderr"].null_count else "stderr")
         params_convention = _stated(params_convention, _convention(table, source, params), source)
-    columns = Columns(table, place=_name(source))
+    columns = Columns(table, place=name_of(source))
     loss = same_column(loss, columns.names)
     tokenizer = tokenizer or ("tokenizer" if columns.tells("tokenizer") else None)
     vocab = vocab or next((name for name in ("vocab_size", "vocab") if columns.tells(name, numbers=True)), None)
@@ -94,7 +95,7 @@ def read_runs(
     given: dict[str, Any] = dict(
         loss_nats=losses,
         **known,
-        corpus=columns.texts(corpus) if corpus else "all",
+        corpus=columns.groups(corpus) if corpus else "all",
         trunk=columns.texts(trunk) if trunk else None,
         stderr=columns.numbers(stderr) if stderr else None,
         run=columns.texts("run") if ours else None,
@@ -154,11 +155,13 @@ def open_table(source: Source) -> "pa.Table":
             fix='pass a file, a pandas, polars or Arrow table, or {"params": …, "tokens": …, "loss_nats": …}',
         )
     if table.num_rows == 0:
-        raise BadTable("no rows", place=_name(source), fix="give a table with one row a run")
+        raise BadTable("no rows", place=name_of(source), fix="give a table with one row a run")
     names = table.column_names
     taken = sorted({name for name in names if names.count(name) > 1 or name == ROW})
     if taken:
-        raise BadTable(f"column {taken[0]!r} stands twice or is reserved", place=_name(source), fix="rename or drop it")
+        raise BadTable(
+            f"column {taken[0]!r} stands twice or is reserved", place=name_of(source), fix="rename or drop it"
+        )
     return table.append_column(ROW, pa.array(np.arange(1, table.num_rows + 1)))
 
 
@@ -181,7 +184,7 @@ def _stated(said: str, known: str, source: Source) -> str:
     """Return by which convention an archive counts, and the caller says that it does. Raises InputError for another."""
     if UNSTATED not in (said, known) and said != known:
         raise InputError(
-            f"params are counted by {known!r} there, by {said!r} in the call", place=_name(source),
+            f"params are counted by {known!r} there, by {said!r} in the call", place=name_of(source),
             fix="leave it out: the runs say how they are counted",
         )  # fmt: skip
     return said if known == UNSTATED else known
@@ -194,7 +197,7 @@ def _convention(table: "pa.Table", source: Source, column: str) -> str:
     found = sorted(set(table["params_convention"].to_pylist()))
     if len(found) > 1:
         raise BadTable(
-            f"params are counted by {' and '.join(found)}", place=_name(source),
+            f"params are counted by {' and '.join(found)}", place=name_of(source),
             fix=f"fit one kind at a time: --where \"params_convention = '{found[0]}'\"",
         )  # fmt: skip
     return str(found[0]) if found else DEFAULT_CONVENTION
@@ -240,5 +243,6 @@ def _guarded(reader: Any, path: Path) -> "pa.Table":
         ) from error
 
 
-def _name(source: Source) -> str:
+def name_of(source: Source) -> str:
+    """Return how messages name a source: a file by its path, anything else by its kind."""
     return str(source) if isinstance(source, str | Path) else type(source).__name__

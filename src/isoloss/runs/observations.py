@@ -24,6 +24,7 @@ SMALLEST, LARGEST = 1e-60, 1e60
 # FLOPs of all rows are one multiple of 6ND where these multiples span less than this factor, and 6ND itself where that
 # multiple is within so much of 1: columns are written to a few digits.
 STEADY_SPAN, SAME_FLOPS = 2.0, 1.01
+SHOWN_ROWS = 10  # of a table that is printed
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -191,6 +192,57 @@ class Observations:
             earned = np.array([bool(flags) for flags in self.flags or [()] * len(self)], dtype=bool)
             keep &= earned == flagged
         return self.select(keep)
+
+    def __str__(self) -> str:
+        """Return the first runs as a table, with what is known of all of them."""
+        return "\n".join([self._heading(), *(" ".join(cells).rstrip() for cells in self._padded())])
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        head, *body = self._cells()
+        rows = ["<tr>" + "".join(f"<th>{escape(name)}</th>" for name in head) + "</tr>"]
+        rows += ["<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in body]
+        return f"<table><caption>{escape(self._heading())}</caption>{''.join(rows)}</table>"
+
+    def _heading(self) -> str:
+        trunks = len(np.unique(self.trunk))
+        parts = [f"{len(self)} runs", f"{len(self.corpora)} corpora" if len(self.corpora) > 1 else ""]
+        parts += [f"{trunks} training curves" if trunks < len(self) else "", f"N {self.params_convention}"]
+        return ", ".join(part for part in [*parts, f"D in {self.data_unit}", f"C {self.flops_convention}"] if part)
+
+    def _cells(self) -> list[list[str]]:
+        """Return the heading and the first rows, and a row of dots where there are more."""
+        numbers = {**self.known, "loss_nats": self.loss_nats, **self.extra, **self.complexity}
+        shown = range(min(len(self), SHOWN_ROWS))
+        rows = [
+            [str(self.rows[i]), str(self.corpus[i]), *(f"{column[i]:.5g}" for column in numbers.values())]
+            for i in shown
+        ]
+        dots = [["…"] * (2 + len(numbers))] if len(self) > SHOWN_ROWS else []
+        return [["row", "corpus", *numbers], *rows, *dots]
+
+    def _padded(self) -> list[list[str]]:
+        cells = self._cells()
+        widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
+        return [
+            [
+                cell.ljust(width) if i == 1 else cell.rjust(width)
+                for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+            ]
+            for row in cells
+        ]
+
+    def best(self) -> "Observations":
+        """Return the run of least loss of every corpus, parameters and tokens, in the table's order."""
+        points = np.unique(np.column_stack([self.params, self.tokens]), axis=0, return_inverse=True)[1].ravel()
+        corpus = np.unique(self.corpus, return_inverse=True)[1]
+        order = np.lexsort((self.loss_nats, points, corpus))
+        kinds = np.column_stack([corpus[order], points[order]])
+        first = np.concatenate([[True], (kinds[1:] != kinds[:-1]).any(axis=1)])
+        return self.select(np.sort(order[first]))
 
     def measure(self, name: str) -> Floats:
         """Return the complexity column `name`. Raises InputError naming the columns there are."""

@@ -1,10 +1,11 @@
 """Runs as tables of plain columns: records, runs under way and imported runs in one, and SQL over them."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from isoloss.core.errors import BadTable, DamagedArchive
+from isoloss.core.errors import MOST_LISTED, BadTable, DamagedArchive, nearest_few
 from isoloss.core.files import regular
 from isoloss.runs.record import RunRecord
 from isoloss.runs.shapes import DEFAULT_CONVENTION, count
@@ -106,7 +107,12 @@ def query_table(table: Any, sql: str, *, name: str) -> Any:
             raise BadTable(f"two columns are called {repeated[0]!r}", place="SQL", fix="name one of them: … AS other")
         return found
     except duckdb.Error as error:
-        known = ", ".join(column for column in table.column_names if column != ROW)
-        raise BadTable(str(error).splitlines()[0], place="SQL", fix=f"columns of {name}: {known}") from error
+        known = [column for column in table.column_names if column != ROW]
+        said = str(error).splitlines()[0]
+        if len(known) > MOST_LISTED:
+            asked = re.search(r'column "([^"]+)"', said)
+            known = nearest_few(asked[1] if asked else "", known)
+            name = f"{name}, the nearest of {len(table.column_names) - 1}"
+        raise BadTable(said, place="SQL", fix=f"columns of {name}: {', '.join(known)}") from error
     finally:
         connection.close()

@@ -6,7 +6,7 @@ the grid's edge, the optimum lies there or beyond: such optima are flagged and n
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Literal, NamedTuple
 
@@ -74,27 +74,58 @@ class RateOptimum:
     @property
     def within(self) -> tuple[float, float] | None:
         """The rates whose loss is within 1 % of the least, by the parabola; None on the edge."""
-        if self.curvature is None:
-            return None
-        factor = float(np.exp(np.sqrt(2 * TOLERANCE / self.curvature)))
-        return self.peak_lr / factor, self.peak_lr * factor
+        return _within(self.peak_lr, self.curvature)
 
 
 @dataclass(frozen=True, kw_only=True)
 class BatchOptimum:
-    """The best batch of one cell, each batch at its own best rate; on the `edge`, the best of the batches tried."""
+    """The best batch of one cell, each batch at its own best rate; on the `edge`, the best of the batches tried.
+
+    `curvature` is d² ln loss / d (ln batch)², None on the edge.
+    """
 
     params: int
     tokens: int
     seed: int
     batch_tokens: float
     loss_nats: float
+    curvature: float | None = None
     edge: Edge | None = None
+
+    @property
+    def within(self) -> tuple[float, float] | None:
+        """The batches whose loss is within 1 % of the least, by the parabola; None on the edge."""
+        return _within(self.batch_tokens, self.curvature)
 
     @property
     def cell(self) -> "Cell":
         """The cell that the optimum is of."""
         return Cell(self.params, self.tokens, self.seed)
+
+
+def _within(value: float, curvature: float | None) -> tuple[float, float] | None:
+    """Return the ends between which ln loss is at most `TOLERANCE` above a bottom of that curvature."""
+    if curvature is None:
+        return None
+    factor = float(np.exp(np.sqrt(2 * TOLERANCE / curvature)))
+    return value / factor, value * factor
+
+
+def averaged(runs: Iterable[SweptRun]) -> list[SweptRun]:
+    """Return the runs with those that differ in nothing made one, of their mean ln loss.
+
+    A setting of which one run diverged counts by the others.
+    """
+
+    def setting(run: SweptRun) -> tuple[float, ...]:
+        return run.params, run.tokens, run.seed, run.batch_tokens, run.peak_lr
+
+    found = []
+    for _, members in groupby(sorted(runs, key=setting), key=setting):
+        same = list(members)
+        losses = [run.loss_nats for run in same if run.loss_nats is not None]
+        found.append(replace(same[0], loss_nats=float(np.exp(np.mean(np.log(losses)))) if losses else None))
+    return found
 
 
 def vertex(places: Floats, log_losses: Floats) -> Vertex | Edge:
@@ -175,5 +206,6 @@ def _batch_optimum(cell: Sequence[RateOptimum]) -> BatchOptimum:
         params=first.params, tokens=first.tokens, seed=first.seed,
         batch_tokens=float(batches[least]) if isinstance(bottom, str) else float(np.exp(bottom.place)),
         loss_nats=float(losses[least]) if isinstance(bottom, str) else float(np.exp(bottom.log_loss)),
+        curvature=None if isinstance(bottom, str) else bottom.curvature,
         edge=bottom if isinstance(bottom, str) else None,
     )  # fmt: skip

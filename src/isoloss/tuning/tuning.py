@@ -148,7 +148,7 @@ def fit_tuning(corpus: str, runs: Iterable[SweptRun], *, seed: int) -> Tuning:
     swept = list(runs)
     rates, generator = rate_optima(swept), stream(seed, "tuning", corpus)
     batches = batch_optima(rates)
-    inside = _mostly_inside(rates)
+    inside = mostly_inside(rates)
     horizons = min(run.tokens for run in swept), max(run.tokens for run in swept)
     reference = _reference_batch(rates)
     exponent, exponent_draws = _batch_exponent(inside, generator)
@@ -166,7 +166,7 @@ def fit_tuning(corpus: str, runs: Iterable[SweptRun], *, seed: int) -> Tuning:
     )  # fmt: skip
 
 
-def _mostly_inside(rates: Sequence[RateOptimum]) -> list[RateOptimum]:
+def mostly_inside(rates: Sequence[RateOptimum]) -> list[RateOptimum]:
     """Return the optima inside the grid, of cells that have at least half of theirs there.
 
     Of a cell that the edge cuts through, those that remain would be the ones that chance drew inwards.

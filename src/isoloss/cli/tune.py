@@ -1,0 +1,117 @@
+"""The verb `tune`: the best rate and batch of anybody's sweep, and how they follow parameters, tokens and batch."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from isoloss.cli.app import Json, Seed, app
+
+if TYPE_CHECKING:
+    from isoloss.core.estimate import Estimate
+    from isoloss.tuning.joint import CellOptimum, TunedSweep
+
+
+@app.command()
+def tune(
+    runs: Annotated[Path, typer.Argument(help="CSV, TSV, Parquet or JSONL with one row a run of a sweep.")],
+    params: Annotated[str, typer.Option(help="Column of model sizes N, or a formula over columns.")] = "params",
+    tokens: Annotated[str, typer.Option(help="Column of training tokens D, or a formula.")] = "tokens",
+    rate: Annotated[str, typer.Option(help="Column of peak learning rates, or a formula.")] = "peak_lr",
+    batch_tokens: Annotated[
+        str,
+        typer.Option(help='Column of tokens a batch, or a formula: "sequences * 2048"; none: one batch throughout.'),
+    ] = "batch_tokens",
+    loss: Annotated[
+        str,
+        typer.Option(help="Column of final losses in nats per token, or a formula; empty or NaN where it diverged."),
+    ] = "loss_nats",
+    run_seed: Annotated[
+        str | None, typer.Option(help="Column of the runs' seeds: each seed has its own optima.")
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option(help="Column that names the corpus, or several, a,b: one sweep a group.")
+    ] = None,
+    where: Annotated[str | None, typer.Option(help="SQL condition on the table's columns: which rows to take.")] = None,
+    at: Annotated[
+        list[str] | None, typer.Option(help="A run to be tuned, N,D: its best rate and batch. May be repeated.")
+    ] = None,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Fit rules of learning rate and batch to a sweep from anywhere.
+
+    Example: `isoloss tune sweep.csv --params N --tokens D --rate lr --batch-tokens "bs * 2048" --at 7e9,1e12`
+
+    Every size at every horizon is a cell: its best rate and batch are the bottoms of parabolas through the runs near
+    the least loss, with the range that costs 1 % at most; an optimum on the edge of the grid is marked and fitted to
+    nothing. Over all cells the best rate is a power law in parameters, tokens and batch, the best batch one in
+    parameters and tokens, with 95 % intervals. Exit 1 where no law is found.
+    """
+    from isoloss.cli.fit_output import numbers_of
+    from isoloss.cli.output import print_json
+    from isoloss.core.errors import InputError
+    from isoloss.tuning.joint import fit_sweep
+    from isoloss.tuning.reading import read_sweep
+
+    points = [numbers_of(text, option="--at") for text in at or []]
+    if any(len(point) != 2 for point in points):
+        raise InputError("expected two numbers", place="--at", fix="write N,D as 7e9,1e12")
+    batch = None if batch_tokens == "none" else batch_tokens
+    groups = read_sweep(
+        runs, params=params, tokens=tokens, rate=rate, batch_tokens=batch, loss=loss, seed=run_seed, group=group,
+        where=where,
+    )  # fmt: skip
+    found = [fit_sweep(own, group=name, seed=seed) for name, own in groups.items()]
+    recipes = [[(n, d, one.recipe(params=n, tokens=d)) for n, d in points if one.rate] for one in found]
+    if json:
+        told = [one.to_json() | {"recipes": _plain(recipe)} for one, recipe in zip(found, recipes, strict=True)]
+        print_json({"sweeps": told})
+    else:
+        for one, recipe in zip(found, recipes, strict=True):
+            _show(one, recipe)
+    if not any(one.rate for one in found):
+        raise typer.Exit(1)
+
+
+def _plain(recipes: "Sequence[tuple[float, float, dict[str, Estimate]]]") -> list[dict[str, Any]]:
+    return [
+        {"params": n, "tokens": d, **{name: one.to_json() for name, one in settings.items()}}
+        for n, d, settings in recipes
+    ]
+
+
+def _show(found: "TunedSweep", recipes: "Sequence[tuple[float, float, dict[str, Estimate]]]") -> None:
+    from isoloss.cli.output import console, table
+    from isoloss.cli.tables import rounded
+
+    shown = table(
+        found.group, "D (tokens)", "runs", "best rate", "within 1 %", "best batch", "within 1 %", "loss, nats"
+    )
+    for cell in found.cells:
+        shown.add_row(
+            f"{cell.params:.3g}", f"{cell.tokens:.3g}", str(cell.runs), *_cells(cell), f"{cell.loss_nats:.4f}"
+        )
+    shown.caption = "Rows are sizes N. ≤ and ≥: on the edge of the grid, there or beyond."
+    console().print(shown)
+    for sentence in found.sentences():
+        console().print(sentence)
+    if recipes:
+        asked = table("N (params)", "D (tokens)", "best batch", "best rate")
+        for n, d, settings in recipes:
+            batch = settings.get("batch_tokens")
+            asked.add_row(f"{n:.3g}", f"{d:.3g}", rounded(batch, gap=" ") if batch else "–",
+                          rounded(settings["peak_lr"], gap=" "))  # fmt: skip
+        console().print(asked)
+
+
+def _cells(cell: "CellOptimum") -> list[str]:
+    """Return the best rate and batch of a cell with the range around each, marked where they are on an edge."""
+    marks = {"lowest": "≤ ", "highest": "≥ ", None: ""}
+    found = []
+    for value, within, edge in (
+        (cell.peak_lr, cell.rate_within, cell.rate_edge), (cell.batch_tokens, cell.batch_within, cell.batch_edge),
+    ):  # fmt: skip
+        found += [f"{marks[edge]}{value:.3g}", "–" if within is None else f"{within[0]:.2g} to {within[1]:.2g}"]
+    return found
