@@ -16,15 +16,34 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from isoloss.complexity.base import Measure as Measure
     from isoloss.core.consent import allow as allow
     from isoloss.core.errors import IsolossError as IsolossError
     from isoloss.core.estimate import Estimate as Estimate
     from isoloss.corpus.corpus import Corpus as Corpus
     from isoloss.data_dependence.data_dependent import DataDependent as DataDependent
     from isoloss.data_dependence.data_dependent import FittedDataDependent as FittedDataDependent
+    from isoloss.execution.base import Executor as Executor
     from isoloss.fitting.fitted import FittedLaw as FittedLaw
+    from isoloss.fitting.fitting import fit as fit
     from isoloss.grammar import Grammar as Grammar
-    from isoloss.laws import Chinchilla as Chinchilla
+    from isoloss.laws._arithmetic import compiled as compiled
+    from isoloss.laws.ceiling import Ceiling as Ceiling
+    from isoloss.laws.chinchilla import Chinchilla as Chinchilla
+    from isoloss.laws.coupled import Coupled as Coupled
+    from isoloss.laws.critical_batch import CriticalBatch as CriticalBatch
+    from isoloss.laws.farseer import Farseer as Farseer
+    from isoloss.laws.kaplan import Kaplan as Kaplan
+    from isoloss.laws.law import Law as Law
+    from isoloss.laws.loss_to_loss import LossToLoss as LossToLoss
+    from isoloss.laws.power import KaplanFlops as KaplanFlops
+    from isoloss.laws.power import KaplanParams as KaplanParams
+    from isoloss.laws.power import KaplanTokens as KaplanTokens
+    from isoloss.laws.power import OffsetFlops as OffsetFlops
+    from isoloss.laws.power import OffsetParams as OffsetParams
+    from isoloss.laws.power import OffsetTokens as OffsetTokens
+    from isoloss.laws.repeated import Repeated as Repeated
+    from isoloss.optima.isoflop import fit_isoflop as fit_isoflop
     from isoloss.planning.facts import open_corpus as open_corpus
     from isoloss.planning.plan import plan as plan
     from isoloss.planning.shipped import shipped_law as shipped_law
@@ -37,18 +56,37 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Archive": "isoloss.runs.archive",
-    "Chinchilla": "isoloss.laws",
+    "Ceiling": "isoloss.laws.ceiling",
+    "Chinchilla": "isoloss.laws.chinchilla",
     "Corpus": "isoloss.corpus.corpus",
+    "Coupled": "isoloss.laws.coupled",
+    "CriticalBatch": "isoloss.laws.critical_batch",
     "DataDependent": "isoloss.data_dependence.data_dependent",
     "Estimate": "isoloss.core.estimate",
+    "Executor": "isoloss.execution.base",
+    "Farseer": "isoloss.laws.farseer",
     "FittedDataDependent": "isoloss.data_dependence.data_dependent",
     "FittedLaw": "isoloss.fitting.fitted",
     "Grammar": "isoloss.grammar",
     "IsolossError": "isoloss.core.errors",
+    "Kaplan": "isoloss.laws.kaplan",
+    "KaplanFlops": "isoloss.laws.power",
+    "KaplanParams": "isoloss.laws.power",
+    "KaplanTokens": "isoloss.laws.power",
     "Lab": "isoloss.study.lab",
+    "Law": "isoloss.laws.law",
+    "LossToLoss": "isoloss.laws.loss_to_loss",
+    "Measure": "isoloss.complexity.base",
     "Observations": "isoloss.runs.observations",
+    "OffsetFlops": "isoloss.laws.power",
+    "OffsetParams": "isoloss.laws.power",
+    "OffsetTokens": "isoloss.laws.power",
+    "Repeated": "isoloss.laws.repeated",
     "Study": "isoloss.study.spec",
     "allow": "isoloss.core.consent",
+    "compiled": "isoloss.laws._arithmetic",
+    "fit": "isoloss.fitting.fitting",
+    "fit_isoflop": "isoloss.optima.isoflop",
     "observations": "isoloss.runs.observations",
     "open_corpus": "isoloss.planning.facts",
     "plan": "isoloss.planning.plan",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from isoloss.cli.app import Allow, Json, app
+from isoloss.cli.app import Allow, Json, app, typed
 
 if TYPE_CHECKING:
     from isoloss.study.spec import EvaluateStudy, Study
@@ -76,7 +76,8 @@ def run(
         str,
         typer.Option(
             help="Where runs train. local: processes here, one a core or GPU; ray: tasks on a cluster; torchrun: all "
-            "processes on one run at a time, its model sharded."
+            "processes on one run at a time, its model sharded; module:Name: your own (docs/extending.md).",
+            callback=typed,
         ),
     ] = "local",
     workers: Workers = None,

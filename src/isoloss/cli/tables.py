@@ -230,7 +230,7 @@ def show_measured(measured: Sequence["MeasuredPath"]) -> None:
     names = list(dict.fromkeys(name for corpus in measured for name in [*corpus.measures, *corpus.unidentified]))
     placebos = any(name.endswith(PLACEBO) for name in names)
     table = _table("measure", "corpus", "value", "bits/byte", *(["placebo"] if placebos else []), "", "sequences")
-    table.caption = "95 % intervals. Ratios: compressed over raw size. Costs: nats per token. Others: exponents."
+    table.caption = " ".join(["95 % intervals.", *_units(measured)])
     for name in names:
         if name.endswith(PLACEBO) and name.removesuffix(PLACEBO) in names:
             continue
@@ -254,6 +254,18 @@ def show_measured(measured: Sequence["MeasuredPath"]) -> None:
         if any(corpus.dropped.values()):
             left_out = ", ".join(f"{count:,} {reason}" for reason, count in corpus.dropped.items() if count)
             console.print(f"left out of {corpus.name}: {left_out}")
+
+
+UNITS = {"ratio": "compressed over raw size", "nats_per_token": "nats per token", "exponent": "an exponent"}
+
+
+def _units(measured: Sequence["MeasuredPath"]) -> list[str]:
+    """Return what the numbers of each measure are, where the measure says so: one sentence a unit."""
+    names: dict[str, dict[str, None]] = {}
+    for corpus in measured:
+        for name, found in corpus.measures.items():
+            names.setdefault(str(found.settings["unit"]), {})[name] = None
+    return [f"{', '.join(names[unit])}: {text}." for unit, text in UNITS.items() if unit in names]
 
 
 def picture(found: "Complexity", scale: Sequence["Complexity"]) -> str:

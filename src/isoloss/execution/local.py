@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from isoloss.core.errors import InputError
 from isoloss.core.machine import workers_for
+from isoloss.execution.base import Executor
 from isoloss.execution.crew import Crew, Place
 from isoloss.execution.work import RUN_TRUNK, device_of, environment, require, threads_of, unfinished
 from isoloss.runs.archive import Archive
@@ -16,7 +17,7 @@ from isoloss.training.events import Report
 from isoloss.training.job import CHECKPOINT_SECONDS, TrunkJob
 
 
-class LocalExecutor:
+class LocalExecutor(Executor):
     """Processes on this machine, as many as its cores hold, or one a GPU; `workers` overrides."""
 
     def __init__(

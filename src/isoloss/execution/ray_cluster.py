@@ -12,6 +12,7 @@ from typing import Any, cast
 from isoloss.core import files
 from isoloss.core.errors import InputError
 from isoloss.core.machine import cores
+from isoloss.execution.base import Executor
 from isoloss.execution.messages import Assignment, JobEnded, JobRefused, Started
 from isoloss.execution.work import (
     ATTEMPTS,
@@ -35,7 +36,7 @@ KNOCK_SECONDS = 5.0  # at an address, before a cluster is asked for
 BUSY_SECONDS = 2.0
 
 
-class RayExecutor:
+class RayExecutor(Executor):
     """Tasks on a cluster, one a trunk: as many at once as the cluster has room for, or `workers`.
 
     `address` is the cluster's, as for `ray.init` ("auto" finds one on this machine); without it, and without

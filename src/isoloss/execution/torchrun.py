@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from isoloss.core.machine import cores
+from isoloss.execution.base import Executor
 from isoloss.execution.crew import Crew, Place
 from isoloss.execution.local import visible_gpus
 from isoloss.execution.work import device_of, environment, require, threads_of, unfinished
@@ -16,7 +17,7 @@ from isoloss.training.events import Report
 from isoloss.training.job import CHECKPOINT_SECONDS, TrunkJob, check_equal_parts
 
 
-class TorchrunExecutor:
+class TorchrunExecutor(Executor):
     """`workers` processes on this machine train each run together: one a GPU, or as many as the cores hold.
 
     `launch` are further options of torchrun, for runs over several machines: the others start

@@ -13,6 +13,7 @@ from isoloss.core.machine import cores
 from isoloss.fitting import _kernels
 from isoloss.fitting.evidence import Convergence
 from isoloss.fitting.lad import descend_to_vertex
+from isoloss.laws.formula import kernel_of
 from isoloss.laws.law import Floats, Law, Objective, StartsName
 from isoloss.runs.observations import Observations
 
@@ -49,7 +50,7 @@ class Problem:
         """Return ln L̂ (n,) and its derivatives (p, n) at `free` (p,)."""
         n = self.features.shape[1]
         predicted, jacobian = np.empty(n), np.empty((len(free), n))
-        self.law.kernel(np.ascontiguousarray(free), self.features, predicted, jacobian)
+        kernel_of(self.law)(np.ascontiguousarray(free), self.features, predicted, jacobian)
         return predicted, jacobian
 
 
@@ -156,7 +157,7 @@ def solve(
 
     def run(part: slice) -> None:
         _kernels.engine()(
-            problem.law.kernel, problem.features, T, W, start_points[part], target_index[part], weight_index[part],
+            kernel_of(problem.law), problem.features, T, W, start_points[part], target_index[part], weight_index[part],
             problem.low, problem.high, width(problem), TOLERANCE, MOST_STEPS,
             ends.free[part], ends.objective[part], ends.gradient_norm[part], ends.steps[part],
         )  # fmt: skip

@@ -37,8 +37,9 @@ from isoloss.fitting.fitted import FittedLaw
 from isoloss.fitting.floor import IRREDUCIBLE, KnownFloor, floor_of, floor_warnings, score_floor
 from isoloss.fitting.intervals import MethodName, choose_method, noise_around, resample
 from isoloss.fitting.table_checks import table_warnings
+from isoloss.laws.formula import check_definition, check_kernel
 from isoloss.laws.law import Floats, FloorUse, Law, Objective, StartsName, WeightsName
-from isoloss.laws.registry import open_law
+from isoloss.laws.registry import laws, open_law
 from isoloss.runs.observations import Observations
 
 FEW_FAILED_REFITS = 0.05
@@ -70,6 +71,7 @@ def fit(
     gathers it). Raises BadTable where the rows cannot determine the law.
     """
     definition = open_law(law) if isinstance(law, str) else law
+    check_definition(definition)
     held = dict(fixed or {})
     used, excluded = leave_out(observations, flags=exclude_flags)
     known = floor_of(used, law=definition, use=floor)
@@ -83,7 +85,13 @@ def fit(
     problem = pose(
         used, law=definition, objective=objective, delta=delta, weights=row_weights(used, weights), fixed=held
     )
-    optimum = find_optimum(problem, starting_points(problem, starts))
+    points = starting_points(problem, starts)
+    if definition not in map(laws.__getitem__, laws):
+        check_kernel(
+            definition, points, features=problem.features, origin=problem.origin,
+            columns={name: used.column(name) for name in definition.columns},
+        )  # fmt: skip
+    optimum = find_optimum(problem, points)
     seconds = time.perf_counter() - started
     point = _at_optimum(used, problem, optimum, fixed=tuple(held), weights=weights, excluded=excluded, seed=seed)
     if trunk_evidence is not None:

@@ -1,12 +1,17 @@
-"""What a law is: one file and one class that name its parameters, its formula, its optimum and its kernel.
+"""What a law is: one file and one class. A formula and the limits of its parameters are enough.
 
 The engine works in *free* parameters: the law's own, transformed and centred on the data so that they are nearly
 uncorrelated. A law translates between the two and never sees weights, objectives or resamples. It says which columns of
 a run it reads; a law that does not split compute into parameters and data has no frontier, and says so.
+
+For a law that gives `loss_of_run` and `limits` alone the rest is derived, its kernel by `isoloss.laws.formula`. A law
+that is fitted thousands of times states the rest itself: a kernel with its derivatives, starts, an optimum in closed
+form.
 """
 
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
+import inspect
+from abc import ABC
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -14,6 +19,7 @@ from numpy.typing import NDArray
 
 from isoloss.core.errors import InputError
 from isoloss.laws.optimum import least_loss_on_budget, slope_of_optimum
+from isoloss.laws.starts import best_of_many
 from isoloss.runs.importers import Source, read_runs
 from isoloss.runs.observations import RUN_COLUMNS, Observations
 
@@ -28,7 +34,7 @@ WeightsName = Literal["equal", "stderr"]
 
 
 class Law(ABC):
-    """A parametric law of ln loss. Subclass it, fill in the class attributes and methods, and register the class.
+    """A parametric law of ln loss. Derive a class from it that gives `name`, `formula`, `limits` and `loss_of_run`.
 
     Shapes: `values` (…, p) are natural parameters in the order of `parameters`; `features` (n, k) are the numbers of
     each row that the kernel reads; `free` (…, p) are free parameters; `origin` (k,) is what features are centred on.
@@ -38,8 +44,15 @@ class Law(ABC):
 
     name: ClassVar[str]
     formula: ClassVar[str]
-    source: ClassVar[str]
+    source: ClassVar[str] = ""
+    loss_of_run: ClassVar[Callable[..., Any]]
+    """The formula: the loss of one run from the parameters in the order of `limits`, then the columns, as numbers.
+
+    Arithmetic and NumPy's functions of numbers, so that it compiles and also takes arrays."""
+    limits: ClassVar[Mapping[str, tuple[float, float]]]
+    """The lowest and the highest value of each parameter of `loss_of_run`, by name."""
     parameters: ClassVar[tuple[str, ...]]
+    """Names of the parameters; those of `limits` where it is given."""
     columns: ClassVar[tuple[str, ...]] = ("params", "tokens")
     """What the law reads of a run: `params`, `tokens`, `flops`, or extra columns of the table by name."""
     defaults: ClassVar[Mapping[str, str]] = {}
@@ -49,12 +62,23 @@ class Law(ABC):
     may_be_narrow: ClassVar[frozenset[str]] = frozenset()
     """Columns that determine the law without spanning a factor of several."""
     fixable: ClassVar[tuple[str, ...]]
-    """Parameters that a fit can hold at a given value: each has a free one of its own."""
+    """Parameters that a fit can hold at a given value: each has a free one of its own. All of `limits` are."""
     fixable_with: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     """Parameters that a fit can hold together with others alone: those, because their free one contains them."""
     kernel: ClassVar[Any]
     """A function (free, features, log_loss_out, jacobian_out), decorated with `isoloss.laws.compiled`, that
-    fills ln L̂ (n,) and its derivatives by the free parameters (p, n). Features arrive centred, transposed: (k, n)."""
+    fills ln L̂ (n,) and its derivatives by the free parameters (p, n). Features arrive centred, transposed: (k, n).
+    Without it one is derived from `loss_of_run`, with numeric derivatives."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        own = cls.__dict__
+        if "limits" in own:
+            cls.parameters = tuple(cls.limits)
+            if "fixable" not in own:
+                cls.fixable = cls.parameters
+        if "loss_of_run" in own and "columns" not in own:
+            cls.columns = tuple(inspect.signature(cls.loss_of_run).parameters)[len(getattr(cls, "parameters", ())) :]
 
     def __init__(
         self,
@@ -94,45 +118,61 @@ class Law(ABC):
             fixed=self.fixed, floor=self.floor, bootstrap=bootstrap, seed=seed,
         )  # fmt: skip
 
-    @staticmethod
-    @abstractmethod
-    def features(*args: Any, **columns: Any) -> Floats:
+    @classmethod
+    def features(cls, *args: Any, **columns: Any) -> Floats:
         """Return what the kernel reads of each row, (n, k), before centring. Takes the law's columns by keyword."""
+        return np.column_stack([columns[name] for name in cls.columns]).astype(np.float64)
 
-    @staticmethod
-    def origin(features: Floats) -> Floats:
-        """Return what `features` (n, k) are centred on, (k,): their mean, unless a law needs some as they are."""
-        return np.asarray(features.mean(axis=0))
+    @classmethod
+    def origin(cls, features: Floats) -> Floats:
+        """Return what `features` (n, k) are centred on, (k,): their mean, or zeros where `limits` state the law."""
+        return np.zeros(features.shape[1]) if hasattr(cls, "limits") else np.asarray(features.mean(axis=0))
 
-    @staticmethod
-    @abstractmethod
-    def to_free(values: Floats, origin: Floats) -> Floats:
-        """Return free parameters (…, p) of natural ones."""
+    @classmethod
+    def to_free(cls, values: Floats, origin: Floats) -> Floats:
+        """Return free parameters (…, p) of natural ones: the logarithms of those whose limits are above zero."""
+        values = np.asarray(values, dtype=np.float64)
+        return np.where(cls._by_logarithm(), np.log(np.where(cls._by_logarithm(), values, 1.0)), values)
 
-    @staticmethod
-    @abstractmethod
-    def to_values(free: Floats, origin: Floats) -> Floats:
+    @classmethod
+    def to_values(cls, free: Floats, origin: Floats) -> Floats:
         """Return natural parameters (…, p) of free ones."""
+        free = np.asarray(free, dtype=np.float64)
+        return np.where(cls._by_logarithm(), np.exp(np.where(cls._by_logarithm(), free, 0.0)), free)
 
-    @staticmethod
-    @abstractmethod
-    def bounds(features: Floats, log_loss: Floats) -> tuple[Floats, Floats]:
+    @classmethod
+    def bounds(cls, features: Floats, log_loss: Floats) -> tuple[Floats, Floats]:
         """Return the lowest and the highest free parameters, (p,) each, for centred features."""
+        low, high = np.array([cls.limits[name] for name in cls.parameters], dtype=np.float64).T
+        return cls.to_free(low, cls.origin(features)), cls.to_free(high, cls.origin(features))
 
-    @staticmethod
-    @abstractmethod
-    def automatic_starts(features: Floats, log_loss: Floats) -> Floats:
+    @classmethod
+    def automatic_starts(cls, features: Floats, log_loss: Floats) -> Floats:
         """Return a small set of free starting points (s, p) that finds the optimum, for centred features."""
+
+        def loss(points: Floats, rows: Floats) -> Floats:
+            columns = {name: rows[:, place] for place, name in enumerate(cls.columns)}
+            return cls.loss(cls.to_values(points, cls.origin(rows))[:, None, :], **columns)
+
+        return best_of_many(loss, *cls.bounds(features, log_loss), rows=features, log_loss=log_loss)
+
+    @classmethod
+    def _by_logarithm(cls) -> NDArray[np.bool_]:
+        """Which parameters are searched by their logarithm; E never is, so that a known floor can be held."""
+        return np.array([name != "E" and cls.limits[name][0] > 0 for name in cls.parameters])
 
     @classmethod
     def published_starts(cls, origin: Floats) -> Floats:
         """Return the grid of free starting points (s, p) that the law's paper used. Raises InputError without one."""
         raise InputError(f"{cls.name} has no published grid of starts", fix="use starts='auto'")
 
-    @staticmethod
-    @abstractmethod
-    def loss(values: Floats, *args: Any, **columns: Any) -> Floats:
+    @classmethod
+    def loss(cls, values: Floats, *args: Any, **columns: Any) -> Floats:
         """Return the loss in nats per token, broadcasting `values[..., i]` against the columns."""
+        parameters = np.moveaxis(np.asarray(values, dtype=np.float64), -1, 0)
+        with np.errstate(over="ignore"):
+            found = cls.loss_of_run(*parameters, *(columns[name] for name in cls.columns))
+        return np.asarray(found, dtype=np.float64)
 
     @classmethod
     def complete(cls, columns: Mapping[str, Floats]) -> dict[str, Floats]:

@@ -1,14 +1,17 @@
 """What automatic starts share: a grid of exponents, and the coefficients that are best for each."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import combinations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from isoloss.laws.law import Floats
+Floats = NDArray[np.float64]
 
 # From nearly logarithmic to steeper than any published fit, evenly spread in the logarithm.
 EXPONENTS = (0.05, 0.1, 0.2, 0.35, 0.55, 0.9, 1.5, 2.5)
+TRIED, KEPT = 1 << 14, 64  # points of a formula alone
+MOST_ROWS = 64  # that they are compared on
 LEAST_TERM = 1e-3  # of the loss: a vanished term would have no gradient, so it starts this small instead
 
 
@@ -55,3 +58,18 @@ def spread(low: Floats, high: Floats, count: int) -> Floats:
         root = (1 + root) ** (1 / (p + 1))
     shares = (0.5 + np.outer(np.arange(1, count + 1), root ** -np.arange(1.0, p + 1))) % 1
     return np.asarray(low + shares * (high - low))
+
+
+def best_of_many(
+    loss: Callable[[Floats, Floats], Floats], low: Floats, high: Floats, *, rows: Floats, log_loss: Floats
+) -> Floats:
+    """Return 64 free starts: of 16,384 points that fill the box evenly, those that come nearest to the loss.
+
+    `loss` takes points (m, p) and rows (n, k), and returns (m, n); `log_loss` is (n,).
+    """
+    seen = np.unique(np.linspace(0, len(rows) - 1, MOST_ROWS).round().astype(int))
+    points = spread(low, high, TRIED)
+    with np.errstate(all="ignore"):
+        misfit = np.abs(np.log(loss(points, rows[seen])) - log_loss[seen]).sum(axis=1)
+    order = np.argsort(np.where(np.isfinite(misfit), misfit, np.inf), kind="stable")
+    return np.asarray(points[order[:KEPT]])
