@@ -7,7 +7,8 @@ from functools import partial
 import numpy as np
 from scipy import optimize, stats
 
-from isoloss.core.estimate import LEVEL
+from isoloss.core.errors import InputError
+from isoloss.core.estimate import LEVEL, Estimate
 from isoloss.laws.law import Floats
 
 POWER = 0.8
@@ -15,17 +16,20 @@ EFFECTIVE_VARIANCE_ROUNDS = 3
 PRIOR_FREEDOM = 3.0  # degrees of freedom of the half-t prior: heavy tails, so that data overrule it
 PRIOR_POINTS = 400
 PRIOR_REACH = 60.0  # scales: half-t with 3 degrees of freedom has less than 1e-5 of its mass beyond
+FEWEST_SCATTERED = 3
+WIDEST_SCATTER = 100.0  # times the range of the values: no likelihood that falls is searched further
 
 
 @dataclass(frozen=True, kw_only=True)
 class MetaRegression:
     """A straight line through k values with known variances and unknown scatter around it.
 
-    `slope` with its `stderr` and 95 % interval `low` to `high`; `freedom` = k − 2, infinite where the scatter has a
-    prior; `scatter` is the standard deviation between studies beyond their own noise; `p_slope` that the slope is 0,
-    `p_equal` that all values are one (Cochran's Q, their own noise alone).
+    `level` is its value at covariate 0; `slope` with its `stderr` and 95 % interval `low` to `high`; `freedom` = k − 2,
+    infinite where the scatter has a prior; `scatter` is the standard deviation between studies beyond their own noise;
+    `p_slope` that the slope is 0, `p_equal` that all values are one (Cochran's Q, their own noise alone).
     """
 
+    level: float
     slope: float
     stderr: float
     low: float
@@ -34,6 +38,10 @@ class MetaRegression:
     scatter: float
     p_slope: float
     p_equal: float
+
+    def at(self, covariate: float) -> float:
+        """Return the line's value at a covariate."""
+        return self.level + self.slope * covariate
 
     def smallest_detectable(self, level: float, *, freedom: float | None = None) -> float:
         """Return the slope that a design like this shows at `level` four times in five.
@@ -69,14 +77,73 @@ def meta_regression(
     weights = 1 / variances
     deviation = values - np.average(values, weights=weights)
     return MetaRegression(
-        slope=found.slope, stderr=found.stderr, low=found.low, high=found.high, freedom=found.freedom,
-        scatter=found.scatter, p_slope=found.p_slope,
+        level=found.level, slope=found.slope, stderr=found.stderr, low=found.low, high=found.high,
+        freedom=found.freedom, scatter=found.scatter, p_slope=found.p_slope,
         p_equal=float(stats.chi2.sf((weights * deviation**2).sum(), len(values) - 1)),
     )  # fmt: skip
 
 
+def scatter_between(values: Floats, variances: Floats, *, level: float = LEVEL) -> Estimate:
+    """Return the standard deviation between studies beyond their own noise, with its profile-likelihood interval.
+
+    `values` (k,) with known `variances` (k,), k ≥ 3. The likelihood is the restricted one, in which the mean has been
+    integrated out (Harville 1977; Hardy & Thompson 1996 profile the other, which is too low for few studies). The
+    interval may begin at 0. Raises InputError for fewer values.
+    """
+    if len(values) < FEWEST_SCATTERED:
+        raise InputError(f"{len(values)} values to take a scatter of", fix=f"give {FEWEST_SCATTERED} or more")
+    span = float(np.ptp(values)) + float(np.sqrt(variances.max()))
+
+    def loss(scatter: float) -> float:
+        return twice_negative_likelihood(scatter, values, variances)
+
+    grid = np.concatenate([[0.0], np.geomspace(1e-4, 3.0, 200) * span])
+    place = int(np.argmin([loss(at) for at in grid]))
+    around = float(grid[max(place - 1, 0)]), float(grid[min(place + 1, len(grid) - 1)])
+    best = float(optimize.minimize_scalar(loss, bounds=around, method="bounded", options={"xatol": 1e-9 * span}).x)
+    best = best if loss(best) < loss(0.0) else 0.0
+    allowed = loss(best) + float(stats.chi2.ppf(level, 1))
+
+    def beyond(scatter: float) -> float:
+        return loss(scatter) - allowed
+
+    low = float(optimize.brentq(beyond, 0.0, best)) if beyond(0.0) > 0 else 0.0
+    return Estimate(value=best, low=low, high=float(optimize.brentq(beyond, best, WIDEST_SCATTER * span)), level=level)
+
+
+def mean_between(values: Floats, variances: Floats, *, level: float = LEVEL) -> Estimate:
+    """Return the mean of studies that scatter, with the interval of Hartung & Knapp (2001), k − 1 degrees of freedom.
+
+    `values` (k,) with known `variances` (k,), k ≥ 3; the scatter is that of `scatter_between`. Their factor q is at
+    least 1, as in `meta_regression`.
+    """
+    weights = 1 / (variances + scatter_between(values, variances).value ** 2)
+    mean = float(np.average(values, weights=weights))
+    freedom = len(values) - 1
+    q = max(1.0, float((weights * (values - mean) ** 2).sum()) / freedom)
+    half = float(stats.t.ppf((1 + level) / 2, freedom)) * float(np.sqrt(q / weights.sum()))
+    return Estimate(value=mean, low=mean - half, high=mean + half, level=level)
+
+
+def holm(probabilities: Floats) -> Floats:
+    """Return p-values (k,) corrected for their number, in the order given (Holm 1979)."""
+    order = np.argsort(probabilities)
+    raised = np.maximum.accumulate(probabilities[order] * np.arange(len(order), 0, -1))
+    corrected = np.empty(len(order))
+    corrected[order] = np.minimum(raised, 1.0)
+    return corrected
+
+
+def twice_negative_likelihood(scatter: float, values: Floats, variances: Floats) -> float:
+    """Return −2 ln of the restricted likelihood of a scatter, up to a constant."""
+    total = variances + scatter**2
+    deviation = values - np.average(values, weights=1 / total)
+    return float(np.log(total).sum() + np.log((1 / total).sum()) + (deviation**2 / total).sum())
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Slope:
+    level: float
     slope: float
     stderr: float
     low: float
@@ -91,17 +158,17 @@ def _line(values: Floats, variances: Floats, covariate: Floats) -> _Slope:
     freedom = len(values) - 2
 
     def excess(between: float) -> float:
-        return _weighted_line(values, variances + between, covariate)[2] - freedom
+        return _weighted_line(values, variances + between, covariate)[-1] - freedom
 
     between = 0.0
     if excess(0.0) > 0:
         between = float(optimize.brentq(excess, 0.0, 10 * float(np.ptp(values)) ** 2 + float(variances.max())))
-    slope, spread, left = _weighted_line(values, variances + between, covariate)
+    level, slope, spread, left = _weighted_line(values, variances + between, covariate)
     # Hartung & Knapp's q is the residual sum / (k − 2): 1 where scatter was found, below 1 where none was.
     stderr = float(np.sqrt(max(1.0, left / freedom) / spread))
     half = float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * stderr
     return _Slope(
-        slope=slope, stderr=stderr, low=slope - half, high=slope + half, freedom=freedom,
+        level=level, slope=slope, stderr=stderr, low=slope - half, high=slope + half, freedom=freedom,
         scatter=float(np.sqrt(between)), p_slope=float(2 * stats.t.sf(abs(slope) / stderr, freedom)),
     )  # fmt: skip
 
@@ -112,12 +179,12 @@ def _averaged(values: Floats, variances: Floats, covariate: Floats, *, scale: fl
     def likelihood(between: float) -> float:
         """Level and slope are integrated out under flat priors."""
         weights = 1 / (variances + between)
-        _, spread, left = _weighted_line(values, variances + between, covariate)
+        *_, spread, left = _weighted_line(values, variances + between, covariate)
         return float(0.5 * (np.log(weights).sum() - np.log(weights.sum() * spread) - left))
 
     scatter, share = scatter_posterior(likelihood, scale=scale)
     fitted = [_weighted_line(values, variances + tau**2, covariate) for tau in scatter.tolist()]
-    slopes, spreads, _ = (np.array(column) for column in zip(*fitted, strict=True))
+    levels, slopes, spreads, _ = (np.array(column) for column in zip(*fitted, strict=True))
     own = 1 / np.sqrt(spreads)
     mean = float(share @ slopes)
     stderr = float(np.sqrt(share @ (own**2 + (slopes - mean) ** 2)))
@@ -129,8 +196,10 @@ def _averaged(values: Floats, variances: Floats, covariate: Floats, *, scale: fl
         float(optimize.brentq(lambda at, p=p: below(at) - p, mean - 60 * stderr, mean + 60 * stderr))
         for p in ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
     )
-    return _Slope(slope=mean, stderr=stderr, low=low, high=high, freedom=float("inf"),
-                  scatter=float(share @ scatter), p_slope=2 * min(below(0.0), 1 - below(0.0)))  # fmt: skip
+    return _Slope(
+        level=float(share @ levels), slope=mean, stderr=stderr, low=low, high=high, freedom=float("inf"),
+        scatter=float(share @ scatter), p_slope=2 * min(below(0.0), 1 - below(0.0)),
+    )  # fmt: skip
 
 
 def scatter_posterior(likelihood: Callable[[float], float], *, scale: float) -> tuple[Floats, Floats]:
@@ -147,11 +216,12 @@ def scatter_posterior(likelihood: Callable[[float], float], *, scale: float) -> 
     return scatter, np.asarray(share / share.sum())
 
 
-def _weighted_line(values: Floats, variances: Floats, covariate: Floats) -> tuple[float, float, float]:
-    """Return the slope, the weighted spread of the covariate, and the weighted sum of squares around the line."""
+def _weighted_line(values: Floats, variances: Floats, covariate: Floats) -> tuple[float, float, float, float]:
+    """Return level at covariate 0, slope, weighted spread of the covariate, weighted sum of squares around the line."""
     weights = 1 / variances
     x = covariate - np.average(covariate, weights=weights)
     y = values - np.average(values, weights=weights)
     spread = float((weights * x**2).sum())
     slope = float((weights * x * y).sum()) / spread
-    return slope, spread, float((weights * (y - slope * x) ** 2).sum())
+    level = float(np.average(values - slope * covariate, weights=weights))
+    return level, slope, spread, float((weights * (y - slope * x) ** 2).sum())

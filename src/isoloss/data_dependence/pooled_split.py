@@ -7,6 +7,7 @@ of the scatter would do worse: leave the odd corpus out, and the others seem to 
 of the corpus: that a measure moves it is to be shown first.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -15,7 +16,7 @@ import numpy as np
 from scipy import optimize, stats
 
 from isoloss.core.errors import InputError
-from isoloss.data_dependence.meta import scatter_posterior
+from isoloss.data_dependence.meta import scatter_posterior, twice_negative_likelihood
 from isoloss.laws.law import Floats
 from isoloss.optima.best_size import BestSize
 from isoloss.optima.mean_split import MeanSplit, mean_splits
@@ -131,7 +132,9 @@ def _slope(budgets: Sequence[BestSize]) -> tuple[float, float]:
 def _pooled(values: Sequence[tuple[float, float]], *, scale: float) -> Pooled:
     """Return the random-effects mean, averaged over the posterior of the scatter."""
     y, variances = np.array([value for value, _ in values]), np.array([sd**2 for _, sd in values])
-    scatter, share = scatter_posterior(lambda between: _restricted_likelihood(y, variances + between), scale=scale)
+    scatter, share = scatter_posterior(
+        lambda between: -0.5 * twice_negative_likelihood(math.sqrt(between), y, variances), scale=scale
+    )
     weights = 1 / (variances + scatter[:, None] ** 2)
     means, errors = weights @ y / weights.sum(axis=1), weights.sum(axis=1) ** -0.5
     mean = float(share @ means)
@@ -148,13 +151,6 @@ def _pooled(values: Sequence[tuple[float, float]], *, scale: float) -> Pooled:
         mean=mean, stderr=float(np.sqrt(share @ (errors**2 + (means - mean) ** 2))), scatter=float(share @ scatter),
         predictive=tuple(quantiles),
     )  # fmt: skip
-
-
-def _restricted_likelihood(values: Floats, variances: Floats) -> float:
-    """Return the logarithm of the likelihood of variances, the mean integrated out under a flat prior."""
-    weights = 1 / variances
-    left = (weights * (values - np.average(values, weights=weights)) ** 2).sum()
-    return float(0.5 * (np.log(weights).sum() - np.log(weights.sum()) - left))
 
 
 def _pooled_from(content: Mapping[str, Any]) -> Pooled:

@@ -1,0 +1,276 @@
+"""Everything that docs/results/answer.md says, computed; the words around it stand in page.md.j2."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from matplotlib.figure import Figure
+from scipy import stats
+
+from answer import figures, verdicts
+from answer.claims import Claim, claims
+from answer.estimates import (
+    BUDGETS,
+    CHEAP_BUDGETS,
+    FEW_DRAWS,
+    SIX_ND_BUDGETS,
+    Balance,
+    Pair,
+    balances,
+    mean_with_interval,
+    paired,
+    per_compute,
+    single,
+)
+from answer.laws import FORMS, laws_of
+from answer.readings import NEW, OLD, TEXTS, Counting, Readings, as_observations, kinds, table
+from answer.verdicts import SealedLoss, Slope
+from isoloss.core.estimate import Estimate
+from isoloss.fitting.fitted import FittedLaw
+from isoloss.optima.best_size import best_sizes
+from isoloss.report.numbers import fixed, power_of_ten, si
+
+POINTS = {"small": (1.1e4, 9.6e5), "middle": (3e4, 1.41e6), "large": (1.0e5, 8.5e6)}  # of the first seal
+INTERVENTIONS = {
+    "-noise15": "15 % of bytes at random", "-noise05": "5 % of bytes at random", "-lines": "lines shuffled",
+    "-relabelled": "byte values permuted (placebo)", "-comments": "without comments",
+    "-names": "without comments and names", "-tercile1": "most compressible third",
+    "-tercile3": "least compressible third", "-bpe": "BPE of 1,024",
+}  # fmt: skip
+FRONTIER_BUDGETS = tuple(float(f"{budget:.3g}") for budget in np.geomspace(6e10, 1e12, 5))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Found:
+    """What the committed runs say. `texts` have a θ; `outside` are finished texts without one."""
+
+    readings: Readings
+    texts: list[Balance]
+    outside: list[Balance]
+    counted: Mapping[Counting, list[Balance]]
+    pairs: Mapping[str, list[Pair]]
+    grammars: list[Balance]
+    laws: Mapping[str, Mapping[str, FittedLaw]]
+    sealed_forms: Sequence[Mapping[str, str]]
+
+    @cached_property
+    def new(self) -> list[Balance]:
+        """The new texts, which test."""
+        return among(self.texts, NEW)
+
+    @cached_property
+    def old(self) -> list[Balance]:
+        """The texts of before, which the hypothesis came from."""
+        return among(self.texts, OLD)
+
+    @cached_property
+    def kinds(self) -> dict[str, str]:
+        """What sort of text every corpus is."""
+        return kinds()
+
+    def slope(self, measure: str, of: Sequence[Balance]) -> Slope | None:
+        """Return the slope of θ on a measure over texts."""
+        return verdicts.slope_on(measure, of, self.values(measure, of))
+
+    def values(self, measure: str, of: Sequence[Balance]) -> Any:
+        """Return a measure of texts, or the loss of their cheapest run."""
+        names = [one.corpus for one in of]
+        if measure == verdicts.PROXY:
+            return verdicts.proxies(self.readings, names)
+        return self.readings.measure(measure, names)
+
+    @cached_property
+    def secondary(self) -> list[Slope]:
+        """The slopes on the seven measures, corrected for their number; none of fewer than four texts."""
+        slopes = [self.slope(measure, self.texts) for measure in verdicts.SECONDARY]
+        known = [one for one in slopes if one is not None]
+        return verdicts.corrected(known) if known else []
+
+    @cached_property
+    def errors(self) -> dict[str, float]:
+        """The errors of θ on texts left out; none of fewer than six texts."""
+        names = [verdicts.CONFIRMATORY, *verdicts.SECONDARY, verdicts.PROXY]
+        columns = {name: self.values(name, self.texts) for name in names}
+        return verdicts.left_out_errors(self.texts, columns) if len(self.texts) >= 6 else {}
+
+    @cached_property
+    def first_seal(self) -> list[SealedLoss]:
+        """The losses that measures alone predicted, where they have been measured."""
+        return verdicts.sealed_losses(self.readings, POINTS)
+
+    @cached_property
+    def second_seal(self) -> list[SealedLoss]:
+        """The losses that forms predicted at ten times the largest budget, where they have been measured."""
+        return verdicts.second_seal(self.readings, self.sealed_forms)
+
+    @cached_property
+    def claims(self) -> list[Claim]:
+        """The claims of the plan with their verdicts."""
+        return claims(self)
+
+
+def analyse(readings: Readings, *, sealed_forms: Path) -> Found:
+    """Return what the runs of finished corpora say."""
+    finished = readings.finished(TEXTS)
+    found = balances(readings, finished)
+    known = [one for one in found if one.known]
+    names = [one.corpus for one in known]
+    counted = {
+        counting: [one for one in balances(readings, names, counting=counting, budgets=budgets, draws=FEW_DRAWS)
+                   if one.known]
+        for counting, budgets in (("6ND", SIX_ND_BUDGETS), ("without head", BUDGETS))
+    }  # fmt: skip
+    grammars = readings.finished(readings.generated)
+    return Found(
+        readings=readings, texts=known, outside=[one for one in found if not one.known], counted=counted,
+        pairs=pairs_by_kind(readings),
+        grammars=balances(readings, grammars, budgets=CHEAP_BUDGETS, draws=FEW_DRAWS),
+        laws={form: laws_of(readings, [*finished, *grammars], form) for form in FORMS},
+        sealed_forms=table(sealed_forms) if sealed_forms.exists() else [],
+    )  # fmt: skip
+
+
+def pairs_by_kind(readings: Readings) -> dict[str, list[Pair]]:
+    """Return the pairs of every intervention that has any."""
+    endings = {ending: readings.names(ending) for ending in INTERVENTIONS}
+    every = paired(readings, [name for names in endings.values() for name in names], draws=FEW_DRAWS)
+    found = {ending: [pair for pair in every if pair.corpus.endswith(ending)] for ending in endings}
+    return {ending: pairs for ending, pairs in found.items() if pairs}
+
+
+def among(balances_of: Sequence[Balance], names: Sequence[str]) -> list[Balance]:
+    """Return the balances of `names`."""
+    return [one for one in balances_of if one.corpus in names]
+
+
+def pictures(found: Found) -> dict[str, Figure]:
+    """Return the figures that the finished corpora give, by name."""
+    drawn: dict[str, Figure] = {}
+    ends = extremes(found)
+    if ends is not None:
+        rows = [row for name in ends for row in found.readings.own(name)]
+        optima = best_sizes(as_observations(rows), budgets=FRONTIER_BUDGETS, pooled=True, draws=FEW_DRAWS)
+        by_name = {name: [one for one in optima if one.corpus == name] for name in ends}
+        drawn["contours"] = figures.two_contours(found.readings, ends, found.laws["coupled"], by_name)
+    if len(found.texts) >= 2:
+        columns = {name: found.values(name, found.texts) for name in (best_measure(found), "gzip")}
+        notes = {name: note(found.slope(name, found.texts)) for name in columns}
+        drawn["balance"] = figures.balance_against(found.texts, columns, found.kinds, notes)
+    groups = {INTERVENTIONS[ending]: measured(found, pairs) for ending, pairs in found.pairs.items()}
+    if any(groups.values()):
+        values = {name: own[verdicts.CONFIRMATORY] for name, own in found.readings.measures.items()
+                  if verdicts.CONFIRMATORY in own}  # fmt: skip
+        drawn["interventions"] = figures.arrows(
+            {title: pairs for title, pairs in groups.items() if pairs}, verdicts.CONFIRMATORY, values
+        )
+    weighted = [one for one in found.second_seal if one.what == "weighted"]
+    seals = {"By measures, before the first run": found.first_seal, "By forms, at ten times the budget": weighted}
+    if any(seals.values()):
+        drawn["sealed"] = figures.sealed({title: losses for title, losses in seals.items() if losses})
+    return drawn
+
+
+def measured(found: Found, pairs: Sequence[Pair]) -> list[Pair]:
+    """Return the pairs both of whose corpora have an n-gram entropy."""
+    known = found.readings.measures
+    return [p for p in pairs if all(verdicts.CONFIRMATORY in known.get(name, {}) for name in (p.corpus, p.source))]
+
+
+def extremes(found: Found) -> tuple[str, str] | None:
+    """Return the most and the least compressible text by gzip that have a θ and a law; None of fewer than two."""
+    gzip = {one.corpus: found.readings.measures.get(one.corpus, {}).get("gzip", math.nan) for one in found.texts}
+    known = {name: value for name, value in gzip.items() if value == value and name in found.laws["coupled"]}
+    if len(known) < 2:
+        return None
+    return min(known, key=known.__getitem__), max(known, key=known.__getitem__)
+
+
+def best_measure(found: Found) -> str:
+    """Return the measure, gzip aside, whose line predicts left-out texts best; the confirmatory one before there is."""
+    errors = {name: value for name, value in found.errors.items() if name in found.readings.measures["c"]}
+    errors.pop("gzip", None)
+    return min(errors, key=errors.__getitem__) if errors else verdicts.CONFIRMATORY
+
+
+def note(slope: Slope | None) -> str:
+    """Return a slope as a line under a panel."""
+    if slope is None:
+        return ""
+    return f"slope {value(slope.slope)}, {probability(slope.p)}, {slope.texts} texts"
+
+
+def value(estimate: Estimate | None, decimals: int = 2) -> str:
+    """Return an estimate with its interval in brackets."""
+    if estimate is None:
+        return "–"
+    if estimate.low is None or estimate.high is None:
+        return fixed(estimate.value, decimals)
+    return f"{fixed(estimate.value, decimals)} [{fixed(estimate.low, decimals)}, {fixed(estimate.high, decimals)}]"
+
+
+def factor(estimate: Estimate) -> str:
+    """Return exp of an estimate, whole numbers above ten."""
+    ends = [math.exp(end) for end in (estimate.value, estimate.low, estimate.high) if end is not None]
+    first, *rest = [f"{end:.0f}" if end >= 10 else f"{end:.2f}" for end in ends]
+    return f"{first} [{', '.join(rest)}]" if rest else first
+
+
+def probability(p: float) -> str:
+    """Return a p-value."""
+    return f"p = {p:.2g}" if p >= 1e-3 else "p < .001"
+
+
+def shift(pairs: Sequence[Pair]) -> Estimate:
+    """Return the mean change of θ of pairs."""
+    return mean_with_interval(np.array([pair.shift for pair in pairs]))
+
+
+def placebo_p(pairs: Sequence[Pair]) -> float:
+    """Return p that changes of θ are their own errors alone."""
+    return float(stats.chi2.sf(sum((pair.shift / pair.sd) ** 2 for pair in pairs), len(pairs)))
+
+
+def written(found: Found) -> str:
+    """Return the page."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True, keep_trailing_newline=True, autoescape=False,
+    )  # fmt: skip
+    environment.filters |= {"value": value, "factor": factor, "p": probability, "si": si, "fixed": fixed,
+                            "power": power_of_ten}  # fmt: skip
+    return environment.get_template("page.md.j2").render(
+        found=found, NEW=NEW, OLD=OLD, TEXTS=TEXTS, BUDGETS=BUDGETS, CHEAP=CHEAP_BUDGETS, SIX=SIX_ND_BUDGETS,
+        verdicts=verdicts, INTERVENTIONS=INTERVENTIONS, POINTS=POINTS, per_compute=per_compute, single=single,
+        shift=shift, placebo_p=placebo_p, extremes=extremes(found), best=best_measure(found), np=np, math=math,
+        score=score, weights=weights(found.texts),
+    )  # fmt: skip
+
+
+def weights(texts: Sequence[Balance]) -> dict[str, float]:
+    """Return the weights of the forms, the same for every text."""
+    return {one.form: one.weight for one in texts[0].split.budgets[0].forms} if texts else {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """What sealed losses came to: root mean square error and mean error of ln L, intervals that held of those given."""
+
+    count: int
+    rmse: float
+    bias: float
+    held: int
+    intervals: int
+
+
+def score(losses: Sequence[SealedLoss]) -> Score:
+    """Return the score of sealed losses."""
+    off = np.array([math.log(one.sealed / one.measured) for one in losses])
+    given = [one for one in losses if one.low is not None and one.high is not None]
+    held = sum(bool(one.low <= one.measured <= one.high) for one in given if one.low is not None and one.high)
+    return Score(count=len(losses), rmse=float(np.sqrt((off**2).mean())), bias=float(off.mean()), held=held,
+                 intervals=len(given))  # fmt: skip

@@ -1,0 +1,200 @@
+"""The committed tables of the answer, as they are read: which grids are finished, their runs, measures and kinds."""
+
+import csv
+import math
+import tomllib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from isoloss.optima.documents import document_shifts
+from isoloss.runs.observations import Observations, observations
+from isoloss.runs.rules import round_tokens
+from isoloss.runs.shapes import count
+from isoloss.study.designs import DesignSource
+from isoloss.study.spec import Study
+
+Floats = NDArray[np.float64]
+Row = Mapping[str, str]
+Cell = tuple[int, int]
+"""Parameters (with head) and tokens of a run."""
+Counting = Literal["exact", "6ND", "without head"]
+
+STUDIES = Path(__file__).parent
+SOURCES = STUDIES.parent / "corpora.toml"
+NEW = ("rust", "java", "lisp", "erlang", "proofs", "sql", "svg", "tex", "german", "japanese", "commentary", "wordnet")
+OLD = ("c", "python", "go", "javascript", "html", "json", "english", "dictionary", "mathematics", "dna", "protein",
+       "music")  # fmt: skip
+TEXTS = NEW + OLD
+GENERATED = ("pcfg-", "equal-")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How much of a corpus's grid is there: runs that have ended, of those planned; None before its corpus is built."""
+
+    corpus: str
+    ended: int
+    planned: int | None
+
+    @property
+    def finished(self) -> bool:
+        """Whether every cell of the grid has all its seeds."""
+        return self.planned is not None and self.ended >= self.planned
+
+
+@dataclass(frozen=True, eq=False)
+class Readings:
+    """The rows of runs.csv, the corpora and their measures; `studies` are the study files that name grids."""
+
+    rows: Sequence[Row]
+    corpora: Mapping[str, Row]
+    measures: Mapping[str, Mapping[str, float]]
+    studies: Sequence[Study]
+
+    @cached_property
+    def progress(self) -> dict[str, Progress]:
+        """How far every corpus is, in the order of the study files; the first file that names a corpus counts."""
+        found: dict[str, Progress] = {}
+        ended = {corpus: Counter(map(cell, own)) for corpus, own in self._by_corpus.items()}
+        for study in self.studies:
+            for name in _names(study):
+                if name in found:
+                    continue
+                if name not in self.corpora:
+                    found[name] = Progress(corpus=name, ended=0, planned=None)
+                    continue
+                cells, seeds = self.cells[name], len(study.grid.seeds)
+                there = sum(min(ended.get(name, Counter())[one], seeds) for one in cells)
+                found[name] = Progress(corpus=name, ended=there, planned=seeds * len(cells))
+        return found
+
+    @cached_property
+    def cells(self) -> dict[str, set[Cell]]:
+        """The cells of every corpus's grid."""
+        found: dict[str, set[Cell]] = {}
+        for study in self.studies:
+            for name in _names(study):
+                if name in self.corpora and name not in found:
+                    found[name] = grid_cells(study, vocab_size=int(self.corpora[name]["vocab_size"]))
+        return found
+
+    def finished(self, names: Iterable[str]) -> list[str]:
+        """Return those of `names` whose grid is finished."""
+        return [name for name in names if name in self.progress and self.progress[name].finished]
+
+    def unfinished(self, names: Iterable[str]) -> list[Progress]:
+        """Return how far those are that are not finished."""
+        unbegun = (self.progress.get(name, Progress(corpus=name, ended=0, planned=None)) for name in names)
+        return [progress for progress in unbegun if not progress.finished]
+
+    def names(self, ending: str) -> list[str]:
+        """Return the corpora of the study files whose name ends so, as `-noise15`."""
+        return [name for name in self.progress if name.endswith(ending)]
+
+    @property
+    def generated(self) -> list[str]:
+        """The corpora out of grammars."""
+        return [name for name in self.progress if name.startswith(GENERATED)]
+
+    def own(self, corpus: str, *, cells: set[Cell] | None = None) -> list[Row]:
+        """Return the runs of a corpus in its grid, or in `cells`, that ended with a loss."""
+        kept = self.cells[corpus] if cells is None else cells
+        return [row for row in self._by_corpus.get(corpus, []) if cell(row) in kept and row["loss_nats"]]
+
+    def beyond(self, corpus: str) -> list[Row]:
+        """Return the runs of a corpus outside its grid: the sealed ones."""
+        kept = self.cells.get(corpus, set())
+        return [row for row in self._by_corpus.get(corpus, []) if cell(row) not in kept and row["loss_nats"]]
+
+    def measure(self, name: str, corpora: Iterable[str]) -> Floats:
+        """Return a measure of corpora, NaN where it is not known."""
+        return np.array([self.measures.get(corpus, {}).get(name, math.nan) for corpus in corpora])
+
+    @cached_property
+    def _by_corpus(self) -> dict[str, list[Row]]:
+        found: dict[str, list[Row]] = {}
+        for row in self.rows:
+            found.setdefault(row["corpus"], []).append(row)
+        return found
+
+
+def load(folder: Path, *, measures: Sequence[Path], studies: Sequence[Path] | None = None) -> Readings:
+    """Return what stands in a folder of runs.csv and corpora.csv, with measures of those files that exist."""
+    files = sorted(STUDIES.glob("*.toml")) if studies is None else studies
+    known: dict[str, dict[str, float]] = {}
+    for path in measures:
+        for row in table(path) if path.exists() else []:
+            known.setdefault(row["corpus"], {}).update(_numbers(row))
+    return Readings(
+        rows=table(folder / "runs.csv"), corpora={row["corpus"]: row for row in table(folder / "corpora.csv")},
+        measures=known, studies=[Study.load(path) for path in files],
+    )  # fmt: skip
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a CSV file."""
+    with path.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def kinds() -> dict[str, str]:
+    """Return what sort of text every corpus is."""
+    with SOURCES.open("rb") as stream:
+        return {one["name"]: one["kind"] for one in tomllib.load(stream)["corpus"]}
+
+
+def cell(row: Row) -> Cell:
+    """Return where a run lies."""
+    return int(row["params"]), int(row["tokens"])
+
+
+def grid_cells(study: Study, *, vocab_size: int) -> set[Cell]:
+    """Return parameters and tokens of every run of a study's grid on a vocabulary."""
+    found = set()
+    for model in study.grid.models(vocab_size=vocab_size):
+        params = count(model).params()
+        batch = int(study.training.batch_tokens.value)
+        found |= {(params, round_tokens(tokens, batch_tokens=batch)) for tokens in study.grid.horizons(params)}
+    return found
+
+
+def as_observations(rows: Sequence[Row], *, counting: Counting = "exact") -> Observations:
+    """Return runs as a table: exact FLOPs and N with the head, or C = 6 · N · D, or N without the head."""
+    params = "params_non_embedding" if counting == "without head" else "params"
+    flops = "flops" if counting == "6ND" else "flops_exact"
+    return observations(
+        loss_nats=[float(row["loss_nats"]) for row in rows], params=[float(row[params]) for row in rows],
+        tokens=[float(row["tokens"]) for row in rows], flops=[float(row[flops]) for row in rows],
+        run=[row["run"] for row in rows], trunk=[f"{row['corpus']} {row['trunk']}" for row in rows],
+        corpus=[row["corpus"] for row in rows], stderr=[float(row["stderr"]) for row in rows],
+        flags=[row["flags"].split() for row in rows], vocab=[float(row["vocab_size"]) for row in rows],
+        params_convention="non_embedding" if counting == "without head" else "with_head",
+    )  # fmt: skip
+
+
+def shifts(rows: Sequence[Row], corpora: Mapping[str, Row], *, draws: int) -> Floats:
+    """Return what held-out documents drawn anew would change of every ln loss, (draws, n): 20 groups of documents."""
+    found = np.zeros((draws, len(rows)))
+    for place, corpus in enumerate(dict.fromkeys(row["corpus"] for row in rows)):
+        own = np.flatnonzero([row["corpus"] == corpus for row in rows])
+        tokens = np.array(corpora[corpus]["block_tokens"].split(), dtype=float)
+        means = np.array([rows[i]["blocks"].split() for i in own], dtype=float)
+        held = tokens > 0
+        found[:, own] = document_shifts(means[:, held] * tokens[held], tokens[held], draws=draws, seed=place)
+    return found
+
+
+def _names(study: Study) -> Iterator[str]:
+    for source in study.corpus:
+        yield from source.names if isinstance(source, DesignSource) else [source.name]
+
+
+def _numbers(row: Row) -> dict[str, float]:
+    return {name: float(value) for name, value in row.items() if name != "corpus" and value}
