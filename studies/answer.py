@@ -50,7 +50,7 @@ def write_theta(path: Path, balances: Sequence[Balance]) -> None:
         writer.writerow(THETA)
         for one in balances:
             numbers = [one.theta.value, one.theta.low, one.theta.high, one.sd, per_compute(one)[0]]
-            writer.writerow([one.corpus, one.runs, one.flagged, *(f"{value:.5f}" for value in numbers)])
+            writer.writerow([one.corpus, one.runs, one.flagged, *(f"{value:.8g}" for value in numbers)])
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from answer.claims import Claim, claims
 from answer.estimates import (
     BUDGETS,
     CHEAP_BUDGETS,
+    DRAWS,
     FEW_DRAWS,
     SIX_ND_BUDGETS,
     Balance,
@@ -109,36 +110,42 @@ class Found:
         return verdicts.second_seal(self.readings, self.sealed_forms)
 
     @cached_property
+    def sealed_splits(self) -> list[SealedLoss]:
+        """The splits that forms predicted at ten times the largest budget, where they have been measured."""
+        return verdicts.sealed_splits(self.readings, self.sealed_forms)
+
+    @cached_property
     def claims(self) -> list[Claim]:
         """The claims of the plan with their verdicts."""
         return claims(self)
 
 
-def analyse(readings: Readings, *, sealed_forms: Path) -> Found:
+def analyse(readings: Readings, *, sealed_forms: Path, draws: int = DRAWS) -> Found:
     """Return what the runs of finished corpora say."""
+    few = min(draws, FEW_DRAWS)
     finished = readings.finished(TEXTS)
-    found = balances(readings, finished)
+    found = balances(readings, finished, draws=draws)
     known = [one for one in found if one.known]
     names = [one.corpus for one in known]
     counted = {
-        counting: [one for one in balances(readings, names, counting=counting, budgets=budgets, draws=FEW_DRAWS)
+        counting: [one for one in balances(readings, names, counting=counting, budgets=budgets, draws=few)
                    if one.known]
         for counting, budgets in (("6ND", SIX_ND_BUDGETS), ("without head", BUDGETS))
     }  # fmt: skip
     grammars = readings.finished(readings.generated)
     return Found(
         readings=readings, texts=known, outside=[one for one in found if not one.known], counted=counted,
-        pairs=pairs_by_kind(readings),
-        grammars=balances(readings, grammars, budgets=CHEAP_BUDGETS, draws=FEW_DRAWS),
+        pairs=pairs_by_kind(readings, draws=few),
+        grammars=balances(readings, grammars, budgets=CHEAP_BUDGETS, draws=few),
         laws={form: laws_of(readings, [*finished, *grammars], form) for form in FORMS},
         sealed_forms=table(sealed_forms) if sealed_forms.exists() else [],
     )  # fmt: skip
 
 
-def pairs_by_kind(readings: Readings) -> dict[str, list[Pair]]:
+def pairs_by_kind(readings: Readings, *, draws: int) -> dict[str, list[Pair]]:
     """Return the pairs of every intervention that has any."""
     endings = {ending: readings.names(ending) for ending in INTERVENTIONS}
-    every = paired(readings, [name for names in endings.values() for name in names], draws=FEW_DRAWS)
+    every = paired(readings, [name for names in endings.values() for name in names], draws=draws)
     found = {ending: [pair for pair in every if pair.corpus.endswith(ending)] for ending in endings}
     return {ending: pairs for ending, pairs in found.items() if pairs}
 
@@ -230,6 +237,13 @@ def shift(pairs: Sequence[Pair]) -> Estimate:
     return mean_with_interval(np.array([pair.shift for pair in pairs]))
 
 
+def unpaired(found: Found) -> list[str]:
+    """Return the finished interventions that could not be compared: no balance, or a source without one."""
+    compared = {pair.corpus for pairs in found.pairs.values() for pair in pairs}
+    finished = found.readings.finished([name for ending in INTERVENTIONS for name in found.readings.names(ending)])
+    return [name for name in finished if name not in compared]
+
+
 def placebo_p(pairs: Sequence[Pair]) -> float:
     """Return p that changes of θ are their own errors alone."""
     return float(stats.chi2.sf(sum((pair.shift / pair.sd) ** 2 for pair in pairs), len(pairs)))
@@ -246,7 +260,8 @@ def written(found: Found) -> str:
     return environment.get_template("page.md.j2").render(
         found=found, NEW=NEW, OLD=OLD, TEXTS=TEXTS, BUDGETS=BUDGETS, CHEAP=CHEAP_BUDGETS, SIX=SIX_ND_BUDGETS,
         verdicts=verdicts, INTERVENTIONS=INTERVENTIONS, POINTS=POINTS, per_compute=per_compute, single=single,
-        shift=shift, placebo_p=placebo_p, extremes=extremes(found), best=best_measure(found), np=np, math=math,
+        shift=shift, unpaired=unpaired(found),
+        placebo_p=placebo_p, extremes=extremes(found), best=best_measure(found), np=np, math=math,
         score=score, weights=weights(found.texts),
     )  # fmt: skip
 
@@ -258,7 +273,7 @@ def weights(texts: Sequence[Balance]) -> dict[str, float]:
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """What sealed losses came to: root mean square error and mean error of ln L, intervals that held of those given."""
+    """What sealed values came to: root mean square error and mean error, intervals that held of those given."""
 
     count: int
     rmse: float
@@ -267,9 +282,9 @@ class Score:
     intervals: int
 
 
-def score(losses: Sequence[SealedLoss]) -> Score:
-    """Return the score of sealed losses."""
-    off = np.array([math.log(one.sealed / one.measured) for one in losses])
+def score(losses: Sequence[SealedLoss], *, logarithms: bool = False) -> Score:
+    """Return the score of sealed losses by the errors of ln L, or of what is a logarithm already."""
+    off = np.array([one.sealed - one.measured if logarithms else math.log(one.sealed / one.measured) for one in losses])
     given = [one for one in losses if one.low is not None and one.high is not None]
     held = sum(bool(one.low <= one.measured <= one.high) for one in given if one.low is not None and one.high)
     return Score(count=len(losses), rmse=float(np.sqrt((off**2).mean())), bias=float(off.mean()), held=held,

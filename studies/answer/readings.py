@@ -127,7 +127,9 @@ class Readings:
 
 def load(folder: Path, *, measures: Sequence[Path], studies: Sequence[Path] | None = None) -> Readings:
     """Return what stands in a folder of runs.csv and corpora.csv, with measures of those files that exist."""
-    files = sorted(STUDIES.glob("*.toml")) if studies is None else studies
+    # The sealed runs are no grid: they stay out of every balance.
+    grids = [path for path in sorted(STUDIES.glob("*.toml")) if not path.stem.startswith("sealed")]
+    files = grids if studies is None else studies
     known: dict[str, dict[str, float]] = {}
     for path in measures:
         for row in table(path) if path.exists() else []:

@@ -18,6 +18,7 @@ PROXY = "loss of the cheapest run"
 LEVEL = 0.95
 FEWEST = 4  # texts of a line: with three, one degree of freedom is left
 SMALL_SCATTER = 0.25  # stated in the plan: below it "data do not matter here"
+SPLIT_SIZES = 5
 SAME_CELL = 0.03  # in ln N and ln D: a size of the ladder is within 5 % of the one asked for
 
 
@@ -179,6 +180,31 @@ def second_seal(readings: Readings, path_rows: Sequence[Mapping[str, str]]) -> l
             point = float(row["params"]), float(row["tokens"])
             found += _measured(readings, row["corpus"], row["form"], point, float(row["value"]), low, high)
     return found
+
+
+def sealed_splits(readings: Readings, path_rows: Sequence[Mapping[str, str]]) -> list[SealedLoss]:
+    """Return the second seal's best ln(D/N) of the texts whose sealed sizes are all there, beside what those show."""
+    found = []
+    for row in path_rows:
+        shown = measured_split(readings, row["corpus"], float(row["flops"])) if row["quantity"] == "split" else None
+        if shown is not None:
+            value, low, high = (float(row[name]) for name in ("value", "low", "high"))
+            found.append(SealedLoss(corpus=row["corpus"], what=row["form"], sealed=value, low=low, high=high,
+                                    measured=shown))  # fmt: skip
+    return found
+
+
+def measured_split(readings: Readings, corpus: str, budget: float) -> float | None:
+    """Return the best ln(D/N) of runs at 6 · N · D = `budget` by a parabola of ln L in ln N; None of fewer than five
+    sizes, or where it has its minimum outside them."""
+    there = [row for row in readings.beyond(corpus) if abs(math.log(float(row["flops"]) / budget)) < 2 * SAME_CELL]
+    if len({row["params"] for row in there}) < SPLIT_SIZES:
+        return None
+    log_n = np.log([float(row["params"]) for row in there])
+    bend, slope, _ = np.polyfit(log_n, np.log([float(row["loss_nats"]) for row in there]), 2)
+    best = -slope / (2 * bend)
+    inside = bend > 0 and log_n.min() < best < log_n.max()
+    return float(math.log(budget / 6) - 2 * best) if inside else None
 
 
 def _measured(
