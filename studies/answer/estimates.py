@@ -123,7 +123,7 @@ def mean_with_interval(values: Floats) -> Estimate:
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """A corpus beside the one it was made from: the change of θ on the same cells and budgets, and its error."""
+    """A corpus beside the one it was made from: the change of θ at the same budgets, and its error."""
 
     corpus: str
     source: str
@@ -134,9 +134,9 @@ class Pair:
 
 
 def paired(readings: Readings, corpora: Sequence[str], *, draws: int = DRAWS) -> list[Pair]:
-    """Return the change of every finished intervention whose source is finished too; both on the cells they share.
+    """Return the change of every finished intervention whose source is finished too.
 
-    Form weights are pooled over all of them, so what a form misses falls out of the difference.
+    A source counts on the cells that its interventions have, with all its seeds. Form weights are pooled over all of them, so what a form misses falls out of the difference.
     """
     ready = [name for name in readings.finished(corpora) if source_of(name) in readings.finished([source_of(name)])]
     if not ready:

@@ -104,7 +104,7 @@ def corpora(results: Path, known: dict[str, dict[str, Any]]) -> list[dict[str, A
             "corpus": corpus.name, "fingerprint": corpus.fingerprint, "train_tokens": corpus.n_tokens,
             "heldout_tokens": corpus.heldout_tokens, "heldout_documents": corpus.heldout_documents,
             "vocab_size": corpus.vocab_size, "bytes_per_token": corpus.bytes_per_token or "",
-            "floor": corpus.floor or "", "block_tokens": " ".join(map(str, tokens)),
+            "floor": corpus.floor.value if corpus.floor else "", "block_tokens": " ".join(map(str, tokens)),
         }  # fmt: skip
     return [known[name] for name in sorted(known)]
 
