@@ -136,7 +136,8 @@ class Pair:
 def paired(readings: Readings, corpora: Sequence[str], *, draws: int = DRAWS) -> list[Pair]:
     """Return the change of every finished intervention whose source is finished too.
 
-    A source counts on the cells that its interventions have, with all its seeds. Form weights are pooled over all of them, so what a form misses falls out of the difference.
+    A source counts on the cells that its interventions have, with all its seeds. Form weights
+    are pooled over all of them, so what a form misses falls out of the difference.
     """
     ready = [name for name in readings.finished(corpora) if source_of(name) in readings.finished([source_of(name)])]
     if not ready:
