@@ -70,19 +70,19 @@ class Readings:
                 if name not in self.corpora:
                     found[name] = Progress(corpus=name, ended=0, planned=None)
                     continue
-                cells, seeds = self.cells[name], len(study.grid.seeds)
-                there = sum(min(ended.get(name, Counter())[one], seeds) for one in cells)
-                found[name] = Progress(corpus=name, ended=there, planned=seeds * len(cells))
+                planned = planned_runs(study, name, vocab_size=int(self.corpora[name]["vocab_size"]))
+                there = sum((planned & ended.get(name, Counter())).values())
+                found[name] = Progress(corpus=name, ended=there, planned=planned.total())
         return found
 
     @cached_property
     def cells(self) -> dict[str, set[Cell]]:
-        """The cells of every corpus's grid."""
+        """The cells of every corpus's grid, and of the runs that its study names beside it."""
         found: dict[str, set[Cell]] = {}
         for study in self.studies:
             for name in _names(study):
                 if name in self.corpora and name not in found:
-                    found[name] = grid_cells(study, vocab_size=int(self.corpora[name]["vocab_size"]))
+                    found[name] = set(planned_runs(study, name, vocab_size=int(self.corpora[name]["vocab_size"])))
         return found
 
     def finished(self, names: Iterable[str]) -> list[str]:
@@ -157,13 +157,18 @@ def cell(row: Row) -> Cell:
     return int(row["params"]), int(row["tokens"])
 
 
-def grid_cells(study: Study, *, vocab_size: int) -> set[Cell]:
-    """Return parameters and tokens of every run of a study's grid on a vocabulary."""
-    found = set()
+def planned_runs(study: Study, corpus: str, *, vocab_size: int) -> Counter[Cell]:
+    """Return how many runs a study has at every place on a corpus: its grid's, and those named beside it."""
+    batch = int(study.training.batch_tokens.value)
+    found: Counter[Cell] = Counter()
     for model in study.grid.models(vocab_size=vocab_size):
         params = count(model).params()
-        batch = int(study.training.batch_tokens.value)
-        found |= {(params, round_tokens(tokens, batch_tokens=batch)) for tokens in study.grid.horizons(params)}
+        for tokens in study.grid.horizons(params):
+            found[params, round_tokens(tokens, batch_tokens=batch)] += len(study.grid.seeds)
+    for run in study.run:
+        if run.corpus == corpus:
+            params = count(study.grid.near(run.params, vocab_size=vocab_size)).params()
+            found[params, round_tokens(run.tokens, batch_tokens=batch)] += 1
     return found
 
 
