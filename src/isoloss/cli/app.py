@@ -1,5 +1,6 @@
 """The application: one function a verb, imports where they are used so that `--help` answers at once."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -48,6 +49,7 @@ Allow = Annotated[
         help="Let this module's own laws, measures and tokenizers be imported where a file names them; repeatable.",
     ),
 ]  # fmt: skip
+Figure = Annotated[Path | None, typer.Option(help="Draw what is found into an .svg or .png file.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random; same seed, same numbers.")]
 
 

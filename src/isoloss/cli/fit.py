@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from isoloss.cli.app import Convention, Json, Seed, app, typed
+from isoloss.cli.app import Convention, Figure, Json, Seed, app, typed
 
 if TYPE_CHECKING:
     from isoloss.data_dependence.contest_result import Contest
@@ -134,6 +134,14 @@ def fit(
     outliers: Annotated[
         bool, typer.Option("--outliers", help="Name the rows over 4 robust standard deviations off the law.")
     ] = False,
+    figure: Figure = None,
+    beyond: Annotated[
+        bool,
+        typer.Option(
+            "--beyond",
+            help="Answer --frontier and --predict by several forms too, tested on the largest budgets of the runs.",
+        ),
+    ] = False,
     seed: Seed = 0,
     out: Annotated[Path | None, typer.Option(help="Write the fitted law here (JSON, draws in Parquet beside).")] = None,
     json: Json = False,
@@ -160,8 +168,10 @@ def fit(
     from isoloss.diagnostics.backtest import backtest_groups
     from isoloss.fitting.fitting import fit_groups
     from isoloss.laws.registry import open_law
+    from isoloss.report.figure_file import require_drawable, write_figure
     from isoloss.runs.importers import UNSTATED, read_runs
 
+    require_drawable(figure)
     budgets = fit_output.numbers_of(frontier)
     measures = _names(complexity)
     named = {"unique_tokens": unique_tokens, "batch_tokens": batch_tokens, "other_loss": other_loss}
@@ -200,9 +210,14 @@ def fit(
     asked = _names(profile)
     derived = [
         fit_output.derive(one, table.where(corpus=corpus), budgets=budgets, points=points, profiles=asked,
-                          outliers=outliers, progress=settings["progress"])
+                          outliers=outliers, progress=settings["progress"], beyond=beyond)
         for one, corpus in zip(fitted, table.corpora, strict=True)
     ]  # fmt: skip
+    if figure is not None:
+        from isoloss.report.figures.answers import of_laws
+
+        write_figure(of_laws(fitted, flops=budgets), figure)
+        written.append(figure)
     fit_output.show(fitted, derived, tests, contest, joint, written, as_json=json)
     if not all(one.convergence.converged for one in fitted) or (joint and not joint.converged):
         raise typer.Exit(1)

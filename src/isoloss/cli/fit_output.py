@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from isoloss.fitting.fitted import FittedLaw, FrontierPoint
     from isoloss.fitting.prediction import Prediction
     from isoloss.laws.law import Law
+    from isoloss.planning.beyond import Beyond
     from isoloss.runs.observations import Observations
 
 
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 class Derived:
     """What a call asked of a law: best splits of budgets, runs that were not trained, profiles of quantities, outliers.
 
-    `no_frontier` says why there is none; `outliers` is None where they were not asked for.
+    `no_frontier` says why there is none; `outliers` is None where they were not asked for; `beyond` is what several
+    forms say of the same budgets and runs, if asked.
     """
 
     frontier: list["FrontierPoint"]
@@ -36,6 +38,7 @@ class Derived:
     profiles: list["Profile"]
     outliers: list["Outlier"] | None = None
     no_frontier: str | None = None
+    beyond: "Beyond | None" = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the keys that stand beside those of a fit."""
@@ -57,17 +60,32 @@ def derive(
     profiles: Sequence[str],
     outliers: bool,
     progress: "Progress",
+    beyond: bool = False,
 ) -> Derived:
     """Return what a law fitted to `rows` says of budgets, of points (numbers by column), and of quantities."""
     asked: dict[str, Any] = {
         "predictions": [law.predict_run(**point) for point in points],
         "profiles": _profiles(law, rows, profiles, progress) if profiles else [],
         "outliers": law.outliers(rows) if outliers else None,
+        "beyond": _beyond(rows, budgets, points) if beyond else None,
     }
     try:
         return Derived(frontier=law.frontier(flops=budgets), **asked)
     except Unidentified as error:
         return Derived(frontier=[], no_frontier=error.message, **asked)
+
+
+def _beyond(rows: "Observations", budgets: Sequence[float], points: Sequence[Mapping[str, float]]) -> "Beyond":
+    """Return what several forms say. Raises InputError where nothing was asked of them."""
+    from isoloss.planning.beyond import look_beyond
+
+    if not budgets and not points:
+        raise InputError(
+            "nothing was asked beyond the runs",
+            place="--beyond",
+            fix="give --frontier 1e20 or --predict 7e9,1.4e11 too",
+        )
+    return look_beyond(rows, flops=budgets, runs=[(point["params"], point["tokens"]) for point in points])
 
 
 def _profiles(law: "FittedLaw", rows: "Observations", names: Sequence[str], progress: "Progress") -> list["Profile"]:
@@ -121,6 +139,7 @@ def show(
 
 def show_derived(derived: Derived) -> None:
     """Print best splits and predicted runs as tables, and how far they extrapolate."""
+    from isoloss.cli.planning_output import show_beyond
     from isoloss.cli.tables import show_frontier, show_predictions, show_profiles
 
     if derived.no_frontier:
@@ -133,6 +152,8 @@ def show_derived(derived: Derived) -> None:
         show_predictions(derived.predictions)
     if derived.outliers is not None:
         typer.echo(outliers_in_words(derived.outliers))
+    if derived.beyond is not None:
+        show_beyond(derived.beyond)
     warnings = [w for point in derived.frontier for w in point.warnings]
     warnings += [w for run in derived.predictions for w in run.warnings]
     for warning in dict.fromkeys(warnings):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from isoloss.cli.app import Json, Seed, app
+from isoloss.cli.app import Figure, Json, Seed, app
 
 if TYPE_CHECKING:
     from isoloss.core.estimate import Estimate
@@ -70,6 +70,7 @@ def isoflop(
     ] = None,
     tolerance: Annotated[float, typer.Option(help="Rows within this share of a budget belong to it.")] = 0.02,
     draws: Annotated[int, typer.Option(min=2, help="Curves redrawn with noise.")] = 1000,
+    figure: Figure = None,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
@@ -89,8 +90,10 @@ def isoflop(
     from isoloss.cli.output import print_json
     from isoloss.optima.best_size import best_sizes
     from isoloss.optima.lack_of_fit import lack_of_fit
+    from isoloss.report.figure_file import require_drawable, write_figure
     from isoloss.runs.importers import read_runs
 
+    require_drawable(figure)
     table = read_runs(
         runs, params=params, tokens=tokens, loss=loss, flops=flops, corpus=group, where=where, stderr=stderr,
         trunk=trunk or _own_trunk(runs),
@@ -104,8 +107,13 @@ def isoflop(
     third = _approach_3(table, optima, found, seed=seed)
     told = [(name, one, *_laws(one)) for name, one in found.items()]
     warnings = _warnings(table)
+    if figure is not None:
+        from isoloss.report.figures.answers import of_optima
+
+        write_figure(of_optima(optima), figure)
     if json:
         print_json({
+            "figure": str(figure) if figure else None,
             "warnings": warnings,
             "approach_3": [each.to_json() for each in third],
             "no_isoflop": unequal,
@@ -132,6 +140,8 @@ def isoflop(
         _show_third(third, told)
         for warning in warnings:
             typer.echo(f"note: {warning}")
+        if figure is not None:
+            typer.echo(f"figure: {figure}")
     if not any(law for _, _, law, _ in told) and not any(each.inside for each in optima):
         raise typer.Exit(1)
 

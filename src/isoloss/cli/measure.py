@@ -68,8 +68,9 @@ def measure(
     from isoloss.cli import tables
     from isoloss.cli.output import open_progress, print_json
     from isoloss.complexity.paths import measure_paths
+    from isoloss.report.figure_file import require_drawable
 
-    _require_drawable(figure)
+    require_drawable(figure)
     started = time.perf_counter()
     names = [name.strip() for name in measure.split(",")]
     if placebo:
@@ -91,22 +92,11 @@ def measure(
             typer.echo(f"figure: {figure}")
 
 
-def _require_drawable(figure: Path | None) -> None:
-    from isoloss.core.errors import InputError
-
-    if figure is not None and figure.suffix.lower() not in (".svg", ".png"):
-        raise InputError(
-            f"a figure is written as .svg or .png, found {figure.suffix or 'no suffix'!r}", place="--figure",
-            fix=f"write --figure {figure.with_suffix('.svg')}",
-        )  # fmt: skip
-
-
 def _draw(measured: "list[MeasuredPath]", figure: Path) -> None:
     from collections import Counter
 
-    from isoloss.core.files import write_bytes
+    from isoloss.report.figure_file import write_figure
     from isoloss.report.figures.complexity import complexity
-    from isoloss.report.render import png_bytes, raw_svg, svg_file
 
     units = {name: str(found.settings["unit"]) for corpus in measured for name, found in corpus.measures.items()}
     short = Counter(Path(corpus.name).name for corpus in measured)
@@ -115,5 +105,4 @@ def _draw(measured: "list[MeasuredPath]", figure: Path) -> None:
         {titles[corpus.name]: {name: found.value for name, found in corpus.measures.items()} for corpus in measured},
         axis_names={name: AXIS_NAMES.get(unit, "") for name, unit in units.items()},
     )
-    content = png_bytes(drawing) if figure.suffix.lower() == ".png" else svg_file(raw_svg(drawing)).encode()
-    write_bytes(figure, content)
+    write_figure(drawing, figure)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from isoloss.cli.app import Allow, Convention, Json, Seed, app, typed
+from isoloss.cli.app import Allow, Convention, Figure, Json, Seed, app, typed
 from isoloss.cli.study import Out, StudyFile
 
 
@@ -143,6 +143,7 @@ def plan(
     out: Annotated[
         Path | None, typer.Option(help="Results folder of the pilot; without it, results/pilot-NAME.")
     ] = None,
+    figure: Figure = None,
     seed: Seed = 0,
     allow: Allow = None,
     json: Json = False,
@@ -160,8 +161,10 @@ def plan(
     from isoloss.cli.output import open_progress, print_json
     from isoloss.planning.plan_result import Making
     from isoloss.planning.recipe import recipes
+    from isoloss.report.figure_file import require_drawable, write_figure
     from isoloss.study.planner import Request, make_plans
 
+    require_drawable(figure)
     given = {"params": params, "tokens": tokens, "target_loss": target_loss}
     budgets: list[float | None] = [*numbers_of(flops, option="--flops")] or [None]
     asked = [{"flops": budget, **given} for budget in budgets]
@@ -178,8 +181,14 @@ def plan(
         making=making,
         progress=open_progress(as_json=json),
     )  # fmt: skip
+    if figure is not None:
+        from isoloss.report.figures.answers import of_plans
+
+        write_figure(of_plans(found), figure)
     if json:
         plain = [one.to_json() for one in found]
-        print_json(plain[0] | {"plans": plain})
+        print_json(plain[0] | {"plans": plain, "figure": str(figure) if figure else None})
     else:
         planning_output.show_plans(found)
+        if figure is not None:
+            typer.echo(f"figure: {figure}")

@@ -9,6 +9,7 @@ from isoloss.planning.plan_result import exponential
 if TYPE_CHECKING:
     from isoloss.core.estimate import Estimate
     from isoloss.fitting.domain import LawWarning
+    from isoloss.planning.beyond import Beyond
     from isoloss.planning.plan_result import Plan
     from isoloss.study.proposal import Proposal
 
@@ -17,6 +18,7 @@ FIRST = ("indistinguishable", "wide_interval", "repeated_data", "tokens_repeat")
 """Warnings that change what a plan means: they come before its numbers."""
 KNOWN_ANYWAY = ("FLOPs", "loss, nats per token", "loss of one run, its noise included")
 """Rows whose intervals say something where that of D/N does not."""
+LEAST_SHOWN = 0.01  # of the weights
 
 
 def show_proposals(proposals: "Sequence[Proposal]") -> None:
@@ -63,6 +65,31 @@ def show_plans(found: "Sequence[Plan]") -> None:
         out.print(f"why: {reason}")
     for warning in dict.fromkeys(w for one in found for w in (*_leading(one), *_following(one))):
         out.print(f"[{warning.code}] {warning.message}")
+
+
+def show_beyond(found: "Beyond") -> None:
+    """Print what several forms say beyond the runs, which they are, and which were left out."""
+    out = console()
+    if found.splits:
+        shown = table(
+            "beyond the runs, FLOPs", "times", "parameters", "tokens", "tokens per parameter", "loss of a run"
+        )
+        for one in found.splits:
+            cells = (one.params, one.tokens, one.tokens_per_param)
+            shown.add_row(
+                f"{one.flops:.3g}", f"{one.distance:.3g}", *(_cell(each, ".3g") for each in cells),
+                _cell(one.loss, ".3f"),
+            )  # fmt: skip
+        out.print(shown)
+    for run in found.runs:
+        out.print(
+            f"a run of {run.params:.3g} parameters and {run.tokens:.3g} tokens, {run.distance:.3g} times the compute: "
+            f"{_cell(run.loss, '.4f')} nats"
+        )
+    heavy = ", ".join(f"{one.name} {one.weight:.0%}" for one in found.forms if one.weight >= LEAST_SHOWN)
+    out.print(f"forms, by how each predicted the largest budgets of {found.group}: {heavy}")
+    for name, reason in found.left_out.items():
+        out.print(f"left out, {name}: {reason}")
 
 
 def _cell(estimate: "Estimate", style: str, *, hidden: bool = False) -> str:

@@ -18,6 +18,8 @@ from isoloss.laws.registry import law_name
 from isoloss.runs.observations import RUN_COLUMNS, DataUnit, Observations
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from isoloss.fitting.prediction import Prediction
     from isoloss.fitting.summary import Summary
 
@@ -232,6 +234,12 @@ class FittedLaw:
         if not np.isfinite(exponents[0]):
             raise self._unidentified()
         return self._estimate_head(exponents)
+
+    def plot(self, *, flops: Sequence[float] = ()) -> "Figure":
+        """Return the frontier drawn over the budgets of the runs, and `flops` marked; raises as `frontier` does."""
+        from isoloss.report.figures.answers import of_law
+
+        return of_law(self, flops=flops)
 
     def summary(self) -> "Summary":
         """Return the fit as a page of text, which a notebook shows as tables."""

@@ -9,7 +9,7 @@ that of all forms' draws together, so it holds run noise, trunk effects and the 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,9 @@ from isoloss.optima.surfaces import (
     whitened_square,
 )
 from isoloss.runs.observations import Observations
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 DRAWS = 400
 POINTS = 97
@@ -77,6 +80,12 @@ class BestSize:
     misfit: float | None = None
     forms: tuple[FormOptimum, ...] = ()
     log_ratio_draws: Floats | None = None
+
+    def plot(self) -> "Figure":
+        """Return the optimum drawn: tokens per parameter and loss. Raises InputError where it is not inside."""
+        from isoloss.report.figures.answers import of_optima
+
+        return of_optima([self])
 
     def to_json(self) -> dict[str, Any]:
         """Return one element of `optima`."""

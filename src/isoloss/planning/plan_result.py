@@ -7,7 +7,7 @@ reader could use: it is kept in the data, and a sentence stands for it where peo
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from isoloss.planning.splits import Splits
 from isoloss.runs.ladders import ladder
 from isoloss.runs.shapes import Counts, ParamsConvention, count
 from isoloss.runs.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 WIDEST = 200.0
 """High over low of D/N: from here on an interval is no answer."""
@@ -102,6 +105,12 @@ class Plan:
             f"{self.params.value:.3g} parameters, {self.tokens.value:.3g} {unit}, "
             f"{ratio.value:.3g} {unit} per parameter{' [no usable interval]' if self.is_wide else ends}"
         )
+
+    def plot(self) -> "Figure":
+        """Return the plan drawn beside what each form of its law says: tokens per parameter and loss."""
+        from isoloss.report.figures.answers import of_plans
+
+        return of_plans([self])
 
     def to_json(self) -> dict[str, Any]:
         """Return the keys of `isoloss plan --json`."""

@@ -1,0 +1,178 @@
+"""Best splits as people asked for them: tokens per parameter and loss against compute, with intervals.
+
+One drawing serves a fitted law's frontier, the optima of a table and plans.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import cycle
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from isoloss.core.errors import InputError
+from isoloss.core.estimate import Estimate
+from isoloss.fitting.fitted import FittedLaw
+from isoloss.optima.best_size import BestSize
+from isoloss.planning.plan_result import WIDEST, Plan, exponential, span
+from isoloss.report.theme import (
+    FRONTIER,
+    KEY_POINTS,
+    MUTED,
+    Entry,
+    Panels,
+    drawn,
+    log_axis,
+    padded_log,
+    sequence,
+    short,
+)
+
+CURVE_POINTS = 17
+RULE_OF_THUMB = 20.0
+MARKERS = "oDs^vXP*"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """One split: a budget, ln of its tokens per parameter, and its loss where that is known."""
+
+    flops: float
+    log_ratio: Estimate
+    loss: Estimate | None = None
+
+
+def of_law(law: FittedLaw, *, flops: Sequence[float] = ()) -> Figure:
+    """Return a law's frontier over the budgets of its runs, and beyond to `flops`, which are marked.
+
+    Raises Unidentified or NotApplicable where the law has no frontier.
+    """
+    low = min([law.domain.flops_low, *flops])
+    high = max([law.domain.flops_high, *flops])
+    along = law.frontier(flops=np.geomspace(low, high, CURVE_POINTS).tolist())
+    curve = [Answer(flops=point.flops, log_ratio=point.log_ratio, loss=point.loss) for point in along]
+    marked = [Answer(flops=p.flops, log_ratio=p.log_ratio, loss=p.loss) for p in law.frontier(flops=list(flops))]
+    title = f"{law.law}, {law.rows_used} runs of {law.group}"
+    return splits(curves={title: curve}, points={"asked": marked} if marked else {}, unit=law.data_unit)
+
+
+def of_laws(laws: Iterable[FittedLaw], *, flops: Sequence[float] = ()) -> Figure:
+    """Return the frontiers of several corpora's laws in one drawing; see `of_law`."""
+    found = list(laws)
+    if len(found) == 1:
+        return of_law(found[0], flops=flops)
+    points = {}
+    for law in found:
+        budgets = flops or np.geomspace(law.domain.flops_low, law.domain.flops_high, 5).tolist()
+        points[law.group] = [
+            Answer(flops=point.flops, log_ratio=point.log_ratio, loss=point.loss)
+            for point in law.frontier(flops=budgets)
+        ]
+    return splits(curves={}, points=points, unit=found[0].data_unit)
+
+
+def of_optima(optima: Iterable[BestSize]) -> Figure:
+    """Return the optima of every corpus that lie inside its runs. Raises InputError where none does."""
+    points: dict[str, list[Answer]] = {}
+    for one in optima:
+        if one.inside and one.tokens_per_param is not None:
+            points.setdefault(one.corpus, []).append(
+                Answer(flops=one.flops, log_ratio=_logarithm(one.tokens_per_param), loss=one.loss)
+            )
+    if not points:
+        raise InputError("no optimum lies inside the runs: there is nothing to draw", place="--figure",
+                         fix="leave the figure out, or ask for other budgets")  # fmt: skip
+    return splits(curves={}, points=points)
+
+
+def of_plans(plans: Sequence[Plan]) -> Figure:
+    """Return plans by their budgets, and what each form of the law says of the same budgets."""
+    points = {"plan": [Answer(flops=one.flops.value, log_ratio=one.log_ratio, loss=one.loss) for one in plans]}
+    names = dict.fromkeys(name for one in plans for name in one.forms if name != "shift")
+    if len(names) > 1 or any(one.forms.get("shift") for one in plans):
+        for name in names:
+            said = [(one.flops.value, one.forms[name]) for one in plans if name in one.forms]
+            points[name] = [Answer(flops=flops, log_ratio=ratio) for flops, ratio in said]
+    return splits(curves={}, points=points, unit=plans[0].data_unit)
+
+
+@drawn
+def splits(
+    *, curves: Mapping[str, Sequence[Answer]], points: Mapping[str, Sequence[Answer]], unit: str = "tokens"
+) -> Figure:
+    """Return two panels, tokens per parameter and loss, against compute: curves with bands, points with bars.
+
+    Without any loss there is one. Intervals that span a factor of 200 are not drawn.
+    """
+    every = [one for group in (*curves.values(), *points.values()) for one in group]
+    with_loss = any(one.loss is not None for one in every)
+    shades = sequence(np.linspace(0.1, 0.8, max(len(points), 1)))
+    looks = dict(zip(points, zip(shades, cycle(MARKERS), strict=False), strict=False))
+    panels = Panels(width=3.6, height=2.7, columns=2, gap_x=0.85)
+    figure, grid = panels.grid(2 if with_loss else 1, key=_key(curves, looks))
+    _panel(grid[0][0], curves, points, looks, ratio=True)
+    grid[0][0].set_ylabel(f"{unit} per parameter")
+    if with_loss:
+        _panel(grid[1][0], curves, points, looks, ratio=False)
+        grid[1][0].set_ylabel("loss, nats per token")
+    return figure
+
+
+def _key(curves: Mapping[str, Sequence[Answer]], looks: Mapping[str, tuple[str, str]]) -> list[Entry]:
+    entries: list[Entry] = [(Line2D([], [], color=FRONTIER, linewidth=2), short(name, 60)) for name in curves]
+    entries += [
+        (Line2D([], [], linestyle="none", marker=marker, markersize=5, color=shade), short(name))
+        for name, (shade, marker) in looks.items()
+    ]
+    return [*entries, (Line2D([], [], color=MUTED, linewidth=1, linestyle=(0, (4, 2))), "20 a parameter")]
+
+
+def _panel(
+    axes: Axes, curves: Mapping[str, Sequence[Answer]], points: Mapping[str, Sequence[Answer]],
+    looks: Mapping[str, tuple[str, str]], *, ratio: bool,
+) -> None:  # fmt: skip
+    seen: list[float] = [RULE_OF_THUMB] if ratio else []
+    budgets: list[float] = []
+    for name, answers in (*curves.items(), *points.items()):
+        known = [(one.flops, found) for one in answers if (found := _quantity(one, ratio=ratio)) is not None]
+        if not known:
+            continue
+        flops = np.array([budget for budget, _ in known])
+        values = np.array([found.value for _, found in known])
+        low, high = (np.array([_end(found, side) for _, found in known]) for side in ("low", "high"))
+        seen += [*values, *low, *high]
+        budgets += flops.tolist()
+        if name in curves:
+            axes.plot(flops, values, color=FRONTIER, linewidth=2)
+            axes.fill_between(flops, low, high, color=FRONTIER, alpha=0.22, linewidth=0)
+        else:
+            shade, marker = looks[name]
+            axes.vlines(flops, low, high, color=shade, linewidth=1.6, alpha=0.75)
+            axes.plot(flops, values, marker=marker, linestyle="none", markersize=5, color=shade)
+    if ratio:
+        axes.axhline(RULE_OF_THUMB, color=MUTED, linewidth=1, linestyle=(0, (4, 2)), zorder=1)
+    axes.set(xscale="log", yscale="log", xlim=padded_log(budgets), ylim=padded_log(seen))
+    axes.set_xlabel("training FLOPs C", fontsize=KEY_POINTS)
+    log_axis(axes.xaxis, kind="power")
+    log_axis(axes.yaxis, kind="si" if ratio else "plain")
+
+
+def _quantity(one: Answer, *, ratio: bool) -> Estimate | None:
+    """Return tokens per parameter or the loss; without its interval where that is no answer."""
+    if not ratio:
+        return one.loss
+    if span(one.log_ratio) >= WIDEST:
+        return Estimate(value=float(np.exp(one.log_ratio.value)))
+    return exponential(one.log_ratio)
+
+
+def _end(estimate: Estimate, side: str) -> float:
+    end = getattr(estimate, side)
+    return estimate.value if end is None else float(end)
+
+
+def _logarithm(estimate: Estimate) -> Estimate:
+    low, high = (None if end is None else float(np.log(end)) for end in (estimate.low, estimate.high))
+    return Estimate(value=float(np.log(estimate.value)), low=low, high=high, level=estimate.level)
