@@ -98,8 +98,8 @@ def _merged(values: Floats) -> Floats:
     breaks = [0, *(1 if np.log(high / low) > SAME else 0 for low, high in pairwise(kinds.tolist()))]
     chain = np.cumsum(breaks)
     middles = [float(np.exp(np.log(_of(kinds, chain, number)).mean())) for number in range(chain[-1] + 1)]
-    return np.round(np.array(middles)[chain[member]])
+    return np.asarray(np.round(np.array(middles)[chain[member]]))
 
 
 def _of(kinds: Floats, chain: Sequence[int] | NDArray[np.int64], number: int) -> Floats:
-    return kinds[np.asarray(chain) == number]
+    return np.asarray(kinds[np.asarray(chain) == number])
