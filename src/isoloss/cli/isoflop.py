@@ -184,7 +184,8 @@ def _by_budget(table: "Observations", settings: "dict[str, Any]") -> "tuple[dict
     from isoloss.core.errors import BadTable
     from isoloss.optima.isoflop import fit_isoflop
 
-    found, unequal = {}, {}
+    found: dict[str, IsoFlop] = {}
+    unequal: dict[str, str] = {}
     for name in table.corpora:
         own = table.where(corpus=name)
         try:
@@ -208,7 +209,7 @@ def _sharing(rows: "Observations", settings: "dict[str, Any]") -> str:
         ways.append(f"let rows that near share a budget (--tolerance {tolerance:g} finds some)")
         break
     ways.append("or go by the best sizes above, which need no equal budgets")
-    return f"no three sizes share a budget within {settings['tolerance']:.0%}; {', '.join(ways)}"
+    return f"no three sizes share a budget within {100 * settings['tolerance']:g} %; {', '.join(ways)}"
 
 
 def _approach_3(

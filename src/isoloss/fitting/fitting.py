@@ -254,7 +254,8 @@ def _with_draws(
     points = np.vstack([optimum.free, optimum.others])
     ends = best_ends(problem, np.tile(points, (draws, 1, 1)), targets=resamples.targets, weights=resamples.weights)
     values = problem.law.to_values(ends.free, problem.origin)
-    untold = point.params.keys() - {IRREDUCIBLE} if point.domain.line else ()  # exchanged terms would fit as well
+    # Along the line exchanged terms would fit as well.
+    untold = frozenset(point.params) - {IRREDUCIBLE} if point.domain.line else frozenset()
     return replace(
         point,
         params={
