@@ -232,7 +232,7 @@ def _exact(quantity: str, published: float, reproduced: float | None) -> Row:
 
 def _printed(quantity: str, published: float | None, reproduced: float | None, half: float) -> Row:
     # Rounding halves up or to even: the last bit of a number that ends in 5 may fall either way.
-    return Row(quantity=quantity, published=float(published), reproduced=_number(reproduced),
+    return Row(quantity=quantity, published=_number(published), reproduced=_number(reproduced),
                tolerance=half * (1 + 1e-9), absolute=True, why=LAST_DIGIT)  # fmt: skip
 
 
