@@ -1,5 +1,6 @@
 """Plans: what they say of known laws, what they refuse, and what they admit."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -82,7 +83,7 @@ def test_a_hundred_times_the_largest_budget_is_refused_and_the_way_out_named(law
         plan(law, corpus=ENDLESS, flops=far)
     assert "--anchor" in refused.value.fix
     assert "--extrapolate" in refused.value.fix
-    with pytest.raises(InputError, match="one form was given"):
+    with pytest.raises(InputError, match="alone is left"):
         plan(law, corpus=ENDLESS, flops=far, extrapolate=True)
 
 
@@ -94,6 +95,24 @@ def test_insisting_widens_the_intervals_to_what_every_form_says(runs, law):
         assert found.log_ratio.low <= said.low
         assert said.high <= found.log_ratio.high
     assert "extrapolation" in codes(found)
+    # The loss too: it holds what every form says of the planned point, and is wider than the first form's own.
+    at = {"params": found.params.value, "tokens": found.tokens.value}
+    assert all(found.loss.low <= float(form.predict(**at)) <= found.loss.high for form in forms)
+    assert found.loss.width > law.predict_estimate(**at).width
+
+
+def test_a_form_that_rises_on_the_way_is_named_and_one_that_no_run_could_have_is_refused(law, runs):
+    """Farseer's first term, made to grow with N: a law that a fit may return, and no plan may follow."""
+    rising = fit(runs, law="farseer", bootstrap=20)
+    values = dict(zip(rising.params, (0.01, 0.0, 0.3, -0.03, 3.0, 0.2, -0.3, 0.0, 0.02), strict=True))
+    rising = replace(rising, params={name: Estimate(value=value) for name, value in values.items()})
+    far = 50 * law.domain.flops_high
+    found = plan([law, fit(runs, law="kaplan", bootstrap=20), rising], corpus=ENDLESS, flops=far, extrapolate=True)
+    assert "form_left_out" in codes(found)
+    assert "farseer" not in found.forms
+    assert found.loss.high <= math.log(ENDLESS.vocab_size)
+    with pytest.raises(InputError, match="alone is left"):
+        plan([law, rising], corpus=ENDLESS, flops=far, extrapolate=True)
 
 
 def test_few_unique_tokens_cost_loss_and_ask_for_passes_rather_than_parameters(law):

@@ -54,11 +54,11 @@ def plan(
     `extrapolate` carries it beyond the fitted budgets (a data-dependent law given alone brings a second form by
     itself). Without any the law that comes with isoloss is taken. FLOPs are 6 · params · tokens by the law's own
     convention. With `runs`, those that the laws were fitted to, a budget inside them is split as several forms see it
-    (`isoloss.optima.best_size`), an extrapolated one by forms that those runs have tested (`isoloss.planning.beyond`).
-    `repeat` plans with the law of repeated data where the corpus has fewer tokens than wanted. Raises InputError for
-    laws of other runs or conventions side by side, for a budget over 100 times the law's largest unless `extrapolate`,
-    and for a corpus that would be read more than 36 times unless `repeat` is false; Unidentified where the law has no
-    answer, or an extrapolated one that no run could have.
+    (`isoloss.optima.best_size`), an extrapolated one by forms that those runs have tested (`isoloss.planning.beyond`),
+    if no text repeats. `repeat` plans with the law of repeated data where the corpus has fewer tokens than wanted.
+    Raises InputError for laws of other runs or conventions side by side, for a budget over 100 times the law's largest
+    unless `extrapolate`, and for a corpus that would be read more than 36 times unless `repeat` is false; Unidentified
+    where the law has no answer, or one that no run could have.
     """
     question = Question(flops=flops, params=params, tokens=tokens, target_loss=target_loss)
     laws = shipped_law() if laws is None else laws
@@ -96,8 +96,10 @@ def plan(
                   *said_of_repeats, *unsaid, *unsound),
     )  # fmt: skip
     if extrapolate and extrapolation > 1:
-        seen = None if runs is None or flops is None else look_beyond(runs, flops=[flops])
-        drafted = widened(drafted, forms, corpus) if seen is None else as_seen(drafted, seen)
+        if runs is not None and list(question.given()) == ["flops"] and law is forms[0]:
+            drafted = as_seen(drafted, look_beyond(runs, flops=[question.given()["flops"]]))
+        else:
+            drafted = widened(drafted, forms, corpus)
     if extrapolate:
         refuse_absurd(drafted, corpus, split_asked=params is None and tokens is None)
     return finished(drafted, corpus, making)
@@ -226,7 +228,7 @@ def _refuse_far(forms: Sequence[PlanLaw], extrapolation: float, extrapolate: boo
         )
     if extrapolation > FAR and extrapolate and len(forms) < 2:
         raise InputError(
-            "--extrapolate widens the intervals by the spread between forms of the law, and one form was given",
+            f"--extrapolate widens the intervals by the spread between forms, and {forms[0].form} alone is left",
             place="--law",
             fix="fit another form to the same runs (isoloss fit … --law farseer --out other.json) and name both files",
         )
