@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isoloss.fitting.engine import Problem, find_optimum, pose, starting_points
+from isoloss.fitting.engine import MANY_ROWS, Problem, find_optimum, pose, solve, starting_points
 from isoloss.laws.registry import laws
+from isoloss.runs.observations import observations
 from laws_tables import chinchilla_rows, simulated
 
 OBJECTIVES = ("huber", "gaussian", "lad")
@@ -50,3 +51,20 @@ def test_no_scale_moves_the_optimum_of_a_simulated_study(scale, objective, seed)
     scaled = find_optimum(replace(problem, weights=problem.weights * 10**scale), starts)
     # Two of the best ends may tie to rounding; the objective they share is one.
     assert scaled.objective == pytest.approx(plain.objective * 10**scale, rel=1e-7)
+
+
+def test_starts_that_descend_on_some_of_many_rows_find_the_optimum_of_all():
+    rng = np.random.default_rng(4)
+    n, d = 10 ** rng.uniform(6, 10, MANY_ROWS * 2), 10 ** rng.uniform(8, 11, MANY_ROWS * 2)
+    rows = observations(
+        params=n, tokens=d, loss_nats=(1.8 + 480 / n**0.35 + 2100 / d**0.37) * np.exp(rng.normal(0, 0.01, len(n)))
+    )
+    problem = posed(rows, "huber")
+    starts = starting_points(problem, "auto")[::8]
+    ends = solve(problem, starts)  # every start on every row
+    found = find_optimum(problem, starts)
+    # Both stop at a gradient of 1e-9 of its scale; the optimum is one.
+    np.testing.assert_allclose(found.free, ends.free[ends.objective.argmin()], rtol=1e-6)
+    assert found.convergence.converged
+    assert found.convergence.starts_agreeing == found.convergence.starts == len(starts)
+    assert found.convergence.iterations < ends.steps.sum() * 2

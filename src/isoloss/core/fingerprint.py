@@ -11,12 +11,13 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel
 
+PLAIN = {str, int, bool, type(None)}
 HEX_DIGITS = 20  # 80 bits: no collision among a billion runs
 
 
 def canonical_json(value: object) -> str:
     """Return the one JSON text of `value`: sorted keys, no spaces. Raises TypeError for what has no canonical form."""
-    return json.dumps(_canonical(value, "$"), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return json.dumps(_canonical(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def fingerprint(content: BaseModel | Mapping[str, object], *, kind: str, version: int) -> str:
@@ -28,21 +29,41 @@ def fingerprint(content: BaseModel | Mapping[str, object], *, kind: str, version
     return f"{kind}{version}-{hashlib.sha256(text.encode()).hexdigest()[:HEX_DIGITS]}"
 
 
-def _canonical(value: object, place: str) -> object:
-    if isinstance(value, BaseModel):
-        return _canonical(value.model_dump(mode="python", exclude_defaults=True), place)
+class _NoForm(TypeError):
+    """Something without a canonical form; `place` grows from the inside out."""
+
+    def __init__(self, message: str, place: str = "") -> None:
+        super().__init__(f"${place}: {message}")
+        self.message, self.place = message, place
+
+
+def _canonical(value: object) -> object:
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise TypeError(f"{place}: {value} has no canonical form")
+            raise _NoForm(f"{value} has no canonical form")
         # 3.0 and 3 are one number wherever a schema lets both in.
         return int(value) if value == int(value) and abs(value) < 2**53 else value
+    if isinstance(value, BaseModel):
+        return _canonical(value.model_dump(mode="python", exclude_defaults=True))
     if isinstance(value, Mapping):
         for key in value:
             if not isinstance(key, str):
-                raise TypeError(f"{place}: key {key!r} is not text")
-        return {key: _canonical(item, f"{place}.{key}") for key, item in value.items()}
+                raise _NoForm(f"key {key!r} is not text")
+        return {key: _inside(item, f".{key}") for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_canonical(item, f"{place}[{i}]") for i, item in enumerate(value)]
-    raise TypeError(f"{place}: a {type(value).__name__} has no canonical form; a fingerprint takes plain data only")
+        kinds = set(map(type, value))
+        if kinds <= PLAIN:  # long columns: as the items below, without a call for each
+            return value
+        if kinds == {float} and all(map(math.isfinite, value)):
+            return [int(item) if item.is_integer() and abs(item) < 2**53 else item for item in value]
+        return [_inside(item, f"[{i}]") for i, item in enumerate(value)]
+    raise _NoForm(f"a {type(value).__name__} has no canonical form; a fingerprint takes plain data only")
+
+
+def _inside(value: object, place: str) -> object:
+    try:
+        return _canonical(value)
+    except _NoForm as error:
+        raise _NoForm(error.message, place + error.place) from None

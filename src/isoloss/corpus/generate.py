@@ -1,6 +1,7 @@
 """Generating a corpus from a grammar, with the best possible loss of every held-out document."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,7 @@ class Recipe(Frozen):
     heldout_documents: int
     document_tokens: int
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Identity of the corpus."""
         return fingerprint(self, kind="pcfg", version=GENERATED_VERSION)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from isoloss.core.errors import InputError, did_you_mean
 from isoloss.core.machine import cores
+from isoloss.core.rng import stream
 from isoloss.fitting import _kernels
 from isoloss.fitting.evidence import Convergence
 from isoloss.fitting.lad import descend_to_vertex
@@ -29,6 +30,7 @@ LAD_WIDTH = 1e-3
 # An end with a worse objective than this many times the best does not become the best of a resample.
 RIVAL_OBJECTIVE = 2.0
 FEWEST_PARALLEL_JOBS = 64
+MANY_ROWS = 5_000  # starts descend on so many rows of a longer table, and their ends on all of them
 OBJECTIVES: tuple[Objective, ...] = ("huber", "lad", "gaussian")
 
 
@@ -127,7 +129,8 @@ def starting_points(problem: Problem, starts: StartsName) -> Floats:
     if starts == "hoffmann":
         return problem.law.published_starts(problem.origin)
     if starts == "auto":
-        return problem.law.automatic_starts(problem.features.T, problem.targets)
+        few = _thinned(problem)
+        return problem.law.automatic_starts(few.features.T, few.targets)
     raise InputError(f"unknown starts {starts!r}", fix=did_you_mean(starts, ("auto", "hoffmann")))
 
 
@@ -168,7 +171,7 @@ def solve(
 
 def find_optimum(problem: Problem, starts: Floats) -> Optimum:
     """Return the best end of all starts with the evidence that it is one."""
-    ends = solve(problem, starts)
+    ends = _ends(problem, starts)
     best = int(ends.objective.argmin())
     free, objective, norm = ends.free[best], float(ends.objective[best]), float(ends.gradient_norm[best])
     # Rows without noise leave rounding alone: no end is better than another then.
@@ -189,6 +192,43 @@ def find_optimum(problem: Problem, starts: Floats) -> Optimum:
         iterations=int(ends.steps.sum()),
     )
     return Optimum(free=free, objective=objective, convergence=convergence, others=others)
+
+
+def _ends(problem: Problem, starts: Floats) -> Solutions:
+    """Return where every start ends. On many rows starts descend on some of them first, then those that met as one."""
+    few = _thinned(problem)
+    if few is problem:
+        return solve(problem, starts)
+    led = solve(few, starts)
+    first, member = _distinct(led.free)
+    ends = solve(problem, led.free[first])
+    steps = led.steps.copy()
+    steps[first] += ends.steps
+    return Solutions(
+        free=ends.free[member], objective=ends.objective[member], gradient_norm=ends.gradient_norm[member], steps=steps
+    )
+
+
+def _thinned(problem: Problem) -> Problem:
+    """Return the problem posed by `MANY_ROWS` of its rows, drawn at random: a stride could meet a grid's own period."""
+    n = len(problem.targets)
+    if n <= MANY_ROWS:
+        return problem
+    rows = np.sort(stream(0, "rows that starts descend on").choice(n, MANY_ROWS, replace=False))
+    return replace(
+        problem, features=np.ascontiguousarray(problem.features[:, rows]), targets=problem.targets[rows],
+        weights=problem.weights[rows],
+    )  # fmt: skip
+
+
+def _distinct(points: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the first of each group of points (m, p) that are near it, and the group of every point (m,)."""
+    member = np.full(len(points), -1)
+    firsts: list[int] = []
+    while (left := np.flatnonzero(member < 0)).size:
+        member[left[near(points[left], points[left[0]])]] = len(firsts)
+        firsts.append(int(left[0]))
+    return np.array(firsts), member
 
 
 def best_ends(

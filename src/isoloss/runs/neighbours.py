@@ -5,13 +5,15 @@ from functools import cache
 from itertools import pairwise
 from typing import NamedTuple
 
+from isoloss.core.errors import DamagedArchive
 from isoloss.runs.documents import DocumentLosses
-from isoloss.runs.flags import saturated_by_neighbours
+from isoloss.runs.flags import STANDARD_ERRORS, saturated_by_neighbours
 from isoloss.runs.record import RunRecord
 from isoloss.runs.shapes import count
 from isoloss.runs.spec import RunSpec
 
 SAME_HORIZON = 1.03
+SURELY = 1.001 * STANDARD_ERRORS  # records and documents may differ in the last digits
 
 
 def with_neighbour_flags(
@@ -29,8 +31,10 @@ def with_neighbour_flags(
     specs = [*planned, *(record.spec for record in records)]
     horizons = _levels(spec.train_tokens for spec in specs)
 
+    placed = {id(spec): _place(spec, tokens=horizons[spec.train_tokens]) for spec in specs}
+
     def place_of(spec: RunSpec) -> _Place:
-        return _place(spec, tokens=horizons[spec.train_tokens])
+        return placed[id(spec)]
 
     judged = [record for record in records if record.status == "finished" and record.spec.corpus not in floored]
     best: dict[_Place | None, RunRecord] = {}
@@ -38,7 +42,7 @@ def with_neighbour_flags(
         place = place_of(record.spec)
         if _nats(record) < _nats(best.setdefault(place, record)):
             best[place] = record
-    places = {place_of(spec) for spec in specs}
+    places = set(placed.values())
     larger = _successors(places, lambda place: place._replace(size=0))
     longer = _successors(places, lambda place: place._replace(tokens=0))
     read = cache(losses_of)
@@ -46,12 +50,28 @@ def with_neighbour_flags(
     def is_saturated(record: RunRecord) -> bool:
         place = place_of(record.spec)
         wider, further = best.get(larger.get(place)), best.get(longer.get(place))
-        return wider is not None and further is not None and saturated_by_neighbours(
-            read(record.fingerprint), larger_model=read(wider.fingerprint), more_tokens=read(further.fingerprint)
-        )  # fmt: skip
+        if wider is None or further is None or _surely_lower(record, wider) or _surely_lower(record, further):
+            return False
+        try:
+            return saturated_by_neighbours(
+                read(record.fingerprint), larger_model=read(wider.fingerprint), more_tokens=read(further.fingerprint)
+            )
+        except ValueError as error:
+            runs = ", ".join(one.fingerprint for one in (record, wider, further))
+            fix = "run the study again: it finds what is damaged and repairs it"
+            raise DamagedArchive(f"the documents of {runs} do not compare: {error}", fix=fix) from error
 
     saturated = {record.fingerprint for record in judged if is_saturated(record)}
     return [_flagged(record) if record.fingerprint in saturated else record for record in records]
+
+
+def _surely_lower(record: RunRecord, neighbour: RunRecord) -> bool:
+    """Whether a neighbour's loss is lower by so much that the documents need not be compared.
+
+    The standard error of a paired difference is at most the sum of both: their residuals subtract.
+    """
+    own, other = record.loss, neighbour.loss
+    return own is not None and other is not None and own.nats - other.nats > SURELY * (own.stderr + other.stderr)
 
 
 def _nats(record: RunRecord) -> float:

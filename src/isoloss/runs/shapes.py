@@ -7,6 +7,7 @@ only `total` has them.
 """
 
 import math
+from functools import lru_cache
 from typing import Literal, NamedTuple, get_args
 
 from isoloss.core.frozen import Frozen
@@ -46,6 +47,7 @@ class Counts(Frozen):
         return self.exact_flops_per_token if convention == "exact" else 6.0 * self.params(convention)
 
 
+@lru_cache(maxsize=4096)
 def count(model: ModelSpec) -> Counts:
     """Return the counts of `model` without building it; equal to the built model's `numel`."""
     non_embedding = model.depth * (_attention_matrices(model) + 3 * model.width * model.ffn)

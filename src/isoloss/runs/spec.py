@@ -5,7 +5,7 @@ number.
 """
 
 from functools import cached_property
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -165,18 +165,23 @@ class RunSpec(Frozen):
         return self.train_tokens // self.batch_tokens
 
     @cached_property
+    def _content(self) -> dict[str, Any]:
+        return self.model_dump(exclude_defaults=True)
+
+    @cached_property
     def fingerprint(self) -> str:
         """Identity of the run."""
-        return fingerprint(self, kind="run", version=RUN_VERSION)
+        return fingerprint(self._content, kind="run", version=RUN_VERSION)
 
     @cached_property
     def trunk(self) -> str:
         """Identity of the trunk: runs with equal trunks share every step before their branches."""
-        content = self.model_dump(exclude_defaults=True)
+        content = dict(self._content)
         if self.schedule.shares_trunk:
-            content.pop("train_tokens")
-            content.get("schedule", {}).pop("cooldown_fraction", None)
-            content.get("schedule", {}).pop("final_fraction", None)
+            del content["train_tokens"]
+        if self.schedule.shares_trunk and "schedule" in content:
+            of_branch = ("cooldown_fraction", "final_fraction")
+            content["schedule"] = {key: said for key, said in content["schedule"].items() if key not in of_branch}
         return fingerprint(content, kind="trunk", version=RUN_VERSION)
 
 

@@ -70,7 +70,10 @@ def check_enough_windows(specs: Sequence[RunSpec], corpus: Outline) -> None:
 
     Also where fewer than two held-out documents hold a window: a loss without a standard error is refused.
     """
-    for spec in max(specs, key=lambda spec: spec.train_tokens), *specs:
+    longest: dict[int, RunSpec] = {}
+    for spec in sorted(specs, key=lambda spec: spec.train_tokens):
+        longest[spec.model.context] = spec
+    for spec in longest.values():
         held = corpus.token_budget(spec.model.context)
         if held < spec.train_tokens:
             raise BadCorpus(
