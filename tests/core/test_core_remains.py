@@ -101,3 +101,17 @@ def test_a_file_that_was_cleared_away_is_made_again(tmp_path, monkeypatch):
     files.write_text(tmp_path / "a.txt", "whole")
     assert len(made) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_what_a_killed_check_leaves_goes_with_the_next_and_what_a_living_one_has_stays(tmp_path):
+    dead, living, fresh = (tmp_path / f"isoloss-check-{name}" for name in ("dead", "living", "fresh"))
+    for folder in (dead, living, fresh):
+        folder.mkdir()
+    (dead / remains.LOCK).touch()
+    (living / remains.LOCK).touch()
+    unlocked = tmp_path / "isoloss-check-unlocked"
+    unlocked.mkdir()
+    os.utime(unlocked, (0, 0))
+    with remains.held(living / remains.LOCK), remains.temporary_folder(tmp_path, "isoloss-check-") as folder:
+        assert set(tmp_path.iterdir()) == {living, fresh, folder}
+    assert set(tmp_path.iterdir()) == {living, fresh}

@@ -8,8 +8,10 @@ import fcntl
 import os
 import re
 import shutil
+import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 LOCK = ".maker"  # the file in a temporary folder that its maker holds
@@ -55,16 +57,45 @@ def remove_files(folder: Path) -> None:
                     path.unlink(missing_ok=True)
 
 
+@contextmanager
+def temporary_folder(root: Path, prefix: str) -> Iterator[Path]:
+    """Yield an empty folder in `root`, gone afterwards. Those that killed makers left there are removed first."""
+    remove_folders(root, prefix)
+    with ExitStack() as stack:
+        folder = _locked_folder(root, prefix, stack)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _locked_folder(root: Path, prefix: str, stack: ExitStack) -> Path:
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=root))
+        (folder / LOCK).touch()
+        if stack.enter_context(held(folder / LOCK)):
+            return folder
+
+
 def remove_folders(root: Path, prefix: str) -> None:
     """Remove temporary folders in `root` whose names begin with `prefix` and whose lock no living process holds.
 
-    One without a lock file has just been made, or is just being removed: it is left alone.
+    One without a lock file has just been made, or is just being removed: it is left alone for an hour.
     """
     for folder in list(root.glob(f"{prefix}*")):
         if (folder / LOCK).is_file():
             with _taken_over(folder / LOCK) as ours:
                 if ours:
                     shutil.rmtree(folder, ignore_errors=True)
+        elif _unchanged_for_an_hour(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _unchanged_for_an_hour(folder: Path) -> bool:
+    try:
+        return folder.stat().st_mtime < time.time() - 3600
+    except OSError:  # gone by now
+        return False
 
 
 @contextmanager

@@ -3,8 +3,6 @@
 import errno
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -34,21 +32,9 @@ def workshop(root: Path) -> Iterator[Path]:
     with ExitStack() as stack:
         with files.storage_errors(root):
             root.mkdir(parents=True, exist_ok=True)
-            remains.remove_folders(root, WORKSHOP)
-            folder = _locked_folder(root, stack)
-        try:
-            with files.storage_errors(folder):
-                yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _locked_folder(root: Path, stack: ExitStack) -> Path:
-    while True:
-        folder = Path(tempfile.mkdtemp(prefix=WORKSHOP, dir=root))
-        (folder / remains.LOCK).touch()
-        if stack.enter_context(remains.held(folder / remains.LOCK)):
-            return folder
+            folder = stack.enter_context(remains.temporary_folder(root, WORKSHOP))
+        with files.storage_errors(folder):
+            yield folder
 
 
 def save(folder: Path, name: str, values: NDArray[Any]) -> None:
