@@ -44,6 +44,11 @@ def test_the_study_that_the_others_are_changes_of_is_valid(tmp_path, isoloss):
         study(tokens="[true]"),
         study(schema="true"),
         "a = " + "[" * 100_000,
+        "a" + ".a" * 100_000 + " = 1",
+        study(grammar={"seed": 10**30}),
+        study(context=str(10**9)),
+        study(rate="{ at_params = 1e-320, value = 1, exponent = 2 }"),
+        study(tokens="[1e300]"),
     ],
     ids=[
         "terminals",
@@ -58,6 +63,11 @@ def test_the_study_that_the_others_are_changes_of_is_valid(tmp_path, isoloss):
         "truth",
         "schema",
         "deep",
+        "key",
+        "whole",
+        "context",
+        "rule",
+        "tokens",
     ],
 )
 def test_studies_beyond_bounds_or_of_the_wrong_kind_are_refused(tmp_path, isoloss, text):

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from isoloss.core.errors import BadStudy
+from isoloss.core.errors import BadStudy, InputError
 from isoloss.study.grid import USUAL_RATIO, Grid
 from isoloss.study.layout import budget_sizes, poor_budgets, unlike
 from isoloss.study.plan import plan_runs
@@ -106,3 +106,29 @@ def test_vocabularies_that_differ_within_a_kind_are_named():
 def test_layouts_that_cannot_be_are_refused_with_the_remedy(lines, said):
     with pytest.raises(BadStudy, match=said):
         Study.parse(by_budgets(lines), place="x.toml")
+
+
+def test_a_corpus_is_asked_once_how_much_it_holds_however_many_runs_there_are():
+    # Text counts its windows document by document: asked for every run, a study of 20,000 would take minutes.
+    asked = []
+    corpus = SimpleNamespace(
+        name="x", fingerprint="corpus1-x", vocab_size=256, scored_documents=lambda context: 10,
+        token_budget=lambda context: asked.append(context) or 10**12,
+    )  # fmt: skip
+    study = Study.parse(by_budgets(f"params = {list(SIZES)}\nflops = [1.6e10, 2.56e11]"), place="x.toml")
+    assert len(plan_runs(study, {"x": corpus})) > 10
+    assert len(asked) == 1
+
+
+def test_more_runs_than_can_be_planned_are_refused_before_any_is():
+    sizes, tokens = ([start * 1.001**i for i in range(1000)] for start in (1e4, 1e5))
+    study = Study.parse(by_budgets(f"params = {sizes}\ntokens = {tokens}"), place="x.toml")
+    with pytest.raises(InputError, match="1,000,000 runs"):
+        planned(study)
+
+
+@pytest.mark.parametrize("rule", ["{ half_life_tokens = 1e29 }"])
+def test_a_rule_that_gives_what_no_optimiser_takes_is_named(rule):
+    study = Study.parse(DEMO.replace("warmup_tokens = 16_384", f"beta2 = {rule}"), place="x.toml")
+    with pytest.raises(InputError, match="beta2"):
+        planned(study)

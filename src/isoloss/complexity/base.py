@@ -18,16 +18,19 @@ Floats = NDArray[np.float64]
 MeasureUnit = Literal["ratio", "nats_per_token", "exponent", "other"]
 
 
+MOST_TOKENS = 1 << 24  # of a sequence or block
+
+
 class MeasureSettings(Frozen):
     """What is measured: up to `samples` sequences of `sequence_tokens` tokens, each written in `token_bytes` bytes.
 
     Measures over long blocks read blocks of `block_tokens` tokens instead.
     """
 
-    sequence_tokens: int = Field(default=256, gt=1)
+    sequence_tokens: int = Field(default=256, gt=1, le=MOST_TOKENS)
     token_bytes: int = Field(default=4, ge=1, le=8)
-    samples: int = Field(default=1000, gt=1)
-    block_tokens: int = Field(default=1 << 16, ge=1 << 8)
+    samples: int = Field(default=1000, gt=1, le=1_000_000)
+    block_tokens: int = Field(default=1 << 16, ge=1 << 8, le=MOST_TOKENS)
 
 
 class Curve(Frozen):

@@ -24,7 +24,7 @@ from isoloss.core.errors import DamagedArchive, InputError
 from isoloss.core.estimate import Estimate
 from isoloss.core.files import regular
 from isoloss.core.frozen import Frozen
-from isoloss.core.reading import json_in
+from isoloss.core.reading import own_json
 from isoloss.core.schema import refuse_newer
 from isoloss.corpus.digests import RECORD, changed_file
 from isoloss.runs.seal import opened
@@ -161,7 +161,7 @@ class Corpus(Frozen):
     def _read_record(cls, path: Path) -> tuple[Self, dict[str, str]]:
         """Return the record and the digests of the files beside it: none where an older isoloss wrote it."""
         try:
-            content = json_in(regular(path).read_text(encoding="utf-8"))
+            content = own_json(regular(path).read_text(encoding="utf-8"))
             if not isinstance(content, dict):
                 raise ValueError("not an object")
         except (OSError, ValueError) as error:

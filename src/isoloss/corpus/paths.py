@@ -151,6 +151,8 @@ def _expand(pattern: str, *, written: str, passed_over: dict[Path, str]) -> Iter
 def _walk(folder: Path, parts: Sequence[str], passed_over: dict[Path, str]) -> Iterator[Path]:
     """Yield the files below a folder whose parts match; `**` stands for any number of folders, hidden ones left out."""
     part, *rest = parts
+    while part == "**" and rest[:1] == ["**"]:  # two stand for no more than one, and would be walked twice
+        rest = rest[1:]
     if part == "**":
         yield from _walk(folder, rest, passed_over)
         rest, part = [part, *rest], "*"

@@ -43,12 +43,11 @@ class Rules(Protocol):
 def reaches(matrix: Floats, targets: Mask) -> Mask:
     """Return which nonterminals reach any of `targets` along positive entries of `matrix`, themselves included."""
     adjacent = matrix > 0
-    reached = targets.copy()
-    while True:
-        grown = reached | (adjacent @ reached)
-        if np.array_equal(grown, reached):
-            return reached
-        reached = grown
+    reached, newest = targets.copy(), targets
+    while newest.any():
+        newest = adjacent[:, newest].any(axis=1) & ~reached
+        reached |= newest
+    return reached
 
 
 def reached_from(matrix: Floats, sources: Mask) -> Mask:

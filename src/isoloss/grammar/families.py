@@ -17,12 +17,12 @@ from isoloss.core.files import regular
 from isoloss.core.frozen import Frozen
 from isoloss.core.registry import Registry
 from isoloss.core.rng import stream
-from isoloss.grammar.notation import MOST_NONTERMINALS, parse_grammar
+from isoloss.grammar.notation import MOST_NONTERMINALS, MOST_RHS, parse_grammar
 from isoloss.grammar.pcfg import Grammar, Rule
 from isoloss.grammar.transform import condition_on_termination
 
 # What a grammar may have: tables hold nonterminals × terminals.
-MOST_TERMINALS, MOST_CELLS, MOST_SYMBOLS = 1_000_000, 20_000_000, 20_000_000
+MOST_TERMINALS, MOST_CELLS, MOST_SYMBOLS = 100_000, 5_000_000, 1_000_000
 MAX_WEIGHT = 100  # rule weights are randint(1, 100), both ends included: the released code of Pandey 2024
 
 
@@ -70,7 +70,7 @@ class UniformSymbols(DrawnGrammar):
     nonterminals: int = Field(gt=0, le=MOST_NONTERMINALS)
     terminals: int = Field(gt=0, le=MOST_TERMINALS)
     max_rules: int = Field(gt=0, le=MOST_TERMINALS)
-    max_rhs: int = Field(gt=0, le=MOST_TERMINALS)
+    max_rhs: int = Field(gt=0, le=MOST_RHS)
     pfsa: bool = False
     paper_collision: bool = False
 
@@ -181,8 +181,12 @@ class HierarchicalGrammar(DrawnGrammar):
             raise ValueError(
                 f"depth × vocabulary is {found:,} nonterminals, at most {MOST_NONTERMINALS:,} are computed"
             )
-        if self.vocabulary**self.branching > MOST_CELLS:
-            raise ValueError(f"vocabulary ** branching is above {MOST_CELLS:,} strings, the most that are drawn from")
+        if self.vocabulary**self.branching > MOST_SYMBOLS:
+            raise ValueError(f"vocabulary ** branching is above {MOST_SYMBOLS:,} strings, the most that are drawn from")
+        if self.branching**self.depth > MOST_SYMBOLS:
+            raise ValueError(f"a sentence has branching ** depth tokens, at most {MOST_SYMBOLS:,} are drawn")
+        if (rules := self.depth * self.vocabulary * self.synonyms) > MOST_SYMBOLS:
+            raise ValueError(f"depth × vocabulary × synonyms is {rules:,} rules, at most {MOST_SYMBOLS:,} are held")
         if self.synonyms * self.vocabulary > self.vocabulary**self.branching:
             raise ValueError(
                 f"{self.vocabulary} symbols of {self.synonyms} synonyms need more than the "

@@ -18,11 +18,13 @@ import numpy as np
 
 from isoloss.core.errors import BadGrammar, did_you_mean, nearest
 from isoloss.grammar.branching import productive
-from isoloss.grammar.pcfg import Grammar
+from isoloss.grammar.pcfg import Grammar, Rule
 
 # Thirds written with six digits sum to within 1e-6 of one; anything further off is a slip, not rounding.
 SUM_TOLERANCE = 1e-5
 
+MOST_DIGITS = 100  # of a probability
+MOST_RHS = 1_000  # symbols of a right-hand side: each is a step of closed forms
 MOST_NONTERMINALS = 1_000  # closed forms take time in the cube of their number
 _PIECES = re.compile(
     r"""(?P<space>\s+|\#.*)
@@ -79,11 +81,11 @@ def parse_grammar(text: str, *, place: str) -> Grammar:
     start = _start([line for line in lines if line[0].kind == "start"], nonterminals, place)
     _check_defined(alternatives, codes, nonterminals, place)
     _check_sums(alternatives, owners, place)
+    rules: dict[str, list[Rule]] = {name: [] for name in nonterminals}
+    for a in alternatives:
+        rules[a.lhs.text].append((a.probability, [codes[s.kind, s.text] for s in a.symbols]))
     grammar = Grammar.from_rules(
-        [
-            [(a.probability, [codes[s.kind, s.text] for s in a.symbols]) for a in alternatives if a.lhs.text == name]
-            for name in nonterminals
-        ],
+        list(rules.values()),
         nonterminals=nonterminals,
         terminals=terminals,
         start=np.eye(len(nonterminals))[nonterminals.index(start)],
@@ -184,11 +186,13 @@ def _pieces(line: str, number: int, place: str) -> Iterator[_Piece]:
 
 def _probability(piece: _Piece, place: str) -> float:
     written = piece.text[1:-1].strip()
-    if not _PROBABILITY.fullmatch(written) or not 0 <= (value := Fraction(written.replace(" ", ""))) <= 1:
-        raise _error(
-            f"{piece.text} is no probability", piece, place, "write a number from 0 to 1: [0.7], [7e-1] or [7/10]"
-        )
-    return float(value)
+    if len(written) <= MOST_DIGITS and _PROBABILITY.fullmatch(written):
+        # As a number: a fraction of 1e-999999999 would be written out.
+        value = float(Fraction("".join(written.split()))) if "/" in written else float(written)
+        if 0 <= value <= 1:
+            return value
+    fix = "write a number from 0 to 1: [0.7], [7e-1] or [7/10]"
+    raise _error(f"{piece.text[:MOST_DIGITS]} is no probability", piece, place, fix)
 
 
 def _check_defined(
@@ -203,8 +207,14 @@ def _check_defined(
 
 
 def _check_sums(alternatives: list[_Alternative], owners: dict[str, _Piece], place: str) -> None:
+    totals = dict.fromkeys(owners, 0.0)
+    for a in alternatives:
+        totals[a.lhs.text] += a.probability
+        if len(a.symbols) > MOST_RHS:
+            fix = "split it into several nonterminals"
+            raise _error(f"{len(a.symbols):,} symbols, at most {MOST_RHS:,} are computed", a.symbols[0], place, fix)
     for name, owner in owners.items():
-        total = sum(a.probability for a in alternatives if a.lhs.text == name)
+        total = totals[name]
         if abs(total - 1) > SUM_TOLERANCE:
             fix = "correct them, on all its lines together, or write fractions: [1/3]"
             raise _error(f"probabilities of {name!r} sum to {total:.6g}, not to 1", owner, place, fix)

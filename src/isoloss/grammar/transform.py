@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from isoloss.core.errors import BadGrammar
 from isoloss.grammar.pcfg import Grammar, Rule
 
+MOST_SPLIT = 2_000  # nonterminals, those of split rules among them: closed forms take time in the cube of their number
+
 
 def condition_on_termination(grammar: Grammar) -> Grammar:
     """Return the grammar of `grammar`'s finite sentences: the same law, given that the derivation ends.
@@ -104,6 +106,11 @@ def _split_nullable(grammar: Grammar, empty: NDArray[np.float64]) -> Grammar:
             rules[lhs].append((share, [*rest[:head], ~fresh]))
             rules.append([])
             names.append(f"{grammar.nonterminals[owner]}·{fresh}")
+            if len(names) > MOST_SPLIT:
+                raise BadGrammar(
+                    f"right-hand sides with nullable symbols split into over {MOST_SPLIT:,} nonterminals",
+                    fix="shorten them, or give fewer nonterminals an empty right-hand side",
+                )
             lhs, share, rest = fresh, 1.0, rest[head:]
         rules[lhs].append((share, rest))
     return Grammar.from_rules(

@@ -15,6 +15,8 @@ from isoloss.core.frozen import Frozen
 from isoloss.runs.shapes import DEFAULT_CONVENTION, Counts, ParamsConvention
 from isoloss.runs.spec import RunSpec, Schedule
 
+LEAST, MOST = 1e-30, 1e30  # of what a study may name: powers and products of such numbers stay finite
+
 
 def six_digits(value: float) -> float:
     """Return `value` to six significant digits: what rules give goes into specs, and specs are hashed."""
@@ -27,10 +29,10 @@ class PowerRule(Frozen):
     `params` are counted by `params_convention`, or where it is None by the study's. `source` says where it comes from.
     """
 
-    at_params: float = Field(default=1e5, gt=0)
-    value: float = Field(gt=0)
+    at_params: float = Field(default=1e5, ge=LEAST, le=MOST)
+    value: float = Field(ge=LEAST, le=MOST)
     exponent: float = Field(default=0.0, ge=-2, le=2)
-    at_tokens: float = Field(default=1e6, gt=0)
+    at_tokens: float = Field(default=1e6, ge=LEAST, le=MOST)
     tokens_exponent: float = Field(default=0.0, ge=-2, le=2)
     params_convention: ParamsConvention | None = None
     source: str = ""
@@ -65,7 +67,7 @@ class HalfLife(Frozen):
     Marek et al. 2025, arXiv:2507.07101.
     """
 
-    half_life_tokens: float = Field(gt=0)
+    half_life_tokens: float = Field(ge=1, le=MOST)
 
     def beta2(self, batch_tokens: int) -> float:
         """Return β2 at a batch of `batch_tokens`, to six significant digits."""
@@ -78,7 +80,7 @@ class Timescale(Frozen):
     Wang & Aitchison 2024, arXiv:2405.13698: AdamW averages its updates over 1 / (rate · λ) steps.
     """
 
-    timescale: float = Field(gt=0)
+    timescale: float = Field(ge=LEAST, le=MOST)
 
     def weight_decay(self, *, peak_lr: float, steps: float) -> float:
         """Return λ for a run of `steps` steps, to six significant digits."""

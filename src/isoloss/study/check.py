@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from isoloss.core import remains
 from isoloss.core.machine import workers_for
 from isoloss.core.progress import QUIET, Progress
 from isoloss.corpus.build import outlined
@@ -15,6 +16,8 @@ from isoloss.study.plan import PlannedRun, core_seconds, plan_runs, require_runn
 from isoloss.study.soundness import CorpusWarning, corpus_warnings
 from isoloss.study.spec import Study
 from isoloss.training.job import trunk_jobs
+
+SCRATCH = "isoloss-check-"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,8 +79,7 @@ def check_study(study: Study, *, base: Path, results: Path | None = None, progre
     whatever would stop the study before it trains, NothingFound for a design that no grammar meets.
     """
     require_runnable(study)
-    with tempfile.TemporaryDirectory(prefix="isoloss-check-") as scratch:
-        root = Path(scratch)
+    with remains.temporary_folder(Path(tempfile.gettempdir()), SCRATCH) as root:
         if results is not None:
             _link(results / "corpora", root / "corpora", "*/corpus.json")
             _link(results / "designs", root / "designs", "*.json")
@@ -91,6 +93,9 @@ def check_study(study: Study, *, base: Path, results: Path | None = None, progre
         runs = plan_runs(study, corpora)
         warnings = corpus_warnings(corpora, context=study.grid.context)
     jobs = trunk_jobs([run.spec for run in runs])
+    on: dict[str, list[PlannedRun]] = {name: [] for name in corpora}
+    for run in runs:
+        on[run.corpus].append(run)
     workers = workers_for(study.training.threads)
     return Checked(
         study=study,
@@ -101,7 +106,7 @@ def check_study(study: Study, *, base: Path, results: Path | None = None, progre
         flops=sum(run.flops for run in runs),
         workers=workers,
         seconds_estimate=core_seconds(jobs) / min(workers, len(jobs)),
-        budgets=[] if study.tune else [held for name in corpora for held in budget_sizes(study.grid, runs, name)],
+        budgets=[] if study.tune else [held for name in corpora for held in budget_sizes(study.grid, on[name], name)],
         corpus_warnings=warnings,
     )
 

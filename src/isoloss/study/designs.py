@@ -30,7 +30,7 @@ from isoloss.core.errors import NothingFound
 from isoloss.core.fingerprint import fingerprint
 from isoloss.core.frozen import Frozen
 from isoloss.core.progress import Progress
-from isoloss.core.reading import json_in
+from isoloss.core.reading import own_json
 from isoloss.core.rng import derive_seed
 from isoloss.corpus.sources import HELDOUT_TOKENS, CorpusSource, PcfgSource
 from isoloss.grammar.families import ZipfGrammar
@@ -189,7 +189,7 @@ def _point(
 def _kept(path: Path, count: int) -> list[ZipfGrammar] | None:
     """Return the grammars written to `path`; None where there is no such file, or one that is damaged."""
     try:
-        grammars = json_in(path.read_text(encoding="utf-8"))["grammars"]
+        grammars = own_json(path.read_text(encoding="utf-8"))["grammars"]
         specs = [ZipfGrammar.model_validate(grammar["parameters"]) for grammar in grammars]
     except (OSError, ValueError, KeyError, TypeError, ValidationError):
         return None  # found again: the search gives the same

@@ -10,7 +10,7 @@ from isoloss.core.errors import did_you_mean
 from isoloss.core.frozen import Frozen
 from isoloss.runs.ladders import ladder
 from isoloss.runs.presets import PRESETS, Shape
-from isoloss.runs.rules import six_digits
+from isoloss.runs.rules import LEAST, MOST, six_digits
 from isoloss.runs.shapes import DEFAULT_CONVENTION, ParamsConvention
 from isoloss.runs.spec import Family, ModelSpec
 
@@ -22,6 +22,7 @@ WIDEST_FACTOR = 20.0
 BUDGET_STEP = 2.0
 # A budget's optimum takes three sizes, one of them on either side; new designs have five.
 FEWEST_SIZES, WANTED_SIZES = 3, 5
+MOST_CONTEXT = 1 << 17  # tokens of a window
 
 
 def _ascending(values: tuple[float, ...]) -> tuple[float, ...]:
@@ -30,7 +31,7 @@ def _ascending(values: tuple[float, ...]) -> tuple[float, ...]:
     return values
 
 
-Ladder = Annotated[tuple[Annotated[float, Field(gt=0)], ...], AfterValidator(_ascending)]
+Ladder = Annotated[tuple[Annotated[float, Field(ge=LEAST, le=MOST)], ...], AfterValidator(_ascending)]
 
 
 def _named(shape: object) -> object:
@@ -61,11 +62,11 @@ class Grid(Frozen):
     shapes: tuple[Annotated[Shape, BeforeValidator(_named)], ...] = ()
     tokens: Ladder = ()
     flops: Annotated[Ladder, Field(min_length=2, max_length=2)] | None = None
-    tokens_per_param: float = Field(default=USUAL_RATIO, gt=0)
-    least_tokens: float = Field(default=5e4, gt=0)
-    most_tokens: float | None = Field(default=None, gt=0)
+    tokens_per_param: float = Field(default=USUAL_RATIO, ge=1e-9, le=1e9)
+    least_tokens: float = Field(default=5e4, ge=LEAST, le=MOST)
+    most_tokens: float | None = Field(default=None, ge=LEAST, le=MOST)
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
-    context: int = Field(default=256, gt=1)
+    context: int = Field(default=256, gt=1, le=MOST_CONTEXT)
     tied: bool = True
     qk_norm: bool = False
     convention: ParamsConvention = DEFAULT_CONVENTION

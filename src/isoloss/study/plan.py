@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from itertools import product, repeat
 from typing import NamedTuple
 
+from pydantic import ValidationError
+
 from isoloss.complexity.measures import open_measure
 from isoloss.core.errors import InputError, UnknownName, did_you_mean
 from isoloss.core.machine import multiplies_bfloat16
@@ -33,6 +35,7 @@ SECONDS_WITHOUT_PAIRS = 1.9
 
 
 HIGHEST_RATE = 10.0
+MOST_RUNS = 100_000
 
 
 class Arm(NamedTuple):
@@ -95,16 +98,18 @@ def plan_runs(study: Study, corpora: Mapping[str, Outline]) -> list[PlannedRun]:
 
     Raises BadCorpus for a corpus smaller than the grid needs, and InputError where no shape fits a size.
     """
-    planned = [
-        point(study, name, corpus, model, seed, tokens, arm)
-        for name, corpus in corpora.items()
-        for arm in arms(study)
-        for model, seed, tokens in _places(study, name, corpus, arm)
-    ]
+    planned: list[PlannedRun] = []
+    _refuse_many(study, len(corpora))
     for name, corpus in corpora.items():
-        specs = [run.spec for run in planned if run.corpus == name]
+        runs = [
+            point(study, name, corpus, model, seed, tokens, arm)
+            for arm in arms(study)
+            for model, seed, tokens in _places(study, name, corpus, arm)
+        ]
+        specs = [run.spec for run in runs]
         check_enough_windows(specs, corpus)
         _refuse_repeats(specs, name)
+        planned += runs
     return planned
 
 
@@ -141,6 +146,17 @@ def horizons(study: Study, model: ModelSpec) -> tuple[float, ...]:
     return tokens if study.tune is None else (tokens[0], tokens[-1])
 
 
+def _refuse_many(study: Study, corpora: int) -> None:
+    """Raise InputError for more runs than are planned, before any is."""
+    grid = study.grid
+    lengths = len(grid.tokens) or len(grid.budgets)
+    runs = corpora * len(arms(study)) * len(grid.params or grid.shapes) * lengths * len(grid.seeds) + len(study.run)
+    if runs > MOST_RUNS:
+        raise InputError(
+            f"{runs:,} runs, at most {MOST_RUNS:,} are planned", place="grid", fix="divide the study into several"
+        )
+
+
 def _refuse_repeats(specs: Sequence[RunSpec], name: str) -> None:
     """Raise InputError where two targets of the grid come to the same run."""
     if len({spec.fingerprint for spec in specs}) < len(specs):
@@ -160,18 +176,37 @@ def point(
     batch = whole_windows(
         training.batch_tokens.of(counts, tokens, convention=convention) * arm.batch, context=model.context
     )
-    train_tokens = round_tokens(tokens, batch_tokens=batch)
     peak_lr = six_digits(training.peak_lr.of(counts, tokens, convention=convention) * arm.rate)
     if peak_lr > HIGHEST_RATE:
         raise InputError(
             f"peak rate {peak_lr:g} at {counts.params(convention):,} parameters, at most {HIGHEST_RATE:g} expected",
             place="training.peak_lr", fix="correct the rule of rates: AdamW learns at 1e-5 to 1e-1",
         )  # fmt: skip
-    warmup = training.warmup_tokens
-    spec = RunSpec(
+    try:
+        spec = _spec(
+            study, corpus, model, seed, tokens, batch, peak_lr, warmup=training.warmup_tokens, counts=counts
+        )  # fmt: skip
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise InputError(
+            f"the rules give {place} = {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}",
+            place=f"training, at {counts.params(convention):,} parameters and {tokens:g} tokens",
+            fix="correct the rule",
+        ) from error
+    flops = counts.flops_per_token(convention) * spec.train_tokens
+    return PlannedRun(corpus=name, spec=spec, counts=counts, flops=flops, arm=arm)
+
+
+def _spec(
+    study: Study, corpus: Outline, model: ModelSpec, seed: int, tokens: float, batch: int, peak_lr: float,
+    *, warmup: PowerRule | None, counts: Counts,
+) -> RunSpec:  # fmt: skip
+    training, convention = study.training, study.grid.convention
+    return RunSpec(
         corpus=corpus.fingerprint,
         model=model,
-        train_tokens=train_tokens,
+        train_tokens=round_tokens(tokens, batch_tokens=batch),
         batch_tokens=batch,
         optimiser=Optimiser(
             peak_lr=peak_lr,
@@ -192,8 +227,6 @@ def point(
         numerics=training.numerics,
         seed=derive_seed(study.seed, "run", str(seed)),
     )
-    flops = counts.flops_per_token(convention) * spec.train_tokens
-    return PlannedRun(corpus=name, spec=spec, counts=counts, flops=flops, arm=arm)
 
 
 def _weight_decay(

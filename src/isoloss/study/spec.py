@@ -15,11 +15,11 @@ from isoloss.core.frozen import Frozen
 from isoloss.core.progress import QUIET, Progress
 from isoloss.core.reading import toml_in
 from isoloss.corpus.sources import CorpusSource
-from isoloss.runs.rules import Batch, Decay, HalfLife, PowerRule, Rate, Timescale, Warmup
+from isoloss.runs.rules import LEAST, MOST, Batch, Decay, HalfLife, PowerRule, Rate, Timescale, Warmup
 from isoloss.runs.spec import DECAY_TOKENS, Numerics
 from isoloss.study.designs import StudyCorpus, corpus_names, expand
 from isoloss.study.explain import explain, first_misread
-from isoloss.study.grid import Grid, Ladder
+from isoloss.study.grid import MOST_CONTEXT, Grid, Ladder
 from isoloss.training.job import CHECKPOINT_SECONDS
 
 STUDY_SCHEMA = 1
@@ -164,7 +164,7 @@ class EvaluateStudy(Frozen):
     corpus: tuple[StudyCorpus, ...] = Field(min_length=1)
     complexity: ComplexitySettings = ComplexitySettings()
     evaluate: Evaluate
-    context: int = Field(default=256, gt=1)
+    context: int = Field(default=256, gt=1, le=MOST_CONTEXT)
     dtype: Literal["float32", "bfloat16"] = "float32"
     device: Literal["cpu", "cuda"] = "cpu"
     threads: int = Field(default=1, gt=0)
@@ -236,8 +236,8 @@ class FurtherRun(Frozen):
     """A run beside the grid, as `isoloss next` proposes them: a target size, tokens and a seed on one corpus."""
 
     corpus: str
-    params: float = Field(gt=0)
-    tokens: float = Field(gt=0)
+    params: float = Field(ge=LEAST, le=MOST)
+    tokens: float = Field(ge=LEAST, le=MOST)
     seed: int = 0
 
 
