@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from io import TextIOWrapper
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 INTERRUPTED, TERMINATED = 130, 143  # 128 + SIGINT, 128 + SIGTERM, as shells count
 WORK_FAILED = 1
+MOST_OF_A_NAME = 300
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -20,6 +22,9 @@ def main() -> None:
     """Run `isoloss` with the process's arguments and exit with its code."""
     for number in STOPPING:
         signal.signal(number, _leave)
+    for stream in (sys.stdout, sys.stderr):  # names of files may be no text, and terminals know few letters
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = run(sys.argv[1:])
         sys.stdout.flush()
@@ -56,7 +61,7 @@ def run(arguments: list[str]) -> int:
     from isoloss.cli import fit, grammar, imports, isoflop, measure, models, planning, push, reproduce, study, tune
     from isoloss.cli.app import app
     from isoloss.cli.output import print_error
-    from isoloss.core.errors import Interrupted, IsolossError, StorageError
+    from isoloss.core.errors import Interrupted, IsolossError, StorageError, WorkError
 
     del fit, grammar, imports, isoflop, measure, models, planning, push, reproduce, study, tune
     if signal.getsignal(signal.SIGTERM) is _leave:  # from here on there may be work to put away
@@ -73,11 +78,17 @@ def run(arguments: list[str]) -> int:
     except IsolossError as error:
         print_error(error, as_json=as_json)
         return error.exit_code
-    except PermissionError as error:
-        fix = "change its permissions, or name another"
-        denied = StorageError("no permission to read this", place=str(error.filename or "."), fix=fix)
-        print_error(denied, as_json=as_json)
-        return denied.exit_code
+    except MemoryError:
+        print_error(WorkError("the memory of this machine is too small for it", fix="ask for less"), as_json=as_json)
+        return WORK_FAILED
+    except OSError as error:
+        if error.filename is None and not isinstance(error, PermissionError):
+            raise  # standard output's own, which `main` tells of
+        denied = isinstance(error, PermissionError)
+        said = "no permission to read this" if denied else f"cannot be read: {error.strerror}"
+        fix = "change its permissions, or name another" if denied else "name another file or folder"
+        print_error(StorageError(said, place=str(error.filename or ".")[:MOST_OF_A_NAME], fix=fix), as_json=as_json)
+        return WORK_FAILED
     except KeyboardInterrupt:
         code = INTERRUPTED
     if code == INTERRUPTED:

@@ -164,7 +164,7 @@ def fit(
     intervals on everything. Exit 1 where a fit did not converge.
     """
     from isoloss.cli import fit_options, fit_output
-    from isoloss.cli.output import open_progress
+    from isoloss.cli.output import open_progress, warn
     from isoloss.diagnostics.backtest import backtest_groups
     from isoloss.fitting.fitting import fit_groups
     from isoloss.laws.registry import open_law
@@ -218,7 +218,8 @@ def fit(
 
         write_figure(of_laws(fitted, flops=budgets), figure)
         written.append(figure)
-    fit_output.show(fitted, derived, tests, contest, joint, written, as_json=json)
+    warn(table.passed_over, as_json=json)
+    fit_output.show(fitted, derived, tests, contest, joint, written, table.passed_over, as_json=json)
     if not all(one.convergence.converged for one in fitted) or (joint and not joint.converged):
         raise typer.Exit(1)
 

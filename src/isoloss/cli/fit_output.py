@@ -6,9 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
-from isoloss.cli.output import print_json
+from isoloss.cli.output import print_json, say
 from isoloss.core.errors import InputError, Unidentified
 
 if TYPE_CHECKING:
@@ -107,6 +105,7 @@ def show(
     contest: "Contest | None",
     joint: "FittedDataDependent | None",
     written: Sequence[Path],
+    passed_over: Sequence[str],
     *,
     as_json: bool,
 ) -> None:
@@ -121,20 +120,21 @@ def show(
             "contest": [contest.to_json()] if contest else [],
             "data_dependent": [joint.to_json()] if joint else [],
             "law_files": [str(path) for path in written],
+            "passed_over": list(passed_over),
         })  # fmt: skip
         return
     for law, more in zip(fitted, derived, strict=True):
-        typer.echo(law.summary())
+        say(*law.summary().split("\n"))
         show_derived(more)
-        typer.echo("")
+        say("")
     for test in backtests:
         show_backtest(test)
     for path in written:
-        typer.echo(f"written: {path}")
+        say(f"written: {path}")
     if joint is not None:
-        typer.echo("\n" + joint.summary())
+        say("", *joint.summary().split("\n"))
     if contest is not None:
-        typer.echo("\n" + " ".join(contest.sentences()))
+        say("", " ".join(contest.sentences()))
 
 
 def show_derived(derived: Derived) -> None:
@@ -143,7 +143,7 @@ def show_derived(derived: Derived) -> None:
     from isoloss.cli.tables import show_frontier, show_predictions, show_profiles
 
     if derived.no_frontier:
-        typer.echo(f"no frontier: {derived.no_frontier}")
+        say(f"no frontier: {derived.no_frontier}")
     if derived.frontier:
         show_frontier(derived.frontier)
     if derived.profiles:
@@ -151,13 +151,13 @@ def show_derived(derived: Derived) -> None:
     if derived.predictions:
         show_predictions(derived.predictions)
     if derived.outliers is not None:
-        typer.echo(outliers_in_words(derived.outliers))
+        say(outliers_in_words(derived.outliers))
     if derived.beyond is not None:
         show_beyond(derived.beyond)
     warnings = [w for point in derived.frontier for w in point.warnings]
     warnings += [w for run in derived.predictions for w in run.warnings]
     for warning in dict.fromkeys(warnings):
-        typer.echo(f"[{warning.code}] {warning.message}")
+        say(f"[{warning.code}] {warning.message}")
 
 
 def outliers_in_words(found: Sequence["Outlier"]) -> str:

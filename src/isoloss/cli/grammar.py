@@ -114,7 +114,7 @@ def sample(
     """
     import time
 
-    from isoloss.cli.output import open_progress, print_json
+    from isoloss.cli.output import open_progress, print_json, say
     from isoloss.corpus.build import build
     from isoloss.corpus.sources import PcfgSource
 
@@ -129,7 +129,7 @@ def sample(
         print_json({"tokens": corpus.n_tokens, "tokens_per_second": corpus.n_tokens / seconds,
                     "path": str(corpus.folder), "fingerprint": corpus.fingerprint})  # fmt: skip
     else:
-        typer.echo(f"{corpus.n_tokens:,} training and {corpus.heldout_tokens:,} held-out tokens: {corpus.folder}")
+        say(f"{corpus.n_tokens:,} training and {corpus.heldout_tokens:,} held-out tokens: {corpus.folder}")
 
 
 @grammar_app.command()

@@ -87,7 +87,7 @@ def isoflop(
     lowest points. `--noise` or `--stderr` give its intervals. Beside it stands approach 3, Chinchilla's form fitted to
     the same runs. Exit 1 where no optimum is found.
     """
-    from isoloss.cli.output import print_json
+    from isoloss.cli.output import print_json, say, warn
     from isoloss.optima.best_size import best_sizes
     from isoloss.optima.lack_of_fit import lack_of_fit
     from isoloss.report.figure_file import require_drawable, write_figure
@@ -100,6 +100,7 @@ def isoflop(
     )  # fmt: skip
     if best:
         table = table.best()
+    warn(table.passed_over, as_json=json)
     optima = best_sizes(table, budgets=_budgets(budgets), seed=seed)
     misfits = lack_of_fit(table, optima=optima, seed=seed)
     settings = {"interpolation": curve, "noise": noise, "draws": draws, "tolerance": tolerance, "seed": seed}
@@ -132,7 +133,7 @@ def isoflop(
         _show_best(optima)
         for verdict in misfits:
             if verdict.refused:
-                typer.echo(verdict.sentence())
+                say(verdict.sentence())
         for group_told in told:
             _show(*group_told)
         for name, words in unequal.items():

@@ -66,7 +66,7 @@ def measure(
     import time
 
     from isoloss.cli import tables
-    from isoloss.cli.output import open_progress, print_json
+    from isoloss.cli.output import open_progress, print_json, say
     from isoloss.complexity.paths import measure_paths
     from isoloss.report.figure_file import require_drawable
 
@@ -89,7 +89,7 @@ def measure(
     else:
         tables.show_measured(measured)
         if figure is not None:
-            typer.echo(f"figure: {figure}")
+            say(f"figure: {figure}")
 
 
 def _draw(measured: "list[MeasuredPath]", figure: Path) -> None:

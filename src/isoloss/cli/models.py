@@ -23,7 +23,7 @@ def export(
     Example: `isoloss export results/mine run1-0a1b --out my_llama`. Of other families than llama, isoloss alone reads
     the folder.
     """
-    from isoloss.cli.output import print_json
+    from isoloss.cli.output import print_json, say
     from isoloss.core.errors import InputError
     from isoloss.models.folder import read_folder, write_folder
     from isoloss.study.lab import Lab
@@ -40,7 +40,7 @@ def export(
         spec = model.spec.model_dump(mode="json")
         print_json({"run": record.fingerprint, "model": spec, "counts": record.counts.model_dump(), "path": str(out)})
     else:
-        typer.echo(f"{record.fingerprint} ({model.spec.family}, {record.counts.total:,} weights) → {out}")
+        say(f"{record.fingerprint} ({model.spec.family}, {record.counts.total:,} weights) → {out}")
 
 
 @app.command()

@@ -1,12 +1,15 @@
 """What the command line says: one JSON object on standard output, or text for people; errors on standard error."""
 
 import json
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from isoloss.cli.rows import plain
 from isoloss.core.errors import IsolossError
+from isoloss.core.shown import shown, shown_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -15,12 +18,29 @@ if TYPE_CHECKING:
     from isoloss.core.progress import Progress
 
 OUTPUT_SCHEMA = 1
+UNPRINTABLE = re.compile("[\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")  # JSON itself escapes the others
+MOST_TOLD = 2_000  # characters of a message
 WIDE = 132  # columns for pipes, where no terminal says how wide it is
 
 
+class Lines(str):
+    """A cell of our own making that has several lines: numbers, and no text from elsewhere."""
+
+
 def print_json(content: Mapping[str, Any]) -> None:
-    """Print one JSON object with its schema. NaN is refused: it is not JSON."""
-    print(json.dumps({"schema": OUTPUT_SCHEMA, **content}, ensure_ascii=False, allow_nan=False))
+    """Print one JSON object with its schema. NaN and infinities, which are not JSON, become null."""
+    whole = {"schema": OUTPUT_SCHEMA, **content}
+    try:
+        text = json.dumps(whole, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        text = json.dumps(plain(whole), ensure_ascii=False, allow_nan=False)
+    print(UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
+
+
+def say(*lines: str) -> None:
+    """Print lines for people, each as one line whatever stands in it."""
+    for line in lines:
+        print(shown(line))
 
 
 def print_error(error: IsolossError, *, as_json: bool) -> None:
@@ -29,10 +49,21 @@ def print_error(error: IsolossError, *, as_json: bool) -> None:
         told = {"kind": error.kind, "message": error.message, "place": error.place, "fix": error.fix}
         print_json({"error": told})
         return
-    where = f"{error.place}: " if error.place else ""
-    sys.stderr.write(f"error: {where}{error.message}\n")
+    where = f"{_bounded(error.place)}: " if error.place else ""
+    sys.stderr.write(f"error: {shown(where + _bounded(error.message))}\n")
     if error.fix:
-        sys.stderr.write(f"  fix: {error.fix}\n")
+        sys.stderr.write(f"  fix: {shown(_bounded(error.fix))}\n")
+
+
+def _bounded(text: str) -> str:
+    """Return text without the middle of what is longer than anybody reads: it may quote a name of any length."""
+    return text if len(text) <= MOST_TOLD else f"{text[: MOST_TOLD // 2]} … {text[-MOST_TOLD // 2 :]}"
+
+
+def warn(sentences: Iterable[str], *, as_json: bool) -> None:
+    """Print warnings for people on standard error; programs find them in the object."""
+    for sentence in () if as_json else sentences:
+        sys.stderr.write(f"warning: {shown(sentence)}\n")
 
 
 def open_progress(folder: Path | None = None, *, as_json: bool) -> "Progress":
@@ -53,19 +84,34 @@ def open_progress(folder: Path | None = None, *, as_json: bool) -> "Progress":
 
 
 def table(*columns: str) -> "Table":
-    """Return an empty table as every verb prints one: the first column to the left, the others to the right."""
+    """Return an empty table as every verb prints one: the first column to the left, the others to the right.
+
+    Cells are shown in one line, whatever stands in them; `Lines` keep theirs.
+    """
     from rich import box
     from rich.table import Table
 
-    empty = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    class Shown(Table):
+        def add_row(self, *cells: Any, **options: Any) -> None:
+            super().add_row(*map(_cell, cells), **options)
+
+    empty = Shown(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for number, column in enumerate(columns):
-        empty.add_column(column, justify="left" if number == 0 else "right", no_wrap=True)
+        empty.add_column(shown(column), justify="left" if number == 0 else "right", no_wrap=True)
     return empty
+
+
+def _cell(cell: Any) -> Any:
+    return shown(cell) if isinstance(cell, str) and not isinstance(cell, Lines) else cell
 
 
 def console(*, at_least: int = WIDE) -> "Console":
     """Return standard output: a terminal as wide as it is, a pipe wide enough for tables."""
     from rich.console import Console
 
-    found = Console(highlight=False, markup=False)
-    return found if found.is_terminal else Console(highlight=False, markup=False, width=max(WIDE, at_least))
+    class Shown(Console):
+        def print(self, *things: Any, **options: Any) -> None:
+            super().print(*(shown_lines(thing) if isinstance(thing, str) else thing for thing in things), **options)
+
+    found = Shown(highlight=False, markup=False, emoji=False)
+    return found if found.is_terminal else Shown(highlight=False, markup=False, emoji=False, width=max(WIDE, at_least))

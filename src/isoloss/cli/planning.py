@@ -45,7 +45,7 @@ def next_(
     tokens of a shared trunk paid once. The expected width is a forecast: it takes the form of the law for granted.
     """
     from isoloss.cli import planning_output
-    from isoloss.cli.output import open_progress, print_json
+    from isoloss.cli.output import open_progress, print_json, say
     from isoloss.core.errors import InputError
     from isoloss.core.files import write_text
     from isoloss.study.lab import Lab
@@ -73,7 +73,7 @@ def next_(
     else:
         planning_output.show_proposals(proposals)
         if write is not None:
-            typer.echo(f"{write} written; next: isoloss run {write} --out {folder}")
+            say(f"{write} written; next: isoloss run {write} --out {folder}")
 
 
 @app.command()

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from isoloss.planning.plan_result import Plan
     from isoloss.study.proposal import Proposal
 
+MOST_EXPONENT = 700.0
 NAMES = {"log_ratio": "ln(D*/N*)", "exponent_a": "a", "loss": "the loss"}
 FIRST = ("indistinguishable", "wide_interval", "repeated_data", "tokens_repeat")
 """Warnings that change what a plan means: they come before its numbers."""

@@ -23,7 +23,7 @@ def push(
 
     Example: `isoloss push results/laptop/corpora/pcfg1-0123456789abcdef0123 --out my_dataset`
     """
-    from isoloss.cli.output import print_json
+    from isoloss.cli.output import print_json, say
     from isoloss.complexity.base import MeasureSettings
     from isoloss.complexity.measure import measure_corpus
     from isoloss.core.errors import InputError
@@ -49,7 +49,7 @@ def push(
         pushed = {"corpus": opened.fingerprint, "target": str(target), "tokens": opened.n_tokens}
         print_json({**pushed, "measures": {name: value.to_json() for name, value in found.items()}})
     else:
-        typer.echo(f"{opened.name}: {opened.n_tokens:,} tokens in {opened.n_documents:,} documents → {target}")
+        say(f"{opened.name}: {opened.n_tokens:,} tokens in {opened.n_documents:,} documents → {target}")
 
 
 def _corpora_below(folder: Path) -> str:

@@ -96,7 +96,8 @@ def _fetched(study: str, data: Path | None, raw: Path | None, progress: "Progres
 
 
 def _show(found: "Reproduction", written: "ReportFiles", *, drawing_seconds: float) -> None:
+    from isoloss.cli.output import say
     from isoloss.cli.tables import show_reproduction
 
     show_reproduction(found, drawing_seconds=drawing_seconds)
-    typer.echo(f"\nreport: {written.html}")
+    say("", f"report: {written.html}")

@@ -35,14 +35,14 @@ def new(
     json: Json = False,
 ) -> None:
     """Write a commented study file to start from."""
-    from isoloss.cli.output import print_json
+    from isoloss.cli.output import print_json, say
     from isoloss.study.template import write_template
 
     path = write_template(name, folder=Path())
     if json:
         print_json({"study": str(path)})
     else:
-        typer.echo(f"{path} written; next: isoloss check {path}")
+        say(f"{path} written; next: isoloss check {path}")
 
 
 @app.command()
@@ -126,7 +126,7 @@ def demo(out: Out = None, workers: Workers = None, json: Json = False) -> None:
 @app.command()
 def report(folder: Folder, allow: Allow = None, json: Json = False) -> None:
     """Fit and write the report of a results folder again, without training anything."""
-    from isoloss.cli.output import open_progress, print_json
+    from isoloss.cli.output import open_progress, print_json, say
     from isoloss.study.lab import Lab
 
     lab = Lab.reopen(folder, progress=open_progress(folder, as_json=json))
@@ -134,7 +134,7 @@ def report(folder: Folder, allow: Allow = None, json: Json = False) -> None:
     if json:
         print_json({"report": str(files.html), "markdown": str(files.markdown)})
     else:
-        typer.echo(f"report: {files.html}")
+        say(f"report: {files.html}")
 
 
 @app.command()
@@ -148,12 +148,14 @@ def runs(
     Example: `isoloss runs results/laptop --sql "SELECT corpus, min(loss_nats) FROM runs GROUP BY corpus"`
     """
     from isoloss.cli import rows, tables
-    from isoloss.cli.output import print_json
+    from isoloss.cli.output import print_json, warn
     from isoloss.study.lab import Lab
 
-    table = Lab.reopen(folder).query(sql)
+    lab = Lab.reopen(folder)
+    table = lab.query(sql)
+    warn(lab.archive.passed_over, as_json=json)
     if json:
-        print_json({"runs": rows.plain_rows(table)})
+        print_json({"runs": rows.plain_rows(table), "passed_over": lab.archive.passed_over})
     else:
         tables.show_rows(table)
 
@@ -175,19 +177,19 @@ def _refuse_idle_options(study: "Study | EvaluateStudy", *, executor: str, **giv
 
 
 def _check_evaluations(study: "EvaluateStudy", *, base: Path, json: bool) -> None:
-    from isoloss.cli.output import print_json
+    from isoloss.cli.output import print_json, say
     from isoloss.study.evaluation import given_subjects
 
     models = given_subjects(study.evaluate.models, base=base)
     if json:
         print_json({"name": study.name, "models": [model.name for model in models]})
     else:
-        typer.echo(f"{len(models)} models on {len(study.corpus)} corpora. The study is valid; nothing was executed.")
+        say(f"{len(models)} models on {len(study.corpus)} corpora. The study is valid; nothing was executed.")
 
 
 def _evaluate(study: "EvaluateStudy", *, base: Path, out: Path | None, json: bool) -> None:
     from isoloss.cli import tables
-    from isoloss.cli.output import open_progress, print_json
+    from isoloss.cli.output import open_progress, print_json, say
     from isoloss.study.evaluation import CSV_NAME
     from isoloss.study.lab import Lab
 
@@ -200,7 +202,7 @@ def _evaluate(study: "EvaluateStudy", *, base: Path, out: Path | None, json: boo
         print_json({"name": study.name, **evaluated.to_json(), **told})
     else:
         tables.show_evaluated(evaluated)
-        typer.echo(f"\ntable: {folder / CSV_NAME}")
+        say("", f"table: {folder / CSV_NAME}")
 
 
 def _conduct(study: "Study", *, base: Path, out: Path | None, until: Until, json: bool, **where: Any) -> None:

@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
+from isoloss.cli.output import Lines
 from isoloss.cli.output import console as _console
 from isoloss.cli.output import table as _table
 from isoloss.cli.rows import plain_rows
+from isoloss.core.shown import shown
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -133,7 +135,7 @@ def rounded(estimate: "Estimate", *, gap: str = "\n") -> str:
     """Return an estimate to three digits, and its interval where it has one."""
     if estimate.low is None or estimate.high is None:
         return f"{estimate.value:.3g}"
-    return f"{estimate.value:.3g}{gap}[{estimate.low:.3g}, {estimate.high:.3g}]"
+    return Lines(f"{estimate.value:.3g}{gap}[{estimate.low:.3g}, {estimate.high:.3g}]")
 
 
 def _beyond(extrapolation: float) -> str:
@@ -144,7 +146,7 @@ def interval(estimate: "Estimate", *, digits: int) -> str:
     """Return an estimate as text: value, and its interval where it has one."""
     if estimate.low is None or estimate.high is None:
         return f"{estimate.value:.{digits}f}"
-    return f"{estimate.value:.{digits}f}\n[{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
+    return Lines(f"{estimate.value:.{digits}f}\n[{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]")
 
 
 def show_grammars(found: "Sequence[FoundGrammar]") -> None:
@@ -292,17 +294,26 @@ def show_rows(table: "Any") -> None:
     from rich.cells import cell_len
 
     console = _console()
-    names: list[str] = list(table.column_names)
+    names = list(map(shown, table.column_names))
     rows = [[_cell(value) for value in row.values()] for row in plain_rows(table)]
     widths = [COLUMN_GAP + max(map(cell_len, column)) for column in zip(names, *rows, strict=True)]
     ends = list(accumulate(widths))
     fitting = max(1, sum(end <= console.width for end in ends)) if console.is_terminal else len(names)
-    shown = _table(*names[:fitting])
-    for row in rows:
-        shown.add_row(*row[:fitting])
-    _console(at_least=ends[fitting - 1]).print(shown)
+    # rich lays out a table in milliseconds a row.
+    sizes = [width - COLUMN_GAP for width in widths[:fitting]]
+    rule = "─" * (sum(sizes) + COLUMN_GAP * (fitting - 1))
+    print(_aligned(names, sizes), rule, *(_aligned(row, sizes) for row in rows), sep="\n")
     if fitting < len(names):
         console.print(f"no room for {', '.join(names[fitting:])}: a wider terminal, --sql or --json shows them")
+
+
+def _aligned(cells: Sequence[str], sizes: Sequence[int]) -> str:
+    """Return cells in one line, the first to the left of its column and the others to the right."""
+    from rich.cells import cell_len
+
+    spaces = [" " * (size - cell_len(cell)) for cell, size in zip(cells, sizes, strict=False)]
+    first, *others = zip(cells, spaces, strict=False)
+    return (" " * COLUMN_GAP).join(["".join(first), *("".join(reversed(pair)) for pair in others)]).rstrip()
 
 
 def show_imported(
@@ -323,12 +334,12 @@ def show_imported(
 
 def show_pairs(content: Mapping[str, Any]) -> None:
     """Print names and values, one pair a line."""
-    shown = _table("quantity", "value")
+    pairs = _table("quantity", "value")
     for name, value in content.items():
         is_estimate = isinstance(value, dict) and value.get("low") is not None
         text = f"{value['value']:.4f} [{value['low']:.4f}, {value['high']:.4f}]" if is_estimate else _cell(value)
-        shown.add_row(name.replace("_", " "), text)
-    _console().print(shown)
+        pairs.add_row(name.replace("_", " "), text)
+    _console().print(pairs)
 
 
 def _cell(value: object) -> str:
@@ -338,9 +349,9 @@ def _cell(value: object) -> str:
         case float():
             return f"{value:.5g}"
         case list():
-            return " ".join(map(str, value))
+            return shown(" ".join(map(str, value)))
         case _:
-            return str(value)
+            return shown(str(value))
 
 
 def _duration(seconds: float) -> str:

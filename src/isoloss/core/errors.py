@@ -5,10 +5,12 @@ itself failed, exit 1). Everything else is a defect of ours and keeps its traceb
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
-MOST_LISTED = 30  # names in a message; commands and options are fewer, columns of a table may be hundreds
+MOST_NAMES = 20  # known ones that an error lists
+MOST_LETTERS = 80  # of a name in a list
+MOST_COMPARED = 2_000  # names that are searched for the nearest: comparing takes a tenth of a millisecond each
 
 
 class IsolossError(Exception):
@@ -118,7 +120,7 @@ class Interrupted(WorkError):
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """Return the known name closest to `name`, or None where nothing is close."""
-    close = get_close_matches(name, list(known), n=1, cutoff=0.5)
+    close = get_close_matches(name[:MOST_LETTERS], list(known)[:MOST_COMPARED], n=1, cutoff=0.5)
     return close[0] if close else None
 
 
@@ -130,22 +132,28 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     names = sorted(known)
     close = nearest(name, names)
     guess = f"did you mean {close!r}? " if close else ""
-    if len(names) > MOST_LISTED:
-        return f"{guess}nearest of {len(names)}: {', '.join(nearest_few(name, names))}"
-    return f"{guess}known: {', '.join(names) if names else 'none'}"
+    if len(names) <= MOST_NAMES:
+        return f"{guess}known: {', '.join(_short(each) for each in names) if names else 'none'}"
+    listed = nearest_few(name, names)
+    return f"{guess}known: {', '.join(map(_short, listed))} and {len(names) - len(listed):,} more"
 
 
-def nearest_few(name: str, names: Iterable[str], *, count: int = 6) -> list[str]:
+def _short(name: str) -> str:
+    return name if len(name) <= MOST_LETTERS else f"{name[:MOST_LETTERS]}…"
+
+
+def nearest_few(name: str, names: Sequence[str], *, count: int = MOST_NAMES) -> list[str]:
     """Return the names that are most like one, the likest first: by letters, or by a word that both hold."""
     from difflib import SequenceMatcher
 
+    name = name[:MOST_LETTERS]
     words = set(_words(name))
 
     def likeness(other: str) -> float:
         shared = len(words & set(_words(other)))
         return shared + SequenceMatcher(None, name.lower(), other.lower()).ratio()
 
-    return sorted(names, key=lambda other: (-likeness(other), other))[:count]
+    return sorted(names[:MOST_COMPARED], key=lambda other: (-likeness(other), other))[:count]
 
 
 def _words(name: str) -> list[str]:

@@ -122,14 +122,14 @@ def storage_errors(place: Path) -> Iterator[None]:
             raise StorageError(
                 "no permission to read or write here",
                 place=str(place),
-                fix="choose another folder with --out, or change its permissions",
+                fix="choose another place, or change its permissions",
             ) from error
         if error.errno in (errno.ENOTDIR, errno.EEXIST):
             raise StorageError(
-                "a file stands where a folder is needed", place=str(place), fix="choose another folder with --out"
+                "a file stands where a folder is needed", place=str(place), fix="choose another place"
             ) from error
         raise StorageError(
             f"cannot be read or written: {error.strerror or error}",
             place=str(place),
-            fix="choose another folder with --out",
+            fix="choose another place",
         ) from error

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from isoloss.core.files import storage_errors
+from isoloss.core.shown import shown
 
 if TYPE_CHECKING:
     from rich.console import Console, Group
@@ -56,13 +57,13 @@ class Quiet:
         self.log_line(text)
 
     def log_line(self, text: str) -> None:
-        """Add the line to the log."""
+        """Add the line to the log, whatever stands in it as one."""
         if self.log is None:
             return
         with storage_errors(self.log):
             self.log.parent.mkdir(parents=True, exist_ok=True)
             with self.log.open("a", encoding="utf-8") as log:
-                log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {text}\n")
+                log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {shown(text)}\n")
 
     @contextmanager
     def task(self, title: str, *, total: float) -> Iterator[Task]:
@@ -91,7 +92,7 @@ class Plain(Quiet):
     def note(self, text: str) -> None:
         """Write the line, and log it."""
         super().note(text)
-        print(text, file=self.target, flush=True)
+        print(shown(text), file=self.target, flush=True)
 
     @contextmanager
     def task(self, title: str, *, total: float) -> Iterator[Task]:
@@ -113,7 +114,7 @@ class _PlainTask:
         if time.monotonic() - self.told >= PLAIN_SECONDS:
             self.told = time.monotonic()
             share = self.done / self.total if self.total else 1.0
-            print(f"{self.title}: {share:.0%}, {self.detail}", file=self.progress.target, flush=True)
+            print(shown(f"{self.title}: {share:.0%}, {self.detail}"), file=self.progress.target, flush=True)
 
     def show(self, rows: Sequence[Mapping[str, str]]) -> None:
         del rows
@@ -132,6 +133,7 @@ class _Bar:
         """Return the bar, and below it what is being worked on."""
         from rich import box
         from rich.console import Group
+        from rich.markup import escape
         from rich.table import Table
 
         if not self.rows:
@@ -140,13 +142,13 @@ class _Bar:
         for column in table.columns[1:]:
             column.justify = "right"
         for row in self.rows:
-            table.add_row(*row.values())
+            table.add_row(*(escape(shown(cell)) for cell in row.values()))
         return Group(self.bars, table)
 
     def advance(self, amount: float, *, detail: str | None = None) -> None:
         self.bars.advance(self.bar, amount)
         if detail is not None:
-            self.bars.update(self.bar, detail=detail)
+            self.bars.update(self.bar, detail=shown(detail))
 
 
 class Live(Quiet):
@@ -159,7 +161,7 @@ class Live(Quiet):
     def note(self, text: str) -> None:
         """Print the line above the bar, and log it."""
         super().note(text)
-        self.console.print(text, highlight=False, markup=False)
+        self.console.print(shown(text), highlight=False, markup=False)
 
     @contextmanager
     def task(self, title: str, *, total: float) -> Iterator[Task]:
@@ -169,13 +171,14 @@ class Live(Quiet):
         from rich.progress import Progress as Bars
 
         columns = (
-            TextColumn("{task.description}"), BarColumn(bar_width=28), TextColumn("{task.percentage:>3.0f} %"),
-            TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), TextColumn("[dim]{task.fields[detail]}"),
+            TextColumn("{task.description}", markup=False), BarColumn(bar_width=28),
+            TextColumn("{task.percentage:>3.0f} %"), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
+            TextColumn("{task.fields[detail]}", style="dim", markup=False),
         )  # fmt: skip
         started = time.monotonic()
         super().note(f"{title}: started")
         bars = Bars(*columns, console=self.console)
-        shown = _Bar(bars, bars.add_task(title, total=total, detail=""))
-        with Lines(shown, console=self.console, transient=True, refresh_per_second=4):
-            yield shown
+        bar = _Bar(bars, bars.add_task(shown(title), total=total, detail=""))
+        with Lines(bar, console=self.console, transient=True, refresh_per_second=4):
+            yield bar
         super().note(f"{title}: done in {time.monotonic() - started:.1f} s")

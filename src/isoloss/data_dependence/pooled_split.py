@@ -39,6 +39,11 @@ class Pooled:
     scatter: float
     predictive: tuple[float, ...]
 
+    def __post_init__(self) -> None:
+        """Raise ValueError for other quantiles, as a file may hold them."""
+        if len(self.predictive) != len(PROBABILITIES) or list(self.predictive) != sorted(self.predictive):
+            raise ValueError(f"{len(PROBABILITIES)} rising quantiles expected")
+
     def quantile(self, probability: Floats) -> Floats:
         """Return the value of one more corpus at probabilities (n,) between 0 and 1."""
         return np.interp(probability, PROBABILITIES, self.predictive)
@@ -59,6 +64,11 @@ class PooledSplit:
     slope: Pooled
     corpora: Mapping[str, tuple[float, float]]
 
+    def __post_init__(self) -> None:
+        """Raise ValueError for too few corpora, or for budgets that do not rise, as a file may hold them."""
+        if not (0 < self.low <= self.budget <= self.high < float("inf") and len(self.corpora) >= FEWEST_CORPORA):
+            raise ValueError(f"{FEWEST_CORPORA} or more corpora and rising budgets expected")
+
     def log_ratio(self, log_flops: Floats, steps: Floats) -> Floats:
         """Return ln(D*/N*) of one more corpus at budgets (n,): the medians where `steps` (n, 2) are one half."""
         away = log_flops - np.log(self.budget)
@@ -77,16 +87,6 @@ class PooledSplit:
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data."""
         return asdict(self) | {"corpora": {name: list(own) for name, own in self.corpora.items()}}
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "PooledSplit":
-        """Return what `to_json` wrote. Raises KeyError, TypeError or ValueError for anything else."""
-        budget, low, high = (float(content[name]) for name in ("budget", "low", "high"))
-        level, slope = (_pooled_from(content[name]) for name in ("level", "slope"))
-        own = {str(name): (float(value), float(sd)) for name, (value, sd) in content["corpora"].items()}
-        if not (0 < low <= budget <= high < float("inf") and len(own) >= FEWEST_CORPORA):
-            raise ValueError("a pooled split of too few corpora, or without budgets")
-        return cls(budget=budget, low=low, high=high, level=level, slope=slope, corpora=own)
 
 
 def pool_splits(splits: Sequence[MeanSplit]) -> PooledSplit | None:
@@ -151,11 +151,3 @@ def _pooled(values: Sequence[tuple[float, float]], *, scale: float) -> Pooled:
         mean=mean, stderr=float(np.sqrt(share @ (errors**2 + (means - mean) ** 2))), scatter=float(share @ scatter),
         predictive=tuple(quantiles),
     )  # fmt: skip
-
-
-def _pooled_from(content: Mapping[str, Any]) -> Pooled:
-    predictive = tuple(float(value) for value in content["predictive"])
-    if len(predictive) != len(PROBABILITIES) or list(predictive) != sorted(predictive):
-        raise ValueError("quantiles of a pooled split that do not rise")
-    return Pooled(mean=float(content["mean"]), stderr=float(content["stderr"]), scatter=float(content["scatter"]),
-                  predictive=predictive)  # fmt: skip

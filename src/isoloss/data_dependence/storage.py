@@ -3,18 +3,28 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
+from pydantic import BaseModel, Field, model_validator
 
+from isoloss.complexity.base import MeasureSettings
 from isoloss.core import files
 from isoloss.core.errors import InputError
 from isoloss.core.schema import refuse_newer
-from isoloss.data_dependence.coefficients import COEFFICIENTS
+from isoloss.data_dependence.coefficients import COEFFICIENTS, Form
 from isoloss.data_dependence.pooled_split import PooledSplit
-from isoloss.fitting.domain import Domain
 from isoloss.fitting.evidence import Exclusion
-from isoloss.fitting.storage import DATA_DEPENDENT_KIND, draws_path, read_draws, read_json
+from isoloss.fitting.storage import (
+    DATA_DEPENDENT_KIND,
+    Positive,
+    StoredDomain,
+    draws_path,
+    read_draws,
+    read_json,
+    stored_as,
+)
+from isoloss.runs.observations import DataUnit
 
 if TYPE_CHECKING:
     from isoloss.data_dependence.data_dependent import FittedDataDependent
@@ -23,6 +33,46 @@ DATA_DEPENDENT_SCHEMA = 1
 ARRAYS = ("functions", "scatter", "origin")
 _PARTS = ("intercept", "slope")
 CONVERGED = "converged"
+
+
+Five = tuple[float, float, float, float, float]  # one of each of `COEFFICIENTS`
+Line = tuple[float, float]
+Method = Literal["joint", "two_stage"]
+
+
+class _Stored(BaseModel):
+    """A law of several corpora as its file has it, every value of the kind that it was written as."""
+
+    measure: str
+    method: Method
+    forms: dict[str, Form]
+    functions: tuple[Line, Line, Line, Line, Line]
+    scatter: Five
+    origin: Line
+    own: dict[str, Five] = Field(min_length=1)
+    complexity: dict[str, float]
+    noise: float
+    converged: bool
+    domain: StoredDomain
+    rows_used: int
+    excluded: tuple[Exclusion, ...]
+    params_convention: str
+    data_unit: DataUnit
+    observations: str
+    bytes_per_token: Positive | None
+    flops_factor: Positive = 1.0  # files of earlier versions lack it, and the split too
+    pooled_split: PooledSplit | None = None
+    unconverged_draws: tuple[int, ...] | None = None
+    settings: MeasureSettings | None
+    tokenizer: str | None
+
+    @model_validator(mode="after")
+    def _of_one_law(self) -> Self:
+        if set(self.forms) != set(COEFFICIENTS):
+            raise ValueError(f"forms are of {', '.join(COEFFICIENTS)}")
+        if self.own.keys() != self.complexity.keys():
+            raise ValueError("the corpora of own and complexity differ")
+        return self
 
 
 def save_data_dependent(
@@ -78,32 +128,29 @@ def load_data_dependent(kind: "type[FittedDataDependent]", source: Path) -> Stor
     if content.get("kind") != DATA_DEPENDENT_KIND:
         raise InputError("a law of one corpus", place=str(source), fix="open it with FittedLaw.load")
     refuse_newer(content.get("schema"), DATA_DEPENDENT_SCHEMA, place=source)
-    try:
-        law = _data_dependent(kind, content, source)
-        return StoredDataDependent(law=law, settings=content["settings"], tokenizer=content["tokenizer"])
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise InputError(
-            f"not a data-dependent law: {error!r}", place=str(source), fix="fit it again with --complexity … --out"
-        ) from error
+    stored = stored_as(_Stored, content, place=source)
+    return StoredDataDependent(
+        law=_data_dependent(kind, stored, source),
+        tokenizer=stored.tokenizer,
+        settings=stored.settings.model_dump() if stored.settings else None,
+    )
 
 
-def _data_dependent(kind: "type[FittedDataDependent]", content: dict[str, Any], source: Path) -> "FittedDataDependent":
+def _data_dependent(kind: "type[FittedDataDependent]", stored: _Stored, source: Path) -> "FittedDataDependent":
     lines = [f"{name}_{part}" for name in COEFFICIENTS for part in _PARTS]
     names = [*lines, *(f"{name}_scatter" for name in COEFFICIENTS)]
     # Files of versions that did not judge every draw lack the column, and the mask with it.
-    judged = content.get("unconverged_draws") is not None
+    judged = stored.unconverged_draws is not None
     table = read_draws(draws_path(source), [*names, CONVERGED] if judged else names)
     parts: dict[str, Any] = {
         "draws": table[:, : len(lines)].reshape(-1, len(COEFFICIENTS), len(_PARTS)),
         "scatter_draws": table[:, len(lines) : len(names)],
         "draws_converged": table[:, -1].astype(bool) if judged else None,
-        "corpora": {name: np.array(values) for name, values in content["own"].items()},
-        "domain": Domain.from_json(content["domain"]),
-        "excluded": tuple(Exclusion(**exclusion) for exclusion in content["excluded"]),
+        "corpora": {name: np.array(values) for name, values in stored.own.items()},
+        "domain": stored.domain.opened(),
         "laws": (),
-        "pooled": None if content.get("pooled_split") is None else PooledSplit.from_json(content["pooled_split"]),
-        "flops_factor": content.get("flops_factor", 1.0),  # files of earlier versions lack it
-        **{name: np.array(content[name]) for name in ARRAYS},
+        "pooled": stored.pooled_split,
+        **{name: np.array(getattr(stored, name)) for name in ARRAYS},
     }
-    fields = {key: parts[key] if key in parts else content[key] for key in kind.__dataclass_fields__}
+    fields = {key: parts[key] if key in parts else getattr(stored, key) for key in kind.__dataclass_fields__}
     return kind(**fields)

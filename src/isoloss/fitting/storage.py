@@ -1,28 +1,108 @@
 """Fitted laws as files: JSON that anybody can read, the draws as Parquet beside it."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
 
 import numpy as np
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from isoloss.core import files
 from isoloss.core.errors import InputError, did_you_mean
 from isoloss.core.estimate import Estimate
-from isoloss.core.reading import json_in
+from isoloss.core.reading import own_json
 from isoloss.core.schema import refuse_newer
 from isoloss.fitting.domain import Domain, LawWarning
-from isoloss.fitting.evidence import Convergence, Exclusion
+from isoloss.fitting.evidence import Convergence, Exclusion, IntervalMethod
 from isoloss.fitting.floor import KnownFloor
-from isoloss.laws.law import Floats
+from isoloss.laws.law import Floats, Law, Objective, WeightsName
 from isoloss.laws.registry import open_law
+from isoloss.runs.observations import RUN_COLUMNS, DataUnit
 
 if TYPE_CHECKING:
     from isoloss.fitting.fitted import FittedLaw
 
 LAW_SCHEMA = 1
+REFIT = "write one with isoloss fit … --out LAW.json"
+Positive = Annotated[float, Field(gt=0)]
 KIND, DATA_DEPENDENT_KIND = "isoloss law", "isoloss data-dependent law"
 NOISE_COLUMNS = ("noise_point_sd", "noise_trunk_sd")  # beside the parameters in the file of draws
+
+
+class StoredDomain(BaseModel):
+    """The ranges of a law as its file has them: positive numbers, null where they are not known."""
+
+    params_low: Positive | None
+    params_high: Positive | None
+    tokens_low: Positive | None
+    tokens_high: Positive | None
+    flops_low: Positive | None
+    flops_high: Positive | None
+    others: dict[str, tuple[Positive, Positive]]
+
+    def opened(self) -> Domain:
+        """Return the ranges. Raises ValueError where one end alone is known."""
+        return Domain.from_json(self.model_dump())
+
+    @model_validator(mode="after")
+    def _both_ends(self) -> Self:
+        if any(
+            (getattr(self, f"{name}_low") is None) != (getattr(self, f"{name}_high") is None) for name in RUN_COLUMNS
+        ):
+            raise ValueError("a range has one end alone")
+        return self
+
+
+class _Stored(BaseModel):
+    """A law of one corpus as its file has it, every value of the kind that it was written as."""
+
+    law: str
+    group: str
+    params: dict[str, Estimate]
+    objective: Objective
+    delta: float
+    objective_value: float
+    converged: bool
+    starts: int
+    starts_agreeing: int
+    gradient_norm: float
+    condition_number: float | None
+    active_bounds: tuple[str, ...]
+    iterations: int
+    warnings: tuple[LawWarning, ...]
+    domain: StoredDomain
+    rmse: float
+    rows_used: int
+    excluded: tuple[Exclusion, ...]
+    params_convention: str
+    data_unit: DataUnit
+    interval_method: IntervalMethod
+    observations: str
+    seed: int
+    fit_seconds: float
+    fixed: tuple[str, ...]
+    weights: WeightsName
+    bootstrap_seconds: float
+    trunk_evidence: tuple[float, ...]
+    floor: KnownFloor | None
+    bytes_per_token: Positive | None
+    flops_factor: Positive = 1.0  # files of earlier versions lack it
+
+
+Kind = TypeVar("Kind", bound=BaseModel)
+
+
+def stored_as(kind: type[Kind], content: Mapping[str, Any], *, place: Path) -> Kind:
+    """Return what a file says as a `kind`. Raises InputError naming the first value that is missing or of another."""
+    try:
+        return kind.model_validate_json(json.dumps(content), strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise InputError(
+            f"not a fitted law: {where}: {first['msg'][0].lower()}{first['msg'][1:]}", place=str(place), fix=REFIT
+        ) from error
 
 
 def save(law: "FittedLaw", target: Path) -> None:
@@ -53,12 +133,28 @@ def _require_findable(law: "FittedLaw") -> None:
 def load(kind: "type[FittedLaw]", source: Path) -> "FittedLaw":
     """Return the law in `source` as a `kind`; see `FittedLaw.load`."""
     content = _read_law(source)
-    try:
-        return _from_json(kind, content, draws=read_draws(draws_path(source), [*content["params"], *NOISE_COLUMNS]))
-    except (KeyError, TypeError, AttributeError) as error:
+    stored = stored_as(_Stored, content, place=source)
+    definition = open_law(stored.law)
+    if tuple(stored.params) != definition.parameters:
         raise InputError(
-            f"not a fitted law: {error!r}", place=str(source), fix="write one with isoloss fit … --out LAW.json"
-        ) from error
+            f"the parameters are {', '.join(stored.params) or 'none'}, those of {stored.law} "
+            f"{', '.join(definition.parameters)}", place=str(source), fix=REFIT,
+        )  # fmt: skip
+    law = _law(kind, stored, definition, draws=read_draws(draws_path(source), [*stored.params, *NOISE_COLUMNS]))
+    _require_losses(law, source)
+    return law
+
+
+def _require_losses(law: "FittedLaw", source: Path) -> None:
+    """Raise InputError where the parameters give no loss at the ends of the runs that they were fitted to."""
+    ranges = law.domain.ranges
+    known = all(name in ranges for name in law.definition.columns)
+    with np.errstate(all="ignore"):
+        losses = law.definition.loss(
+            law.values, **{name: np.array(ranges[name]) for name in law.definition.columns}
+        ) if known else np.zeros(1)  # fmt: skip
+    if not (np.isfinite(losses).all() and (losses > 0).all()):
+        raise InputError("its parameters give no loss where it was fitted", place=str(source), fix=REFIT)
 
 
 def draws_path(path: Path) -> Path:
@@ -69,7 +165,7 @@ def draws_path(path: Path) -> Path:
 def read_json(path: Path) -> dict[str, Any]:
     """Return what a law's file says; nothing where it is no object. Raises InputError for what is no JSON."""
     try:
-        content = json_in(files.regular(path).read_text(encoding="utf-8"))
+        content = own_json(files.regular(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         laws = sorted(one.name for one in path.parent.glob("*.json"))
         there = did_you_mean(path.name, laws) if laws else "write one with isoloss fit … --out LAW.json"
@@ -102,29 +198,26 @@ def read_draws(path: Path, names: Sequence[str]) -> Floats:
         table = pq.read_table(files.regular(path))
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"the draws cannot be read: {error}", place=str(path), fix="fit the law again") from error
-    return np.column_stack([table[name].to_numpy().astype(np.float64) for name in names])
+    try:
+        draws = np.column_stack([table[name].to_numpy().astype(np.float64) for name in names])
+    except (KeyError, ValueError, TypeError, pa.ArrowException) as error:
+        raise InputError(f"the draws are not those of the law: {error}", place=str(path), fix=REFIT) from error
+    if not np.isfinite(draws).all():
+        raise InputError("a draw is not a number", place=str(path), fix=REFIT)
+    return draws
 
 
-def _from_json(kind: "type[FittedLaw]", content: dict[str, Any], *, draws: Floats) -> "FittedLaw":
-    convergence = {key: content[key] for key in Convergence.__dataclass_fields__}
-    convergence["active_bounds"] = tuple(convergence["active_bounds"])
-    condition = convergence["condition_number"]
-    convergence["condition_number"] = float("inf") if condition is None else condition
+def _law(kind: "type[FittedLaw]", stored: _Stored, definition: type[Law], *, draws: Floats) -> "FittedLaw":
+    condition = stored.condition_number
+    about = {key: getattr(stored, key) for key in Convergence.__dataclass_fields__}
     parts: dict[str, Any] = {
-        "definition": open_law(content["law"]),
-        "params": {name: Estimate(**estimate) for name, estimate in content["params"].items()},
+        "definition": definition,
         "draws": draws[:, : -len(NOISE_COLUMNS)],
         "noise": draws[:, -len(NOISE_COLUMNS) :],
-        "convergence": Convergence(**convergence),
-        "warnings": tuple(
-            LawWarning(code=w["code"], message=w["message"], rows=tuple(w["rows"])) for w in content["warnings"]
-        ),
-        "domain": Domain.from_json(content["domain"]),
-        "excluded": tuple(Exclusion(**exclusion) for exclusion in content["excluded"]),
-        "fixed": tuple(content["fixed"]),
-        "trunk_evidence": tuple(content["trunk_evidence"]),
-        "floor": None if content["floor"] is None else KnownFloor.from_json(content["floor"]),
+        "convergence": Convergence(**{**about, "condition_number": float("inf") if condition is None else condition}),
+        "domain": stored.domain.opened(),
     }
-    parts["flops_factor"] = content.get("flops_factor", 1.0)  # files of earlier versions lack it
-    fields: dict[str, Any] = {key: parts[key] if key in parts else content[key] for key in kind.__dataclass_fields__}
+    fields: dict[str, Any] = {
+        key: parts[key] if key in parts else getattr(stored, key) for key in kind.__dataclass_fields__
+    }
     return kind(**fields)

@@ -18,6 +18,7 @@ from markupsafe import Markup
 
 from isoloss.core import files
 from isoloss.core.hands import Helpers, Shared
+from isoloss.core.shown import shown
 from isoloss.report import render
 from isoloss.report.blocks import Answer, Block, Drawing, Note, Notes, Section, Table
 from isoloss.report.theme import SEQUENCE, SEQUENCE_DARK
@@ -233,7 +234,7 @@ def _templates() -> Environment:
 
 def markdown_text(text: object) -> str:
     """Return text that Markdown shows as it is: one line, nothing of it markup, HTML or a table's bar."""
-    line = " ".join(str(text).split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    line = shown(" ".join(str(text).split())).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _MARKDOWN_SPECIAL.sub(r"\\\1", line)
 
 

@@ -24,8 +24,8 @@ import numpy as np
 from pydantic import ValidationError
 
 from isoloss.core import files
-from isoloss.core.errors import DamagedArchive, InputError, UnknownName
-from isoloss.core.reading import json_in
+from isoloss.core.errors import DamagedArchive, UnknownName
+from isoloss.core.reading import own_json
 from isoloss.core.schema import refuse_newer
 from isoloss.runs.documents import DocumentLosses
 from isoloss.runs.neighbours import with_neighbour_flags
@@ -35,9 +35,12 @@ from isoloss.runs.tables import flat_table, query_table, with_imported
 from isoloss.runs.underway import underway
 
 ARCHIVE_SCHEMA = 1
+MOST_ROWS = 50_000_000  # of a curve or of documents
+PASSED_OVER = b"isoloss.passed_over"
 KINDS = ("curves", "documents")
 TWIN = b"isoloss.record"
 REPAIR = "run the study again: it finds what is damaged and repairs it"
+REMARK = "delete this file, and it is written anew; nothing else stands in it"
 
 Columns = Mapping[str, Sequence[float] | np.ndarray[Any, Any]]
 
@@ -47,9 +50,10 @@ class Archive:
 
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder)
+        self.passed_over: list[str] = []  # what `records` and `table` last passed over, in sentences
         marker = self.folder / "archive.json"
         if marker.exists():
-            _check_schema(_read_json(marker).get("schema"), ARCHIVE_SCHEMA, place=marker)
+            _check_schema(_read_json(marker, fix=REMARK).get("schema"), place=marker)
         else:
             files.write_json(marker, {"schema": ARCHIVE_SCHEMA, "kind": "isoloss archive"})
 
@@ -99,7 +103,10 @@ class Archive:
         path = self.record_path(run)
         with files.storage_errors(path):
             exists = path.exists()
-        return read_record(path) if exists else None
+        record = read_record(path) if exists else None
+        if record is not None and record.fingerprint != run:
+            raise DamagedArchive(f"holds the record of {record.fingerprint}", place=str(path), fix=REPAIR)
+        return record
 
     def record_path(self, run: str) -> Path:
         """Return where the record of a run stands."""
@@ -117,13 +124,25 @@ class Archive:
         return _open_seal(self.record_path(run))[1]
 
     def records(self) -> Iterator[RunRecord]:
-        """Yield every record, in the order of their fingerprints."""
+        """Yield every record, in the order of their fingerprints.
+
+        One that is not called by its run, a copy or renamed, would count a run twice: `passed_over` then tells of it.
+        """
+        self.passed_over = []
+        for path in self._record_files():
+            record = read_record(path)
+            if record.fingerprint == path.stem:
+                yield record
+            else:
+                self.passed_over.append(
+                    f"{path} holds the record of {record.fingerprint} and is passed over: remove it, or name it so"
+                )
+
+    def _record_files(self) -> list[Path]:
         folder = self.folder / "runs"
         with files.storage_errors(folder):  # a glob would take a folder that may not be read for an empty one
             names = sorted(os.listdir(folder)) if folder.exists() else []
-        for name in names:
-            if name.endswith(".json") and not name.startswith("."):
-                yield read_record(folder / name)
+        return [folder / name for name in names if name.endswith(".json") and not name.startswith(".")]
 
     def write(self, record: RunRecord, *, curve: Columns, documents: Columns) -> None:
         """Write a run: curve and documents first, the record last, sealed with their digests."""
@@ -160,7 +179,10 @@ class Archive:
 
         path = self.columns_path(kind, name)
         try:
-            table = pq.read_table(files.regular(path))
+            with pq.ParquetFile(files.regular(path)) as file:
+                if file.metadata.num_rows > MOST_ROWS:
+                    raise OSError(f"{file.metadata.num_rows:,} rows")
+                table = file.read(use_threads=False)  # a tenth of the time of `read_table`
         except (OSError, pa.ArrowException) as error:
             reason = "is missing" if not path.exists() else f"cannot be read as Parquet: {error}"
             raise DamagedArchive(
@@ -172,12 +194,18 @@ class Archive:
     def document_losses(self, run: str) -> DocumentLosses:
         """Return the final loss of every held-out document of a run."""
         columns = self.read_columns("documents", run)
-        return DocumentLosses(document=columns["document"], tokens=columns["tokens"], nats=columns["nats"])
+        try:
+            whole = {name: columns[name].astype(np.int64, casting="same_kind") for name in ("document", "tokens")}
+            return DocumentLosses(**whole, nats=columns["nats"].astype(np.float64, casting="same_kind"))
+        except (KeyError, TypeError) as error:
+            place = str(self.columns_path("documents", run))
+            raise DamagedArchive(f"no losses of documents: {error}", place=place, fix=REPAIR) from error
 
     def table(self) -> "Any":
         """Return the runs as an Arrow table of plain columns, corpora by name, flags as in a study.
 
-        Runs that are being trained, were interrupted or were imported stand in it too.
+        Runs that are being trained, were interrupted or were imported stand in it too. Its metadata `PASSED_OVER` are
+        the sentences of `passed_over`.
         """
         corpora = {path.parent.name: _read_json(path) for path in (self.folder / "corpora").glob("*/corpus.json")}
         records = with_neighbour_flags(
@@ -187,7 +215,8 @@ class Archive:
         names = {corpus: str(about.get("name", corpus)) for corpus, about in corpora.items()}
         known = {record.fingerprint for record in records}
         open_runs = [run for run in underway(self.folder) if run.spec.fingerprint not in known]
-        return with_imported(flat_table(records, open_runs, names=names), self.folder)
+        table = with_imported(flat_table(records, open_runs, names=names), self.folder)
+        return table.replace_schema_metadata({PASSED_OVER: json.dumps(self.passed_over)})
 
     def query(self, sql: str) -> "Any":
         """Return the Arrow table of a SQL query over the view `runs`. The query can reach nothing else."""
@@ -217,21 +246,19 @@ def _open_seal(path: Path) -> tuple[dict[str, Any], dict[str, str] | None]:
     return bare, digests
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read_json(path: Path, *, fix: str = REPAIR) -> dict[str, Any]:
     with files.storage_errors(path):
         text = files.regular(path).read_bytes()
     try:
-        content = json_in(text)
+        content = own_json(text)
     except ValueError as error:
-        raise DamagedArchive(f"cannot be read: {error}", place=str(path), fix=REPAIR) from error
+        raise DamagedArchive(f"cannot be read: {error}", place=str(path), fix=fix) from error
     if not isinstance(content, dict):
-        raise DamagedArchive("not a JSON object", place=str(path), fix=REPAIR)
+        raise DamagedArchive("not a JSON object", place=str(path), fix=fix)
     return content
 
 
-def _check_schema(found: object, known: int, *, place: Path) -> None:
-    if not isinstance(found, int):
-        raise InputError(
-            f"schema {found!r}, expected a number", place=str(place), fix="choose an isoloss results folder"
-        )
-    refuse_newer(found, known, place=place)
+def _check_schema(found: object, *, place: Path) -> None:
+    if not isinstance(found, int) or isinstance(found, bool):
+        raise DamagedArchive(f"schema {found!r}, expected a number", place=str(place), fix=REMARK)
+    refuse_newer(found, ARCHIVE_SCHEMA, place=place)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isoloss.core.errors import BadTable, did_you_mean
+from isoloss.core.shown import shown
 from isoloss.runs.tables import ROW, query_table
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Columns:
         return not numbers or pa.types.is_integer(kind) or pa.types.is_floating(kind)
 
     def texts(self, name: str) -> NDArray[np.str_]:
-        """Return a column as text, each different value written once."""
+        """Return a column as text, each different value written once, its control characters as `shown` writes them."""
         import pyarrow as pa
 
         column = self._column(name).combine_chunks()
@@ -62,8 +63,20 @@ class Columns:
                 f"holds {column.type}, expected text or numbers", place=f"{self.place}, column {name}",
                 fix="name another column, or flatten it first",
             )  # fmt: skip
-        encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
-        values = np.array([self._text(name, value) for value in encoded.dictionary.to_pylist()], dtype=np.str_)
+        try:
+            encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+        except pa.ArrowException:
+            raise BadTable(
+                f"holds {column.type}, expected text or numbers", place=f"{self.place}, column {name}",
+                fix="name another column, or write it as text",
+            ) from None  # fmt: skip
+        texts = [self._text(name, value) for value in encoded.dictionary.to_pylist()]
+        values = np.array([shown(text) for text in texts], dtype=np.str_)
+        if len(set(values.tolist())) < len(set(texts)):
+            raise BadTable(
+                "two names are one when their control characters are written out", place=f"{self.place}, column {name}",
+                fix="give names without control characters",
+            )  # fmt: skip
         return np.asarray(values[encoded.indices.to_numpy()], dtype=np.str_)
 
     def groups(self, name: str) -> NDArray[np.str_]:
@@ -127,7 +140,7 @@ class Columns:
             if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", formula):
                 self.refuse_doubt(name)
         found = query_table(self.table, f"SELECT {ROW}, ({formula}) AS found FROM runs ORDER BY {ROW}", name="runs")
-        if found.num_rows != len(self.rows):
+        if found.num_rows != len(self.rows) or found.column_names != [ROW, "found"]:
             raise BadTable(
                 f"{found.num_rows} values for {len(self.rows)} rows", place=f"{self.place}, column {formula}",
                 fix="write a formula with one value a row, as n_millions * 1e6",
@@ -152,7 +165,7 @@ class Columns:
         for i, value in enumerate(values):
             try:
                 numbers[i] = number_in(value)
-            except ValueError:
+            except (ValueError, OverflowError):
                 raise BadTable(
                     f"found {value!r}, expected a number",
                     place=f"{self.place}, column {name}, row {self.rows[i]}",

@@ -1,6 +1,8 @@
 """Tables of runs from anywhere: CSV, Parquet, JSONL, data frames, or an archive folder, checked at the door."""
 
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -9,12 +11,12 @@ from numpy.typing import NDArray
 
 from isoloss.core.errors import BadTable, InputError, did_you_mean
 from isoloss.core.files import regular
-from isoloss.runs.archive import Archive
+from isoloss.runs.archive import PASSED_OVER, Archive
 from isoloss.runs.columns import Columns, Floats, same_column
 from isoloss.runs.observations import DataUnit, Observations, observations
 from isoloss.runs.shapes import DEFAULT_CONVENTION
 from isoloss.runs.table_files import READERS
-from isoloss.runs.tables import ROW, query_table
+from isoloss.runs.tables import ROW, first_line, query_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -72,13 +74,12 @@ def read_runs(
     file, the column, the rows and the nearest of the columns there are.
     """
     table = open_table(source)
+    passed_over = json.loads((table.schema.metadata or {}).get(PASSED_OVER, b"[]"))
     ours = _is_archive(source)
     if ours:
         corpus, trunk = corpus or "corpus", trunk or "trunk"
     if where is not None:
-        table = query_table(table, f"SELECT * FROM runs WHERE {where}", name="runs")
-        if not table.num_rows:
-            raise BadTable("no row satisfies the condition", place=f"--where {where}", fix="loosen the condition")
+        table = _satisfying(table, where)
     if ours:
         # Imported runs seldom have a standard error or a vocabulary.
         stderr = stderr or (None if table["stderr"].null_count else "stderr")
@@ -113,10 +114,20 @@ def read_runs(
         named=named,
     )
     try:
-        return observations(**given)
+        return replace(observations(**given), passed_over=tuple(passed_over))
     except BadTable as error:
         place = ", ".join(filter(None, (columns.place, error.place)))
         raise BadTable(error.message, place=place, fix=error.fix) from error
+
+
+def _satisfying(table: "pa.Table", where: str) -> "pa.Table":
+    """Return the rows that satisfy a condition. Raises BadTable for text that is more or less than a condition."""
+    found = query_table(table, f"SELECT * FROM runs WHERE {where}", name="runs")
+    if found.column_names != table.column_names or found[ROW].null_count:
+        raise BadTable("more than a condition", place=f"--where {where}", fix="write a condition on columns alone")
+    if not found.num_rows:
+        raise BadTable("no row satisfies the condition", place=f"--where {where}", fix="loosen the condition")
+    return found
 
 
 def _sizes(columns: Columns, names: Mapping[str, str | None], needs: Sequence[str]) -> dict[str, Floats]:
@@ -234,8 +245,8 @@ def _guarded(reader: Any, path: Path) -> "pa.Table":
         return reader(path)
     except PermissionError:
         raise
-    except (pa.ArrowException, UnicodeDecodeError, OSError) as error:  # OSError: Arrow's word for damaged Parquet
-        reason = str(error).splitlines()[0][:200]
+    except (pa.ArrowException, UnicodeError, OSError) as error:  # OSError: Arrow's word for damaged Parquet
+        reason = first_line(error)[:200]
         raise BadTable(
             f"cannot be read as {path.suffix[1:]}: {reason}",
             place=str(path),

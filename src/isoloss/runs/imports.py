@@ -6,6 +6,7 @@
 A run is named by what its source says of it, an import by its runs: the same source twice is there once.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,7 +57,8 @@ def import_runs(source: Path, archive: Archive | Path, mapped: Mapped) -> Import
     rows = [row for row, _ in settled]
     if not rows:
         raise BadTable("no runs", place=str(source), fix="check the path, and --where")
-    repeated = [row["name"] for row in rows if sum(row["run"] == other["run"] for other in rows) > 1]
+    times = Counter(row["run"] for row in rows)
+    repeated = [row["name"] for row in rows if times[row["run"]] > 1]
     if repeated:
         raise BadTable(f"run {repeated[0]!r} stands twice", place=str(source), fix="remove one, or name --run")
     table = _arrow(rows, source)

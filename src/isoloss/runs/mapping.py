@@ -12,6 +12,7 @@ from isoloss.runs.logged import Curve, LoggedRun, Value, falls
 from isoloss.runs.tables import ORDER, REALS, WHOLES
 
 IMPORT_VERSION = 1
+MOST = 1e18  # parameters or tokens: what a whole number of 64 bits holds
 LossUnit = Literal["nats", "bits", "perplexity"]
 
 
@@ -46,9 +47,9 @@ def row_of(run: LoggedRun, mapped: Mapped) -> tuple[dict[str, Any], list[str]]:
     """
     settled = _Settled(run, mapped)
     nats, params, tokens = _nats(settled.loss, mapped.unit), settled.number("params"), settled.tokens()
-    if not (params >= 1 and tokens >= 1):
-        fix = "check --params and --tokens"
-        raise BadTable(f"params {params:g} and tokens {tokens:g}, expected 1 or more", place=run.place, fix=fix)
+    if not (1 <= params <= MOST and 1 <= tokens <= MOST):
+        said = f"params {params:g} and tokens {tokens:g}, expected numbers from 1 to {MOST:.0e}"
+        raise BadTable(said, place=run.place, fix="check --params and --tokens")
     convention = run.params_convention if mapped.params is None else "unstated"
     row = {
         "name": run.name, "trunk": run.name, "corpus": _corpus(run, mapped), "params": round(params),

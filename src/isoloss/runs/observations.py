@@ -20,7 +20,7 @@ DataUnit = Literal["tokens", "bytes"]
 OBSERVATIONS_VERSION = 1
 RUN_COLUMNS = ("params", "tokens", "flops")
 # No run has sizes, tokens, FLOPs or losses outside these, and their powers stay finite.
-SMALLEST, LARGEST = 1e-60, 1e60
+SMALLEST, LARGEST = 1e-15, 1e40
 # FLOPs of all rows are one multiple of 6ND where these multiples span less than this factor, and 6ND itself where that
 # multiple is within so much of 1: columns are written to a few digits.
 STEADY_SPAN, SAME_FLOPS = 2.0, 1.01
@@ -41,7 +41,7 @@ class Observations:
     may read, positive numbers by name: unique_tokens, batch_tokens, other_loss. `floor` is the exact best possible loss
     on each run's corpus, `bytes_per_token` relates D in bytes to the tokens of FLOPs: None where unknown. `source`
     names what a row's corpus was made from: corpora of one (interventions, relabellings) are left out together; None
-    where each is its own.
+    where each is its own. `passed_over` says in sentences what of the source is no row here, and why.
     """
 
     known: Mapping[str, Floats]
@@ -63,6 +63,7 @@ class Observations:
     flops_convention: str = "6ND"
     data_unit: DataUnit = "tokens"
     named: Mapping[str, str] = field(default_factory=dict)
+    passed_over: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.loss_nats)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 MOST_COLUMNS = 5_000
 DELIMITERS = (",", ";", "\t", "|")
 LARGEST_SPLIT = 1e6  # numbers beyond it are not those of one group of thousands
+MOST_DIGITS = 18  # of a number that is kept whole
+MOST_ROWS = 50_000_000  # a few bytes of Parquet can stand for any number of equal rows
 LOOKED_AT = 1 << 16  # bytes from which the delimiter is read
 # Digits in groups of three, and a decimal comma: each unambiguous where there are two groups, or other than three
 # digits behind the comma.
@@ -117,7 +119,7 @@ def _numbers(cells: Sequence[str | None]) -> list[float | int | None] | None:
     for form, group, point in FORMS:
         if all(form.fullmatch(cell) or WHOLE.fullmatch(cell) or cell.lower() in NO_NUMBERS for cell in present):
             plain = [None if cell is None else re.sub(group, "", cell.strip()).replace(point, ".") for cell in cells]
-            whole = all(cell is None or WHOLE.fullmatch(cell) for cell in plain)
+            whole = all(cell is None or (WHOLE.fullmatch(cell) and len(cell) < MOST_DIGITS) for cell in plain)
             return [None if cell is None else int(cell) if whole else float(cell) for cell in plain]
     return None
 
@@ -206,10 +208,19 @@ def _number(value: object) -> float | None:
 
 
 def read_parquet(path: Path) -> "pa.Table":
-    """Return a Parquet file."""
+    """Return a Parquet file. Raises BadTable for more columns or rows than are read, ArrowException for damage."""
     from pyarrow import parquet
 
-    return parquet.read_table(path)
+    size = parquet.read_metadata(path)
+    if size.num_columns > MOST_COLUMNS:
+        raise _too_wide(size.num_columns, path)
+    if size.num_rows > MOST_ROWS:
+        raise BadTable(
+            f"{size.num_rows:,} rows, at most {MOST_ROWS:,} are read", place=str(path), fix="give one row a run"
+        )
+    table = parquet.read_table(path)
+    table.validate(full=True)  # text that is no UTF-8 would be found by whoever reads it
+    return table
 
 
 LINES = (".jsonl", ".ndjson")

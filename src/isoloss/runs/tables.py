@@ -1,11 +1,10 @@
 """Runs as tables of plain columns: records, runs under way and imported runs in one, and SQL over them."""
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from isoloss.core.errors import MOST_LISTED, BadTable, DamagedArchive, nearest_few
+from isoloss.core.errors import MOST_NAMES, BadTable, DamagedArchive
 from isoloss.core.files import regular
 from isoloss.runs.record import RunRecord
 from isoloss.runs.shapes import DEFAULT_CONVENTION, count
@@ -14,6 +13,7 @@ from isoloss.runs.underway import OpenRun
 
 ROW = "__row__"  # position of a row in its source, kept through conditions for messages
 IMPORTED = "imported"
+MOST_MEMORY = "1GB"  # of a query beside the table itself
 
 TEXTS = ("run", "trunk", "corpus", "status", "error", "params_convention", "source")
 WHOLES = ("params", "params_total", "params_non_embedding", "tokens", "width", "depth", "heads", "ffn", "vocab_size",
@@ -33,13 +33,17 @@ def flat_table(records: Sequence[RunRecord], open_runs: Sequence[OpenRun], *, na
     ]
     kinds = {"flags": pa.list_(pa.string())}
     kinds |= dict.fromkeys(TEXTS, pa.string()) | dict.fromkeys(WHOLES, pa.int64()) | dict.fromkeys(REALS, pa.float64())
-    return pa.Table.from_pylist(rows, schema=pa.schema([(name, kinds[name]) for name in ORDER]))
+    try:
+        return pa.Table.from_pylist(rows, schema=pa.schema([(name, kinds[name]) for name in ORDER]))
+    except (pa.ArrowException, OverflowError, UnicodeError) as error:
+        fix = "remove records that were written by hand"
+        raise DamagedArchive(f"runs that fit no table: {error}", fix=fix) from error
 
 
 def _spec_columns(spec: RunSpec, names: Mapping[str, str]) -> dict[str, Any]:
     counts, model = count(spec.model), spec.model
     return {
-        "run": spec.fingerprint, "trunk": spec.trunk, "corpus": names.get(spec.corpus, spec.corpus),
+        "corpus": names.get(spec.corpus, spec.corpus),
         "params": counts.params(), "params_total": counts.total, "params_non_embedding": counts.non_embedding,
         "params_convention": DEFAULT_CONVENTION, "tokens": spec.train_tokens,
         "flops": counts.flops_per_token() * spec.train_tokens, "width": model.width, "depth": model.depth,
@@ -63,8 +67,9 @@ def _record_columns(record: RunRecord) -> dict[str, Any]:
 
 def _open_columns(run: OpenRun) -> dict[str, Any]:
     return {
-        "status": run.status, "flags": [], "progress": run.progress, "train_nats": run.train_nats,
-        "tokens_per_second": run.tokens_per_second, "seconds_left": run.seconds_left,
+        "run": run.spec.fingerprint, "trunk": run.spec.trunk, "status": run.status, "flags": [],
+        "progress": run.progress, "train_nats": run.train_nats, "tokens_per_second": run.tokens_per_second,
+        "seconds_left": run.seconds_left,
     }  # fmt: skip
 
 
@@ -80,24 +85,35 @@ def with_imported(table: Any, folder: Path) -> Any:
     for path in sorted((folder / IMPORTED).glob("[!.]*.parquet")):
         try:
             found = pq.read_table(regular(path))
-        except (OSError, pa.ArrowException) as error:
+            found.validate(full=True)
+            runs = found["run"].cast(pa.string()).to_pylist()
+            new = pa.array([run not in known for run in runs], type=pa.bool_())
+            table = pa.concat_tables([table, found.filter(new)], promote_options="permissive")
+        except (OSError, KeyError, pa.ArrowException) as error:
             raise DamagedArchive(
-                f"imported runs cannot be read: {error}", place=str(path), fix="delete the file and import them again"
-            ) from error
-        new = [run not in known for run in found["run"].to_pylist()]
-        known.update(found["run"].to_pylist())
-        table = pa.concat_tables([table, found.filter(pa.array(new))], promote_options="permissive")
+                f"imported runs cannot be read: {first_line(error)}", place=str(path),
+                fix="delete the file and import them again",
+            ) from error  # fmt: skip
+        known.update(runs)
     return table
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of what a library says of an error."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def query_table(table: Any, sql: str, *, name: str) -> Any:
     """Run one SQL query over `table` under `name`, with no access to files or network, and return an Arrow table."""
     import duckdb
+    import pyarrow as pa
 
     connection = duckdb.connect(":memory:")
     try:
         connection.register(name, table)
-        connection.execute("SET enable_external_access = false; SET lock_configuration = true")
+        connection.execute(
+            f"SET memory_limit = '{MOST_MEMORY}'; SET enable_external_access = false; SET lock_configuration = true"
+        )
         relation = connection.sql(sql)
         if relation is None:
             raise BadTable("the statement returns no table", place="SQL", fix=f"write SELECT … FROM {name}")
@@ -106,13 +122,10 @@ def query_table(table: Any, sql: str, *, name: str) -> Any:
         if repeated:
             raise BadTable(f"two columns are called {repeated[0]!r}", place="SQL", fix="name one of them: … AS other")
         return found
-    except duckdb.Error as error:
+    except (duckdb.Error, pa.ArrowException, UnicodeError, RuntimeError, OverflowError) as error:
         known = [column for column in table.column_names if column != ROW]
-        said = str(error).splitlines()[0]
-        if len(known) > MOST_LISTED:
-            asked = re.search(r'column "([^"]+)"', said)
-            known = nearest_few(asked[1] if asked else "", known)
-            name = f"{name}, the nearest of {len(table.column_names) - 1}"
-        raise BadTable(said, place="SQL", fix=f"columns of {name}: {', '.join(known)}") from error
+        more = f" and {len(known) - MOST_NAMES:,} more" if known[MOST_NAMES:] else ""
+        listed = ", ".join(known[:MOST_NAMES]) + more
+        raise BadTable(first_line(error), place="SQL", fix=f"columns of {name}: {listed}") from error
     finally:
         connection.close()

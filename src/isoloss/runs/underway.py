@@ -24,8 +24,8 @@ JOB, PROGRESS = "job.json", "progress.json"
 class TrunkProgress(Frozen):
     """`tokens` of the trunk's `total_tokens`, branches included, are trained on; `loss_nats` is the latest of them."""
 
-    tokens: int
-    total_tokens: int
+    tokens: int = Field(ge=0)
+    total_tokens: int = Field(gt=0)
     loss_nats: float | None
     tokens_per_second: float
 

@@ -7,9 +7,10 @@ from pydantic import ValidationError
 
 from isoloss.core import files
 from isoloss.core.errors import InputError
-from isoloss.core.reading import json_in
+from isoloss.core.reading import own_json
 from isoloss.core.schema import refuse_newer
 from isoloss.corpus.corpus import Corpus
+from isoloss.study.designs import corpus_names
 from isoloss.study.spec import Study
 
 MEMORY_SCHEMA = 1
@@ -31,9 +32,13 @@ def recall(folder: Path) -> tuple[Study, dict[str, str]]:
     if not path.exists():
         raise InputError("no study was run in this folder", place=str(path), fix="run one: isoloss run STUDY --out DIR")
     try:
-        content = json_in(path.read_text(encoding="utf-8"))
+        content = own_json(files.regular(path).read_text(encoding="utf-8"))
         refuse_newer(content["schema"], MEMORY_SCHEMA, place=path)
-        return Study.model_validate(content["study"]), dict(content["corpora"])
-    except (ValueError, KeyError, TypeError, ValidationError) as error:
+        study, corpora = Study.model_validate(content["study"]), dict(content["corpora"])
+        named = corpora.keys() == set(corpus_names(study.corpus))
+        if not named or not all(isinstance(identity, str) for identity in corpora.values()):
+            raise ValueError("its corpora are not those of the study")
+        return study, corpora
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
         fix = "run the study again with the same --out"
         raise InputError(f"not a study: {error}", place=str(path), fix=fix) from error
