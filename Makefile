@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 INSTALL := $(PIP) install --no-build-isolation
 
-.PHONY: demo test check machines browser lock build clean
+.PHONY: demo test check machines fuzz browser lock build clean
 
 demo: $(VENV)/.demo
 	$(BIN)/isoloss demo
@@ -33,6 +33,12 @@ machines: $(VENV)/.test
 			-m "not slow and not browser" $(NUMERIC) || failed="$$failed $$machine"; \
 		rm -rf "$$cache"; \
 	done; [ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
+
+# Hostile studies, tables, grammars, laws, archives and texts for five minutes; `make fuzz SEED=7 SECONDS=60` for others.
+SEED ?= 0
+SECONDS ?= 300
+fuzz: $(VENV)/.test
+	$(BIN)/python tests/fuzz/fuzz_main.py --seed $(SEED) --seconds $(SECONDS)
 
 build: $(VENV)/.test
 	$(BIN)/python -m build --no-isolation
