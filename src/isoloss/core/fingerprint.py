@@ -7,7 +7,8 @@ hold the values.
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import cast
 
 from pydantic import BaseModel
 
@@ -48,22 +49,36 @@ def _canonical(value: object) -> object:
     if isinstance(value, BaseModel):
         return _canonical(value.model_dump(mode="python", exclude_defaults=True))
     if isinstance(value, Mapping):
-        for key in value:
-            if not isinstance(key, str):
-                raise _NoForm(f"key {key!r} is not text")
-        return {key: _inside(item, f".{key}") for key, item in value.items()}
+        return _canonical_mapping(value)
     if isinstance(value, list | tuple):
-        kinds = set(map(type, value))
-        if kinds <= PLAIN:  # long columns: as the items below, without a call for each
-            return value
-        if kinds == {float} and all(map(math.isfinite, value)):
-            return [int(item) if item.is_integer() and abs(item) < 2**53 else item for item in value]
-        return [_inside(item, f"[{i}]") for i, item in enumerate(value)]
+        return _canonical_list(value)
     raise _NoForm(f"a {type(value).__name__} has no canonical form; a fingerprint takes plain data only")
 
 
-def _inside(value: object, place: str) -> object:
-    try:
-        return _canonical(value)
-    except _NoForm as error:
-        raise _NoForm(error.message, place + error.place) from None
+def _canonical_mapping(value: Mapping[object, object]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for key, item in value.items():
+        if not isinstance(key, str):
+            raise _NoForm(f"key {key!r} is not text")
+        try:
+            found[key] = item if type(item) in PLAIN else _canonical(item)
+        except _NoForm as error:
+            raise _NoForm(error.message, f".{key}{error.place}") from None
+    return found
+
+
+def _canonical_list(value: Sequence[object]) -> Sequence[object]:
+    kinds = set(map(type, value))
+    if kinds <= PLAIN:  # long columns: as the items below, without a call for each
+        return value
+    if kinds == {float}:
+        numbers = cast("Sequence[float]", value)
+        if all(map(math.isfinite, numbers)):
+            return [int(item) if item.is_integer() and abs(item) < 2**53 else item for item in numbers]
+    found = []
+    for i, item in enumerate(value):
+        try:
+            found.append(_canonical(item))
+        except _NoForm as error:
+            raise _NoForm(error.message, f"[{i}]{error.place}") from None
+    return found
