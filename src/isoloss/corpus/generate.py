@@ -22,6 +22,7 @@ from isoloss.grammar.floor import document_floor, scored_means
 from isoloss.grammar.pcfg import Grammar
 from isoloss.grammar.sampler import sample_blocks, sample_documents
 
+OUTLINED_TOKENS = 256
 GENERATED_VERSION = 1  # raise when the same grammar and seed would give other documents
 
 
@@ -64,9 +65,10 @@ class GeneratedOutline:
 
 
 def outline(source: PcfgSource, *, context: int, seed: int, base: Path | None) -> GeneratedOutline:
-    """Return what the corpus out of `source` would be, from one document of it. Raises BadGrammar as `generate`."""
+    """Return what the corpus out of `source` would be, from one short document. Raises BadGrammar as `generate`."""
     grammar, recipe = _recipe(source, context=context, seed=seed, base=base)
-    document_floor(grammar, sample_documents(grammar, documents=1, document_tokens=context, seed=recipe.seed))
+    tokens = min(context, OUTLINED_TOKENS)  # a floor takes time in a power of them
+    document_floor(grammar, sample_documents(grammar, documents=1, document_tokens=tokens, seed=recipe.seed))
     return GeneratedOutline(name=source.name, recipe=recipe, vocab_size=grammar.vocabulary_size)
 
 
