@@ -2,10 +2,13 @@
 
 import json
 from dataclasses import dataclass
+from functools import cache
 
+import jsonschema
 import pytest
 
 from isoloss import cli
+from isoloss.cli.schema import schemas
 
 
 @dataclass(frozen=True)
@@ -13,11 +16,25 @@ class Outcome:
     code: int
     out: str
     err: str
+    verb: str
 
     @property
     def json(self):
-        """The one JSON object on standard output."""
-        return json.loads(self.out)
+        """The one JSON object on standard output, which holds what the verb's schema requires."""
+        found = json.loads(self.out)
+        schema(self.verb).validate(found)
+        return found
+
+
+@cache
+def schema(verb):
+    return jsonschema.Draft202012Validator(json.loads(schemas()[verb]))
+
+
+def verb_of(arguments):
+    """The verb as its schema is called: fit, grammar_search."""
+    verb, *others = [argument for argument in arguments if not argument.startswith("-")]
+    return f"grammar_{others[0]}" if verb == "grammar" else verb
 
 
 @pytest.fixture
@@ -26,8 +43,9 @@ def isoloss(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
 
     def call(*arguments):
-        code = cli.run([str(argument) for argument in arguments])
+        typed = [str(argument) for argument in arguments]
+        code = cli.run(typed)
         told = capsys.readouterr()
-        return Outcome(code, told.out, told.err)
+        return Outcome(code, told.out, told.err, verb_of([*typed, "none"]))
 
     return call

@@ -8,7 +8,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from typer import TyperException
+    from typer import Typer, TyperException
 
     from isoloss.core.errors import InputError
 
@@ -57,20 +57,19 @@ def run(arguments: list[str]) -> int:
     """
     from typer import TyperException
 
-    # Each module registers its verbs.
-    from isoloss.cli import fit, grammar, imports, isoflop, measure, models, planning, push, reproduce, study, tune
-    from isoloss.cli.app import app
+    from isoloss.cli import output
     from isoloss.cli.output import print_error
     from isoloss.core.errors import Interrupted, IsolossError, StorageError, WorkError
 
-    del fit, grammar, imports, isoflop, measure, models, planning, push, reproduce, study, tune
     if signal.getsignal(signal.SIGTERM) is _leave:  # from here on there may be work to put away
         for number in STOPPING:
             signal.signal(number, _interrupt)
     as_json = "--json" in arguments
+    output.asked_quiet = False
     verb = next((argument for argument in arguments if not argument.startswith("-")), "")
     try:
-        code = app(args=arguments, prog_name="isoloss", standalone_mode=False)
+        with output.first_sign(verb, silent=as_json or "--help" in arguments or not verb):
+            code = registered()(args=arguments, prog_name="isoloss", standalone_mode=False)
     except TyperException as error:
         if type(error).__name__ != "NoArgsIsHelpError":
             print_error(_wrong_call(error), as_json=as_json)
@@ -95,6 +94,29 @@ def run(arguments: list[str]) -> int:
         resumes = "the same command goes on from here" if verb in ("run", "demo") else None
         print_error(Interrupted("stopped before the end", fix=resumes), as_json=as_json)
     return code if isinstance(code, int) else 0
+
+
+def registered() -> "Typer":
+    """Return the application with all its verbs."""
+    # Each module registers its own.
+    from isoloss.cli import (
+        fit,
+        grammar,
+        imports,
+        isoflop,
+        measure,
+        models,
+        planning,
+        push,
+        reproduce,
+        schema,
+        study,
+        tune,
+    )
+    from isoloss.cli.app import app
+
+    del fit, grammar, imports, isoflop, measure, models, planning, push, reproduce, schema, study, tune
+    return app
 
 
 def _wrong_call(error: "TyperException") -> "InputError":

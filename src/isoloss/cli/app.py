@@ -1,21 +1,66 @@
 """The application: one function a verb, imports where they are used so that `--help` answers at once."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from isoloss.cli.panels import OPTIONS, VERBS
+
+_shared = typer.Typer(add_completion=False)
+
+
+def _be_quiet(asked: bool) -> None:
+    from isoloss.cli import output
+
+    output.asked_quiet = output.asked_quiet or asked
+
+
+@_shared.command()
+def _every_verb(
+    quiet: Annotated[
+        bool,
+        typer.Option(
+            "--quiet", "-q", callback=_be_quiet, expose_value=False, help="Only the result: no progress, no notes."
+        ),
+    ] = False,
+) -> None:
+    """Hold the options that every verb takes."""
+
+
+class Verbs(TyperGroup):
+    """Verbs as help lists them: each with the options that all take, verbs and options under headings."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        for name, verb in self.commands.items():
+            verb.rich_help_panel = VERBS.get(name)
+            if isinstance(verb, TyperGroup):
+                continue
+            for option in verb.params:
+                option.rich_help_panel = OPTIONS.get(name, {}).get(option.name)
+            verb.params[-1:-1] = get_command(_shared).params  # before --json
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the verbs, heading by heading."""
+        named = [name for name in VERBS if name in self.commands]
+        return named + [name for name in self.commands if name not in named]
+
 
 app = typer.Typer(
+    cls=Verbs,
     name="isoloss",
     help="Scaling laws that know your data: from a corpus to the compute-optimal split of a budget, with intervals.\n\n"
     "Start with `isoloss demo`; bring your own runs with `isoloss fit`, your own text with `isoloss measure` and "
     "`isoloss new`.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
 grammar_app = typer.Typer(
+    cls=Verbs,
     help="Probabilistic grammars: what they are, and corpora drawn from them.",
     no_args_is_help=True,
     rich_markup_mode="markdown",

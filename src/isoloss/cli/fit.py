@@ -148,17 +148,18 @@ def fit(
 ) -> None:
     """Fit a scaling law to a table of runs from anywhere.
 
-    Example: `isoloss fit runs.csv --params n --tokens d --loss val_loss --group data --bootstrap 1000`
+    A law a corpus, with intervals: `isoloss fit runs.csv --params n --tokens d --loss val_loss --group data --bootstrap
+    1000`
 
-    Columns may be in any unit: `isoloss fit sweep.csv --params "size_m * 1e6" --tokens "tokens_b * 1e9" --loss "bits *
-    ln(2)"`; text such as 70M or 1.4T is read as it stands.
+    Other units, and the best split of two budgets: `isoloss fit sweep.csv --params "size_m * 1e6" --tokens "tokens_b *
+    1e9" --loss "bits * ln(2)" --frontier 1e20,1e21`
+
+    Another law, kept in a file: `isoloss fit runs.csv --law repeated --unique-tokens "tokens / epochs" --out law.json`
 
     A table needs the columns that the law reads, and no others: `--law kaplan_flops` fits one of flops and loss alone.
-    Laws of other columns: `--law kaplan_params`; `--law repeated --unique-tokens "tokens / epochs"`;
-    `--law critical_batch --batch-tokens batch`; `--law loss_to_loss --group corpus --pair-with web`. A known floor:
-    `--floor 0.98`, or of runs on generated corpora `--floor "loss_nats - excess_nats" --floor-use score`.
-    With `--complexity gzip,zstd` the measures compete: each source (`--source`, else each group) is left out in turn
-    and its losses predicted from the measure alone, against one law for all, a single run, and every other measure.
+    Text such as 70M or 1.4T is read as it stands. With `--complexity gzip,zstd` the measures compete: each source
+    (`--source`, else each group) is left out in turn and its losses predicted from the measure alone, against one law
+    for all, a single run, and every other measure.
 
     Every fit reports its optimum, how many starts agree on it, its warnings with remedies, and, with `--bootstrap`,
     intervals on everything. Exit 1 where a fit did not converge.

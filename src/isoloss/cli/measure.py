@@ -61,7 +61,7 @@ def measure(
     Example: `isoloss measure my_corpus/ other.txt --measure gzip,gzip-bytes,ngram --placebo --figure corpora.svg`
 
     gzip is the number of the gzip paper (Pandey 2024): each sequence of 256 tokens as 4-byte integers through gzip, and
-    the median of compressed over raw size. What each measure can and cannot see: docs/reference/measures.md.
+    the median of compressed over raw size.
     """
     import time
 

@@ -3,8 +3,10 @@
 import json
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Timer
 from typing import TYPE_CHECKING, Any
 
 from isoloss.cli.rows import plain
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 OUTPUT_SCHEMA = 1
 UNPRINTABLE = re.compile("[\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")  # JSON itself escapes the others
 MOST_TOLD = 2_000  # characters of a message
+FIRST_SIGN_SECONDS = 1.5
+asked_quiet = False  # by --quiet, for the command that runs
 WIDE = 132  # columns for pipes, where no terminal says how wide it is
 
 
@@ -67,8 +71,9 @@ def warn(sentences: Iterable[str], *, as_json: bool) -> None:
 
 
 def open_progress(folder: Path | None = None, *, as_json: bool) -> "Progress":
-    """Return bars on a terminal's standard error; in a pipe plain lines for a study, which has a `folder`, and silence
-    for all that is over soon; silence for programs. The log of `folder` is written in every case.
+    """Return bars on a terminal's standard error, plain lines in a pipe, silence for programs and under --quiet.
+
+    The log of `folder` is written in every case.
     """
     from rich.console import Console
 
@@ -76,11 +81,28 @@ def open_progress(folder: Path | None = None, *, as_json: bool) -> "Progress":
 
     console = Console(stderr=True)
     log = folder / "isoloss.log" if folder else None
-    if as_json:
+    if as_json or asked_quiet:
         return Quiet(log)
-    if console.is_terminal:
-        return Live(console, log)
-    return Plain(sys.stderr, log) if folder else Quiet()
+    return Live(console, log) if console.is_terminal else Plain(sys.stderr, log)
+
+
+@contextmanager
+def first_sign(verb: str, *, silent: bool, after: float = FIRST_SIGN_SECONDS) -> Iterator[None]:
+    """Say on a pipe's standard error that work is under way, unless the block ends within `after` seconds."""
+
+    def tell() -> None:
+        if not asked_quiet:
+            sys.stderr.write(f"isoloss {verb}: at work\n")
+            sys.stderr.flush()
+
+    timer = Timer(after, tell)
+    timer.daemon = True
+    if not silent and not sys.stderr.isatty():
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def table(*columns: str) -> "Table":

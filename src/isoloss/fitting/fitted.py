@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from isoloss.core.display import Rows, exponential
 from isoloss.core.errors import InputError, NotApplicable, Unidentified, did_you_mean
 from isoloss.core.estimate import LEVEL, Estimate
 from isoloss.fitting.domain import Domain, LawWarning, extrapolation_warnings, off_line_warnings
@@ -42,6 +43,14 @@ class FrontierPoint:
     interpolated: bool
     extrapolation: float
     warnings: tuple[LawWarning, ...] = ()
+
+    def cells(self) -> dict[str, object]:
+        """Return what a table shows of it, by column."""
+        return {
+            "FLOPs": self.flops, "parameters": self.params, "tokens": self.tokens,
+            "tokens per parameter": exponential(self.log_ratio), "loss, nats": self.loss,
+            "inside the runs": "yes" if self.interpolated else f"×{self.extrapolation:.3g} beyond",
+        }  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data: one element of `frontier`."""
@@ -180,7 +189,7 @@ class FittedLaw:
 
     def frontier(
         self, *, flops: Sequence[float] | None = None, params: Sequence[float] | None = None, **given: float
-    ) -> list[FrontierPoint]:
+    ) -> Rows[FrontierPoint]:
         """Return the loss-minimising parameters and tokens for each budget, or for each number of parameters.
 
         For `params` the budget is the one whose best split, by the law itself, has that size. `flops` counts training
@@ -191,7 +200,7 @@ class FittedLaw:
         if (flops is None) == (params is None):
             raise InputError("a frontier is of budgets or of sizes", fix="give flops=[…] or params=[…], one of them")
         budgets = [self._budget_of(size, given) for size in params] if params is not None else flops or []
-        return [self.optimum(budget, **given) for budget in budgets]
+        return Rows(self.optimum(budget, **given) for budget in budgets)
 
     def optimum(self, flops: float, **given: float) -> FrontierPoint:
         """Return the loss-minimising split of one budget; see `frontier`."""

@@ -2,11 +2,11 @@
 
 import html
 import textwrap
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from isoloss.core.display import html_table
 from isoloss.core.errors import Unidentified
 from isoloss.core.estimate import Estimate
 from isoloss.laws.law import Floats
@@ -68,21 +68,12 @@ def summary_html(law: "FittedLaw") -> str:
     caption = f"<b>{html.escape(law.definition.formula)}</b>, fitted to {html.escape(law.group)}"
     return "".join([
         f"<div><p>{caption}</p>",
-        _html_table((), [(*left, *right) for left, right in _facts(law)]),
-        _html_table(_columns(law), _rows(law)),
+        html_table((), [(*left, *right) for left, right in _facts(law)]),
+        html_table(_columns(law), _rows(law)),
         *(f"<p>{html.escape(note)}</p>" for note in _notes(law)),
         f"<ul>{''.join(f'<li>{html.escape(warning)}</li>' for warning in warnings)}</ul>" if warnings else "",
         "</div>",
     ])  # fmt: skip
-
-
-def _html_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    head = "".join(f"<th>{html.escape(title)}</th>" for title in titles)
-    body = [
-        f"<tr><th>{html.escape(first)}</th>{''.join(f'<td>{html.escape(cell)}</td>' for cell in rest)}</tr>"
-        for first, *rest in rows
-    ]
-    return f"<table>{f'<thead><tr>{head}</tr></thead>' if titles else ''}<tbody>{''.join(body)}</tbody></table>"
 
 
 def _facts(law: "FittedLaw") -> list[tuple[Pair, Pair]]:

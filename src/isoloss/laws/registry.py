@@ -46,6 +46,6 @@ def open_law(name: str) -> type[Law]:
     if name in APPROACHES:
         raise InputError(
             f"{name} goes through the optima of budgets, and fits no loss to every row",
-            fix=f"call {APPROACHES[name]} on the table (approach 2 also by isoloss isoflop): docs/reference/isoflop.md",
+            fix=f"call {APPROACHES[name]} on the table (approach 2 also by isoloss isoflop)",
         )
     return laws[name]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from isoloss.core.display import Rows
 from isoloss.core.errors import InputError
 from isoloss.core.estimate import Estimate
 from isoloss.core.rng import stream
@@ -86,6 +87,13 @@ class BestSize:
         from isoloss.report.figures.answers import of_optima
 
         return of_optima([self])
+    def cells(self) -> dict[str, object]:
+        """Return what a table shows of it, by column."""
+        return {
+            "corpus": self.corpus, "FLOPs": self.flops, "parameters": self.params, "tokens": self.tokens,
+            "tokens per parameter": self.tokens_per_param, "loss, nats": self.loss,
+            "": "" if self.inside else self.reason,
+        }  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:
         """Return one element of `optima`."""
@@ -109,7 +117,7 @@ def best_sizes(
     shifts: Floats | None = None,
     draws: int = DRAWS,
     seed: int = 0,
-) -> list[BestSize]:
+) -> Rows[BestSize]:
     """Return the best split of every budget on every corpus of a table; by default of three budgets inside its runs.
 
     A budget counts FLOPs as the table does: its own column, or 6 · params · tokens. Flagged runs are left out. Corpora
@@ -125,7 +133,7 @@ def best_sizes(
     for fitting in fittings:
         found += _of_corpus(fitting, budgets)
     shared = _pooled([one for one in found if isinstance(one, _Searched)]) if pooled else None
-    return [one.mixed(shared) if isinstance(one, _Searched) else one for one in found]
+    return Rows(one.mixed(shared) if isinstance(one, _Searched) else one for one in found)
 
 
 def usual_budgets(table: Observations) -> tuple[float, ...]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
+from isoloss.core.display import rows_table
 from isoloss.core.errors import InputError, Unidentified
 from isoloss.core.estimate import Estimate
 from isoloss.fitting.domain import LawWarning
@@ -111,6 +112,19 @@ class Plan:
         from isoloss.report.figures.answers import of_plans
 
         return of_plans([self])
+
+    def _repr_html_(self) -> str:
+        """Show the plan as a table of its numbers, and why."""
+        numbers = {
+            f"parameters ({self.params_convention})": self.params, f"training {self.data_unit}": self.tokens,
+            f"{self.data_unit} per parameter": exponential(self.log_ratio), "FLOPs": self.flops,
+            "loss, nats per token": self.loss, "loss of one run": self.run_loss,
+            "20 tokens per parameter would lose": self.regret, "passes over the corpus": self.epochs,
+            f"batch, {self.data_unit}": self.batch_tokens, "peak rate": self.peak_lr,
+            "device-hours": self.device_hours,
+        }  # fmt: skip
+        rows = [{self.corpus: name, "plan": one} for name, one in numbers.items() if one is not None]
+        return rows_table(rows, note=" ".join([self.reason, *(warning.message for warning in self.warnings)]))
 
     def to_json(self) -> dict[str, Any]:
         """Return the keys of `isoloss plan --json`."""

@@ -31,7 +31,7 @@ recipes.add(
     "small",
     Recipe(
         name="small",
-        source="sweeps on C and English in bytes (docs/results/recipe.md); the rate falls along the run",
+        source="sweeps on C and English in bytes, 2026-11-29; the rate falls along the run",
         batch_tokens=PowerRule(value=256),
         peak_lr=PowerRule(value=7e-3, at_params=2.5e4, exponent=-0.35),
         context=256,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from isoloss.core.display import rows_table
 from isoloss.core.errors import BadTable, InputError, did_you_mean
 from isoloss.core.fingerprint import fingerprint
 
@@ -18,6 +19,7 @@ Floats = NDArray[np.float64]
 DataUnit = Literal["tokens", "bytes"]
 
 OBSERVATIONS_VERSION = 1
+SHOWN_ROWS = 10  # of a table, in a notebook
 RUN_COLUMNS = ("params", "tokens", "flops")
 # No run has sizes, tokens, FLOPs or losses outside these, and their powers stay finite.
 SMALLEST, LARGEST = 1e-15, 1e40
@@ -200,14 +202,6 @@ class Observations:
 
     __repr__ = __str__
 
-    def _repr_html_(self) -> str:
-        from html import escape
-
-        head, *body = self._cells()
-        rows = ["<tr>" + "".join(f"<th>{escape(name)}</th>" for name in head) + "</tr>"]
-        rows += ["<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in body]
-        return f"<table><caption>{escape(self._heading())}</caption>{''.join(rows)}</table>"
-
     def _heading(self) -> str:
         trunks = len(np.unique(self.trunk))
         parts = [f"{len(self)} runs", f"{len(self.corpora)} corpora" if len(self.corpora) > 1 else ""]
@@ -265,6 +259,13 @@ class Observations:
         """Return the table with further columns that a law may read. Raises BadTable for numbers not above zero."""
         checked = {name: _positive(name, values, len(self), self.rows) for name, values in columns.items()}
         return replace(self, extra={**self.extra, **checked})
+
+    def _repr_html_(self) -> str:
+        """Show the first runs as a table, and how many there are."""
+        shown = self.select(range(min(len(self), SHOWN_ROWS)))
+        rows = shown.to_arrow().to_pylist()
+        told = f"{len(self):,} runs on {len(self.corpora)} corpora; the first {len(rows)} are shown."
+        return rows_table(rows, note=told)
 
     def to_arrow(self) -> "pa.Table":
         """Return the table for Arrow, pandas (`.to_pandas()`) or polars (`polars.from_arrow`)."""

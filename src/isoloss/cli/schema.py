@@ -1,0 +1,43 @@
+"""`isoloss schema`: what a verb's `--json` holds, as JSON Schema."""
+
+from importlib.resources import files
+from typing import Annotated
+
+import typer
+
+from isoloss.cli.app import Json, app
+
+
+@app.command()
+def schema(
+    verb: Annotated[
+        str | None, typer.Argument(help="A verb, as fit or grammar_search; without it, which there are.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Print the JSON Schema of what a verb prints under `--json`.
+
+    Keys that a schema requires stay; new ones may come. An error is one object with the key `error` instead. With
+    `--json` all schemas are one object.
+
+    Example: `isoloss schema plan`
+    """
+    from json import loads
+
+    from isoloss.cli.output import print_json
+    from isoloss.core.errors import UnknownName, did_you_mean
+
+    known = schemas()
+    if verb is not None and verb not in known:
+        raise UnknownName(f"no schema of {verb!r}", fix=did_you_mean(verb, known))
+    if json:
+        print_json({"schemas": {name: loads(text) for name, text in known.items() if verb in (None, name)}})
+    else:
+        typer.echo("\n".join(known) if verb is None else known[verb].rstrip())
+
+
+def schemas() -> dict[str, str]:
+    """Return the text of every verb's schema, by verb; those of `grammar` as grammar_describe."""
+    folder = files("isoloss.cli") / "schemas"
+    found = {file.name.removesuffix(".json"): file for file in folder.iterdir() if file.name.endswith(".json")}
+    return {name: found[name].read_text(encoding="utf-8") for name in sorted(found)}

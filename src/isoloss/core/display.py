@@ -1,0 +1,63 @@
+"""Tables as notebooks show them: plain HTML, every text escaped."""
+
+import math
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Protocol, TypeVar
+
+from isoloss.core.estimate import Estimate
+
+
+class Showable(Protocol):
+    """What is a row of a table."""
+
+    def cells(self) -> Mapping[str, object]:
+        """Return what the row shows, by column."""
+
+
+Row = TypeVar("Row", bound=Showable)
+
+
+class Rows(list[Row]):
+    """A list that a notebook shows as a table, one row an element."""
+
+    def _repr_html_(self) -> str:
+        return rows_table([one.cells() for one in self])
+
+
+def rows_table(rows: Sequence[Mapping[str, object]], *, note: str = "") -> str:
+    """Return rows of values by column as an HTML table; the columns are those of the first row. `note` stands below."""
+    columns = list(rows[0]) if rows else []
+    told = f"<p>{escape(note)}</p>" if note else ""
+    return html_table(columns, [[shown(row.get(column)) for column in columns] for row in rows]) + told
+
+
+def html_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return rows of texts as an HTML table, the first of each its heading; without titles it has no top row."""
+    head = "".join(f"<th>{escape(title)}</th>" for title in titles)
+    body = [
+        f"<tr><th>{escape(first)}</th>{''.join(f'<td>{escape(cell)}</td>' for cell in rest)}</tr>"
+        for first, *rest in rows
+    ]
+    return f"<table>{f'<thead><tr>{head}</tr></thead>' if titles else ''}<tbody>{''.join(body)}</tbody></table>"
+
+
+def shown(value: object) -> str:
+    """Return a value as a table shows it: an estimate with its interval, a number to four digits, None as a dash."""
+    match value:
+        case None:
+            return "–"
+        case Estimate(low=float(low), high=float(high)):
+            return f"{value.value:.3g} [{low:.3g}, {high:.3g}]"
+        case Estimate():
+            return f"{value.value:.3g}"
+        case float():
+            return f"{value:.4g}"
+        case _:
+            return str(value)
+
+
+def exponential(estimate: Estimate) -> Estimate:
+    """Return e to an estimate and to the ends of its interval: tokens per parameter of ln(D/N)."""
+    low, high = (None if end is None else math.exp(end) for end in (estimate.low, estimate.high))
+    return Estimate(value=math.exp(estimate.value), low=low, high=high, level=estimate.level)
