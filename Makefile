@@ -2,10 +2,12 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
+HOME_NOW := https://example.org/isoloss
+HOME_FILES := pyproject.toml README.md CITATION.cff .github Makefile
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 INSTALL := $(PIP) install --no-build-isolation
 
-.PHONY: demo test check machines fuzz browser lock build clean
+.PHONY: demo test check machines fuzz browser docs lock build home clean
 
 demo: $(VENV)/.demo
 	$(BIN)/isoloss demo
@@ -40,6 +42,11 @@ SECONDS ?= 300
 fuzz: $(VENV)/.test
 	$(BIN)/python tests/fuzz/fuzz_main.py --seed $(SEED) --seconds $(SECONDS)
 
+# The site, in build/docs; a warning is an error. The tests build it, too.
+docs: $(VENV)/.test
+	$(BIN)/python -m sphinx -b html -W --keep-going -q docs build/docs
+	@echo "open build/docs/index.html"
+
 build: $(VENV)/.test
 	$(BIN)/python -m build --no-isolation
 
@@ -72,8 +79,12 @@ COMPILE := $(BIN)/pip-compile --quiet --upgrade --no-emit-index-url --no-emit-fi
 	--no-emit-options --no-header --annotation-style=line --allow-unsafe --strip-extras --extra train
 lock: $(VENV)/.test
 	$(COMPILE) pyproject.toml locks/demo.in -o locks/demo.txt
-	$(COMPILE) pyproject.toml locks/demo.in locks/test.in -o locks/test.txt
+	$(COMPILE) --extra docs pyproject.toml locks/demo.in locks/test.in -o locks/test.txt
 	sed -i 's/+cpu  /      /' locks/demo.txt locks/test.txt
+
+# The project's address, in every file that names it: make home URL=https://…
+home:
+	grep -rlF '$(HOME_NOW)' $(HOME_FILES) | xargs sed -i 's|$(HOME_NOW)|$(URL)|g'
 
 clean:
 	rm -rf $(VENV) build dist results .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -22,6 +22,8 @@ def test_every_law_has_its_page(name):
     for heading in (
         "**Source.**",
         "**Reads**",
+        "**Use it**",
+        "**Known to fail**",
         "**Starting values.**",
         "**Identified when**",
         "**Frontier.**",
