@@ -35,7 +35,8 @@ class Verbs(TyperGroup):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        for name, verb in self.commands.items():
+        verbs: dict[str, Any] = dict(self.commands)
+        for name, verb in verbs.items():
             verb.rich_help_panel = VERBS.get(name)
             if isinstance(verb, TyperGroup):
                 continue
