@@ -44,10 +44,12 @@ def test_rules_come_back_with_what_they_say_of_a_run(isoloss, sweep: Path) -> No
 
 
 def test_a_person_reads_cells_and_sentences(isoloss, sweep: Path) -> None:
-    outcome = isoloss("tune", sweep, *COLUMNS, "--where", "lr < 3e-3")
+    outcome = isoloss(
+        "tune", sweep, *COLUMNS, "--where", "lr < 5e-3"
+    )  # beyond which the smallest models' best rates lie
     assert outcome.code == 0
     assert "≥" in outcome.out, "edges are marked"
-    assert "parameters to the power -0.6" in outcome.out
+    assert "parameters to the power -0.6" in " ".join(outcome.out.split())
 
 
 def test_no_law_is_exit_1_and_a_wrong_call_exit_2(isoloss, sweep: Path) -> None:
