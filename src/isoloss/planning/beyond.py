@@ -389,6 +389,6 @@ def _split(mixture: _Mixture, own: _Fitted, place: _Place, budget: float) -> Bey
 
     params, tokens = float(np.sqrt(product * np.exp(-middle))), float(np.sqrt(product * np.exp(middle)))
     return BeyondSplit(
-        flops=budget, distance=distance, params=estimate(params, 0.5), tokens=estimate(tokens, 0.5),
+        flops=float(budget), distance=float(distance), params=estimate(params, 0.5), tokens=estimate(tokens, 0.5),
         tokens_per_param=estimate(float(np.exp(middle)), 1.0), loss=_loss(mixture, place, params, tokens, distance),
     )  # fmt: skip

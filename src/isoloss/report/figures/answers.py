@@ -89,12 +89,14 @@ def of_optima(optima: Iterable[BestSize]) -> Figure:
 
 def of_plans(plans: Sequence[Plan]) -> Figure:
     """Return plans by their budgets, and what each form of the law says of the same budgets."""
-    points = {"plan": [Answer(flops=one.flops.value, log_ratio=one.log_ratio, loss=one.loss) for one in plans]}
+    points: dict[str, list[Answer]] = {}
     names = dict.fromkeys(name for one in plans for name in one.forms if name != "shift")
-    if len(names) > 1 or any(one.forms.get("shift") for one in plans):
+    if len(names) > 1 or any("shift" in one.forms for one in plans):
         for name in names:
             said = [(one.flops.value, one.forms[name]) for one in plans if name in one.forms]
             points[name] = [Answer(flops=flops, log_ratio=ratio) for flops, ratio in said]
+    # Last, so that it lies on top of the form that decided it.
+    points["plan"] = [Answer(flops=one.flops.value, log_ratio=one.log_ratio, loss=one.loss) for one in plans]
     return splits(curves={}, points=points, unit=plans[0].data_unit)
 
 
