@@ -110,7 +110,7 @@ def test_far_beyond_it_english_stands_for_the_text_of_an_anchor(capsys, corpus):
 
 
 def test_an_anchor_speaks_of_its_frontiers_tokens_and_refuses_a_text_read_to_rags(capsys, corpus):
-    """Nine hundred thousand bytes are 225,000 tokens of four bytes: four passes of them are a budget of about 1e10."""
+    """Nine hundred thousand bytes are 225,000 tokens of four bytes: four passes of them are 9e5 tokens of the frontier."""
     question = [corpus, "--anchor", "porian", "--bytes-per-token", "4"]
     code, told = called(capsys, *question, "--flops", "1e19")
     assert code == 2
@@ -119,7 +119,7 @@ def test_an_anchor_speaks_of_its_frontiers_tokens_and_refuses_a_text_read_to_rag
     code, told = called(capsys, *question, "--flops", f"{bearable},{bearable / 10}", "--no-repeat")
     assert code == 0
     assert told["epochs"]["value"] == pytest.approx(4, rel=0.1)  # the budget is printed with two digits
-    assert told["shape"]["vocab_size"] == 50_432
+    assert "50,432" in told["data_of"]  # the frontier's own vocabulary, not that of bytes
     assert [one["flops"]["value"] for one in told["plans"]] == pytest.approx([bearable, bearable / 10])
     ratio = told["tokens_per_param"]
     assert ratio["value"] == pytest.approx(told["tokens"]["value"] / told["params"]["value"])
