@@ -110,7 +110,7 @@ def test_far_beyond_it_english_stands_for_the_text_of_an_anchor(capsys, corpus):
 
 
 def test_an_anchor_speaks_of_its_frontiers_tokens_and_refuses_a_text_read_to_rags(capsys, corpus):
-    """Nine hundred thousand bytes are 225,000 tokens of four bytes: four passes of them are 9e5 tokens of the frontier."""
+    """The corpus counts in tokens of four bytes, and the budget that is named reads it four times."""
     question = [corpus, "--anchor", "porian", "--bytes-per-token", "4"]
     code, told = called(capsys, *question, "--flops", "1e19")
     assert code == 2
