@@ -11,7 +11,8 @@ from numba import njit
 from numba.extending import intrinsic
 from test_models_llama import ANYWHERE, lively, tokens_for
 
-from isoloss.models import _bf16, build
+from isoloss.models import build
+from isoloss.models.cpu import _bf16
 from isoloss.runs.spec import ModelSpec, Numerics
 
 HALF = Numerics(dtype="bfloat16")

@@ -8,7 +8,8 @@ from safetensors.torch import load_file, save_file
 from test_models_llama import ANYWHERE, ONE_CORE, lively, tokens_for
 
 from isoloss.core.errors import BadModel, InputError
-from isoloss.models import build, fused
+from isoloss.models import build
+from isoloss.models.cpu import fused
 from isoloss.models.folder import read_folder, read_spec, write_folder
 from isoloss.runs.spec import ModelSpec
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isoloss.models import _kernels
+from isoloss.models.cpu import _kernels
 
 
 def floats(*shape, seed=0, scale=1.0):

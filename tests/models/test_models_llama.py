@@ -6,7 +6,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from isoloss.models import build, empty, fused, fused_bf16, operations, plain
+from isoloss.models import build, empty, operations, plain
+from isoloss.models.cpu import fused, fused_bf16
 from isoloss.models.exchange import from_transformers, to_transformers
 from isoloss.runs.presets import published
 from isoloss.runs.shapes import count

@@ -8,8 +8,9 @@ import torch
 from isoloss.core.fingerprint import fingerprint
 from isoloss.core.registry import Registry
 from isoloss.core.rng import derive_seed
-from isoloss.models import fused, fused_bf16, plain
-from isoloss.models.compiling import compile_elsewhere
+from isoloss.models import plain
+from isoloss.models.cpu import fused, fused_bf16
+from isoloss.models.cpu.compiling import compile_elsewhere
 from isoloss.models.llama import Llama, Operations
 from isoloss.models.openlm import OpenLM
 from isoloss.runs.spec import ModelSpec, Numerics

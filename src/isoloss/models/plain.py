@@ -101,7 +101,7 @@ def logits(tokens_BT: Tensor, weights: Weights, geometry: Geometry) -> Tensor:
 
 
 def hidden(tokens_BT: Tensor, weights: Weights, geometry: Geometry, *, recompute: bool = False) -> Tensor:
-    """Return what the head reads, (N, C). `recompute` keeps only what enters each block until the way back."""
+    """Return what the head reads, (N, C). `recompute` keeps only what enters each block until the backward pass."""
     x_NC = F.embedding(tokens_BT.flatten(), weights.embedding)
     for block_weights in weights.blocks:
         if recompute:

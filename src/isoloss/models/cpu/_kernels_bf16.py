@@ -1,4 +1,4 @@
-"""The inner loops of `_kernels` with every matrix product in bfloat16: a block, its way back, and the head.
+"""The inner loops of `_kernels` with every matrix product in bfloat16: a block forward and backward, and the head.
 
 Weights, the stream, norms, softmax and sums are float32; operands are rounded where a product takes them. A backward
 product of attention goes over the whole triangle at once: sums of many terms, each result written once.
@@ -11,9 +11,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from isoloss.models._bf16 import Pairs, pack_panels, pack_rows, pack_transposed, product, t_product
-from isoloss.models._compiled import kernel
-from isoloss.models._kernels import (
+from isoloss.models.cpu._bf16 import Pairs, pack_panels, pack_rows, pack_transposed, product, t_product
+from isoloss.models.cpu._compiled import kernel
+from isoloss.models.cpu._kernels import (
     BLOCK_ROWS,
     Block,
     Floats,
@@ -47,8 +47,8 @@ _FAR = np.float64(1e26)
 class Operand(NamedTuple):
     """A weight matrix (M, N) packed for both ways: panels of its transpose, and of itself."""
 
-    forth: Pairs
-    back: Pairs
+    forward: Pairs
+    backward: Pairs
 
 
 class Packed(NamedTuple):
@@ -82,22 +82,23 @@ class Packs(NamedTuple):
 def pack_weight(weight_MN: Floats, scratch: Pairs, operand: Operand) -> None:
     """Pack a weight matrix for both ways; `scratch` holds its rows."""
     rows, columns = weight_MN.shape
-    pack_transposed(weight_MN, scratch[: rows * ((columns + 1) // 2)].reshape(rows, (columns + 1) // 2), operand.forth)
-    pack_panels(weight_MN, operand.back, (rows + 1) // 2, 0, columns)
+    pairs = (columns + 1) // 2
+    pack_transposed(weight_MN, scratch[: rows * pairs].reshape(rows, pairs), operand.forward)
+    pack_panels(weight_MN, operand.backward, (rows + 1) // 2, 0, columns)
 
 
 @kernel
-def _forth(x_NM: Floats, operand: Operand, rows: Pairs, y_NK: Floats, add: int) -> None:
+def _forward(x_NM: Floats, operand: Operand, rows: Pairs, y_NK: Floats, add: int) -> None:
     """y (+)= x wᵀ."""
     pack_rows(x_NM, rows)
-    product(rows, operand.forth, rows.shape[1], 0, y_NK.shape[1], y_NK, add)
+    product(rows, operand.forward, rows.shape[1], 0, y_NK.shape[1], y_NK, add)
 
 
 @kernel
-def _back(dy_NK: Floats, operand: Operand, rows: Pairs, dx_NM: Floats, soon: Floats | None = None) -> None:
+def _backward(dy_NK: Floats, operand: Operand, rows: Pairs, dx_NM: Floats, soon: Floats | None = None) -> None:
     """dx = dy w. What is read `soon` is fetched meanwhile."""
     pack_rows(dy_NK, rows)
-    product(rows, operand.back, rows.shape[1], 0, dx_NM.shape[1], dx_NM, 0, soon)
+    product(rows, operand.backward, rows.shape[1], 0, dx_NM.shape[1], dx_NM, 0, soon)
 
 
 @kernel
@@ -175,16 +176,16 @@ def block_forward(
     """As `_kernels.block_forward`."""
     hidden_rows = packs.wide_rows[:, : (scratch.hidden_NF.shape[1] + 1) // 2]
     rms_norm(kept.x_NC, w.attention_norm_C, scratch.normed_NC, kept.first_scale_N)
-    _forth(scratch.normed_NC, packed.qkv, packs.narrow_rows, kept.qkv_N3C, 0)
+    _forward(scratch.normed_NC, packed.qkv, packs.narrow_rows, kept.qkv_N3C, 0)
     turn(kept.qkv_N3C, cos_TK, sin_TK, heads, shrink(cos_TK), _one)
     attend(kept.qkv_N3C, cos_TK.shape[0], heads, kept.weights, packs, kept.attended_NC)
     copy_rows(kept.x_NC, kept.middle_NC)
-    _forth(kept.attended_NC, packed.attention_out, packs.narrow_rows, kept.middle_NC, 1)
+    _forward(kept.attended_NC, packed.attention_out, packs.narrow_rows, kept.middle_NC, 1)
     rms_norm(kept.middle_NC, w.ffn_norm_C, scratch.normed_NC, kept.second_scale_N)
-    _forth(scratch.normed_NC, packed.gate_up, packs.narrow_rows, kept.gate_up_N2F, 0)
+    _forward(scratch.normed_NC, packed.gate_up, packs.narrow_rows, kept.gate_up_N2F, 0)
     swiglu(kept.gate_up_N2F, scratch.hidden_NF)
     copy_rows(kept.middle_NC, y_NC)
-    _forth(scratch.hidden_NF, packed.down, hidden_rows, y_NC, 1)
+    _forward(scratch.hidden_NF, packed.down, hidden_rows, y_NC, 1)
 
 
 @kernel
@@ -194,22 +195,22 @@ def block_backward(
 ) -> None:  # fmt: skip
     """As `_kernels.block_backward`."""
     gate_up_rows = packs.wide_rows[:, : kept.gate_up_N2F.shape[1] // 2]
-    _back(dx_NC, packed.down, packs.narrow_rows, scratch.hidden_NF, kept.gate_up_N2F)
+    _backward(dx_NC, packed.down, packs.narrow_rows, scratch.hidden_NF, kept.gate_up_N2F)
     swiglu_backward(kept.gate_up_N2F, scratch.hidden_NF)
     _weight_gradient(dx_NC, scratch.hidden_NF, packs, dw.down_CF, kept.middle_NC)
     rms_norm(kept.middle_NC, w.ffn_norm_C, scratch.normed_NC, kept.second_scale_N)
     _weight_gradient(kept.gate_up_N2F, scratch.normed_NC, packs, dw.gate_up_2FC)
-    _back(kept.gate_up_N2F, packed.gate_up, gate_up_rows, scratch.small_NC, kept.attended_NC)
+    _backward(kept.gate_up_N2F, packed.gate_up, gate_up_rows, scratch.small_NC, kept.attended_NC)
     rms_norm_backward(kept.middle_NC, w.ffn_norm_C, kept.second_scale_N, scratch.small_NC, dx_NC, dw.ffn_norm_C)
     _weight_gradient(dx_NC, kept.attended_NC, packs, dw.attention_out_CC, kept.weights[: BLOCK_ROWS**2])
-    _back(dx_NC, packed.attention_out, packs.narrow_rows, scratch.small_NC, kept.qkv_N3C)
+    _backward(dx_NC, packed.attention_out, packs.narrow_rows, scratch.small_NC, kept.qkv_N3C)
     attend_backward(
         scratch.small_NC, kept.qkv_N3C, cos_TK.shape[0], heads, kept.weights, scratch.scores, packs, scratch.dqkv_N3C
     )
     turn(scratch.dqkv_N3C, cos_TK, sin_TK, heads, shrink(cos_TK), -_one)
     rms_norm(kept.x_NC, w.attention_norm_C, scratch.normed_NC, kept.first_scale_N)
     _weight_gradient(scratch.dqkv_N3C, scratch.normed_NC, packs, dw.qkv_3CC)
-    _back(scratch.dqkv_N3C, packed.qkv, packs.joint_rows, scratch.small_NC)
+    _backward(scratch.dqkv_N3C, packed.qkv, packs.joint_rows, scratch.small_NC)
     rms_norm_backward(kept.x_NC, w.attention_norm_C, kept.first_scale_N, scratch.small_NC, dx_NC, dw.attention_norm_C)
 
 
@@ -228,7 +229,7 @@ class Head(NamedTuple):
 def _write_logits(packed: Operand, rows: Pairs, start: int, vocab: int, logits_NV: Floats) -> None:
     """Write logits of the columns from `start` on."""
     pairs = rows.shape[1]
-    product(rows, packed.forth[start * pairs :], pairs, 0, vocab - start, logits_NV, 0)
+    product(rows, packed.forward[start * pairs :], pairs, 0, vocab - start, logits_NV, 0)
 
 
 @kernel
@@ -252,9 +253,9 @@ def _pass_over_logits(
     room: Head,
     relative: bool,
     dhidden_NC: Floats,
-    back: bool,
+    backward: bool,
 ) -> bool:
-    """Write every row's sum of exponentials and target's logit, and with `back` what the gradient needs of them.
+    """Write every row's sum of exponentials and target's logit, and with `backward` what the gradient needs of them.
 
     `relative` says that `highest_N` is known. Returns whether every sum can be used.
     """
@@ -272,10 +273,10 @@ def _pass_over_logits(
             if start <= targets_N[i] < start + row.size:
                 room.wanted_N[i] = row[targets_N[i] - start]
             room.total_N[i] += exponentials(row, room.highest_N[i])
-        if back:
+        if backward:
             chunk_rows = room.chunk_rows[:, : (width + 1) // 2]
             pack_rows(logits, chunk_rows)
-            product(chunk_rows, packed.back, (vocab + 1) // 2, start // 2, dhidden_NC.shape[1], dhidden_NC, start)
+            product(chunk_rows, packed.backward, (vocab + 1) // 2, start // 2, dhidden_NC.shape[1], dhidden_NC, start)
             pairs = (count + 1) // 2
             pack_panels(logits, room.probabilities[start * pairs :], pairs, 0, vocab - start)
     usable = True
@@ -287,11 +288,11 @@ def _pass_over_logits(
 @kernel
 def _losses(
     packed: Operand, rows: Pairs, targets_N: Ints, vocab: int, room: Head, nats_N: NDArray[np.float64],
-    log_z_N: NDArray[np.float64], dhidden_NC: Floats, back: bool,
+    log_z_N: NDArray[np.float64], dhidden_NC: Floats, backward: bool,
 ) -> None:  # fmt: skip
-    if not _pass_over_logits(packed, rows, targets_N, vocab, room, False, dhidden_NC, back):
+    if not _pass_over_logits(packed, rows, targets_N, vocab, room, False, dhidden_NC, backward):
         _find_highest(packed, rows, vocab, room)
-        _pass_over_logits(packed, rows, targets_N, vocab, room, True, dhidden_NC, back)
+        _pass_over_logits(packed, rows, targets_N, vocab, room, True, dhidden_NC, backward)
     for i in range(targets_N.size):
         nats_N[i] = log_z_N[i] = 0.0
         if targets_N[i] >= 0:

@@ -11,10 +11,10 @@ from functools import lru_cache
 import numpy as np
 from torch import Tensor
 
-from isoloss.models import _bf16, _kernels, fused
-from isoloss.models import _kernels_bf16 as kernels
-from isoloss.models._memory import array
-from isoloss.models.fused import TOKENS_AT_ONCE, Arrays, Doubles, Floats, Ints, Workspace, holds
+from isoloss.models.cpu import _bf16, _kernels, fused
+from isoloss.models.cpu import _kernels_bf16 as kernels
+from isoloss.models.cpu._memory import array
+from isoloss.models.cpu.fused import TOKENS_AT_ONCE, Arrays, Doubles, Floats, Ints, Workspace, holds
 from isoloss.models.parts import Geometry, Summed, Weights
 
 __all__ = ["TOKENS_AT_ONCE", "holds", "summed_nats", "token_nats"]
@@ -41,7 +41,7 @@ class _Half:
         self.shape = (heads, *block.down_CF.shape, *w.head_VC.shape[:1])
         self.blocks, self.head = _packed(w, len(w.blocks), *self.shape[1:])
 
-    def forth(self, tokens_N: Ints, targets_N: Ints, nats_N: Doubles, log_z_N: Doubles) -> None:
+    def forward(self, tokens_N: Ints, targets_N: Ints, nats_N: Doubles, log_z_N: Doubles) -> None:
         here, packs, room = self._streams(tokens_N)
         kernels.head_forward(
             here.last_NC, self.w.norm_C, len(self.w.head_VC), self.head, targets_N, here.scratch.normed_NC,

@@ -1,4 +1,4 @@
-"""Compiled inner loops of the transformer on a CPU: a block and its way back, with the matrix products inside.
+"""Compiled inner loops of the transformer on a CPU: a block forward and backward, with the matrix products inside.
 
 All arrays are float32 and C-contiguous; one thread. A NaN that comes in goes out: the compiler may reorder sums but
 may not assume that numbers are finite.
@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from isoloss.models._blas import sgemm
-from isoloss.models._compiled import inlined, kernel
+from isoloss.models.cpu._blas import sgemm
+from isoloss.models.cpu._compiled import inlined, kernel
 from isoloss.models.parts import RMS_EPS
 
 Floats = NDArray[np.float32]
@@ -43,7 +43,7 @@ class Block(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """What a block keeps of its way forth for its way back. What is cheap to compute again is not kept."""
+    """What a block keeps of its forward pass for its backward pass. What is cheap to compute again is not kept."""
 
     x_NC: Floats
     first_scale_N: Floats
@@ -137,7 +137,7 @@ def copy_rows(source_NC: Floats, target_NC: Floats) -> None:
 
 @kernel
 def rms_norm(x_NC: Floats, gain_C: Floats, y_NC: Floats, scale_N: Floats) -> None:
-    """Write y = gain · x / rms(x), and 1 / rms(x) for the way back."""
+    """Write y = gain · x / rms(x), and 1 / rms(x) for the backward pass."""
     rows, width = x_NC.shape
     for i in range(rows):
         x, y = x_NC[i], y_NC[i]
@@ -304,7 +304,7 @@ def t_product(a_KM: Floats, b_KN: Floats, beta: np.float32, c_MN: Floats) -> Non
 def attend(qkv_N3C: Floats, positions: int, heads: int, kept: Floats, attended_NC: Floats) -> None:
     """Write causal attention of turned queries and keys, by blocks of query rows that see the keys up to their end.
 
-    The weights stay in `kept`, one block after another, for the way back: `kept_floats` says how many they are.
+    The weights stay in `kept`, one block after another, for the backward pass: `kept_floats` says how many they are.
     """
     rows, width = attended_NC.shape
     dims, end = width // heads, 0
@@ -364,7 +364,7 @@ def kept_floats(positions: int) -> int:
 def block_forward(
     kept: Kept, w: Block, cos_TK: Floats, sin_TK: Floats, heads: int, scratch: Scratch, y_NC: Floats
 ) -> None:
-    """Write the stream after a block, `y`, from that before it, `kept.x_NC`, and all else that the way back needs."""
+    """Write the stream after a block, `y`, from that before it, `kept.x_NC`, and what the backward pass needs."""
     rms_norm(kept.x_NC, w.attention_norm_C, scratch.normed_NC, kept.first_scale_N)
     product_t(scratch.normed_NC, w.qkv_3CC, _zero, kept.qkv_N3C)
     turn(kept.qkv_N3C, cos_TK, sin_TK, heads, shrink(cos_TK), _one)

@@ -1,8 +1,8 @@
 """The computation of a transformer on one CPU core: compiled from end to end, a few windows at a time.
 
 Same functions as `plain`, same results to rounding; `fused_bf16` takes the products of rounded numbers. A few windows
-pass through all blocks, forth and back, before the next ones start: what they leave stays in the second-level cache,
-and no step between two products goes through Python. Gradients are written out by hand.
+pass through all blocks, forward and backward, before the next ones start: what they leave stays in the second-level
+cache, and no step between two products goes through Python. Gradients are written out by hand.
 
 Legend: as in `plain`; R rows at once.
 """
@@ -18,8 +18,8 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from isoloss.models import _kernels
-from isoloss.models._memory import array
+from isoloss.models.cpu import _kernels
+from isoloss.models.cpu._memory import array
 from isoloss.models.parts import RMS_EPS, Geometry, Summed, Weights, next_tokens
 from isoloss.runs.spec import ModelSpec
 
@@ -30,7 +30,7 @@ ROWS_AT_ONCE = 256
 # Rows of logits at a time. Fewer multiply slowly (a vocabulary of 32,001: 2 rows 545 tokens/s, 32 rows 3,900, 131 rows
 # 4,400), more gain nothing up to a vocabulary of 2,048.
 LOGIT_ROWS = 128
-# Attention's weights are kept for the way back, context²/2 floats a head and block: longer windows are for `plain`.
+# Attention's weights are kept for the backward pass, context²/2 floats a head and block: `plain` takes longer windows.
 LONGEST = 512
 
 Floats = NDArray[np.float32]
@@ -56,7 +56,7 @@ def holds(spec: ModelSpec) -> bool:
 def summed_nats(
     tokens_BT: Tensor, weights: Weights, geometry: Geometry, *, z_loss: float = 0.0, recompute: bool = False
 ) -> Summed:
-    """As `plain.summed_nats`. What is kept for the way back is one window's at a time whether or not `recompute`."""
+    """As `plain.summed_nats`. What is kept is one window's at a time whether or not `recompute`."""
     return summed(tokens_BT, weights, geometry, z_loss=z_loss, passes=_Single)
 
 
@@ -66,11 +66,11 @@ def token_nats(tokens_BT: Tensor, weights: Weights, geometry: Geometry) -> Tenso
 
 
 class Passes(Protocol):
-    """A few windows on their way forth, and forth and back, by one kind of product."""
+    """A few windows forward, and forward and backward, by one kind of product."""
 
     def __init__(self, w: Arrays, cos_TK: Floats, sin_TK: Floats, heads: int) -> None: ...
 
-    def forth(self, tokens_N: Ints, targets_N: Ints, nats_N: Doubles, log_z_N: Doubles) -> None:
+    def forward(self, tokens_N: Ints, targets_N: Ints, nats_N: Doubles, log_z_N: Doubles) -> None:
         """Write loss and ln Z of every row."""
 
     def forth_and_back(
@@ -138,7 +138,7 @@ def _nats(
     for first in range(0, B * T, at_once):
         rows = slice(first, min(first + at_once, B * T))
         if dw is None:
-            some.forth(tokens_N[rows], targets_N[rows], nats_N[rows], log_z_N[rows])
+            some.forward(tokens_N[rows], targets_N[rows], nats_N[rows], log_z_N[rows])
         else:
             some.forth_and_back(tokens_N[rows], targets_N[rows], z_loss, nats_N[rows], log_z_N[rows], dw)
     return nats_N, log_z_N
@@ -160,7 +160,7 @@ class _Single:
     def __init__(self, w: Arrays, cos_TK: Floats, sin_TK: Floats, heads: int) -> None:
         self.w, self.cos_TK, self.sin_TK, self.heads = w, cos_TK, sin_TK, heads
 
-    def forth(self, tokens_N: Ints, targets_N: Ints, nats_N: Doubles, log_z_N: Doubles) -> None:
+    def forward(self, tokens_N: Ints, targets_N: Ints, nats_N: Doubles, log_z_N: Doubles) -> None:
         here = self._streams(tokens_N)
         _kernels.head_forward(*self._head(here, targets_N, 0.0, nats_N, log_z_N))
 

@@ -18,8 +18,8 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from isoloss.core.machine import multiplies_bfloat16
-from isoloss.models._compiled import kernel
-from isoloss.models._kernels import Floats
+from isoloss.models.cpu._compiled import kernel
+from isoloss.models.cpu._kernels import Floats
 
 Pairs = NDArray[np.int32]
 

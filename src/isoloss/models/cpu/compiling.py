@@ -19,8 +19,8 @@ import torch
 from isoloss.core import files
 from isoloss.core.errors import WorkError
 from isoloss.core.machine import alone
-from isoloss.models import _kernels, _kernels_bf16, fused, fused_bf16
-from isoloss.models._compiled import SOURCES
+from isoloss.models.cpu import _kernels, _kernels_bf16, fused, fused_bf16
+from isoloss.models.cpu._compiled import SOURCES
 from isoloss.models.llama import Llama, Operations
 from isoloss.runs.spec import ModelSpec
 
@@ -49,7 +49,7 @@ def compile_elsewhere(operations: ModuleType) -> None:
 
 def _compile(name: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "isoloss.models.compiling", name], capture_output=True, text=True, check=False,
+        [sys.executable, "-m", "isoloss.models.cpu.compiling", name], capture_output=True, text=True, check=False,
         start_new_session=True,  # Ctrl-C is the conductor's affair: what is half compiled would be lost
     )  # fmt: skip
     if done.returncode:

@@ -24,15 +24,15 @@ OPTIONS: dict[str, Any] = {
 }
 
 
-def _digest(folder: Path) -> str:
+def _digest(*folders: Path) -> str:
     found = hashlib.sha256()
-    for path in sorted(folder.glob("*.py")):
+    for path in sorted(path for folder in folders for path in folder.glob("*.py")):
         found.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return found.hexdigest()
 
 
 # Taken before any kernel is read, so that an edit meanwhile compiles once too often rather than not at all.
-SOURCES = _digest(Path(__file__).parent)
+SOURCES = _digest(Path(__file__).parent, Path(__file__).parents[1])
 
 
 def kernel(function: Function, **options: Any) -> Function:
