@@ -2,13 +2,9 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from scipy.interpolate import Akima1DInterpolator
 
 from isoloss.core.errors import BadTable, InputError, Unidentified
 from isoloss.laws.chinchilla import Chinchilla
-from isoloss.optima._akima_kernels import lowest_points
 from isoloss.optima.isoflop import fit_isoflop
 from isoloss.optima.isoflop_cost import accuracy_by_cost
 from isoloss.optima.power_line import fit_power_law
@@ -108,26 +104,6 @@ def test_same_seed_same_numbers() -> None:
     first, again, other = (fit_isoflop(equal_compute(), noise=0.003, seed=s).laws().params.draws for s in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.integers(3, 12), st.integers(0, 10_000))
-def test_the_compiled_interpolation_is_scipys(sizes: int, seed: int) -> None:
-    generator = np.random.default_rng(seed)
-    x = np.sort(generator.uniform(10, 20, sizes)) + np.arange(sizes) * 1e-3
-    rows = generator.normal(1.2, 0.1, (4, sizes))
-    grid = np.linspace(x[0], x[-1], 25 * (sizes - 1))
-    curves = Akima1DInterpolator(x, rows.T)(grid)
-    place, value = lowest_points(x, rows, grid)
-    np.testing.assert_allclose(value, curves.min(axis=0), rtol=1e-12)  # rounding of cubic terms
-    np.testing.assert_allclose(curves[place, np.arange(4)], curves.min(axis=0), rtol=1e-12)
-
-
-def test_equal_losses_have_no_slope_anywhere() -> None:
-    """All changes of slope are zero: Akima's weights would divide by zero."""
-    x = np.log([1e6, 2e6, 4e6, 8e6])
-    _, value = lowest_points(x, np.full((1, 4), 1.5), np.linspace(x[0], x[-1], 75))
-    assert value[0] == 1.5
 
 
 def test_seed_noise_is_level_outside_its_losses_and_a_power_law_between() -> None:

@@ -63,10 +63,8 @@ def akima_valley(x: Floats, loss: Floats, redrawn: Floats | None, *, per_gap: in
     `x` ascends; `redrawn` (draws, k) are losses with noise. The grid has `per_gap` points a gap, and the floor of the
     standard deviation is `floor` mean gaps. Akima 1970; Porian et al. 2024, appendix B.
     """
-    # Compiled code and SciPy load where they are used: figures of valleys need neither.
+    # SciPy's interpolation loads where it is used: figures of valleys do not need it.
     from scipy.interpolate import Akima1DInterpolator
-
-    from isoloss.optima._akima_kernels import lowest_points
 
     points = per_gap * (len(x) - 1)
     grid = np.geomspace(x.min(), x.max(), points)
@@ -74,7 +72,8 @@ def akima_valley(x: Floats, loss: Floats, redrawn: Floats | None, *, per_gap: in
     at = int(curve.argmin())
     draws = lowest = np.empty(0)
     if redrawn is not None:
-        place, value = lowest_points(np.log(x), np.log(redrawn), np.log(grid))
+        every = Akima1DInterpolator(np.log(x), np.log(redrawn).T)(np.log(grid))
+        place, value = every.argmin(axis=0), every.min(axis=0)
         kept = (place > 0) & (place < points - 1)
         draws, lowest = grid[place[kept]], np.exp(value[kept])
     return _valley(
