@@ -5,14 +5,12 @@ import lzma
 import zlib
 from abc import abstractmethod
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from importlib import import_module
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from isoloss.complexity._deflate_kernels import SHORT, deflated_sizes
 from isoloss.complexity.base import Floats, Measure, MeasureSettings, MeasureUnit
 from isoloss.complexity.bootstrap import Summary
 from isoloss.complexity.sample import Sample
@@ -78,36 +76,12 @@ def as_bytes(sequences: Tokens, token_bytes: int) -> NDArray[np.uint8]:
 class Gzip(CompressionRatio):
     """gzip at level 9 with its 18 bytes of frame: what `gzip.GzipFile` writes, to the byte (RFC 1951, 1952).
 
-    Sequences of up to 1,024 bytes, the paper's size, are sized by a kernel that follows zlib's decisions without
-    writing what it decides; longer ones go through zlib. Before its first use the kernel is held against zlib on texts
-    of every kind; where the two differ, as with a Python built on another deflate, everything goes through zlib.
-    zlib-ng is fast too, but its sizes differ by a few bytes: in one document of twenty at 1 or 2 bytes a token.
+    zlib itself: zlib-ng is faster, but in one document of twenty at 1 or 2 bytes a token its size is another.
     """
-
-    def sizes(self, raw: NDArray[np.uint8]) -> list[int]:
-        """Return the size of the gzip file of each row."""
-        if raw.shape[1] > SHORT or not kernel_agrees():
-            return super().sizes(raw)
-        return [GZIP_FRAME_BYTES + int(size) for size in deflated_sizes(np.ascontiguousarray(raw))]
 
     def size(self, raw: bytes) -> int:
         """Return the size of the gzip file."""
         return GZIP_FRAME_BYTES + len(zlib.compress(raw, 9, -zlib.MAX_WBITS))
-
-
-@cache
-def kernel_agrees() -> bool:
-    """Whether the kernel gives zlib's sizes on 128 short texts, from constant to noise. Looked at once a process."""
-    rng = np.random.default_rng(0)
-    noise = rng.integers(0, 256, (128, SHORT))
-    alphabet = np.geomspace(1, 256, 128).astype(np.int64)[:, None]
-    periods = rng.integers(1, SHORT, 128)[:, None]
-    texts = noise % alphabet
-    texts = np.where(rng.random(texts.shape) < 0.9, np.take_along_axis(texts, np.arange(SHORT) % periods, 1), texts)
-    texts[::2, :] = np.where(np.arange(SHORT) % 4 < 2, 0, texts[::2, :])  # as ids of four bytes, the upper two zero
-    rows = texts.astype(np.uint8)
-    expected = [len(zlib.compress(row.tobytes(), 9, -zlib.MAX_WBITS)) for row in rows]
-    return bool(np.array_equal(deflated_sizes(rows), expected))
 
 
 class Bz2(CompressionRatio):
