@@ -18,7 +18,11 @@ import time
 import venv
 from pathlib import Path
 
-from isoloss.grammar import Grammar, condition_on_termination, estimate_floor, grammar_spec, sample_documents
+from isoloss.grammar.families import grammar_spec
+from isoloss.grammar.floor import estimate_floor
+from isoloss.grammar.pcfg import Grammar
+from isoloss.grammar.sampler import sample_documents
+from isoloss.grammar.transform import condition_on_termination
 
 SIZES = [(3, 20, 2, 2), (10, 150, 5, 3), (20, 300, 10, 5), (30, 400, 10, 8), (50, 500, 20, 15), (100, 2000, 100, 30)]
 SUPERCRITICAL = (30, 200, 15, 20)  # every draw of it seen has a spectral radius above 1

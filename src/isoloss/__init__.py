@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from isoloss.execution.base import Executor as Executor
     from isoloss.fitting.fitted import FittedLaw as FittedLaw
     from isoloss.fitting.fitting import fit as fit
-    from isoloss.grammar import Grammar as Grammar
+    from isoloss.grammar.pcfg import Grammar as Grammar
     from isoloss.laws._arithmetic import compiled as compiled
     from isoloss.laws.ceiling import Ceiling as Ceiling
     from isoloss.laws.chinchilla import Chinchilla as Chinchilla
@@ -67,7 +67,7 @@ _HOMES = {
     "Farseer": "isoloss.laws.farseer",
     "FittedDataDependent": "isoloss.data_dependence.data_dependent",
     "FittedLaw": "isoloss.fitting.fitted",
-    "Grammar": "isoloss.grammar",
+    "Grammar": "isoloss.grammar.pcfg",
     "IsolossError": "isoloss.core.errors",
     "Kaplan": "isoloss.laws.kaplan",
     "KaplanFlops": "isoloss.laws.power",

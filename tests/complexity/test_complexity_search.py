@@ -6,12 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isoloss.complexity.base import MeasureSettings
-from isoloss.complexity.candidates import RANGES, Tolerances, Wanted, anywhere, nearby
+from isoloss.complexity.candidates import RANGES, anywhere, nearby
 from isoloss.complexity.measure import measure_tokens
 from isoloss.complexity.search import checked, search_grammars
+from isoloss.complexity.wanted import Tolerances, Wanted
 from isoloss.core.errors import InputError, NothingFound
 from isoloss.core.progress import Quiet
-from isoloss.grammar import estimate_floor, sample_documents
+from isoloss.grammar.floor import estimate_floor
+from isoloss.grammar.sampler import sample_documents
 
 CONTEXT = 64
 

@@ -9,7 +9,9 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from isoloss.core.errors import BadGrammar
-from isoloss.grammar import Grammar, grammar_spec, sample_documents
+from isoloss.grammar.families import grammar_spec
+from isoloss.grammar.pcfg import Grammar
+from isoloss.grammar.sampler import sample_documents
 
 SIX = [(3, 20, 2, 2), (10, 150, 5, 3), (20, 300, 10, 5), (30, 400, 10, 8), (50, 500, 20, 15), (100, 2000, 100, 30)]
 

@@ -5,8 +5,8 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from isoloss.core.errors import BadGrammar, UnknownName
-from isoloss.grammar import AnyGrammar, describe, grammar_spec
-from isoloss.grammar.families import FAMILIES, ExplicitGrammar, RandomGrammar
+from isoloss.grammar.describe import describe
+from isoloss.grammar.families import FAMILIES, AnyGrammar, ExplicitGrammar, RandomGrammar, grammar_spec
 
 SIZE = {"nonterminals": 50, "terminals": 500, "max_rules": 20, "max_rhs": 15}
 

@@ -10,17 +10,12 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from isoloss.core.errors import BadCorpus, BadGrammar
-from isoloss.grammar import (
-    Grammar,
-    condition_on_termination,
-    document_floor,
-    estimate_floor,
-    grammar_spec,
-    sample_documents,
-    scored_means,
-)
 from isoloss.grammar import floor as floors
-from isoloss.grammar.floor import next_token_probabilities
+from isoloss.grammar.families import grammar_spec
+from isoloss.grammar.floor import document_floor, estimate_floor, next_token_probabilities, scored_means
+from isoloss.grammar.pcfg import Grammar
+from isoloss.grammar.sampler import sample_documents
+from isoloss.grammar.transform import condition_on_termination
 
 ROUND_OFF = 1e-9  # an enumeration leaves out 1e-12 of its mass a token; genlm-grammar stops iterating at about as much
 

@@ -10,8 +10,10 @@ from hypothesis import assume, given, settings
 from scipy.stats import chisquare
 
 from isoloss.core.errors import BadGrammar
-from isoloss.grammar import Grammar, condition_on_termination, grammar_spec, sample_blocks, sample_documents
-from isoloss.grammar.sampler import BLOCK_DOCUMENTS, Tables
+from isoloss.grammar.families import grammar_spec
+from isoloss.grammar.pcfg import Grammar
+from isoloss.grammar.sampler import BLOCK_DOCUMENTS, Tables, sample_blocks, sample_documents
+from isoloss.grammar.transform import condition_on_termination
 
 
 def random_grammar(*size: int, seed: int = 0, **options) -> Grammar:

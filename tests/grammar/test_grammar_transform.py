@@ -6,8 +6,10 @@ from grammar_oracles import emits, losses_by_enumeration, small_grammars, writte
 from hypothesis import assume, given, settings
 
 from isoloss.core.errors import BadGrammar
-from isoloss.grammar import Grammar, condition_on_termination, grammar_spec, sample_documents
-from isoloss.grammar.transform import without_empty
+from isoloss.grammar.families import grammar_spec
+from isoloss.grammar.pcfg import Grammar
+from isoloss.grammar.sampler import sample_documents
+from isoloss.grammar.transform import condition_on_termination, without_empty
 
 
 def sentence_probability(grammar, sentence):

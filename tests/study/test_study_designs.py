@@ -8,7 +8,7 @@ import pytest
 from isoloss.complexity.candidates import Candidate
 from isoloss.core.errors import BadStudy, NothingFound
 from isoloss.core.progress import Quiet
-from isoloss.grammar import estimate_floor
+from isoloss.grammar.floor import estimate_floor
 from isoloss.study.check import check_study
 from isoloss.study.lab import Lab
 from isoloss.study.spec import Study

@@ -166,7 +166,6 @@ def fit(
     """
     from isoloss.cli import fit_options, fit_output
     from isoloss.cli.output import open_progress, warn
-    from isoloss.diagnostics.backtest import backtest_groups
     from isoloss.fitting.fitting import fit_groups
     from isoloss.laws.registry import open_law
     from isoloss.report.figure_file import require_drawable, write_figure
@@ -203,6 +202,8 @@ def fit(
     contest, joint = _hold_contest(table, measures, bootstrap=bootstrap, seed=seed)
     tests = []
     if backtest:
+        from isoloss.diagnostics.backtest import backtest_groups
+
         drawn = {"bootstrap": bootstrap} if bootstrap else {}
         tests = backtest_groups(
             table, holdout=backtest, flops_above=backtest_above, fixed=held, **drawn, **settings
@@ -234,14 +235,15 @@ def _hold_contest(
     table: "Observations", measures: Sequence[str], *, bootstrap: int, seed: int
 ) -> tuple["Contest | None", "FittedDataDependent | None"]:
     """Return the contest of the measures, and the data-dependent law of its winner or else of the first measure."""
+    if not measures:
+        return None, None
+
     from dataclasses import replace
 
     from isoloss.data_dependence.contest import run_contest
     from isoloss.data_dependence.data_dependent import DataDependent
     from isoloss.data_dependence.pooled_split import pool_table
 
-    if not measures:
-        return None, None
     contest = run_contest(table, measures, seed=seed)
     law = DataDependent(complexity=contest.to_follow).fit(table, bootstrap=bootstrap, seed=seed)
     return contest, replace(law, pooled=pool_table(table, seed=seed))
@@ -251,12 +253,12 @@ def _save(
     fitted: Sequence["FittedLaw"], joint: "FittedDataDependent | None", paths: Sequence[Path], out: Path | None
 ) -> list[Path]:
     """Write the laws to their paths and the data-dependent one beside them; return where that one lies."""
-    from isoloss.data_dependence.storage import save_data_dependent
-
     for law, path in zip(fitted, paths, strict=False):
         law.save(path)
     if joint is None or out is None:
         return []
+    from isoloss.data_dependence.storage import save_data_dependent
+
     beside = out.with_name(f"{out.stem}.{joint.measure}.json")
     save_data_dependent(joint, beside)
     return [beside]

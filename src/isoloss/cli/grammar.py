@@ -159,8 +159,8 @@ def search(
     from isoloss.cli.output import open_progress, print_json
     from isoloss.cli.tables import show_grammars
     from isoloss.complexity.base import MeasureSettings
-    from isoloss.complexity.candidates import Tolerances, Wanted
     from isoloss.complexity.search import checked, search_grammars
+    from isoloss.complexity.wanted import Tolerances, Wanted
 
     started = time.perf_counter()
     found = search_grammars(

@@ -208,10 +208,13 @@ def _evaluate(study: "EvaluateStudy", *, base: Path, out: Path | None, json: boo
 def _conduct(study: "Study", *, base: Path, out: Path | None, until: Until, json: bool, **where: Any) -> None:
     from isoloss.cli import study_output
     from isoloss.cli.output import open_progress, print_json
-    from isoloss.study.lab import Lab
 
     folder = _results(study, out)
     progress = open_progress(folder, as_json=json)
+    # Said before the laboratory loads: who reads a pipe sees at once that the study was understood.
+    progress.note(f"study {study.name}: {len(study.corpus)} corpora, results in {folder}")
+    from isoloss.study.lab import Lab
+
     lab = Lab(folder, base=base, progress=progress, **where)
     result = lab.run(study, until=until.value)
     if json:

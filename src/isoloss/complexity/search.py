@@ -14,7 +14,8 @@ import numpy as np
 from pydantic import JsonValue, ValidationError
 
 from isoloss.complexity.base import MeasureSettings
-from isoloss.complexity.candidates import Candidate, Ruler, Tolerances, Wanted, anywhere, nearby
+from isoloss.complexity.candidates import Candidate, Ruler, anywhere, nearby
+from isoloss.complexity.wanted import CANDIDATES, Tolerances, Wanted
 from isoloss.core.errors import InputError, NothingFound
 from isoloss.core.estimate import Estimate
 from isoloss.core.frozen import Frozen
@@ -22,8 +23,6 @@ from isoloss.core.progress import QUIET, Progress, Task
 from isoloss.core.rng import stream
 from isoloss.grammar.families import ZipfGrammar
 
-SEARCH_VERSION = 1  # raise when the same wishes and seed would find other grammars
-CANDIDATES = 1000  # tried for each grammar, at most: a minute or two
 ELITE = 10  # the best so far, whose neighbours are tried
 FIRST = 60  # candidates from everywhere before the first neighbour
 WANDER = 0.1  # of the later ones, still from everywhere

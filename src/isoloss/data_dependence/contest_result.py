@@ -201,13 +201,13 @@ def paired(differences: Floats) -> Estimate:
 
     Folds share their training corpora, so that the interval is somewhat too narrow: the permutation test decides.
     """
-    from scipy import stats
+    from scipy.special import stdtrit
 
     known = differences[np.isfinite(differences)]
     mean = float(known.mean()) if len(known) else float("nan")
     if len(known) < 2:
         return Estimate(value=mean)
-    half = float(stats.t.ppf((1 + LEVEL) / 2, len(known) - 1)) * float(known.std(ddof=1)) / np.sqrt(len(known))
+    half = float(stdtrit(len(known) - 1, (1 + LEVEL) / 2)) * float(known.std(ddof=1)) / np.sqrt(len(known))
     return Estimate(value=mean, low=mean - half, high=mean + half)
 
 

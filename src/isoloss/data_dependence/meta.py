@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from scipy import optimize, stats
+from scipy.special import chdtrc, chdtri, ndtr, ndtri, stdtr, stdtrit
 
 from isoloss.core.errors import InputError
 from isoloss.core.estimate import LEVEL, Estimate
@@ -50,9 +50,11 @@ class MetaRegression:
         too, and the statistic noncentral t. `freedom` asks what other degrees of freedom would give at the same error.
         """
         degrees = self.freedom if freedom is None else freedom
-        critical = float(stats.t.ppf((1 + level) / 2, degrees))
+        critical = float(stdtrit(degrees, (1 + level) / 2)) if np.isfinite(degrees) else float(ndtri((1 + level) / 2))
         if self.scatter == 0 or np.isinf(degrees):
-            return self.stderr * (critical + float(stats.norm.ppf(POWER)))
+            return self.stderr * (critical + float(ndtri(POWER)))
+
+        from scipy import optimize, stats
 
         def shortfall(shift: float) -> float:
             return float(stats.nct.sf(critical, degrees, shift)) - POWER
@@ -79,7 +81,7 @@ def meta_regression(
     return MetaRegression(
         level=found.level, slope=found.slope, stderr=found.stderr, low=found.low, high=found.high,
         freedom=found.freedom, scatter=found.scatter, p_slope=found.p_slope,
-        p_equal=float(stats.chi2.sf((weights * deviation**2).sum(), len(values) - 1)),
+        p_equal=float(chdtrc(len(values) - 1, (weights * deviation**2).sum())),
     )  # fmt: skip
 
 
@@ -92,6 +94,8 @@ def scatter_between(values: Floats, variances: Floats, *, level: float = LEVEL) 
     """
     if len(values) < FEWEST_SCATTERED:
         raise InputError(f"{len(values)} values to take a scatter of", fix=f"give {FEWEST_SCATTERED} or more")
+    from scipy import optimize
+
     span = float(np.ptp(values)) + float(np.sqrt(variances.max()))
 
     def loss(scatter: float) -> float:
@@ -102,7 +106,7 @@ def scatter_between(values: Floats, variances: Floats, *, level: float = LEVEL) 
     around = float(grid[max(place - 1, 0)]), float(grid[min(place + 1, len(grid) - 1)])
     best = float(optimize.minimize_scalar(loss, bounds=around, method="bounded", options={"xatol": 1e-9 * span}).x)
     best = best if loss(best) < loss(0.0) else 0.0
-    allowed = loss(best) + float(stats.chi2.ppf(level, 1))
+    allowed = loss(best) + float(chdtri(1, 1 - level))
 
     def beyond(scatter: float) -> float:
         return loss(scatter) - allowed
@@ -121,7 +125,7 @@ def mean_between(values: Floats, variances: Floats, *, level: float = LEVEL) -> 
     mean = float(np.average(values, weights=weights))
     freedom = len(values) - 1
     q = max(1.0, float((weights * (values - mean) ** 2).sum()) / freedom)
-    half = float(stats.t.ppf((1 + level) / 2, freedom)) * float(np.sqrt(q / weights.sum()))
+    half = float(stdtrit(freedom, (1 + level) / 2)) * float(np.sqrt(q / weights.sum()))
     return Estimate(value=mean, low=mean - half, high=mean + half, level=level)
 
 
@@ -155,6 +159,8 @@ class _Slope:
 
 def _line(values: Floats, variances: Floats, covariate: Floats) -> _Slope:
     """Return the line by Paule & Mandel's scatter and Hartung & Knapp's error."""
+    from scipy.optimize import brentq
+
     freedom = len(values) - 2
 
     def excess(between: float) -> float:
@@ -162,19 +168,20 @@ def _line(values: Floats, variances: Floats, covariate: Floats) -> _Slope:
 
     between = 0.0
     if excess(0.0) > 0:
-        between = float(optimize.brentq(excess, 0.0, 10 * float(np.ptp(values)) ** 2 + float(variances.max())))
+        between = float(brentq(excess, 0.0, 10 * float(np.ptp(values)) ** 2 + float(variances.max())))
     level, slope, spread, left = _weighted_line(values, variances + between, covariate)
     # Hartung & Knapp's q is the residual sum / (k − 2): 1 where scatter was found, below 1 where none was.
     stderr = float(np.sqrt(max(1.0, left / freedom) / spread))
-    half = float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * stderr
+    half = float(stdtrit(freedom, (1 + LEVEL) / 2)) * stderr
     return _Slope(
         level=level, slope=slope, stderr=stderr, low=slope - half, high=slope + half, freedom=freedom,
-        scatter=float(np.sqrt(between)), p_slope=float(2 * stats.t.sf(abs(slope) / stderr, freedom)),
+        scatter=float(np.sqrt(between)), p_slope=float(2 * stdtr(freedom, -abs(slope) / stderr)),
     )  # fmt: skip
 
 
 def _averaged(values: Floats, variances: Floats, covariate: Floats, *, scale: float) -> _Slope:
     """Return the line averaged over the posterior of the scatter: a mixture of normals."""
+    from scipy.optimize import brentq
 
     def likelihood(between: float) -> float:
         """Level and slope are integrated out under flat priors."""
@@ -190,10 +197,10 @@ def _averaged(values: Floats, variances: Floats, covariate: Floats, *, scale: fl
     stderr = float(np.sqrt(share @ (own**2 + (slopes - mean) ** 2)))
 
     def below(at: float) -> float:
-        return float(share @ stats.norm.cdf((at - slopes) / own))
+        return float(share @ ndtr((at - slopes) / own))
 
     low, high = (
-        float(optimize.brentq(lambda at, p=p: below(at) - p, mean - 60 * stderr, mean + 60 * stderr))
+        float(brentq(lambda at, p=p: below(at) - p, mean - 60 * stderr, mean + 60 * stderr))
         for p in ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
     )
     return _Slope(
@@ -211,7 +218,7 @@ def scatter_posterior(likelihood: Callable[[float], float], *, scale: float) -> 
     u = (np.arange(PRIOR_POINTS) + 0.5) / PRIOR_POINTS * np.arcsinh(PRIOR_REACH)
     scatter = scale * np.sinh(u)
     logs = np.array([likelihood(tau**2) for tau in scatter.tolist()])
-    logs += stats.t.logpdf(scatter / scale, PRIOR_FREEDOM) + np.log(np.cosh(u))
+    logs += -0.5 * (PRIOR_FREEDOM + 1) * np.log1p((scatter / scale) ** 2 / PRIOR_FREEDOM) + np.log(np.cosh(u))
     share = np.exp(logs - logs.max())
     return scatter, np.asarray(share / share.sum())
 

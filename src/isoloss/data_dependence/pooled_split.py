@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from scipy import optimize, stats
+from scipy.special import ndtr, ndtri
 
 from isoloss.core.errors import InputError
 from isoloss.data_dependence.meta import scatter_posterior, twice_negative_likelihood
@@ -78,7 +78,7 @@ class PooledSplit:
         """Return the same of a corpus that is one of `corpora`: its own level and error."""
         level, sd = self.corpora[corpus]
         away = log_flops - np.log(self.budget)
-        return np.asarray(level + sd * stats.norm.ppf(steps[:, 0]) + self.slope.quantile(steps[:, 1]) * away)
+        return np.asarray(level + sd * ndtri(steps[:, 0]) + self.slope.quantile(steps[:, 1]) * away)
 
     def steps(self, draws: int, generator: np.random.Generator) -> Floats:
         """Return the steps of the median and of `draws` (1 + draws, 2)."""
@@ -131,6 +131,8 @@ def _slope(budgets: Sequence[BestSize]) -> tuple[float, float]:
 
 def _pooled(values: Sequence[tuple[float, float]], *, scale: float) -> Pooled:
     """Return the random-effects mean, averaged over the posterior of the scatter."""
+    from scipy.optimize import brentq
+
     y, variances = np.array([value for value, _ in values]), np.array([sd**2 for _, sd in values])
     scatter, share = scatter_posterior(
         lambda between: -0.5 * twice_negative_likelihood(math.sqrt(between), y, variances), scale=scale
@@ -141,12 +143,10 @@ def _pooled(values: Sequence[tuple[float, float]], *, scale: float) -> Pooled:
     spread = np.hypot(errors, scatter)
 
     def below(at: float) -> float:
-        return float(share @ stats.norm.cdf((at - means) / spread))
+        return float(share @ ndtr((at - means) / spread))
 
     reach = 60 * float(np.sqrt(share @ spread**2))
-    quantiles = [
-        float(optimize.brentq(lambda at, p=p: below(at) - p, mean - reach, mean + reach)) for p in PROBABILITIES
-    ]
+    quantiles = [float(brentq(lambda at, p=p: below(at) - p, mean - reach, mean + reach)) for p in PROBABILITIES]
     return Pooled(
         mean=mean, stderr=float(np.sqrt(share @ (errors**2 + (means - mean) ** 2))), scatter=float(share @ scatter),
         predictive=tuple(quantiles),

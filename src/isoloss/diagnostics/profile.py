@@ -188,14 +188,14 @@ def _threshold(
 
 def _by_units(linear: _Linear, unit: NDArray[Any], freedom: int, delta: float, *, level: float) -> tuple[float, float]:
     """Return threshold and error where every unit (row or trunk) brings its own squared influence."""
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
     slope, _ = _huber_moments(linear.residuals, delta)
     psi = np.clip(linear.residuals, -delta, delta)
     of_unit = np.bincount(unit, weights=linear.influence * psi)
     variance = float((of_unit**2).sum()) * len(linear.residuals) / freedom
     moved = len(linear.residuals) - freedom
-    quantile = float(t.ppf((1 + level) / 2, max(len(of_unit) - moved, 1)))
+    quantile = float(stdtrit(max(len(of_unit) - moved, 1), (1 + level) / 2))
     return 0.5 * quantile**2 * variance / (slope * linear.spread), float(np.sqrt(variance)) / slope
 
 

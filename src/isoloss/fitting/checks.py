@@ -166,14 +166,14 @@ def _flat_direction(observations: Observations, problem: Problem, optimum: Optim
 
 def _flat_profile(observations: Observations, problem: Problem, optimum: Optimum) -> Iterator[LawWarning]:
     """Warn of a parameter that may go to the end of the search for hardly a worse fit: the runs set it no limit."""
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
     moved = int((problem.high > problem.low).sum())
     freedom = max(len(observations) - moved, 1)
     points = np.vstack([optimum.free, optimum.others])
     # Least absolute deviations are refitted smoothed, in units of their own: the optimum is compared as smoothed too.
     least = float(solve(problem, points).objective.min()) if problem.objective == "lad" else optimum.objective
-    allowed = least * float(t.ppf((1 + LEVEL) / 2, freedom)) ** 2 / freedom
+    allowed = least * float(stdtrit(freedom, (1 + LEVEL) / 2)) ** 2 / freedom
     for name in problem.law.fixable:
         index = problem.law.parameters.index(name)
         # E at its bound has a warning of its own, and a parameter that ended at one has bound_reached.

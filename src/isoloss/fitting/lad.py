@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.optimize import linprog
-from scipy.sparse import csr_array, eye_array, hstack, vstack
 
 from isoloss.laws.law import Floats
 
@@ -67,6 +65,10 @@ def _linear_step(
     Variables are (d, u) with u ≥ |r − dᵀJ|. The solver's tolerances are absolute: it is given residuals and weights of
     the order of one.
     """
+    # SciPy's programs take longer to load than most fits take, and only this objective needs them.
+    from scipy.optimize import linprog
+    from scipy.sparse import csr_array, eye_array, hstack, vstack
+
     p, n = jacobian.shape
     scale, weight = max(float(np.abs(residuals).mean()), np.finfo(float).tiny), float(problem.weights.mean())
     residuals, columns, slack = residuals / scale, csr_array(jacobian.T / scale), eye_array(n)

@@ -7,7 +7,6 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse.csgraph import connected_components
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.signedinteger[Any]]
@@ -62,6 +61,9 @@ def component_radii(matrix: Floats) -> Floats:
     simple: the eigenvalues of the whole (long chains of components are Jordan blocks) would lose half their digits or
     more.
     """
+    # A study file is read without it.
+    from scipy.sparse.csgraph import connected_components
+
     radii = np.zeros(len(matrix))
     count, labels = connected_components(matrix > 0, directed=True, connection="strong")
     for label in range(count):

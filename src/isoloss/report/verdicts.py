@@ -50,7 +50,7 @@ def balance_line(verdict: BalanceVerdict) -> Line:
     Corpora weigh by the inverse of run noise, the measure's noise along the slope and the scatter between corpora, as
     in `isoloss.data_dependence.meta`; at the weighted centre, slope and level are independent.
     """
-    from scipy import stats
+    from scipy.special import stdtrit
 
     assert verdict.slope is not None, "a verdict that the balance moves has a slope"
     slope = verdict.slope.value / STEP
@@ -60,7 +60,7 @@ def balance_line(verdict: BalanceVerdict) -> Line:
     noise = np.array([c.log_ratio.variance + slope**2 * c.complexity.variance for c in verdict.corpora])
     weights = 1 / (noise + (verdict.scatter or 0.0) ** 2)
     centre, level = (float(np.average(column, weights=weights)) for column in (x, y))
-    half_level = float(stats.t.ppf((1 + LEVEL) / 2, len(x) - 2)) / np.sqrt(weights.sum())
+    half_level = float(stdtrit(len(x) - 2, (1 + LEVEL) / 2)) / np.sqrt(weights.sum())
     along = np.linspace(x.min(), x.max(), LINE_POINTS)
     value = level + slope * (along - centre)
     half = np.sqrt(half_level**2 + (half_slope * (along - centre)) ** 2)

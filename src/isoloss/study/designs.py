@@ -23,8 +23,7 @@ from typing import Annotated, Literal, Self, get_args
 from pydantic import Field, ValidationError, model_validator
 
 from isoloss.complexity.base import MeasureSettings
-from isoloss.complexity.candidates import Tolerances, Wanted
-from isoloss.complexity.search import CANDIDATES, SEARCH_VERSION, search_grammars
+from isoloss.complexity.wanted import CANDIDATES, SEARCH_VERSION, Tolerances, Wanted
 from isoloss.core import files
 from isoloss.core.errors import NothingFound
 from isoloss.core.fingerprint import fingerprint
@@ -172,6 +171,8 @@ def _point(
     if kept is not None:
         return kept
     progress.note(f"{source.name}: grammars with {source.varied} {value:g}")
+    from isoloss.complexity.search import search_grammars  # compiles; a study file is read without it
+
     try:
         found = search_grammars(
             source.wanted(value), count=source.replicates, tolerances=source.tolerance, candidates=source.candidates,
