@@ -3,11 +3,10 @@
     python benchmarks/coverage_optima.py --simulations 1000 --out docs/results/optima.md
 
 Every simulation is a whole estimate on fresh noise. The surfaces, the designs and the noise are those of
-`tests/helpers/optima_truths.py`. `alone` is the true form fitted by itself, with the same noise and the same draws.
+`isoloss.arena.truths`. `alone` is the true form fitted by itself, with the same noise and the same draws.
 """
 
 import argparse
-import sys
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -15,13 +14,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))
-
 from isoloss.core.rng import stream
 from isoloss.optima.best_size import best_sizes
 from isoloss.optima.surfaces import law_surface
 from isoloss.runs.observations import Observations
-from optima_truths import DESIGNS, FORMS, POINT_SD, TRUNK_SDS, Design, runs, truth
+from isoloss.arena.truths import DESIGNS, FORMS, POINT_SD, TRUNK_SDS, Design, runs, truth
 
 COLUMNS = (
     "design", "trunk", "surface", "named outside", "bias", "sd", "hold", "width", "width alone", "hold alone", "ratio",
@@ -87,7 +84,7 @@ def main() -> None:
         f"share of 95 % is known to ± {100 * error:.1f} points. ln(D*/N*) at one budget in the middle of each design; "
         f"the noise of a run is {POINT_SD:.1%} of the loss, that of a trunk stands in the table. `alone` is the true "
         "form fitted by itself with the same noise (a quarter of the simulations). Surfaces and designs: "
-        "`tests/helpers/optima_truths.py`.",
+        "`isoloss.arena.truths`.",
         "",
         "| " + " | ".join(COLUMNS) + " |",
         "|" + "---|" * len(COLUMNS),

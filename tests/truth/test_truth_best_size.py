@@ -5,7 +5,7 @@ import pytest
 
 from isoloss.optima.best_size import best_sizes
 from isoloss.optima.lack_of_fit import lack_of_fit
-from optima_truths import DESIGNS, FORMS, runs, truth
+from isoloss.arena.truths import DESIGNS, FORMS, runs, truth
 
 REPLICATES = 12
 

@@ -91,13 +91,24 @@ class Truth:
     scale: tuple[float, float]
 
     def loss(self, params: Floats, tokens: Floats) -> Floats:
+        """Return the loss in nats per token at points (n,)."""
         values = np.array(list(FORMS[self.form].values()))
         return laws[self.form].loss(values, params=params * self.scale[0], tokens=tokens * self.scale[1])
 
+    @property
+    def floor(self) -> float:
+        """The loss at unlimited size and data, in nats per token."""
+        own = FORMS[self.form]
+        # Farseer's γ and β are negative here: at unlimited N the first term is e^b3, and the second vanishes with D.
+        return float(np.exp(own["b3"])) if self.form == "farseer" else own.get("E", 0.0)
+
     def log_ratio(self, flops: float) -> float:
         """Return ln(D*/N*) of a budget, to 1e-4, within a factor of e⁵ of an even split of its logarithm."""
-        log_n = np.log(flops / 6) / 2 + np.linspace(-5, 3, 160_001)
-        best = log_n[self.loss(np.exp(log_n), flops / 6 / np.exp(log_n)).argmin()]
+        best, half = float(np.log(flops / 6)) / 2 - 1, 4.0
+        for points in (1601, 401):  # over the whole range, then between the neighbours of the lowest point
+            log_n = best + np.linspace(-half, half, points)
+            best = float(log_n[self.loss(np.exp(log_n), flops / 6 / np.exp(log_n)).argmin()])
+            half = 0.01
         return float(np.log(flops / 6) - 2 * best)
 
 

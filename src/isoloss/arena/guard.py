@@ -1,0 +1,112 @@
+"""What keeps a method to its table: limits of the system, no network, and files of its own alone.
+
+Memory and file sizes are limits of the system. On Linux a namespace without a network is entered where the system
+allows it. Files and processes are watched by an audit hook of Python: it refuses, and remembers, what a method asks of
+Python. It stops mistakes and shortcuts; code that sets out to escape from Python can (ctypes, libraries in C).
+"""
+
+import contextlib
+import ctypes
+import os
+import resource
+import sys
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
+LARGEST_FILE = 64 * 2**20  # bytes
+SYSTEM = (
+    "/proc/self/", "/proc/cpuinfo", "/proc/meminfo", "/sys/devices/system/", "/sys/fs/cgroup", "/dev/null",
+    "/dev/urandom", "/etc/localtime", "/usr/share/zoneinfo",
+)  # fmt: skip
+REFUSED = (
+    "socket.", "subprocess.", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "pty.", "os.kill",
+    "ftplib.", "urllib.",
+)  # fmt: skip
+CHANGES = (
+    "os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.truncate", "os.chmod", "shutil.",
+)  # fmt: skip
+WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
+
+
+def limit_memory(memory_gb: float, cpu_seconds: int) -> None:
+    """Set the limits of this process that the system keeps: address space, file size, processor time, no core dump."""
+    wanted = {
+        resource.RLIMIT_AS: int(memory_gb * 2**30), resource.RLIMIT_FSIZE: LARGEST_FILE,
+        resource.RLIMIT_CPU: cpu_seconds, resource.RLIMIT_CORE: 0,
+    }  # fmt: skip
+    for name, value in wanted.items():
+        with contextlib.suppress(ValueError, OSError):  # macOS knows no limit of the address space
+            resource.setrlimit(name, (value, value))
+
+
+def leave_network() -> bool:
+    """Enter a namespace without a network, and return whether the system allowed it."""
+    if not sys.platform.startswith("linux"):
+        return False
+    return ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0
+
+
+class Guard:
+    """Refuses files outside `folder`, processes and connections; `refused` lists what was asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        import isoloss
+
+        package = os.path.dirname(os.path.realpath(isoloss.__file__))
+        paths = [sys.prefix, sys.base_prefix, *sysconfig.get_paths().values(), *filter(None, sys.path)]
+        caches = [os.environ.get("NUMBA_CACHE_DIR", ""), os.path.expanduser("~/.cache/numba")]
+        self._written = [os.path.realpath(path) for path in (folder, *caches) if path]
+        self._read = [*(os.path.realpath(path) for path in paths), package, *self._written]
+        # Truths, held-out runs, and how both are drawn.
+        self._hidden = [os.path.join(package, "arena"), os.path.join(package, "planning", "shipped")]
+        self._entries = os.path.join(package, "arena", "entries")
+        self.refused: list[str] = []
+
+    def install(self) -> None:
+        """Watch from here to the end of the process."""
+        sys.addaudithook(self._audit)
+
+    def _audit(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open":
+            self._open(*arguments[:3])
+        elif event.startswith(REFUSED) and event not in ("socket.__new__", "socket.gethostname"):
+            self._refuse(event)
+        elif event.startswith(CHANGES):
+            for path in arguments[:2]:
+                if isinstance(path, str | bytes | os.PathLike) and not self._may_write(_real(path)):
+                    self._refuse(f"{event} {os.fsdecode(path)}")
+
+    def _open(self, path: Any, mode: Any, flags: Any) -> None:
+        if not isinstance(path, str | bytes | os.PathLike):
+            return  # a descriptor that is open already
+        real = _real(path)
+        writes = (isinstance(flags, int) and flags & WRITING) or (isinstance(mode, str) and set(mode) & set("wax+"))
+        allowed = self._may_write(real) if writes else self._may_read(real)
+        if not allowed and (writes or os.path.exists(real)):  # what is not there gives away nothing
+            self._refuse(f"{'write' if writes else 'read'} {os.fsdecode(path)}")
+
+    def _may_read(self, real: str) -> bool:
+        if _within(real, self._hidden) and not _within(real, [self._entries]):
+            return False
+        return real.startswith(SYSTEM) or _within(real, self._read)
+
+    def _may_write(self, real: str) -> bool:
+        return (
+            real == "/dev/null"
+            or _within(real, self._written)
+            or os.path.basename(os.path.dirname(real)) == "__pycache__"
+        )
+
+    def _refuse(self, what: str) -> None:
+        self.refused.append(what)
+        raise PermissionError(f"the arena allows no: {what}")
+
+
+def _real(path: str | bytes | os.PathLike[Any]) -> str:
+    return os.path.realpath(os.fsdecode(path))
+
+
+def _within(real: str, folders: list[str]) -> bool:
+    return any(real == folder or real.startswith(f"{folder}{os.sep}") for folder in folders)

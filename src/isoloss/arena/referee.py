@@ -1,0 +1,207 @@
+"""Runs a method on tables in a process of its own, within its limits: it may fail on any of them and stops nothing."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from isoloss.arena.tasks import Shown, Task
+from isoloss.core.errors import InputError, did_you_mean
+from isoloss.core.estimate import Estimate
+from isoloss.core.files import regular
+
+Status = Literal["ok", "error", "nonsense", "forbidden", "memory", "time", "crash", "not_tried"]
+STATUS_WORDS: dict[Status, str] = {
+    "ok": "answered", "error": "raised an error", "nonsense": "returned nonsense",
+    "forbidden": "asked for a file, a process or a connection of its own", "memory": "ran out of memory",
+    "time": "ran out of time", "crash": "ended its process", "not_tried": "not tried after it stopped twice",
+}  # fmt: skip
+ENTRIES = Path(__file__).parent / "entries"
+OURS = ("chinchilla", "coupled", "ceiling", "approach_2", "weighted")
+LIMIT_SECONDS, LIMIT_GB = 60.0, 4.0
+MOST_STOPS = 2  # a method that hangs or crashes so often is given no further table
+START_SECONDS = 60.0  # to start Python and import the method, on top of the first table's limit
+LOOK_SECONDS = 0.02
+KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "PYTHONPATH", "NUMBA_CACHE_DIR", "SYSTEMROOT", "LD_LIBRARY_PATH")
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a method may take: seconds a table on the wall, and memory as address space."""
+
+    seconds: float = LIMIT_SECONDS
+    memory_gb: float = LIMIT_GB
+
+    def __post_init__(self) -> None:
+        for name, value in (("seconds", self.seconds), ("memory_gb", self.memory_gb)):
+            if not (math.isfinite(value) and value > 0):
+                raise InputError(f"{name} {value}", fix="give a number above zero")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a method said of one table: losses at the points asked, the floor, ln(D*/N*) of every budget.
+
+    Each is None where the method does not say. `offline` says whether the system kept the process off the network.
+    """
+
+    status: Status
+    message: str = ""
+    seconds: float | None = None
+    losses: tuple[Estimate, ...] | None = None
+    floor: Estimate | None = None
+    splits: tuple[Estimate | None, ...] = ()
+    offline: bool | None = None
+
+
+def method_file(name: str) -> Path:
+    """Return the file of a method: one of ours by its name, or a path to a Python file.
+
+    Raises InputError for what is neither.
+    """
+    if name in OURS:
+        return ENTRIES / f"{name}.py"
+    path = Path(name)
+    if not path.is_file() or path.suffix != ".py":
+        what = "no Python file" if path.exists() else "no such file"
+        raise InputError(what, place=name, fix=f"name a file METHOD.py with a function `fit`, or an entry; "
+                         f"{did_you_mean(name, OURS)}")  # fmt: skip
+    return path
+
+
+def run_method(source: Path, tasks: Sequence[Task], *, limits: Limits | None = None) -> list[Answer]:
+    """Return a method's answer to every table; a table on which it stops has an answer that says how."""
+    limits = limits or Limits()
+    with tempfile.TemporaryDirectory(prefix="isoloss-arena-") as name:
+        folder = Path(name)
+        _write_folder(folder, regular(source), tasks, limits)
+        stopped: dict[int, Answer] = {}
+        while (first := _first_open(folder, len(tasks), stopped)) < len(tasks) and len(stopped) < MOST_STOPS:
+            status = _run_from(folder, first, len(tasks), limits)
+            if status is not None:
+                place = _first_open(folder, len(tasks), stopped)
+                if place < len(tasks):
+                    stopped[place] = status
+        return [
+            stopped.get(place) or _read_answer(folder / f"{place:03}.answer.json", task)
+            for place, task in enumerate(tasks)
+        ]
+
+
+def _first_open(folder: Path, count: int, stopped: dict[int, Answer]) -> int:
+    """Return the first table without an answer that the method was not stopped on."""
+    places = (place for place in range(count) if place not in stopped)
+    return next((place for place in places if not (folder / f"{place:03}.answer.json").exists()), count)
+
+
+def _write_folder(folder: Path, source: Path, tasks: Sequence[Task], limits: Limits) -> None:
+    settings = {
+        "name": source.name, "memory_gb": limits.memory_gb, "tables": len(tasks),
+        "cpu_seconds": math.ceil(START_SECONDS + limits.seconds * len(tasks)),
+    }  # fmt: skip
+    (folder / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
+    (folder / "method.py").write_bytes(source.read_bytes())
+    for place, task in enumerate(tasks):
+        (folder / f"{place:03}.csv").write_text(_rows(task.shown), encoding="utf-8")
+        asked = {
+            "params": task.shown.asked_params.tolist(), "tokens": task.shown.asked_tokens.tolist(),
+            "budgets": list(task.shown.budgets), "seed": task.shown.seed,
+        }  # fmt: skip
+        (folder / f"{place:03}.json").write_text(json.dumps(asked), encoding="utf-8")
+
+
+def _rows(shown: Shown) -> str:
+    columns = (shown.params.tolist(), shown.tokens.tolist(), shown.loss_nats.tolist(), shown.trunk)
+    lines = (f"{n!r},{d!r},{loss!r},{trunk}" for n, d, loss, trunk in zip(*columns, strict=True))
+    return "\n".join(("params,tokens,loss_nats,trunk", *lines)) + "\n"
+
+
+def _run_from(folder: Path, first: int, count: int, limits: Limits) -> Answer | None:
+    """Run the worker from a table on until it is done; return how it stopped before that, or None."""
+    environment = {name: os.environ[name] for name in KEPT if name in os.environ}
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "isoloss.arena.worker", str(folder), str(first)], cwd=folder,
+        env={**environment, **ONE_THREAD, "TMPDIR": str(folder)}, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    try:
+        return _watch(process, folder, first, count, limits)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def _watch(process: "subprocess.Popen[bytes]", folder: Path, first: int, count: int, limits: Limits) -> Answer | None:
+    """Wait for one answer after another; return how the process stopped, None where it answered all."""
+    place, deadline = first, time.monotonic() + START_SECONDS + limits.seconds
+    while place < count:
+        ended = process.poll()
+        if (folder / f"{place:03}.answer.json").exists():
+            place, deadline = place + 1, time.monotonic() + limits.seconds
+        elif ended is not None:
+            why = f"killed by signal {-ended}" if ended < 0 else f"exit code {ended}"
+            return Answer(status="crash", message=why)
+        elif time.monotonic() > deadline:
+            return Answer(status="time", message=f"no answer within {limits.seconds:g} s")
+        else:
+            time.sleep(LOOK_SECONDS)
+    return None
+
+
+def _read_answer(path: Path, task: Task) -> Answer:
+    """Return what a worker wrote, every number checked: a file that a stranger's code made."""
+    if not path.exists():
+        return Answer(status="not_tried", message=f"stopped {MOST_STOPS} times before")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["status"] != "ok":
+            known = content["status"] if content["status"] in STATUS_WORDS else "nonsense"
+            return Answer(status=known, message=str(content["message"]), offline=content["offline"])
+        return Answer(
+            status="ok", seconds=float(content["seconds"]), losses=_losses(content["losses"], task),
+            floor=_estimate(content["floor"]), splits=tuple(map(_estimate, content["splits"])),
+            offline=bool(content["offline"]),
+        )  # fmt: skip
+    except (ValueError, KeyError, TypeError) as error:
+        return Answer(status="nonsense", message=str(error))
+
+
+def _losses(found: list[Any] | None, task: Task) -> tuple[Estimate, ...] | None:
+    if found is None:
+        return None
+    losses = tuple(_some(_estimate(one), "a loss") for one in found)
+    if len(losses) != len(task.key.losses):
+        raise ValueError(f"{len(losses)} losses for {len(task.key.losses)} points")
+    if worst := [one.value for one in losses if one.value <= 0]:
+        raise ValueError(f"a loss of {worst[0]:g} nats per token")
+    return losses
+
+
+def _some(found: Estimate | None, what: str) -> Estimate:
+    if found is None:
+        raise ValueError(f"{what} is missing")
+    return found
+
+
+def _estimate(found: Any) -> Estimate | None:
+    """Return a value with its interval. Raises ValueError for a number that is not finite, or ends out of order."""
+    if found is None:
+        return None
+    value, low, high = (None if each is None else float(each) for each in found)
+    if value is None or not math.isfinite(value):
+        raise ValueError(f"{value} is no number")
+    if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
+        return Estimate(value=value)
+    if low > high:
+        raise ValueError(f"an interval from {low:g} to {high:g}")
+    return Estimate(value=value, low=low, high=high)
