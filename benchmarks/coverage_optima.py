@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from isoloss.arena.truths import DESIGNS, FORMS, POINT_SD, TRUNK_SDS, Design, runs, truth
 from isoloss.core.rng import stream
 from isoloss.optima.best_size import best_sizes
 from isoloss.optima.surfaces import law_surface
 from isoloss.runs.observations import Observations
-from isoloss.arena.truths import DESIGNS, FORMS, POINT_SD, TRUNK_SDS, Design, runs, truth
 
 COLUMNS = (
     "design", "trunk", "surface", "named outside", "bias", "sd", "hold", "width", "width alone", "hold alone", "ratio",

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from isoloss.arena.truths import DESIGNS, runs, truth
 from isoloss.core.errors import InputError
 from isoloss.optima.documents import document_shifts
 from isoloss.optima.mean_split import mean_splits, shared_budgets
 from isoloss.runs.observations import Observations, observations
-from isoloss.arena.truths import DESIGNS, runs, truth
 
 STAIRCASE = DESIGNS["staircase"]
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from isoloss.arena.truths import DESIGNS, FORMS, runs, truth
 from isoloss.optima.best_size import best_sizes
 from isoloss.optima.lack_of_fit import lack_of_fit
-from isoloss.arena.truths import DESIGNS, FORMS, runs, truth
 
 REPLICATES = 12
 

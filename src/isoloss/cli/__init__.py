@@ -100,6 +100,7 @@ def registered() -> "Typer":
     """Return the application with all its verbs."""
     # Each module registers its own.
     from isoloss.cli import (
+        arena,
         fit,
         grammar,
         imports,
@@ -115,7 +116,7 @@ def registered() -> "Typer":
     )
     from isoloss.cli.app import app
 
-    del fit, grammar, imports, isoflop, measure, models, planning, push, reproduce, schema, study, tune
+    del arena, fit, grammar, imports, isoflop, measure, models, planning, push, reproduce, schema, study, tune
     return app
 
 

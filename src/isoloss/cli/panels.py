@@ -11,6 +11,7 @@ VERBS = _by_name({
     "Studies": ("demo", "new", "check", "run", "report", "runs"),
     "Text and grammars": ("measure", "grammar", "push"),
     "Models": ("count", "export"),
+    "Methods": ("arena",),
     "For programs": ("schema",),
 })  # fmt: skip
 

@@ -1,0 +1,143 @@
+"""What the answers of a method are worth: errors and coverage against the key of every table, and what they sum to."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import numpy as np
+
+from isoloss.arena.referee import Answer, Status
+from isoloss.arena.tasks import AHEAD, Task, Track
+from isoloss.core.estimate import Estimate
+from isoloss.laws.law import Floats
+
+BETWEEN = float(np.sqrt(AHEAD[0] * AHEAD[1]))  # held-out runs nearer 3 than 10 times ahead count as three times
+NAMES = (
+    "floor_error", "floor_held", "split_error", "split_held", "loss_error_3", "loss_error_10", "regret", "regret_10",
+    "seconds",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """One table's scores; None where the method gave no answer, or the track has no truth.
+
+    Errors are absolute: of the floor in nats per token, of the split in ln(D*/N*) at a budget inside the runs, of the
+    loss as the mean of |ln L̂ − ln L| over points 3 and 10 times ahead. `*_held` say whether the 95 % interval holds the
+    truth. `regret` is what following the split would lose, in nats per token, at the budget inside the runs and at ten
+    times the largest compute.
+    """
+
+    task: str
+    track: Track
+    kind: str
+    status: Status
+    message: str = ""
+    floor_error: float | None = None
+    floor_held: bool | None = None
+    split_error: float | None = None
+    split_held: bool | None = None
+    loss_error_3: float | None = None
+    loss_error_10: float | None = None
+    regret: float | None = None
+    regret_10: float | None = None
+    seconds: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the scores as plain data."""
+        return {name: getattr(self, name) for name in ("task", "track", "kind", "status", "message", *NAMES)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One method's scores on all tables. `offline` says whether the system kept it off the network."""
+
+    method: str
+    scores: tuple[Score, ...]
+    offline: bool | None
+
+    def over(self, track: Track, name: str, *, kind: str | None = None) -> Floats:
+        """Return the scores called `name` of a track's tables that have one, in order."""
+        chosen = (one for one in self.scores if one.track == track and kind in (None, one.kind))
+        return np.array([value for one in chosen if (value := getattr(one, name)) is not None], dtype=float)
+
+    def statuses(self, track: Track) -> dict[Status, int]:
+        """Return how many tables of a track ended in each way, the ways that occurred."""
+        counted = Counter(one.status for one in self.scores if one.track == track)
+        return {status: counted[status] for status in get_args(Status) if counted[status]}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what the scores sum to, each with the number of tables it is over, and every table's."""
+        return {
+            "method": self.method, "offline": self.offline,
+            "tracks": {track: self._summary(track) for track in get_args(Track)},
+            "tables": [one.to_json() for one in self.scores],
+        }  # fmt: skip
+
+    def _summary(self, track: Track) -> dict[str, Any]:
+        found = {name: self.over(track, name) for name in NAMES}
+        return {
+            "statuses": dict(self.statuses(track)),
+            **{name: {"value": summed(name, own), "tables": len(own)} for name, own in found.items()},
+        }
+
+
+def summed(name: str, values: Floats) -> float | None:
+    """Return the median of errors, the mean of all else: regret is what one pays on average; None without a value."""
+    if not len(values):
+        return None
+    return float(np.median(values) if "error" in name else np.mean(values))
+
+
+def score(method: str, tasks: Sequence[Task], answers: Sequence[Answer]) -> Entry:
+    """Return a method's scores on tables that it answered."""
+    offline = [one.offline for one in answers if one.offline is not None]
+    scores = tuple(_score(task, answer) for task, answer in zip(tasks, answers, strict=True))
+    return Entry(method=method, scores=scores, offline=all(offline) if offline else None)
+
+
+def _score(task: Task, answer: Answer) -> Score:
+    common: dict[str, Any] = {
+        "task": task.name, "track": task.track, "kind": task.kind, "status": answer.status, "message": answer.message,
+    }  # fmt: skip
+    if answer.status != "ok":
+        return Score(**common)
+    return Score(
+        **common, seconds=answer.seconds, **_of_floor(task, answer), **_of_splits(task, answer),
+        **_of_losses(task, answer),
+    )  # fmt: skip
+
+
+def _of_floor(task: Task, answer: Answer) -> dict[str, Any]:
+    if task.key.floor is None or answer.floor is None:
+        return {}
+    return {
+        "floor_error": abs(answer.floor.value - task.key.floor), "floor_held": _holds(answer.floor, task.key.floor)
+    }  # fmt: skip
+
+
+def _of_splits(task: Task, answer: Answer) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for place, split in enumerate(answer.splits):
+        if split is not None:
+            regret = task.key.regret(task.shown.budgets[place], split.value, place)
+            found["regret_10" if place else "regret"] = regret
+            if not place:
+                found["split_error"] = abs(split.value - task.key.log_ratios[0])
+                found["split_held"] = _holds(split, task.key.log_ratios[0])
+    return found
+
+
+def _of_losses(task: Task, answer: Answer) -> dict[str, Any]:
+    if answer.losses is None:
+        return {}
+    errors = np.abs(np.log([one.value for one in answer.losses]) - np.log(task.key.losses))
+    near = task.key.ahead < BETWEEN
+    rows = {"loss_error_3": errors[near], "loss_error_10": errors[~near]}
+    return {name: float(own.mean()) for name, own in rows.items() if len(own)}
+
+
+def _holds(found: Estimate, truth: float) -> bool | None:
+    """Whether an interval holds the truth, None where there is no interval."""
+    return None if found.low is None or found.high is None else found.low <= truth <= found.high

@@ -1,0 +1,75 @@
+"""`isoloss arena`: methods of fitting scaling laws, scored where the truth is known and on runs held out."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from isoloss.cli.app import Json, Seed, app
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from isoloss.arena.scores import Entry
+
+
+@app.command()
+def arena(
+    methods: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="METHOD.py...",
+            help="Python files with a function `fit`, or entries of ours by name: chinchilla, coupled, ceiling, "
+            "approach_2, weighted; without any, all of ours. A file named here is run.",
+        ),
+    ] = None,
+    repeats: Annotated[
+        int, typer.Option(min=1, help="Simulated tables of each of five forms on each of three designs.")
+    ] = 2,
+    seconds: Annotated[float, typer.Option(help="Seconds on the wall that a method may take for a table.")] = 60.0,
+    memory_gb: Annotated[float, typer.Option(help="Memory that a method may take, as address space.")] = 4.0,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Score methods of fitting: error and coverage of floor and split, loss ahead of the runs, regret, seconds.
+
+    Example: `isoloss arena mine.py chinchilla weighted`
+
+    A method is one file: `fit(table)` returns an object with `predict(params, tokens)` or `best(flops)`, or both. It
+    runs in a process of its own, without a network where the system allows that. docs/reference/arena.md has a whole
+    one, and what each column means.
+    """
+    from isoloss.arena.arena import compete
+    from isoloss.arena.referee import OURS, Limits, method_file
+    from isoloss.arena.tasks import all_tasks
+    from isoloss.cli.output import open_progress, print_json
+
+    sources = [method_file(name) for name in methods or OURS]
+    limits, entries = Limits(seconds=seconds, memory_gb=memory_gb), []
+    progress = open_progress(as_json=json)
+    with progress.task("methods", total=len(sources)) as bar:
+        for entry in compete(sources, all_tasks(repeats=repeats, seed=seed), limits=limits):
+            entries.append(entry)
+            bar.advance(1, detail=entry.method)
+    if json:
+        settings = {"repeats": repeats, "seed": seed, "seconds": seconds, "memory_gb": memory_gb}
+        print_json({"settings": settings, "entries": [entry.to_json() for entry in entries]})
+    else:
+        _show(entries)
+
+
+def _show(entries: "Sequence[Entry]") -> None:
+    from isoloss.arena.tables import HEADS, faults, track_rows
+    from isoloss.cli.output import console, table
+
+    screen = console()
+    titles = {"simulated": "simulated tables, truth known", "runs": "bundled runs, the dearest held out"}
+    for track, title in titles.items():
+        shown = table(*HEADS[track])
+        shown.caption = title
+        for row in track_rows(entries, track):
+            shown.add_row(*row)
+        screen.print(shown)
+    for sentence in faults(entries):
+        screen.print(sentence, soft_wrap=True, highlight=False, markup=False)
+    if not all(entry.offline for entry in entries):
+        typer.echo("no namespace without a network here: Python alone refused connections")
