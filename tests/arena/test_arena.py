@@ -116,8 +116,8 @@ def test_a_method_that_hangs_is_stopped_and_then_not_tried(tmp_path, tasks, monk
 
 def test_a_failure_on_one_table_leaves_the_others(tmp_path, tasks):
     code = (
-        example()
-        + "\n\ninner = fit\n\ndef fit(table):\n    if len(table.params) == 33: raise ValueError\n    return inner(table)\n"
+        f"{example()}\n\ninner = fit\n\n"
+        "def fit(table):\n    if len(table.params) == 33: raise ValueError\n    return inner(table)\n"
     )
     answers = run_method(write(tmp_path, "half", code), tasks[:3])
     assert [answer.status for answer in answers] == ["ok", "error", "ok"]

@@ -93,11 +93,9 @@ class Guard:
         return real.startswith(SYSTEM) or _within(real, self._read)
 
     def _may_write(self, real: str) -> bool:
-        return (
-            real == "/dev/null"
-            or _within(real, self._written)
-            or os.path.basename(os.path.dirname(real)) == "__pycache__"
-        )
+        # Python and numba keep what they compile in folders of this name.
+        compiled = "__pycache__" in real.split(os.sep)[-2:]
+        return compiled or real == "/dev/null" or _within(real, self._written)
 
     def _refuse(self, what: str) -> None:
         self.refused.append(what)
