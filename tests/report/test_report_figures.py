@@ -32,7 +32,7 @@ def every_figure(study: ReportData) -> dict[str, Figure]:
     return {
         "contours": contours(runs, laws, budget=BUDGET),
         "compute": loss_against_compute(runs, laws, floors=floors),
-        "balance": balance(balance_points(study), budget=BUDGET, measure="gzip", lines={}, notes={}),
+        "balance": balance(balance_points(study), measure="gzip", lines={}, notes={}),
         "forest": forest(laws, kinds=study.kinds, floors=floors),
         "residuals": residuals(runs, laws),
         "excess": excess_over_floor(runs, laws, floors=floors),
@@ -250,7 +250,7 @@ def test_a_regression_line_is_drawn_only_where_the_balance_moves(study: ReportDa
     points = balance_points(study)
     along = np.array([0.2, 0.5])
     line = Line(complexity=along, value=3 - along, low=2 - along, high=4 - along)
-    figure = balance(points, budget=BUDGET, measure="gzip", lines={"generated": line}, notes={})
+    figure = balance(points, measure="gzip", lines={"generated": line}, notes={})
     bands = [len(axes.collections) for axes in figure.axes[:2]]
     titles = [axes.get_title(loc="left") for axes in figure.axes[:2]]
     assert dict(zip(titles, bands, strict=True)) == {"Real text": 0, "Generated language": 1}
@@ -279,7 +279,7 @@ def test_names_of_corpora_at_one_place_do_not_cover_each_other() -> None:
         )
         for i in range(4)
     ]
-    figure = balance(points, budget=BUDGET, measure="gzip", lines={}, notes={})
+    figure = balance(points, measure="gzip", lines={}, notes={})
     render.raw_svg(figure)
     boxes = [text.get_window_extent() for text in figure.axes[0].texts if text.get_text().startswith("corpus")]
     assert len(boxes) == 4

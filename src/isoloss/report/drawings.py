@@ -14,7 +14,7 @@ from isoloss.report.figures.excess import excess_over_floor
 from isoloss.report.figures.forest import forest
 from isoloss.report.figures.residuals import residuals
 from isoloss.report.numbers import fixed, power_of_ten, value_and_interval
-from isoloss.report.tables import by_complexity, exponent, log_ratio
+from isoloss.report.tables import by_complexity, exponent
 from isoloss.report.theme import short
 from isoloss.report.verdicts import balance_line, kind_of
 
@@ -96,16 +96,16 @@ def balance_picture(data: ReportData) -> Drawing | None:
         return None
     lines = {kind_of(verdict): balance_line(verdict) for verdict in data.balance if verdict.verdict == "moves"}
     notes = {kind_of(verdict): slope_note(verdict) for verdict in data.balance}
-    draw = partial(balance, points, budget=data.budget_flops, measure=data.measure, lines=lines, notes=notes)
+    draw = partial(balance, points, measure=data.measure, lines=lines, notes=notes)
     return Drawing(
         name="balance",
         title="The best balance against compressibility",
         caption=(
             "Each mark is a corpus: how hard it is to compress, and the logarithm of the best number of training "
-            f"tokens per parameter at {power_of_ten(data.budget_flops)} FLOPs; the right axis reads it as that "
-            "number. Bars are 95 % intervals. Real text and generated language stand apart, for one need not "
-            "speak for the other. A regression line with its band is drawn only where the verdict is that the "
-            "balance moves."
+            "tokens per parameter, by several forms of the loss and as the mean over the budgets of the verdict; the "
+            "right axis reads it as that number. Bars are 95 % intervals. Real text and generated language stand "
+            "apart, for one need not speak for the other. A regression line with its band is drawn only where the "
+            "verdict is that the balance moves."
         ),
         alt="Best tokens per parameter against compressibility. "
         + "; ".join(f"{p.name}: {data.measure} {fixed(p.complexity.value, 2)}, ln(D*/N*) {fixed(p.log_ratio.value, 2)}"
@@ -116,19 +116,23 @@ def balance_picture(data: ReportData) -> Drawing | None:
 
 
 def balance_points(data: ReportData) -> list[BalancePoint]:
-    """Return the corpora whose complexity and balance are both known."""
-    points = []
-    for name in corpus_order(data):
-        complexity, ratio = data.complexity(name), log_ratio(data.laws.get(name), data.budget_flops)
-        if complexity is not None and ratio is not None:
-            points.append(BalancePoint(name=name, kind=data.kinds[name], complexity=complexity, log_ratio=ratio))
-    return points
+    """Return the corpora that the verdicts compare: the mean balance of their budgets, and the complexity."""
+    return [
+        BalancePoint(name=one.corpus, kind=kind_of(verdict), complexity=one.complexity, log_ratio=one.log_ratio)
+        for verdict in data.balance
+        for one in verdict.corpora
+    ]
 
 
 def slope_note(verdict: BalanceVerdict) -> str:
-    """Return a verdict's slope for the panel's title: the factor on tokens per parameter for a step of the measure."""
+    """Return a verdict's slope for the panel's title: the factor on tokens per parameter for a step of the measure.
+
+    A slope that is not shown has no number.
+    """
     if verdict.slope is None:
         return "too few corpora to judge"
+    if verdict.verdict != "moves":
+        return f"no trend with {verdict.measure} is shown"
     return slope_in_words(verdict.slope, verdict.measure)
 
 

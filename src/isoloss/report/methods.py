@@ -47,7 +47,10 @@ FLOOR = Note(
     text="The loss of the best possible predictor that knows the grammar, on the same held-out documents and "
     "positions. Known for generated corpora alone.",
 )
-BALANCE = "ln(D*/N*) at {budget} FLOPs: the logarithm of the best number of tokens per parameter."
+BALANCE = (
+    "ln(D*/N*): the logarithm of the best number of tokens per parameter, at {budget} FLOPs. Corpora are compared by "
+    "its mean over three budgets inside the runs of most of them, by several forms of the loss."
+)
 COMPLEXITY = (
     "{measure}: compressed size / raw size of a document. How tokens are written as bytes is part of the measure. Its "
     "interval is over documents."

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from isoloss.core.estimate import Estimate
-from isoloss.report.numbers import power_of_ten, si
+from isoloss.report.numbers import si
 from isoloss.report.theme import (
     INK,
     KIND_COLOUR,
@@ -40,7 +40,7 @@ LINE_BOXES = 60  # boxes along a regression line that names keep clear of
 
 @dataclass(frozen=True, kw_only=True)
 class BalancePoint:
-    """One corpus: its complexity and ln(tokens/params) at the common budget."""
+    """One corpus: its complexity and its mean ln(tokens/params) over the budgets."""
 
     name: str
     kind: str
@@ -62,7 +62,6 @@ class Line:
 def balance(
     points: Sequence[BalancePoint],
     *,
-    budget: float,
     measure: str,
     lines: Mapping[str, Line],
     notes: Mapping[str, str],
@@ -89,7 +88,7 @@ def balance(
             index % panels.columns == panels.columns - 1 or index == len(kinds) - 1,
         )
         axes.tick_params(labelleft=first)
-        axes.set_ylabel(f"ln(D*/N*) at {power_of_ten(budget)} FLOPs" if first else "")
+        axes.set_ylabel("ln(D*/N*), mean over budgets" if first else "")
         _ratio_axis(axes, limits[1], named=last)
     return figure
 
