@@ -33,8 +33,9 @@ def page(content: Mapping[str, Any]) -> str:
         f"{simulated} tables: {len(FORMS)} forms on {len(USED_DESIGNS)} designs of 19 to 33 runs, "
         f"{settings['repeats']} of each, seed {settings['seed']}. Errors are medians, regret and seconds are "
         "means. The floor and regret are in nats per token, the split in ln(D*/N*). A coverage of 95 % over "
-        f"{simulated} tables is known to ± {196 * (0.95 * 0.05 / simulated) ** 0.5:.0f} points. Numbers in brackets are tables where fewer "
-        "were answered; methods that answer fewer are not to be compared with others on that column.\n",
+        f"{simulated} tables is known to ± {196 * (0.95 * 0.05 / simulated) ** 0.5:.0f} points. "
+        "Numbers in brackets are tables where fewer were answered; methods that "
+        "answer fewer are not to be compared with others on that column.\n",
         _table(HEADS["simulated"], track_rows(entries, "simulated")),
         "Median error of ln(D*/N*), by the form of the truth:\n",
         _table(("method", *FORMS), form_rows(entries)),
