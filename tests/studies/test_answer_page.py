@@ -1,0 +1,121 @@
+"""The answer: planted balances come back, unfinished corpora are not estimated, and the page says what its CSV says."""
+
+import csv
+import dataclasses
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from answer_tables import planted_loss, write_planted
+from isoloss.optima.best_size import flops_per_token
+
+STUDIES = Path(__file__).parents[2] / "studies"
+sys.path.insert(0, str(STUDIES))
+
+from answer import estimates, page, readings, seals, verdicts  # noqa: E402
+
+PAGE = STUDIES.parent / "docs" / "results" / "answer.md"
+TEXTS_NEW = STUDIES / "answer" / "texts-new.toml"
+PLANTED = {"rust": 3.5, "java": 3.8, "tex": 4.1, "german": 4.4}  # in the order of the study
+MEASURED = [PAGE.with_suffix("") / "sealed-measures.csv"]
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("planted")
+    write_planted(folder, TEXTS_NEW, {**PLANTED, "svg": 4.0})
+    found = readings.load(folder, measures=MEASURED, studies=[TEXTS_NEW])
+    # One run of svg is missing.
+    lost = next(i for i, row in enumerate(found.rows) if row["corpus"] == "svg")
+    return dataclasses.replace(found, rows=[row for i, row in enumerate(found.rows) if i != lost])
+
+
+@pytest.fixture(scope="module")
+def found(planted):
+    return page.analyse(planted, sealed_forms=Path("none"), draws=40)
+
+
+def truth(table, corpus):
+    """The mean of the planted surface's own best ln(D/N) over the budgets, along lines of equal exact FLOPs."""
+    log_n = np.linspace(np.log(5e3), np.log(1.3e5), 4001)
+    per_token = flops_per_token(table)
+    best = []
+    for budget in estimates.BUDGETS:
+        log_d = np.log(budget) - per_token(log_n)
+        least = int(np.argmin(planted_loss(PLANTED[corpus], np.exp(log_n), np.exp(log_d))))
+        best.append(log_d[least] - log_n[least])
+    return np.mean(best)
+
+
+def test_planted_balances_come_back(planted, found):
+    assert [one.corpus for one in found.texts] == list(PLANTED)
+    for one in found.texts:
+        table = readings.as_observations(planted.own(one.corpus))
+        assert abs(one.theta.value - truth(table, one.corpus)) < 4 * one.sd
+        assert 0.005 < one.sd < 0.1
+
+
+def test_a_corpus_with_one_run_missing_is_listed_and_not_estimated(planted, found):
+    assert planted.progress["svg"].ended == planted.progress["svg"].planned - 1
+    assert "svg" not in [one.corpus for one in found.texts + found.outside]
+    assert "svg (67 of 68 runs)" in page.written(found)
+
+
+def test_every_budget_and_way_of_counting_stands_on_the_page_with_its_figures(found):
+    text = page.written(found)
+    for one in found.texts:
+        assert f"| {one.corpus} |" in text
+    assert page.value(verdicts.scatter(found.texts)) in text
+    slope = verdicts.slope_on("ngram", found.new, found.values("ngram", found.new))
+    assert page.value(slope.slope, 3) in text
+    assert {"contours", "balance", "sealed"} == set(page.pictures(found))
+
+
+def test_planted_differences_are_scatter_and_a_line_on_what_made_them(found):
+    # Four balances .3 apart have a standard deviation of .39.
+    tau = verdicts.scatter(found.texts)
+    assert tau.low < np.std(list(PLANTED.values()), ddof=1) < tau.high
+    made_of = np.array(list(PLANTED.values()))
+    slope = verdicts.slope_on("made of", found.texts, made_of)
+    assert slope.p < 0.05
+    errors = verdicts.left_out_errors(found.texts, {"made of": made_of})
+    assert errors["made of"] < 0.3 * errors["one number for all"]
+
+
+def test_a_sealed_loss_is_what_the_planted_law_gives(planted):
+    two = dataclasses.replace(planted, rows=[row for row in planted.rows if row["corpus"] in ("rust", "tex")])
+    rows = list(seals.predictions(two, draws=40))
+    weighted = {row["corpus"]: row for row in rows if row["form"] == "weighted" and row["quantity"] == "loss"}
+    assert set(weighted) == {"rust", "tex"}
+    for corpus, row in weighted.items():
+        expected = planted_loss(PLANTED[corpus], np.float64(row["params"]), np.float64(row["tokens"]))
+        assert float(row["value"]) == pytest.approx(float(expected), rel=0.02)  # the trunks' noise is .4 %
+        assert float(row["low"]) < float(expected) < float(row["high"])
+
+
+def committed():
+    with (PAGE.with_suffix("") / "theta.csv").open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_the_page_says_what_its_table_says():
+    text, rows = PAGE.read_text(encoding="utf-8"), committed()
+    cells = {line.split(" | ")[0].lstrip("| "): line for line in text.splitlines() if " | " in line}
+    for row in rows:
+        assert f" | {float(row['theta']):.2f} | {float(row['sd']):.3f} | " in cells[row["corpus"]]
+    theta, sd = (np.array([float(row[name]) for row in rows]) for name in ("theta", "sd"))
+    if len(rows) >= verdicts.FEWEST:
+        assert page.value(verdicts.scatter_between(theta, sd**2)) in text
+
+
+def test_the_page_says_what_the_committed_runs_say():
+    rows = committed()[:2]
+    there = readings.load(STUDIES / "answer", measures=MEASURED)
+    again = estimates.balances(there, [row["corpus"] for row in rows], draws=40)
+    assert len(again) == len(rows)
+    for row, one in zip(rows, again, strict=True):
+        assert (one.runs, one.flagged) >= (int(row["runs"]), int(row["flagged"]))
+        # The forms' weights are pooled over two texts here and over all on the page.
+        assert abs(one.theta.value - float(row["theta"])) < 2 * float(row["sd"])
