@@ -76,7 +76,7 @@ def run(
         str,
         typer.Option(
             help="Where runs train. local: processes here, one a core or GPU; ray: tasks on a cluster; torchrun: all "
-            "processes on one run at a time, its model sharded; module:Name: your own (docs/extending.md).",
+            "processes on one run at a time, its model sharded; module:Name: your own.",
             callback=typed,
         ),
     ] = "local",

@@ -37,7 +37,7 @@ def check_definition(law: type[Law]) -> None:
             raise InputError(f"the class has no {name}", place=place, fix=f'add {name} = "…"')
     if not hasattr(law, "kernel") and not (hasattr(law, "loss_of_run") and hasattr(law, "limits")):
         raise InputError(
-            "the class has no formula", place=place, fix="give loss_of_run(…) and limits: docs/extending.md"
+            "the class has no formula", place=place, fix="give loss_of_run(…) and limits={…}, a pair a parameter"
         )
     for name, found in vars(law).items():
         inherited = inspect.getattr_static(Law, name, None)
