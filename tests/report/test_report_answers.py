@@ -1,71 +1,134 @@
-"""Frontiers, optima and plans drawn: every answer stands where its numbers are, and useless intervals are not drawn."""
+"""What the report says first, what it refuses, and what a paper takes from it."""
 
-import math
-from xml.etree import ElementTree
+import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from isoloss.core.errors import InputError
 from isoloss.core.estimate import Estimate
-from isoloss.fitting.fitting import fit
+from isoloss.fitting.domain import LawWarning
 from isoloss.optima.best_size import BestSize
-from isoloss.report.figure_file import require_drawable, write_figure
-from isoloss.report.figures.answers import Answer, of_laws, of_optima, splits
-from laws_tables import simulated
+from isoloss.optima.lack_of_fit import LackOfFit
+from isoloss.report.answers import lines_title, split_lines, verdicts
+from isoloss.report.checklist import UNRECORDED, checklist_table
+from isoloss.report.data import ReportData
+from isoloss.report.drawings import residual_picture
+from isoloss.report.paper import bibtex, methods_paragraph
+from isoloss.report.refusals import misfit
+from isoloss.report.sections import sections
+from isoloss.report.tables import fit_table
 
 
-def drawn_points(axes):
-    return [line for line in axes.get_lines() if line.get_linestyle() == "None"]
+def estimate(value: float, low: float, high: float) -> Estimate:
+    return Estimate(value=value, low=low, high=high)
 
 
-@pytest.fixture(scope="module")
-def law():
-    return fit(simulated(point_sd=0.002), bootstrap=20)
+def weighed(corpus: str) -> BestSize:
+    return BestSize(
+        corpus=corpus, flops=1.6e11, inside=True, reason="", params=estimate(24e3, 2e4, 3e4),
+        tokens=estimate(1.2e6, 1e6, 1.4e6), tokens_per_param=estimate(47, 38, 58), loss=estimate(2, 1.9, 2.1),
+    )  # fmt: skip
 
 
-def test_a_laws_frontier_goes_through_its_own_optima(law):
-    figure = law.plot(flops=[1e12])
-    ratio, loss = figure.axes
-    (point,) = law.frontier(flops=[1e12])
-    (asked,) = drawn_points(ratio)
-    assert asked.get_xydata()[0] == pytest.approx([1e12, math.exp(point.log_ratio.value)])
-    assert drawn_points(loss)[0].get_ydata()[0] == pytest.approx(point.loss.value)
-    curve = ratio.get_lines()[0].get_xydata()
-    known = [math.exp(law.log_ratio(budget).value) for budget in curve[:, 0]]
-    np.testing.assert_allclose(curve[:, 1], known)
-    assert len(drawn_points(of_laws([law, law], flops=[1e11, 1e12]).axes[0])) == 1  # one corpus, one series
+def refusal(corpus: str, *, refused: bool) -> LackOfFit:
+    return LackOfFit(corpus=corpus, form="chinchilla", misfit=0.027, probability=0.001 if refused else 0.4, shift=0.7,
+                     flops=1.6e11, fitting=None, refused=refused)  # fmt: skip
 
 
-def test_an_interval_of_no_use_is_not_drawn():
-    def bars(width):
-        ratio = Estimate(value=3.0, low=3.0 - width / 2, high=3.0 + width / 2)
-        (axes,) = splits(curves={}, points={"text": [Answer(flops=1e20, log_ratio=ratio)]}).axes
-        (segment,) = axes.collections[0].get_segments()
-        return math.log(segment[1][1] / segment[0][1])
-
-    assert bars(2.0) == pytest.approx(2.0)
-    assert bars(math.log(201)) == 0
-
-
-def test_optima_outside_the_runs_are_left_out_and_none_at_all_is_refused():
-    ratio = Estimate(value=20.0, low=15.0, high=30.0)
-    inside = BestSize(corpus="text", flops=1e20, inside=True, reason="", tokens_per_param=ratio)
-    outside = BestSize(corpus="code", flops=1e20, inside=False, reason="at the edge")
-    (axes,) = of_optima([inside, outside]).axes
-    assert len(drawn_points(axes)) == 1
-    with pytest.raises(InputError, match="nothing to draw"):
-        outside.plot()
+def test_a_corpus_is_answered_by_all_forms_where_they_were_weighed(small_study: ReportData) -> None:
+    data = replace(small_study, optima=[weighed("python")])
+    python, grammar = split_lines(data)
+    assert (python.split, python.ratio) == ("1.2M tokens on 24k parameters", "47 a parameter [38–58]")
+    assert python.note == ""
+    assert "1.6×10¹¹" in lines_title(data)
+    # The other corpus has its law alone, and that is said.
+    assert "chinchilla" in grammar.note
 
 
-@pytest.mark.parametrize("suffix", [".svg", ".png"])
-def test_a_figure_is_the_file_that_was_asked_for(law, tmp_path, suffix):
-    path = tmp_path / f"law{suffix}"
-    write_figure(law.plot(), path)
-    content = path.read_bytes()
-    if suffix == ".png":
-        assert content.startswith(b"\x89PNG")
-    else:
-        assert ElementTree.fromstring(content).tag.endswith("svg")
-    with pytest.raises(InputError, match="svg or .png"):
-        require_drawable(path.with_suffix(".pdf"))
+def test_a_law_says_its_own_best_split(small_study: ReportData) -> None:
+    (python, _), best = split_lines(small_study), small_study.laws["python"].optimum(small_study.budget_flops)
+    told = float(re.match(r"([\d.]+) a parameter", python.ratio)[1])
+    assert told == pytest.approx(np.exp(best.log_ratio.value), rel=0.05)
+
+
+def test_an_optimum_outside_the_runs_is_told_by_its_reason(small_study: ReportData) -> None:
+    outside = BestSize(corpus="python", flops=1e11, inside=False, reason="2 sizes have runs, three are needed")
+    line = split_lines(replace(small_study, optima=[outside]))[0]
+    assert (line.missing, line.ratio) == ("2 sizes have runs, three are needed", "")
+
+
+def test_too_few_corpora_are_no_headline(small_study: ReportData) -> None:
+    assert {verdict.verdict for verdict in small_study.balance} == {"not_enough_corpora"}
+    assert verdicts(small_study) == []
+    assert len(split_lines(small_study)) == 2
+
+
+def test_agreeing_starts_are_not_told_of_a_law_that_misses_its_runs(small_study: ReportData) -> None:
+    law = small_study.laws["python"]
+    assert law.convergence.starts_agreeing == law.convergence.starts
+    agreed = f"{law.convergence.starts} of {law.convergence.starts}"
+
+    def cells(data: ReportData) -> list[str]:
+        return [cell.text for cell in fit_table(data).rows[0].cells]
+
+    fits = replace(small_study, lack_of_fit=[refusal("python", refused=False)])
+    assert agreed in cells(fits)
+    refused = replace(small_study, lack_of_fit=[refusal("python", refused=True)])
+    assert agreed not in cells(refused)
+    assert "refused" in cells(refused)
+    poor = replace(law, warnings=(LawWarning(code="poor_fit", message="It misses."),))
+    warned = replace(small_study, laws={**small_study.laws, "python": poor})
+    assert agreed not in cells(warned)
+    # A test of the form decides, where there is one.
+    assert misfit(replace(warned, lack_of_fit=[refusal("python", refused=False)]), "python", poor) is None
+
+
+def test_the_refusal_opens_the_part_on_trust(small_study: ReportData) -> None:
+    data = replace(small_study, lack_of_fit=[refusal("python", refused=True)])
+    (trust,) = (part for part in sections(data) if part.name == "trust")
+    assert trust.blocks[0].items[0].text == refusal("python", refused=True).sentence()
+
+
+def test_the_residual_figure_holds_the_band_that_it_speaks_of(small_study: ReportData) -> None:
+    """Even where every residual is far below one percent."""
+    exact = {name: small_study.observations.where(corpus=name).select(np.arange(20)) for name in small_study.laws}
+    for name, law in small_study.laws.items():
+        assert np.abs(law.residuals(exact[name])).max() > 0
+    figure = residual_picture(small_study).wide()
+    for axes in figure.axes:
+        low, high = axes.get_ylim()
+        assert low < -1.2
+        assert high > 1.2
+    assert "±1 %" in [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+
+
+def test_the_checklist_is_answered_from_the_records(small_study: ReportData) -> None:
+    told = {row.cells[0].text: row.cells[2].text for row in checklist_table(small_study).rows}
+    law = small_study.laws["python"]
+    assert law.definition.formula in told["form of the law"]
+    assert str(law.convergence.starts) in told["initialisation"]
+    assert "δ = 0.001" in told["objective"]
+    assert told["how C is counted"] == "6 · N · D"
+    left = {exclusion.run for each in small_study.laws.values() for exclusion in each.excluded}
+    assert told["points left out"].startswith(f"{len(left)} (")
+    assert "8 curves" in told["points of one training curve"]
+    # The simulated study keeps no recipe: what is missing is said, and marked.
+    assert told["recipe"] == UNRECORDED
+    marked = [row.cells[0].text for row in checklist_table(small_study).rows if row.marked]
+    assert marked == ["recipe"]
+    assert (
+        "rate"
+        in {row.cells[0].text: row for row in checklist_table(small_study).rows}["rates and batches"].cells[2].text
+    )
+
+
+def test_the_paragraph_cites_what_the_bibliography_holds(small_study: ReportData) -> None:
+    paragraph, entries = methods_paragraph(small_study), bibtex(small_study)
+    keys = set(re.findall(r"^@\w+\{(\w+),", entries, re.M))
+    cited = {key.strip() for group in re.findall(r"\[([a-z][\w, ]*)\]", paragraph) for key in group.split(",")}
+    assert "hoffmann2022training" in cited
+    assert "pandey2024gzip" in keys
+    assert cited <= keys
+    assert entries.count("{") == entries.count("}")
+    assert str(len(small_study.observations)) in paragraph

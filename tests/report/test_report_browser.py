@@ -97,6 +97,28 @@ def test_a_phone_shows_narrow_figures_and_a_desk_wide_ones(visit: Visit) -> None
     assert not hidden.is_visible()
 
 
+def test_the_first_screen_is_the_answer_and_the_picture(visit: Visit) -> None:
+    """On a desk of 800 pixels' height and on a phone: every corpus's split, and the head of the first figure."""
+    height = 800 if visit.page.viewport_size["width"] > 800 else 844
+    for line in visit.page.locator(".splits li").all():
+        box = line.bounding_box()
+        assert box["y"] + box["height"] < height * 2 / 3
+        assert "a parameter" in line.inner_text()
+    wide = visit.page.viewport_size["width"] > 800
+    picture = visit.page.locator(f"#figure-contours .{'wide' if wide else 'narrow'} svg").bounding_box()
+    assert picture["y"] < height * 0.75
+
+
+def test_every_table_fits_a_desk(desk: Page) -> None:
+    for part in desk.locator("details").all():
+        part.evaluate("part => { part.open = true; }")
+    wide = desk.evaluate(
+        """[...document.querySelectorAll(".scroll")].filter(box => box.scrollWidth > box.clientWidth)
+             .map(box => [box.getAttribute("aria-label"), box.scrollWidth - box.clientWidth])"""
+    )
+    assert wide == []
+
+
 def test_the_smallest_letters_of_a_figure_can_be_read(visit: Visit) -> None:
     """On either screen no letter of a figure is set under 9 CSS pixels."""
     sizes = visit.page.evaluate(

@@ -100,8 +100,16 @@ class Notes:
     warnings: bool = False
 
 
-Block = str | Drawing | Table | Notes
-"""A paragraph, a picture, a table or notes."""
+@dataclass(frozen=True, kw_only=True)
+class Paste:
+    """Text to be pasted elsewhere as it stands: a paragraph for a paper, a bibliography."""
+
+    title: str
+    text: str
+
+
+Block = str | Drawing | Table | Notes | Paste
+"""A paragraph, a picture, a table, notes, or text to paste."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -115,6 +123,18 @@ class Section:
     folded_title: str = ""
     folded: tuple[Block, ...] = ()
     folded_for_wide: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One corpus in the list that opens a page: its best split in words, or why there is none; `note` qualifies it."""
+
+    name: str
+    kind: str
+    split: str = ""
+    ratio: str = ""
+    note: str = ""
+    missing: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,8 @@ from isoloss.data_dependence.contest_result import Contest
 from isoloss.diagnostics.backtest import Backtest
 from isoloss.diagnostics.coverage import Coverage
 from isoloss.fitting.fitted import FittedLaw, FrontierPoint
+from isoloss.optima.best_size import BestSize
+from isoloss.optima.lack_of_fit import LackOfFit
 from isoloss.runs.evaluation import Evaluation
 from isoloss.runs.observations import Observations
 from isoloss.runs.replicates import ReplicateNoise
@@ -90,7 +92,8 @@ class ReportData:
     rate. `tuning` is what a sweep of rate × batch says of each corpus: a study that has it is reported by it.
     `replicates` are noises between seeds. `evaluations` are losses of models on corpora, their own and others.
     `training` says in a sentence how runs were trained.
-    `backtest` says how laws that saw a part of the runs predicted the rest.
+    `backtest` says how laws that saw a part of the runs predicted the rest. `optima` are the best sizes that all forms
+    give together, one a corpus at one budget; `lack_of_fit` says which forms the runs refuse.
     """
 
     title: str
@@ -120,6 +123,8 @@ class ReportData:
     replicates: Mapping[str, ReplicateNoise] = field(default_factory=dict)
     evaluations: Sequence[Evaluation] = ()
     training: str = ""
+    optima: Sequence[BestSize] = ()
+    lack_of_fit: Sequence[LackOfFit] = ()
 
     @property
     def all_laws(self) -> list[tuple[str, FittedLaw]]:

@@ -67,7 +67,7 @@ def method_notes(data: ReportData) -> tuple[Note, ...]:
         BITS,
         Note(title="Parameters N", text=CONVENTIONS.get(runs.params_convention, AS_GIVEN)),
         Note(title="Data D", text=f"Training {runs.data_unit}, repeated ones counted each time."),
-        Note(title="Compute C", text=SIX_N_D if _counted(runs) else AS_GIVEN),
+        Note(title="Compute C", text=SIX_N_D if counted(runs) else AS_GIVEN),
         *([Note(title="Training", text=data.training)] if data.training else []),
         *_law_notes(data),
         FRONTIER,
@@ -78,7 +78,7 @@ def method_notes(data: ReportData) -> tuple[Note, ...]:
     )
 
 
-def _counted(runs: Observations) -> bool:
+def counted(runs: Observations) -> bool:
     """Whether every run's FLOPs are 6 · N · D, whoever counted them."""
     return bool(len(runs)) and np.allclose(runs.flops, 6 * runs.params * runs.tokens, rtol=1e-6)
 

@@ -20,7 +20,7 @@ from isoloss.core import files
 from isoloss.core.hands import Helpers, Shared
 from isoloss.core.shown import shown
 from isoloss.report import render
-from isoloss.report.blocks import Answer, Block, Drawing, Note, Notes, Section, Table
+from isoloss.report.blocks import Answer, Block, Drawing, Line, Note, Notes, Paste, Section, Table
 from isoloss.report.theme import SEQUENCE, SEQUENCE_DARK
 
 if TYPE_CHECKING:
@@ -76,7 +76,8 @@ class Picture:
 class Page:
     """A page from its question to its answer: a study's report, or a published study done again.
 
-    `kicker` says what kind of page it is, `answers` open it, `facts` are its size in a few numbers.
+    `kicker` says what kind of page it is, `answers` open it, `facts` are its size in a few numbers. `lines` stand
+    before the answers, a list under `lines_title`; the answers are folded to their few words then.
     """
 
     title: str
@@ -87,14 +88,16 @@ class Page:
     answers: Sequence[Answer]
     facts: Sequence[Note]
     sections: Sequence[Section]
+    lines: Sequence[Line] = ()
+    lines_title: str = ""
 
 
 def write_report(data: "ReportData", folder: Path | str) -> ReportFiles:
     """Write the report of `data` into `folder` and return the paths; see `write_page`."""
     # A study's own sections load where a study's report is written: other pages need none of them.
+    from isoloss.report.answers import lines_title, split_lines, verdicts
     from isoloss.report.sections import facts, sections
     from isoloss.report.tuning import tuning_answers
-    from isoloss.report.verdicts import NOT_JUDGED, answer
 
     page = Page(
         title=data.title,
@@ -102,9 +105,11 @@ def write_report(data: "ReportData", folder: Path | str) -> ReportFiles:
         question=data.question,
         created=data.created.date(),
         version=data.version,
-        answers=tuning_answers(data) or [answer(verdict) for verdict in data.balance] or [NOT_JUDGED],
+        answers=tuning_answers(data) if data.tuning else verdicts(data),
         facts=facts(data),
         sections=sections(data),
+        lines=() if data.tuning else split_lines(data),
+        lines_title=lines_title(data),
     )
     return write_page(page, folder)
 
@@ -180,7 +185,7 @@ def _picture(drawing: Drawing, number: str, drawn: render.Rendered) -> Picture:
 
 
 def _context(page: Page, pictures: dict[str, Picture]) -> dict[str, Any]:
-    script = _asset("page.js")
+    script = asset("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return {
         "title": page.title,
@@ -189,9 +194,11 @@ def _context(page: Page, pictures: dict[str, Picture]) -> dict[str, Any]:
         "version": page.version,
         "created": page.created.isoformat(),
         "answers": page.answers,
+        "lines": page.lines,
+        "lines_title": page.lines_title,
         "facts": page.facts,
         "sections": [_section(part, pictures) for part in page.sections],
-        "style": Markup(_asset("style.css") + _sequence_style()),
+        "style": Markup(asset("style.css") + _sequence_style()),
         "script": Markup(script),
         "script_hash": digest,
     }
@@ -216,6 +223,8 @@ def _block(block: Block, pictures: dict[str, Picture]) -> dict[str, Any]:
             return {"kind": "table", "item": block}
         case Notes():
             return {"kind": "notes", "item": block}
+        case Paste():
+            return {"kind": "paste", "item": block}
         case str():
             return {"kind": "prose", "item": block}
 
@@ -228,6 +237,7 @@ def _templates() -> Environment:
         undefined=StrictUndefined,
     )
     environment.filters["md"] = markdown_text
+    environment.filters["indented"] = lambda text: "\n".join(f"    {line}" for line in str(text).splitlines())
     environment.filters["bracketed"] = lambda text: text if text[0] in "[(" else f"({text})"
     return environment
 
@@ -253,7 +263,8 @@ def _tidy(markdown: str) -> str:
     return re.sub(r"\n{3,}", "\n\n", markdown).strip() + "\n"
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """Return a file of the page: its style or its script."""
     return resources.files("isoloss.report").joinpath("templates", name).read_text(encoding="utf-8")
 
 

@@ -2,6 +2,7 @@
 
 from isoloss.fitting.domain import LawWarning
 from isoloss.report.blocks import Block, Note, Notes, Section
+from isoloss.report.checklist import checklist_table
 from isoloss.report.contest_picture import contest_picture
 from isoloss.report.contest_tables import contest_tables, corpus_tables
 from isoloss.report.data import ReportData
@@ -18,6 +19,8 @@ from isoloss.report.drawings import (
 from isoloss.report.evaluations import evaluation_table
 from isoloss.report.methods import method_notes
 from isoloss.report.numbers import duration, power_of_ten
+from isoloss.report.paper import paste
+from isoloss.report.refusals import refusals
 from isoloss.report.tables import (
     arms_table,
     backtest_table,
@@ -39,7 +42,8 @@ def sections(data: ReportData) -> tuple[Section, ...]:
     if data.tuning:
         return (_tuning(data), _corpora(data), _runs(data), _methods(data), _provenance(data))
     parts = [_picture(data), _numbers(data), _balance(data), _contest(data), _compute(data), _coefficients(data),
-             _trust(data), _transfer(data), _corpora(data), _runs(data), _methods(data), _provenance(data)]  # fmt: skip
+             _trust(data), _transfer(data), _corpora(data), _runs(data), _methods(data), _paper(data),
+             _provenance(data)]  # fmt: skip
     return tuple(part for part in parts if part.blocks)
 
 
@@ -136,7 +140,7 @@ def _warnings(data: ReportData) -> tuple[Note, ...]:
 
 
 def _trust(data: ReportData) -> Section:
-    warnings = _warnings(data)
+    warnings = (*_refused(data), *_warnings(data))
     blocks = _kept(
         Notes(items=warnings, warnings=True) if warnings else None,
         residual_picture(data) if data.laws else None,
@@ -185,6 +189,21 @@ def _runs(data: ReportData) -> Section:
 
 def _methods(data: ReportData) -> Section:
     return Section(name="definitions", title="How each number is defined", blocks=(Notes(items=method_notes(data)),))
+
+
+def _refused(data: ReportData) -> tuple[Note, ...]:
+    """Return the forms that a test refused; a poor fit that no test speaks of stands among the fits' own warnings."""
+    tested = {one.sentence() for one in data.lack_of_fit if one.refused}
+    return tuple(Note(title=f"{name}: refused", text=text) for name, text in refusals(data) if text in tested)
+
+
+def _paper(data: ReportData) -> Section:
+    if not data.laws:
+        return Section(name="paper", title="For a paper", blocks=())
+    return Section(
+        name="paper", title="For a paper", blocks=(checklist_table(data),),
+        folded_title="A methods paragraph and BibTeX, to paste", folded=paste(data),
+    )  # fmt: skip
 
 
 def _provenance(data: ReportData) -> Section:

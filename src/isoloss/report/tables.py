@@ -12,6 +12,7 @@ from isoloss.report.blocks import Cell, Column, Row, Table, estimate_cell, numbe
 from isoloss.report.data import CorpusSummary, ReportData, RunRow
 from isoloss.report.figures.marks import anchor
 from isoloss.report.numbers import MISSING, duration, fixed, plain, power_of_ten, si
+from isoloss.report.refusals import misfit
 
 TWO, THREE, FOUR = (partial(fixed, decimals=decimals) for decimals in (2, 3, 4))
 DIGITS = partial(plain, trim=False)
@@ -113,13 +114,16 @@ def fit_table(data: ReportData) -> Table:
     )  # fmt: skip
     return Table(
         name="fits", columns=columns,
-        rows=tuple(_fit_row(name, law) for name, law in data.all_laws),
-        caption="How each law was fitted, and the proof that its optimum was reached.",
+        rows=tuple(_fit_row(data, name, law) for name, law in data.all_laws),
+        caption="How each law was fitted, and whether its optimum was reached. Starts that agree prove the optimum and "
+        "not the form: a law that misses its runs is refused, whatever its starts.",
     )  # fmt: skip
 
 
-def _fit_row(name: str, law: FittedLaw) -> Row:
+def _fit_row(data: ReportData, name: str, law: FittedLaw) -> Row:
     proof = law.convergence
+    refused = misfit(data, law.group, law) is not None
+    agreeing = f"{proof.starts_agreeing} of {proof.starts}"
     return Row(
         cells=(
             Cell(text=name, detail=law.law),
@@ -128,7 +132,8 @@ def _fit_row(name: str, law: FittedLaw) -> Row:
             number_cell(100 * law.rmse, TWO),
             number_cell(law.rows_used),
             number_cell(len(law.excluded)),
-            Cell(text=f"{proof.starts_agreeing} of {proof.starts}", sort=proof.starts_agreeing),
+            Cell(text="refused" if refused else agreeing, detail="misses the runs" if refused else "",
+                 sort=-1 if refused else proof.starts_agreeing),
             number_cell(proof.gradient_norm, power_of_ten),
             number_cell(proof.condition_number, lambda x: plain(x) if math.isfinite(x) else "∞"),
             Cell(text=", ".join(proof.active_bounds) or "no"),

@@ -7,9 +7,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from isoloss.fitting.fitted import FittedLaw
-from isoloss.report.figures.marks import Mark, draw_runs, key, marks
-from isoloss.report.theme import INK, RULE, Layout, Panels, drawn, edge_panels, log_axis, padded_log, short
+from isoloss.report.figures.marks import Mark, band, draw_runs, key, marks
+from isoloss.report.theme import BLUE, INK, Layout, Panels, drawn, edge_panels, log_axis, padded_log, short
 from isoloss.runs.observations import Floats, Observations
+
+BAND = 1.0  # percent
+LEAST_LIMIT = 1.4  # percent: the band's own edges are always in sight
 
 
 @drawn
@@ -26,8 +29,8 @@ def residuals(
     percent = {name: 100 * laws[name].residuals(runs[name]) for name in names}
     looks = [look for name in names for look in marks(runs[name], laws[name])]
     panels = _panels(layout)
-    figure, grid = panels.grid(len(names), key=key(looks))
-    limit = 1.12 * max(float(np.abs(values).max()) for values in percent.values())
+    figure, grid = panels.grid(len(names), key=[*key(looks), (band(BLUE), "±1 %")])
+    limit = max(LEAST_LIMIT, 1.12 * max(float(np.abs(values).max()) for values in percent.values()))
     left, bottom = edge_panels(len(names), panels.columns)
     for index, (name, pair) in enumerate(zip(names, grid, strict=True)):
         own = marks(runs[name], laws[name])
@@ -49,7 +52,9 @@ def _panels(layout: Layout) -> Panels:
 def _panel(axes: Axes, runs: Observations, looks: Sequence[Mark], *, x: Floats, percent: Floats, limit: float) -> None:
     axes.set(xscale="log", xlim=padded_log(x, pad=0.1), ylim=(-limit, limit))
     axes.axhline(0, color=INK, linewidth=0.8, zorder=2)
-    axes.axhspan(-1, 1, color=RULE, alpha=0.5, linewidth=0, zorder=0.5)
+    axes.axhspan(-BAND, BAND, color=BLUE, alpha=0.14, linewidth=0, zorder=0.5)
+    for edge in (-BAND, BAND):
+        axes.axhline(edge, color=BLUE, linewidth=0.7, linestyle=(0, (4, 2)), alpha=0.8, zorder=0.6)
     draw_runs(axes, runs, looks, x=x, y=percent, size=15)
     log_axis(axes.xaxis, most=4)
 
