@@ -101,6 +101,7 @@ def registered() -> "Typer":
     # Each module registers its own.
     from isoloss.cli import (
         arena,
+        explore,
         fit,
         grammar,
         imports,
@@ -116,7 +117,7 @@ def registered() -> "Typer":
     )
     from isoloss.cli.app import app
 
-    del arena, fit, grammar, imports, isoflop, measure, models, planning, push, reproduce, schema, study, tune
+    del arena, explore, fit, grammar, imports, isoflop, measure, models, planning, push, reproduce, schema, study, tune
     return app
 
 

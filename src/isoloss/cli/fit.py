@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from isoloss.cli.app import Convention, Figure, Json, Seed, app, typed
+from isoloss.cli.explore import Page
 
 if TYPE_CHECKING:
     from isoloss.data_dependence.contest_result import Contest
     from isoloss.data_dependence.data_dependent import FittedDataDependent
+    from isoloss.explorer.sources import Source
     from isoloss.fitting.fitted import FittedLaw
     from isoloss.runs.observations import Observations
 
@@ -144,6 +146,7 @@ def fit(
     ] = False,
     seed: Seed = 0,
     out: Annotated[Path | None, typer.Option(help="Write the fitted law here (JSON, draws in Parquet beside).")] = None,
+    page: Page = None,
     json: Json = False,
 ) -> None:
     """Fit a scaling law to a table of runs from anywhere.
@@ -165,6 +168,7 @@ def fit(
     intervals on everything. Exit 1 where a fit did not converge.
     """
     from isoloss.cli import fit_options, fit_output
+    from isoloss.cli.explore import check_page, write_page
     from isoloss.cli.output import open_progress, warn
     from isoloss.fitting.fitting import fit_groups
     from isoloss.laws.registry import open_law
@@ -177,6 +181,7 @@ def fit(
     named = {"unique_tokens": unique_tokens, "batch_tokens": batch_tokens, "other_loss": other_loss}
     named |= fit_options.pairs_of(column or [], option="--column")
     definition, pairing = open_law(law), pair_with is not None
+    check_page(page, form=law)
     points = fit_output.points_of(predict or [], definition)
     extra = fit_options.extra_columns(definition, named, paired=pairing)
     needs = fit_options.needed_columns(definition, pairing=pairing or bool(measures))
@@ -209,6 +214,9 @@ def fit(
             table, holdout=backtest, flops_above=backtest_above, fixed=held, **drawn, **settings
         )  # fmt: skip
     written += _save(fitted, joint, written, out)
+    if page is not None:
+        write_page([_explored(runs, table, fitted, joint)], page)
+        written.append(page)
     asked = _names(profile)
     derived = [
         fit_output.derive(one, table.where(corpus=corpus), budgets=budgets, points=points, profiles=asked,
@@ -247,6 +255,15 @@ def _hold_contest(
     contest = run_contest(table, measures, seed=seed)
     law = DataDependent(complexity=contest.to_follow).fit(table, bootstrap=bootstrap, seed=seed)
     return contest, replace(law, pooled=pool_table(table, seed=seed))
+
+
+def _explored(
+    runs: Path, table: "Observations", fitted: Sequence["FittedLaw"], joint: "FittedDataDependent | None"
+) -> "Source":
+    """Return the fitted laws with their runs, to be explored."""
+    from isoloss.explorer.sources import of_runs
+
+    return of_runs({"own": table}, name=runs.stem, forms=(fitted[0].law,), own=fitted, joint=[joint] if joint else [])
 
 
 def _save(

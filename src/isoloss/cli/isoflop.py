@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from isoloss.cli.app import Figure, Json, Seed, app
+from isoloss.cli.explore import Page, check_page, own_trunk, write_page
 
 if TYPE_CHECKING:
     from isoloss.core.estimate import Estimate
@@ -71,6 +72,7 @@ def isoflop(
     tolerance: Annotated[float, typer.Option(help="Rows within this share of a budget belong to it.")] = 0.02,
     draws: Annotated[int, typer.Option(min=2, help="Curves redrawn with noise.")] = 1000,
     figure: Figure = None,
+    page: Page = None,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
@@ -88,15 +90,17 @@ def isoflop(
     the same runs. Exit 1 where no optimum is found.
     """
     from isoloss.cli.output import print_json, say, warn
+    from isoloss.explorer.sources import of_runs
     from isoloss.optima.best_size import best_sizes
     from isoloss.optima.lack_of_fit import lack_of_fit
     from isoloss.report.figure_file import require_drawable, write_figure
     from isoloss.runs.importers import read_runs
 
     require_drawable(figure)
+    check_page(page)
     table = read_runs(
         runs, params=params, tokens=tokens, loss=loss, flops=flops, corpus=group, where=where, stderr=stderr,
-        trunk=trunk or _own_trunk(runs),
+        trunk=trunk or own_trunk(runs),
     )  # fmt: skip
     if best:
         table = table.best()
@@ -112,6 +116,8 @@ def isoflop(
         from isoloss.report.figures.answers import of_optima
 
         write_figure(of_optima(optima), figure)
+    if page is not None:
+        write_page([of_runs({"own": table}, name=runs.stem, seed=seed)], page)
     if json:
         print_json({
             "figure": str(figure) if figure else None,
@@ -158,13 +164,6 @@ def _warnings(table: "Observations") -> list[str]:
         for name, words in said.items()
         if words is not None
     ]
-
-
-def _own_trunk(runs: Path) -> str | None:
-    """Return the column of training curves of a table that has one by the name of ours."""
-    from isoloss.runs.importers import open_table
-
-    return "trunk" if runs.is_file() and "trunk" in open_table(runs).column_names else None
 
 
 def _budgets(text: str | None) -> list[float] | None:

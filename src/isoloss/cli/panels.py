@@ -7,7 +7,7 @@ def _by_name(panels: dict[str, tuple[str, ...]]) -> dict[str, str]:
 
 VERBS = _by_name({
     "Runs and laws": ("fit", "isoflop", "tune", "import", "reproduce"),
-    "Plans": ("plan", "next"),
+    "Plans": ("plan", "next", "explore"),
     "Studies": ("demo", "new", "check", "run", "report", "runs"),
     "Text and grammars": ("measure", "grammar", "push"),
     "Models": ("count", "export"),

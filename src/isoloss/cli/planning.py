@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from isoloss.cli.app import Allow, Convention, Figure, Json, Seed, app, typed
+from isoloss.cli.explore import Page, check_page, write_planned
 from isoloss.cli.study import Out, StudyFile
 
 
@@ -144,6 +145,7 @@ def plan(
         Path | None, typer.Option(help="Results folder of the pilot; without it, results/pilot-NAME.")
     ] = None,
     figure: Figure = None,
+    page: Page = None,
     seed: Seed = 0,
     allow: Allow = None,
     json: Json = False,
@@ -168,11 +170,12 @@ def plan(
     given = {"params": params, "tokens": tokens, "target_loss": target_loss}
     budgets: list[float | None] = [*numbers_of(flops, option="--flops")] or [None]
     asked = [{"flops": budget, **given} for budget in budgets]
+    check_page(page)
     making = Making(
         context=context, tied=tied, recipe=recipes[recipe] if recipe else None, throughput=throughput,
         params_convention=params_convention,
     )  # fmt: skip
-    found = make_plans(
+    found, laws = make_plans(
         Request(
             corpus=corpus, asked=asked, laws=tuple(law or ()), pilot=pilot, anchor=anchor, reference=reference,
             extrapolate=extrapolate, repeat=not no_repeat, tokenizer=tokenizer,
@@ -185,6 +188,8 @@ def plan(
         from isoloss.report.figures.answers import of_plans
 
         write_figure(of_plans(found), figure)
+    if page is not None:
+        write_planned(found[0], laws, page)
     if json:
         plain = [one.to_json() for one in found]
         print_json(plain[0] | {"plans": plain, "figure": str(figure) if figure else None})

@@ -25,7 +25,7 @@ from isoloss.planning.anchored import plan_from_anchor
 from isoloss.planning.anchors import anchors
 from isoloss.planning.facts import CorpusFacts, open_corpus
 from isoloss.planning.laws import PlanLaw
-from isoloss.planning.plan import AnyLaw, plan
+from isoloss.planning.plan import AnyLaw, plan, plan_law
 from isoloss.planning.plan_result import Making, Plan
 from isoloss.runs.observations import Observations
 from isoloss.study.lab import Lab
@@ -57,10 +57,10 @@ class Request:
     seed: int = 0
 
 
-def make_plans(request: Request, *, making: Making, progress: Progress = QUIET) -> list[Plan]:
-    """Return the plans that were asked for, by the law that comes with isoloss where none is named.
+def make_plans(request: Request, *, making: Making, progress: Progress = QUIET) -> tuple[list[Plan], list[PlanLaw]]:
+    """Return the plans that were asked for, and the laws that they go by, each at the corpus's own measure.
 
-    Raises InputError for a request that names two sources of its law.
+    Without a law named, the one that comes with isoloss. Raises InputError for a request that names two sources of it.
     """
     if request.laws and request.pilot:
         raise InputError(
@@ -88,7 +88,7 @@ def make_plans(request: Request, *, making: Making, progress: Progress = QUIET) 
     }
     questions: list[dict[str, Any]] = [dict(asked) for asked in request.asked]
     found = [plan(laws, corpus=facts, **settings, **asked) for asked in questions]
-    return [_told(one, request, opened, facts) for one in found]
+    return [_told(one, request, opened, facts) for one in found], [plan_law(law, facts) for law in laws]
 
 
 def _opened(request: Request) -> list[LawFile]:
@@ -162,7 +162,7 @@ def _facts(
     )  # fmt: skip
 
 
-def _anchored(request: Request, *, making: Making, progress: Progress) -> list[Plan]:
+def _anchored(request: Request, *, making: Making, progress: Progress) -> tuple[list[Plan], list[PlanLaw]]:
     assert request.anchor is not None
     anchor = anchors[request.anchor]
     given = list(dict.fromkeys(name for asked in request.asked for name, value in asked.items() if value is not None))
@@ -202,7 +202,7 @@ def _anchored(request: Request, *, making: Making, progress: Progress) -> list[P
         )
         for asked in request.asked
     ]  # fmt: skip
-    return [_told(one, request, opened, facts) for one in found]
+    return [_told(one, request, opened, facts) for one in found], [law, other]
 
 
 def _counted(request: Request, facts: CorpusFacts) -> CorpusFacts:

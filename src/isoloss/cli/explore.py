@@ -1,0 +1,123 @@
+"""`isoloss explore`: a page to play with, of a law, a study or a table of runs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from isoloss.cli.app import Convention, Json, Seed, app
+
+if TYPE_CHECKING:
+    from isoloss.explorer.sources import Source
+    from isoloss.planning.laws import PlanLaw
+    from isoloss.planning.plan import Plan
+
+Page = Annotated[
+    Path | None,
+    typer.Option(help="Write a page to play with here (HTML): sliders move the budget, everything follows."),
+]
+"""The option that other verbs offer."""
+
+
+@app.command()
+def explore(
+    source: Annotated[
+        Path, typer.Argument(help="A law's file (JSON), a results folder, or a table of runs (CSV, Parquet, JSONL).")
+    ],
+    second: Annotated[Path | None, typer.Argument(help="Another of these, side by side with the first.")] = None,
+    params: Annotated[str, typer.Option(help="Column of model sizes N, or a formula over columns.")] = "params",
+    params_convention: Annotated[
+        Convention | None, typer.Option(help="How the column of --params counts, where the table does not say.")
+    ] = None,
+    tokens: Annotated[str, typer.Option(help="Column of training tokens D, or a formula.")] = "tokens",
+    loss: Annotated[str, typer.Option(help="Column of final losses in nats per token, or a formula.")] = "loss_nats",
+    flops: Annotated[str | None, typer.Option(help="Column of training FLOPs; without it C = 6·N·D.")] = None,
+    group: Annotated[str | None, typer.Option(help="Column that names the corpus: one law a group.")] = None,
+    trunk: Annotated[
+        str | None, typer.Option(help="Column that names the training curve: rows of one curve are not independent.")
+    ] = None,
+    where: Annotated[str | None, typer.Option(help="SQL condition on the table's columns: which rows to take.")] = None,
+    law: Annotated[
+        list[str] | None,
+        typer.Option(help="Form to fit to runs, repeatable; without it chinchilla, coupled and ceiling."),
+    ] = None,
+    bootstrap: Annotated[int, typer.Option(min=0, help="Resamples for the intervals of fits made here.")] = 200,
+    out: Annotated[Path, typer.Option(help="The page.")] = Path("explore.html"),
+    open_page: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Write a page to play with: move the budget, and the best split of every corpus follows with its interval.
+
+    Example: `isoloss explore results/laptop --open`
+
+    One HTML file that needs no network. Sliders move the budget and, of a data-dependent law, the corpus's measure;
+    switches change the form of the law and how parameters are counted. A law's file is shown as it is. To runs, forms
+    are fitted here, and a study's own laws stand as it left them. Two sources stand side by side.
+    """
+    from isoloss.cli.output import open_progress, print_json
+    from isoloss.explorer.page import write_explorer
+    from isoloss.explorer.sources import open_source
+    from isoloss.runs.importers import UNSTATED
+
+    columns: dict[str, Any] = {
+        "tokens": tokens, "loss": loss, "flops": flops, "where": where, "corpus": group,
+        "params_convention": params_convention or UNSTATED,
+    }  # fmt: skip
+    columns |= {"params": params} if params != "params" else {}  # an archive counts by its other columns too
+    progress = open_progress(as_json=json)
+    sources = [
+        open_source(
+            path, columns=columns | {"trunk": trunk or own_trunk(path)}, forms=law or (), bootstrap=bootstrap,
+            seed=seed, progress=progress,
+        )
+        for path in (source, second) if path is not None
+    ]  # fmt: skip
+    write_explorer(sources, out)
+    if open_page:
+        typer.launch(str(out.resolve()))
+    if json:
+        laws = [{"name": one.name, "corpora": sorted({each.corpus for each in one.laws}),
+                 "forms": sorted({each.form for each in one.laws}),
+                 "measures": [joint.measure for joint in one.joint]} for one in sources]  # fmt: skip
+        print_json({"page": str(out), "bytes": out.stat().st_size, "sources": laws})
+    else:
+        typer.echo(f"written: {out}")
+
+
+def own_trunk(runs: Path) -> str | None:
+    """Return the column of training curves of a table that has one by the name of ours."""
+    from isoloss.runs.importers import open_table
+
+    if not runs.is_file() or runs.suffix == ".json":
+        return None
+    return "trunk" if "trunk" in open_table(runs).column_names else None
+
+
+def check_page(page: Path | None, *, form: str | None = None) -> None:
+    """Raise InputError, before any work, for a page that is no HTML file, or a form that a page cannot compute."""
+    from isoloss.core.errors import InputError
+    from isoloss.explorer.sources import require_drawn
+
+    if page is not None and form is not None:
+        require_drawn(form)
+    if page is not None and page.suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"found {page.name!r}, expected an .html file", place="--page", fix="name it page.html")
+
+
+def write_page(sources: "Sequence[Source]", page: Path) -> None:
+    """Write the page that another verb was asked for."""
+    from isoloss.explorer.page import write_explorer
+
+    write_explorer(sources, page)
+
+
+def write_planned(plan: "Plan", laws: "Sequence[PlanLaw]", page: Path) -> None:
+    """Write the page of the laws that a plan goes by, opened at the plan's budget."""
+    from isoloss.explorer.content import Start
+    from isoloss.explorer.page import write_explorer
+    from isoloss.explorer.sources import of_plan
+
+    repeats = plan.epochs is not None and plan.epochs.value > 1
+    write_explorer([of_plan(plan.corpus, laws, repeats=repeats)], page, start=Start(flops=plan.flops.value))
