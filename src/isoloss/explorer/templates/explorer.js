@@ -10,7 +10,7 @@
   const SIGNS = ["●", "■", "▲", "◆", "▼", "⬢", "★", "✚"];
   const MARKERS = ["circle", "square", "triangle", "diamond", "inverted_triangle", "hex", "star", "plus"];
   const DASHES = ["solid", "dashdot", "dashed"];
-  const APART = 0.045; // of ln N: runs of several corpora at one place
+  const APART = 0.09; // of ln N: runs of several corpora at one place
 
   const floats = (text) => {
     const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
@@ -355,7 +355,7 @@
     for (const [key, figure] of Object.entries(figures)) {
       const named = (part) => figure.get_model_by_name(`${key}-${part}`);
       named("figure").setv({
-        background_fill_color: paper, border_fill_color: paper, outline_line_color: rule,
+        background_fill_color: paper, border_fill_color: paper, outline_line_color: null,
       });
       for (const axis of ["x", "y"]) {
         named(`${axis}axis`).setv({
