@@ -66,8 +66,7 @@ def test_too_few_corpora_are_no_headline(small_study: ReportData) -> None:
 
 def test_agreeing_starts_are_not_told_of_a_law_that_misses_its_runs(small_study: ReportData) -> None:
     law = small_study.laws["python"]
-    assert law.convergence.starts_agreeing == law.convergence.starts
-    agreed = f"{law.convergence.starts} of {law.convergence.starts}"
+    agreed = f"{law.convergence.starts_agreeing} of {law.convergence.starts}"
 
     def cells(data: ReportData) -> list[str]:
         return [cell.text for cell in fit_table(data).rows[0].cells]
@@ -92,9 +91,14 @@ def test_the_refusal_opens_the_part_on_trust(small_study: ReportData) -> None:
 
 def test_the_residual_figure_holds_the_band_that_it_speaks_of(small_study: ReportData) -> None:
     """Even where every residual is far below one percent."""
-    exact = {name: small_study.observations.where(corpus=name).select(np.arange(20)) for name in small_study.laws}
-    for name, law in small_study.laws.items():
-        assert np.abs(law.residuals(exact[name])).max() > 0
+    quiet = {
+        name: replace(own, loss_nats=law.predict(params=own.params, tokens=own.tokens) * 1.001)
+        for name, law in small_study.laws.items()
+        for own in [small_study.observations.where(corpus=name)]
+    }
+    small_study = replace(
+        small_study, laws={"python": small_study.laws["python"]}, observations=quiet["python"],
+    )  # fmt: skip
     figure = residual_picture(small_study).wide()
     for axes in figure.axes:
         low, high = axes.get_ylim()
