@@ -45,7 +45,7 @@ def leave_network() -> bool:
     """Enter a namespace without a network, and return whether the system allowed it."""
     if not sys.platform.startswith("linux"):
         return False
-    return ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0
+    return bool(ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0)
 
 
 class Guard:
@@ -57,8 +57,8 @@ class Guard:
         package = os.path.dirname(os.path.realpath(isoloss.__file__))
         paths = [sys.prefix, sys.base_prefix, *sysconfig.get_paths().values(), *filter(None, sys.path)]
         caches = [os.environ.get("NUMBA_CACHE_DIR", ""), os.path.expanduser("~/.cache/numba")]
-        self._written = [os.path.realpath(path) for path in (folder, *caches) if path]
-        self._read = [*(os.path.realpath(path) for path in paths), package, *self._written]
+        self._written = [os.path.realpath(path) for path in (str(folder), *caches) if path]
+        self._read = [*(os.path.realpath(path) for path in map(str, paths)), package, *self._written]
         # Truths, held-out runs, and how both are drawn.
         self._hidden = [os.path.join(package, "arena"), os.path.join(package, "planning", "shipped")]
         self._entries = os.path.join(package, "arena", "entries")

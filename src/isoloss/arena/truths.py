@@ -76,8 +76,8 @@ def _foreign() -> Design:
 
 
 DESIGNS: Mapping[str, Design] = {
-    "5 × 6": _crossed(np.geomspace(7.8e3, 3e5, 5), 1e5 * 2.0 ** np.arange(6)),
-    "demo": _crossed(np.geomspace(2.5e4, 2.6e5, 4), 6.25e4 * 2.0 ** np.arange(5)),
+    "5 × 6": _crossed(np.geomspace(7.8e3, 3e5, 5), 1e5 * np.exp2(np.arange(6.0))),
+    "demo": _crossed(np.geomspace(2.5e4, 2.6e5, 4), 6.25e4 * np.exp2(np.arange(5.0))),
     "staircase": _staircase(),
     "foreign": _foreign(),
 }

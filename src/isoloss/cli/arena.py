@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from isoloss.arena.scores import Entry
+    from isoloss.arena.tasks import Track
 
 
 @app.command()
@@ -62,7 +63,10 @@ def _show(entries: "Sequence[Entry]") -> None:
     from isoloss.cli.output import console, table
 
     screen = console()
-    titles = {"simulated": "simulated tables, truth known", "runs": "bundled runs, the dearest held out"}
+    titles: dict[Track, str] = {
+        "simulated": "simulated tables, truth known",
+        "runs": "bundled runs, the dearest held out",
+    }
     for track, title in titles.items():
         shown = table(*HEADS[track])
         shown.caption = title

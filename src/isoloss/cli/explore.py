@@ -11,7 +11,7 @@ from isoloss.cli.app import Convention, Json, Seed, app
 if TYPE_CHECKING:
     from isoloss.explorer.sources import Source
     from isoloss.planning.laws import PlanLaw
-    from isoloss.planning.plan import Plan
+    from isoloss.planning.plan_result import Plan
 
 Page = Annotated[
     Path | None,

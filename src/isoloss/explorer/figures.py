@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from bokeh.embed import json_item
-from bokeh.models import BoxAnnotation, ColumnDataSource, HoverTool, NumeralTickFormatter, Range1d, Span, TapTool
+from bokeh.models import ColumnDataSource, HoverTool, NumeralTickFormatter, Range1d, TapTool
+from bokeh.models.annotations import BoxAnnotation, Span
 from bokeh.plotting import figure
 
 from isoloss.report.numbers import si
@@ -16,7 +17,7 @@ HEIGHT = 380
 AROUND = 4.0  # times the runs' ranges, as far as the first figure looks without being moved
 COST_TOP = 12.0  # percent
 TOOLS = "pan,box_zoom,wheel_zoom,reset,save"
-ROUND = {m * 10**k: si(m * 10**k) for k in range(16) for m in range(1, 10)}
+ROUND: dict[float | str, Any] = {m * 10**k: si(m * 10**k) for k in range(16) for m in range(1, 10)}
 """Ticks that are written as sizes are: 20k and not 2·10⁴."""
 
 
@@ -94,7 +95,8 @@ def _empty(
     """Return a figure with logarithmic axes whose parts have names, and no tool that takes a finger's swipe."""
     plot = figure(
         height=HEIGHT, sizing_mode="stretch_width", x_axis_type="log", y_axis_type="log" if log_y else "linear",
-        x_range=Range1d(*x[1], name=f"{key}-x"), y_range=Range1d(*y[1], name=f"{key}-y"), tools=TOOLS,
+        x_range=Range1d(start=x[1][0], end=x[1][1], name=f"{key}-x"),
+        y_range=Range1d(start=y[1][0], end=y[1][1], name=f"{key}-y"), tools=TOOLS,
         active_drag=None, active_scroll=None, toolbar_location="above", x_axis_label=x[0], y_axis_label=y[0],
         name=f"{key}-figure", min_border_right=16,
     )  # fmt: skip

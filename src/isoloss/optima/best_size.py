@@ -87,6 +87,7 @@ class BestSize:
         from isoloss.report.figures.answers import of_optima
 
         return of_optima([self])
+
     def cells(self) -> dict[str, object]:
         """Return what a table shows of it, by column."""
         return {

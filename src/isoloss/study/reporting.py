@@ -54,6 +54,8 @@ def report_data(result: StudyResult, archive: Archive) -> ReportData:
         replicates=analysis.replicates,
         training=" ".join(filter(None, [training_in_words(result.study.training), result.unlike])),
         evaluations=result.evaluated.evaluations if result.evaluated else [],
+        optima=list(analysis.best.at_budget().values()) if analysis.best else [],
+        lack_of_fit=analysis.best.lack_of_fit if analysis.best else [],
     )  # fmt: skip
 
 
