@@ -19,7 +19,7 @@ panel = lambda: np.zeros(16, dtype=np.int32)
 operand = kernels.Operand(panel(), panel())
 kernels.pack_weight(np.full((1, 1), 1.005859375, dtype=np.float32), panel()[:1], operand)
 loaded = bool(sum(kernels.pack_weight.stats.cache_hits.values()))
-print(hex(operand.forth[0]), loaded, compiling._ready(fused_bf16).name)
+print(hex(operand.forward[0]), loaded, compiling._ready(fused_bf16).name)
 """
 
 
@@ -41,7 +41,7 @@ def test_an_edit_of_what_a_kernel_holds_compiles_it_again(package):
     bits, loaded, marker = packed(package)
     assert (bits, loaded) == ("0x3f81", "False")  # 1 + 3 / 512 lies nearer to 1 + 1 / 128 than to 1
     assert packed(package) == [bits, "True", marker]
-    source = package / "models" / "_bf16.py"
+    source = package / "models" / "cpu" / "_bf16.py"
     text = source.read_text()
     assert text.count("constant(0x7FFF)") == 1
     source.write_text(text.replace("constant(0x7FFF)", "constant(0)"))  # cuts instead of rounding
