@@ -42,7 +42,7 @@ def test_runs_laws_optima_and_frontiers_are_tables():
     assert len(rows) == 10
     assert f"{len(runs)} runs" in runs._repr_html_()
     law = fit(runs)
-    assert [row[0] for row in cells(law._repr_html_())[1:]] == ["E", "A", "B", "alpha", "beta"]
+    assert {"E", "A", "B", "alpha", "beta"} <= {row[0] for row in cells(law._repr_html_())}
     frontier = law.frontier(flops=[1e10, 1e11])
     head, *rows = cells(frontier._repr_html_())
     assert len(rows) == 2
