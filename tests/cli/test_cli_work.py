@@ -262,7 +262,7 @@ def test_a_terminal_sees_progress_and_a_pipe_does_not(tmp_path):
     (tmp_path / "runs.csv").write_text("params,tokens,loss\n" + "\n".join(rows) + "\n")
     command = [sys.executable, "-m", "isoloss", "fit", "runs.csv", *COLUMNS]
     piped = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert piped.stderr == ""
+    assert not any(sign in piped.stderr for sign in ("\x1b", "\r", "━"))  # no bar; a slow machine gives a sign of life
     conductor, terminal = pty.openpty()
     shown = subprocess.run(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=terminal, text=True, check=True)
     os.close(terminal)

@@ -61,6 +61,7 @@ def run(arguments: list[str]) -> int:
     from isoloss.cli.output import print_error
     from isoloss.core.errors import Interrupted, IsolossError, StorageError, WorkError
 
+    app = registered()
     if signal.getsignal(signal.SIGTERM) is _leave:  # from here on there may be work to put away
         for number in STOPPING:
             signal.signal(number, _interrupt)
@@ -69,7 +70,7 @@ def run(arguments: list[str]) -> int:
     verb = next((argument for argument in arguments if not argument.startswith("-")), "")
     try:
         with output.first_sign(verb, silent=as_json or "--help" in arguments or not verb):
-            code = registered()(args=arguments, prog_name="isoloss", standalone_mode=False)
+            code = app(args=arguments, prog_name="isoloss", standalone_mode=False)
     except TyperException as error:
         if type(error).__name__ != "NoArgsIsHelpError":
             print_error(_wrong_call(error), as_json=as_json)
