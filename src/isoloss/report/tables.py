@@ -52,7 +52,7 @@ def by_complexity(data: ReportData) -> list[CorpusSummary]:
 
 def _key_row(data: ReportData, corpus: CorpusSummary) -> Row:
     law = data.laws.get(corpus.name)
-    ratio = log_ratio(law, data.budget_flops)
+    ratio = _balance(data, corpus.name)
     own = [row for row in data.runs if row.corpus == corpus.name and row.loss_nats is not None]
     flagged = sum(bool(row.flags) for row in own)
     cells = (
@@ -68,6 +68,17 @@ def _key_row(data: ReportData, corpus: CorpusSummary) -> Row:
         Cell(text=str(len(own)), detail=f"{flagged} flagged" if flagged else "", sort=len(own)),
     )
     return Row(cells=cells)
+
+
+def _balance(data: ReportData, corpus: str) -> Estimate | None:
+    """Return ln(D*/N*) at the common budget: by several forms where the study weighed them, else by the law alone."""
+    if not data.optima:
+        return log_ratio(data.laws.get(corpus), data.budget_flops)
+    ratio = next((one.tokens_per_param for one in data.optima if one.corpus == corpus), None)
+    if ratio is None:
+        return None
+    low, high = (None if end is None else math.log(end) for end in (ratio.low, ratio.high))
+    return Estimate(value=math.log(ratio.value), low=low, high=high, level=ratio.level)
 
 
 KIND_NAME = {"text": "real text", "generated": "generated"}
