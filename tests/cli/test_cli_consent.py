@@ -136,7 +136,7 @@ def test_an_allowed_study_runs_with_its_own_classes(here, isoloss):
 
 
 def test_a_law_file_imports_nothing_that_is_not_allowed(here, isoloss):
-    call = ("plan", here / "texts", "--law", law(here), "--flops", "1e16", "--json")
+    call = ("plan", here / "texts", "--law", law(here), "--flops", "1e16", "--no-repeat", "--json")
     refused = isoloss(*call)
     assert refused.code == 2
     assert "--allow foreign" in refused.json["error"]["fix"]

@@ -142,6 +142,7 @@ def simulated_study(names: list[str], *, bootstrap: int = 100) -> ReportData:
         ],
         flag_meanings={"saturated": "the loss is within its error of the floor."},
         frontier={name: law.frontier(flops=[BUDGET / 10, BUDGET, BUDGET * 10]) for name, law in laws.items()},
+        optima=[best_split(law) for law in laws.values()] if bootstrap else (),
         curves=[training_curve(name, size) for name in names for size in SIZES],
     )
 
@@ -152,6 +153,15 @@ def judged(laws: dict[str, FittedLaw]) -> list[BalanceVerdict]:
     return [
         judge_balance([mean_split(law) for law in own], complexity, kind=kind) for kind, own in by_kind.items() if own
     ]
+
+
+def best_split(law: FittedLaw) -> BestSize:
+    """Return what a law says of the common budget, as all forms together would say it."""
+    best = law.optimum(BUDGET)
+    ratio = Estimate(**{key: None if end is None else float(np.exp(end)) for key, end in (
+        ("value", best.log_ratio.value), ("low", best.log_ratio.low), ("high", best.log_ratio.high))})  # fmt: skip
+    return BestSize(corpus=law.group, flops=BUDGET, inside=True, reason="", params=best.params, tokens=best.tokens,
+                    tokens_per_param=ratio, loss=best.loss)  # fmt: skip
 
 
 def mean_split(law: FittedLaw) -> MeanSplit:

@@ -103,7 +103,7 @@ def _judge(
     seed: int,
 ) -> LackOfFit:
     shift, flops = _largest_shift(form, optima)
-    refused = probability < REFUSAL and shift is not None and abs(shift) > MOVED
+    refused = bool(probability < REFUSAL and shift is not None and abs(shift) > MOVED)
     return LackOfFit(
         corpus=corpus, form=form, misfit=misfit, probability=probability, shift=shift, flops=flops, refused=refused,
         fitting=_fitting(table, form, optima, seed=seed) if refused else form,
