@@ -24,7 +24,7 @@ def planned(study):
 
 def by_budgets(lines, *, batch=256):
     start, end = DEMO.index("params = ["), DEMO.index("seeds =")
-    return DEMO[:start] + lines + "\n" + DEMO[end:].replace("batch_tokens = 1024", f"batch_tokens = {batch}")
+    return DEMO[:start] + lines + "\n" + DEMO[end:].replace("batch_tokens = 256", f"batch_tokens = {batch}")
 
 
 @pytest.mark.parametrize("sizes", [SIZES, (6e3, 1.2e4, 2.4e4, 4.8e4, 9.6e4), (5e3, 1e4, 2e4, 4e4, 8e4)])
@@ -47,7 +47,7 @@ def test_small_sizes_have_long_runs_and_large_ones_short_runs_of_the_same_budget
         assert run.flops == pytest.approx(nearest, rel=0.5 * 256 / run.spec.train_tokens + 1e-9)  # whole batches
     longest = {run.counts.params(): run.spec.train_tokens for run in runs}
     assert longest[max(longest)] < longest[sorted(longest)[2]] / 5
-    assert len({run.spec.trunk for run in runs}) == len(SIZES)
+    assert len({run.spec.trunk for run in runs}) == len(SIZES) * len(study.grid.seeds)
     held = budget_sizes(study.grid, runs, "x")
     assert [(one.flops, one.sizes) for one in held] == [
         (budget, len(study.grid.sizes_at(budget))) for budget in study.grid.budgets
@@ -123,12 +123,12 @@ def test_a_corpus_is_asked_once_how_much_it_holds_however_many_runs_there_are():
 def test_more_runs_than_can_be_planned_are_refused_before_any_is():
     sizes, tokens = ([start * 1.001**i for i in range(1000)] for start in (1e4, 1e5))
     study = Study.parse(by_budgets(f"params = {sizes}\ntokens = {tokens}"), place="x.toml")
-    with pytest.raises(InputError, match="1,000,000 runs"):
+    with pytest.raises(InputError, match=f"{len(study.grid.seeds)},000,000 runs"):
         planned(study)
 
 
 @pytest.mark.parametrize("rule", ["{ half_life_tokens = 1e29 }"])
 def test_a_rule_that_gives_what_no_optimiser_takes_is_named(rule):
-    study = Study.parse(DEMO.replace("warmup_tokens = 16_384", f"beta2 = {rule}"), place="x.toml")
+    study = Study.parse(DEMO.replace("beta2 = { half_life_tokens = 20_000 }", f"beta2 = {rule}"), place="x.toml")
     with pytest.raises(InputError, match="beta2"):
         planned(study)
