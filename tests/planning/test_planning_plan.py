@@ -244,7 +244,7 @@ def test_a_data_dependent_law_comes_back_from_disk_as_it_was(joint, tmp_path):
     assert back.law.values_at(0.3) == pytest.approx(joint.values_at(0.3), rel=0)
     assert back.law.values_of("c2") == pytest.approx(joint.values_of("c2"), rel=0)
     (tmp_path / "law.json").write_text('{"kind": "isoloss data-dependent law", "schema": 1}')
-    with pytest.raises(InputError, match="not a data-dependent law"):
+    with pytest.raises(InputError, match="not a fitted law"):
         load_law(tmp_path / "law.json")
 
 
