@@ -91,13 +91,13 @@ def test_every_form_says_at_every_budget_what_the_library_says(desk: Visit, laws
         for power in BUDGETS:
             move(desk.page, "#budget", power)
             found = told(desk.page, f"0:c:{HOSTILE}")
-            assert found["flops"] == pytest.approx(10**power, rel=1e-9)
+            assert found["flops"] == pytest.approx(10**power, rel=0.02)  # the slider's step
             check(found, laws[form].optimum(found["flops"]))
 
 
 def test_a_law_of_many_corpora_follows_the_measure(desk: Visit) -> None:
     law = shipped_law()
-    for measure in (1.35, 2.2):
+    for measure in (0.8, 1.65):
         for power in BUDGETS[1:]:
             move(desk.page, "#budget", power)
             move(desk.page, "[id='measure-1.0']", measure)
