@@ -47,7 +47,11 @@ def verdicts(data: ReportData) -> list[Answer]:
 def in_words(params: Estimate, tokens: Estimate, ratio: Estimate, unit: str) -> tuple[str, str]:
     """Return a split as `1.2M tokens on 24k parameters` and `47 a parameter [38–58]`."""
     split = f"{si(tokens.value, 2)} {unit} on {si(params.value, 2)} parameters"
-    ends = "" if ratio.low is None or ratio.high is None else f" [{plain(ratio.low, 2)}–{plain(ratio.high, 2)}]"
+    ends = (
+        ""
+        if ratio.low is None or ratio.high is None
+        else f" [{plain(ratio.low, 2, trim=False)}–{plain(ratio.high, 2, trim=False)}]"
+    )
     return split, f"{plain(ratio.value, 2)} a parameter{ends}"
 
 
