@@ -30,7 +30,7 @@ def truthful(task, *, low=-0.1, high=0.1, split_off=0.0):
 
     return Answer(
         status="ok", seconds=1.0, losses=tuple(around(loss) for loss in task.key.losses.tolist()),
-        floor=around(task.key.floor), splits=tuple(around(ratio + split_off) for ratio in task.key.log_ratios),
+        floor=around(task.key.floor or 0.0), splits=tuple(around(ratio + split_off) for ratio in task.key.log_ratios),
     )  # fmt: skip
 
 
@@ -59,8 +59,11 @@ def test_a_shown_table_keeps_its_losses_and_the_product_of_its_best_split(tasks)
 
 
 def test_simulated_floors_are_what_the_surfaces_tend_to(tasks):
+    endless = np.array([1e150])
     for task in tasks:
-        endless = np.array([1e150])
+        if task.kind == "farseer":
+            assert task.key.floor is None
+            continue
         assert task.key.surface.loss(endless, endless)[0] == pytest.approx(task.key.floor, abs=1e-6)
 
 

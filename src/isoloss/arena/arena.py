@@ -8,7 +8,7 @@ from isoloss.arena.scores import Entry, score
 from isoloss.arena.tasks import Task
 from isoloss.core.errors import InputError
 
-REPEATS = 2
+REPEATS = 4
 
 
 def compete(sources: Sequence[Path], tasks: Sequence[Task], *, limits: Limits | None = None) -> Iterator[Entry]:

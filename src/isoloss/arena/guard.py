@@ -55,12 +55,12 @@ class Guard:
         import isoloss
 
         package = os.path.dirname(os.path.realpath(isoloss.__file__))
-        paths = [sys.prefix, sys.base_prefix, *sysconfig.get_paths().values(), *filter(None, sys.path)]
+        paths: list[str] = [sys.prefix, sys.base_prefix, *sysconfig.get_paths().values(), *(p for p in sys.path if p)]
         caches = [os.environ.get("NUMBA_CACHE_DIR", ""), os.path.expanduser("~/.cache/numba")]
-        self._written = [os.path.realpath(path) for path in (str(folder), *caches) if path]
-        self._read = [*(os.path.realpath(path) for path in map(str, paths)), package, *self._written]
+        self._written = [_real(path) for path in (str(folder), *caches) if path]
+        self._read = [*map(_real, paths), package, *self._written]
         # Truths, held-out runs, and how both are drawn.
-        self._hidden = [os.path.join(package, "arena"), os.path.join(package, "planning", "shipped")]
+        self._hidden = [os.path.join(package, "arena"), os.path.join(package, "planning")]
         self._entries = os.path.join(package, "arena", "entries")
         self.refused: list[str] = []
 

@@ -17,7 +17,7 @@ Written by `python benchmarks/arena.py`. What every column means: [the arena](..
 part at thirty times the compute. Those runs do not exist yet. The floors below are those of simulated surfaces, of
 five forms that isoloss itself fits: a method may do better or worse where the truth has no such form. Of the bundled
 runs nobody knows the floor or the best split; they score losses alone, and they are the runs on which forms and
-entries of isoloss were chosen. Three entries (chinchilla, coupled, ceiling) meet their own form among the five.
+entries of isoloss were chosen. Three entries (chinchilla, coupled, ceiling) meet their own form among the five. Farseer's surface has no floor, and none is scored on it.
 """
 
 
@@ -31,8 +31,8 @@ def page(content: Mapping[str, Any]) -> str:
         OPENING,
         "## Simulated tables\n",
         f"{simulated} tables: {len(FORMS)} forms on {len(USED_DESIGNS)} designs of 19 to 33 runs, "
-        f"{settings['repeats']} of each, seed {settings['seed']}. Errors are medians, regret and seconds are "
-        "means. The floor and regret are in nats per token, the split in ln(D*/N*). A coverage of 95 % over "
+        f"{settings['repeats']} of each, seed {settings['seed']}. Errors and seconds are medians, regret is a "
+        "mean. The floor and regret are in nats per token, the split in ln(D*/N*). A coverage of 95 % over "
         f"{simulated} tables is known to ± {196 * (0.95 * 0.05 / simulated) ** 0.5:.0f} points. "
         "Numbers in brackets are tables where fewer were answered; methods that "
         "answer fewer are not to be compared with others on that column.\n",

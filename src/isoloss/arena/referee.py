@@ -165,7 +165,7 @@ def _read_answer(path: Path, task: Task) -> Answer:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["status"] != "ok":
-            known: Status = content["status"] if content["status"] in STATUS_WORDS else "nonsense"
+            known = {str(one): one for one in STATUS_WORDS}.get(content["status"], "nonsense")
             return Answer(status=known, message=str(content["message"]), offline=content["offline"])
         return Answer(
             status="ok", seconds=float(content["seconds"]), losses=_losses(content["losses"], task),

@@ -84,10 +84,10 @@ class Entry:
 
 
 def summed(name: str, values: Floats) -> float | None:
-    """Return the median of errors, the mean of all else: regret is what one pays on average; None without a value."""
+    """Return the mean of regret and of what is held, the median of all else; None without a value."""
     if not len(values):
         return None
-    return float(np.median(values) if "error" in name else np.mean(values))
+    return float(np.mean(values) if name.startswith("regret") or name.endswith("held") else np.median(values))
 
 
 def score(method: str, tasks: Sequence[Task], answers: Sequence[Answer]) -> Entry:

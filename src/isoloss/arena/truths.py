@@ -76,8 +76,8 @@ def _foreign() -> Design:
 
 
 DESIGNS: Mapping[str, Design] = {
-    "5 × 6": _crossed(np.geomspace(7.8e3, 3e5, 5), 1e5 * np.exp2(np.arange(6.0))),
-    "demo": _crossed(np.geomspace(2.5e4, 2.6e5, 4), 6.25e4 * np.exp2(np.arange(5.0))),
+    "5 × 6": _crossed(np.geomspace(7.8e3, 3e5, 5), np.array([1e5 * 2.0**i for i in range(6)])),
+    "demo": _crossed(np.geomspace(2.5e4, 2.6e5, 4), np.array([6.25e4 * 2.0**i for i in range(5)])),
     "staircase": _staircase(),
     "foreign": _foreign(),
 }
@@ -96,11 +96,12 @@ class Truth:
         return laws[self.form].loss(values, params=params * self.scale[0], tokens=tokens * self.scale[1])
 
     @property
-    def floor(self) -> float:
-        """The loss at unlimited size and data, in nats per token."""
-        own = FORMS[self.form]
-        # Farseer's γ and β are negative here: at unlimited N the first term is e^b3, and the second vanishes with D.
-        return float(np.exp(own["b3"])) if self.form == "farseer" else own.get("E", 0.0)
+    def floor(self) -> float | None:
+        """The loss at unlimited size and data, in nats per token; None for Farseer's form, which has no such limit.
+
+        Its exponent of data A(N) falls to 0 with size here, so the loss that is tended to depends on which grows first.
+        """
+        return None if self.form == "farseer" else FORMS[self.form].get("E", 0.0)
 
     def log_ratio(self, flops: float) -> float:
         """Return ln(D*/N*) of a budget, to 1e-4, within a factor of e⁵ of an even split of its logarithm."""

@@ -103,8 +103,8 @@ def _table(rows: str, seed: int) -> Table:
 
     columns = list(zip(*list(csv.reader(io.StringIO(rows)))[1:], strict=True))
     numbers = [np.array([float(cell) for cell in column]) for column in columns[:3]]
-    params, tokens, losses = numbers
-    return Table(params, tokens, losses, np.array(columns[3]), seed)
+    n, d, losses = numbers
+    return Table(n, d, losses, np.array(columns[3]), seed)
 
 
 def _asked(method: Any, asked: dict[str, Any]) -> dict[str, Any]:

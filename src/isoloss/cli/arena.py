@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from isoloss.arena.scores import Entry
-    from isoloss.arena.tasks import Track
 
 
 @app.command()
@@ -25,7 +24,7 @@ def arena(
     ] = None,
     repeats: Annotated[
         int, typer.Option(min=1, help="Simulated tables of each of five forms on each of three designs.")
-    ] = 2,
+    ] = 4,
     seconds: Annotated[float, typer.Option(help="Seconds on the wall that a method may take for a table.")] = 60.0,
     memory_gb: Annotated[float, typer.Option(help="Memory that a method may take, as address space.")] = 4.0,
     seed: Seed = 0,
@@ -36,7 +35,8 @@ def arena(
     Example: `isoloss arena mine.py chinchilla weighted`
 
     A method is one file: `fit(table)` returns an object with `predict(params, tokens)` or `best(flops)`, or both. It
-    runs in a process of its own, without a network where the system allows that.
+    runs in a process of its own, without a network where the system allows that. docs/reference/arena.md has a whole
+    one, and what each column means.
     """
     from isoloss.arena.arena import compete
     from isoloss.arena.referee import OURS, Limits, method_file
@@ -58,17 +58,17 @@ def arena(
 
 
 def _show(entries: "Sequence[Entry]") -> None:
+    from typing import get_args
+
     from isoloss.arena.tables import HEADS, faults, track_rows
+    from isoloss.arena.tasks import Track
     from isoloss.cli.output import console, table
 
     screen = console()
-    titles: dict[Track, str] = {
-        "simulated": "simulated tables, truth known",
-        "runs": "bundled runs, the dearest held out",
-    }
-    for track, title in titles.items():
+    titles = {"simulated": "simulated tables, truth known", "runs": "bundled runs, the dearest held out"}
+    for track in get_args(Track):
         shown = table(*HEADS[track])
-        shown.caption = title
+        shown.caption = titles[track]
         for row in track_rows(entries, track):
             shown.add_row(*row)
         screen.print(shown)

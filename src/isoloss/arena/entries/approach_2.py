@@ -26,13 +26,13 @@ class PowerOfCompute:
 def fit(table: Any) -> PowerOfCompute:
     """Return the line through the lowest points of budgets. Raises ValueError where fewer than two have one."""
     curves = _curves(table)
-    low, high = np.quantile(np.log(table.flops), [0.1, 0.9]).tolist()
-    budgets = np.linspace(low, high, BUDGETS)
+    low, high = np.quantile(np.log(table.flops), [0.1, 0.9])
+    budgets = np.linspace(float(low), float(high), BUDGETS)
     found = [(budget, lowest) for budget in budgets.tolist() if (lowest := _lowest(curves, budget)) is not None]
     if len(found) < 2:
         raise ValueError(f"{len(found)} budgets have an optimum inside their sizes, expected two")
-    log_flops, log_params = zip(*found, strict=True)
-    slope, intercept = np.polyfit(log_flops, log_params, 1)
+    log_c, log_n = np.array(found).T
+    slope, intercept = np.polyfit(log_c, log_n, 1)
     return PowerOfCompute(float(slope), float(intercept))
 
 
