@@ -17,7 +17,8 @@ Written by `python benchmarks/arena.py`. What every column means: [the arena](..
 part at thirty times the compute. Those runs do not exist yet. The floors below are those of simulated surfaces, of
 five forms that isoloss itself fits: a method may do better or worse where the truth has no such form. Of the bundled
 runs nobody knows the floor or the best split; they score losses alone, and they are the runs on which forms and
-entries of isoloss were chosen. Three entries (chinchilla, coupled, ceiling) meet their own form among the five. Farseer's surface has no floor, and none is scored on it.
+entries of isoloss were chosen. Three entries (chinchilla, coupled, ceiling) meet their own form among the five.
+Farseer's surface has no floor, and none is scored on it.
 """
 
 

@@ -44,8 +44,8 @@ class Shown:
 class Key:
     """What is true: the loss at every point asked, and how many times the compute of the table each lies ahead.
 
-    Of simulated tables also the floor (None for a form without one), and of every budget ln(D*/N*) and the surface; `scale` is what N and D of the
-    surface were multiplied by before they were shown.
+    Of simulated tables also the surface, its floor (None for a form without one), and ln(D*/N*) of every budget;
+    `scale` is what N and D of the surface were multiplied by before they were shown.
     """
 
     losses: Floats
