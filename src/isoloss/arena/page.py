@@ -41,8 +41,8 @@ def page(content: Mapping[str, Any]) -> str:
         "Median error of ln(D*/N*), by the form of the truth:\n",
         _table(("method", *FORMS), form_rows(entries)),
         "## Bundled runs\n",
-        "A table a corpus; runs above a tenth of its largest compute were held out. Held-out runs carry their own "
-        "noise, about 1 % of the loss. Methods that answer splits alone have no numbers here.\n",
+        "A table a corpus; runs above a tenth of its largest compute were held out. Held-out runs carry noise of their "
+        "own. Methods that answer splits alone have no numbers here.\n",
         _table(HEADS["runs"], track_rows(entries, "runs")),
         "## Failures\n",
         "\n".join(failed) + "\n",
