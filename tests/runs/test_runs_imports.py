@@ -188,7 +188,7 @@ def test_params_counted_by_two_conventions_are_not_fitted_together(tmp_path, arc
     [
         ("params,tokens\n1,2\n", Mapped(), "loss: nothing is called 'loss_nats'"),
         ("params,tokens,loss_nats\nx,2,3\n", Mapped(), "params: found 'x', expected a number"),
-        ("params,tokens,loss_nats\n0.5,2,3\n", Mapped(), "expected 1 or more"),
+        ("params,tokens,loss_nats\n0.5,2,3\n", Mapped(), "expected numbers from 1 to"),
         ("params,tokens,loss_nats\n5,2,3\n", Mapped(group="data"), "no column 'data'"),
         ("params,tokens,loss_nats\n5,2,3\n", Mapped(run="idd"), "no column 'idd'"),
         ("params,tokens,loss_nats\n5,2,3\n5,2,3\n", Mapped(run="tokens"), "2 rows of run '2'"),

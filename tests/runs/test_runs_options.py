@@ -48,7 +48,7 @@ def test_of_many_columns_the_nearest_are_named():
     names = [f"metric/{i}/value" for i in range(80)] + ["eval/final_loss", "n_params"]
     told = did_you_mean("loss_nats", names)
     assert "eval/final_loss" in told
-    assert len(told) < 300
+    assert len(told) < 600  # twenty names
     with pytest.raises(BadTable) as refused:
         read_runs({**{name: [1.0, 2.0] for name in names}, "n": [1.0, 2.0], "d": [1.0, 2.0]}, params="n", tokens="d")
     assert "eval/final_loss" in str(refused.value.fix)

@@ -1,5 +1,6 @@
 """Rules of rate, batch, warm-up, β2 and weight decay: published numbers, conventions, and what follows the horizon."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -11,9 +12,9 @@ from isoloss.runs.rules import BATCHES, RATES, WARMUPS, HalfLife, PowerRule, Tim
 from isoloss.runs.shapes import count
 from isoloss.runs.spec import ModelSpec
 from isoloss.study.plan import plan_runs
-from isoloss.study.spec import Study, shipped_text, training_in_words
+from isoloss.study.spec import Study, training_in_words
 
-LAPTOP = shipped_text("laptop")
+LAPTOP = (Path(__file__).parent / "earlier_demo.toml").read_text(encoding="utf-8")  # whose runs have identities
 RATE = "peak_lr = { at_params = 1e5, value = 5e-3, exponent = -0.5 }"
 
 
@@ -88,7 +89,7 @@ def test_one_trunk_a_size_while_nothing_follows_the_horizon_and_one_a_run_where_
         assert len({run.spec.trunk for run in runs}) == len(runs) == 20
         text = LAPTOP.replace(*change[0])
         assert Study.parse(text, place="x.toml").training.following_horizon == (setting,)
-    laptop = Study.shipped("laptop").training
+    laptop = Study.parse(LAPTOP, place="x.toml").training
     assert laptop.following_horizon == ()
     assert "0.005 · (N/100000)^-0.5" in training_in_words(laptop)
     assert "share one trunk" in training_in_words(laptop)

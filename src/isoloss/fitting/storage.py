@@ -13,7 +13,7 @@ from isoloss.core.errors import InputError, did_you_mean
 from isoloss.core.estimate import Estimate
 from isoloss.core.reading import own_json
 from isoloss.core.schema import refuse_newer
-from isoloss.fitting.domain import Domain, LawWarning
+from isoloss.fitting.domain import Domain, LawWarning, Line
 from isoloss.fitting.evidence import Convergence, Exclusion, IntervalMethod
 from isoloss.fitting.floor import KnownFloor
 from isoloss.laws.law import Floats, Law, Objective, WeightsName
@@ -40,6 +40,7 @@ class StoredDomain(BaseModel):
     flops_low: Positive | None
     flops_high: Positive | None
     others: dict[str, tuple[Positive, Positive]]
+    line: Line | None = None  # files of earlier versions lack it
 
     def opened(self) -> Domain:
         """Return the ranges. Raises ValueError where one end alone is known."""
