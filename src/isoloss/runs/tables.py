@@ -1,10 +1,11 @@
 """Runs as tables of plain columns: records, runs under way and imported runs in one, and SQL over them."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from isoloss.core.errors import MOST_NAMES, BadTable, DamagedArchive
+from isoloss.core.errors import MOST_NAMES, BadTable, DamagedArchive, nearest_few
 from isoloss.core.files import regular
 from isoloss.runs.record import RunRecord
 from isoloss.runs.shapes import DEFAULT_CONVENTION, count
@@ -125,7 +126,8 @@ def query_table(table: Any, sql: str, *, name: str) -> Any:
     except (duckdb.Error, pa.ArrowException, UnicodeError, RuntimeError, OverflowError) as error:
         known = [column for column in table.column_names if column != ROW]
         more = f" and {len(known) - MOST_NAMES:,} more" if known[MOST_NAMES:] else ""
-        listed = ", ".join(known[:MOST_NAMES]) + more
+        asked = re.search(r'column "([^"]+)"', str(error))
+        listed = ", ".join(nearest_few(asked[1] if asked else "", known) if more else known) + more
         raise BadTable(first_line(error), place="SQL", fix=f"columns of {name}: {listed}") from error
     finally:
         connection.close()
