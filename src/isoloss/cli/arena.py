@@ -35,8 +35,7 @@ def arena(
     Example: `isoloss arena mine.py chinchilla weighted`
 
     A method is one file: `fit(table)` returns an object with `predict(params, tokens)` or `best(flops)`, or both. It
-    runs in a process of its own, without a network where the system allows that. docs/reference/arena.md has a whole
-    one, and what each column means.
+    runs in a process of its own, without a network where the system allows that.
     """
     from isoloss.arena.arena import compete
     from isoloss.arena.referee import OURS, Limits, method_file

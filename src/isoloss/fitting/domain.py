@@ -134,7 +134,8 @@ class Domain:
 
     def extrapolation(self, **columns: float) -> float:
         """Return the largest factor by which a point lies outside the ranges: 1 inside, 10 ten times beyond an edge."""
-        return max(1.0, *(_beyond(value, *self.ranges[name]) for name, value in columns.items() if name in self.ranges))
+        beyond = (_beyond(value, *self.ranges[name]) for name, value in columns.items() if name in self.ranges)
+        return float(max(1.0, *beyond))
 
     @property
     def together(self) -> LawWarning | None:
