@@ -14,7 +14,9 @@ from isoloss.runs.spec import ModelSpec
 from isoloss.study.plan import plan_runs
 from isoloss.study.spec import Study, training_in_words
 
-LAPTOP = (Path(__file__).parent / "earlier_demo.toml").read_text(encoding="utf-8")  # whose runs have identities
+LAPTOP = (Path(__file__).parents[1] / "helpers" / "earlier_demo.toml").read_text(
+    encoding="utf-8"
+)  # whose runs have identities
 RATE = "peak_lr = { at_params = 1e5, value = 5e-3, exponent = -0.5 }"
 
 
