@@ -9,11 +9,14 @@ from isoloss.core.errors import Unidentified
 from isoloss.core.estimate import LEVEL
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.table import Table
 
     from isoloss.core.estimate import Estimate
     from isoloss.fitting.fitted import FittedLaw
     from isoloss.optima.best_size import BestSize
+    from isoloss.optima.lack_of_fit import LackOfFit
     from isoloss.study.analysis import Analysis
     from isoloss.study.result import StudyResult
     from isoloss.tuning.sweep import RateOptimum
@@ -56,13 +59,25 @@ def _show_analysis(analysis: "Analysis") -> None:
         )
     for verdict in analysis.balance:
         console.print(" ".join(verdict.sentences()), highlight=False)
-    for missing in analysis.best.lack_of_fit if analysis.best else ():
-        if missing.refused:
-            console.print(missing.sentence(), highlight=False)
+    refused = [one for one in analysis.best.lack_of_fit if one.refused] if analysis.best else []
+    if refused:
+        console.print(_refusals(refused), highlight=False)
     for contest in analysis.contests:
         # With so few sources no p could be small: the report has the numbers, and they say nothing.
         if contest.measures[0].loss.smallest_p_value < 1 - LEVEL:
             console.print(" ".join(contest.sentences()), highlight=False)
+
+
+def _refusals(refused: "Sequence[LackOfFit]") -> str:
+    """Return in one sentence which corpora a form misses: the report has one for each."""
+    names = [one.corpus for one in refused]
+    listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    misfits = sorted(one.misfit for one in refused)
+    span = f"{misfits[0]:.1%}" if len(misfits) == 1 else f"{misfits[0]:.1%} to {misfits[-1]:.1%}"
+    return (
+        f"The form {refused[0].form} alone misses the runs of {listed} by more than their noise ({span} of ln L), and "
+        "would place the split elsewhere."
+    )
 
 
 def _show_tuning(analysis: "Analysis") -> None:

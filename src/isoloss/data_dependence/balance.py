@@ -22,6 +22,7 @@ Verdict = Literal["moves", "differs", "not_identified", "not_enough_corpora"]
 STEP = 0.1  # slopes are given per this much of the measure
 FEWEST_CORPORA = 3  # a line through two says nothing about what else moves balances
 LARGEST_FACTOR = float(np.log(1000))
+LEAST_USEFUL = float(np.log(10))  # a design that shows larger changes alone shows none that anybody expects
 COMPRESSORS = ("gzip", "zstd", "xz", "bz2", "brotli", "ppmd")
 
 
@@ -229,6 +230,11 @@ def _limits_sentence(verdict: BalanceVerdict) -> str:
     parts = [f"These are means over budgets of {_listed([f'{budget:.2g}' for budget in verdict.budgets])} FLOPs"]
     if verdict.smallest_detectable is None:
         parts.append("Train more corpora, with different values of the measure, on the same grid")
+    elif verdict.smallest_detectable > LEAST_USEFUL:
+        parts.append(
+            f"With such intervals {len(verdict.corpora)} corpora can show no change below a factor of ten per {STEP} "
+            f"of {_unit(verdict.measure)}"
+        )
     else:
         parts.append(
             "The smallest change that this design would show four times in five is "
