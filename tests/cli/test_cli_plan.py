@@ -129,10 +129,10 @@ def test_an_anchor_speaks_of_its_frontiers_tokens_and_refuses_a_text_read_to_rag
 @pytest.mark.slow
 def test_a_pilot_trains_on_the_corpus_itself_and_is_not_trained_twice(capsys, corpus, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    code, told = called(capsys, corpus, "--flops", "4e9", "--pilot", "8s")
+    code, told = called(capsys, corpus, "--flops", "4e9", "--pilot", "8s", "--no-repeat")
     assert code == 0
     assert told["shape"]["vocab_size"] == 256
     assert told["epochs"]["value"] > 0
     written = {path: path.stat().st_mtime_ns for path in (tmp_path / "results/pilot-corpus/runs").iterdir()}
-    assert called(capsys, corpus, "--flops", "4e9", "--pilot", "8s") == (code, told)
+    assert called(capsys, corpus, "--flops", "4e9", "--pilot", "8s", "--no-repeat") == (code, told)
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "results/pilot-corpus/runs").iterdir()} == written

@@ -174,7 +174,9 @@ class PlanLaw:
         repeated, endless = (
             replace(law, values=np.tile(law.values[0], (len(law.values), 1))) for law in (self, self.endless)
         )
-        return np.asarray(best + repeated._own_best(log_flops) - endless._own_best(log_flops))
+        moved = repeated._own_best(log_flops) - endless._own_best(log_flops)
+        # A law that has no split of its own moves none.
+        return np.asarray(best + np.where(np.isfinite(moved), moved, 0.0))
 
     def _own_best(self, log_flops: Floats) -> Floats:
         given = {name: np.asarray(value, dtype=np.float64) for name, value in self.given.items()}
