@@ -67,8 +67,9 @@ class Splits:
 
     @property
     def log_ratio(self) -> Floats:
-        """ln(D/N)."""
-        return np.asarray(np.log(self.tokens) - np.log(self.params))
+        """ln(D/N); infinite under a draw whose size or length is too small for a number."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(np.log(self.tokens) - np.log(self.params))
 
 
 def split(law: PlanLaw, question: Question) -> Splits:
