@@ -41,7 +41,19 @@ def _api_page(room: str) -> str:
         if name != package:
             lines += [name, "-" * len(name), ""]
         lines += [f".. automodule:: {name}", ""]
+    lines += [f".. autofunction:: {name}\n" for name in _exported_functions(package)]
     return "\n".join(lines)
+
+
+def _exported_functions(package: str) -> list[str]:
+    """Return the functions of a room that `isoloss` exports out of a module that nobody imports by itself."""
+    values = {name: getattr(isoloss, name) for name in isoloss.__all__}
+    homes = {name: getattr(value, "__module__", None) or "" for name, value in values.items() if callable(value)}
+    return [
+        f"{home}.{name}"
+        for name, home in homes.items()
+        if home.startswith(f"{package}.") and any(part.startswith("_") for part in home.split("."))
+    ]
 
 
 def _api_index() -> str:
