@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from isoloss.cli.output import console, table
-from isoloss.planning.plan_result import exponential
 
 if TYPE_CHECKING:
     from isoloss.core.estimate import Estimate
@@ -13,7 +12,6 @@ if TYPE_CHECKING:
     from isoloss.planning.plan_result import Plan
     from isoloss.study.proposal import Proposal
 
-MOST_EXPONENT = 700.0
 NAMES = {"log_ratio": "ln(D*/N*)", "exponent_a": "a", "loss": "the loss"}
 FIRST = ("indistinguishable", "wide_interval", "repeated_data", "tokens_repeat")
 """Warnings that change what a plan means: they come before its numbers."""
@@ -136,7 +134,7 @@ def _show_plan(found: "Plan") -> None:
         rows[4:4] = [
             (f"parameters N ({by.params_convention})", by.params, ".3g"),
             (f"FLOPs, 6·N·D by {by.params_convention}", by.flops, ".3g"),
-            (f"D/N by {by.params_convention}", exponential(by.log_ratio), ".3g"),
+            (f"D/N by {by.params_convention}", by.log_ratio.exponential(), ".3g"),
         ]
     for name, estimate, style in rows:
         if estimate is not None:

@@ -7,6 +7,7 @@ from isoloss.cli.output import table as _table
 from isoloss.cli.tables import interval, show_evaluated
 from isoloss.core.errors import Unidentified
 from isoloss.core.estimate import LEVEL
+from isoloss.report.numbers import plain, si
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,13 +71,13 @@ def _show_analysis(analysis: "Analysis") -> None:
 
 def _refusals(refused: "Sequence[LackOfFit]") -> str:
     """Return in one sentence which corpora a form misses: the report has one for each."""
-    names = [one.corpus for one in refused]
-    listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    from isoloss.data_dependence.balance import listed
+
     misfits = sorted(one.misfit for one in refused)
     span = f"{misfits[0]:.1%}" if len(misfits) == 1 else f"{misfits[0]:.1%} to {misfits[-1]:.1%}"
     return (
-        f"The form {refused[0].form} alone misses the runs of {listed} by more than their noise ({span} of ln L), and "
-        "would place the split elsewhere."
+        f"The form {refused[0].form} alone misses the runs of {listed([one.corpus for one in refused])} by more than "
+        f"their noise ({span} of ln L), and would place the split elsewhere."
     )
 
 
@@ -161,23 +162,11 @@ def _split_cells(best: "BestSize | None") -> tuple[str, str, str]:
     """Return the best N, the best D and tokens per parameter; where the optimum is outside the runs, on which side."""
     if best is None or best.params is None or best.tokens is None or best.tokens_per_param is None:
         return "–", "–", "–" if best is None or best.side is None else f"{best.side} the sizes trained"
-    return short(best.params.value), short(best.tokens.value), ratio(best.tokens_per_param)
-
-
-def short(count: float) -> str:
-    """Return a count to two digits with its unit: 24k, 1.2M."""
-    for unit, name in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if count >= unit:
-            return f"{_two_digits(count / unit)}{name}"
-    return _two_digits(count)
+    return si(best.params.value, 2), si(best.tokens.value, 2), ratio(best.tokens_per_param)
 
 
 def ratio(estimate: "Estimate") -> str:
     """Return tokens per parameter to two digits, with the interval."""
     if estimate.low is None or estimate.high is None:
-        return _two_digits(estimate.value)
-    return f"{_two_digits(estimate.value)} [{_two_digits(estimate.low)}–{_two_digits(estimate.high)}]"
-
-
-def _two_digits(value: float) -> str:
-    return f"{float(f'{value:.2g}'):g}"
+        return plain(estimate.value, 2)
+    return f"{plain(estimate.value, 2)} [{plain(estimate.low, 2)}–{plain(estimate.high, 2)}]"

@@ -1,6 +1,5 @@
 """Tables as notebooks show them: plain HTML, every text escaped."""
 
-import math
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Protocol, TypeVar
@@ -55,9 +54,3 @@ def shown(value: object) -> str:
             return f"{value:.4g}"
         case _:
             return str(value)
-
-
-def exponential(estimate: Estimate) -> Estimate:
-    """Return e to an estimate and to the ends of its interval: tokens per parameter of ln(D/N)."""
-    low, high = (None if end is None else math.exp(end) for end in (estimate.low, estimate.high))
-    return Estimate(value=math.exp(estimate.value), low=low, high=high, level=estimate.level)

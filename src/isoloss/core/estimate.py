@@ -1,11 +1,18 @@
 """A value with its interval."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 LEVEL = 0.95
+MOST_EXPONENT = 700.0  # e to larger powers is no number
+
+
+def exponential(value: float) -> float:
+    """Return e to the power of a number, infinite where it is too large for one."""
+    return math.exp(value) if value < MOST_EXPONENT else math.inf
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,6 +56,11 @@ class Estimate:
         from statistics import NormalDist
 
         return ((self.width or 0.0) / (2 * NormalDist().inv_cdf((1 + self.level) / 2))) ** 2
+
+    def exponential(self) -> "Estimate":
+        """Return e to the value and to the ends: tokens per parameter of ln(D/N)."""
+        low, high = (None if end is None else exponential(end) for end in (self.low, self.high))
+        return replace(self, value=exponential(self.value), low=low, high=high)
 
     def to_json(self) -> dict[str, float | None]:
         """Return the estimate as every `--json` prints one."""

@@ -227,7 +227,7 @@ def _range(corpora: Sequence[CorpusBalance]) -> str:
 
 
 def _limits_sentence(verdict: BalanceVerdict) -> str:
-    parts = [f"These are means over budgets of {_listed([f'{budget:.2g}' for budget in verdict.budgets])} FLOPs"]
+    parts = [f"These are means over budgets of {listed([f'{budget:.2g}' for budget in verdict.budgets])} FLOPs"]
     if verdict.smallest_detectable is None:
         parts.append("Train more corpora, with different values of the measure, on the same grid")
     elif verdict.smallest_detectable > LEAST_USEFUL:
@@ -253,7 +253,8 @@ def _limits_sentence(verdict: BalanceVerdict) -> str:
     return ". ".join(parts) + "."
 
 
-def _listed(words: Sequence[str]) -> str:
+def listed(words: Sequence[str]) -> str:
+    """Return words as a sentence lists them: a, b and c."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 

@@ -25,7 +25,6 @@ from itertools import permutations
 import numpy as np
 from numpy.typing import NDArray
 
-from isoloss.core.errors import InputError
 from isoloss.core.machine import cores
 from isoloss.core.progress import QUIET, Progress
 from isoloss.core.rng import stream
@@ -37,7 +36,7 @@ from isoloss.data_dependence.covariates import FEWEST_SOURCES, corpus_complexity
 from isoloss.data_dependence.folds import FirstStage, first_stage, published_forms
 from isoloss.fitting.checks import EXCLUDED_FLAGS, leave_out
 from isoloss.optima.best_size import best_sizes
-from isoloss.optima.mean_split import shared_budgets
+from isoloss.optima.mean_split import middle_budget
 from isoloss.runs.observations import Observations
 
 # Forms are chosen where two sources less than these still hold a line with a deviation from it.
@@ -76,7 +75,7 @@ def run_contest(
     used, _ = leave_out(observations, flags=EXCLUDED_FLAGS)
     values = {measure: corpus_complexity(used, measure) for measure in measures}
     refuse_few(used, values)
-    budget = _budget(used) if flops is None else flops
+    budget = middle_budget(used) if flops is None else flops
     stage = first_stage(used, flops=budget, balance=_balances(used, budget, seed=seed))
     assigned = _Assignments(stage, rounds, seed)
     baseline = _predict(stage, np.zeros((1, len(stage.source_of))), forms=np.zeros(LAST + 1, dtype=np.int64))
@@ -87,13 +86,6 @@ def run_contest(
             column = np.array([values[measure][corpus] for corpus in stage.rows.corpora])
             found[measure] = _predict_all(stage, assigned(column), lambda: task.advance(1))
     return _judged(stage, found, baseline, kind=kind, budget=budget)
-
-
-def _budget(table: Observations) -> float:
-    try:
-        return shared_budgets(table)[1]
-    except InputError:  # no corpus holds a budget: there is no balance to predict
-        return float(np.sqrt(table.flops.min() * table.flops.max()))
 
 
 def _balances(table: Observations, flops: float, *, seed: int) -> dict[str, float]:

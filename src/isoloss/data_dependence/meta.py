@@ -21,13 +21,8 @@ WIDEST_SCATTER = 100.0  # times the range of the values: no likelihood that fall
 
 
 @dataclass(frozen=True, kw_only=True)
-class MetaRegression:
-    """A straight line through k values with known variances and unknown scatter around it.
-
-    `level` is its value at covariate 0; `slope` with its `stderr` and 95 % interval `low` to `high`; `freedom` = k − 2,
-    infinite where the scatter has a prior; `scatter` is the standard deviation between studies beyond their own noise;
-    `p_slope` that the slope is 0, `p_equal` that all values are one (Cochran's Q, their own noise alone).
-    """
+class _Line:
+    """What a straight line through values is, however its scatter was taken: see `MetaRegression`."""
 
     level: float
     slope: float
@@ -37,6 +32,17 @@ class MetaRegression:
     freedom: float
     scatter: float
     p_slope: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetaRegression(_Line):
+    """A straight line through k values with known variances and unknown scatter around it.
+
+    `level` is its value at covariate 0; `slope` with its `stderr` and 95 % interval `low` to `high`; `freedom` = k − 2,
+    infinite where the scatter has a prior; `scatter` is the standard deviation between studies beyond their own noise;
+    `p_slope` that the slope is 0, `p_equal` that all values are one (Cochran's Q, their own noise alone).
+    """
+
     p_equal: float
 
     def at(self, covariate: float) -> float:
@@ -78,11 +84,8 @@ def meta_regression(
         found = line(values, variances + found.slope**2 * covariate_variances, covariate)
     weights = 1 / variances
     deviation = values - np.average(values, weights=weights)
-    return MetaRegression(
-        level=found.level, slope=found.slope, stderr=found.stderr, low=found.low, high=found.high,
-        freedom=found.freedom, scatter=found.scatter, p_slope=found.p_slope,
-        p_equal=float(chdtrc(len(values) - 1, (weights * deviation**2).sum())),
-    )  # fmt: skip
+    p_equal = float(chdtrc(len(values) - 1, (weights * deviation**2).sum()))
+    return MetaRegression(**vars(found), p_equal=p_equal)
 
 
 def scatter_between(values: Floats, variances: Floats, *, level: float = LEVEL) -> Estimate:
@@ -145,19 +148,7 @@ def twice_negative_likelihood(scatter: float, values: Floats, variances: Floats)
     return float(np.log(total).sum() + np.log((1 / total).sum()) + (deviation**2 / total).sum())
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Slope:
-    level: float
-    slope: float
-    stderr: float
-    low: float
-    high: float
-    freedom: float
-    scatter: float
-    p_slope: float
-
-
-def _line(values: Floats, variances: Floats, covariate: Floats) -> _Slope:
+def _line(values: Floats, variances: Floats, covariate: Floats) -> _Line:
     """Return the line by Paule & Mandel's scatter and Hartung & Knapp's error."""
     from scipy.optimize import brentq
 
@@ -173,20 +164,21 @@ def _line(values: Floats, variances: Floats, covariate: Floats) -> _Slope:
     # Hartung & Knapp's q is the residual sum / (k − 2): 1 where scatter was found, below 1 where none was.
     stderr = float(np.sqrt(max(1.0, left / freedom) / spread))
     half = float(stdtrit(freedom, (1 + LEVEL) / 2)) * stderr
-    return _Slope(
+    return _Line(
         level=level, slope=slope, stderr=stderr, low=slope - half, high=slope + half, freedom=freedom,
         scatter=float(np.sqrt(between)), p_slope=float(2 * stdtr(freedom, -abs(slope) / stderr)),
     )  # fmt: skip
 
 
-def _averaged(values: Floats, variances: Floats, covariate: Floats, *, scale: float) -> _Slope:
+def _averaged(values: Floats, variances: Floats, covariate: Floats, *, scale: float) -> _Line:
     """Return the line averaged over the posterior of the scatter: a mixture of normals."""
     from scipy.optimize import brentq
 
-    def likelihood(between: float) -> float:
+    def likelihood(scatter: float) -> float:
         """Level and slope are integrated out under flat priors."""
-        weights = 1 / (variances + between)
-        *_, spread, left = _weighted_line(values, variances + between, covariate)
+        total = variances + scatter**2
+        weights = 1 / total
+        *_, spread, left = _weighted_line(values, total, covariate)
         return float(0.5 * (np.log(weights).sum() - np.log(weights.sum() * spread) - left))
 
     scatter, share = scatter_posterior(likelihood, scale=scale)
@@ -203,7 +195,7 @@ def _averaged(values: Floats, variances: Floats, covariate: Floats, *, scale: fl
         float(brentq(lambda at, p=p: below(at) - p, mean - 60 * stderr, mean + 60 * stderr))
         for p in ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
     )
-    return _Slope(
+    return _Line(
         level=float(share @ levels), slope=mean, stderr=stderr, low=low, high=high, freedom=float("inf"),
         scatter=float(share @ scatter), p_slope=2 * min(below(0.0), 1 - below(0.0)),
     )  # fmt: skip
@@ -212,12 +204,12 @@ def _averaged(values: Floats, variances: Floats, covariate: Floats, *, scale: fl
 def scatter_posterior(likelihood: Callable[[float], float], *, scale: float) -> tuple[Floats, Floats]:
     """Return standard deviations between studies and their posterior shares, under a half-t prior of that scale.
 
-    `likelihood` is the logarithm of that of a variance between studies.
+    `likelihood` is the logarithm of that of such a standard deviation.
     """
     # Points even in u, with τ = scale · sinh u: dense near none, far out in the tail.
     u = (np.arange(PRIOR_POINTS) + 0.5) / PRIOR_POINTS * np.arcsinh(PRIOR_REACH)
     scatter = scale * np.sinh(u)
-    logs = np.array([likelihood(tau**2) for tau in scatter.tolist()])
+    logs = np.array([likelihood(tau) for tau in scatter.tolist()])
     logs += -0.5 * (PRIOR_FREEDOM + 1) * np.log1p((scatter / scale) ** 2 / PRIOR_FREEDOM) + np.log(np.cosh(u))
     share = np.exp(logs - logs.max())
     return scatter, np.asarray(share / share.sum())

@@ -7,7 +7,6 @@ of the scatter would do worse: leave the odd corpus out, and the others seem to 
 of the corpus: that a measure moves it is to be shown first.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -134,9 +133,7 @@ def _pooled(values: Sequence[tuple[float, float]], *, scale: float) -> Pooled:
     from scipy.optimize import brentq
 
     y, variances = np.array([value for value, _ in values]), np.array([sd**2 for _, sd in values])
-    scatter, share = scatter_posterior(
-        lambda between: -0.5 * twice_negative_likelihood(math.sqrt(between), y, variances), scale=scale
-    )
+    scatter, share = scatter_posterior(lambda tau: -0.5 * twice_negative_likelihood(tau, y, variances), scale=scale)
     weights = 1 / (variances + scatter[:, None] ** 2)
     means, errors = weights @ y / weights.sum(axis=1), weights.sum(axis=1) ** -0.5
     mean = float(share @ means)

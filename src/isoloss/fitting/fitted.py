@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from isoloss.core.display import Rows, exponential
+from isoloss.core.display import Rows
 from isoloss.core.errors import InputError, NotApplicable, Unidentified, did_you_mean
 from isoloss.core.estimate import LEVEL, Estimate
 from isoloss.fitting.domain import Domain, LawWarning, extrapolation_warnings, off_line_warnings
@@ -48,7 +48,7 @@ class FrontierPoint:
         """Return what a table shows of it, by column."""
         return {
             "FLOPs": self.flops, "parameters": self.params, "tokens": self.tokens,
-            "tokens per parameter": exponential(self.log_ratio), "loss, nats": self.loss,
+            "tokens per parameter": self.log_ratio.exponential(), "loss, nats": self.loss,
             "inside the runs": "yes" if self.interpolated else f"×{self.extrapolation:.3g} beyond",
         }  # fmt: skip
 

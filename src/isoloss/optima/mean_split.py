@@ -66,6 +66,14 @@ def shared_budgets(observations: Observations) -> tuple[float, ...]:
     return tuple(float(f"{low * (high / low) ** share:.3g}") for share in SHARES)
 
 
+def middle_budget(table: Observations) -> float:
+    """Return the middle one of `shared_budgets`, or the middle of all runs where no corpus has a budget inside."""
+    try:
+        return shared_budgets(table)[1]
+    except InputError:
+        return float(np.sqrt(table.flops.min() * table.flops.max()))
+
+
 def _most_shared(ranges: Sequence[tuple[float, float]]) -> tuple[float, float]:
     """Return the range that lies in most of `ranges`; of several the widest by ratio."""
     ends = sorted({end for pair in ranges for end in pair})

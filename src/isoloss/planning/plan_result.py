@@ -4,7 +4,6 @@ Every number has the interval of the law's draws. An interval of D/N that spans 
 reader could use: it is kept in the data, and a sentence stands for it where people read.
 """
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, get_args
@@ -13,7 +12,7 @@ import numpy as np
 
 from isoloss.core.display import rows_table
 from isoloss.core.errors import InputError, Unidentified
-from isoloss.core.estimate import Estimate
+from isoloss.core.estimate import Estimate, exponential
 from isoloss.fitting.domain import LawWarning
 from isoloss.laws.law import Floats
 from isoloss.planning.conversion import Converted, Shapes, converted
@@ -91,7 +90,7 @@ class Plan:
     @property
     def tokens_per_param(self) -> Estimate:
         """D/N in the plan's unit of data, with the interval of ln(D/N)."""
-        return exponential(self.log_ratio)
+        return self.log_ratio.exponential()
 
     @property
     def is_wide(self) -> bool:
@@ -117,7 +116,7 @@ class Plan:
         """Show the plan as a table of its numbers, and why."""
         numbers = {
             f"parameters ({self.params_convention})": self.params, f"training {self.data_unit}": self.tokens,
-            f"{self.data_unit} per parameter": exponential(self.log_ratio), "FLOPs": self.flops,
+            f"{self.data_unit} per parameter": self.tokens_per_param, "FLOPs": self.flops,
             "loss, nats per token": self.loss, "loss of one run": self.run_loss,
             "20 tokens per parameter would lose": self.regret, "passes over the corpus": self.epochs,
             f"batch, {self.data_unit}": self.batch_tokens, "peak rate": self.peak_lr,
@@ -140,15 +139,9 @@ class Plan:
         }
 
 
-def exponential(estimate: Estimate) -> Estimate:
-    """Return e to an estimate, its interval's ends too."""
-    low, high = (None if end is None else math.exp(end) for end in (estimate.low, estimate.high))
-    return replace(estimate, value=math.exp(estimate.value), low=low, high=high)
-
-
 def span(log_ratio: Estimate) -> float:
     """Return high over low of the interval of a logarithm; 1 without an interval."""
-    return math.exp(log_ratio.width or 0.0)
+    return exponential(log_ratio.width or 0.0)
 
 
 def with_interval(values: Floats) -> Estimate:

@@ -8,7 +8,7 @@ from isoloss.report.blocks import Answer, Line
 from isoloss.report.data import ReportData
 from isoloss.report.numbers import plain, power_of_ten, si
 from isoloss.report.refusals import misfit
-from isoloss.report.tables import by_complexity, exponential
+from isoloss.report.tables import by_complexity
 from isoloss.report.verdicts import NOT_JUDGED, answer
 
 TOO_FEW = "not_enough_corpora"
@@ -70,9 +70,7 @@ def _by_law(name: str, kind: str, data: ReportData) -> Line:
         best = law.optimum(data.budget_flops)
     except Unidentified as error:
         return Line(name=name, kind=kind, missing=error.message)
-    ratio = exponential(best.log_ratio)
-    assert ratio is not None, "a law with an optimum has a ratio"
-    split, told = in_words(best.params, best.tokens, ratio, law.data_unit)
+    split, told = in_words(best.params, best.tokens, best.log_ratio.exponential(), law.data_unit)
     return Line(name=name, kind=kind, split=split, ratio=told, note=_note(law, data, inside=best.interpolated))
 
 

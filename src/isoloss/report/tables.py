@@ -64,7 +64,7 @@ def _key_row(data: ReportData, corpus: CorpusSummary) -> Row:
         estimate_cell(_param(law, "beta")),
         estimate_cell(exponent(law)),
         estimate_cell(ratio),
-        estimate_cell(exponential(ratio), style="plain"),
+        estimate_cell(ratio.exponential() if ratio else None, style="plain"),
         Cell(text=str(len(own)), detail=f"{flagged} flagged" if flagged else "", sort=len(own)),
     )
     return Row(cells=cells)
@@ -102,14 +102,6 @@ def log_ratio(law: FittedLaw | None, flops: float) -> Estimate | None:
         return law.log_ratio(flops) if law else None
     except Unidentified:
         return None
-
-
-def exponential(estimate: Estimate | None) -> Estimate | None:
-    """Return the estimate of exp(x), or None of None."""
-    if estimate is None:
-        return None
-    low, high = (None if end is None else math.exp(end) for end in (estimate.low, estimate.high))
-    return Estimate(value=math.exp(estimate.value), low=low, high=high, level=estimate.level)
 
 
 def fit_table(data: ReportData) -> Table:
@@ -170,7 +162,7 @@ def _frontier_row(name: str, point: FrontierPoint) -> Row:
             number_cell(point.flops, power_of_ten),
             estimate_cell(point.params, style="si"),
             estimate_cell(point.tokens, style="si"),
-            estimate_cell(exponential(point.log_ratio), style="plain"),
+            estimate_cell(point.log_ratio.exponential(), style="plain"),
             estimate_cell(point.loss),
             Cell(text=_reach(point), sort=point.extrapolation),
         )

@@ -20,9 +20,10 @@ from isoloss.diagnostics.coverage import Coverage, simulate_coverage
 from isoloss.fitting.checks import EXCLUDED_FLAGS, leave_out, root_mean_square
 from isoloss.fitting.fitted import FittedLaw, FrontierPoint
 from isoloss.fitting.fitting import evidence_of_others, fit
+from isoloss.optima.mean_split import middle_budget
 from isoloss.runs.observations import Observations
 from isoloss.runs.replicates import ReplicateNoise, replicate_noise
-from isoloss.study.best_splits import NO_BEST_SPLITS, BestSplits, Documents, comparison_budget, find_best_splits
+from isoloss.study.best_splits import NO_BEST_SPLITS, BestSplits, Documents, find_best_splits
 from isoloss.study.left_out import hold_contests
 from isoloss.study.origins import sources
 from isoloss.study.spec import Study
@@ -139,7 +140,7 @@ def analyse(
             seen, form=study.fit.corpus_laws[0], exact_flops=exact_flops, documents=documents, seed=study.seed
         )
         task.advance(1)
-    budget = best.budget if best else comparison_budget(seen)
+    budget = best.budget if best else middle_budget(seen)
     backtests, no_backtest = _backtests(study, table, fits.laws, progress=progress)
     left_out = hold_contests(
         study, _with_sources(seen, corpora), fits.laws, _by_kind(corpora), complexity, budget=budget, progress=progress
@@ -233,7 +234,7 @@ def _with_sources(table: Observations, corpora: Mapping[str, Corpus]) -> Observa
 def analyse_sweep(study: Study, table: Observations, tuning: dict[str, Tuning]) -> Analysis:
     """Return what a [tune] study came to: no law, for a sweep is no grid."""
     return Analysis(
-        observations=table, measure=study.complexity.measures[0], budget=comparison_budget(table), laws={},
+        observations=table, measure=study.complexity.measures[0], budget=middle_budget(table), laws={},
         laws_unfiltered={}, further_laws=[], no_law={}, contests=[], data_dependent=[], balance=[], coverage={},
         holdout=[], tuning=tuning,
     )  # fmt: skip

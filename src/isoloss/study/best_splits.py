@@ -70,11 +70,11 @@ def find_best_splits(
     `form` is the law whose misfit is judged. `exact_flops` maps each run to its own. With `documents` intervals hold
     what other held-out documents would have said.
     """
-    shifts = _shifts(table, documents, seed=seed) if documents else None
     try:
         budgets = shared_budgets(table)
     except InputError:
         return None
+    shifts = _shifts(table, documents, seed=seed) if documents else None
     splits = mean_splits(table, budgets=budgets, pooled=False, shifts=shifts, seed=seed)
     exact = None
     if exact_flops is not None:
@@ -85,14 +85,6 @@ def find_best_splits(
         budgets=budgets, splits=tuple(splits), exact=exact,
         lack_of_fit=tuple(lack_of_fit(table, form=form, optima=inside, seed=seed)) if inside else (),
     )  # fmt: skip
-
-
-def comparison_budget(table: Observations) -> float:
-    """Return the middle budget inside the runs of most corpora, or the middle of all runs where no corpus has one."""
-    try:
-        return shared_budgets(table)[1]
-    except InputError:
-        return float(np.sqrt(table.flops.min() * table.flops.max()))
 
 
 def _counted(table: Observations, flops: Mapping[str, float]) -> Observations:

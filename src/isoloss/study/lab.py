@@ -20,12 +20,12 @@ from isoloss.core.progress import Progress, Quiet
 from isoloss.corpus.build import build
 from isoloss.corpus.corpus import Corpus
 from isoloss.data_dependence.storage import save_data_dependent
+from isoloss.optima.mean_split import middle_budget
 from isoloss.runs.archive import Archive
 from isoloss.runs.neighbours import with_neighbour_flags
 from isoloss.runs.observations import Observations, observations
 from isoloss.runs.record import RunRecord
 from isoloss.study.analysis import Analysis, analyse, analyse_sweep
-from isoloss.study.best_splits import comparison_budget
 from isoloss.study.evaluation import Evaluated, evaluate, given_subjects, kept_subjects
 from isoloss.study.left_out import with_complexity
 from isoloss.study.memory import recall, remember
@@ -248,7 +248,7 @@ class Lab:
         table = self.observations(study, measures=[])
         if not len(table):
             raise WorkError("no run has finished: nothing says which to train next", fix="isoloss run STUDY")
-        at = at_flops or comparison_budget(table)
+        at = at_flops or middle_budget(table)
         laws, reasons = laws_for_proposal(study, table, at_flops=at, only=corpus, progress=self.progress)
         if not laws:
             raise WorkError(

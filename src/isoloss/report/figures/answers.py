@@ -16,7 +16,7 @@ from isoloss.core.errors import InputError
 from isoloss.core.estimate import Estimate
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.optima.best_size import BestSize
-from isoloss.planning.plan_result import WIDEST, Plan, exponential, span
+from isoloss.planning.plan_result import WIDEST, Plan, span
 from isoloss.report.theme import (
     FRONTIER,
     KEY_POINTS,
@@ -167,7 +167,7 @@ def _quantity(one: Answer, *, ratio: bool) -> Estimate | None:
         return one.loss
     if span(one.log_ratio) >= WIDEST:
         return Estimate(value=float(np.exp(one.log_ratio.value)))
-    return exponential(one.log_ratio)
+    return one.log_ratio.exponential()
 
 
 def _end(estimate: Estimate, side: str) -> float:
