@@ -161,7 +161,7 @@ def _under(found: "Found") -> tuple[str, str]:
 
 
 def _open(balances: Sequence[Balance], what: str) -> tuple[str, str]:
-    return OPEN, f"{len(balances)} {what} have a balance, {FEWEST} or more needed"
+    return OPEN, f"{len(balances)} {what} have a best split, {FEWEST} or more needed"
 
 
 def _interval(estimate: verdicts.Estimate, *, scale: float = 1.0) -> str:

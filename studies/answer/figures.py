@@ -10,10 +10,10 @@ from matplotlib.lines import Line2D
 
 from answer.estimates import Balance, Pair
 from answer.readings import Floats, Readings
-from answer.verdicts import SealedLoss
+from answer.verdicts import SealedLoss, Slope
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.optima.best_size import BestSize
-from isoloss.report.numbers import si
+from isoloss.report.numbers import fixed
 from isoloss.report.theme import (
     BLUE,
     GREEN,
@@ -25,14 +25,16 @@ from isoloss.report.theme import (
     Panels,
     drawn,
     log_axis,
-    log_ticks,
     name_point,
     padded_log,
     spread,
 )
 
 GRID = 60
+LINES = "lines of equal loss, and the best size of each budget (★, bar: 95 % interval)"
 NAME_GAP = 0.055  # of a panel's height, between names
+MOST_SHOWN = 2.5  # times the highest estimate: intervals are cut there, with an arrow
+NEAR_NAMES = 0.12  # of the range of a measure: names of nearer points are put apart in height
 NAMED = 6  # of the sealed losses, those furthest off
 # Contours join runs whose loss is so much above that of the cheapest corner's best: the same shares for both corpora.
 SHARES = np.linspace(0.08, 0.92, 7)
@@ -46,7 +48,10 @@ def two_contours(
 ) -> Figure:
     """Return contours of two corpora in one panel, each with its frontier: solid the first, dashed the second."""
     key: list[Entry] = [
-        (Line2D([], [], color=colour, linestyle=style), f"{name}: contours of loss, and best splits with intervals")
+        (
+            Line2D([], [], color=colour, linestyle=style),
+            f"{name}: lines of equal loss, and the best size of each budget (★, bar: 95 % interval)",
+        )
         for name, colour, style in zip(names, (BLUE, VERMILLION), ("-", "--"), strict=True)
     ]
     figure, [[axes]] = Panels(width=5.8, height=4.4, columns=1).grid(1, key=key)
@@ -68,9 +73,8 @@ def _contours(axes: Axes, law: FittedLaw, colour: str, style: str) -> None:
     params, tokens = np.geomspace(*axes.get_xlim(), GRID), np.geomspace(*axes.get_ylim(), GRID)
     loss = np.asarray(law.predict(params=params[None, :], tokens=tokens[:, None]))
     low, high = float(np.log(loss.min())), float(np.log(loss.max()))
-    lines = axes.contour(params, tokens, loss, levels=np.exp(low + SHARES * (high - low)), colors=colour,
-                         linewidths=0.8, linestyles=style, alpha=0.7)  # fmt: skip
-    axes.clabel(lines, fmt=lambda value: f"{value:.2f}", fontsize=6.5, inline=True, inline_spacing=1)
+    axes.contour(params, tokens, loss, levels=np.exp(low + SHARES * (high - low)), colors=colour, linewidths=0.8,
+                 linestyles=style, alpha=0.6)  # fmt: skip
 
 
 def _frontier(axes: Axes, optima: Sequence[BestSize], colour: str, style: str) -> None:
@@ -88,39 +92,60 @@ def _frontier(axes: Axes, optima: Sequence[BestSize], colour: str, style: str) -
 
 @drawn
 def balance_against(
-    balances: Sequence[Balance], columns: Mapping[str, Floats], kinds: Mapping[str, str], notes: Mapping[str, str]
+    balances: Sequence[Balance], columns: Mapping[str, Floats], kinds: Mapping[str, str], slopes: Mapping[str, Slope]
 ) -> Figure:
-    """Return a panel a measure: θ against it, with intervals and names."""
+    """Return a panel a measure: tokens per parameter against it, with intervals, names and the fitted line."""
     shown = {kinds.get(one.corpus, "other") for one in balances}
-    key: list[Entry] = [(Line2D([], [], color=MUTED), "bars: 95 % intervals")]
+    key: list[Entry] = [
+        (Line2D([], [], color=MUTED), "bars: 95 % intervals"),
+        (Line2D([], [], color=INK, linestyle="--"), "fitted line"),
+    ]
     key += [
         (Line2D([], [], linestyle="none", marker="o", color=colour), kind)
         for kind, colour in [*COLOURS.items(), ("other", INK)]
         if kind in shown or (kind == "other" and shown - set(COLOURS))
     ]
-    figure, grid = Panels(width=4.6, height=3.6, columns=2, right=0.7, gap_x=0.9).grid(len(columns), key=key)
+    figure, grid = Panels(width=4.8, height=3.8, columns=2, gap_x=0.9).grid(len(columns), key=key)
+    most = math.log(MOST_SHOWN) + max(one.theta.value for one in balances)
     for (measure, values), (axes,) in zip(columns.items(), grid, strict=True):
+        axes.set_yscale("log")
         for one, x in zip(balances, values, strict=True):
             colour = COLOURS.get(kinds.get(one.corpus, ""), INK)
-            axes.plot([x, x], [one.theta.low, one.theta.high], color=colour, linewidth=1.2, alpha=0.7)
-            axes.plot(x, one.theta.value, marker="o", markersize=5, color=colour)
-            name_point(axes, one.corpus, (x, one.theta.value), offset=(5, 0))
-        axes.set(xlabel=MEASURE_NAMES.get(measure, measure), ylabel="θ, mean of ln(D*/N*)")
-        axes.set_title(notes.get(measure, ""))
+            assert one.theta.low is not None
+            assert one.theta.high is not None
+            ends = np.exp([one.theta.low, min(one.theta.high, most)])
+            axes.plot([x, x], ends, color=colour, linewidth=1.2, alpha=0.6)
+            if one.theta.high > most:
+                axes.plot(x, ends[1], marker="^", markersize=4, color=colour, alpha=0.6)
+            axes.plot(x, math.exp(one.theta.value), marker="o", markersize=5, color=colour)
         axes.margins(x=0.12)
-        _ratio_axis(axes)
+        _names(axes, [one.corpus for one in balances], values, np.array([one.theta.value for one in balances]))
+        axes.set(xlabel=MEASURE_NAMES.get(measure, measure), ylabel="best tokens per parameter")
+        log_axis(axes.yaxis, kind="plain")
+        if measure in slopes:
+            x = np.linspace(values.min(), values.max(), 2)
+            axes.plot(x, np.exp(slopes[measure].at(x)), color=INK, linewidth=1, linestyle="--", zorder=1)
+            axes.set_title(_described(slopes[measure]))
     return figure
 
 
-def _ratio_axis(axes: Axes) -> None:
-    right = axes.twinx()
-    low, high = axes.get_ylim()
-    right.set_ylim(low, high)
-    ticks = log_ticks(math.exp(low), math.exp(high))
-    right.set_yticks(np.log(ticks), [si(tick) for tick in ticks])
-    right.grid(visible=False)
-    right.spines["right"].set_visible(True)
-    right.set_ylabel("tokens per parameter")
+def _described(slope: Slope) -> str:
+    p = "p < .001" if slope.p < 1e-3 else f"p = {slope.p:.2g}"
+    low, high = slope.slope.low, slope.slope.high
+    assert low is not None
+    assert high is not None
+    return f"slope {fixed(slope.slope.value, 2)} [{fixed(low, 2)}, {fixed(high, 2)}], {p}, {slope.texts} texts"
+
+
+def _names(axes: Axes, names: Sequence[str], x: Floats, theta: Floats) -> None:
+    """Write names to the right of points, those of points close to each other apart in height."""
+    low, high = np.log(axes.get_ylim())
+    near = NEAR_NAMES * float(np.ptp(x))
+    for place in np.argsort(x):
+        group = np.flatnonzero(np.abs(x - x[place]) < near)
+        heights = spread(theta[group].tolist(), NAME_GAP * (high - low))
+        height = heights[group.tolist().index(place)]
+        name_point(axes, names[place], (x[place], math.exp(height)), offset=(5, 0))
 
 
 @drawn
@@ -158,7 +183,7 @@ def sealed(seals: Mapping[str, Sequence[SealedLoss]]) -> Figure:
             axes.plot(one.sealed, one.measured, marker="o", markersize=4, color=BLUE)
         for one in sorted(losses, key=lambda one: -abs(math.log(one.sealed / one.measured)))[:NAMED]:
             name_point(axes, one.corpus, (one.sealed, one.measured), offset=(5, 0))
-        axes.set(xlabel="sealed loss, nats per byte", ylabel="measured loss, nats per byte")
+        axes.set(xlabel="predicted loss, nats per byte", ylabel="measured loss, nats per byte")
         axes.set_title(title)
         log_axis(axes.xaxis, kind="plain")
         log_axis(axes.yaxis, kind="plain")

@@ -166,8 +166,8 @@ def pictures(found: Found) -> dict[str, Figure]:
         drawn["contours"] = figures.two_contours(found.readings, ends, found.laws["coupled"], by_name)
     if len(found.texts) >= 2:
         columns = {name: found.values(name, found.texts) for name in (best_measure(found), "gzip")}
-        notes = {name: note(found.slope(name, found.texts)) for name in columns}
-        drawn["balance"] = figures.balance_against(found.texts, columns, found.kinds, notes)
+        slopes = {name: slope for name in columns if (slope := found.slope(name, found.texts)) is not None}
+        drawn["balance"] = figures.balance_against(found.texts, columns, found.kinds, slopes)
     groups = {INTERVENTIONS[ending]: measured(found, pairs) for ending, pairs in found.pairs.items()}
     if any(groups.values()):
         values = {name: own[verdicts.CONFIRMATORY] for name, own in found.readings.measures.items()
@@ -176,7 +176,10 @@ def pictures(found: Found) -> dict[str, Figure]:
             {title: pairs for title, pairs in groups.items() if pairs}, verdicts.CONFIRMATORY, values
         )
     weighted = [one for one in found.second_seal if one.what == "weighted"]
-    seals = {"By measures, before the first run": found.first_seal, "By forms, at ten times the budget": weighted}
+    seals = {
+        "Predicted from measures, before the first run": found.first_seal,
+        "Predicted from the runs, at ten times the budget": weighted,
+    }
     if any(seals.values()):
         drawn["sealed"] = figures.sealed({title: losses for title, losses in seals.items() if losses})
     return drawn
@@ -189,9 +192,9 @@ def measured(found: Found, pairs: Sequence[Pair]) -> list[Pair]:
 
 
 def extremes(found: Found) -> tuple[str, str] | None:
-    """Return the most and the least compressible text by gzip that have a θ and a law; None of fewer than two."""
-    gzip = {one.corpus: found.readings.measures.get(one.corpus, {}).get("gzip", math.nan) for one in found.texts}
-    known = {name: value for name, value in gzip.items() if value == value and name in found.laws["coupled"]}
+    """Return the texts of least and of greatest n-gram entropy that have a θ and a law; None of fewer than two."""
+    values = zip(found.texts, found.values(verdicts.CONFIRMATORY, found.texts), strict=True)
+    known = {one.corpus: float(x) for one, x in values if math.isfinite(x) and one.corpus in found.laws["coupled"]}
     if len(known) < 2:
         return None
     return min(known, key=known.__getitem__), max(known, key=known.__getitem__)
@@ -202,13 +205,6 @@ def best_measure(found: Found) -> str:
     errors = {name: value for name, value in found.errors.items() if name in found.readings.measures["c"]}
     errors.pop("gzip", None)
     return min(errors, key=errors.__getitem__) if errors else verdicts.CONFIRMATORY
-
-
-def note(slope: Slope | None) -> str:
-    """Return a slope as a line under a panel."""
-    if slope is None:
-        return ""
-    return f"slope {value(slope.slope)}, {probability(slope.p)}, {slope.texts} texts"
 
 
 def value(estimate: Estimate | None, decimals: int = 2) -> str:
@@ -222,9 +218,30 @@ def value(estimate: Estimate | None, decimals: int = 2) -> str:
 
 def factor(estimate: Estimate) -> str:
     """Return exp of an estimate, whole numbers above ten."""
-    ends = [math.exp(end) for end in (estimate.value, estimate.low, estimate.high) if end is not None]
-    first, *rest = [f"{end:.0f}" if end >= 10 else f"{end:.2f}" for end in ends]
-    return f"{first} [{', '.join(rest)}]" if rest else first
+    first, *rest = [f"{end:.0f}" if end >= 10 else f"{end:.2f}" for end in map(math.exp, ends_of(estimate))]
+    return f"{first} [{'–'.join(rest)}]" if rest else first
+
+
+def percent(estimate: Estimate, step: float) -> str:
+    """Return the change in per cent that a slope of a logarithm gives for a step of the measure."""
+    first, *rest = [f"{100 * math.expm1(step * end):.1f}" for end in ends_of(estimate)]
+    return f"{first} % [{'–'.join(rest)}]" if rest else f"{first} %"
+
+
+def off(error: float) -> str:
+    """Return an error of a logarithm as a percentage of what it is the logarithm of."""
+    return f"{100 * math.expm1(error):.0f} %"
+
+
+def per_decade(slope: Estimate) -> str:
+    """Return the factor that a slope on ln C gives for ten times the compute."""
+    first, *rest = [f"{10**end:.2f}" for end in ends_of(slope)]
+    return f"{first} [{'–'.join(rest)}]" if rest else first
+
+
+def ends_of(estimate: Estimate) -> list[float]:
+    """Return the value of an estimate and, where it has them, the ends of its interval."""
+    return [end for end in (estimate.value, estimate.low, estimate.high) if end is not None]
 
 
 def probability(p: float) -> str:
@@ -255,8 +272,10 @@ def written(found: Found) -> str:
         loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True, keep_trailing_newline=True, autoescape=False,
     )  # fmt: skip
-    environment.filters |= {"value": value, "factor": factor, "p": probability, "si": si, "fixed": fixed,
-                            "power": power_of_ten}  # fmt: skip
+    environment.filters |= {
+        "value": value, "factor": factor, "p": probability, "si": si, "fixed": fixed, "power": power_of_ten,
+        "percent": percent, "off": off, "per_decade": per_decade,
+    }  # fmt: skip
     return environment.get_template("page.md.j2").render(
         found=found, NEW=NEW, OLD=OLD, TEXTS=TEXTS, BUDGETS=BUDGETS, CHEAP=CHEAP_BUDGETS, SIX=SIX_ND_BUDGETS,
         verdicts=verdicts, INTERVENTIONS=INTERVENTIONS, POINTS=POINTS, per_compute=per_compute, single=single,

@@ -10,7 +10,7 @@ from scipy import stats
 from answer.estimates import Balance, per_compute
 from answer.readings import Floats, Readings, cell
 from isoloss.core.estimate import Estimate
-from isoloss.data_dependence.meta import holm, mean_between, meta_regression, scatter_between
+from isoloss.data_dependence.meta import MetaRegression, holm, mean_between, meta_regression, scatter_between
 
 CONFIRMATORY = "ngram"
 SECONDARY = ("gzip", "gzip-bytes", "zstd-bytes-blocks", "ppmd-bytes-blocks", "unigram", "alpha_d", "spectrum")
@@ -36,6 +36,11 @@ class Slope:
     p_corrected: float | None
     per_sd: float
     correlation: float
+    line: MetaRegression
+
+    def at(self, values: Floats) -> Floats:
+        """Return θ of the line at values of the measure."""
+        return np.array([self.line.at(float(value)) for value in values])
 
 
 def slope_on(measure: str, balances: Sequence[Balance], values: Floats) -> Slope | None:
@@ -49,7 +54,7 @@ def slope_on(measure: str, balances: Sequence[Balance], values: Floats) -> Slope
         measure=measure, texts=int(known.sum()), p=line.p_slope, p_corrected=None,
         slope=Estimate(value=line.slope, low=line.low, high=line.high),
         per_sd=line.slope * float(values[known].std(ddof=1)),
-        correlation=float(stats.pearsonr(values[known], theta[known]).statistic),
+        correlation=float(stats.pearsonr(values[known], theta[known]).statistic), line=line,
     )  # fmt: skip
 
 
