@@ -101,6 +101,7 @@ def test_from_a_study_to_a_plan_every_output_is_what_its_schema_says(isoloss, tm
     call("grammar", "describe", *GRAMMAR, "--floor")
     call("grammar", "sample", *GRAMMAR, "--tokens", 20_000, "--out", "drawn")
     call("grammar", "search", "--gzip", 0.35, "--tolerance", 0.05)
+    call("grammar", "score", "model", *GRAMMAR, "--grammar-seed", 2, "--documents", 4, "--context", 64)
     call("explore", "law.1.json", "--out", "page.html")
     call("schema")
     # The study that is shipped; published data, which are not; and two verbs that files of their own call.

@@ -1,4 +1,4 @@
-"""`isoloss grammar describe`, `isoloss grammar sample` and `isoloss grammar search`."""
+"""`isoloss grammar describe`, `isoloss grammar sample`, `isoloss grammar search` and `isoloss grammar score`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -178,6 +178,52 @@ def search(
         print_json({"grammars": grammars, "seconds": time.perf_counter() - started})
     else:
         show_grammars(found)
+
+
+@grammar_app.command()
+def score(
+    model: Annotated[Path, typer.Argument(help="Folder of a model: transformers' LlamaForCausalLM, or of ours.")],
+    family: Family = "random",
+    nonterminals: Nonterminals = None,
+    terminals: Terminals = None,
+    max_rules: MaxRules = None,
+    max_rhs: MaxRhs = None,
+    pfsa: Pfsa = False,
+    paper_collision: PaperCollision = False,
+    exponent: Exponent = None,
+    depth: Depth = None,
+    branching: Branching = None,
+    vocabulary: Vocabulary = None,
+    synonyms: Synonyms = None,
+    file: File = None,
+    conditioned: Conditioned = True,
+    grammar_seed: Annotated[int, typer.Option(min=0, help="Seed that the rules were drawn from.")] = 0,
+    documents: Annotated[int, typer.Option(min=2, help="Documents to score.")] = 256,
+    context: Annotated[int, typer.Option(min=2, help="Tokens of a document.")] = 256,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Say how far a model's loss lies above the best possible one of a grammar, position by position.
+
+    Example: `isoloss grammar score model --nonterminals 10 --terminals 150 --max-rules 5 --max-rhs 3 --grammar-seed 1`
+
+    Documents are sampled anew by --seed: id 0 is the separator, the terminals follow. Every document is scored by the
+    model and by the grammar's exact predictor.
+    """
+    from isoloss.cli.output import print_json
+    from isoloss.cli.tables import show_grammar_score
+    from isoloss.core.machine import cores
+    from isoloss.training.grammar_score import score_model
+
+    spec = _spec(family=family, nonterminals=nonterminals, terminals=terminals, max_rules=max_rules, max_rhs=max_rhs,
+                 pfsa=pfsa, paper_collision=paper_collision, exponent=exponent, depth=depth, branching=branching,
+                 vocabulary=vocabulary, synonyms=synonyms, file=file, conditioned=conditioned)  # fmt: skip
+    found = score_model(model, spec.language(seed=grammar_seed), documents=documents, context=context, seed=seed,
+                        workers=cores())  # fmt: skip
+    if json:
+        print_json(found.to_json())
+    else:
+        show_grammar_score(found)
 
 
 def _spec(**options: Any) -> "GrammarSpec":

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from isoloss.study.evaluation import Evaluated
     from isoloss.study.layout import BudgetSizes
     from isoloss.study.plan import PlannedRun
+    from isoloss.training.grammar_score import GrammarScore
 
 COLUMN_GAP = 3
 PICTURE = 20  # characters
@@ -68,6 +69,25 @@ def show_evaluated(evaluated: "Evaluated") -> None:
     console.print(table)
     for one in evaluated.refused:
         console.print(f"{one.model} was not evaluated on {one.corpus}: {one.reason}")
+
+
+def show_grammar_score(found: "GrammarScore") -> None:
+    """Print a model's loss, the floor of the same documents, and the excess of stretches of positions twice as long."""
+    documents, positions = found.losses.shape
+    table = _table("positions", "loss, nats", "floor, nats", "excess, nats")
+    table.caption = f"{documents:,} documents of {positions + 1:,} tokens; 95 % intervals over documents"
+    table.add_row(
+        "all", interval(found.loss, digits=4), interval(found.floor, digits=4), interval(found.excess, digits=4)
+    )
+    first, length = 2, 1
+    while first <= positions + 1:
+        last = min(first + length - 1, positions + 1)
+        own = slice(first - 2, last - 1)
+        name = f"{first}" if first == last else f"{first} to {last}"
+        table.add_row(name, f"{found.losses[:, own].mean():.4f}", f"{found.floors[:, own].mean():.4f}",
+                      interval(found.excess_of(first, last), digits=4))  # fmt: skip
+        first, length = last + 1, 2 * length
+    _console().print(table)
 
 
 def show_frontier(points: "Sequence[FrontierPoint]") -> None:
