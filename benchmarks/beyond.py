@@ -1,11 +1,12 @@
 """How often the intervals of `isoloss.planning.beyond` hold runs far beyond those that were fitted.
 
-    python benchmarks/beyond.py --data ../shared/data [--tables 3] [--replicates 1] [--out beyond.csv]
+    python benchmarks/beyond.py --data ../shared/data [--tables 3] [--replicates 1] [--rows build/beyond.csv]
 
 Every table is cut at a half, a quarter … of its largest budget; the runs below predict those at 2 to 32 times their own
 compute. Simulated tables are drawn from one form and predicted by the others alone. The factor between a standard
 deviation and a 95 % interval is that of all other sources than the one that is scored, tables of equal weight, so that
-no interval knows its own table. The factors of the library are those of all sources together.
+no interval knows its own table. The factors of the library are those of all sources together. Tables that `--rows` has
+already are not predicted again: the same command goes on where it was stopped.
 """
 
 import argparse
@@ -15,7 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
+import isoloss.planning.beyond
 from isoloss.core.errors import InputError
+from isoloss.fitting.fitted import FittedLaw
+from isoloss.fitting.fitting import fit
 from isoloss.planning.beyond import FORMS, LOSS_FACTOR, RATIO_FACTOR, look_beyond
 from isoloss.planning.shipped import shipped_runs
 from isoloss.runs.importers import read_runs
@@ -24,6 +28,27 @@ from isoloss.runs.observations import Observations, observations
 CUTS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
 BANDS = {"3": (2.0, 5.5), "10": (5.5, 14.0), "20": (14.0, 32.0)}
 TARGET = 0.95
+
+
+FIELDS = ("source", "table", "cut", "band", "error", "deviation")
+
+
+def remember_fits() -> None:
+    """Fit every law once to the same rows: the steps below one cut are steps below the next."""
+    known: dict[tuple[str, str], FittedLaw | InputError] = {}
+
+    def fitted(table: Observations, *, law: str, exclude_flags: tuple[str, ...]) -> FittedLaw:
+        key = law, table.fingerprint
+        if key not in known:
+            try:
+                known[key] = fit(table, law=law, exclude_flags=exclude_flags)
+            except InputError as error:
+                known[key] = error
+        if isinstance(found := known[key], InputError):
+            raise found
+        return found
+
+    isoloss.planning.beyond.fit = fitted
 
 
 def coupled(n, d):
@@ -149,22 +174,40 @@ def report(rows: list[dict]) -> None:
             print(f"published tables, {band} times the compute: {np.mean(inside):.1%} of {len(inside)} runs inside")
 
 
+def read(path: Path) -> list[dict]:
+    """Return the rows of tables that were predicted before."""
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return [{**row, "table": int(row["table"]), "cut": float(row["cut"]), "error": float(row["error"]),
+                 "deviation": float(row["deviation"])} for row in csv.DictReader(file)]  # fmt: skip
+
+
+def write(path: Path, rows: list[dict]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_suffix(".new")
+    with fresh.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, FIELDS)
+        writer.writeheader()
+        writer.writerows(rows)
+    fresh.replace(path)
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--tables", type=int, help="most tables of a source")
     parser.add_argument("--replicates", type=int, default=1)
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--rows", type=Path, default=Path("build/beyond.csv"), help="one row a predicted run")
     asked = parser.parse_args()
-    rows: list[dict] = []
+    remember_fits()
+    rows = read(asked.rows)
+    done = {(row["source"], row["table"]) for row in rows}
     for number, (source, runs, forms) in enumerate(tables(asked.data, asked.tables, asked.replicates)):
-        rows += missed(source, number, runs, forms)
-        print(source, number, len(rows), flush=True)
-    if asked.out:
-        with asked.out.open("w", newline="") as file:
-            writer = csv.DictWriter(file, rows[0])
-            writer.writeheader()
-            writer.writerows(rows)
+        if (source, number) not in done:
+            rows += missed(source, number, runs, forms)
+            write(asked.rows, rows)
+            print(source, number, len(rows), flush=True)
     report(rows)
 
 

@@ -1,29 +1,47 @@
 """How often the interval of the best size holds the truth, whatever the form of the surface.
 
-    python benchmarks/coverage_optima.py --simulations 1000 --out docs/results/optima.md
+    python benchmarks/coverage_optima.py --simulations 1000 --rows build/optima.csv --out docs/results/optima.md
 
-Every simulation is a whole estimate on fresh noise. The surfaces, the designs and the noise are those of
-`isoloss.arena.truths`. `alone` is the true form fitted by itself, with the same noise and the same draws.
+Every simulation is a whole estimate on fresh noise and becomes a row of `--rows` as soon as it is there: the same
+command goes on where it was stopped. The page is written from the rows alone (`--simulations 0` adds none). Surfaces
+and noise are those of `isoloss.arena.truths`. `alone` is the true form fitted by itself with the same noise.
 """
 
 import argparse
-import time
-from collections import defaultdict
+import csv
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from isoloss.arena.truths import DESIGNS, FORMS, POINT_SD, TRUNK_SDS, Design, runs, truth
+from isoloss.arena.truths import DESIGNS, FORMS, POINT_SD, TRUNK_SDS, Design, Truth, runs, truth
+from isoloss.core.errors import InputError
 from isoloss.core.rng import stream
-from isoloss.optima.best_size import best_sizes
+from isoloss.optima.best_size import BestSize, best_sizes
+from isoloss.optima.lack_of_fit import MOVED, REFUSAL, lack_of_fit
 from isoloss.optima.surfaces import law_surface
 from isoloss.runs.observations import Observations
 
-COLUMNS = (
-    "design", "trunk", "surface", "named outside", "bias", "sd", "hold", "width", "width alone", "hold alone", "ratio",
-    "weights",
-)  # fmt: skip
+DRAWS = 200
+ALONE_EVERY = 5  # simulations, of which one fits the true form by itself
+REFUSED_EVERY = 10  # and one asks whether Chinchilla's form is refused
+WRONG_SHARE = 10  # simulations of a cell for each of a wrong design
+FAR = 100.0  # what sizes and budget of a wrong design are multiplied by, or divided
+MOST_LOSS = 12.0  # nats: that of a guess among 160,000 tokens
+BIAS, HOLD, RATIO = 0.08, 0.92, 1.6
+CROSSED = ("5 × 6", "demo", "staircase")
+ASKED = (*CROSSED, "sparse")
+FIELDS = ("design", "trunk", "surface", "seed", "side", "value", "low", "high", "alone_value", "alone_low",
+          "alone_high", "probability", "refused", "forms")  # fmt: skip
+
+
+class Cell(NamedTuple):
+    """What is simulated: a design by name, the noise of its trunks, the form of the surface."""
+
+    design: str
+    trunk: float
+    surface: str
 
 
 class Answer(NamedTuple):
@@ -34,69 +52,257 @@ class Answer(NamedTuple):
     high: float
 
 
-def alone(table: Observations, form: str, design: Design, *, draws: int, seed: int) -> Answer:
-    """Return what the true form says by itself."""
-    surface = law_surface(table, form, draws=draws, generator=stream(seed, "alone", form))
+def asked(name: str) -> tuple[Design, float]:
+    """Return a design by name and the budget that it is asked for; `name, too large` has all sizes beyond the best."""
+    for word, factor in (("too large", FAR), ("too small", 1 / FAR)):
+        if name.endswith(f", {word}"):
+            design = DESIGNS[name.removesuffix(f", {word}")]
+            return design.with_sizes(factor), design.flops * factor
+    return DESIGNS[name], DESIGNS[name].flops
+
+
+def wrong_cells() -> list[Cell]:
+    """Return the wrong designs, as far as the best size of the surface lies outside the sizes there."""
+    crossed = [f"{name}, {word}" for name in CROSSED for word in ("too large", "too small")]
+    return [Cell(name, TRUNK_SDS[0], form) for form in FORMS for name in [*crossed, "foreign"]
+            if name == "foreign" or _is_outside(name, form)]  # fmt: skip
+
+
+def _is_outside(name: str, form: str) -> bool:
+    """Whether the best size lies outside the sizes and the surface still has losses that a model could have."""
+    design, flops = asked(name)
+    surface = truth(form, design)
+    best = np.sqrt(flops / 6 / np.exp(surface.log_ratio(flops)))
+    inside = design.params.min() <= best <= design.params.max()
+    return not inside and float(surface.loss(design.params, design.tokens).max()) < MOST_LOSS
+
+
+def alone(table: Observations, form: str, design: Design, *, seed: int) -> Answer | None:
+    """Return what the true form says by itself, None where the rows do not determine it."""
+    try:
+        surface = law_surface(table, form, draws=DRAWS, generator=stream(seed, "alone", form))
+    except InputError:
+        return None
     log_n = surface.law.log_optimum(surface.values, log_flops=float(np.log(design.flops)))
     ratios = np.log(design.flops / 6) - 2 * log_n - np.log(design.centre[1] / design.centre[0])
     return Answer(ratios[0], *np.nanquantile(ratios[1:], [0.025, 0.975]))
 
 
-def cell(design_name: str, form: str, *, trunk_sd: float, simulations: int, draws: int) -> list[str]:
-    """Return one row of the table."""
-    design = DESIGNS[design_name]
-    surface, target = truth(form, design), np.log(design.centre[1] / design.centre[0])
-    mixed, single, weights, outside = [], [], defaultdict(float), 0
+def simulate(cell: Cell, seed: int) -> dict[str, object]:
+    """Return one row."""
+    design, flops = asked(cell.design)
+    surface = truth(cell.surface, design)
+    table = runs(surface, design, trunk_sd=cell.trunk, seed=seed)
+    optima = best_sizes(table, budgets=[flops], draws=DRAWS, seed=seed)
+    row: dict[str, object] = {**cell._asdict(), "seed": seed} | _said(optima[0], surface, flops)
+    if cell.design not in ASKED:
+        return row
+    if seed % ALONE_EVERY == 0 and (own := alone(table, cell.surface, design, seed=seed)) is not None:
+        row |= {f"alone_{name}": f"{value:.4f}" for name, value in own._asdict().items()}
+    if seed % REFUSED_EVERY == 0 and cell.surface in ("chinchilla", "coupled"):
+        (verdict,) = lack_of_fit(table, seed=seed)  # at three budgets, as `isoloss fit` asks
+        row |= {"probability": f"{verdict.probability:.4f}", "refused": int(verdict.refused)}
+    return row
+
+
+def _said(found: BestSize, surface: Truth, flops: float) -> dict[str, object]:
+    if (ratio := found.tokens_per_param) is None:
+        return {"side": found.side or "not held"}
+    target = surface.log_ratio(flops)
+    answer = Answer(*(float(np.log(each)) - target for each in (ratio.value, ratio.low, ratio.high)))
+    forms = " ".join(f"{f.form}:{f.weight:.3f}:{np.log(f.tokens_per_param) - target:.3f}" for f in found.forms)
+    return {"side": "inside", "forms": forms} | {name: f"{value:.4f}" for name, value in answer._asdict().items()}
+
+
+def wanted(cells: Sequence[Cell], simulations: int) -> Iterator[tuple[Cell, int]]:
+    """Yield what is to be simulated, so that all cells grow together."""
+    bad = wrong_cells()
     for seed in range(simulations):
-        table = runs(surface, design, trunk_sd=trunk_sd, seed=seed)
-        (found,) = best_sizes(table, budgets=[design.flops], draws=draws, seed=seed)
-        for each in found.forms:
-            weights[each.form] += each.weight / simulations
-        if found.tokens_per_param is None:
-            outside += 1
-            continue
-        ratio = found.tokens_per_param
-        mixed.append(Answer(*(np.log([ratio.value, ratio.low, ratio.high]) - target)))
-        if seed < simulations / 4:
-            single.append(alone(table, form, design, draws=draws, seed=seed))
-    ours, theirs = (np.array(each) for each in (mixed, single))
-    held, held_alone = (np.mean((each[:, 1] <= 0) & (each[:, 2] >= 0)) for each in (ours, theirs))
-    width, width_alone = (float(np.median(each[:, 2] - each[:, 1])) for each in (ours, theirs))
+        yield from ((cell, seed) for cell in cells)
+        if seed % WRONG_SHARE == 0:
+            yield from ((cell, seed // WRONG_SHARE) for cell in bad)
+
+
+def key(row: Mapping[str, object]) -> tuple[Cell, int]:
+    return Cell(str(row["design"]), float(str(row["trunk"])), str(row["surface"])), int(str(row["seed"]))
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    """Return the rows that are there, a last one that was cut short left out."""
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return [row for row in csv.DictReader(file) if None not in row.values()]
+
+
+def extend(path: Path, cells: Sequence[Cell], simulations: int) -> None:
+    """Add to the file of rows what it lacks."""
+    known = read(path)
+    done = {key(row) for row in known}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_suffix(".new")
+    with fresh.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, FIELDS)
+        writer.writeheader()
+        writer.writerows(known)
+    fresh.replace(path)
+    with path.open("a", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, FIELDS)
+        for cell, seed in wanted(cells, simulations):
+            if (cell, seed) not in done:
+                writer.writerow(simulate(cell, seed))
+                file.flush()
+
+
+class Summary(NamedTuple):
+    """What the rows of one cell say. Rates are shares; ones that nothing was asked of are NaN."""
+
+    cell: Cell
+    count: int
+    outside: float
+    bias: float
+    scatter: float
+    hold: float
+    width: float
+    alone_hold: float
+    ratio: float
+    seen: float
+    refused: float
+
+    @property
+    def misses(self) -> list[str]:
+        """What was wanted and is not reached, beyond two standard errors of the simulations."""
+        count = max(1, round(self.count * (1 - self.outside)))
+        found = []
+        if abs(self.bias) - 2 * self.scatter / np.sqrt(count) > BIAS:
+            found.append("bias")
+        if self.hold + 2 * np.sqrt(HOLD * (1 - HOLD) / count) < HOLD:
+            found.append("coverage")
+        if self.ratio > RATIO:
+            found.append("width")
+        return found
+
+
+def numbers(rows: Sequence[Mapping[str, str]], *names: str) -> np.ndarray:
+    """Return columns (n, k) of the rows that have them all."""
+    return np.array([[float(row[name]) for name in names] for row in rows if all(row[name] for name in names)]).reshape(
+        -1, len(names)
+    )
+
+
+def held(ends: np.ndarray) -> float:
+    return float(np.mean((ends[:, 0] <= 0) & (ends[:, 1] >= 0))) if len(ends) else np.nan
+
+
+def summarise(cell: Cell, rows: Sequence[Mapping[str, str]]) -> Summary:
+    """Return one line of the table. The ratio of widths is that of medians over simulations that have both."""
+    values, ends = numbers(rows, "value")[:, 0], numbers(rows, "low", "high")
+    own, both = numbers(rows, "alone_low", "alone_high"), numbers(rows, "low", "high", "alone_low", "alone_high")
+    asked = numbers(rows, "probability", "refused")
+    return Summary(
+        cell=cell, count=len(rows), outside=1 - len(values) / len(rows), bias=float(values.mean()),
+        scatter=float(values.std()), hold=held(ends), width=float(np.median(ends[:, 1] - ends[:, 0])),
+        alone_hold=held(own), ratio=float(np.median(both[:, 1] - both[:, 0]) / np.median(both[:, 3] - both[:, 2])),
+        seen=float((asked[:, 0] < REFUSAL).mean()) if len(asked) else np.nan,
+        refused=float(asked[:, 1].mean()) if len(asked) else np.nan,
+    )  # fmt: skip
+
+
+def share(value: float) -> str:
+    return "" if np.isnan(value) else f"{100 * value:.0f} %"
+
+
+def table_of(summaries: Sequence[Summary]) -> list[str]:
+    columns = ("design", "trunks", "surface", "replicates", "named outside", "bias", "s.d.", "hold", "width",
+               "true form alone: hold", "width ratio", "Chinchilla seen to misfit", "refused", "missed")  # fmt: skip
+    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    for s in summaries:
+        cells = (
+            s.cell.design, f"{100 * s.cell.trunk:g} %", s.cell.surface, str(s.count), share(s.outside),
+            f"{s.bias:+.3f}", f"{s.scatter:.3f}", f"{100 * s.hold:.1f} %", f"{s.width:.2f}", share(s.alone_hold),
+            f"{s.ratio:.2f}", share(s.seen), share(s.refused), ", ".join(s.misses),
+        )  # fmt: skip
+        lines.append("| " + " | ".join(cells) + " |")
+    return lines
+
+
+def wrong_table(groups: Mapping[Cell, Sequence[Mapping[str, str]]]) -> list[str]:
+    """Return how many optima of each wrong design were named, the surfaces together."""
+    found: dict[str, list[bool]] = {}
+    for cell, rows in groups.items():
+        found.setdefault(cell.design, []).extend(row["side"] != "inside" for row in rows)
+    lines = ["| design | estimates asked for | named, none given |", "|---|---|---|"]
+    return [*lines, *(f"| {name} | {len(named)} | {sum(named)} |" for name, named in found.items())]
+
+
+def page(rows: Sequence[Mapping[str, str]]) -> list[str]:
+    """Return the page: the table, and which of the wanted it reaches."""
+    groups: dict[Cell, list[Mapping[str, str]]] = {}
+    for row in rows:
+        groups.setdefault(key(row)[0], []).append(row)
+    sound = [summarise(cell, own) for cell, own in groups.items() if cell.design in ASKED]
+    order = [*ASKED]
+    sound.sort(key=lambda s: (order.index(s.cell.design), s.cell.trunk, [*FORMS].index(s.cell.surface)))
+    count = len(sound)
+    missed = [miss for s in sound for miss in s.misses]
+    least, worst = min(sound, key=lambda s: s.hold), max(sound, key=lambda s: abs(s.bias))
+    widest = max(sound, key=lambda s: s.ratio)
+    total = sum(s.count * s.hold * (1 - s.outside) for s in sound) / sum(s.count * (1 - s.outside) for s in sound)
+    few = min(s.count for s in sound)
+    error = 196 * np.sqrt(0.95 * 0.05 / few)
     return [
-        design_name, f"{trunk_sd:.1%}", form, f"{outside / simulations:.1%}", f"{ours[:, 0].mean():+.3f}",
-        f"{ours[:, 0].std():.3f}", f"{held:.1%}", f"{width:.2f}", f"{width_alone:.2f}", f"{held_alone:.0%}",
-        f"{width / width_alone:.2f}", ", ".join(f"{name} {share:.2f}" for name, share in weights.items()),
-    ]  # fmt: skip
+        "# The best size of a budget: does its interval hold the truth?",
+        "",
+        "`python benchmarks/coverage_optima.py` writes this page from its simulations. Every one is a whole estimate "
+        f"({DRAWS} draws) of ln(D*/N*) on fresh noise at one budget. The noise of a run is {POINT_SD:.1%} of the loss; "
+        "that of a trunk stands in the table. `5 × 6`, `demo` and `staircase` train one trunk a size. `sparse` has 19 "
+        "single runs of six sizes, three of which hold the budget. Surfaces and designs: `isoloss.arena.truths`.",
+        "",
+        f"Wanted: a bias under {BIAS:g}, intervals of 95 % that hold at least {HOLD:.0%}, no wider than {RATIO:g} "
+        "times those of the true form fitted alone. A cell misses bias or coverage where it does so by more than two "
+        f"standard errors. With {few} replicates a share of 95 % is known to ± {error:.1f} points.",
+        "",
+        "## What holds",
+        "",
+        f"- Bias: {count - missed.count('bias')} of {count} cells. The largest is {worst.bias:+.3f} "
+        f"({name_of(worst)}).",
+        f"- Coverage: {count - missed.count('coverage')} of {count} cells; {total:.1%} of all intervals hold. "
+        f"The lowest is {least.hold:.1%} ({name_of(least)}).",
+        f"- Width: {count - missed.count('width')} of {count} cells. The largest ratio is {widest.ratio:.2f} "
+        f"({name_of(widest)}).",
+        "",
+        *table_of(sound),
+        "",
+        "Bias, s.d. and width are of ln(D*/N*). The true form alone is fitted in every "
+        f"{ALONE_EVERY}th simulation; whether Chinchilla's is refused is asked in every {REFUSED_EVERY}th, at three "
+        f"budgets, as `isoloss fit` does. It is seen to misfit where noise does so once in {1 / REFUSAL:.0f}, and "
+        f"refused where that moves ln(D*/N*) by more than {MOVED:g} too.",
+        "",
+        "## Designs that do not hold their answer",
+        "",
+        f"Sizes and budget {FAR:g} times as large or as small, token counts as they were: the best size lies outside. "
+        "`foreign` is `sparse` at a budget that two of its sizes hold. Surfaces whose losses would leave what a model "
+        "can have are left out.",
+        "",
+        *wrong_table({cell: own for cell, own in groups.items() if cell.design not in ASKED}),
+    ]
+
+
+def name_of(one: Summary) -> str:
+    return f"{one.cell.surface} on {one.cell.design}, trunks {100 * one.cell.trunk:g} %"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--simulations", type=int, default=1000)
-    parser.add_argument("--draws", type=int, default=200)
-    parser.add_argument("--design", choices=[*DESIGNS], action="append", help="these designs alone")
+    parser.add_argument("--design", choices=[*ASKED], action="append", help="these designs alone")
+    parser.add_argument("--rows", type=Path, default=Path("build/coverage_optima.csv"), help="one row a simulation")
     parser.add_argument("--out", type=Path, help="write the page here too")
     options = parser.parse_args()
-    error = 1.96 * np.sqrt(0.95 * 0.05 / options.simulations)
-    lines = [
-        "# How often the interval of the best size holds the truth",
-        "",
-        f"`python benchmarks/coverage_optima.py`, {options.simulations} simulations of {options.draws} draws a cell: a "
-        f"share of 95 % is known to ± {100 * error:.1f} points. ln(D*/N*) at one budget in the middle of each design; "
-        f"the noise of a run is {POINT_SD:.1%} of the loss, that of a trunk stands in the table. `alone` is the true "
-        "form fitted by itself with the same noise (a quarter of the simulations). Surfaces and designs: "
-        "`isoloss.arena.truths`.",
-        "",
-        "| " + " | ".join(COLUMNS) + " |",
-        "|" + "---|" * len(COLUMNS),
-    ]
-    print("\n".join(lines), flush=True)
-    for name in options.design or DESIGNS:
-        for trunk_sd in TRUNK_SDS:
-            for form in FORMS:
-                started = time.perf_counter()
-                row = cell(name, form, trunk_sd=trunk_sd, simulations=options.simulations, draws=options.draws)
-                lines.append("| " + " | ".join(row) + " |")
-                print(f"{lines[-1]}  {time.perf_counter() - started:.0f} s", flush=True)
+    cells = [Cell(name, sd, form) for name in options.design or ASKED for sd in TRUNK_SDS for form in FORMS]
+    extend(options.rows, cells, options.simulations)
+    lines = page(read(options.rows))
+    print("\n".join(lines))
     if options.out:
         options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
 

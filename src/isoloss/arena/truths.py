@@ -6,7 +6,7 @@ lies at the centre of the design.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -45,7 +45,7 @@ class Design:
 
     def with_sizes(self, factor: float) -> "Design":
         """Return the same runs at other sizes, asked for the same split."""
-        return Design(params=self.params * factor, tokens=self.tokens, trunk=self.trunk, centre=self.centre)
+        return replace(self, params=self.params * factor)
 
 
 def _crossed(sizes: Floats, tokens: Floats) -> Design:
@@ -80,6 +80,8 @@ DESIGNS: Mapping[str, Design] = {
     "demo": _crossed(np.geomspace(2.5e4, 2.6e5, 4), np.array([6.25e4 * 2.0**i for i in range(5)])),
     "staircase": _staircase(),
     "foreign": _foreign(),
+    # The same runs, asked at a budget that three of their sizes hold; two hold the one above.
+    "sparse": replace(_foreign(), centre=(9.1e8, 1.75e10)),
 }
 
 

@@ -96,7 +96,8 @@ class Ceiling(Law):
         """
         top = float(np.exp(log_loss.max()))
         low, high = Ceiling.bounds(features, log_loss)
-        found = [_under(features, log_loss, ceiling=factor * top) for factor in START_CEILINGS]
+        free = Chinchilla.automatic_starts(features, log_loss)
+        found = [_under(free, log_loss, ceiling=factor * top) for factor in START_CEILINGS]
         return np.clip(np.vstack([*found, spread(low, high, EVENLY_SPREAD)]), low, high)
 
     @staticmethod
@@ -117,9 +118,8 @@ class Ceiling(Law):
         return Chinchilla.exponent_a(values[..., :5])
 
 
-def _under(features: Floats, log_loss: Floats, *, ceiling: float) -> Floats:
-    """Return 64 starts (64, 6): Chinchilla's own, whose terms become h under a ceiling; h = (L − E)/(L0 − L)."""
-    free = Chinchilla.automatic_starts(features, log_loss)
+def _under(free: Floats, log_loss: Floats, *, ceiling: float) -> Floats:
+    """Return 64 starts (64, 6): Chinchilla's `free`, whose terms become h under a ceiling; h = (L − E)/(L0 − L)."""
     E = np.minimum(free[:, 0], 0.95 * np.exp(log_loss.min()))
     # At the middle of the data L − E is shared between the terms; h is that over the distance to the ceiling.
     room = np.log(ceiling - np.exp(log_loss.mean()))

@@ -20,20 +20,29 @@ def nonnegative_fits(designs: Floats) -> Floats:
 
     Every subset of the columns is solved; of those without a negative coefficient the nearest wins.
     """
-    m, _, k = designs.shape
+    m, n, k = designs.shape
     best = np.zeros((m, k))
     least = np.full(m, np.inf)
-    for subset in (s for size in range(1, k + 1) for s in combinations(range(k), size)):
-        columns = designs[:, :, subset]
-        gram = np.einsum("mni,mnj->mij", columns, columns)
-        right = columns.sum(axis=1)
-        found = np.einsum("mij,mj->mi", np.linalg.pinv(gram, hermitian=True), right)
-        misfit = ((np.einsum("mni,mi->mn", columns, found) - 1) ** 2).sum(axis=1)
+    gram, right = np.swapaxes(designs, 1, 2) @ designs, designs.sum(axis=1)
+    for subset in (list(s) for size in range(1, k + 1) for s in combinations(range(k), size)):
+        own, towards = gram[:, subset][:, :, subset], right[:, subset]
+        found = _least_squares(own, towards)
+        # |Xc − 1|² = n − 2c′X′1 + c′X′Xc: from the sums, so that rows are read once.
+        misfit = n + ((own @ found[..., None])[..., 0] * found - 2 * towards * found).sum(axis=1)
         better = (found >= 0).all(axis=1) & (misfit < least)
         least[better] = misfit[better]
         best[better] = 0
         best[np.ix_(better, subset)] = found[better]
     return best
+
+
+def _least_squares(gram: Floats, right: Floats) -> Floats:
+    """Return the shortest solutions (m, k) of normal equations: the matrices may be singular."""
+    values, vectors = np.linalg.eigh(gram)
+    seen = values > 1e-15 * values[:, -1:]
+    inverse = np.divide(1.0, values, out=np.zeros_like(values), where=seen)
+    along = (np.swapaxes(vectors, 1, 2) @ right[..., None])[..., 0]
+    return np.asarray((vectors @ (inverse * along)[..., None])[..., 0])
 
 
 def linear_terms(terms: Sequence[Floats], log_loss: Floats) -> Floats:

@@ -268,7 +268,7 @@ class _Fitting:
     def local(self, budget: float, log_n: Floats, log_d: Floats) -> LocalSurface:
         """Return the local surface near the optimum: first around the middle of the sizes, then its own valley."""
         log_flops, ratio = np.log(self.table.flops), float((log_d - log_n).mean())
-        for drawn in (1, 1, self.draws):
+        for drawn in (0, 0, self.draws):
             found = local_surface(
                 self.table, log_flops=log_flops, near=(float(np.log(budget)), ratio), draws=drawn, others=self.others,
                 shifts=None if self.shifts is None else self.shifts[:drawn], generator=self.stream("local"),

@@ -136,7 +136,7 @@ def local_surface(
 
     The noise is that around a plain quadratic. Given it, coefficients have a normal posterior, by generalised least
     squares with the prior of the third order; draws take the noise from its own posterior first, and move ln L by
-    `shifts` (S, n) where given.
+    `shifts` (S, n) where given. Without draws nothing is left out either, and `unseen` holds NaN.
     """
     x, z, y = np.log(table.params), np.log(table.tokens), np.log(table.loss_nats)
     distance = ((log_flops - near[0]) / NEAR_FLOPS) ** 2 + ((z - x - near[1]) / NEAR_RATIO) ** 2
@@ -153,8 +153,8 @@ def local_surface(
     steps = np.linalg.solve(
         np.swapaxes(np.linalg.cholesky(precisions[1:]), 1, 2), generator.standard_normal((draws, X.shape[1], 1))
     )[..., 0]  # fmt: skip
-    unseen = np.empty(len(y))
-    for fold in left_out(table.trunk):
+    unseen = np.full(len(y), np.nan)
+    for fold in left_out(table.trunk) if draws else ():
         kept = _Sums.of(X[~fold], y[None, ~fold], weights[~fold], trunk_of[~fold])
         unseen[fold] = y[fold] - X[fold] @ _posterior(kept, centre)[0][0]
     return LocalSurface(

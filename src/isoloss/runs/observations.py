@@ -149,7 +149,7 @@ class Observations:
         """The geometric mean of the bytes per token, None where they are unknown."""
         return None if self.bytes_per_token is None else float(np.exp(np.log(self.bytes_per_token).mean()))
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Identity of the numbers that a fit sees."""
         content = {
