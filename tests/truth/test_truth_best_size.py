@@ -11,7 +11,7 @@ REPLICATES = 12
 
 
 @pytest.mark.parametrize("form", [*FORMS])
-@pytest.mark.parametrize("name", ["5 × 6", "staircase"])
+@pytest.mark.parametrize("name", ["5 × 6", "staircase", "sparse"])
 def test_intervals_hold_the_split_of_every_form(name, form):
     design = DESIGNS[name]
     surface, target = truth(form, design), design.centre[1] / design.centre[0]
@@ -28,13 +28,27 @@ def test_intervals_hold_the_split_of_every_form(name, form):
     assert abs(np.mean(off)) < 0.16
 
 
-def test_sizes_below_the_optimum_are_named_and_not_estimated():
-    design = DESIGNS["staircase"]
-    surface = truth("chinchilla", design)
-    table = runs(surface, design.with_sizes(30), trunk_sd=0.005, seed=0)
-    (found,) = best_sizes(table, budgets=[float(np.median(table.flops))], draws=100)
+@pytest.mark.parametrize(("factor", "side"), [(100, "below"), (0.01, "above")])
+@pytest.mark.parametrize("name", ["5 × 6", "demo"])
+def test_sizes_that_all_lie_on_one_side_of_the_optimum_are_named_and_not_estimated(name, factor, side):
+    design = DESIGNS[name]
+    surface, budget = truth("chinchilla", design), design.flops * factor
+    moved = design.with_sizes(factor)
+    best = np.sqrt(budget / 6 / np.exp(surface.log_ratio(budget)))
+    assert best < moved.params.min() if side == "below" else best > moved.params.max()
+    for seed in range(3):
+        table = runs(surface, moved, trunk_sd=0.005, seed=seed)
+        (found,) = best_sizes(table, budgets=[budget], draws=100, seed=seed)
+        assert found.tokens_per_param is None
+        assert found.side == side
+
+
+def test_a_budget_that_two_sizes_hold_is_named_and_not_estimated():
+    design = DESIGNS["foreign"]
+    table = runs(truth("chinchilla", design), design, trunk_sd=0.005, seed=0)
+    (found,) = best_sizes(table, budgets=[design.flops], draws=100)
     assert not found.inside
-    assert "smallest size" in found.reason
+    assert found.tokens_per_param is None
 
 
 def test_misfit_is_seen_and_refused_where_it_moves_the_split():
