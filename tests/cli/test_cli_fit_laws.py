@@ -188,3 +188,13 @@ def test_how_parameters_count_is_said_or_known_and_not_contradicted(tmp_path, gr
     (said,) = fits(path, "--loss", "loss", "--params-convention", "total")
     (unsaid,) = fits(path, "--loss", "loss")
     assert (said["params_convention"], unsaid["params_convention"]) == ("total", "unstated")
+
+
+def test_auto_chooses_a_law_and_says_which_were_tried(fits, grid, tmp_path):
+    n, d = grid
+    path = write(tmp_path / "runs.csv", params=n, tokens=d, loss=chinchilla(n, d), size=n)
+    (found,) = fits(path, "--loss", "loss", "--trunk", "size", "--law", "auto", "--predict", "1e9,1e11")
+    assert found["law"] == found["choice"]["law"] == "chinchilla"
+    tried = {one["law"]: one["score"] for one in found["choice"]["tried"]}
+    assert tried["chinchilla"] < tried["kaplan"]
+    assert found["predictions"][0]["loss"]["value"] == pytest.approx(chinchilla(1e9, 1e11), rel=1e-3)

@@ -272,3 +272,13 @@ def test_a_grid_at_other_rates_is_fitted_beside_and_changes_nothing_of_its_own(c
     assert {(arm["rate_factor"], arm["group"]) for arm in told} == {(0.5, name) for name in GZIP}
     show_result(StudyResult(study=study, corpora=corpora(), planned=[], complexity=complexity(), analysis=armed))
     assert "rate × 0.5" in capsys.readouterr().out
+
+
+def test_a_study_that_names_no_law_goes_by_the_one_that_predicts_unseen_curves():
+    few = Study.model_validate(
+        STUDY.model_dump(by_alias=True) | {"fit": {"laws": ["auto"], "bootstrap": 20}}
+    )  # fmt: skip
+    require_runnable(few)
+    found = analyse(few, simulated(lambda name: 0.0, seed=0), corpora(), complexity(), progress=Quiet())
+    assert {law.law for law in found.laws.values()} == {found.laws["cpp"].choice.law}
+    assert found.best.lack_of_fit[0].form == found.laws["cpp"].law

@@ -22,8 +22,9 @@ Starts = Literal["auto", "hoffmann"]
 Unit = Literal["tokens", "bytes"]
 FloorUse = Literal["hold", "score"]
 LAWS = (
-    "Law to fit: chinchilla, kaplan, kaplan_params, kaplan_tokens, kaplan_flops, offset_params, offset_tokens, "
-    "offset_flops, repeated, critical_batch, farseer, coupled, ceiling, loss_to_loss, or your own as module:Name."
+    "Law to fit: auto (the one that predicts training curves left out best), chinchilla, kaplan, kaplan_params, "
+    "kaplan_tokens, kaplan_flops, offset_params, offset_tokens, offset_flops, repeated, critical_batch, "
+    "farseer, coupled, ceiling, loss_to_loss, or your own as module:Name."
 )
 
 
@@ -159,6 +160,9 @@ def fit(
 
     Another law, kept in a file: `isoloss fit runs.csv --law repeated --unique-tokens "tokens / epochs" --out law.json`
 
+    The law that predicts training curves left out in turn best, one for all groups: `isoloss fit runs.csv --trunk run
+    --law auto`. The page says which laws were tried, how they did, and which was chosen.
+
     A table needs the columns that the law reads, and no others: `--law kaplan_flops` fits one of flops and loss alone.
     Text such as 70M or 1.4T is read as it stands. With `--complexity gzip,zstd` the measures compete: each source
     (`--source`, else each group) is left out in turn and its losses predicted from the measure alone, against one law
@@ -170,6 +174,7 @@ def fit(
     from isoloss.cli import fit_options, fit_output
     from isoloss.cli.explore import check_page, write_page
     from isoloss.cli.output import open_progress, warn
+    from isoloss.fitting.choice import AUTO
     from isoloss.fitting.fitting import fit_groups
     from isoloss.laws.registry import open_law
     from isoloss.report.figure_file import require_drawable, write_figure
@@ -180,9 +185,8 @@ def fit(
     measures = _names(complexity)
     named = {"unique_tokens": unique_tokens, "batch_tokens": batch_tokens, "other_loss": other_loss}
     named |= fit_options.pairs_of(column or [], option="--column")
-    definition, pairing = open_law(law), pair_with is not None
-    check_page(page, form=law)
-    points = fit_output.points_of(predict or [], definition)
+    definition, pairing = None if law == AUTO else open_law(law), pair_with is not None
+    check_page(page, form=None if law == AUTO else law)
     extra = fit_options.extra_columns(definition, named, paired=pairing)
     needs = fit_options.needed_columns(definition, pairing=pairing or bool(measures))
     held = fit_options.fixed_of(fix or [])
@@ -194,6 +198,7 @@ def fit(
         params_convention=params_convention or UNSTATED,
     )  # fmt: skip
     table = fit_options.pair_up(table, pair_with)
+    points = [] if definition is None else fit_output.points_of(predict or [], definition)
     if best:
         table = table.best()
     written = fit_output.law_files(out, len(table.corpora))
@@ -204,6 +209,9 @@ def fit(
         table, law=law, starts=starts, bootstrap=bootstrap, fixed=held, floor=floor_use if floor else "ignore",
         **settings,
     )  # fmt: skip
+    if definition is None:
+        points = fit_output.points_of(predict or [], fitted[0].definition)
+        check_page(page, form=fitted[0].law)
     contest, joint = _hold_contest(table, measures, bootstrap=bootstrap, seed=seed)
     tests = []
     if backtest:

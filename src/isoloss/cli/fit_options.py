@@ -37,11 +37,19 @@ def fixed_of(texts: Sequence[str]) -> dict[str, float]:
     return found
 
 
-def extra_columns(law: "type[Law]", named: Mapping[str, str | None], *, paired: bool) -> dict[str, str]:
+def extra_columns(law: "type[Law] | None", named: Mapping[str, str | None], *, paired: bool) -> dict[str, str]:
     """Return which source column each further column of a law is: as named, else the one of that very name.
 
-    `paired`: the other loss comes from runs of another corpus and not from a column.
+    `paired`: the other loss comes from runs of another corpus and not from a column. Where the law is yet to be chosen
+    (None), those that are named.
     """
+    if law is None:
+        if paired:
+            raise InputError(
+                "a law that reads a loss of another corpus is not chosen", place="--pair-with",
+                fix="fit --law loss_to_loss",
+            )  # fmt: skip
+        return {name: column for name, column in named.items() if column is not None}
     further = list(law.further_columns())
     if paired:
         if OTHER_LOSS not in further:
@@ -58,10 +66,13 @@ def extra_columns(law: "type[Law]", named: Mapping[str, str | None], *, paired: 
     return {name: named.get(name) or name for name in further}
 
 
-def needed_columns(law: "type[Law]", *, pairing: bool) -> tuple[str, ...]:
-    """Return which columns a call cannot do without: what the law reads, or what runs are paired by and it reads."""
-    by_place = ("params", "tokens") if pairing else ()
-    return (*by_place, *law.columns)
+def needed_columns(law: "type[Law] | None", *, pairing: bool) -> tuple[str, ...]:
+    """Return which columns a call cannot do without: what the law reads, or what runs are paired by and it reads.
+
+    A law that is yet to be chosen (None) is one of parameters and tokens.
+    """
+    by_place = ("params", "tokens") if pairing or law is None else ()
+    return (*by_place, *(law.columns if law else ()))
 
 
 def pair_up(table: "Observations", other: str | None) -> "Observations":

@@ -15,7 +15,7 @@ from isoloss.fitting import _kernels
 from isoloss.fitting.evidence import Convergence
 from isoloss.fitting.lad import descend_to_vertex
 from isoloss.laws.formula import kernel_of
-from isoloss.laws.law import Floats, Law, Objective, StartsName
+from isoloss.laws.law import Floats, Law, Objective, StartsName, WeightsName
 from isoloss.runs.observations import Observations
 
 TOLERANCE = 1e-9  # of the gradient norm, where the search stops
@@ -100,6 +100,17 @@ def pose(
         law=law, features=np.ascontiguousarray((raw - origin).T), origin=origin, targets=targets,
         weights=weights / weights.mean(), low=low, high=high, objective=objective, delta=delta,
     )  # fmt: skip
+
+
+def row_weights(observations: Observations, weights: WeightsName) -> Floats:
+    """Return the weight of each row. Raises InputError for an unknown name or a table without standard errors."""
+    if weights == "equal":
+        return np.ones(len(observations))
+    if weights != "stderr":
+        raise InputError(f"unknown weights {weights!r}", fix=did_you_mean(weights, ("equal", "stderr")))
+    if observations.stderr is None:
+        raise InputError("weights='stderr' needs standard errors; the table has none", fix="use weights='equal'")
+    return np.asarray((observations.loss_nats / observations.stderr) ** 2)
 
 
 def _hold(law: type[Law], fixed: Mapping[str, float], origin: Floats, low: Floats, high: Floats) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from isoloss.core.display import Rows
 from isoloss.core.errors import InputError, NotApplicable, Unidentified, did_you_mean
 from isoloss.core.estimate import LEVEL, Estimate
+from isoloss.fitting.choice import LawChoice
 from isoloss.fitting.domain import Domain, LawWarning, extrapolation_warnings, off_line_warnings
 from isoloss.fitting.evidence import Convergence, Exclusion, IntervalMethod, Outlier
 from isoloss.fitting.floor import KnownFloor
@@ -72,6 +73,7 @@ class FittedLaw:
     names parameters that were held; `floor` is the corpus's exact best possible loss beside E, where it is known.
     Intervals on everything come from the draws. `bytes_per_token` relates D to FLOPs where `data_unit` is bytes, and
     `flops_factor` is what the table's FLOPs are of 6 · params · tokens, for all rows alike (1 where they are that).
+    `choice` says how the law was chosen, where none was named.
     """
 
     definition: type[Law]
@@ -101,6 +103,7 @@ class FittedLaw:
     floor: KnownFloor | None = None
     bytes_per_token: float | None = None
     flops_factor: float = 1.0
+    choice: LawChoice | None = None
 
     @property
     def values(self) -> Floats:
@@ -298,6 +301,7 @@ class FittedLaw:
             "fit_seconds": self.fit_seconds,
             "bootstrap_seconds": self.bootstrap_seconds,
             "trunk_evidence": list(self.trunk_evidence),
+            "choice": None if self.choice is None else self.choice.to_json(),
         }
 
     def save(self, path: Path | str) -> None:

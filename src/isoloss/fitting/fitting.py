@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from isoloss.core.errors import InputError, did_you_mean
+from isoloss.core.errors import InputError
 from isoloss.core.estimate import LEVEL, Estimate
 from isoloss.core.progress import QUIET, Progress
 from isoloss.core.rng import stream
@@ -19,6 +19,7 @@ from isoloss.fitting.checks import (
     root_mean_square,
     standard_error,
 )
+from isoloss.fitting.choice import AUTO, LawChoice, choose_law
 from isoloss.fitting.domain import Domain, LawWarning
 from isoloss.fitting.engine import (
     CONVERGED,
@@ -29,6 +30,7 @@ from isoloss.fitting.engine import (
     find_optimum,
     linearise,
     pose,
+    row_weights,
     starting_points,
     warm,
 )
@@ -68,8 +70,16 @@ def fit(
     (`gaussian`) of ln L − ln L̂, as in Hoffmann et al. 2022. `weights="stderr"` weighs rows by 1/σ² of ln L, mean 1.
     Where the table knows its floor, E is scored against it, or held at it (`floor="hold"`). Runs flagged with one of
     `exclude_flags` are left out and listed. `trunk_evidence` is what other corpora say of the noise (`fit_groups`
-    gathers it). Raises BadTable where the rows cannot determine the law.
+    gathers it). `law="auto"` chooses by how laws predict training curves left out (`isoloss.fitting.choice`). Raises
+    BadTable where the rows cannot determine the law.
     """
+    choice: LawChoice | None = None
+    if law == AUTO:
+        choice = choose_law(
+            [observations], objective=objective, delta=delta, fixed=fixed, weights=weights, floor=floor,
+            exclude_flags=exclude_flags,
+        )  # fmt: skip
+        law = choice.law
     definition = open_law(law) if isinstance(law, str) else law
     check_definition(definition)
     held = dict(fixed or {})
@@ -94,6 +104,7 @@ def fit(
     optimum = find_optimum(problem, points)
     seconds = time.perf_counter() - started
     point = _at_optimum(used, problem, optimum, fixed=tuple(held), weights=weights, excluded=excluded, seed=seed)
+    point = replace(point, choice=choice)
     if trunk_evidence is not None:
         point = replace(point, trunk_evidence=tuple(trunk_evidence.tolist()))
     law_with_draws = _with_draws(
@@ -121,19 +132,27 @@ def fit_groups(
     """Return one fitted law per corpus, in order of first appearance; see `fit`.
 
     Corpora of one table are taken as trained alike: with few trunks each, what share of the noise is the trunks' is
-    learnt from all of them (`evidence_of_others`).
+    learnt from all of them (`evidence_of_others`). `law="auto"` chooses one law for all of them.
     """
     settings: dict[str, Any] = {
         "law": law, "objective": objective, "delta": delta, "starts": starts, "method": method, "fixed": fixed,
         "weights": weights, "floor": floor, "exclude_flags": exclude_flags,
     }  # fmt: skip
     tables = [observations.where(corpus=corpus) for corpus in observations.corpora]
+    choice: LawChoice | None = None
+    if law == AUTO:
+        choice = choose_law(
+            tables, objective=objective, delta=delta, fixed=fixed, weights=weights, floor=floor,
+            exclude_flags=exclude_flags,
+        )  # fmt: skip
+        settings["law"] = choice.law
     shared = evidence_of_others(tables, **settings) if bootstrap else [None] * len(tables)
     fitted = []
     with progress.task("fits", total=len(tables)) as task:
         for corpus, table, evidence in zip(observations.corpora, tables, shared, strict=True):
             task.advance(0, detail=corpus)
-            fitted.append(fit(table, bootstrap=bootstrap, seed=seed, trunk_evidence=evidence, **settings))
+            law_of_corpus = fit(table, bootstrap=bootstrap, seed=seed, trunk_evidence=evidence, **settings)
+            fitted.append(replace(law_of_corpus, choice=choice))
             task.advance(1)
     return fitted
 
@@ -176,17 +195,6 @@ def posed_again(law: FittedLaw, observations: Observations) -> tuple[Observation
         fixed=fixed,
     )  # fmt: skip
     return used, problem
-
-
-def row_weights(observations: Observations, weights: WeightsName) -> Floats:
-    """Return the weight of each row. Raises InputError for an unknown name or a table without standard errors."""
-    if weights == "equal":
-        return np.ones(len(observations))
-    if weights != "stderr":
-        raise InputError(f"unknown weights {weights!r}", fix=did_you_mean(weights, ("equal", "stderr")))
-    if observations.stderr is None:
-        raise InputError("weights='stderr' needs standard errors; the table has none", fix="use weights='equal'")
-    return np.asarray((observations.loss_nats / observations.stderr) ** 2)
 
 
 def _at_optimum(

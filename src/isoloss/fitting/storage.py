@@ -13,6 +13,7 @@ from isoloss.core.errors import InputError, did_you_mean
 from isoloss.core.estimate import Estimate
 from isoloss.core.reading import own_json
 from isoloss.core.schema import refuse_newer
+from isoloss.fitting.choice import LawChoice
 from isoloss.fitting.domain import Domain, LawWarning, Line
 from isoloss.fitting.evidence import Convergence, Exclusion, IntervalMethod
 from isoloss.fitting.floor import KnownFloor
@@ -89,6 +90,7 @@ class _Stored(BaseModel):
     floor: KnownFloor | None
     bytes_per_token: Positive | None
     flops_factor: Positive = 1.0  # files of earlier versions lack it
+    choice: LawChoice | None = None  # so do they this
 
 
 Kind = TypeVar("Kind", bound=BaseModel)

@@ -139,7 +139,7 @@ def _row(name: str, estimate: Estimate, draws: Floats | None = None) -> tuple[st
 
 def _notes(law: "FittedLaw") -> list[str]:
     """Return why there is no frontier, the known floor, how intervals were made, and the noise of a run."""
-    notes = []
+    notes = [law.choice.sentence()] if law.choice else []
     try:
         law.require_frontier({})
         law.log_ratio(law.middle_flops)  # asks more than a does: that D can be told in tokens

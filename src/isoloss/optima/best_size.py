@@ -19,20 +19,20 @@ from isoloss.core.errors import InputError
 from isoloss.core.estimate import Estimate
 from isoloss.core.rng import stream
 from isoloss.fitting.checks import EXCLUDED_FLAGS, leave_out
+from isoloss.fitting.choice import FEWEST_SIZES_OF
+from isoloss.fitting.unseen import whitened_squares
 from isoloss.laws.law import Floats
-from isoloss.optima.sizes import distinct_sizes
 from isoloss.optima.surfaces import (
     FEWEST_ROWS,
-    FEWEST_SIZES_OF,
     LocalSurface,
     Surface,
     law_surface,
     local_surface,
     plain_quadratic,
     trunk_evidence,
-    whitened_square,
 )
 from isoloss.runs.observations import Observations
+from isoloss.runs.sizes import distinct_sizes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -344,7 +344,7 @@ def _scores(surfaces: Sequence[Surface], local: LocalSurface, table: Observation
     Rows count as in the local surface, and share its trunk effects.
     """
     rows = float(local.row_weights.sum() ** 2 / (local.row_weights**2).sum())
-    squares = [whitened_square(s.unseen, local.row_weights, table.trunk, local.ratio) for s in surfaces]
+    squares = [whitened_squares(s.unseen, local.row_weights, table.trunk, local.ratio).sum() for s in surfaces]
     return {s.form: -0.5 * TEMPER * rows * float(np.log(square)) for s, square in zip(surfaces, squares, strict=True)}
 
 

@@ -19,8 +19,8 @@ from isoloss.laws.law import Floats
 from isoloss.optima.isoflop_curves import Valley, akima_valley, parabola_valley
 from isoloss.optima.power_line import PowerLine, fit_power_law
 from isoloss.optima.seed_noise import SeedNoise
-from isoloss.optima.sizes import distinct_sizes
 from isoloss.runs.observations import Observations
+from isoloss.runs.sizes import distinct_sizes
 
 Interpolation = Literal["akima", "parabola"]
 Status = Literal["ok", "too_few_sizes", "on_edge", "unstable"]

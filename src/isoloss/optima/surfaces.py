@@ -16,14 +16,12 @@ from isoloss.fitting.checks import refuse_unfittable, root_mean_square
 from isoloss.fitting.engine import best_ends, find_optimum, linearise, pose, starting_points
 from isoloss.fitting.intervals import FEWEST_REPLICATES, MOST_REPLICATED_ROWS
 from isoloss.fitting.noise import TrunkNoise, trunk_noise
+from isoloss.fitting.unseen import left_out, unseen_errors
 from isoloss.laws.law import Floats, Law
 from isoloss.laws.registry import open_law
 from isoloss.runs.observations import Observations
 from isoloss.runs.replicates import count_replicates, replicate_cells
 
-# The fewest sizes from which each form is fitted. Farseer's three functions of N have three parameters each: on five
-# sizes its draws spread over a factor of four where the others agree within a tenth.
-FEWEST_SIZES_OF = {"chinchilla": 3, "coupled": 4, "ceiling": 4, "farseer": 8}
 LOCAL = "local"
 FEWEST_ROWS = 9
 # Rows count by how far their compute and their tokens per parameter lie from the place asked about: e-fold widths in
@@ -39,7 +37,6 @@ FIRST_THIRD_ORDER = 6
 # Prior of the trunks' share of the noise, (1 − s)^p. Seeds put trunk effects at .5 to 1 % of the loss and points at
 # .4 %, shares of .6 to .86. Four to six trunks say little; with this prior intervals hold the truth at both ends.
 TRUNK_PRIOR = -0.6
-MOST_FOLDS = 24
 
 
 class Surface(Protocol):
@@ -117,14 +114,9 @@ def law_surface(
     moved = problem.evaluate(best)[0] + noise.draw_noise(generator, noise.draw_deviations(generator, draws))
     moved = moved if shifts is None else moved + shifts
     refits = best_ends(problem, np.tile(best, (draws, 1, 1)), targets=moved)
-    folds = left_out(table.trunk)
-    held = best_ends(problem, np.tile(best, (len(folds), 1, 1)), weights=problem.weights * ~folds)
-    unseen = np.empty(len(table))
-    for end, fold in zip(held.free, folds, strict=True):
-        unseen[fold] = (problem.targets - problem.evaluate(end)[0])[fold]
     return LawSurface(
         form=form, law=law, values=law.to_values(np.vstack([best, refits.free]), problem.origin),
-        misfit=root_mean_square(residuals), unseen=unseen,
+        misfit=root_mean_square(residuals), unseen=unseen_errors(problem, best, table.trunk),
     )  # fmt: skip
 
 
@@ -183,20 +175,6 @@ def plain_quadratic(x: Floats, z: Floats, y: Floats, log_n: Floats, log_d: Float
         third_order(a - x.mean(), b - z.mean())[:, :FIRST_THIRD_ORDER] for a, b in ((x, z), (log_n, log_d))
     )
     return np.asarray(points @ np.linalg.lstsq(columns, y, rcond=None)[0])
-
-
-def left_out(trunks: NDArray[np.str_], *, most: int = MOST_FOLDS) -> NDArray[np.bool_]:
-    """Return which rows (folds, n) each fold leaves out: a trunk each, or groups of trunks where there are many."""
-    names, member = np.unique(trunks, return_inverse=True)
-    groups = min(len(names), most)
-    return np.asarray((member % groups)[None, :] == np.arange(groups)[:, None])
-
-
-def whitened_square(errors: Floats, weights: Floats, trunks: NDArray[np.str_], ratio: float) -> float:
-    """Return e′R⁻¹e of errors (n,) whose covariance is ∝ R = diag(1/weights) + `ratio` within each trunk."""
-    _, trunk_of = np.unique(trunks, return_inverse=True)
-    sums, sizes = np.bincount(trunk_of, weights * errors), np.bincount(trunk_of, weights)
-    return float((weights * errors**2).sum() - (ratio / (1 + ratio * sizes) * sums**2).sum())
 
 
 def noise_around_surface(

@@ -18,6 +18,7 @@ from isoloss.data_dependence.data_dependent import FittedDataDependent
 from isoloss.diagnostics.backtest import DRAWS, Backtest, backtest
 from isoloss.diagnostics.coverage import Coverage, simulate_coverage
 from isoloss.fitting.checks import EXCLUDED_FLAGS, leave_out, root_mean_square
+from isoloss.fitting.choice import AUTO, LawChoice, choose_law
 from isoloss.fitting.fitted import FittedLaw, FrontierPoint
 from isoloss.fitting.fitting import evidence_of_others, fit
 from isoloss.optima.mean_split import middle_budget
@@ -133,7 +134,8 @@ def analyse(
     seen, unseen = _hold_out(study, table)
     if not len(seen):
         raise WorkError("no run that may be fitted has finished", fix="isoloss runs DIR shows what became of them")
-    fits = _fit_all(study, seen, corpora, arms or {}, progress=progress)
+    study, choice = _with_law_chosen(study, seen)
+    fits = _fit_all(study, seen, corpora, arms or {}, choice=choice, progress=progress)
     measure = _balance_measure(study, complexity)
     with progress.task("best splits", total=1) as task:
         best = find_best_splits(
@@ -166,6 +168,18 @@ def analyse(
     )
 
 
+def _with_law_chosen(study: Study, table: Observations) -> tuple[Study, LawChoice | None]:
+    """Return the study with the law in place of `auto` that predicts training curves left out best, one for all."""
+    if AUTO not in study.fit.laws:
+        return study, None
+    choice = choose_law(
+        [table.where(corpus=name) for name in table.corpora], objective=study.fit.objective, delta=study.fit.delta,
+        floor="ignore",
+    )  # fmt: skip
+    named = tuple(choice.law if name == AUTO else name for name in study.fit.laws)
+    return study.model_copy(update={"fit": study.fit.model_copy(update={"laws": named})}), choice
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Fits:
     """Every fit of a study's corpora, each by itself; `unfiltered` holds those that flagged runs change."""
@@ -184,6 +198,7 @@ def _fit_all(
     corpora: Mapping[str, Corpus],
     arms: Mapping[float, Observations],
     *,
+    choice: LawChoice | None,
     progress: Progress,
 ) -> _Fits:
     first, *others = study.fit.corpus_laws
@@ -202,6 +217,8 @@ def _fit_all(
             further += fitted.values()
             no_law |= {f"{corpus} ({name})": reason for corpus, reason in reasons.items()}
         coverage = _coverage(laws, seen, task, seed=study.seed)
+    if choice is not None:
+        laws = {name: replace(law, choice=choice) if law.law == choice.law else law for name, law in laws.items()}
     return _Fits(laws=laws, unfiltered=unfiltered, rate_arms=rate_arms, further=further, no_law=no_law,
                  coverage=coverage)  # fmt: skip
 

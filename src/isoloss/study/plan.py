@@ -14,6 +14,7 @@ from isoloss.core.rng import derive_seed
 from isoloss.corpus.corpus import Outline
 from isoloss.corpus.sources import PcfgSource
 from isoloss.execution import executor as open_executor
+from isoloss.fitting.choice import AUTO
 from isoloss.laws.registry import laws, open_law
 from isoloss.runs.rules import HalfLife, PowerRule, Timescale, round_tokens, six_digits, whole_windows
 from isoloss.runs.shapes import Counts, ParamsConvention, count
@@ -74,7 +75,8 @@ def require_runnable(study: Study, *, executor: str = "local") -> None:
     for measure in study.complexity.measures:
         open_measure(measure, study.complexity.settings)
     for law in study.fit.corpus_laws:
-        _require_law(law)
+        if law != AUTO:
+            _require_law(law)
     generated = [source.name for source in study.corpus if isinstance(source, PcfgSource | DesignSource)]
     if generated and study.complexity.sequence_tokens > study.grid.context:
         raise InputError(
@@ -89,7 +91,7 @@ def _require_law(name: str) -> None:
     try:
         open_law(name)
     except UnknownName as error:
-        known = (*laws, DATA_DEPENDENT)
+        known = (AUTO, *laws, DATA_DEPENDENT)
         raise UnknownName(error.message, place="fit.laws", fix=did_you_mean(name, known)) from error
 
 

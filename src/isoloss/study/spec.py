@@ -214,7 +214,8 @@ class Fit(Frozen):
     """Which laws, by which objective, with how many resamples.
 
     The first law that is fitted corpus by corpus is the one that frontier, balance and intervals' coverage are of.
-    `data_dependent` is no such law: it asks for the test on left-out corpora. A user's own law is `module:Name`.
+    `auto` stands for the law that predicts training curves left out best, on all corpora together. `data_dependent` is
+    no law of a corpus: it asks for the test on left-out corpora. A user's own law is `module:Name`.
     """
 
     laws: tuple[str, ...] = ("chinchilla", DATA_DEPENDENT)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from isoloss.laws.law import Floats
-from isoloss.optima.sizes import distinct_sizes
+from isoloss.runs.sizes import distinct_sizes
 
 BUDGETS, FEWEST_SIZES = 7, 3
 

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from isoloss.laws.law import Floats
+from isoloss.runs.columns import Floats
 
 SAME_SIZE = 0.02  # in ln N
 
