@@ -144,3 +144,22 @@ def test_profiles_are_printed_with_their_curves(isoloss):
     said = isoloss("fit", CHINCHILLA, *COLUMNS, *asked)
     assert "rise of the objective" in said.out
     assert isoloss("fit", CHINCHILLA, *COLUMNS, "--profile", "gamma").code == 2
+
+
+def test_a_form_that_misses_the_bundled_runs_is_named_with_one_that_fits(isoloss):
+    from isoloss.planning.shipped import RUNS
+
+    call = (
+        "fit",
+        RUNS,
+        "--group",
+        "corpus",
+        "--trunk",
+        "trunk",
+        "--where",
+        "corpus IN ('python', 'english')",
+        "--json",
+    )
+    codes = {one["group"]: {w["code"] for w in one["warnings"]} for one in isoloss(*call).json["fits"]}
+    assert "lack_of_fit" in codes["python"]
+    assert isoloss(*call, "--law", "coupled").json["fits"][0]["warnings"] == []

@@ -177,6 +177,7 @@ def fit(
     from isoloss.fitting.choice import AUTO
     from isoloss.fitting.fitting import fit_groups
     from isoloss.laws.registry import open_law
+    from isoloss.optima.lack_of_fit import warned_of_misfit
     from isoloss.report.figure_file import require_drawable, write_figure
     from isoloss.runs.importers import UNSTATED, read_runs
 
@@ -209,6 +210,7 @@ def fit(
         table, law=law, starts=starts, bootstrap=bootstrap, fixed=held, floor=floor_use if floor else "ignore",
         **settings,
     )  # fmt: skip
+    fitted = warned_of_misfit(fitted, table, seed=seed)
     if definition is None:
         points = fit_output.points_of(predict or [], fitted[0].definition)
         check_page(page, form=fitted[0].law)

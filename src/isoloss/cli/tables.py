@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from isoloss.runs.spec import ModelSpec
     from isoloss.study.check import Checked
     from isoloss.study.evaluation import Evaluated
+    from isoloss.study.expected import Expected
     from isoloss.study.layout import BudgetSizes
     from isoloss.study.plan import PlannedRun
     from isoloss.training.grammar_score import GrammarScore
@@ -198,9 +199,16 @@ def show_check(checked: "Checked") -> None:
     )
     if following := checked.study.training.following_horizon:
         console.print(f"{', '.join(following)}: by rule of the token count, so every token count trains its own trunk.")
+    if told := [one for one in checked.expected if one.factor is not None]:
+        console.print(f"To expect, by runs simulated on this grid: {_widest(told).sentence()}", highlight=False)
     for warning in checked.warnings:
         console.print(f"Note: {warning}", markup=False)
     console.print("The study is valid; nothing was executed.")
+
+
+def _widest(expected: "Sequence[Expected]") -> "Expected":
+    """Return the corpus that knows least: the others do no worse."""
+    return max(expected, key=lambda one: one.factor or 0.0)
 
 
 def _sizes_table(checked: "Checked") -> "Table":

@@ -8,7 +8,7 @@ than .1 in ln(D*/N*) at one of the budgets: a misfit that moves nothing is no re
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,17 +16,22 @@ from numpy.typing import NDArray
 
 from isoloss.core.errors import InputError
 from isoloss.core.rng import stream
-from isoloss.fitting.checks import EXCLUDED_FLAGS, leave_out, refuse_unfittable
+from isoloss.fitting.checks import EXCLUDED_FLAGS, leave_out, refuse_unfittable, root_mean_square
+from isoloss.fitting.domain import LawWarning
 from isoloss.fitting.engine import find_optimum, linearise, pose, starting_points
-from isoloss.laws.law import Floats
+from isoloss.fitting.fitted import FittedLaw
+from isoloss.laws.law import Floats, Law
 from isoloss.laws.registry import open_law
-from isoloss.optima.best_size import BestSize, best_sizes
+from isoloss.optima.best_size import BEYOND, BestSize, best_sizes, flops_per_token
 from isoloss.optima.surfaces import LOCAL, noise_around_surface, third_order
 from isoloss.runs.observations import Observations
 
 REFUSAL = 0.05  # the share of true forms that is refused, at most
 MOVED = 0.1  # of ln(D*/N*)
 SIMULATIONS = 1000
+FEW_DRAWS = 100  # of best sizes whose intervals are not asked for
+MOST_ROWS = 5_000  # of a fit that is tested: on longer tables the forms alone take minutes
+POINTS = 801  # along a budget's line: steps of .01 in ln N
 SEEN = 1e-8  # of a column's length: what is left of it beside the others counts above this
 
 
@@ -35,7 +40,8 @@ class LackOfFit:
     """How one form misses one corpus: `probability` of a misfit as large by noise alone, and what it moves.
 
     `shift` is the largest difference in ln(D*/N*) between the form and all forms together, over budgets inside the
-    runs, at `flops`; None without one. `fitting` names the form that predicts unseen trunks best of those not refused.
+    runs, at `flops`; None without one. `fitting` names the form that predicts unseen trunks best of those not refused,
+    `closest` the one that does so of all others.
     """
 
     corpus: str
@@ -46,25 +52,35 @@ class LackOfFit:
     flops: float | None
     fitting: str | None
     refused: bool
+    closest: str | None = None
 
     def sentence(self) -> str:
         """Return the verdict in plain English."""
         if not self.refused or self.shift is None:
             return f"{self.form} is not refused on {self.corpus} (p = {self.probability:.2g})."
         more = "more" if self.shift > 0 else "fewer"
-        instead = f" {self.fitting} fits." if self.fitting else " No form here fits."
+        closest = f"; {self.closest} predicts unseen runs best" if self.closest else ""
+        instead = f" {self.fitting} fits." if self.fitting else f" No form here fits{closest}."
         return (
             f"{self.form} misses the runs of {self.corpus} by {self.misfit:.1%} of ln L, more than their noise "
             f"(p = {self.probability:.2g}), and asks for {np.exp(abs(self.shift)):.2g} times {more} tokens per "
             f"parameter than they show at {self.flops:.2g} FLOPs.{instead}"
         )
 
+    def warning(self) -> LawWarning:
+        """Return the verdict as the coded warning of a fit, with the remedy."""
+        better = self.fitting or self.closest
+        instead = f"Fit it (on the command line: --law {better}), or weigh" if better else "Weigh"
+        return LawWarning(
+            code="lack_of_fit", message=f"{self.sentence()} {instead} several forms with isoloss isoflop.",
+        )  # fmt: skip
+
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data."""
         return {
             "corpus": self.corpus, "form": self.form, "misfit": self.misfit, "probability": self.probability,
             "shift": self.shift, "flops": self.flops, "fitting": self.fitting, "refused": self.refused,
-            "sentence": self.sentence(),
+            "closest": self.closest, "sentence": self.sentence(),
         }  # fmt: skip
 
 
@@ -86,71 +102,120 @@ def lack_of_fit(
     for corpus in observations.corpora:
         used, _ = leave_out(observations.where(corpus=corpus), flags=EXCLUDED_FLAGS)
         try:
-            misfit, probability = _test(used, form, seed=seed)
+            tested = _test(used, form, seed=seed)
         except InputError:
             continue  # too few rows for the form: `fit` says so
-        found.append(_judge(used, corpus, form, misfit, probability, [o for o in known if o.corpus == corpus], seed))
+        found.append(_judge(used, corpus, tested, [one for one in known if one.corpus == corpus], seed))
     return found
 
 
-def _judge(
-    table: Observations,
-    corpus: str,
-    form: str,
-    misfit: float,
-    probability: float,
-    optima: Sequence[BestSize],
-    seed: int,
-) -> LackOfFit:
-    shift, flops = _largest_shift(form, optima)
-    refused = bool(probability < REFUSAL and shift is not None and abs(shift) > MOVED)
+def warned_of_misfit(laws: Sequence[FittedLaw], observations: Observations, *, seed: int = 0) -> list[FittedLaw]:
+    """Return the laws, one a corpus of the table, those that the runs refuse with the warning `lack_of_fit`.
+
+    Tested are laws of parameters and tokens alone, with nothing held, of at most `MOST_ROWS` rows.
+    """
+    able = [law for law in laws if _may_be_tested(law)]
+    if not able:
+        return list(laws)
+    table = observations.where(corpus=[law.group for law in able])
+    optima = best_sizes(table, draws=FEW_DRAWS, seed=seed)
+    refused = {
+        (one.corpus, one.form): one.warning()
+        for form in dict.fromkeys(law.law for law in able)
+        for one in lack_of_fit(table, form=form, optima=optima, seed=seed)
+        if one.refused
+    }
+    return [_warned(law, refused.get((law.group, law.law))) for law in laws]
+
+
+def _warned(law: FittedLaw, warning: LawWarning | None) -> FittedLaw:
+    return law if warning is None else replace(law, warnings=(*law.warnings, warning))
+
+
+def _may_be_tested(law: FittedLaw) -> bool:
+    free = not law.fixed and law.domain.line is None and law.rows_used <= MOST_ROWS
+    return free and law.definition.has_frontier() and not law.definition.further_columns()
+
+
+def _judge(table: Observations, corpus: str, tested: "_Tested", optima: Sequence[BestSize], seed: int) -> LackOfFit:
+    shift, flops = _largest_shift(table, tested, optima)
+    refused = bool(tested.probability < REFUSAL and shift is not None and abs(shift) > MOVED)
+    others = [form for form in _by_weight(optima) if form not in (tested.form, LOCAL)] if refused else []
+    fitting = (form for form in others if _test(table, form, seed=seed).probability >= REFUSAL)
     return LackOfFit(
-        corpus=corpus, form=form, misfit=misfit, probability=probability, shift=shift, flops=flops, refused=refused,
-        fitting=_fitting(table, form, optima, seed=seed) if refused else form,
+        corpus=corpus, form=tested.form, misfit=tested.misfit, probability=tested.probability, shift=shift,
+        flops=flops, refused=refused, fitting=next(fitting, None) if refused else tested.form,
+        closest=next(iter(others), None),
     )  # fmt: skip
 
 
-def _largest_shift(form: str, optima: Sequence[BestSize]) -> tuple[float | None, float | None]:
+def _largest_shift(
+    table: Observations, tested: "_Tested", optima: Sequence[BestSize]
+) -> tuple[float | None, float | None]:
     """Return the form's ln(D*/N*) less that of all forms where they differ most, and the budget."""
     found = [
-        (float(np.log(each.tokens_per_param / one.tokens_per_param.value)), one.flops)
+        (tested.log_ratio(table, one.flops) - float(np.log(one.tokens_per_param.value)), one.flops)
         for one in optima
-        for each in one.forms
-        if each.form == form and one.tokens_per_param is not None
+        if one.tokens_per_param is not None
     ]
     return max(found, key=lambda pair: abs(pair[0])) if found else (None, None)
 
 
-def _fitting(table: Observations, refused: str, optima: Sequence[BestSize], *, seed: int) -> str | None:
-    """Return the form of most weight that the runs do not refuse; the local surface is none to fit."""
+def _by_weight(optima: Sequence[BestSize]) -> list[str]:
+    """Return the forms, those that predict unseen trunks best first."""
     weights: dict[str, float] = {}
     for one in optima:
         for each in one.forms:
             weights[each.form] = weights.get(each.form, 0.0) + each.weight
-    for form in sorted(weights, key=lambda name: -weights[name]):
-        if form not in (refused, LOCAL) and _test(table, form, seed=seed)[1] >= REFUSAL:
-            return form
-    return None
+    return sorted(weights, key=lambda name: -weights[name])
 
 
-def _test(table: Observations, form: str, *, seed: int) -> tuple[float, float]:
-    """Return the root mean square misfit of a form, and the share of simulated F ratios that are as large."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Tested:
+    """A form fitted to a corpus: what it misses, and the share of simulated F ratios that are as large."""
+
+    form: str
+    law: type[Law]
+    values: Floats
+    misfit: float
+    probability: float
+
+    def log_ratio(self, table: Observations, flops: float) -> float:
+        """Return the form's own ln(D*/N*) at a budget counted as the table does, near the sizes of the runs."""
+        log_n = np.linspace(np.log(table.params.min()) - BEYOND, np.log(table.params.max()) + BEYOND, POINTS)
+        log_d = np.log(flops) - flops_per_token(table)(log_n)
+        with np.errstate(all="ignore"):
+            loss = self.law.loss(self.values, params=np.exp(log_n), tokens=np.exp(log_d))
+        best = int(np.argmin(np.where(np.isfinite(loss), loss, np.inf)))
+        return float(log_d[best] - log_n[best])
+
+
+def _test(table: Observations, form: str, *, seed: int) -> _Tested:
+    """Return a form at its best fit, tested. Raises InputError where the rows cannot determine it."""
     law = open_law(form)
     refuse_unfittable(table, law=law, fixed={})
     problem = pose(table, law=law, objective="gaussian", delta=1.0, weights=np.ones(len(table)), fixed={})
-    residuals, own = linearise(problem, find_optimum(problem, starting_points(problem, "auto")).free)
+    best = find_optimum(problem, starting_points(problem, "auto")).free
+    residuals, own = linearise(problem, best)
+    return _Tested(
+        form=form, law=law, values=law.to_values(best, problem.origin), misfit=root_mean_square(residuals),
+        probability=_probability(table, form, residuals, own, seed=seed),
+    )  # fmt: skip
+
+
+def _probability(table: Observations, form: str, residuals: Floats, own: Floats, *, seed: int) -> float:
+    """Return the share of simulated F ratios that are as large as the one of residuals (n,) beside columns (n, p)."""
     x, z = np.log(table.params), np.log(table.tokens)
     further = _beside(own, third_order((x - x.mean()) / x.std(), (z - z.mean()) / z.std()))
-    misfit = float(np.sqrt(np.mean(residuals**2)))
     left = len(residuals) - own.shape[1] - further.shape[1]
     if not further.shape[1] or left < 1:
-        return misfit, 1.0
-    noise = noise_around_surface(table, residuals, np.hstack([own, further]), problem.weights, None)
+        return 1.0
+    noise = noise_around_surface(table, residuals, np.hstack([own, further]), np.ones(len(table)), None)
     generator = stream(seed, "lack of fit", form, table.fingerprint)
     simulated = noise.draw_noise(generator, noise.draw_deviations(generator, SIMULATIONS))
     ratio = (noise.trunk_sd / noise.point_sd) ** 2
     ratios = _ratios(np.vstack([residuals, simulated]), own, further, noise.trunk_of, ratio)
-    return misfit, float((1 + (ratios[1:] >= ratios[0]).sum()) / (1 + SIMULATIONS))
+    return float((1 + (ratios[1:] >= ratios[0]).sum()) / (1 + SIMULATIONS))
 
 
 def _ratios(rows: Floats, own: Floats, further: Floats, trunk_of: NDArray[np.int64], ratio: float) -> Floats:

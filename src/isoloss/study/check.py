@@ -11,6 +11,7 @@ from isoloss.core.progress import QUIET, Progress
 from isoloss.corpus.build import outlined
 from isoloss.corpus.corpus import Outline
 from isoloss.corpus.sources import PcfgSource
+from isoloss.study.expected import Expected, expect, not_to_be_found
 from isoloss.study.layout import BudgetSizes, budget_sizes, poor_budgets, unlike
 from isoloss.study.plan import PlannedRun, core_seconds, plan_runs, require_runnable, told_of_arithmetic
 from isoloss.study.soundness import CorpusWarning, corpus_warnings
@@ -24,7 +25,8 @@ SCRATCH = "isoloss-check-"
 class Checked:
     """A valid study: its runs, FLOPs (trunks shared), and an estimate of the time on `workers` cores.
 
-    `budgets` says how many sizes hold each budget on each corpus; none for a sweep, which has no optimum of a budget.
+    `budgets` says how many sizes hold each budget on each corpus, `expected` what interval of tokens per parameter to
+    expect at a middle one; none for a sweep, which has no optimum of a budget.
     """
 
     study: Study
@@ -37,11 +39,13 @@ class Checked:
     seconds_estimate: float
     corpus_warnings: list[CorpusWarning]
     budgets: list[BudgetSizes]
+    expected: list[Expected]
 
     @property
     def warnings(self) -> list[str]:
         """What may keep the study from an answer, or costs more here than it need, in sentences."""
-        design = [said for said in (poor_budgets(self.budgets), self._unlike()) if said]
+        told = (poor_budgets(self.budgets), not_to_be_found(self.expected), self._unlike())
+        design = [said for said in told if said]
         of_corpora = [f"{found.corpus}: {found.message}" for found in self.corpus_warnings]
         return [*design, *told_of_arithmetic(self.study.training.numerics), *of_corpora]
 
@@ -65,6 +69,7 @@ class Checked:
             "seconds_estimate": self.seconds_estimate,
             "vocabularies": {name: corpus.vocab_size for name, corpus in self.corpora.items()},
             "budgets": [held.to_json() for held in self.budgets],
+            "expected": [one.to_json() for one in self.expected],
             "warnings": self.warnings,
             "corpus_warnings": [warning.to_json() for warning in self.corpus_warnings],
         }  # fmt: skip
@@ -96,6 +101,7 @@ def check_study(study: Study, *, base: Path, results: Path | None = None, progre
     on: dict[str, list[PlannedRun]] = {name: [] for name in corpora}
     for run in runs:
         on[run.corpus].append(run)
+    budgets = [] if study.tune else [held for name in corpora for held in budget_sizes(study.grid, on[name], name)]
     workers = workers_for(study.training.threads)
     return Checked(
         study=study,
@@ -106,7 +112,8 @@ def check_study(study: Study, *, base: Path, results: Path | None = None, progre
         flops=sum(run.flops for run in runs),
         workers=workers,
         seconds_estimate=core_seconds(jobs) / min(workers, len(jobs)),
-        budgets=[] if study.tune else [held for name in corpora for held in budget_sizes(study.grid, on[name], name)],
+        budgets=budgets,
+        expected=expect(study.grid, on, budgets) if budgets else [],
         corpus_warnings=warnings,
     )
 

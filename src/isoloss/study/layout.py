@@ -39,20 +39,31 @@ class BudgetSizes:
 
 def budget_sizes(grid: Grid, planned: Sequence[PlannedRun], corpus: str) -> list[BudgetSizes]:
     """Return what every budget of the grid holds on a corpus; budgets inside its runs where token counts are listed."""
-    lengths: dict[int, list[int]] = {}
-    for run in planned:
-        if run.corpus == corpus and run.arm == GRID:
-            lengths.setdefault(run.counts.params(grid.convention), []).append(run.spec.train_tokens)
+    lengths = lengths_by_size(grid, [run for run in planned if run.corpus == corpus])
     return [_held(grid, lengths, corpus, budget) for budget in grid.budgets or _inside(lengths)]
 
 
-def _held(grid: Grid, lengths: Mapping[int, Sequence[int]], corpus: str, flops: float) -> BudgetSizes:
-    usual = math.sqrt(flops / 6 / grid.tokens_per_param)
-    held = [
+def lengths_by_size(grid: Grid, planned: Sequence[PlannedRun]) -> dict[int, list[int]]:
+    """Return the token counts of every size of the grid itself, without those of other arms."""
+    lengths: dict[int, list[int]] = {}
+    for run in planned:
+        if run.arm == GRID:
+            lengths.setdefault(run.counts.params(grid.convention), []).append(run.spec.train_tokens)
+    return lengths
+
+
+def held_sizes(lengths: Mapping[int, Sequence[int]], flops: float) -> list[int]:
+    """Return the sizes with runs on both sides of a budget's tokens, or within 10 % of them."""
+    return [
         size
         for size, tokens in lengths.items()
         if min(tokens) / NEAR <= flops / (6 * size) <= max(tokens) * NEAR
     ]  # fmt: skip
+
+
+def _held(grid: Grid, lengths: Mapping[int, Sequence[int]], corpus: str, flops: float) -> BudgetSizes:
+    usual = math.sqrt(flops / 6 / grid.tokens_per_param)
+    held = held_sizes(lengths, flops)
     return BudgetSizes(
         corpus=corpus, flops=flops, sizes=len(held), below=sum(size < usual for size in held),
         above=sum(size > usual for size in held),
