@@ -43,7 +43,7 @@ def test_a_grid_of_sizes_above_the_optimum_is_told_that_it_is_not_found(tmp_path
     assert any("is not found" in warning for warning in found.warnings)
 
 
-@pytest.mark.parametrize("ratio", [4.0, 400.0])
+@pytest.mark.parametrize("ratio", [4.0, 12.0])
 def test_the_optimum_is_where_the_study_says_it_expects_it(ratio, tmp_path):
     params = [round(size * (40 / ratio) ** 0.5) for size in (4500, 7000, 11000, 17000, 27000, 42000)]
     grid = f"params = {params}\nflops = [3e9, 2.4e10]\nleast_tokens = 1e3\ntokens_per_param = {ratio}"

@@ -8,6 +8,7 @@ from isoloss.cli.tables import interval, show_evaluated
 from isoloss.core.errors import Unidentified
 from isoloss.core.estimate import LEVEL
 from isoloss.report.numbers import plain, si
+from isoloss.study.centred import in_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,6 +35,8 @@ def show_result(result: "StudyResult") -> None:
     for corpus, missing in result.unidentified.items():
         for measure, reason in missing.items():
             console.print(f"{measure} of {corpus} is not identified: {reason}")
+    if placed := in_words(result.placements):
+        console.print(placed, highlight=False)
     if result.evaluated is not None:
         show_evaluated(result.evaluated)
     if result.analysis is not None:

@@ -197,6 +197,8 @@ def show_check(checked: "Checked") -> None:
         f"(shared trunks once), {checked.flops:.2e} FLOPs, about {_duration(checked.seconds_estimate)} "
         f"on {checked.workers} cores."
     )
+    if checked.study.grid.centred:
+        console.print(_centred_in_words(checked), highlight=False)
     if following := checked.study.training.following_horizon:
         console.print(f"{', '.join(following)}: by rule of the token count, so every token count trains its own trunk.")
     if told := [one for one in checked.expected if one.factor is not None]:
@@ -204,6 +206,16 @@ def show_check(checked: "Checked") -> None:
     for warning in checked.warnings:
         console.print(f"Note: {warning}", markup=False)
     console.print("The study is valid; nothing was executed.")
+
+
+def _centred_in_words(checked: "Checked") -> str:
+    grid = checked.study.grid
+    first = grid.first_pass()
+    return (
+        f"Centred: a first pass trains {len(first.budgets)} budgets from {first.budgets[0]:.2e} to "
+        f"{first.budgets[-1]:.2e} FLOPs on each corpus. The sizes of the second lie around the optimum that it sees: "
+        f"those here are for {grid.tokens_per_param:g} tokens per parameter."
+    )
 
 
 def _widest(expected: "Sequence[Expected]") -> "Expected":

@@ -63,6 +63,7 @@ class Checked:
                 }
                 for run in self.runs
             ],
+            "design": self.study.grid.design,
             "following_horizon": list(self.study.training.following_horizon),
             "trained_tokens": self.trained_tokens,
             "flops": self.flops,
@@ -95,7 +96,8 @@ def check_study(study: Study, *, base: Path, results: Path | None = None, progre
             )
             for source in sources
         }
-        runs = plan_runs(study, corpora)
+        # Where the optimum is as expected: the second pass of a centred grid follows from the first when it is there.
+        runs = plan_runs(study, corpora, centres=dict.fromkeys(corpora, study.grid.tokens_per_param))
         warnings = corpus_warnings(corpora, context=study.grid.context)
     jobs = trunk_jobs([run.spec for run in runs])
     on: dict[str, list[PlannedRun]] = {name: [] for name in corpora}

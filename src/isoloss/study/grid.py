@@ -2,9 +2,10 @@
 
 import math
 from itertools import pairwise
-from typing import Annotated, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+import numpy as np
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from isoloss.core.errors import did_you_mean
 from isoloss.core.frozen import Frozen
@@ -22,6 +23,10 @@ WIDEST_FACTOR = 20.0
 BUDGET_STEP = 2.0
 # A budget's optimum takes three sizes, one of them on either side; new designs have five.
 FEWEST_SIZES, WANTED_SIZES = 3, 5
+# A centred grid: a first pass of the lowest budgets, over every split that is plausible, then sizes around what it saw.
+PASS_SIZES = 7
+FIRST_BUDGETS = BUDGET_STEP**2  # the highest budget of the first pass over the lowest
+BESIDE = 2.2  # the outermost sizes of the second pass over the best ones of the outermost budgets
 MOST_CONTEXT = 1 << 17  # tokens of a window
 
 
@@ -53,11 +58,16 @@ class Grid(Frozen):
     Without `tokens` and `flops` the budgets follow from the sizes: two sizes then lie on both sides of
     `tokens_per_param` at every budget.
 
+    `design = "centred"` takes `flops` and no sizes. On each corpus a first pass trains the lowest budgets (up to four
+    times the first) over sizes a factor of 20 in tokens per parameter to either side of `tokens_per_param`. A second
+    trains all budgets over seven sizes around the optimum that the first saw.
+
     In place of `params`, `shapes` lists published shapes by name or shapes of one's own; vocabulary and context are the
     corpus's and the grid's.
     """
 
     family: Family = "llama"
+    design: Literal["given", "centred"] = "given"
     params: Ladder = ()
     shapes: tuple[Annotated[Shape, BeforeValidator(_named)], ...] = ()
     tokens: Ladder = ()
@@ -73,6 +83,8 @@ class Grid(Frozen):
 
     @model_validator(mode="after")
     def _sizes_once(self) -> Self:
+        if self.centred:
+            return self
         if bool(self.params) == bool(self.shapes):
             raise ValueError("give sizes either as params or as shapes")
         if self.shapes and (self.family, self.qk_norm) != ("llama", False):
@@ -83,6 +95,9 @@ class Grid(Frozen):
 
     @model_validator(mode="after")
     def _lengths_once(self) -> Self:
+        if self.centred:
+            self._require_passes()
+            return self
         if self.tokens:
             names = ("flops", "least_tokens", "most_tokens", "tokens_per_param")
             idle = [name for name in names if getattr(self, name) != type(self).model_fields[name].default]
@@ -109,6 +124,48 @@ class Grid(Frozen):
             raise ValueError(
                 f"no budget trains the size {idle[0]:g}: leave it out, or widen flops, least_tokens or most_tokens"
             )
+
+    def _require_passes(self) -> None:
+        """Raise ValueError for a centred design that lists sizes or tokens, or whose passes hold no optimum."""
+        named = [name for name in ("params", "shapes", "tokens") if getattr(self, name)]
+        if named:
+            raise ValueError(f'design = "centred" places sizes and token counts itself: leave {named[0]} out')
+        if self.flops is None:
+            raise ValueError('design = "centred" needs budgets: give flops = [low, high]')
+        try:
+            self.first_pass()
+            self.second_pass(self.tokens_per_param)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            raise ValueError(f"a pass of the centred design: {first['msg'].removeprefix('Value error, ')}") from None
+
+    @property
+    def centred(self) -> bool:
+        """Whether sizes are placed around the optimum that a first pass sees."""
+        return self.design == "centred"
+
+    def first_pass(self, *, most_tokens: float = math.inf) -> "Grid":
+        """Return the first pass of a centred grid. Raises ValidationError where a budget has fewer than three sizes."""
+        assert self.flops is not None, "a centred design has flops"
+        low, high = self.flops[0], min(self.flops[1], FIRST_BUDGETS * self.flops[0])
+        return self._pass((low, high), self.tokens_per_param, math.sqrt(WIDEST_FACTOR), most_tokens)
+
+    def second_pass(self, tokens_per_param: float, *, most_tokens: float = math.inf) -> "Grid":
+        """Return the second pass, placed around an optimum; raises as `first_pass` does."""
+        assert self.flops is not None, "a centred design has flops"
+        return self._pass((self.flops[0], self.flops[1]), tokens_per_param, BESIDE, most_tokens)
+
+    def _pass(self, flops: tuple[float, float], ratio: float, beside: float, most_tokens: float) -> "Grid":
+        low, high = (math.sqrt(budget / 6 / ratio) for budget in flops)
+        sizes = tuple(six_digits(size) for size in np.geomspace(low / beside, high * beside, PASS_SIZES).tolist())
+        most = min(most_tokens, self.most_tokens or math.inf)
+        changed: dict[str, Any] = {
+            "design": "given", "params": sizes, "flops": flops, "tokens_per_param": ratio,
+            "most_tokens": most if math.isfinite(most) else None,
+        }  # fmt: skip
+        laid = self.model_copy(update=changed)
+        changed["params"] = tuple(size for size in sizes if laid._lengths_of(size, params=size))
+        return Grid.model_validate(self.model_dump() | changed)
 
     @property
     def budgets(self) -> tuple[float, ...]:
@@ -141,7 +198,10 @@ class Grid(Frozen):
 
     @property
     def lengths(self) -> tuple[float, ...]:
-        """All token counts of the grid, in ascending order."""
+        """All token counts of the grid, in ascending order; of a centred one where the optimum is as expected."""
+        if self.centred:
+            passes = (self.first_pass(), self.second_pass(self.tokens_per_param))
+            return tuple(sorted({tokens for each in passes for tokens in each.lengths}))
         return self.tokens or tuple(sorted({tokens for size in self.params for tokens in self.horizons(size)}))
 
     def _lengths_of(self, target: float, *, params: float) -> tuple[float, ...]:

@@ -10,7 +10,8 @@ A results folder is an archive (`isoloss.runs.archive`) with, beside it:
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -26,6 +27,7 @@ from isoloss.runs.neighbours import with_neighbour_flags
 from isoloss.runs.observations import Observations, observations
 from isoloss.runs.record import RunRecord
 from isoloss.study.analysis import Analysis, analyse, analyse_sweep
+from isoloss.study.centred import Placement, centres_of, place
 from isoloss.study.evaluation import Evaluated, evaluate, given_subjects, kept_subjects
 from isoloss.study.left_out import with_complexity
 from isoloss.study.memory import recall, remember
@@ -77,6 +79,7 @@ class Lab:
         self._study: Study | None = None  # whose corpora, runs and measures are held below
         self._corpora: dict[str, Corpus] = {}
         self._planned: list[PlannedRun] = []
+        self._placements: list[Placement] = []
         self._complexity: dict[str, dict[str, Complexity]] = {}
         self._unidentified: dict[str, dict[str, str]] = {}
 
@@ -94,12 +97,16 @@ class Lab:
         if self.shard is not None and last > STAGES.index("train"):
             raise InputError("a shard trains its part and fits nothing", place="--shard",
                              fix="stop it with --until train; fit with the same command without --shard")  # fmt: skip
+        if self.shard is not None and study.grid.centred:
+            raise InputError("the second pass of a centred grid follows from all runs of the first", place="--shard",
+                             fix="leave --shard out")  # fmt: skip
         require_runnable(study, executor=self.executor)
         result = StudyResult(study=study, corpora=self.corpora(study), planned=self._own(study))
         if last >= STAGES.index("complexity"):
             result.complexity, result.unidentified = self.complexity(study), self.unidentified(study)
         if last >= STAGES.index("train"):
             result.records = self.train(study)
+            result.planned, result.placements = self._own(study), self.placements(study)
             result.evaluated = self.evaluate(study)
         result.warnings = self._warnings(study, result.records)
         if last >= STAGES.index("fit"):
@@ -150,8 +157,32 @@ class Lab:
         """Return every run of the study. Raises InputError for a grid that a corpus or the shapes cannot serve."""
         corpora = self.corpora(study)
         if not self._planned:
-            self._planned = plan_runs(study, corpora)
+            self._placements = self._placed(study, corpora) if study.grid.centred else []
+            self._planned = plan_runs(study, corpora, centres=centres_of(self._placements))
         return self._planned
+
+    def placements(self, study: Study) -> list[Placement]:
+        """Return where the second pass of a centred grid lies, on every corpus whose first pass has ended."""
+        self.plan(study)
+        return self._placements
+
+    def _placed(self, study: Study, corpora: Mapping[str, Corpus]) -> list[Placement]:
+        alone = study.model_copy(update={"run": ()})
+        first = [run for run in plan_runs(alone, corpora) if run.arm == GRID]
+        found = []
+        for name, corpus in corpora.items():
+            own = [run for run in first if run.corpus == name]
+            records = [self.archive.read(run.spec.fingerprint) for run in own]
+            ended = [record for record in records if record is not None and record.status != "failed"]
+            if len(ended) < len(own):
+                continue
+            placed = place(self._rows(study, own, ended), corpus=name, grid=study.grid)
+            try:
+                plan_runs(alone, {name: corpus}, centres=centres_of([placed]))
+            except InputError as error:
+                placed = replace(placed, tokens_per_param=None, reason=error.reason)
+            found.append(placed)
+        return found
 
     def complexity(self, study: Study) -> dict[str, dict[str, Complexity]]:
         """Return every measure of every corpus: corpus name → measure → value with interval.
@@ -185,8 +216,19 @@ class Lab:
     def train(self, study: Study) -> list[RunRecord]:
         """Train what the archive lacks, and return the records of all the study's runs in the order of its plan.
 
-        Failures come back as records. Finished runs are never trained again; interrupted ones go on.
+        Of a centred grid the second pass follows the first. Failures come back as records. Finished runs are never
+        trained again; interrupted ones go on.
         """
+        self._train_missing(study)
+        if study.grid.centred:
+            self._planned = []  # the second pass follows from the first
+            for one in self.placements(study):
+                self.progress.note(one.sentence())
+            self._train_missing(study)
+        wanted = {run.spec.fingerprint for run in self._own(study)}
+        return [record for record in self._records(study) if record.fingerprint in wanted]
+
+    def _train_missing(self, study: Study) -> None:
         from isoloss.execution import Where, executor
         from isoloss.study.training import train_missing
 
@@ -202,8 +244,6 @@ class Lab:
             names={corpus.fingerprint: name for name, corpus in self.corpora(study).items()},
             board=self._board(),
         )  # fmt: skip
-        wanted = {run.spec.fingerprint for run in own}
-        return [record for record in self._records(study) if record.fingerprint in wanted]
 
     def _own(self, study: Study) -> list[PlannedRun]:
         """Return the runs of the plan that this lab trains: all of them, or its shard's."""
@@ -268,7 +308,7 @@ class Lab:
         result = StudyResult(
             study=study, corpora=self.corpora(study), planned=self.plan(study), complexity=self.complexity(study),
             unidentified=self.unidentified(study), records=records, analysis=self._fit(study, records),
-            evaluated=self.evaluate(study), warnings=self._warnings(study, records),
+            evaluated=self.evaluate(study), warnings=self._warnings(study, records), placements=self.placements(study),
         )  # fmt: skip
         return self._write_report(result)
 
@@ -336,15 +376,19 @@ class Lab:
         self, study: Study, records: Sequence[RunRecord], measures: Sequence[str], *, arm: Arm = GRID
     ) -> Observations:
         """Return the finished runs of an arm as observations by the study's conventions; of a sweep all arms."""
+        planned = [run for run in self.plan(study) if study.tune or run.arm == arm]
+        return with_complexity(self._rows(study, planned, records), self.complexity(study), measures)
+
+    def _rows(self, study: Study, planned: Sequence[PlannedRun], records: Sequence[RunRecord]) -> Observations:
+        """Return those of the planned runs that have finished as observations by the study's conventions."""
         convention = study.grid.convention
         by_run = {record.fingerprint: record for record in records}
         rows = [
             (run, record, record.loss)
-            for run in self.plan(study)
-            if (study.tune or run.arm == arm)
+            for run in planned
             if (record := by_run.get(run.spec.fingerprint)) and record.status == "finished" and record.loss
         ]
-        table = observations(
+        return observations(
             params=[run.counts.params(convention) for run, _, _ in rows],
             tokens=[run.spec.train_tokens for run, _, _ in rows],
             loss_nats=[loss.nats for _, _, loss in rows],
@@ -356,7 +400,6 @@ class Lab:
             flags=[record.flags for _, record, _ in rows],
             params_convention=convention,
         )
-        return with_complexity(table, self.complexity(study), measures)
 
     def _write_report(self, result: StudyResult) -> "ReportFiles":
         from isoloss.report.page import write_report

@@ -1,6 +1,7 @@
 """From a study to its runs: every size × token count × seed on every corpus, as specs, with what they will cost."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import product, repeat
 from typing import NamedTuple
@@ -20,6 +21,7 @@ from isoloss.runs.rules import HalfLife, PowerRule, Timescale, round_tokens, six
 from isoloss.runs.shapes import Counts, ParamsConvention, count
 from isoloss.runs.spec import ModelSpec, Numerics, Optimiser, RunSpec, Schedule
 from isoloss.study.designs import DesignSource
+from isoloss.study.grid import FEWEST_SIZES, PASS_SIZES, Grid
 from isoloss.study.spec import DATA_DEPENDENT, Study, Training
 from isoloss.training.job import TrunkJob, check_enough_windows
 
@@ -37,6 +39,7 @@ SECONDS_WITHOUT_PAIRS = 1.9
 
 HIGHEST_RATE = 10.0
 MOST_RUNS = 100_000
+USED_AT_MOST = 0.99  # of a corpus's tokens by a centred grid: a run is rounded to whole batches
 
 
 class Arm(NamedTuple):
@@ -95,10 +98,13 @@ def _require_law(name: str) -> None:
         raise UnknownName(error.message, place="fit.laws", fix=did_you_mean(name, known)) from error
 
 
-def plan_runs(study: Study, corpora: Mapping[str, Outline]) -> list[PlannedRun]:
+def plan_runs(
+    study: Study, corpora: Mapping[str, Outline], *, centres: Mapping[str, float] | None = None
+) -> list[PlannedRun]:
     """Return every run of the study, corpus by corpus, size by size, in ascending tokens, arm by arm.
 
-    Raises BadCorpus for a corpus smaller than the grid needs, and InputError where no shape fits a size.
+    Of a centred grid the first pass, and the second on the corpora of `centres`, the tokens per parameter around which
+    it lies. Raises BadCorpus for a corpus smaller than the grid needs, and InputError where no shape fits a size.
     """
     planned: list[PlannedRun] = []
     _refuse_many(study, len(corpora))
@@ -106,8 +112,10 @@ def plan_runs(study: Study, corpora: Mapping[str, Outline]) -> list[PlannedRun]:
         runs = [
             point(study, name, corpus, model, seed, tokens, arm)
             for arm in arms(study)
-            for model, seed, tokens in _places(study, name, corpus, arm)
+            for model, seed, tokens in _places(study, name, corpus, arm, (centres or {}).get(name))
         ]
+        if study.grid.centred:  # the passes may meet in a run
+            runs = list({run.spec.fingerprint: run for run in runs}.values())
         specs = [run.spec for run in runs]
         check_enough_windows(specs, corpus)
         _refuse_repeats(specs, name)
@@ -115,12 +123,15 @@ def plan_runs(study: Study, corpora: Mapping[str, Outline]) -> list[PlannedRun]:
     return planned
 
 
-def _places(study: Study, name: str, corpus: Outline, arm: Arm) -> list[tuple[ModelSpec, int, float]]:
+def _places(
+    study: Study, name: str, corpus: Outline, arm: Arm, centre: float | None
+) -> list[tuple[ModelSpec, int, float]]:
     """Return model, seed and tokens of every run of an arm on a corpus: the grid's, and those beside it."""
     grid = [
         (model, seed, tokens)
-        for model, seed in product(study.grid.models(vocab_size=corpus.vocab_size), study.grid.seeds)
-        for tokens in horizons(study, model)[: 1 if arm.shortest_alone else None]
+        for each in _grids(study.grid, corpus, centre)
+        for model, seed in product(_models(each, corpus, all_fit=not study.grid.centred), study.grid.seeds)
+        for tokens in horizons(study, each, model)[: 1 if arm.shortest_alone else None]
     ]
     beside = [one for one in study.run if one.corpus == name]
     return [
@@ -141,9 +152,45 @@ def arms(study: Study) -> list[Arm]:
     ]
 
 
-def horizons(study: Study, model: ModelSpec) -> tuple[float, ...]:
+def _grids(grid: Grid, corpus: Outline, centre: float | None) -> list[Grid]:
+    """Return the grid itself; of a centred one the passes, as far as the corpus has text for them."""
+    if not grid.centred:
+        return [grid]
+    most = USED_AT_MOST * corpus.token_budget(grid.context)
+    try:
+        passes = [grid.first_pass(most_tokens=most)]
+        return passes if centre is None else [*passes, grid.second_pass(centre, most_tokens=most)]
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise InputError(
+            f"{most:,.0f} tokens of {corpus.name!r} are too few for a centred grid: "
+            f"{first['msg'].removeprefix('Value error, ')}",
+            place="grid", fix="add text, lower flops or least_tokens, or expect fewer tokens_per_param",
+        ) from error  # fmt: skip
+
+
+def _models(grid: Grid, corpus: Outline, *, all_fit: bool) -> list[ModelSpec]:
+    """Return the models of a grid; unless all have to fit, those sizes that the vocabulary leaves room for, once each.
+
+    Raises InputError for a size that no shape fits, or where fewer than three are left.
+    """
+    if all_fit:
+        return grid.models(vocab_size=corpus.vocab_size)
+    found: dict[ModelSpec, None] = {}
+    for target in grid.params:
+        with suppress(InputError):
+            found[grid.near(target, vocab_size=corpus.vocab_size)] = None
+    if len(found) < FEWEST_SIZES:
+        raise InputError(
+            f"at vocabulary {corpus.vocab_size} of {corpus.name!r} {len(found)} of the sizes from {grid.params[0]:.3g} "
+            f"to {grid.params[-1]:.3g} parameters have a shape, {FEWEST_SIZES} needed",
+            place="grid.flops", fix="raise the budgets, or take a smaller vocabulary",
+        )  # fmt: skip
+    return list(found)
+
+
+def horizons(study: Study, grid: Grid, model: ModelSpec) -> tuple[float, ...]:
     """Return the token counts that the study trains a model on: for a sweep the shortest and the longest."""
-    grid = study.grid
     tokens = grid.horizons(count(model).params(grid.convention))
     return tokens if study.tune is None else (tokens[0], tokens[-1])
 
@@ -152,7 +199,8 @@ def _refuse_many(study: Study, corpora: int) -> None:
     """Raise InputError for more runs than are planned, before any is."""
     grid = study.grid
     lengths = len(grid.tokens) or len(grid.budgets)
-    runs = corpora * len(arms(study)) * len(grid.params or grid.shapes) * lengths * len(grid.seeds) + len(study.run)
+    sizes = 2 * PASS_SIZES if grid.centred else len(grid.params or grid.shapes)
+    runs = corpora * len(arms(study)) * sizes * lengths * len(grid.seeds) + len(study.run)
     if runs > MOST_RUNS:
         raise InputError(
             f"{runs:,} runs, at most {MOST_RUNS:,} are planned", place="grid", fix="divide the study into several"

@@ -14,6 +14,7 @@ from isoloss.runs.archive import Archive
 from isoloss.runs.flags import MEANINGS
 from isoloss.runs.record import RunRecord
 from isoloss.runs.spec import ModelSpec
+from isoloss.study.centred import in_words
 from isoloss.study.plan import GRID, PlannedRun
 from isoloss.study.result import StudyResult
 from isoloss.study.spec import training_in_words
@@ -52,11 +53,17 @@ def report_data(result: StudyResult, archive: Archive) -> ReportData:
         rate_arms=analysis.rate_arms,
         tuning=analysis.tuning,
         replicates=analysis.replicates,
-        training=" ".join(filter(None, [training_in_words(result.study.training), result.unlike])),
+        training=_training(result),
         evaluations=result.evaluated.evaluations if result.evaluated else [],
         optima=list(analysis.best.at_budget().values()) if analysis.best else [],
         lack_of_fit=analysis.best.lack_of_fit if analysis.best else [],
     )  # fmt: skip
+
+
+def _training(result: StudyResult) -> str:
+    """Return how the runs were trained and placed, and what differs between corpora."""
+    told = [training_in_words(result.study.training), in_words(result.placements), result.unlike]
+    return " ".join(one for one in told if one)
 
 
 def _summary(name: str, corpus: Corpus, result: StudyResult) -> CorpusSummary:

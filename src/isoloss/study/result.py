@@ -9,6 +9,7 @@ from isoloss.complexity.measure import Complexity
 from isoloss.corpus.corpus import Corpus
 from isoloss.runs.record import RunRecord
 from isoloss.study.analysis import Analysis
+from isoloss.study.centred import Placement
 from isoloss.study.evaluation import Evaluated
 from isoloss.study.layout import unlike
 from isoloss.study.plan import PlannedRun
@@ -20,7 +21,8 @@ from isoloss.study.spec import Study
 class StudyResult:
     """A study as far as it was run: later stages are None or empty where `until` stopped before them.
 
-    `complexity` holds each corpus's measures, and `unidentified` why a corpus lacks one.
+    `complexity` holds each corpus's measures, and `unidentified` why a corpus lacks one. `placements` say where the
+    second pass of a centred grid lies.
     """
 
     study: Study
@@ -31,6 +33,7 @@ class StudyResult:
     records: Sequence[RunRecord] = ()
     analysis: Analysis | None = None
     evaluated: Evaluated | None = None
+    placements: Sequence[Placement] = ()
     warnings: Sequence[CorpusWarning] = ()
     report: Path | None = None
     seconds: float = 0.0
@@ -65,6 +68,7 @@ class StudyResult:
             },
             "following_horizon": list(self.study.training.following_horizon),
             "unlike": self.unlike,
+            "centred": [one.to_json() for one in self.placements],
             **analysis,
             **(self.evaluated.to_json() if self.evaluated else {"evaluations": [], "not_evaluated": []}),
             "warnings": [warning.to_json() for warning in self.warnings],

@@ -272,6 +272,8 @@ class Study(Frozen):
             )
         if 1.0 in self.training.rate_arms:
             raise ValueError("training.rate_arms: 1 is the grid itself; name other factors, such as 0.5 and 2")
+        if self.tune and self.grid.centred:
+            raise ValueError('a [tune] study sweeps sizes that are given: leave grid.design = "centred" out')
         if self.tune and len(self.grid.tokens) < 2:
             raise ValueError("a [tune] study compares the first and the last of grid.tokens: give at least two")
         names = corpus_names(self.corpus)

@@ -27,7 +27,7 @@ def tune(study: Study, planned: Sequence[PlannedRun], records: Sequence[RunRecor
 
 def _swept(study: Study, run: PlannedRun, record: RunRecord) -> SweptRun:
     """Return a run as the sweep sees it: its horizon is the one asked for, whatever its batch rounded that to."""
-    asked = horizons(study, run.spec.model)
+    asked = horizons(study, study.grid, run.spec.model)
     distances = np.abs(np.log(np.array(asked) / run.spec.train_tokens))
     return SweptRun(
         params=run.counts.params(study.grid.convention), tokens=round(asked[int(np.argmin(distances))]),
