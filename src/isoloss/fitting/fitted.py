@@ -208,9 +208,10 @@ class FittedLaw:
     def optimum(self, flops: float, **given: float) -> FrontierPoint:
         """Return the loss-minimising split of one budget; see `frontier`."""
         log_params, log_ratio = self._optima(flops, given)
-        params, tokens = np.exp(log_params), np.exp(log_params + log_ratio)
-        columns = self.definition.complete({"params": params, "tokens": tokens, **_floats(given)})
-        loss = self.definition.loss(np.vstack([self.values, self.draws]), **columns)
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # a draw may have no split
+            params, tokens = np.exp(log_params), np.exp(log_params + log_ratio)
+            columns = self.definition.complete({"params": params, "tokens": tokens, **_floats(given)})
+            loss = self.definition.loss(np.vstack([self.values, self.draws]), **columns)
         extrapolation = self.domain.extrapolation(params=params[0], tokens=tokens[0], flops=flops, **given)
         return FrontierPoint(
             flops=float(flops),
