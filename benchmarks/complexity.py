@@ -1,4 +1,4 @@
-"""Speed of the gzip measure beside the plain script of the gzip paper, on the same documents, in one run.
+"""Speed of the gzip measure against the plain script of the gzip paper, on the same documents, in one run.
 
     python benchmarks/complexity.py
 

@@ -1,4 +1,4 @@
-"""What running a study costs beside training: seconds a run of the executors, from 10 to 1,000 runs that train nothing.
+"""What running a study costs in addition to training: seconds a run of each executor, from 10 runs to 1,000.
 
     python benchmarks/execution.py
 

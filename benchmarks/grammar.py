@@ -1,4 +1,4 @@
-"""Sampling speed beside the PyPI package `pcfg`, and the time an exact floor takes, for the grammars of the gzip paper
+"""Sampling speed against the PyPI package `pcfg`, and the time an exact floor takes, for the grammars of the gzip paper
 and a supercritical one.
 
     python benchmarks/grammar.py              # about a minute; needs an index to install the peer from
@@ -105,9 +105,9 @@ def main() -> None:
             started = time.perf_counter()
             floor = estimate_floor(grammar, context=CONTEXT, seed=0)
             seconds = time.perf_counter() - started
-            beside = f"{peer / 1e6:>8.2f}{own / peer:>8.0f}" if peer else f"{'–':>8}{'–':>8}"
+            extra = f"{peer / 1e6:>8.2f}{own / peer:>8.0f}" if peer else f"{'–':>8}{'–':>8}"
             interval = f"{floor.value:.4f} ± {(floor.high - floor.low) / 2:.4f}"
-            print(f"{size!s:<22}{own / 1e6:>18.1f}{beside}{interval:>20}{seconds:>9.2f}")
+            print(f"{size!s:<22}{own / 1e6:>18.1f}{extra}{interval:>20}{seconds:>9.2f}")
     if python is None:
         print(f"without the peer: {reason}")
 

@@ -1,4 +1,4 @@
-"""What a study costs beside forward and backward passes: start-up, data, updates, records, scheduling, idle cores.
+"""What a study costs in addition to forward and backward passes: start-up, data, updates, records, scheduling.
 
     python benchmarks/study.py                      # about a minute on two cores
 

@@ -1,4 +1,4 @@
-"""Speed of training beside transformers and torch's AdamW, on the same batches and from the same weights, in one run.
+"""Speed of training against transformers and torch's AdamW, on the same batches and from the same weights, in one run.
 
     python benchmarks/train.py                      # three settings, about three minutes on an idle machine
     python benchmarks/train.py --cpu-seconds        # on a busy machine: per CPU second, the peer on one thread

@@ -82,7 +82,7 @@ def page(corpora: Sequence[Corpus], families: dict[str, list[float]], selections
     """Yield the lines of the page."""
     real = [corpus for corpus in corpora if not corpus["generated"]]
     yield HEAD.format(real=len(real))
-    yield "## gzip beside what was known\n"
+    yield "## gzip next to what was known\n"
     yield from table(
         ["corpus", "documents", "tokens", "bytes a token", "gzip", "placebo moves it by", "seen before", "gzip paper"],
         [known_row(corpus) for corpus in corpora],
@@ -93,7 +93,7 @@ def page(corpora: Sequence[Corpus], families: dict[str, list[float]], selections
     yield from table(["family", "mean ± deviation", "ratios", "seen before"], rows)
     yield "\nNor does one choice of files for its language or notation, near duplicates kept:\n"
     yield from table(
-        ["beside", "files", "documents", "MB read", "of MB", "gzip", "seen before"],
+        ["next to", "files", "documents", "MB read", "of MB", "gzip", "seen before"],
         [selection_row(selection) for selection in selections],
     )
     for reading, title in READINGS.items():
@@ -118,7 +118,7 @@ def page(corpora: Sequence[Corpus], families: dict[str, list[float]], selections
 
 
 def known_row(corpus: Corpus) -> list[str]:
-    """Return a corpus's sizes, its gzip ratio, and the ratios it stands beside."""
+    """Return a corpus's sizes, its gzip ratio, and the ratios it stands next to."""
     seen, paper = EARLIER.get(corpus["name"], ("–", "–"))
     moved = value(corpus, "gzip-placebo") - value(corpus, "gzip")
     density = corpus["bytes_per_token"]

@@ -38,7 +38,7 @@ FAMILY = 12
 COMPRESSORS = ("gzip", "zstd", "xz", "bz2", "brotli", "ppmd")
 COSTS = ("unigram", "bigram", "trigram", "fourgram", "fivegram", "ngram", "floor")
 EXPONENTS = ("entropy_decay", "correlation_decay", "alpha_d", "spectrum", "heaps")
-# Blocks of 16,384 tokens (65,536 bytes as 4-byte ids): long beside every window but those of xz, zstd and brotli.
+# Blocks of 16,384 tokens (65,536 bytes as 4-byte ids): longer than every window but those of xz, zstd and brotli.
 SETTINGS = MeasureSettings(block_tokens=1 << 14)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from isoloss.core import files
 from isoloss.core.errors import Unidentified
 from isoloss.core.estimate import Estimate
-from isoloss.data_dependence.contest_result import Contest, Errors
+from isoloss.data_dependence.predictor_comparison import Errors, PredictorComparison
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.planning import shipped
 from isoloss.planning.backtest import RIVALS, PlanBacktest, backtest_plans
@@ -36,7 +36,7 @@ Intervals are 95 %.
 
 ![Iso-loss contours of ten corpora with their runs and best splits](../images/real-contours.png)
 
-![Errors of every measure on left-out corpora, less those of one law for all](../images/real-contest.png)
+![Errors of every measure on left-out corpora, less those of one law for all](../images/real-predictors.png)
 """
 LEVELS = ("E", "A0", "B0")
 TRIED: dict[str, dict[str, str] | str] = {
@@ -67,9 +67,9 @@ def main() -> None:
         lengths=len(set(table.tokens)), shortest=table.tokens.min(), longest=table.tokens.max(),
     )  # fmt: skip
     plans = {measure: backtest_plans(table, measure) for measure in measures}
-    told = Path(__file__).with_name("real_told.md").read_text(encoding="utf-8")
+    text = Path(__file__).with_name("real_text.md").read_text(encoding="utf-8")
     values = {name: {measure: found.value for measure, found in own.items()} for name, own in complexity.items()}
-    parts = [head, told, corpora(found, values, measures), balance(found), contest(found.contests[0]),
+    parts = [head, text, corpora(found, values, measures), balance(found), comparison(found.predictor_comparisons[0]),
              planned(plans, shipped.MEASURE), forms(shipped.shipped_runs())]  # fmt: skip
     files.write_text(asked.page, "\n".join(part for part in parts if part))
 
@@ -93,10 +93,10 @@ def law_cells(law: FittedLaw | None, budget: float) -> list[str]:
     """Return E, α, β, a and the balance, each with its interval."""
     if law is None:
         return ["–"] * 5
-    cells = [told(law.params[name]) for name in ("E", "alpha", "beta")]
+    cells = [formatted(law.params[name]) for name in ("E", "alpha", "beta")]
     for quantity in (law.exponent_a, law.log_ratio):
         try:
-            cells.append(told(quantity(budget)))
+            cells.append(formatted(quantity(budget)))
         except Unidentified:
             cells.append("not identified")
     return cells
@@ -107,8 +107,8 @@ def balance(found: Analysis) -> str:
     return "## The answer\n\n" + "\n\n".join(" ".join(verdict.sentences()) for verdict in found.balance) + "\n"
 
 
-def contest(found: Contest) -> str:
-    """Return the contest of predictors, measure by measure."""
+def comparison(found: PredictorComparison) -> str:
+    """Return the comparison of predictors, measure by measure."""
     rows = []
     for one in found.measures:
         off = one.balance
@@ -123,7 +123,7 @@ def contest(found: Contest) -> str:
         "error of ln(D\\*/N\\*)", "less one law's", "p corrected",
     ]  # fmt: skip
     return (
-        "## Which measure foretells a corpus that was left out?\n\n"
+        "## Which measure predicts a corpus that was left out?\n\n"
         + " ".join(found.sentences())
         + "\n\n"
         + as_table(head, rows)
@@ -132,7 +132,7 @@ def contest(found: Contest) -> str:
 
 def error_cells(errors: Errors, scale: float) -> list[str]:
     """Return the error, its difference from the pooled law's, and the corrected p."""
-    return [f"{scale * errors.heldout:.2f}", told(scaled(errors.difference, scale)), f"{errors.p_adjusted:.2g}"]
+    return [f"{scale * errors.heldout:.2f}", formatted(scaled(errors.difference, scale)), f"{errors.p_adjusted:.2g}"]
 
 
 def forms(runs: Observations) -> str:
@@ -142,13 +142,13 @@ def forms(runs: Observations) -> str:
         plan = backtest_plans(runs, shipped.MEASURE, forms=tried)  # type: ignore[arg-type]  # "choose", "published"
         off = np.mean([abs(one.log_ratio["plan"] - one.best_log_ratio) for one in plan.judged])
         rows.append([name, f"{1000 * plan.mean_regret('plan'):.1f}", f"{off:.2f}", *wins(plan)])
-    # One law for all is the same beside every choice of forms.
+    # One law for all is the same next to every choice of forms.
     off = np.mean([abs(one.log_ratio["pooled"] - one.best_log_ratio) for one in plan.judged])
     rows.append(["one law for all", f"{1000 * plan.mean_regret('pooled'):.1f}", f"{off:.2f}", *[""] * len(RIVALS)])
     head = [f"coefficients that follow {shipped.MEASURE}", "regret, 10⁻³ nats", "off in ln(D\\*/N\\*)",
-            *(f"beside {NAMES[rival]}" for rival in RIVALS)]  # fmt: skip
+            *(f"against {NAMES[rival]}" for rival in RIVALS)]  # fmt: skip
     return (
-        "## The law that comes along\n\n" + as_table(head, rows)
+        "## The bundled law\n\n" + as_table(head, rows)
         + f"\n```text\n{shipped.shipped_law().summary()}\n```\n"
     )  # fmt: skip
 
@@ -163,7 +163,7 @@ def planned(plans: dict[str, PlanBacktest], measure: str) -> str:
     rows = []
     for name, plan in plans.items():
         against = [
-            f"{told(scaled(plan.against(rival), 1000))}, {plan.wins(rival)[0]} won {plan.wins(rival)[1]} lost"
+            f"{formatted(scaled(plan.against(rival), 1000))}, {plan.wins(rival)[0]} won {plan.wins(rival)[1]} lost"
             for rival in RIVALS
         ]
         rows.append([name, f"{1000 * plan.mean_regret('plan'):.3g}", *against])
@@ -190,7 +190,7 @@ def scaled(estimate: Estimate, factor: float) -> Estimate:
     return Estimate(value=factor * estimate.value, low=low, high=high)
 
 
-def told(estimate: Estimate) -> str:
+def formatted(estimate: Estimate) -> str:
     """Return a value with its interval."""
     if estimate.low is None or estimate.high is None:
         return short(estimate.value)

@@ -162,9 +162,9 @@ def staircase(name: str, corpus: Corpus) -> Iterator[Planned]:
         model = shape(size, corpus)
         for tokens in STAIRCASE.horizons(count(model).params()):
             for seed in SCORING_SEEDS[:2]:
-                for arm in ARMS:
-                    rate = RECIPE.peak_lr.at(count(model).params()) * arm
-                    yield Planned(f"staircase ×{arm:g}", RECIPE.spec(corpus, model, tokens, seed=seed, rate=rate))
+                for variant in ARMS:
+                    rate = RECIPE.peak_lr.at(count(model).params()) * variant
+                    yield Planned(f"staircase ×{variant:g}", RECIPE.spec(corpus, model, tokens, seed=seed, rate=rate))
                 yield Planned("staircase demo", DEMO.spec(corpus, model, tokens, seed=seed))
 
 

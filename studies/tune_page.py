@@ -26,16 +26,17 @@ def main() -> None:
 
 
 def rules(tunings: dict[str, Tuning]) -> str:
-    """Return the fitted exponents beside the published ones."""
+    """Return the fitted exponents next to the published ones."""
     rows = [
         "| corpus | rate ∝ N^ | rate ∝ D^ | rate ∝ B^ | batch ∝ N^ | batch ∝ D^ | best rate in the middle |",
         "|---|---|---|---|---|---|---|",
     ]
     for name, tuning in tunings.items():
         rate, batch = exponents(tuning.rate), exponents(tuning.batch)
-        middle = "–" if tuning.rate is None else f"{told(tuning.rate.level)} at batch {tuning.reference_batch}"
+        middle = "–" if tuning.rate is None else f"{formatted(tuning.rate.level)} at batch {tuning.reference_batch}"
         rows.append(
-            f"| {name} | {rate[0]} | {rate[1]} | {told(tuning.batch_exponent)} | {batch[0]} | {batch[1]} | {middle} |"
+            f"| {name} | {rate[0]} | {rate[1]} | {formatted(tuning.batch_exponent)} | {batch[0]} | {batch[1]} "
+            f"| {middle} |"
         )
     for rule, name in PUBLISHED.items():
         rate, batch = RATES[rule], BATCHES[rule]
@@ -50,7 +51,7 @@ def exponents(fit: PowerFit | None) -> tuple[str, str]:
     """Return both exponents, or that they are not fitted."""
     if fit is None:
         return "not fitted", "not fitted"
-    return told(fit.params_exponent), told(fit.tokens_exponent)
+    return formatted(fit.params_exponent), formatted(fit.tokens_exponent)
 
 
 def trunks(tunings: dict[str, Tuning]) -> str:
@@ -64,7 +65,7 @@ def trunks(tunings: dict[str, Tuning]) -> str:
             rows.append(f"| {name} | not fitted | – | – | {tuning.verdict.replace('_', ' ')} |")
             continue
         rows.append(
-            f"| {name} | {told(tuning.shift)} | {told(tuning.cost, 100)} | {reach(tuning)} | "
+            f"| {name} | {formatted(tuning.shift)} | {formatted(tuning.cost, 100)} | {reach(tuning)} | "
             f"{tuning.verdict.replace('_', ' ')} |"
         )
     return "\n".join(rows) + "\n"
@@ -105,7 +106,7 @@ def rate(optimum: RateOptimum) -> str:
     return f"{EDGES[optimum.edge]}{optimum.peak_lr:.2g}{within}"
 
 
-def told(estimate: Estimate | None, factor: float = 1.0) -> str:
+def formatted(estimate: Estimate | None, factor: float = 1.0) -> str:
     """Return an estimate to two digits, with its interval."""
     if estimate is None:
         return "–"

@@ -101,8 +101,8 @@ def _option_rows(command: Any) -> Iterator[str]:
         names = ", ".join(f"`{name}`" for name in (*option.opts, *option.secondary_opts))
         shown = names if option.param_type_name == "option" else f"`{option.name}`"
         default = "" if option.default in (None, False, ()) or option.required else f" Without it, `{option.default}`."
-        told = f"{option.help or ''}{default}{' Required.' if option.required else ''}"
-        yield f"| {shown} | {told.replace('|', chr(92) + '|')} |"
+        described = f"{option.help or ''}{default}{' Required.' if option.required else ''}"
+        yield f"| {shown} | {described.replace('|', chr(92) + '|')} |"
 
 
 def _cli_page() -> str:

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from isoloss.laws.power import OffsetTokens as OffsetTokens
     from isoloss.laws.repeated import Repeated as Repeated
     from isoloss.optima.isoflop import fit_isoflop as fit_isoflop
-    from isoloss.planning.facts import open_corpus as open_corpus
+    from isoloss.planning.corpus_statistics import open_corpus as open_corpus
     from isoloss.planning.plan import plan as plan
     from isoloss.planning.shipped import shipped_law as shipped_law
     from isoloss.runs.archive import Archive as Archive
@@ -88,7 +88,7 @@ _HOMES = {
     "fit": "isoloss.fitting.fitting",
     "fit_isoflop": "isoloss.optima.isoflop",
     "observations": "isoloss.runs.observations",
-    "open_corpus": "isoloss.planning.facts",
+    "open_corpus": "isoloss.planning.corpus_statistics",
     "plan": "isoloss.planning.plan",
     "read_runs": "isoloss.runs.importers",
     "shipped_law": "isoloss.planning.shipped",

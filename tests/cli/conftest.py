@@ -47,7 +47,7 @@ def isoloss(tmp_path, monkeypatch, capsys):
     def call(*arguments):
         typed = [str(argument) for argument in arguments]
         code = cli.run(typed)
-        told = capsys.readouterr()
-        return Outcome(code, told.out, told.err, verb_of([*typed, "none"]))
+        output = capsys.readouterr()
+        return Outcome(code, output.out, output.err, verb_of([*typed, "none"]))
 
     return call

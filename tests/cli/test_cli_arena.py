@@ -12,9 +12,9 @@ def fit(table):
 
 def test_methods_are_scored_side_by_side_and_a_failure_is_said(isoloss, tmp_path):
     (tmp_path / "flat.py").write_text(METHOD)
-    told = isoloss("arena", "flat.py", "--repeats", 1, "--json")
-    assert told.code == 0
-    (entry,) = told.json["entries"]
+    output = isoloss("arena", "flat.py", "--repeats", 1, "--json")
+    assert output.code == 0
+    (entry,) = output.json["entries"]
     simulated = entry["tracks"]["simulated"]
     assert simulated["statuses"] == {"ok": 10, "error": 5}
     assert simulated["loss_error_3"]["tables"] == 10
@@ -22,6 +22,6 @@ def test_methods_are_scored_side_by_side_and_a_failure_is_said(isoloss, tmp_path
 
 
 def test_a_file_that_is_not_there_is_the_callers_error(isoloss):
-    told = isoloss("arena", "missing.py")
-    assert told.code == 2
-    assert "missing.py" in told.err
+    output = isoloss("arena", "missing.py")
+    assert output.code == 2
+    assert "missing.py" in output.err

@@ -54,10 +54,10 @@ def test_fit_says_what_is_wrong_with_a_table(isoloss, tmp_path, name, content, o
     path = tmp_path / name
     if content is not None:
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    told = isoloss("fit", path, *COLUMNS, *options)
-    assert (told.code, told.out) == (2, "")
-    assert said in told.err
-    assert "fix: " in told.err
+    output = isoloss("fit", path, *COLUMNS, *options)
+    assert (output.code, output.out) == (2, "")
+    assert said in output.err
+    assert "fix: " in output.err
     as_json = isoloss("fit", path, *COLUMNS, *options, "--json")
     assert as_json.code == 2
     assert set(as_json.json["error"]) == {"kind", "message", "place", "fix"}
@@ -68,20 +68,20 @@ def test_fit_says_what_is_wrong_with_a_table(isoloss, tmp_path, name, content, o
     [["fitt"], ["fit"], ["--nonsense"], ["measure", "nothing*"], ["check", "none.toml"], ["report", "nowhere"],
      ["runs", "nowhere"], ["import", "nowhere.csv"], ["grammar", "describe", "--nonterminals", "many"], ["new", "a/b"]],
 )  # fmt: skip
-def test_a_wrong_call_is_told_and_exits_2(isoloss, arguments, tmp_path):
-    told = isoloss(*arguments)
-    assert told.code == 2
-    assert "error: " in told.err
-    told = isoloss(*arguments, "--json")
-    assert told.code == 2
-    assert told.json["error"]["message"]
+def test_a_wrong_call_is_reported_and_exits_2(isoloss, arguments, tmp_path):
+    output = isoloss(*arguments)
+    assert output.code == 2
+    assert "error: " in output.err
+    output = isoloss(*arguments, "--json")
+    assert output.code == 2
+    assert output.json["error"]["message"]
     assert not list(tmp_path.iterdir())
 
 
 def test_an_unknown_verb_is_answered_with_the_nearest(isoloss):
-    told = isoloss("fitt").err
-    assert told.lower().count("did you mean") == 1
-    assert "did you mean 'fit'?" in told
+    output = isoloss("fitt").err
+    assert output.lower().count("did you mean") == 1
+    assert "did you mean 'fit'?" in output
     assert "did you mean 'search'?" in isoloss("grammar", "serch").err
     assert "isoloss fit --help" in isoloss("fit", "--parms", "n").err
     assert "isoloss grammar search --help" in isoloss("grammar", "search", "--gzip", "easy").err
@@ -94,12 +94,12 @@ def test_text_that_cannot_be_measured(isoloss, tmp_path):
     (tmp_path / "short.txt").write_text("too short")
     (tmp_path / "fine.txt").write_text("hello " * 999)
     for name in ("empty.txt", "binary.txt", "latin.txt", "short.txt", "nothing-*.txt"):
-        told = isoloss("measure", name)
-        assert told.code == 2, name
-        assert name.split("*")[0] in told.err
-    told = isoloss("measure", "fine.txt", "--measure", "gzp")
-    assert told.code == 2
-    assert "did you mean 'gzip'" in told.err
+        output = isoloss("measure", name)
+        assert output.code == 2, name
+        assert name.split("*")[0] in output.err
+    output = isoloss("measure", "fine.txt", "--measure", "gzp")
+    assert output.code == 2
+    assert "did you mean 'gzip'" in output.err
 
 
 def test_help_teaches_every_verb(isoloss):
@@ -137,22 +137,22 @@ def test_new_writes_a_study_that_loads(isoloss, tmp_path):
 
 def test_what_a_condition_may_name_is_the_tables_own(isoloss, tmp_path):
     (tmp_path / "runs.csv").write_text(RUNS)
-    told = isoloss("fit", "runs.csv", *COLUMNS, "--where", "nope > 1")
-    assert "columns of runs: params, tokens, loss\n" in told.err
+    output = isoloss("fit", "runs.csv", *COLUMNS, "--where", "nope > 1")
+    assert "columns of runs: params, tokens, loss\n" in output.err
 
 
-def test_a_grammar_option_of_zero_is_told_as_zero(isoloss):
-    told = isoloss("grammar", "describe", "--nonterminals", 0, "--terminals", 3, "--max-rules", 2, "--max-rhs", 2)
-    assert told.code == 2
-    assert "greater than 0" in told.err
+def test_a_grammar_option_of_zero_is_reported_as_zero(isoloss):
+    output = isoloss("grammar", "describe", "--nonterminals", 0, "--terminals", 3, "--max-rules", 2, "--max-rhs", 2)
+    assert output.code == 2
+    assert "greater than 0" in output.err
 
 
 def test_imported_runs_are_listed_and_fitted(isoloss, tmp_path):
     (tmp_path / "runs.csv").write_text(RUNS)
-    told = isoloss("import", "runs.csv", "--loss", "loss", "--corpus", "web", "--out", "out", "--json")
-    assert told.code == 0
-    assert len(told.json["runs"]) == 20
-    assert {run["corpus"] for run in told.json["runs"]} == {"web"}
+    output = isoloss("import", "runs.csv", "--loss", "loss", "--corpus", "web", "--out", "out", "--json")
+    assert output.code == 0
+    assert len(output.json["runs"]) == 20
+    assert {run["corpus"] for run in output.json["runs"]} == {"web"}
     assert "20 runs are in out" in isoloss("import", "runs.csv", "--loss", "loss", "--out", "out").out
     assert isoloss("fit", "out", "--where", "corpus = 'web'", "--json").json["fits"][0]["rows_used"] == 20
     assert isoloss("runs", "out", "--sql", "SELECT count(*) AS n FROM runs", "--json").json["runs"] == [{"n": 40}]
@@ -178,10 +178,10 @@ def archive_of_two(tmp_path):
 
 
 def test_a_pipe_gets_the_table_of_runs_whole(isoloss, archive_of_two):
-    told = isoloss("runs", "results")
+    output = isoloss("runs", "results")
     for record in archive_of_two.records():
-        assert record.fingerprint in told.out
-    assert "…" not in told.out
+        assert record.fingerprint in output.out
+    assert "…" not in output.out
 
 
 @pytest.mark.parametrize(
@@ -189,10 +189,10 @@ def test_a_pipe_gets_the_table_of_runs_whole(isoloss, archive_of_two):
     [("SELEC 1", "syntax error"), ("SELECT * FROM rnus", "rnus"), ("SELECT 1 AS a, 2 AS a", "two columns"),
      ("SELECT * FROM read_csv('/etc/passwd')", "disabled"), ("SELECT nope FROM runs", "columns of runs")],
 )  # fmt: skip
-def test_a_wrong_query_is_told(isoloss, archive_of_two, sql, said):
-    told = isoloss("runs", "results", "--sql", sql)
-    assert told.code == 2
-    assert said in told.err
+def test_a_wrong_query_is_reported(isoloss, archive_of_two, sql, said):
+    output = isoloss("runs", "results", "--sql", sql)
+    assert output.code == 2
+    assert said in output.err
 
 
 @pytest.mark.skipif(os.geteuid() == 0 and shutil.which("setpriv") is None, reason="root may read everything")
@@ -207,10 +207,10 @@ def test_what_may_not_be_read_ends_in_exit_1_and_is_not_taken_for_empty(archive_
     try:
         for verb in (["fit", "closed/runs.csv"], ["runs", "results"], ["fit", "results"]):
             command = [*mortal, sys.executable, "-m", "isoloss", *verb, "--json"]
-            told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-            assert told.returncode == 1, told.stdout + told.stderr
-            assert "Traceback" not in told.stderr
-            assert "no permission" in json.loads(told.stdout)["error"]["message"]
+            output = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+            assert output.returncode == 1, output.stdout + output.stderr
+            assert "Traceback" not in output.stderr
+            assert "no permission" in json.loads(output.stdout)["error"]["message"]
     finally:
         for folder in closed:
             folder.chmod(0o755)

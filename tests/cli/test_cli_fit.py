@@ -27,16 +27,16 @@ def values(fit: dict) -> dict[str, float]:
     ],
 )
 def test_the_published_optima_come_out_of_the_command(isoloss, options, expected):
-    told = isoloss("fit", CHINCHILLA, *COLUMNS, *options, "--json")
-    assert told.code == 0
+    output = isoloss("fit", CHINCHILLA, *COLUMNS, *options, "--json")
+    assert output.code == 0
     # Besiroglu et al. 2024: five or six digits are published.
-    assert list(values(told.json["fits"][0]).values()) == pytest.approx(expected, rel=2e-5)
+    assert list(values(output.json["fits"][0]).values()) == pytest.approx(expected, rel=2e-5)
 
 
 @published
 def test_the_published_bootstrap_intervals_come_out_of_the_command(isoloss):
-    told = isoloss("fit", CHINCHILLA, *COLUMNS, "--where", "not epoch_outlier", "--bootstrap", 4000, "--json")
-    (fit,) = told.json["fits"]
+    output = isoloss("fit", CHINCHILLA, *COLUMNS, "--where", "not epoch_outlier", "--bootstrap", 4000, "--json")
+    (fit,) = output.json["fits"]
     published = {"A": (285, 744), "B": (1042, 5810), "E": (1.769, 1.871), "alpha": (0.317, 0.373),
                  "beta": (0.331, 0.415)}  # fmt: skip
     for name, ends in published.items():
@@ -47,10 +47,10 @@ def test_the_published_bootstrap_intervals_come_out_of_the_command(isoloss):
 
 @published
 def test_the_gzip_papers_runs_give_five_exponents_and_their_warnings(isoloss):
-    told = isoloss("fit", GZIP, "--params", "params", "--tokens", "tokens", "--loss", "train_loss_last5pct",
+    output = isoloss("fit", GZIP, "--params", "params", "--tokens", "tokens", "--loss", "train_loss_last5pct",
                    "--group", "dataset", "--vocab", "vocab", "--json")  # fmt: skip
-    assert told.code == 0
-    fits = sorted(told.json["fits"], key=lambda fit: fit["group"])
+    assert output.code == 0
+    fits = sorted(output.json["fits"], key=lambda fit: fit["group"])
     # Which of the last losses is taken moves these by .03.
     assert [fit["exponent_a"]["value"] for fit in fits] == pytest.approx([0.562, 0.560, 0.552, 0.362, 0.243], abs=1e-3)
     warnings = {warning["code"]: warning for fit in fits for warning in fit["warnings"]}
@@ -65,9 +65,9 @@ def test_a_foreign_sweep_is_fitted_by_its_own_columns_and_units(isoloss, tmp_pat
     nats = 1.7 + 400 / (sizes * 1e6) ** 0.34 + 1900 / (data * 1e9) ** 0.37
     lines = [f"{n:g}M,{d},{y / np.log(2):.17g},web" for n, d, y in zip(sizes, data, nats, strict=True)]
     (tmp_path / "sweep.csv").write_text("\n".join(["model size,tokens (B),bits per token,data", *lines]))
-    told = isoloss("fit", "sweep.csv", "--params", "model size", "--tokens", '"tokens (B)" * 1e9',
+    output = isoloss("fit", "sweep.csv", "--params", "model size", "--tokens", '"tokens (B)" * 1e9',
                    "--loss", '"bits per token" * ln(2)', "--group", "data", "--json")  # fmt: skip
-    (fit,) = told.json["fits"]
+    (fit,) = output.json["fits"]
     assert list(values(fit).values()) == pytest.approx([1.7, 400, 1900, 0.34, 0.37], rel=1e-6)
     assert fit["group"] == "web"
     assert fit["warnings"] == []
@@ -78,9 +78,9 @@ def test_a_fit_that_did_not_converge_exits_1_and_still_writes(isoloss, tmp_path,
     sizes, data = (part.ravel() for part in np.meshgrid([1e5, 1e6, 1e7], [1e7, 1e8, 1e9]))
     rows = [f"{n},{d},{1 + (1e4 / n) ** 0.4 + (1e5 / d) ** 0.4}" for n, d in zip(sizes, data, strict=True)]
     (tmp_path / "runs.csv").write_text("\n".join(["params,tokens,loss", *rows]))
-    told = isoloss("fit", "runs.csv", *COLUMNS, "--json", "--out", "law.json")
-    assert told.code == 1
-    (fit,) = told.json["fits"]
+    output = isoloss("fit", "runs.csv", *COLUMNS, "--json", "--out", "law.json")
+    assert output.code == 1
+    (fit,) = output.json["fits"]
     assert not fit["converged"]
     assert "not_converged" in {warning["code"] for warning in fit["warnings"]}
     assert (tmp_path / "law.json").exists()
@@ -98,8 +98,8 @@ def test_budgets_and_runs_that_were_not_trained_are_derived_from_the_draws(isolo
         "--predict",
         "7e9,1.4e11",
     ]
-    told = isoloss("fit", CHINCHILLA, *COLUMNS, *asked, "--json")
-    (fit,) = told.json["fits"]
+    output = isoloss("fit", CHINCHILLA, *COLUMNS, *asked, "--json")
+    (fit,) = output.json["fits"]
     near, far = fit["frontier"]
     # Besiroglu et al. 2024: some 20 tokens a parameter at Chinchilla's budget, 44 times beyond the largest run.
     assert near["warnings"] == []
@@ -120,8 +120,8 @@ def test_a_backtest_holds_out_what_the_call_says(isoloss, tmp_path):
     loss = (1 + (1e4 / sizes) ** 0.4 + (1e5 / data) ** 0.4) * np.exp(noise)
     rows = [f"{n},{d},{y}" for n, d, y in zip(sizes, data, loss, strict=True)]
     (tmp_path / "runs.csv").write_text("\n".join(["params,tokens,loss", *rows]))
-    told = isoloss("fit", "runs.csv", *COLUMNS, "--backtest", "flops", "--json")
-    (test,) = told.json["backtest"]
+    output = isoloss("fit", "runs.csv", *COLUMNS, "--backtest", "flops", "--json")
+    (test,) = output.json["backtest"]
     assert (test["group"], test["holdout"], test["level"]) == ("all", "flops", 0.95)
     by_law = {score["law"]: score for score in test["scores"]}
     assert by_law["chinchilla"]["rmse"] < by_law["nearest run"]["rmse"]
@@ -136,8 +136,8 @@ def test_a_backtest_holds_out_what_the_call_says(isoloss, tmp_path):
 @published
 def test_profiles_are_printed_with_their_curves(isoloss):
     asked = ["--where", "not epoch_outlier", "--profile", "alpha,a,log_ratio"]
-    told = isoloss("fit", CHINCHILLA, *COLUMNS, *asked, "--json")
-    profiles = told.json["fits"][0]["profiles"]
+    output = isoloss("fit", CHINCHILLA, *COLUMNS, *asked, "--json")
+    profiles = output.json["fits"][0]["profiles"]
     assert [one["quantity"] for one in profiles] == ["alpha", "a", "log_ratio"]
     assert all(one["low"] < one["value"] < one["high"] for one in profiles)
     assert len(profiles[0]["curve"]) > 4

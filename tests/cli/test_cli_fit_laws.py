@@ -17,9 +17,9 @@ def write(path, **columns):
 @pytest.fixture
 def fits(isoloss):
     def call(*arguments):
-        told = isoloss("fit", *arguments, "--json")
-        assert told.code == 0, told.out
-        return told.json["fits"]
+        output = isoloss("fit", *arguments, "--json")
+        assert output.code == 0, output.out
+        return output.json["fits"]
 
     return call
 
@@ -34,8 +34,8 @@ def chinchilla(n, d):
 
 
 def test_help_names_every_law(isoloss):
-    told = isoloss("fit", "--help")
-    words = told.out.replace("│", " ").split()
+    output = isoloss("fit", "--help")
+    words = output.out.replace("│", " ").split()
     assert [name for name in laws if f"{name}," not in words] == []
 
 
@@ -165,8 +165,8 @@ def test_a_table_of_one_column_and_losses_fits_the_law_of_it(tmp_path, fits, iso
     assert [name for name, end in found["domain"].items() if end is None and name != "line"] == [
         f"{other}_{end}" for other in ("params", "tokens", "flops") if other != column for end in ("low", "high")
     ]
-    told = isoloss("fit", path, "--loss", "loss", "--law", law, "--predict", "1e15")
-    assert told.code == 0
+    output = isoloss("fit", path, "--loss", "loss", "--law", law, "--predict", "1e15")
+    assert output.code == 0
     refused = isoloss("fit", path, "--loss", "loss", "--json")
     assert refused.code == 2
     missing = "tokens" if column == "params" else "params"

@@ -37,11 +37,11 @@ def test_a_wrong_call_is_answered_with_a_remedy(isoloss, asked, kind, code):
 def test_a_supercritical_grammar_is_reported_and_conditioned_unless_declined(isoloss, tmp_path):
     (tmp_path / "g.pcfg").write_text("S -> 'a' S S [.6] | 'b' [.4]")
     asked = ("grammar", "describe", "--family", "explicit", "--file", tmp_path / "g.pcfg", "--json")
-    told = isoloss(*asked).json
-    assert told["spectral_radius"] == pytest.approx(1.2)
-    assert told["termination_probability"] == pytest.approx(2 / 3)
-    assert told["conditioned"]
-    assert told["tokens_per_sentence"] == pytest.approx(1 + 2 * 2)  # .4 for two more: 1 / (1 − .8) nodes
+    output = isoloss(*asked).json
+    assert output["spectral_radius"] == pytest.approx(1.2)
+    assert output["termination_probability"] == pytest.approx(2 / 3)
+    assert output["conditioned"]
+    assert output["tokens_per_sentence"] == pytest.approx(1 + 2 * 2)  # .4 for two more: 1 / (1 − .8) nodes
     raw = isoloss(*asked, "--unconditioned").json
     assert not raw["conditioned"]
     assert raw["tokens_per_sentence"] is None

@@ -51,9 +51,9 @@ def test_every_verb_stands_under_a_heading():
 
 
 def test_quiet_leaves_the_result_and_nothing_else(isoloss):
-    told = isoloss("new", "mine", "--quiet")
-    assert (told.code, told.err) == (0, "")
-    assert "mine.toml" in told.out
+    described = isoloss("new", "mine", "--quiet")
+    assert (described.code, described.err) == (0, "")
+    assert "mine.toml" in described.out
     assert output.asked_quiet
     assert type(output.open_progress(as_json=False)).__name__ == "Quiet"
     isoloss("new", "other")
@@ -81,8 +81,8 @@ def test_a_shell_completes_verbs(shell):
     typed = {"COMP_WORDS": "isoloss pl", "COMP_CWORD": "1", "_TYPER_COMPLETE_ARGS": "isoloss pl",
              "_TYPER_COMPLETE_FISH_ACTION": "get-args"}  # fmt: skip
     asked = {**os.environ, **typed, "_ISOLOSS_COMPLETE": f"complete_{shell}"}
-    told = subprocess.run([sys.executable, "-m", "isoloss"], env=asked, capture_output=True, text=True)
-    assert "plan" in told.stdout, told.stderr
+    described = subprocess.run([sys.executable, "-m", "isoloss"], env=asked, capture_output=True, text=True)
+    assert "plan" in described.stdout, described.stderr
 
 
 def test_no_message_sends_a_reader_to_a_page_that_a_wheel_does_not_carry():
@@ -92,13 +92,13 @@ def test_no_message_sends_a_reader_to_a_page_that_a_wheel_does_not_carry():
         owners = (ast.Module, ast.ClassDef, ast.FunctionDef)
         nodes = [node for node in ast.walk(tree) if isinstance(node, owners) and node.body]
         # A docstring is for readers of the code, but those of verbs are their help.
-        told = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        described = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
         if path.parent.name == "cli":
-            told -= {
+            described -= {
                 id(n.body[0].value) for n in nodes if isinstance(n, ast.FunctionDef) and isinstance(n.body[0], ast.Expr)
             }
         texts = [n for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
-        found += [f"{path.name}:{n.lineno}" for n in texts if "docs/" in n.value and id(n) not in told]
+        found += [f"{path.name}:{n.lineno}" for n in texts if "docs/" in n.value and id(n) not in described]
     assert found == []
     templates = [path for path in SOURCE.rglob("*.toml") if "docs/" in path.read_text(encoding="utf-8")]
     assert templates == []

@@ -70,49 +70,49 @@ def test_control_characters_and_halves_of_characters_are_written_out_in_one_line
 @pytest.mark.parametrize("call", [["fit"], ["fit", "--complexity", "params"], ["isoflop", "--draws", "5"], ["import"]])
 def test_a_group_cannot_give_orders_to_a_terminal_or_split_a_row(tmp_path, isoloss, call):
     written(tmp_path / "runs.jsonl", group=EVIL)
-    told = isoloss(call[0], "runs.jsonl", "--loss", "loss", "--group", "g", *call[1:])
-    assert is_plain(told.out + told.err)
+    output = isoloss(call[0], "runs.jsonl", "--loss", "loss", "--group", "g", *call[1:])
+    assert is_plain(output.out + output.err)
     if call == ["fit"]:
-        assert shown(EVIL) in told.out
-    listed = isoloss("runs", "results/imported") if call == ["import"] else told
+        assert shown(EVIL) in output.out
+    listed = isoloss("runs", "results/imported") if call == ["import"] else output
     assert is_plain(listed.out)
     assert not [line for line in listed.out.splitlines() if line.startswith(("b\\u202e", "b\u202e"))]
 
 
 def test_what_a_query_gives_stays_in_its_row(isoloss, results):
-    told = isoloss("runs", "results", "--sql", "SELECT 'a' || chr(10) || chr(27) || '[2J' AS \"x\ny\"")
-    assert is_plain(told.out)
-    assert len(told.out.splitlines()) == 3
+    output = isoloss("runs", "results", "--sql", "SELECT 'a' || chr(10) || chr(27) || '[2J' AS \"x\ny\"")
+    assert is_plain(output.out)
+    assert len(output.out.splitlines()) == 3
     as_json = isoloss("runs", "results", "--json", "--sql", "SELECT chr(155) || 'x' AS x")
     assert "\x9b" not in as_json.out
     assert as_json.json["runs"] == [{"x": "\x9bx"}]
 
 
 def test_the_name_of_a_file_is_shown_in_errors(tmp_path, isoloss):
-    told = isoloss("check", f"{EVIL}.toml")
-    assert told.code == 2
-    assert is_plain(told.err)
-    assert len(told.err.splitlines()) == 2
+    output = isoloss("check", f"{EVIL}.toml")
+    assert output.code == 2
+    assert is_plain(output.err)
+    assert len(output.err.splitlines()) == 2
     assert is_plain(isoloss("fit", "no\udcffsuch.csv").err)
     assert isoloss("fit", "x" * 5000).code == 1
 
 
 def test_no_more_than_twenty_known_names_are_listed_the_nearest_first():
-    told = did_you_mean("column_777", [f"column_{i}" for i in range(1000)])
-    assert "did you mean 'column_777'?" in told
-    listed = told.partition("known: ")[2].partition(" and ")[0].split(", ")
+    output = did_you_mean("column_777", [f"column_{i}" for i in range(1000)])
+    assert "did you mean 'column_777'?" in output
+    listed = output.partition("known: ")[2].partition(" and ")[0].split(", ")
     assert len(listed) == 20
     assert listed[0] == "column_777"
-    assert "980 more" in told
+    assert "980 more" in output
 
 
 def test_a_copied_and_a_renamed_record_are_named_and_not_fitted(isoloss, results):
     runs = sorted((results / "runs").iterdir())
     shutil.copy(runs[0], results / "runs" / "copy.json")
     runs[1].rename(runs[1].with_name("run1-00000000000000000000.json"))
-    told = isoloss("runs", "results", "--json").json
-    assert len(told["runs"]) == len(runs) - 1
-    assert all(any(name in line for line in told["passed_over"]) for name in ("copy.json", "run1-000"))
+    output = isoloss("runs", "results", "--json").json
+    assert len(output["runs"]) == len(runs) - 1
+    assert all(any(name in line for line in output["passed_over"]) for name in ("copy.json", "run1-000"))
     assert "copy.json" in isoloss("runs", "results").err
     fitted = isoloss("fit", "results", "--law", "offset_params", "--json").json
     assert fitted["fits"][0]["rows_used"] == len(runs) - 1
@@ -128,9 +128,9 @@ def test_a_record_under_the_name_of_another_run_is_damage(results):
 
 def test_the_advice_on_a_broken_archive_works(isoloss, results):
     (results / "archive.json").write_text("{")
-    told = isoloss("runs", "results")
-    assert told.code == 1
-    assert "delete this file" in told.err
+    output = isoloss("runs", "results")
+    assert output.code == 1
+    assert "delete this file" in output.err
     (results / "archive.json").unlink()
     assert Archive(results).folder == results
     assert len(isoloss("runs", "results", "--json").json["runs"]) == 8
@@ -140,9 +140,9 @@ def test_the_advice_on_a_broken_archive_works(isoloss, results):
 def test_no_advice_names_an_option_that_the_verb_lacks(isoloss, results, verb):
     shutil.rmtree(results / "runs")
     (results / "runs").write_text("no folder")
-    told = isoloss(*verb, "results")
-    assert told.code in (1, 2)
-    assert "--out" not in told.err.replace("isoloss run STUDY --out DIR", "")
+    output = isoloss(*verb, "results")
+    assert output.code in (1, 2)
+    assert "--out" not in output.err.replace("isoloss run STUDY --out DIR", "")
 
 
 @pytest.mark.parametrize(
@@ -155,9 +155,9 @@ def test_no_advice_names_an_option_that_the_verb_lacks(isoloss, results, verb):
 )  # fmt: skip
 def test_a_law_that_is_none_is_refused(isoloss, law, change):
     law.write_text(json.dumps(json.loads(law.read_text()) | change))
-    told = isoloss("plan", "text", "--law", "law.json", "--flops", "1e12")
-    assert told.code == 2
-    assert "law.json" in told.err
+    output = isoloss("plan", "text", "--law", "law.json", "--flops", "1e12")
+    assert output.code == 2
+    assert "law.json" in output.err
 
 
 def test_draws_that_are_text_missing_or_no_numbers_are_refused(isoloss, law):
@@ -179,9 +179,9 @@ def test_imported_runs_without_names_are_damage(isoloss, results):
 
     (results / "imported").mkdir()
     pq.write_table(pa.table({"x": [1]}), results / "imported" / "import1-x.parquet")
-    told = isoloss("runs", "results")
-    assert told.code == 1
-    assert "import1-x.parquet" in told.err
+    output = isoloss("runs", "results")
+    assert output.code == 1
+    assert "import1-x.parquet" in output.err
 
 
 def test_a_surrogate_and_a_nested_column_as_group_are_refused(tmp_path, isoloss):
@@ -193,9 +193,9 @@ def test_a_surrogate_and_a_nested_column_as_group_are_refused(tmp_path, isoloss)
     base = {"params": [float(n) for n, _ in ROWS], "tokens": [float(d) for _, d in ROWS], "loss": [2.0] * len(ROWS)}
     for column in ([[1]] * 20, [{"a": 1}] * 20, [b"\xe9"] * 20):
         pq.write_table(pa.table({**base, "g": column}), tmp_path / "runs.parquet")
-        told = isoloss("fit", "runs.parquet", "--loss", "loss", "--group", "g")
-        assert told.code == 2
-        assert "column g" in told.err
+        output = isoloss("fit", "runs.parquet", "--loss", "loss", "--group", "g")
+        assert output.code == 2
+        assert "column g" in output.err
 
 
 def test_a_condition_is_no_program(tmp_path, isoloss):

@@ -42,21 +42,21 @@ def test_budgets_whose_lowest_loss_is_at_an_edge_give_no_law_and_exit_1(capsys, 
     assert "smallest or the largest size" in found["no_law"]
 
 
-def test_the_table_tells_a_person_what_was_found(capsys, sweep):
+def test_the_table_shows_a_person_what_was_found(capsys, sweep):
     assert run(["isoflop", sweep, *COLUMNS]) == 0
-    told = capsys.readouterr().out
-    assert told.count("inside") == 5
-    assert "N* ∝ C^a: 0.45" in told
+    output = capsys.readouterr().out
+    assert output.count("inside") == 5
+    assert "N* ∝ C^a: 0.45" in output
 
 
-def test_approach_3_stands_beside_approach_2(capsys, sweep):
+def test_approach_3_stands_next_to_approach_2(capsys, sweep):
     assert run(["isoflop", sweep, *COLUMNS, "--budgets", "1e19", "--json"]) == 0
     (third,) = json.loads(capsys.readouterr().out)["approach_3"]
     assert third["exponent_a"]["value"] == pytest.approx(0.28 / 0.62, abs=1e-3)  # the rows follow the form exactly
     assert 1e19 in [point["flops"] for point in third["frontier"]]
 
 
-def test_runs_that_share_no_budgets_are_told_what_would_let_them(capsys, tmp_path):
+def test_runs_that_share_no_budgets_are_reported_what_would_let_them(capsys, tmp_path):
     rows = ["n,t,val"]
     generator = np.random.default_rng(0)
     for n in np.geomspace(1e7, 1e9, 6):
@@ -65,7 +65,7 @@ def test_runs_that_share_no_budgets_are_told_what_would_let_them(capsys, tmp_pat
             rows.append(f"{n},{t},{1.7 + 400 * n**-0.34 + 410 * t**-0.28}")
     (tmp_path / "uneven.csv").write_text("\n".join(rows))
     run(["isoflop", str(tmp_path / "uneven.csv"), *COLUMNS[:6], "--tolerance", "0.001", "--json"])
-    told = json.loads(capsys.readouterr().out)
-    assert told["isoflop"] == []
-    assert "--flops" in told["no_isoflop"]["all"]
-    assert "--tolerance" in told["no_isoflop"]["all"]
+    output = json.loads(capsys.readouterr().out)
+    assert output["isoflop"] == []
+    assert "--flops" in output["no_isoflop"]["all"]
+    assert "--tolerance" in output["no_isoflop"]["all"]

@@ -26,9 +26,9 @@ def test_a_kept_run_becomes_a_folder_for_transformers_with_the_loss_that_was_rec
     heldout = Corpus.open(tmp_path / "results" / "corpora" / "corpus1-chain").heldout
     windows = torch.from_numpy(heldout.reshape(-1, 32).astype("int64"))
     for number, record in enumerate(records):
-        told = isoloss("export", "results", record.fingerprint[:12], "--out", f"model{number}", "--json")
-        assert told.code == 0
-        assert told.json["run"] == record.fingerprint
+        output = isoloss("export", "results", record.fingerprint[:12], "--out", f"model{number}", "--json")
+        assert output.code == 0
+        assert output.json["run"] == record.fingerprint
         model = LlamaForCausalLM.from_pretrained(tmp_path / f"model{number}", dtype=torch.float32)
         with torch.no_grad():
             loss = model(input_ids=windows, labels=windows).loss.item()
@@ -37,21 +37,21 @@ def test_a_kept_run_becomes_a_folder_for_transformers_with_the_loss_that_was_rec
 
 def test_what_cannot_be_exported_is_said(isoloss, tmp_path):
     (record, _) = trained(tmp_path / "results", keep=False)
-    told = isoloss("export", "results", record.fingerprint, "--out", "model")
-    assert told.code == 2
-    assert "no weights were kept" in told.err
-    assert "keep_weights = true" in told.err
+    output = isoloss("export", "results", record.fingerprint, "--out", "model")
+    assert output.code == 2
+    assert "no weights were kept" in output.err
+    assert "keep_weights = true" in output.err
     assert "2 runs are called" in isoloss("export", "results", "run1-"[:3], "--out", "model").err
     assert "no run 'zzz'" in isoloss("export", "results", "zzz", "--out", "model").err
 
 
 def test_count_says_every_convention(isoloss):
-    told = isoloss("count", "gzip-4M", "--json").json
-    assert told["params"] == {
+    output = isoloss("count", "gzip-4M", "--json").json
+    assert output["params"] == {
         "total": 4_178_368, "non_embedding": 81_920, "with_head": 2_129_984, "with_attention": 2_162_752,
     }  # fmt: skip
-    assert told["flops_per_token"]["with_head"] == 6 * 2_129_984
-    assert told["flops_per_token"]["exact"] == pytest.approx(3 * sum(told["forward_flops_per_token"].values()))
+    assert output["flops_per_token"]["with_head"] == 6 * 2_129_984
+    assert output["flops_per_token"]["exact"] == pytest.approx(3 * sum(output["forward_flops_per_token"].values()))
     assert isoloss("count", "gzip-4M", "--vocab-size", 512, "--json").json["params"]["with_head"] == 114_688
     assert "did you mean 'porian-5M'" in isoloss("count", "porian-5").err
     people = isoloss("count", "porian-5M")

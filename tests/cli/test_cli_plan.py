@@ -35,30 +35,32 @@ def called(capsys, *arguments):
 
 def test_a_budget_a_loss_and_a_size_are_answered_with_the_contract_keys(capsys, corpus, law):
     for question in (["--flops", "1e11"], ["--target-loss", "1.8"], ["--params", "5e4"]):
-        code, told = called(capsys, corpus, "--law", law, *question)
+        code, output = called(capsys, corpus, "--law", law, *question)
         assert code == 0
-        assert told.keys() >= KEYS
-        assert told["params"]["low"] <= told["params"]["value"] <= told["params"]["high"]
+        assert output.keys() >= KEYS
+        assert output["params"]["low"] <= output["params"]["value"] <= output["params"]["high"]
 
 
-def test_the_answer_is_told_by_another_convention_where_the_law_knows_its_own(capsys, corpus, law, tmp_path):
-    code, told = called(capsys, corpus, "--law", law, "--flops", "1e11", "--params-convention", "total")
+def test_the_answer_is_reported_by_another_convention_where_the_law_knows_its_own(capsys, corpus, law, tmp_path):
+    code, output = called(capsys, corpus, "--law", law, "--flops", "1e11", "--params-convention", "total")
     assert code == 2
-    assert told["error"]["fix"].startswith("fit it with --params-convention")
+    assert output["error"]["fix"].startswith("fit it with --params-convention")
     grid = simulated(point_sd=0.002).to_arrow().to_pandas()
     grid.to_csv(tmp_path / "runs.csv")
     counted = ["--params-convention", "non_embedding", "--out", str(tmp_path / "counted.json")]
     assert run(["fit", str(tmp_path / "runs.csv"), *counted]) == 0
     capsys.readouterr()
     question = [corpus, "--law", str(tmp_path / "counted.json"), "--flops", "1e11", "--params-convention", "total"]
-    code, told = called(capsys, *question)
+    code, output = called(capsys, *question)
     assert code == 0
-    assert told["params_convention"] == "non_embedding"
+    assert output["params_convention"] == "non_embedding"
     # A vocabulary of 256 bytes, twice, and the norms.
-    model = told["shape"]
-    assert told["counts"]["total"] == told["counts"]["non_embedding"] + (512 + 2 * model["depth"] + 1) * model["width"]
-    ratio = told["counts"]["total"] / told["counts"]["non_embedding"]
-    assert told["converted"]["params"]["value"] == pytest.approx(told["params"]["value"] * ratio)
+    model = output["shape"]
+    assert (
+        output["counts"]["total"] == output["counts"]["non_embedding"] + (512 + 2 * model["depth"] + 1) * model["width"]
+    )
+    ratio = output["counts"]["total"] / output["counts"]["non_embedding"]
+    assert output["converted"]["params"]["value"] == pytest.approx(output["params"]["value"] * ratio)
     assert run(["plan", *question]) == 0
     assert "parameters N (total)" in capsys.readouterr().out
 
@@ -80,59 +82,59 @@ def test_the_answer_is_told_by_another_convention_where_the_law_knows_its_own(ca
     ],
 )
 def test_what_poses_no_question_is_refused_with_a_way_out(capsys, corpus, law, arguments, said):
-    code, told = called(capsys, corpus, *[law if each == "LAW" else each for each in arguments])
+    code, output = called(capsys, corpus, *[law if each == "LAW" else each for each in arguments])
     assert code == 2
-    assert said in told["error"]["message"]
-    assert told["error"]["fix"]
+    assert said in output["error"]["message"]
+    assert output["error"]["fix"]
 
 
 def test_without_a_law_the_one_that_comes_with_isoloss_plans_and_says_so(capsys, corpus):
-    code, told = called(capsys, corpus, "--flops", "1e12")
+    code, output = called(capsys, corpus, "--flops", "1e12")
     assert code == 0
-    assert told.keys() >= KEYS
-    assert told["shape"]["vocab_size"] == 256
-    assert told["warnings"][0]["code"] == "shipped_law"
-    assert "10 real corpora" in told["warnings"][0]["message"]
+    assert output.keys() >= KEYS
+    assert output["shape"]["vocab_size"] == 256
+    assert output["warnings"][0]["code"] == "shipped_law"
+    assert "10 real corpora" in output["warnings"][0]["message"]
 
 
 def test_too_little_text_is_said(capsys, tmp_path):
     (tmp_path / "little.txt").write_text("to be or not to be, that is the question. " * 100)
-    code, told = called(capsys, str(tmp_path / "little.txt"), "--flops", "1e12", "--no-repeat")
+    code, output = called(capsys, str(tmp_path / "little.txt"), "--flops", "1e12", "--no-repeat")
     assert code == 0
-    assert "little_text" in {warning["code"] for warning in told["warnings"]}
+    assert "little_text" in {warning["code"] for warning in output["warnings"]}
 
 
-def test_far_beyond_it_english_stands_for_the_text_of_an_anchor(capsys, corpus):
+def test_far_beyond_it_english_stands_for_the_text_of_a_reference_frontier(capsys, corpus):
     assert called(capsys, corpus, "--flops", "1e19")[0] == 2
-    code, told = called(capsys, corpus, "--flops", "1e19", "--anchor", "porian", "--no-repeat")
+    code, output = called(capsys, corpus, "--flops", "1e19", "--anchor", "porian", "--no-repeat")
     assert code == 0
-    assert "lies from english" in told["reason"]
+    assert "lies from english" in output["reason"]
 
 
-def test_an_anchor_speaks_of_its_frontiers_tokens_and_refuses_a_text_read_to_rags(capsys, corpus):
+def test_a_reference_frontier_speaks_of_its_frontiers_tokens_and_refuses_a_text_read_to_rags(capsys, corpus):
     """The corpus counts in tokens of four bytes, and the budget that is named reads it four times."""
     question = [corpus, "--anchor", "porian", "--bytes-per-token", "4"]
-    code, told = called(capsys, *question, "--flops", "1e19")
+    code, output = called(capsys, *question, "--flops", "1e19")
     assert code == 2
-    assert "--no-repeat" in told["error"]["fix"]
-    bearable = float(told["error"]["fix"].split("--flops ")[1].split(";")[0])
-    code, told = called(capsys, *question, "--flops", f"{bearable},{bearable / 10}", "--no-repeat")
+    assert "--no-repeat" in output["error"]["fix"]
+    bearable = float(output["error"]["fix"].split("--flops ")[1].split(";")[0])
+    code, output = called(capsys, *question, "--flops", f"{bearable},{bearable / 10}", "--no-repeat")
     assert code == 0
-    assert told["epochs"]["value"] == pytest.approx(4, rel=0.1)  # the budget is printed with two digits
-    assert "50,432" in told["data_of"]  # the frontier's own vocabulary, not that of bytes
-    assert [one["flops"]["value"] for one in told["plans"]] == pytest.approx([bearable, bearable / 10])
-    ratio = told["tokens_per_param"]
-    assert ratio["value"] == pytest.approx(told["tokens"]["value"] / told["params"]["value"])
+    assert output["epochs"]["value"] == pytest.approx(4, rel=0.1)  # the budget is printed with two digits
+    assert "50,432" in output["data_of"]  # the frontier's own vocabulary, not that of bytes
+    assert [one["flops"]["value"] for one in output["plans"]] == pytest.approx([bearable, bearable / 10])
+    ratio = output["tokens_per_param"]
+    assert ratio["value"] == pytest.approx(output["tokens"]["value"] / output["params"]["value"])
     assert ratio["low"] <= ratio["value"] <= ratio["high"]
 
 
 @pytest.mark.slow
 def test_a_pilot_trains_on_the_corpus_itself_and_is_not_trained_twice(capsys, corpus, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    code, told = called(capsys, corpus, "--flops", "4e9", "--pilot", "8s", "--no-repeat")
+    code, output = called(capsys, corpus, "--flops", "4e9", "--pilot", "8s", "--no-repeat")
     assert code == 0
-    assert told["corpus"] == "corpus"
-    assert told["epochs"]["value"] > 0
+    assert output["corpus"] == "corpus"
+    assert output["epochs"]["value"] > 0
     written = {path: path.stat().st_mtime_ns for path in (tmp_path / "results/pilot-corpus/runs").iterdir()}
-    assert called(capsys, corpus, "--flops", "4e9", "--pilot", "8s", "--no-repeat") == (code, told)
+    assert called(capsys, corpus, "--flops", "4e9", "--pilot", "8s", "--no-repeat") == (code, output)
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "results/pilot-corpus/runs").iterdir()} == written

@@ -12,14 +12,14 @@ def test_a_study_prints_one_object_and_writes_its_files(isoloss) -> None:
         pytest.skip("published data not at hand: datablations2023")
     outcome = isoloss("reproduce", "datablations", "--data", DATA / "datablations2023", "--out", "out", "--json")
     assert outcome.code == 0
-    told = outcome.json
-    assert {"rows", "claims", "figures", "seconds"} < set(told)
-    assert {"quantity", "published", "reproduced", "difference", "within"} < set(told["rows"][0])
-    assert {claim["verdict"] for claim in told["claims"]} <= {
+    output = outcome.json
+    assert {"rows", "claims", "figures", "seconds"} < set(output)
+    assert {"quantity", "published", "reproduced", "difference", "within"} < set(output["rows"][0])
+    assert {claim["verdict"] for claim in output["claims"]} <= {
         "holds", "does not hold", "cannot be checked with this data",
     }  # fmt: skip
-    assert all(Path(figure).is_file() for figure in told["figures"])
-    assert Path(told["report"]).is_file()
+    assert all(Path(figure).is_file() for figure in output["figures"])
+    assert Path(output["report"]).is_file()
 
 
 def test_without_data_it_says_what_is_needed_and_from_where(isoloss) -> None:

@@ -75,11 +75,11 @@ def test_from_a_study_to_a_plan_every_output_is_what_its_schema_says(isoloss, tm
     seen = set()
 
     def call(*arguments):
-        told = isoloss(*arguments, "--json")
-        assert told.code in (0, 1), told.out
-        seen.add(told.verb)
-        assert told.json.get("error") is None
-        return told.json
+        output = isoloss(*arguments, "--json")
+        assert output.code in (0, 1), output.out
+        seen.add(output.verb)
+        assert output.json.get("error") is None
+        return output.json
 
     call("new", "fresh")
     call("check", "tiny.toml")

@@ -43,24 +43,24 @@ bootstrap = 0
 def test_event_files_hold_the_curves_and_the_page_says_how_the_answer_moves_with_the_rate(isoloss, tmp_path):
     pytest.importorskip("tensorboard")
     (tmp_path / "tiny.toml").write_text(STUDY)
-    told = isoloss("run", "tiny.toml", "--out", "out", "--tensorboard", "--json")
-    assert told.code == 0, told.err
-    assert told.json["runs"]["finished"] == 27
+    output = isoloss("run", "tiny.toml", "--out", "out", "--tensorboard", "--json")
+    assert output.code == 0, output.err
+    assert output.json["runs"]["finished"] == 27
 
     _curves_are_read_by_tensorboard(tmp_path / "out")
     _rates_were_trained(tmp_path / "out")
 
-    arms = {arm["rate_factor"]: arm for arm in told.json["rate_arms"]}
-    own = told.json["laws"][0]["exponent_a"]["value"]
-    assert set(arms) == {0.5, 2.0}
-    cells = _arms_row(Path(told.json["report"]).with_suffix(".md").read_text())
-    exponents = [arms[0.5]["exponent_a"]["value"], own, arms[2.0]["exponent_a"]["value"]]
+    variants = {variant["rate_factor"]: variant for variant in output.json["rate_arms"]}
+    own = output.json["laws"][0]["exponent_a"]["value"]
+    assert set(variants) == {0.5, 2.0}
+    cells = _variant_row(Path(output.json["report"]).with_suffix(".md").read_text())
+    exponents = [variants[0.5]["exponent_a"]["value"], own, variants[2.0]["exponent_a"]["value"]]
     assert [float(cell.split()[0]) for cell in cells[1:4]] == pytest.approx(exponents, abs=0.005)  # two decimals
     moved = sorted((exponents[0] - own, exponents[2] - own))
     assert [float(x) for x in cells[7].replace("−", "-").split(",")] == pytest.approx(moved, abs=0.005)
 
 
-def _arms_row(page):
+def _variant_row(page):
     """Return the cells of the only corpus in the table of rates."""
     lines = page.splitlines()
     (header,) = (number for number, line in enumerate(lines) if "rate × 0.5" in line and line.startswith("|"))
@@ -105,7 +105,7 @@ def _rates_were_trained(folder):
 def test_an_option_that_would_change_nothing_is_refused(isoloss, tmp_path, study, option, why):
     text = STUDY if study == "grid" else STUDY.partition("[grid]")[0] + '[evaluate]\nmodels = ["folder"]\n'
     (tmp_path / "tiny.toml").write_text(text)
-    told = isoloss("run", "tiny.toml", *option)
-    assert told.code == 2
-    assert why in told.err
-    assert next(name for name in reversed(option) if name.startswith("--") and " " not in name) in told.err
+    output = isoloss("run", "tiny.toml", *option)
+    assert output.code == 2
+    assert why in output.err
+    assert next(name for name in reversed(option) if name.startswith("--") and " " not in name) in output.err

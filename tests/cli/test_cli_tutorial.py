@@ -58,11 +58,11 @@ def words(text, *, masked):
 def assert_shown(step, printed):
     """What stands between the ellipses of `shown` is in `printed`, in that order."""
     masked = step.command.split()[1] in TRAINED
-    told, at = words(printed, masked=masked), 0
+    output, at = words(printed, masked=masked), 0
     for piece in step.shown.split("…"):
         wanted = words(piece, masked=masked)
-        found = told.find(wanted, at)
-        assert found >= 0, f"{step.command}\nshown:   {wanted}\nprinted: {told[at:]}"
+        found = output.find(wanted, at)
+        assert found >= 0, f"{step.command}\nshown:   {wanted}\nprinted: {output[at:]}"
         at = found + len(wanted)
 
 

@@ -28,10 +28,10 @@ COLUMNS = ["--params", "params", "--tokens", "tokens", "--loss", "loss"]
 
 @pytest.mark.skipif(not CHINCHILLA.exists(), reason="the published points are not at hand")
 def test_fit_reproduces_the_published_optimum(isoloss, tmp_path):
-    told = isoloss("fit", CHINCHILLA, "--where", "not epoch_outlier", *COLUMNS, "--starts", "hoffmann", "--json",
+    output = isoloss("fit", CHINCHILLA, "--where", "not epoch_outlier", *COLUMNS, "--starts", "hoffmann", "--json",
                    "--out", tmp_path / "law.json")  # fmt: skip
-    assert told.code == 0
-    (fit,) = told.json["fits"]
+    assert output.code == 0
+    (fit,) = output.json["fits"]
     # Besiroglu et al. 2024; the pins are printed to five or six digits.
     expected = {"E": 1.81722, "A": 477.83, "B": 2143.42, "alpha": 0.347311, "beta": 0.367172}
     assert {name: p["value"] for name, p in fit["params"].items()} == pytest.approx(expected, rel=1e-4)
@@ -47,9 +47,9 @@ def test_a_fit_that_cannot_write_its_law_says_so(isoloss, tmp_path):
     rows = [f"{n},{d},{1 + (1e4 / n) ** 0.4 + (1e5 / d) ** 0.4}" for n in (1e5, 1e6, 1e7) for d in (1e7, 1e8, 1e9)]
     (tmp_path / "runs.csv").write_text("params,tokens,loss\n" + "\n".join(rows) + "\n")
     (tmp_path / "file").write_text("")
-    told = isoloss("fit", "runs.csv", *COLUMNS, "--out", "file/law.json", "--json")
-    assert told.code == 1
-    assert told.json["error"]["kind"] == "StorageError"
+    output = isoloss("fit", "runs.csv", *COLUMNS, "--out", "file/law.json", "--json")
+    assert output.code == 1
+    assert output.json["error"]["kind"] == "StorageError"
 
 
 def test_measure_gives_the_number_of_three_lines_of_gzip(isoloss, tmp_path):
@@ -57,7 +57,7 @@ def test_measure_gives_the_number_of_three_lines_of_gzip(isoloss, tmp_path):
     text = (" ".join(str(i * i % 9973) for i in range(20_000))).encode()
     for number in range(4):
         (tmp_path / "texts" / f"{number}.txt").write_bytes(text[number * 20_000 : (number + 1) * 20_000])
-    told = isoloss("measure", "texts", "--sequence-tokens", 256, "--samples", 1000, "--json").json["corpora"][0]
+    output = isoloss("measure", "texts", "--sequence-tokens", 256, "--samples", 1000, "--json").json["corpora"][0]
     ratios = []
     for path in (tmp_path / "texts").iterdir():
         content = path.read_bytes()
@@ -66,7 +66,7 @@ def test_measure_gives_the_number_of_three_lines_of_gzip(isoloss, tmp_path):
             with gzip.GzipFile(fileobj=buffer, mode="wb") as file:
                 file.write(b"".join(token.to_bytes(4, "big", signed=True) for token in content[start : start + 256]))
             ratios.append(len(buffer.getvalue()) / 1024)
-    measured = told["measures"]["gzip"]
+    measured = output["measures"]["gzip"]
     assert measured["sequences"] == len(ratios)
     assert measured["median"] == measured["value"] == statistics.median(ratios)
     assert measured["mean"] == pytest.approx(statistics.mean(ratios), rel=1e-12)
@@ -75,9 +75,9 @@ def test_measure_gives_the_number_of_three_lines_of_gzip(isoloss, tmp_path):
 
 def test_a_grammar_is_described_and_sampled(isoloss, tmp_path):
     (tmp_path / "coin.pcfg").write_text("S -> 'a' S [0.7] | 'b' [0.3]\n")
-    told = isoloss("grammar", "describe", "--family", "explicit", "--file", "coin.pcfg", "--floor", "--json").json
-    assert told["tokens_per_sentence"] == pytest.approx(1 / 0.3)
-    assert told["floor_nats_per_token"]["low"] < told["floor_nats_per_token"]["value"]
+    output = isoloss("grammar", "describe", "--family", "explicit", "--file", "coin.pcfg", "--floor", "--json").json
+    assert output["tokens_per_sentence"] == pytest.approx(1 / 0.3)
+    assert output["floor_nats_per_token"]["low"] < output["floor_nats_per_token"]["value"]
     sampled = isoloss("grammar", "sample", "--family", "explicit", "--file", "coin.pcfg", "--tokens", 20_000, "--out",
                       "corpora", "--json").json  # fmt: skip
     assert Path(tmp_path / sampled["path"], "train.npy").exists()
@@ -122,9 +122,9 @@ def test_a_stopped_study_says_so_and_the_same_command_goes_on(isoloss, tmp_path,
     out, _ = running.communicate(timeout=HANGS_AFTER)
     assert running.returncode == 130
     assert json.loads(out)["error"]["kind"] == "Interrupted"
-    told = isoloss("run", "small.toml", "--out", "out", "--until", "train", "--json")
-    assert told.code == 0
-    assert told.json["runs"]["finished"] == 4
+    output = isoloss("run", "small.toml", "--out", "out", "--until", "train", "--json")
+    assert output.code == 0
+    assert output.json["runs"]["finished"] == 4
     assert {path: path.stat().st_mtime_ns for path in first} == first
 
 
@@ -199,11 +199,11 @@ def test_twenty_kills_leave_no_orphan_repeat_no_record_and_change_no_bit(isoloss
 
 def test_check_lists_every_run_and_writes_nothing(isoloss, tmp_path):
     (tmp_path / "small.toml").write_text(STUDY)
-    told = isoloss("check", "small.toml", "--json")
-    assert told.code == 0
-    assert len(told.json["runs"]) == 4
-    assert {"fingerprint", "corpus", "counts", "tokens", "flops"} <= set(told.json["runs"][0])
-    assert told.json["seconds_estimate"] > 0
+    output = isoloss("check", "small.toml", "--json")
+    assert output.code == 0
+    assert len(output.json["runs"]) == 4
+    assert {"fingerprint", "corpus", "counts", "tokens", "flops"} <= set(output.json["runs"][0])
+    assert output.json["seconds_estimate"] > 0
     assert [path.name for path in tmp_path.iterdir()] == ["small.toml"]
 
 
@@ -222,7 +222,7 @@ def test_bfloat16_on_a_processor_without_it_is_said_to_cost_more(isoloss, tmp_pa
     assert warning in " ".join(isoloss("check", "half.toml").out.split())
 
 
-def test_numba_told_of_another_processor_is_believed(monkeypatch):
+def test_numba_informed_of_another_processor_is_believed(monkeypatch):
     from numba.core import config
 
     monkeypatch.setattr(config, "CPU_FEATURES", "")
@@ -290,7 +290,7 @@ def test_a_write_that_fails_ends_in_exit_1_and_the_same_command_goes_on(isoloss,
         assert isoloss("run", "small.toml", "--out", "out", "--until", "complexity").code == 0
     kept = {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file() and path.suffix != ".log"}
     command = [sys.executable, "-m", "isoloss", "run", "small.toml", "--out", "out", "--until", "train", "--json"]
-    told = subprocess.run(
+    output = subprocess.run(
         command,
         cwd=tmp_path,
         capture_output=True,
@@ -299,9 +299,9 @@ def test_a_write_that_fails_ends_in_exit_1_and_the_same_command_goes_on(isoloss,
         preexec_fn=limited(1024),
         timeout=HANGS_AFTER,
     )
-    assert told.returncode == 1, told.stderr
-    assert "Traceback" not in told.stderr
-    error = json.loads(told.stdout)["error"]
+    assert output.returncode == 1, output.stderr
+    assert "Traceback" not in output.stderr
+    error = json.loads(output.stdout)["error"]
     assert error["kind"] == "StorageError"
     assert "a write was cut short" in error["message"]
     assert {path: path.read_bytes() for path in kept} == kept
@@ -330,9 +330,9 @@ def test_a_full_disk_ends_in_exit_1_and_the_same_command_goes_on(isoloss, tmp_pa
         assert "no space" in full.json["error"]["message"]
         assert {path: path.read_bytes() for path in kept} == kept
         (out / "ballast").unlink()
-        told = isoloss("run", "small.toml", "--out", "out", "--until", "train", "--json")
-        assert told.code == 0, told.err
-        assert told.json["runs"]["finished"] == 4
+        output = isoloss("run", "small.toml", "--out", "out", "--until", "train", "--json")
+        assert output.code == 0, output.err
+        assert output.json["runs"]["finished"] == 4
     finally:
         subprocess.run(["umount", str(out)], check=True)
 
@@ -343,11 +343,11 @@ def test_a_folder_that_may_not_be_written_ends_in_exit_1(tmp_path):
     tmp_path.chmod(0o555)
     mortal = ["setpriv", "--bounding-set=-dac_override", "--inh-caps=-dac_override"] if os.geteuid() == 0 else []
     command = [*mortal, sys.executable, "-m", "isoloss", "run", "small.toml", "--out", "out", "--json"]
-    told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=HANGS_AFTER)
+    output = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=HANGS_AFTER)
     tmp_path.chmod(0o755)
-    assert told.returncode == 1, told.stderr
-    assert json.loads(told.stdout)["error"]["kind"] == "StorageError"
-    assert "no permission" in json.loads(told.stdout)["error"]["message"]
+    assert output.returncode == 1, output.stderr
+    assert json.loads(output.stdout)["error"]["kind"] == "StorageError"
+    assert "no permission" in json.loads(output.stdout)["error"]["message"]
 
 
 def test_measure_draws_corpora_side_by_side_with_their_placebo(isoloss, tmp_path):
@@ -355,13 +355,13 @@ def test_measure_draws_corpora_side_by_side_with_their_placebo(isoloss, tmp_path
     (tmp_path / "words.txt").write_text(texts["words"])
     (tmp_path / "letters.txt").write_text(texts["letters"] * 2000)
     call = ("measure", "words.txt", "letters.txt", "--measure", "gzip,ngram", "--placebo", "--samples", 50)
-    told = isoloss(*call, "--figure", "side.svg")
-    assert told.code == 0
+    output = isoloss(*call, "--figure", "side.svg")
+    assert output.code == 0
     drawing = (tmp_path / "side.svg").read_text()
     assert all(
         word in drawing for word in ("words.txt", "letters.txt", "gzip", "ngram", "nats per token", "relabelled")
     )
-    assert told.out.count("●") == 4
+    assert output.out.count("●") == 4
     measures = isoloss(*call, "--json").json["corpora"][0]["measures"]
     assert set(measures) == {"gzip", "gzip-placebo", "ngram", "ngram-placebo"}
     assert measures["gzip"]["bits_per_byte"]["value"] == pytest.approx(32 * measures["gzip"]["value"])

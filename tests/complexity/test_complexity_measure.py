@@ -215,13 +215,13 @@ def test_a_thousand_documents_of_a_huge_file_read_a_few_megabytes(tmp_path):
         "print(found.measures['gzip'].sequences, few, read() - before)\n"
     )
     (tmp_path / "small.txt").write_bytes(block)
-    told = subprocess.run(
+    output = subprocess.run(
         [sys.executable, "-c", script, str(path), str(tmp_path / "small.txt")],
         capture_output=True,
         text=True,
         check=True,
     )
-    sequences, few, whole = map(int, told.stdout.split())
+    sequences, few, whole = map(int, output.stdout.split())
     if whole < path.stat().st_size // 2:
         pytest.skip("this file system does not count what is read from it")
     assert sequences == 1000

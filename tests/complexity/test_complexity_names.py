@@ -130,7 +130,7 @@ def test_the_floor_is_a_measure_where_a_grammar_is_the_source(tmp_path, text):
      ("ngram-curve", InputError, "only compressors"), ("gzip-blocks-curve", InputError, "blocks or curve"),
      ("gzp-bytes", UnknownName, "gzip")],
 )  # fmt: skip
-def test_a_name_that_cannot_be_read_is_told_its_neighbour(name, error, said):
+def test_a_name_that_cannot_be_read_gets_its_neighbour_named(name, error, said):
     with pytest.raises(error) as caught:
         open_measure(name, MeasureSettings())
     assert said in str(caught.value)

@@ -50,7 +50,7 @@ def test_replicates_have_rules_of_their_own_and_a_seed_finds_the_same():
     assert search(gzip=0.4, tolerances=Tolerances(gzip=0.02), seed=4)[0].spec != found[0].spec
 
 
-def test_nothing_found_tells_the_closest():
+def test_nothing_found_shows_the_closest():
     with pytest.raises(
         NothingFound, match=r"none of 30 grammars has gzip 0.95 ± 0.005; nearest: gzip 0\.\d+.* with "
     ) as e:
@@ -63,19 +63,19 @@ def test_progress_names_the_nearest():
     class Listening(Quiet):
         def __init__(self):
             super().__init__()
-            self.told = []
+            self.output = []
 
         def task(self, title, *, total):
             from contextlib import nullcontext
 
             self.total = total
-            self.advance = lambda amount, detail=None: self.told.append((amount, detail))
+            self.advance = lambda amount, detail=None: self.output.append((amount, detail))
             return nullcontext(self)
 
     heard = Listening()
     search_grammars(Wanted(unigram=3), count=2, candidates=500, tolerances=Tolerances(unigram=0.02), progress=heard)
-    assert sum(amount for amount, _ in heard.told) == heard.total == 1000
-    assert any(detail and detail.startswith("nearest: unigram ") for _, detail in heard.told)
+    assert sum(amount for amount, _ in heard.output) == heard.total == 1000
+    assert any(detail and detail.startswith("nearest: unigram ") for _, detail in heard.output)
 
 
 @pytest.mark.parametrize(

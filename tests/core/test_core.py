@@ -79,7 +79,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
 
 
 @pytest.mark.parametrize(("code", "said"), [(errno.ENOSPC, "no space"), (errno.EACCES, "no permission")])
-def test_a_full_disk_is_told_as_one(tmp_path, code, said):
+def test_a_full_disk_is_reported_as_one(tmp_path, code, said):
     with pytest.raises(StorageError, match=said), files.replacing(tmp_path / "a"):
         raise OSError(code, os.strerror(code))
 

@@ -116,11 +116,11 @@ def test_a_pushed_corpus_is_read_back_by_the_library(generated, tmp_path):
 
 def test_the_card_states_grammar_seed_complexity_and_floor(generated, tmp_path):
     push(generated, tmp_path / "pushed", complexity={"gzip": Estimate(value=0.25, low=0.24, high=0.26, level=0.95)})
-    told = (tmp_path / "pushed" / "README.md").read_text()
+    output = (tmp_path / "pushed" / "README.md").read_text()
     for part in ("family random", "nonterminals 5", "terminals 30", "max_rules 3", "| seed | 7 |",
                  "| complexity: gzip | 0.2500 (0.2400 to 0.2600) |", generated.fingerprint,
                  f"{generated.floor.value:.4f} ({generated.floor.low:.4f} to {generated.floor.high:.4f})"):  # fmt: skip
-        assert part in told
+        assert part in output
     record = Corpus.model_validate_json((tmp_path / "pushed" / "corpus.json").read_text())
     assert record.model_dump() == generated.model_dump()
 
@@ -134,10 +134,10 @@ def test_documents_are_written_in_batches_whatever_their_lengths(tmp_path, monke
     push(corpus, tmp_path / "pushed")
     rows = pq.read_table(tmp_path / "pushed" / "data" / "train.parquet")["input_ids"].to_pylist()
     assert [bytes(row).decode() for row in rows] == documents(corpus)
-    told = (tmp_path / "pushed" / "README.md").read_text()
-    assert "unknown" in told
-    assert f"| source | kind files, paths {folder}" in told
-    assert "{'" not in told
+    output = (tmp_path / "pushed" / "README.md").read_text()
+    assert "unknown" in output
+    assert f"| source | kind files, paths {folder}" in output
+    assert "{'" not in output
 
 
 def test_a_hub_that_cannot_be_reached_is_an_error_of_the_work(generated):

@@ -226,10 +226,10 @@ def test_near_duplicates_are_removed_or_reported_by_side(tmp_path):
             (folder / f"{i}-again.txt").write_text(" ".join([*words, "and", "so", "on"]))
     plain = build(files(folder), root=tmp_path / "corpora", context=CONTEXT)
     assert plain.near_duplicates is None
-    told = build(files(folder, near_duplicates="report"), root=tmp_path / "corpora", context=CONTEXT)
-    assert told.fingerprint == plain.fingerprint  # telling changes no token
+    output = build(files(folder, near_duplicates="report"), root=tmp_path / "corpora", context=CONTEXT)
+    assert output.fingerprint == plain.fingerprint  # telling changes no token
     # Sixty of ninety documents have a twin: each is on the other's side or not.
-    found = told.near_duplicates
+    found = output.near_duplicates
     assert (found.jaccard, found.removed) == (0.8, 0)
     assert found.within_train + found.within_heldout + 2 * found.across == 60
     assert found.across > 0

@@ -95,7 +95,7 @@ def test_json_that_is_no_rows_is_refused(tmp_path, content):
     assert caught.value.fix
 
 
-def test_json_beside_text_that_is_no_rows_is_counted_and_left_out(tmp_path):
+def test_json_next_to_text_that_is_no_rows_is_counted_and_left_out(tmp_path):
     (tmp_path / "package.json").write_text('{\n"name": "a"\n}')
     (tmp_path / "a.txt").write_text("some text")
     dropped: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""What a folder leads to beside its files: links are not followed, no file counts twice, no pipe is waited for."""
+"""What a folder leads to besides its files: links are not followed, no file counts twice, no pipe is waited for."""
 
 import os
 import random
@@ -22,14 +22,14 @@ RUN = "run1-0123456789abcdef0123"
 
 @pytest.fixture
 def tree(tmp_path) -> Path:
-    """A folder of two texts with links to itself, to what lies beside it, and to one of its files."""
-    inside, beside = tmp_path / "texts", tmp_path / "beside"
+    """A folder of two texts with links to itself, to what lies next to it, and to one of its files."""
+    inside, extra = tmp_path / "texts", tmp_path / "next to"
     (inside / "sub").mkdir(parents=True)
-    beside.mkdir()
+    extra.mkdir()
     (inside / "a.txt").write_text("a " * 400)
     (inside / "sub" / "b.txt").write_text("b " * 400)
-    (beside / "secret.txt").write_text("s " * 400)
-    (inside / "etc").symlink_to(beside)
+    (extra / "secret.txt").write_text("s " * 400)
+    (inside / "etc").symlink_to(extra)
     (inside / "loop").symlink_to("..")
     (inside / "sub" / "again").symlink_to("../sub")
     (inside / "sub" / "same.txt").symlink_to("b.txt")

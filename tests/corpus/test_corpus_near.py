@@ -25,7 +25,7 @@ def joined(words: list[str]) -> bytes:
     return " ".join(words).encode()
 
 
-def test_pairs_clear_of_the_threshold_are_told_apart():
+def test_pairs_clear_of_the_threshold_are_distinguished():
     rng, near = random.Random(0), NearDuplicates(0.7)
     originals = [text(rng) for _ in range(60)]
     texts = [joined(words) for words in originals]

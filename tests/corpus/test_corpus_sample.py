@@ -204,6 +204,6 @@ def test_a_pool_keeps_the_pieces_of_lowest_rank_whatever_the_order(tmp_path_fact
     assert len(part) == len(everything) or len(part) * 50 >= keep
 
 
-def test_pieces_are_small_beside_the_sample_and_large_beside_a_window():
+def test_pieces_are_small_next_to_the_sample_and_large_next_to_a_window():
     assert piece_bytes(2_000_000, 256) <= 2_000_000 / 128
     assert piece_bytes(10_000, 256) >= 8 * 256

@@ -15,7 +15,7 @@ from isoloss.data_dependence.data_dependent import DataDependent, FittedDataDepe
 from isoloss.data_dependence.joint import Rows, _Search, design_of, fit_jointly, log_loss
 from isoloss.fitting.fitting import fit
 from isoloss.planning import shipped
-from isoloss.planning.facts import CorpusFacts
+from isoloss.planning.corpus_statistics import CorpusStatistics
 from isoloss.planning.plan import plan
 
 SCALE = Scale(logarithmic=SHARED_IN_LOGARITHMS)
@@ -131,8 +131,8 @@ def test_above_two_per_cent_no_interval_is_given_and_the_reason_is(law):
         assert estimate.low is None
         assert estimate.high is None
     assert point.params.value == law.optimum(1e11, complexity=0.3).params.value
-    planned = plan(without, corpus=CorpusFacts(name="mine", vocab_size=256, measures={"gzip": Estimate(value=0.3)}),
-                   flops=1e11)  # fmt: skip
+    corpus = CorpusStatistics(name="mine", vocab_size=256, measures={"gzip": Estimate(value=0.3)})
+    planned = plan(without, corpus=corpus, flops=1e11)
     assert planned.log_ratio.low is None
     assert [w.message for w in planned.warnings if w.code == "no_interval"] == [without.no_interval]
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from isoloss.data_dependence.contest import run_contest
 from isoloss.data_dependence.data_dependent import DataDependent
+from isoloss.data_dependence.predictors import compare_predictors
 from isoloss.runs.observations import observations
 from laws_tables import simulated
 
@@ -26,7 +26,7 @@ def test_three_corpora_of_all_sorts_leave_every_fold_finite():
         corpus=names,
         complexity={"gzip": np.repeat([0.2, 0.4, 0.6], len(parts[0]))},
     )
-    (measure,) = run_contest(table, ["gzip"]).measures
+    (measure,) = compare_predictors(table, ["gzip"]).measures
     assert np.isfinite([measure.heldout_error, measure.pooled_error, measure.loss.proxy]).all()
     law = DataDependent(complexity="gzip").fit(table, bootstrap=20)
     assert np.isfinite(law.draws).all()

@@ -10,7 +10,7 @@ from isoloss.data_dependence.pooled_split import PooledSplit, pool_splits
 from isoloss.optima.best_size import BestSize
 from isoloss.optima.mean_split import MeanSplit, mean_splits
 from isoloss.planning import shipped
-from isoloss.planning.facts import CorpusFacts
+from isoloss.planning.corpus_statistics import CorpusStatistics
 from isoloss.planning.laws import PlanLaw
 from isoloss.planning.splits import Question, split
 
@@ -86,8 +86,10 @@ def test_the_bundled_texts_left_out_in_turn_lie_where_the_others_say():
 
 def test_a_plan_by_the_bundled_law_goes_by_the_pooled_split():
     law = shipped.shipped_law()
-    facts = CorpusFacts(name="mine", measures={shipped.MEASURE: Estimate(value=1.2)}, unique_tokens=1e9, vocab_size=256)
-    found = split(PlanLaw.at_measure(law, facts), Question(flops=law.pooled.budget))
+    statistics = CorpusStatistics(
+        name="mine", measures={shipped.MEASURE: Estimate(value=1.2)}, unique_tokens=1e9, vocab_size=256
+    )
+    found = split(PlanLaw.at_measure(law, statistics), Question(flops=law.pooled.budget))
     assert found.log_ratio[0] == pytest.approx(law.pooled.level.quantile(np.array([0.5]))[0])
     assert found.params[0] * found.tokens[0] * 6 == pytest.approx(law.pooled.budget)
     known = split(PlanLaw.of_known(law, "english"), Question(flops=law.pooled.budget))

@@ -1,4 +1,4 @@
-"""Would the law have told the truth? Held-out budgets, sizes and corpora."""
+"""Would the law have predicted right? Held-out budgets, sizes and corpora."""
 
 import json
 
@@ -70,7 +70,7 @@ def test_every_size_is_held_out_once():
     assert scores(many)["chinchilla"].held is None
 
 
-def test_a_corpus_like_the_others_is_foretold_and_another_is_not():
+def test_a_corpus_like_the_others_is_predicted_and_another_is_not():
     like = [simulated(corpus=name, seed=i) for i, name in enumerate("abc")]
     other = simulated(corpus="d", law=DEMO_LAW | {"E": 1.4}, seed=9)
     test = backtest(joined(*like, other), holdout="corpus", laws=["chinchilla"], bootstrap=50)
@@ -97,7 +97,7 @@ def test_a_part_that_leaves_too_little_is_said_and_not_scored():
         backtest(rows, holdout="params", flops_above=1e10)
 
 
-def test_chinchillas_own_runs_are_foretold_between_sizes_and_less_so_beyond_the_budgets():
+def test_chinchillas_own_runs_are_predicted_between_sizes_and_less_so_beyond_the_budgets():
     rows = chinchilla_rows()
     between = scores(backtest(rows, holdout="params", laws=["chinchilla"]))["chinchilla"]
     beyond = scores(backtest(rows, laws=["chinchilla"]))["chinchilla"]

@@ -46,9 +46,9 @@ def test_a_full_disk_stops_the_work_and_keeps_what_was_done(small_disk):
     with filling.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
         while True:
             file.write(bytes(4096))
-    with pytest.raises(StorageError, match="no space left on the disk") as told:
+    with pytest.raises(StorageError, match="no space left on the disk") as output:
         train(job)
-    assert str(small_disk) in told.value.place
+    assert str(small_disk) in output.value.place
     assert {path: path.read_bytes() for path in before} == before
     filling.unlink()
     assert train(job)
@@ -76,9 +76,9 @@ def test_two_conductors_on_one_study_share_its_trunks(tmp_path):
     write_corpus(archive)
     script = CONDUCTOR.format(tests=str(HERE.parent / "helpers"), here=str(HERE), folder=str(tmp_path))
     started = [subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    told = [process.communicate()[0].splitlines() for process in started]
+    output = [process.communicate()[0].splitlines() for process in started]
     runs = {f"{tiny_spec(5, seed=seed).fingerprint} finished" for seed in range(6)}
-    assert [set(lines) for lines in told] == [runs, runs], "each sees every record"
+    assert [set(lines) for lines in output] == [runs, runs], "each sees every record"
     assert not list((tmp_path / "checkpoints").iterdir())
 
 

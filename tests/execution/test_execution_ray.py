@@ -150,7 +150,7 @@ def test_what_no_node_has_is_refused(cluster, archive):
         list(RayExecutor(address=cluster.address).run(trunk_jobs([greedy]), archive))
 
 
-def test_no_cluster_at_an_address_is_told(archive):
+def test_no_cluster_at_an_address_is_reported(archive):
     with pytest.raises(InputError, match="no Ray cluster answers"):
         list(RayExecutor(address="127.0.0.1:1").run(trunk_jobs([tiny_spec(5)]), archive))
 

@@ -65,7 +65,7 @@ def move(page: Page, slider: str, value: float) -> None:
     )
 
 
-def told(page: Page, key: str) -> dict[str, float]:
+def output(page: Page, key: str) -> dict[str, float]:
     """Return the numbers of a row, as exactly as the page computed them."""
     data = page.evaluate(
         "key => ({ ...[...document.querySelectorAll('.best li')].find(li => li.dataset.key === key).dataset })", key
@@ -90,7 +90,7 @@ def test_every_form_says_at_every_budget_what_the_library_says(desk: Visit, laws
         desk.page.locator(f"input[name=form][value={form}]").check()
         for power in BUDGETS:
             move(desk.page, "#budget", power)
-            found = told(desk.page, f"0:c:{HOSTILE}")
+            found = output(desk.page, f"0:c:{HOSTILE}")
             assert found["flops"] == pytest.approx(10**power, rel=0.02)  # the slider's step
             check(found, laws[form].optimum(found["flops"]))
 
@@ -101,7 +101,7 @@ def test_a_law_of_many_corpora_follows_the_measure(desk: Visit) -> None:
         for power in BUDGETS[1:]:
             move(desk.page, "#budget", power)
             move(desk.page, "[id='measure-1.0']", measure)
-            found = told(desk.page, "1:j:0")
+            found = output(desk.page, "1:j:0")
             value = float(desk.page.locator("[id='measure-1.0']").input_value())
             assert value == pytest.approx(measure)
             check(found, law.optimum(found["flops"], complexity=value))
@@ -112,20 +112,20 @@ def test_the_address_brings_back_what_was_chosen(desk: Visit, browser: Browser) 
     move(desk.page, "#budget", 11.23)
     move(desk.page, "[id='measure-1.0']", 1.9)
     keys = (f"0:c:{HOSTILE}", "1:j:0")
-    before = [told(desk.page, key) for key in keys]
+    before = [output(desk.page, key) for key in keys]
     again = browser.new_context(viewport=DESK).new_page()
     again.goto(desk.page.url)
     again.wait_for_selector("body[data-ready=yes]")
-    assert [told(again, key) for key in keys] == before
+    assert [output(again, key) for key in keys] == before
     again.context.close()
 
 
 def test_the_keyboard_moves_the_budget(desk: Visit) -> None:
     slider = desk.page.locator("#budget")
     slider.focus()
-    before = told(desk.page, "1:j:0")
+    before = output(desk.page, "1:j:0")
     slider.press("ArrowRight")
-    after = told(desk.page, "1:j:0")
+    after = output(desk.page, "1:j:0")
     assert after["flops"] > before["flops"]
     assert after["paramsvalue"] > before["paramsvalue"]
 
@@ -173,7 +173,7 @@ def test_nothing_is_fetched_and_nothing_complains(desk: Visit, written: Path) ->
     assert desk.faults == []
 
 
-def test_a_run_tells_its_record(desk: Visit) -> None:
+def test_a_run_returns_its_record(desk: Visit) -> None:
     desk.page.evaluate("Bokeh.documents.map(d => d.get_model_by_name('runs')).find(Boolean).selected.indices = [4]")
     record = desk.page.locator("#record").inner_text()
     assert f"run1-{HOSTILE}-4" in record

@@ -134,7 +134,7 @@ def test_damaged_and_foreign_files_are_refused(law, tmp_path):
         FittedLaw.load(path)
 
 
-def test_summary_tells_everything_in_88_columns(law):
+def test_summary_shows_everything_in_88_columns(law):
     text = law.summary()
     assert max(len(line) for line in text.splitlines()) <= 88
     for said in ("L = E + A/N^α + B/D^β", "agreeing", "alpha", "95% low", "a (N* ∝ C^a)", "ln D*/N*"):
@@ -268,7 +268,7 @@ def test_weights_from_standard_errors_outweigh_a_bad_row():
         fit(table, weights="stderr")
 
 
-def test_warnings_name_what_the_grid_cannot_tell():
+def test_warnings_name_what_the_grid_cannot_show():
     assert codes(fit(simulated())) == set()
     narrow = fit(simulated(sizes=(1e5, 1.3e5, 1.7e5, 2.2e5)))
     assert "narrow_grid" in codes(narrow)
@@ -436,7 +436,7 @@ def test_exchanged_columns_are_warned_of_by_value_and_by_name(tmp_path):
     assert "called 'tokens'" in warning.message
 
 
-def test_names_alone_tell_where_values_cannot():
+def test_names_alone_show_where_values_cannot():
     sizes, tokens = (part.ravel() for part in np.meshgrid(np.geomspace(1e7, 1e9, 4), np.geomspace(1e8, 1e10, 4)))
     loss = 1.8 + 480 / sizes**0.35 + 2100 / tokens**0.37
     for named, expected in (

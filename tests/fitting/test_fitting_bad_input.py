@@ -1,4 +1,4 @@
-"""Tables that earn a warning, each beside a neighbour that does not; tables in other units and other containers."""
+"""Tables that earn a warning, each next to a neighbour that does not; tables in other units and other containers."""
 
 import numpy as np
 import pandas as pd
@@ -157,7 +157,7 @@ def test_a_law_fits_whatever_holds_columns():
         assert Chinchilla().fit(table).params == home, type(table)
     renamed = {"n": GRID.params, "d": GRID.tokens, "val": GRID.loss_nats.tolist()}
     assert Chinchilla().fit(renamed, params="n", tokens="d", loss="val").params == home
-    with pytest.raises(InputError, match="beside observations"):
+    with pytest.raises(InputError, match="together with observations"):
         Chinchilla().fit(GRID, params="n")
     with pytest.raises(BadTable, match="n: 20, d: 3"):
         Chinchilla().fit({"n": GRID.params, "d": [1.0, 2.0, 3.0]}, params="n")

@@ -97,7 +97,7 @@ def test_a_table_without_flops_is_counted_by_6nd():
     assert in_bytes.flops_factor == 1.0
 
 
-def test_a_mixture_of_experts_by_its_total_parameters_is_told_of():
+def test_a_mixture_of_experts_by_its_total_parameters_is_reported():
     if not CASE.exists():
         pytest.skip("the case is not at hand")
     rows = read_runs(CASE, params="total", tokens="tokens", loss="loss", flops="flops")

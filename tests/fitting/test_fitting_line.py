@@ -35,7 +35,7 @@ def codes(law: FittedLaw) -> list[str]:
 
 
 @pytest.mark.parametrize(("slope", "scatter"), [(1.0, 0.0), (1.0, 0.1), (0.5, 0.05)])
-def test_no_split_is_told_of_rows_on_a_line(slope, scatter):
+def test_no_split_is_reported_rows_on_a_line(slope, scatter):
     rows = along(slope, scatter=scatter)
     law = fit(rows, bootstrap=50)
     assert codes(law)[0] == CODE, "the cause comes first"
@@ -50,7 +50,7 @@ def test_no_split_is_told_of_rows_on_a_line(slope, scatter):
     assert all(law.params[name].low is None for name in ("A", "B", "alpha", "beta"))
 
 
-def test_the_loss_along_the_line_is_told_and_off_it_is_not():
+def test_the_loss_along_the_line_is_reported_and_off_it_is_not():
     law = fit(along(1.0), bootstrap=100)
     on, off = law.predict_run(params=2e8, tokens=4e9), law.predict_run(params=2e8, tokens=2e10)
     assert on.run.low < losses(2e8, 4e9) < on.run.high
@@ -60,7 +60,7 @@ def test_the_loss_along_the_line_is_told_and_off_it_is_not():
     assert law.predict_estimate(params=2e8, tokens=2e10).low is None
 
 
-def test_the_remedy_tells_them_apart():
+def test_the_remedy_distinguishes_them():
     """The runs that the warning asks for, added, give the true split."""
     rows = along(1.0)
     sizes = SIZES[:6].repeat(2)
@@ -86,7 +86,7 @@ def test_budgets_of_one_size_each_and_single_budgets_are_no_line():
     assert fit(along(1.0, scatter=0.8)).domain.line is None
 
 
-def test_exponents_that_are_held_tell_the_two_apart():
+def test_exponents_that_are_held_distinguish_the_two():
     assert fit(along(1.0), fixed={"alpha": 0.34, "beta": 0.28}).domain.line is None
 
 
@@ -97,7 +97,7 @@ def test_a_saved_law_keeps_its_line(tmp_path):
 
 
 @pytest.mark.parametrize(("name", "together"), [("ratio20", True), ("ratio20_clean", True), ("two_ratios", False)])
-def test_tables_at_one_ratio_are_told_of(name, together):
+def test_tables_at_one_ratio_are_reported(name, together):
     if not (path := CASES / f"{name}.csv").exists():
         pytest.skip("the case is not at hand")
     law = fit(read_runs(path, loss="loss"))

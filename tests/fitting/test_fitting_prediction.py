@@ -1,4 +1,4 @@
-"""What a new run will score, and what extrapolation is told of."""
+"""What a new run will score, and what extrapolation is reported."""
 
 import json
 

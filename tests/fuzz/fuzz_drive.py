@@ -65,10 +65,10 @@ def _wrong_words(outcome: Outcome, *, as_json: bool) -> str | None:
         return f"an error of {len(outcome.err)} characters"
     if as_json:
         try:
-            told = json.loads(outcome.out)
+            output = json.loads(outcome.out)
         except ValueError as error:
             return f"no JSON: {error}"
-        if outcome.code == 2 and set(told["error"]) != {"kind", "message", "place", "fix"}:
+        if outcome.code == 2 and set(output["error"]) != {"kind", "message", "place", "fix"}:
             return "an error without its four keys"
     elif outcome.code == 2 and "error: " not in outcome.err:
         return "exit 2 without a word"
@@ -123,7 +123,7 @@ class Failure:
     number: int
     reason: str
     arguments: list[str]
-    told: str
+    output: str
 
 
 def try_one(room: str, maker: Maker, *, seed: int, number: int, apart: bool = False) -> Failure | None:

@@ -1,4 +1,4 @@
-"""Fitted laws as files, of one corpus and of several, with something wrong in the JSON or in the draws beside it."""
+"""Fitted laws as files, of one corpus and of several, with something wrong in the JSON or in the draws next to it."""
 
 import functools
 import io

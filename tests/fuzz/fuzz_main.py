@@ -1,4 +1,4 @@
-"""`make fuzz`: hostile inputs for some minutes. Exit 1 where any misbehaves, told with what it takes to see it again.
+"""`make fuzz`: hostile inputs for some minutes. Exit 1 where any misbehaves, with what it takes to see it again.
 
 python tests/fuzz/fuzz_main.py --seconds 300 --seed 0
 python tests/fuzz/fuzz_main.py --seed 0 --again tables:17     # one input again, with its traceback
@@ -34,7 +34,7 @@ def main() -> int:
     if asked.again:
         room, _, number = asked.again.partition(":")
         failure = try_one(room, MAKERS[room], seed=asked.seed, number=int(number))
-        print(f"{failure.arguments}\n{failure.reason}\n{failure.told}" if failure else "it behaves")
+        print(f"{failure.arguments}\n{failure.reason}\n{failure.output}" if failure else "it behaves")
         return 1 if failure else 0
     makers = {asked.room: MAKERS[asked.room]} if asked.room else MAKERS
     tried, failures = run(
@@ -49,12 +49,12 @@ def main() -> int:
 
 def _tell(failure: Failure) -> None:
     print(f"{failure.room}:{failure.number}: {failure.reason}\n    {failure.arguments!r:.300}")
-    print(f"    {_where(failure.told)}", flush=True)
+    print(f"    {_where(failure.output)}", flush=True)
 
 
-def _where(told: str) -> str:
+def _where(output: str) -> str:
     """Return where in the package an error arose."""
-    lines = [line.strip() for line in told.splitlines() if "/isoloss/" in line and line.strip().startswith("File")]
+    lines = [line.strip() for line in output.splitlines() if "/isoloss/" in line and line.strip().startswith("File")]
     return lines[-1] if lines else ""
 
 

@@ -135,18 +135,18 @@ def test_a_study_decodes_families_by_name():
 
 def test_a_description_says_what_it_describes():
     ending = grammar_spec({"family": "explicit", "text": "S -> 'a' S [.7] | 'b' [.3]"}).build()
-    told = describe(ending, floor=True, context=64)
-    assert (told.spectral_radius, told.termination_probability, told.conditioned) == (0.7, 1.0, False)
-    assert told.floor_nats_per_token.within_tolerance
-    assert told.to_json()["floor_nats_per_token"]["within_tolerance"] is True
-    assert told.to_json()["floor_nats_per_token"]["value"] == told.floor_nats_per_token.value
+    output = describe(ending, floor=True, context=64)
+    assert (output.spectral_radius, output.termination_probability, output.conditioned) == (0.7, 1.0, False)
+    assert output.floor_nats_per_token.within_tolerance
+    assert output.to_json()["floor_nats_per_token"]["within_tolerance"] is True
+    assert output.to_json()["floor_nats_per_token"]["value"] == output.floor_nats_per_token.value
     endless = grammar_spec({"family": "explicit", "text": "S -> S S [.6] | 'a' [.4]"}).build()
-    told = describe(endless)
-    assert told.conditioned
-    assert told.spectral_radius == pytest.approx(1.2)
-    assert told.termination_probability == pytest.approx(2 / 3)
-    assert told.tokens_per_sentence == pytest.approx(3)  # of the finite ones: S → S S with .4
+    output = describe(endless)
+    assert output.conditioned
+    assert output.spectral_radius == pytest.approx(1.2)
+    assert output.termination_probability == pytest.approx(2 / 3)
+    assert output.tokens_per_sentence == pytest.approx(3)  # of the finite ones: S → S S with .4
     raw = describe(endless, condition=False, floor=True, context=16)
     assert raw.tokens_per_sentence is raw.unigram_nats is None
     assert raw.floor_nats_per_token.value > 0
-    assert told.floor_nats_per_token is told.to_json()["floor_nats_per_token"] is None
+    assert output.floor_nats_per_token is output.to_json()["floor_nats_per_token"] is None

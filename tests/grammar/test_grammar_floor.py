@@ -136,7 +136,7 @@ def test_a_separator_that_is_a_terminal_is_no_certain_sentence_end():
     documents = sample_documents(grammar, documents=40, document_tokens=7, seed=0)
     for document, losses in zip(documents.tolist(), document_floor(grammar, documents), strict=True):
         assert losses == pytest.approx(losses_by_enumeration(grammar, document), abs=ROUND_OFF)
-    # On the last position separator (shown as padding) and terminal 0 are told apart; both are possible here.
+    # On the last position separator (shown as padding) and terminal 0 are distinguished; both are possible here.
     assert {0, grammar.padding} <= set(documents[:, -1].tolist())
     assert next_token_probabilities(grammar, documents[0, :5].tolist()).sum() == pytest.approx(1, abs=1e-9)
 

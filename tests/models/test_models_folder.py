@@ -22,8 +22,8 @@ SHAPES = [SPEC, SPEC.model_copy(update={"tied": True}), SPEC.model_copy(update=U
 def theirs(folder):
     from transformers import LlamaForCausalLM
 
-    model, told = LlamaForCausalLM.from_pretrained(folder, output_loading_info=True, dtype=torch.float32)
-    assert not any(told.values())
+    model, output = LlamaForCausalLM.from_pretrained(folder, output_loading_info=True, dtype=torch.float32)
+    assert not any(output.values())
     return model.eval()
 
 
@@ -123,9 +123,9 @@ def test_what_is_no_llama_of_ours_is_refused_by_name(fields, said, tmp_path):
     if said is None:
         read_folder(tmp_path)  # files of tied models hold the head twice at times
         return
-    with pytest.raises(BadModel, match=said) as told:
+    with pytest.raises(BadModel, match=said) as output:
         read_folder(tmp_path)
-    assert told.value.fix
+    assert output.value.fix
 
 
 def test_a_damaged_or_pickled_folder_is_refused(tmp_path):

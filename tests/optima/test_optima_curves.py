@@ -60,7 +60,7 @@ def test_points_of_a_budget_come_from_every_curve_that_reaches_it() -> None:
         points_at_budgets(curves, [1e25])
 
 
-def test_a_longer_runs_middle_is_told_apart_from_a_run_that_ends() -> None:
+def test_a_longer_runs_middle_is_distinguished_from_a_run_that_ends() -> None:
     curves = [curve(run="short", total=1e8), curve(run="long", total=4e8)]
     budget = 6 * 1e7 * 1e8
     assert points_at_budgets(curves, [budget]).run.tolist() == ["short", "long"]

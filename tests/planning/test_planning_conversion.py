@@ -1,4 +1,4 @@
-"""Plans told by another way of counting parameters: by real shapes, beside the law's own numbers, or not at all."""
+"""Plans given by another way of counting parameters: by real shapes, next to the law's own numbers, or not at all."""
 
 import math
 from dataclasses import replace
@@ -9,14 +9,14 @@ from isoloss.core.errors import InputError
 from isoloss.core.estimate import Estimate
 from isoloss.fitting.fitting import fit
 from isoloss.planning.conversion import Shapes, converted
-from isoloss.planning.facts import CorpusFacts
+from isoloss.planning.corpus_statistics import CorpusStatistics
 from isoloss.planning.plan import plan
 from isoloss.planning.plan_result import Making
 from isoloss.runs.ladders import LADDER_TOLERANCE, ladder
 from isoloss.runs.shapes import PARAMS_CONVENTIONS, count
 from laws_tables import simulated
 
-CORPUS = CorpusFacts(name="text", vocab_size=256)
+CORPUS = CorpusStatistics(name="text", vocab_size=256)
 LLAMA = Shapes(params_convention="with_head", vocab_size=32_000, context=2048, tied=False)
 
 
@@ -25,7 +25,7 @@ def law():
     return fit(replace(simulated(), params_convention="with_head"), bootstrap=50)
 
 
-def told(to, shapes=LLAMA, low=5e8, high=2e9):
+def output(to, shapes=LLAMA, low=5e8, high=2e9):
     size = Estimate(value=1e9, low=low, high=high)
     budget = Estimate(value=1.2e20)
     balance = Estimate(value=math.log(20), low=math.log(5), high=math.log(80))
@@ -34,7 +34,7 @@ def told(to, shapes=LLAMA, low=5e8, high=2e9):
 
 @pytest.mark.parametrize("to", PARAMS_CONVENTIONS)
 def test_a_size_is_converted_by_the_shapes_that_a_ladder_has_for_it(to):
-    found = told(to)
+    found = output(to)
     for end, size in (("low", 5e8), ("value", 1e9), ("high", 2e9)):
         (model,) = ladder([size], vocab_size=32_000, context=2048, tied=False)
         counts = count(model)
@@ -51,13 +51,13 @@ def test_a_size_is_converted_by_the_shapes_that_a_ladder_has_for_it(to):
 
 
 def test_the_laws_own_convention_changes_nothing():
-    found = told("with_head")
+    found = output("with_head")
     assert found.params == Estimate(value=1e9, low=5e8, high=2e9)
     assert found.log_ratio.high == pytest.approx(math.log(80))
 
 
 def test_an_end_without_a_shape_has_no_counterpart():
-    found = told("total", low=10.0)
+    found = output("total", low=10.0)
     assert found.params.low is None
     assert found.params.high is not None
     assert found.log_ratio.high is None
@@ -72,13 +72,13 @@ def test_an_end_without_a_shape_has_no_counterpart():
         ({"vocab_size": 10**9}, "total", "no llama shape"),
     ],
 )
-def test_what_no_shape_can_tell_is_refused(changed, to, said):
+def test_what_no_shape_can_show_is_refused(changed, to, said):
     with pytest.raises(InputError, match=said) as refused:
-        told(to, replace(LLAMA, **changed))
+        output(to, replace(LLAMA, **changed))
     assert refused.value.fix
 
 
-def test_a_plan_keeps_its_numbers_and_tells_the_others_beside_them(law):
+def test_a_plan_keeps_its_numbers_and_shows_the_others_next_to_them(law):
     alone = plan(law, corpus=CORPUS, flops=1e11)
     found = plan(law, corpus=CORPUS, flops=1e11, making=Making(params_convention="total"))
     assert alone.converted is None
@@ -86,7 +86,7 @@ def test_a_plan_keeps_its_numbers_and_tells_the_others_beside_them(law):
     ratio = found.counts.params("total") / found.counts.params("with_head")
     assert found.converted.params.value == pytest.approx(found.params.value * ratio)
     assert f"total is {ratio:.4g} times with_head" in found.reason
-    told = found.to_json()
-    assert told["params_convention"] == "with_head"
-    assert told["converted"]["params_convention"] == "total"
-    assert set(told) == set(alone.to_json())
+    output = found.to_json()
+    assert output["params_convention"] == "with_head"
+    assert output["converted"]["params_convention"] == "total"
+    assert set(output) == set(alone.to_json())

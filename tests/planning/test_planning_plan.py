@@ -15,17 +15,17 @@ from isoloss.data_dependence.law_files import load_law
 from isoloss.data_dependence.storage import save_data_dependent
 from isoloss.fitting.fitting import fit
 from isoloss.laws.chinchilla import Chinchilla
-from isoloss.planning.anchored import plan_from_anchor
-from isoloss.planning.anchors import anchors
-from isoloss.planning.facts import CorpusFacts, open_corpus
+from isoloss.planning.corpus_statistics import CorpusStatistics, open_corpus
+from isoloss.planning.from_reference import plan_from_reference
 from isoloss.planning.laws import PlanLaw, with_repetition
 from isoloss.planning.plan import plan
 from isoloss.planning.plan_result import Making
+from isoloss.planning.reference_frontiers import reference_frontiers
 from isoloss.runs.observations import observations
 from laws_tables import simulated
 
 SIZES, TOKENS = (1e4, 3e4, 1e5, 3e5, 1e6), (1e5, 3e5, 1e6, 3e6, 1e7)
-ENDLESS = CorpusFacts(name="endless", vocab_size=256)
+ENDLESS = CorpusStatistics(name="endless", vocab_size=256)
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +118,7 @@ def test_a_form_that_rises_on_the_way_is_named_and_one_that_no_run_could_have_is
 
 def test_few_unique_tokens_cost_loss_and_ask_for_passes_rather_than_parameters(law):
     """Excess parameters lose their worth sooner than repeats (R_N* < R_D*): Muennighoff et al. 2023, section 5."""
-    few = CorpusFacts(name="few", vocab_size=256, unique_tokens=2e5)
+    few = CorpusStatistics(name="few", vocab_size=256, unique_tokens=2e5)
     endless, repeated = (plan(law, corpus=corpus, flops=1e12) for corpus in (ENDLESS, few))
     assert "repeated_data" in codes(repeated)
     assert repeated.params.value < endless.params.value
@@ -190,40 +190,40 @@ def test_an_unmeasured_corpus_is_refused_by_a_law_that_follows_a_measure(joint):
         plan(joint, corpus=ENDLESS, flops=1e12)
 
 
-def test_an_anchor_moves_its_frontier_by_the_corpus_shift_alone(joint):
-    facts = replace(ENDLESS, measures={"gzip": Estimate(value=0.45)})
-    own, reference = PlanLaw.at_measure(joint, facts), PlanLaw.of_known(joint, "c0")
-    found = plan_from_anchor(own, reference, anchors["porian"], flops=1e19, corpus=facts)
+def test_a_reference_frontier_moves_its_frontier_by_the_corpus_shift_alone(joint):
+    statistics = replace(ENDLESS, measures={"gzip": Estimate(value=0.45)})
+    own, reference = PlanLaw.at_measure(joint, statistics), PlanLaw.of_known(joint, "c0")
+    found = plan_from_reference(own, reference, reference_frontiers["porian"], flops=1e19, corpus=statistics)
     shift = own.log_ratio(own.domain.flops_low * 100)[0] - reference.log_ratio(own.domain.flops_low * 100)[0]
-    assert found.log_ratio.value == pytest.approx(anchors["porian"].log_ratio(1e19) + shift, abs=0.1)
+    assert found.log_ratio.value == pytest.approx(reference_frontiers["porian"].log_ratio(1e19) + shift, abs=0.1)
     assert found.loss is None
     assert "anchored" in codes(found)
-    assert found.log_ratio.width > anchors["porian"].level_stderr
+    assert found.log_ratio.width > reference_frontiers["porian"].level_stderr
 
 
 def test_a_shift_that_may_be_none_and_says_nothing_leaves_the_published_frontier(joint):
     """A measure known to ±.5 in a law whose ln(D*/N*) moves by 10 a unit: tokens per parameter within e^±5."""
-    facts = replace(ENDLESS, measures={"gzip": Estimate.from_stderr(0.25, 0.5)})
-    own, reference = PlanLaw.at_measure(joint, facts), PlanLaw.of_known(joint, "c0")
-    found = plan_from_anchor(own, reference, anchors["porian"], flops=1e19, corpus=facts)
+    statistics = replace(ENDLESS, measures={"gzip": Estimate.from_stderr(0.25, 0.5)})
+    own, reference = PlanLaw.at_measure(joint, statistics), PlanLaw.of_known(joint, "c0")
+    found = plan_from_reference(own, reference, reference_frontiers["porian"], flops=1e19, corpus=statistics)
     assert "indistinguishable" in codes(found)
-    assert found.log_ratio.value == pytest.approx(anchors["porian"].log_ratio(1e19))
+    assert found.log_ratio.value == pytest.approx(reference_frontiers["porian"].log_ratio(1e19))
     assert not found.is_wide
 
 
 def test_passes_over_a_text_of_bytes_are_counted_in_the_frontiers_tokens(joint):
     text = replace(ENDLESS, unique_tokens=4e9, bytes_per_token=1.0, measures={"gzip": Estimate(value=0.2)})
     own, reference = PlanLaw.at_measure(joint, text), PlanLaw.of_known(joint, "c0")
-    told = {"flops": 1e19, "anchor": anchors["porian"], "law": own, "reference": reference}
-    counted = plan_from_anchor(**told, corpus=text.in_tokens(4.0))
+    output = {"flops": 1e19, "anchor": reference_frontiers["porian"], "law": own, "reference": reference}
+    counted = plan_from_reference(**output, corpus=text.in_tokens(4.0))
     assert counted.epochs.value == pytest.approx(counted.tokens.value / 1e9)
-    assert counted.shape.vocab_size == anchors["porian"].vocab_size
-    uncounted = plan_from_anchor(**told, corpus=text.in_tokens(None))
+    assert counted.shape.vocab_size == reference_frontiers["porian"].vocab_size
+    uncounted = plan_from_reference(**output, corpus=text.in_tokens(None))
     assert uncounted.epochs is None
     assert "tokens_uncounted" in codes(uncounted)
     # Whatever the tokenizer, a token has a byte or more.
     with pytest.raises(InputError, match="at least"):
-        plan_from_anchor(**told, corpus=replace(text, unique_tokens=1e6).in_tokens(None))
+        plan_from_reference(**output, corpus=replace(text, unique_tokens=1e6).in_tokens(None))
 
 
 def test_a_corpus_read_until_repeats_are_worth_nothing_is_no_plan(runs):
@@ -260,12 +260,12 @@ def test_a_law_of_one_column_cannot_plan(runs):
         plan(fit(runs, law="kaplan_params", bootstrap=20), corpus=ENDLESS, flops=1e12)
 
 
-def test_facts_of_a_file_are_its_bytes(tmp_path):
+def test_statistics_of_a_file_are_its_bytes(tmp_path):
     (tmp_path / "text.txt").write_text("so many words, so many words. " * 400)
-    facts = open_corpus(tmp_path / "text.txt")
-    assert facts.unique_tokens == 12_000
-    assert facts.vocab_size == 256
-    assert 0 < facts.measures["gzip"].value < 1
+    statistics = open_corpus(tmp_path / "text.txt")
+    assert statistics.unique_tokens == 12_000
+    assert statistics.vocab_size == 256
+    assert 0 < statistics.measures["gzip"].value < 1
 
 
 def test_text_that_is_read_too_often_to_be_worth_compute_is_named_as_the_reason(law):
@@ -276,12 +276,12 @@ def test_text_that_is_read_too_often_to_be_worth_compute_is_named_as_the_reason(
 
 
 def test_laws_of_other_runs_or_conventions_are_no_forms_of_one_law(runs, law):
-    beside = {
+    extra = {
         "fitted runs": fit(runs.select(np.arange(20)), law="kaplan", bootstrap=20),
         "count parameters": fit(replace(runs, params_convention="total"), law="kaplan", bootstrap=20),
         "two laws have the form": fit(runs, bootstrap=20),
     }
-    for said, other in beside.items():
+    for said, other in extra.items():
         with pytest.raises(InputError, match=said):
             plan([law, other], corpus=ENDLESS, flops=1e12, extrapolate=True)
 

@@ -1,4 +1,4 @@
-"""The law that comes with isoloss: what its runs give, what it plans, and another form beside it."""
+"""The bundled law: what its runs give, what it plans, and another form next to it."""
 
 import itertools
 
@@ -10,7 +10,7 @@ from isoloss.data_dependence.coefficients import log_balance, to_values
 from isoloss.fitting.fitting import fit
 from isoloss.laws.chinchilla import Chinchilla
 from isoloss.planning import shipped
-from isoloss.planning.facts import CorpusFacts
+from isoloss.planning.corpus_statistics import CorpusStatistics
 from isoloss.planning.laws import PlanLaw
 from isoloss.planning.plan import plan
 from laws_tables import simulated
@@ -82,7 +82,9 @@ def test_a_law_in_its_own_form_is_itself_and_another_form_agrees_where_the_runs_
 
 
 def test_insisting_widens_by_a_form_that_the_law_brings_itself(law):
-    corpus = CorpusFacts(name="mine", vocab_size=256, measures={law.measure: Estimate(value=1.4, low=1.38, high=1.42)})
+    corpus = CorpusStatistics(
+        name="mine", vocab_size=256, measures={law.measure: Estimate(value=1.4, low=1.38, high=1.42)}
+    )
     found = plan(law, corpus=corpus, flops=1e4 * law.domain.flops_high, extrapolate=True)
     assert set(found.forms) == {"chinchilla", "kaplan"}
     for form in found.forms.values():

@@ -1,4 +1,4 @@
-"""The page of a reproduction in a browser: whole, silent, readable on desk and phone; and the files beside it."""
+"""The page of a reproduction in a browser: whole, silent, readable on desk and phone; and the files next to it."""
 
 import csv
 from datetime import date

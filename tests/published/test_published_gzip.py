@@ -69,7 +69,7 @@ def test_the_closed_form_frontier_is_the_least_loss_of_each_budget() -> None:
         assert frontier_log_tokens(values, np.array(log_best)) == pytest.approx(np.log(flops / 6) - log_best, rel=1e-12)
 
 
-def test_the_area_under_a_straight_line_is_its_middle_and_what_still_falls_is_told() -> None:
+def test_the_area_under_a_straight_line_is_its_middle_and_what_still_falls_is_reported() -> None:
     tokens = np.linspace(1e4, 1e6, 200)
     line = TrainingCurve(run="r", params=1e6, tokens=tokens, loss_nats=5 - 3 * tokens / 1e6)
     assert area_under(line) == pytest.approx(5 - 3 * (1e6 + 1e4) / 2 / 1e6)

@@ -60,7 +60,7 @@ def test_every_column_that_is_read_comes_of_the_pickles(converted: dict[str, Col
 def test_the_pickles_alone_give_every_number_but_those_of_a_sample_of_curves(
     converted: dict[str, Columns], porian_found: Reproduction, porian_analysis: PorianAnalysis
 ) -> None:
-    """The analysis of equal tables is equal: only what stands beside it comes of the pickles here."""
+    """The analysis of equal tables is equal: only what stands next to it comes of the pickles here."""
     found = porian.reproduction(porian_analysis, converted, seconds=0.0)
     every = {row.quantity: row.reproduced for row in porian_found.rows}
     own = {row.quantity: row.reproduced for row in found.rows}
@@ -116,7 +116,7 @@ def moved(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(public, "PUBLIC", replace(public.PUBLIC, originals=files, curves=curves))
 
 
-def test_the_summaries_are_fetched_and_pinned_and_the_curves_beside_data(
+def test_the_summaries_are_fetched_and_pinned_and_the_curves_next_to_data(
     summaries: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     with serving() as web:

@@ -182,7 +182,7 @@ def test_the_page_shows_what_the_curves_hold_and_says_what_they_lack(converted: 
     assert "two runs that logged at the same tokens" in said
 
 
-def test_the_printed_power_laws_stand_beside_ours(converted: raw.RawRuns) -> None:
+def test_the_printed_power_laws_stand_next_to_ours(converted: raw.RawRuns) -> None:
     found = {row.quantity: row for row in raw_rows(converted)}
     assert len(found) == 4
     assert found["sweep: BS exponent (R2 0.986)"].within  # ⅔ was put in, .703 is printed: within a tenth

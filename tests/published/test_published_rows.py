@@ -42,9 +42,9 @@ def test_rows_are_json_even_where_a_number_is_missing() -> None:
 
 
 def test_a_whole_reproduction_is_json(porian_found: Reproduction) -> None:
-    told = json.loads(json.dumps(porian_found.to_json(["a.svg"]), allow_nan=False))
-    assert len(told["rows"]) == len(porian_found.rows)
-    assert {type(row["within"]) for row in told["rows"]} == {bool}
+    output = json.loads(json.dumps(porian_found.to_json(["a.svg"]), allow_nan=False))
+    assert len(output["rows"]) == len(porian_found.rows)
+    assert {type(row["within"]) for row in output["rows"]} == {bool}
 
 
 @pytest.fixture

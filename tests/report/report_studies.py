@@ -8,7 +8,7 @@ import numpy as np
 from isoloss.core.estimate import Estimate
 from isoloss.core.rng import stream
 from isoloss.data_dependence.balance import BalanceVerdict, judge_balance
-from isoloss.data_dependence.contest import run_contest
+from isoloss.data_dependence.predictors import compare_predictors
 from isoloss.diagnostics.backtest import backtest
 from isoloss.diagnostics.coverage import Coverage, simulate_coverage
 from isoloss.fitting.fitted import FittedLaw
@@ -135,8 +135,8 @@ def simulated_study(names: list[str], *, bootstrap: int = 100) -> ReportData:
         backtest=[backtest(runs.where(corpus=name), laws=["chinchilla"], bootstrap=20) for name in laws]
         if bootstrap
         else (),
-        contests=[
-            run_contest(runs.where(corpus=own), ["gzip"], kind=kind, flops=BUDGET)
+        predictor_comparisons=[
+            compare_predictors(runs.where(corpus=own), ["gzip"], kind=kind, flops=BUDGET)
             for kind in ("text", "generated")
             if len(own := [name for name in names if CORPORA[name][0] == kind]) > 2
         ],

@@ -48,11 +48,11 @@ def test_a_corpus_is_answered_by_all_forms_where_they_were_weighed(small_study: 
 
 def test_a_law_says_its_own_best_split(small_study: ReportData) -> None:
     (python, _), best = split_lines(small_study), small_study.laws["python"].optimum(small_study.budget_flops)
-    told = float(re.match(r"([\d.]+) a parameter", python.ratio)[1])
-    assert told == pytest.approx(np.exp(best.log_ratio.value), rel=0.05)
+    output = float(re.match(r"([\d.]+) a parameter", python.ratio)[1])
+    assert output == pytest.approx(np.exp(best.log_ratio.value), rel=0.05)
 
 
-def test_an_optimum_outside_the_runs_is_told_by_its_reason(small_study: ReportData) -> None:
+def test_an_optimum_outside_the_runs_is_reported_by_its_reason(small_study: ReportData) -> None:
     outside = BestSize(corpus="python", flops=1e11, inside=False, reason="2 sizes have runs, three are needed")
     line = split_lines(replace(small_study, optima=[outside]))[0]
     assert (line.missing, line.ratio) == ("2 sizes have runs, three are needed", "")
@@ -64,7 +64,7 @@ def test_too_few_corpora_are_no_headline(small_study: ReportData) -> None:
     assert len(split_lines(small_study)) == 2
 
 
-def test_agreeing_starts_are_not_told_of_a_law_that_misses_its_runs(small_study: ReportData) -> None:
+def test_agreeing_starts_are_not_reported_of_a_law_that_misses_its_runs(small_study: ReportData) -> None:
     law = small_study.laws["python"]
     agreed = f"{law.convergence.starts_agreeing} of {law.convergence.starts}"
 
@@ -108,20 +108,20 @@ def test_the_residual_figure_holds_the_band_that_it_speaks_of(small_study: Repor
 
 
 def test_the_checklist_is_answered_from_the_records(small_study: ReportData) -> None:
-    told = {row.cells[0].text: row.cells[2].text for row in checklist_table(small_study).rows}
+    output = {row.cells[0].text: row.cells[2].text for row in checklist_table(small_study).rows}
     law = small_study.laws["python"]
-    assert law.definition.formula in told["form of the law"]
-    assert str(law.convergence.starts) in told["initialisation"]
-    assert "δ = 0.001" in told["objective"]
-    assert told["how C is counted"] == "6 · N · D"
+    assert law.definition.formula in output["form of the law"]
+    assert str(law.convergence.starts) in output["initialisation"]
+    assert "δ = 0.001" in output["objective"]
+    assert output["how C is counted"] == "6 · N · D"
     left = {exclusion.run for each in small_study.laws.values() for exclusion in each.excluded}
-    assert told["points left out"].startswith(f"{len(left)} (")
-    assert "8 curves" in told["points of one training curve"]
+    assert output["points left out"].startswith(f"{len(left)} (")
+    assert "8 curves" in output["points of one training curve"]
     # The simulated study keeps no recipe: what is missing is said, and marked.
-    assert told["recipe"] == UNRECORDED
+    assert output["recipe"] == UNRECORDED
     marked = [row.cells[0].text for row in checklist_table(small_study).rows if row.marked]
     assert marked == ["recipe"]
-    assert told["rates and batches"] == "peak rates 0.005, batches of 1.02k tokens"
+    assert output["rates and batches"] == "peak rates 0.005, batches of 1.02k tokens"
 
 
 def test_the_paragraph_cites_what_the_bibliography_holds(small_study: ReportData) -> None:

@@ -60,7 +60,7 @@ def test_a_rounded_zero_has_no_sign() -> None:
     st.floats(min_value=1e-3, max_value=3),
     st.floats(min_value=0, max_value=1),
 )
-def test_an_intervals_digits_tell_its_ends_apart(centre: float, width: float, share: float) -> None:
+def test_an_intervals_digits_distinguish_its_ends(centre: float, width: float, share: float) -> None:
     """Rounding may move an end by a twentieth of the width at most: the printed interval is the interval."""
     low, high = centre - share * width, centre + (1 - share) * width
     _, interval = value_and_interval(Estimate(value=centre, low=low, high=high))

@@ -14,10 +14,10 @@ from isoloss.core.errors import StorageError
 from isoloss.core.estimate import Estimate
 from isoloss.fitting.domain import LawWarning
 from isoloss.laws.chinchilla import Chinchilla
-from isoloss.report.contest_picture import contest_picture
-from isoloss.report.contest_tables import contest_tables, corpus_tables
 from isoloss.report.data import ReportData, RunRow
 from isoloss.report.page import ReportFiles, markdown_text, write_report
+from isoloss.report.predictor_picture import predictor_picture
+from isoloss.report.predictor_tables import corpus_tables, predictor_tables
 from isoloss.report.sections import sections
 from isoloss.report.tables import bits_per_byte, fit_table, key_table, runs_table
 
@@ -71,7 +71,7 @@ def test_the_page_is_whole_and_small(written: ReportFiles) -> None:
 
 
 def test_the_page_needs_nothing_but_itself(written: ReportFiles) -> None:
-    """Every address leads into the page, or to a figure file offered beside it."""
+    """Every address leads into the page, or to a figure file offered next to it."""
     page = parsed(written.html)
     files = {f"figures/{path.name}" for path in written.figures}
     for address in page.addresses:
@@ -231,7 +231,7 @@ def test_measures_without_intervals_and_a_single_corpus_make_a_report(tmp_path: 
 
 
 def test_left_out_corpora_are_judged_kind_by_kind(study: ReportData):
-    real, generated = contest_tables(study)
+    real, generated = predictor_tables(study)
     assert "Real text" in real.caption
     assert "Generated" in generated.caption
     assert "p cannot fall below 0.17" in real.note
@@ -242,19 +242,19 @@ def test_left_out_corpora_are_judged_kind_by_kind(study: ReportData):
         assert [corpus.name in names for names in named] == [corpus.kind == "text", corpus.kind == "generated"]
 
 
-def test_the_contest_is_drawn_measure_by_measure_with_its_rival(study: ReportData):
-    picture = contest_picture(study)
+def test_the_comparison_of_predictors_is_drawn_measure_by_measure_with_its_rival(study: ReportData):
+    picture = predictor_picture(study)
     assert picture is not None
     # Two kinds, losses and, where three sources have their optimum inside, balances; three sources can show nothing.
-    balances = sum(contest.measures[0].balance is not None for contest in study.contests)
+    balances = sum(comparison.measures[0].balance is not None for comparison in study.predictor_comparisons)
     assert picture.alt.count("one cheap run") == 2 + balances
     assert "(shown)" not in picture.alt
     assert "Real text: losses: gzip" in picture.alt
     assert len(picture.wide().axes) == 2 + balances
-    assert contest_picture(replace(study, contests=())) is None
+    assert predictor_picture(replace(study, predictor_comparisons=())) is None
 
 
-def test_further_laws_are_listed_beside_the_first(small_study: ReportData):
+def test_further_laws_are_listed_next_to_the_first(small_study: ReportData):
     further = [replace(law, definition=Chinchilla, warnings=()) for law in small_study.laws.values()]
     table = fit_table(replace(small_study, further_laws=further))
     assert [row.cells[0].text for row in table.rows] == [
@@ -264,8 +264,8 @@ def test_further_laws_are_listed_beside_the_first(small_study: ReportData):
 
 def test_a_measure_that_a_corpus_does_not_determine_is_named_with_its_reason(small_study, tmp_path):
     first, *others = small_study.corpora
-    told = replace(first, unidentified={"alpha_d": "correlations show at 2 lags; measure more text"})
-    data = replace(small_study, corpora=[told, *others])
+    output = replace(first, unidentified={"alpha_d": "correlations show at 2 lags; measure more text"})
+    data = replace(small_study, corpora=[output, *others])
     page = write_report(data, tmp_path).markdown.read_text(encoding="utf-8")
     assert "not identified" in page
     assert "correlations show at 2 lags; measure more text" in page

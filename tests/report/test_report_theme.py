@@ -52,7 +52,7 @@ def _luminance(colour: str) -> float:
 
 
 @pytest.mark.parametrize("sequence", [SEQUENCE, SEQUENCE_DARK])
-def test_sizes_are_told_apart_by_lightness_alone(sequence: list[str]) -> None:
+def test_sizes_are_distinguished_by_lightness_alone(sequence: list[str]) -> None:
     """Whoever sees no hue still sees the order: luminance rises at every step."""
     assert (np.diff([_luminance(colour) for colour in sequence]) > 0).all()
 

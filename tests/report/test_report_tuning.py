@@ -1,4 +1,4 @@
-"""A sweep on the page: its answer, its rules beside the published ones, and edges that are marked and not fitted."""
+"""A sweep on the page: its answer, its rules next to the published ones, and edges that are marked and not fitted."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +11,7 @@ from isoloss.fitting.fitting import fit
 from isoloss.report.data import ReportData
 from isoloss.report.figures.rates import best_rates
 from isoloss.report.page import write_report
-from isoloss.report.tables import arms_table, replicates_table
+from isoloss.report.tables import replicates_table, variants_table
 from isoloss.report.tuning import optima_table, rules_table
 from isoloss.runs.observations import observations
 from isoloss.runs.replicates import replicate_noise
@@ -40,7 +40,7 @@ def test_the_page_of_a_sweep_answers_about_trunks_and_shows_no_law(tuned: Report
     assert "Step Law" in markdown
 
 
-def test_rules_stand_beside_the_published_exponents(tuned: ReportData) -> None:
+def test_rules_stand_next_to_the_published_exponents(tuned: ReportData) -> None:
     rows = {row.cells[0].text: [cell.text for cell in row.cells] for row in rules_table(tuned).rows}
     fitted, unfitted = list(rows.values())[:2]
     assert float(fitted[3].replace("−", "-")) == pytest.approx(-0.5, abs=0.05)
@@ -66,10 +66,10 @@ def test_edges_are_marked_in_the_table_and_hollow_in_the_figure(tuned: ReportDat
     assert first in figure.axes[0].get_title(loc="left")
 
 
-def test_arms_stand_side_by_side_with_how_far_they_move(small_study: ReportData) -> None:
+def test_variants_stand_side_by_side_with_how_far_they_move(small_study: ReportData) -> None:
     slow = {name: fit(replace_losses(small_study, name, 1.05)) for name in small_study.laws}
     data = replace(small_study, rate_arms={0.5: slow, 2.0: dict(small_study.laws)})
-    table = arms_table(data)
+    table = variants_table(data)
     assert [column.unit for column in table.columns[1:4]] == ["rate × 0.5", "rate × 1", "rate × 2"]
     for row in table.rows:
         moved = [float(part.replace("−", "-")) for part in row.cells[7].text.split(", ")]
@@ -83,7 +83,7 @@ def replace_losses(study: ReportData, name: str, exponent: float):
     return replace(runs, loss_nats=runs.loss_nats**exponent)
 
 
-def test_noise_between_seeds_stands_beside_the_laws_error(small_study: ReportData) -> None:
+def test_noise_between_seeds_stands_next_to_the_laws_error(small_study: ReportData) -> None:
     runs = simulated_runs(["cpp"])
     twice = observations(
         params=np.tile(runs.params, 2), tokens=np.tile(runs.tokens, 2),

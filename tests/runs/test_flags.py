@@ -53,7 +53,7 @@ def test_a_run_at_the_floor_is_saturated_and_a_shorter_one_is_not(grid):
     assert flags[32, 60] == ()
 
 
-def test_without_a_floor_neighbours_tell(grid, tmp_path):
+def test_without_a_floor_neighbours_show(grid, tmp_path):
     _, _, losses = grid
     assert not saturated_by_neighbours(losses[16, 60], larger_model=losses[32, 60], more_tokens=losses[16, 400]), (
         "more tokens still help"

@@ -110,7 +110,7 @@ def test_a_missing_curve_is_damage_too(tmp_path):
     assert archive.read(RUN) == RECORD
 
 
-def test_records_of_an_older_isoloss_carry_no_seal_and_are_read(tmp_path):
+def test_records_of_an_older_isoloss_carry_no_checksum_and_are_read(tmp_path):
     archive = written(tmp_path)
     path = archive.record_path(RUN)
     content = json.loads(path.read_text())

@@ -71,8 +71,8 @@ def test_the_published_runs_are_fitted_from_a_folder_as_from_their_table(tmp_pat
     imported = import_runs(write_lines(tmp_path / "results_new.jsonl", lines), archive, Mapped())
     assert len(imported.rows) == 150
     # The table was made of the same curves; they are kept in float32.
-    told = [row["train_loss_last5pct"] for row in imported.rows]
-    assert told == pytest.approx([float(row["train_loss_last5pct"]) for row in rows], rel=1e-6)
+    output = [row["train_loss_last5pct"] for row in imported.rows]
+    assert output == pytest.approx([float(row["train_loss_last5pct"]) for row in rows], rel=1e-6)
     from_folder = read_runs(archive.folder, loss="valid_loss")
     from_table = read_runs(DATA / "gzip_pcfg_runs_150.csv", loss="valid_loss_mean", corpus="dataset")
     key = lambda table: sorted(zip(table.corpus, table.params, table.tokens, table.loss_nats, strict=True))
@@ -122,7 +122,7 @@ def write_state(folder, *, step, losses, config=None, **more):
 LLAMA = {"model_type": "llama", **SHAPE, "num_key_value_heads": 1, "tie_word_embeddings": False}
 
 
-def test_a_trainers_state_gives_its_furthest_checkpoint_and_the_shape_beside_it(tmp_path, archive):
+def test_a_trainers_state_gives_its_furthest_checkpoint_and_the_shape_next_to_it(tmp_path, archive):
     for step in (50, 100):
         losses = [(at, 5.0 - at / 50) for at in range(50, step + 1, 50)]
         write_state(tmp_path / "run" / f"checkpoint-{step}", step=step, losses=losses, config=LLAMA,
@@ -133,7 +133,7 @@ def test_a_trainers_state_gives_its_furthest_checkpoint_and_the_shape_beside_it(
     assert (row["params"], row["params_convention"]) == (2 * (4 * 64**2 + 3 * 64 * 128) + 32001 * 64, "with_head")
 
 
-def test_flops_of_a_trainer_tell_what_to_give(tmp_path, archive):
+def test_flops_of_a_trainer_show_what_to_give(tmp_path, archive):
     write_state(tmp_path / "run", step=10, losses=[(10, 3.0)], num_input_tokens_seen=1000, total_flos=6e9)
     with pytest.raises(BadTable, match=r"--params NUMBER \(total_flos tells of 1e\+06 outside the embedding"):
         import_runs(tmp_path / "run" / "trainer_state.json", archive, Mapped())

@@ -153,7 +153,7 @@ def test_series_of_one_chart_are_curves_of_one_run(tmp_path):
     assert (one(imported)["name"], one(imported)["loss_nats"]) == ("run", 4.0)
 
 
-def test_steps_that_count_samples_are_told_apart_or_asked_for(tmp_path):
+def test_steps_that_count_samples_are_distinguished_or_asked_for(tmp_path):
     steps = range(100, 1001, 100)
     points = [("lm loss", s, 4.0) for s in steps] + [("lm loss vs samples", 256 * s, 4.0) for s in steps]
     write_events(

@@ -36,19 +36,19 @@ def test_the_best_run_of_every_corpus_size_and_token_count_stays():
 def test_a_printed_table_shows_its_numbers_and_how_many_there_are(count):
     params = np.geomspace(1e6, 1e9, count)
     runs = observations(params=params, tokens=params * 20, loss_nats=np.linspace(4, 2, count), corpus="<web>")
-    told = str(runs)
-    assert f"{count} runs" in told
-    assert "1e+06" in told
-    assert len(told.splitlines()) < 15
+    output = str(runs)
+    assert f"{count} runs" in output
+    assert "1e+06" in output
+    assert len(output.splitlines()) < 15
     assert "&lt;web&gt;" in runs._repr_html_()
-    assert repr(runs) == told
+    assert repr(runs) == output
 
 
 def test_of_many_columns_the_nearest_are_named():
     names = [f"metric/{i}/value" for i in range(80)] + ["eval/final_loss", "n_params"]
-    told = did_you_mean("loss_nats", names)
-    assert "eval/final_loss" in told
-    assert len(told) < 600  # twenty names
+    output = did_you_mean("loss_nats", names)
+    assert "eval/final_loss" in output
+    assert len(output) < 600  # twenty names
     with pytest.raises(BadTable) as refused:
         read_runs({**{name: [1.0, 2.0] for name in names}, "n": [1.0, 2.0], "d": [1.0, 2.0]}, params="n", tokens="d")
     assert "eval/final_loss" in str(refused.value.fix)

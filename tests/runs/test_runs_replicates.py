@@ -28,7 +28,7 @@ def table(*, seeds, trunk_sd, branch_sd, seed=0, bend=0.0):
     return observations(**rows)
 
 
-def test_trunk_and_branch_noise_are_told_apart():
+def test_trunk_and_branch_noise_are_distinguished():
     # 4 sizes × 40 seeds: 156 and 468 degrees of freedom know a deviation to 6 and 3 %; three of those.
     noise = replicate_noise(table(seeds=40, trunk_sd=0.01, branch_sd=0.004))
     assert noise.trunk_sd.value == pytest.approx(0.01, rel=0.18)
@@ -48,7 +48,7 @@ def test_intervals_hold_the_planted_noise():
     assert all(count >= 270 for count in held.values()), held
 
 
-def test_without_replicates_or_with_a_trunk_a_run_there_is_nothing_to_tell_apart():
+def test_without_replicates_or_with_a_trunk_a_run_there_is_nothing_to_distinguish():
     with pytest.raises(Unidentified, match="no size has two trunks"):
         replicate_noise(table(seeds=1, trunk_sd=0.01, branch_sd=0.004))
     rows = table(seeds=2, trunk_sd=0.01, branch_sd=0.004)

@@ -112,12 +112,12 @@ def test_the_runs_of_old_study_files_are_the_runs_they_were():
     assert runs[-1].spec.fingerprint == "run1-afa9027ea371333f6e8a"
 
 
-def test_arms_repeat_the_grid_at_other_rates_and_leave_it_as_it_was():
+def test_variants_repeat_the_grid_at_other_rates_and_leave_it_as_it_was():
     alone, armed = planned(), planned((RATE, RATE + "\nrate_arms = [0.5, 2]"))
-    assert [run.spec for run in armed if run.arm.rate == 1] == [run.spec for run in alone]
+    assert [run.spec for run in armed if run.variant.rate == 1] == [run.spec for run in alone]
     for factor in (0.5, 2.0):
-        arm = [run for run in armed if run.arm.rate == factor]
-        for run, own in zip(arm, alone, strict=True):
+        variant = [run for run in armed if run.variant.rate == factor]
+        for run, own in zip(variant, alone, strict=True):
             assert run.spec.optimiser.peak_lr == pytest.approx(factor * own.spec.optimiser.peak_lr, rel=1e-5)
             assert run.spec.seed == own.spec.seed  # the same order of the data, the same initial weights
             assert run.spec.model == own.spec.model
@@ -131,10 +131,10 @@ def test_a_sweep_is_rates_by_batches_at_both_ends_of_the_tokens():
     assert {run.spec.batch_tokens for run in runs} == {512, 2048}
     assert {run.spec.train_tokens for run in runs} <= {49_152, 50_176, 51_200, 799_744, 800_768}
     more = planned((RATE, RATE), text=LAPTOP + sweep + "short_rate_factors = [4]\n")
-    beyond = {run.spec.fingerprint: run for run in more if run.arm.shortest_alone}
+    beyond = {run.spec.fingerprint: run for run in more if run.variant.shortest_alone}
     assert {run.spec.train_tokens for run in beyond.values()} <= {49_152, 50_176, 51_200}
     assert [run.spec for run in more if run.spec.fingerprint not in beyond] == [run.spec for run in runs]
-    middle = {run.spec.batch_tokens: run.arm.rate for run in runs if run.spec.model == runs[0].spec.model}
+    middle = {run.spec.batch_tokens: run.variant.rate for run in runs if run.spec.model == runs[0].spec.model}
     assert middle[2048] / middle[512] == pytest.approx(2, rel=1e-5)  # batch × 4, rates × √4
 
 

@@ -28,8 +28,14 @@ def test_a_trunk_under_way_shows_its_runs_loss_speed_and_time_left(tmp_path):
     note_progress(checkpoints, TrunkProgress(tokens=100, total_tokens=500, loss_nats=2.5, tokens_per_second=50.0))
     with lock_path(checkpoints).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        told = {"status": "running", "progress": 0.2, "train_nats": 2.5, "tokens_per_second": 50.0, "seconds_left": 8.0}
-        assert archive.query(SQL).to_pylist() == [told | {"loss_nats": None}] * 2
+        output = {
+            "status": "running",
+            "progress": 0.2,
+            "train_nats": 2.5,
+            "tokens_per_second": 50.0,
+            "seconds_left": 8.0,
+        }
+        assert archive.query(SQL).to_pylist() == [output | {"loss_nats": None}] * 2
     (stopped, _) = archive.query(SQL).to_pylist()
     assert (stopped["status"], stopped["progress"], stopped["seconds_left"]) == ("interrupted", 0.2, None)
 

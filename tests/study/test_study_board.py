@@ -48,7 +48,7 @@ def test_event_files_hold_the_curves_and_the_latest_losses(archive):
     assert run.at("loss/heldout", None) == pytest.approx(record.loss.nats)
 
 
-def test_a_pipe_is_told_each_run_in_a_line_and_a_terminal_the_trunks_in_a_table(archive):
+def test_a_pipe_is_reported_each_run_in_a_line_and_a_terminal_the_trunks_in_a_table(archive):
     from rich.console import Console
 
     pipe, screen = io.StringIO(), io.StringIO()
@@ -72,7 +72,7 @@ class Waiting(Here):
         yield from super().run(jobs, archive, on_event=on_event)
 
 
-def test_a_trunk_that_waits_is_told_once_by_the_name_that_people_know(archive):
+def test_a_trunk_that_waits_is_reported_once_by_the_name_that_people_know(archive):
     pipe = io.StringIO()
     train_missing([tiny_spec(5)], archive, executor=Waiting(), progress=Plain(pipe), names={"corpus1-chain": "chain"})
     (line,) = (line for line in pipe.getvalue().splitlines() if "another process" in line)

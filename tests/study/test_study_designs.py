@@ -58,7 +58,7 @@ def test_corpora_share_the_floor_and_differ_in_gzip(tmp_path, monkeypatch):
     assert list(result.corpora) == ["isofloor-1a", "isofloor-1b", "isofloor-2a", "isofloor-2b"]
     assert len({corpus.source["grammar"] for corpus in result.corpora.values()}) == 4
     for name, corpus in result.corpora.items():
-        # Of the corpus itself, measured anew: three standard errors (.003 and .012) beside the tolerance.
+        # Of the corpus itself, measured anew: three standard errors (.003 and .012) next to the tolerance.
         gzip = {"1": 0.4, "2": 0.5}[name[9]]
         assert result.complexity[name]["gzip"].value.value == pytest.approx(gzip, abs=0.03 + 0.01)
         assert corpus.floor.value == pytest.approx(0.8, abs=0.06 + 0.036)
@@ -76,15 +76,15 @@ def test_corpora_share_the_floor_and_differ_in_gzip(tmp_path, monkeypatch):
 
 
 def test_what_a_search_does_for_a_check_is_shown(tmp_path):
-    told = Told()
-    check_study(parsed(), base=tmp_path, results=tmp_path / "none", progress=told)
-    assert told.notes == ["isofloor: grammars with gzip 0.4", "isofloor: grammars with gzip 0.5"]
-    assert told.titles == ["searching grammars"] * 2
+    output = Recorder()
+    check_study(parsed(), base=tmp_path, results=tmp_path / "none", progress=output)
+    assert output.notes == ["isofloor: grammars with gzip 0.4", "isofloor: grammars with gzip 0.5"]
+    assert output.titles == ["searching grammars"] * 2
     assert not (tmp_path / "none").exists()
 
 
-class Told(Quiet):
-    """Remembers what it was told."""
+class Recorder(Quiet):
+    """Records what it is given."""
 
     def __init__(self):
         super().__init__()

@@ -152,8 +152,8 @@ def test_a_sweep_is_trained_fitted_and_reported(base):
     study = Study.parse(only_text + sweep, place="sweep.toml")
     result = lab.run(study)
     assert len(result.planned) == 3 * 2 * 3
-    told = json.loads(json.dumps(result.to_json(), allow_nan=False))
-    (tuning,) = told["tune"]
+    output = json.loads(json.dumps(result.to_json(), allow_nan=False))
+    (tuning,) = output["tune"]
     assert tuning["horizons"] == [4000, 16_000]
     assert {optimum["batch_tokens"] for optimum in tuning["rates"]} == {256}
     losses = {(r.spec.model, r.spec.train_tokens): [] for r in result.records}

@@ -1,4 +1,4 @@
-"""What `isoloss check` foretells of a grid, by runs simulated on it."""
+"""What `isoloss check` predicts of a grid, by runs simulated on it."""
 
 import pytest
 
@@ -28,14 +28,14 @@ def checked(grid, tmp_path):
     return check_study(Study.parse(STUDY.replace("GRID", grid), place="tiny.toml"), base=tmp_path)
 
 
-def test_a_grid_around_the_usual_optimum_is_told_how_wide_its_interval_will_be(tmp_path):
+def test_a_grid_around_the_usual_optimum_learns_how_wide_its_interval_will_be(tmp_path):
     (one,) = checked(AROUND, tmp_path).expected
     assert one.low < one.tokens_per_param < one.high
     assert 1.1 < one.factor < 6  # .5 % and .4 % of noise on 30 runs: a factor of 2 to 3
     assert not list(tmp_path.iterdir())  # nothing is written, nothing executed
 
 
-def test_a_grid_of_sizes_above_the_optimum_is_told_that_it_is_not_found(tmp_path):
+def test_a_grid_of_sizes_above_the_optimum_is_reported_as_not_finding_it(tmp_path):
     found = checked(TOO_LARGE, tmp_path)
     (one,) = found.expected
     assert one.factor is None

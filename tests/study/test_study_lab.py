@@ -108,10 +108,10 @@ class TestWholeStudy:
         assert page.startswith("<!doctype html>")
         assert "random grammar (" in page  # a corpus is described in words
         assert "{&#39;" not in page
-        told = json.loads(json.dumps(result.to_json(), allow_nan=False))
-        assert {"corpora", "runs", "laws", "comparison", "report", "seconds"} <= set(told)
-        assert told["runs"]["planned"] == told["runs"]["finished"] == 18
-        language = next(corpus for corpus in told["corpora"] if corpus["name"] == "language")
+        output = json.loads(json.dumps(result.to_json(), allow_nan=False))
+        assert {"corpora", "runs", "laws", "comparison", "report", "seconds"} <= set(output)
+        assert output["runs"]["planned"] == output["runs"]["finished"] == 18
+        language = next(corpus for corpus in output["corpora"] if corpus["name"] == "language")
         assert language["floor"]["low"] < language["floor"]["value"] < language["floor"]["high"]
         assert {"value", "low", "high", "level"} <= set(language["measures"]["gzip"])
 
@@ -171,7 +171,7 @@ def test_one_lab_keeps_two_studies_apart(base, tmp_path):
     ("old", "new", "said"),
     [('["gzip", ', '["gzp", ', "gzp"), ("sequence_tokens = 64", "sequence_tokens = 128", "documents of corpus")],
 )
-def test_what_would_stop_a_study_is_told_before_anything_is_read(base, tmp_path, old, new, said):
+def test_what_would_stop_a_study_is_reported_before_anything_is_read(base, tmp_path, old, new, said):
     wrong = Study.parse(TOML.replace(old, new), place="tiny.toml")
     with pytest.raises(InputError, match=said):
         Lab(tmp_path, base=base).run(wrong)
@@ -192,7 +192,7 @@ def test_a_check_plans_the_very_runs_without_drawing_what_a_grammar_says(base, t
     assert outline.scored_documents(64) == corpus.scored_documents(64)
 
 
-def test_what_stops_a_grammar_is_told_by_the_check(base):
+def test_what_stops_a_grammar_is_reported_by_the_check(base):
     endless = 'family = "explicit", text = "S -> S [0.5] | S S [0.5]" }'
     wrong = TOML[: TOML.index('family = "random"')] + endless + TOML[TOML.index("\n\n[complexity]") :]
     with pytest.raises(BadGrammar):
@@ -218,14 +218,14 @@ def test_a_folder_without_a_study_is_no_results_folder(tmp_path):
         Lab.reopen(tmp_path)
 
 
-def test_a_measure_that_a_corpus_does_not_determine_is_told_and_the_others_go_on(base, tmp_path):
+def test_a_measure_that_a_corpus_does_not_determine_is_reported_and_the_others_go_on(base, tmp_path):
     # Sentences of one token alternate with separators for ever: correlations do not decay, alpha_d divides by that.
     text = TOML.replace('["gzip", ', '["alpha_d", "gzip", ').replace("max_rhs = 5", "max_rhs = 1")
     study, lab = Study.parse(text, place="tiny.toml"), Lab(tmp_path, base=base)
     result = lab.run(study, until="complexity")
-    told = {corpus["name"]: corpus for corpus in json.loads(json.dumps(result.to_json()))["corpora"]}
-    assert set(told["text"]["measures"]) == {"alpha_d", "gzip", "unigram"}
-    assert told["text"]["unidentified"] == {}
-    assert set(told["language"]["measures"]) == {"gzip", "unigram"}
-    assert "cannot be told from none; measure more text" in told["language"]["unidentified"]["alpha_d"]
+    output = {corpus["name"]: corpus for corpus in json.loads(json.dumps(result.to_json()))["corpora"]}
+    assert set(output["text"]["measures"]) == {"alpha_d", "gzip", "unigram"}
+    assert output["text"]["unidentified"] == {}
+    assert set(output["language"]["measures"]) == {"gzip", "unigram"}
+    assert "cannot be distinguished from none; measure more text" in output["language"]["unidentified"]["alpha_d"]
     assert lab.unidentified(study) == result.unidentified

@@ -130,10 +130,10 @@ def test_left_out_corpora_judge_the_data_dependent_law(planted):
         assert comparison.pooled_error > 0
         assert comparison.p_value >= comparison.loss.smallest_p_value == 1 / 6
     assert [law.measure for law in planted.data_dependent] == ["gzip", "gzip"]
-    assert [contest.budget for contest in planted.contests] == [planted.budget] * 2
-    told = planted.to_json()
-    assert [one["winner"] for one in told["contest"]] == [None, None]
-    assert {"measure", "heldout_error", "pooled_error", "p_value"} <= set(told["comparison"][0])
+    assert [comparison.budget for comparison in planted.predictor_comparisons] == [planted.budget] * 2
+    output = planted.to_json()
+    assert [one["winner"] for one in output["contest"]] == [None, None]
+    assert {"measure", "heldout_error", "pooled_error", "p_value"} <= set(output["comparison"][0])
 
 
 def test_what_is_left_out_is_predicted_from_its_own_kind_alone(planted):
@@ -149,8 +149,8 @@ def test_what_is_left_out_is_predicted_from_its_own_kind_alone(planted):
 
 
 def test_three_corpora_are_said_to_show_nothing_at_five_percent(planted):
-    for contest in planted.contests:
-        assert "p cannot fall below 0.17" in contest.sentences()[-1]
+    for comparison in planted.predictor_comparisons:
+        assert "p cannot fall below 0.17" in comparison.sentences()[-1]
 
 
 def test_every_corpus_has_its_best_split_at_one_budget_in_the_table_and_the_json(planted, capsys):
@@ -174,7 +174,7 @@ def of_laws(*names):
     return STUDY.model_copy(update={"fit": fit})
 
 
-def test_a_law_of_ones_own_is_fitted_beside_chinchillas():
+def test_a_law_of_ones_own_is_fitted_next_to_chinchillas():
     study = of_laws("chinchilla", "own_law:NoFloor")
     found = analyse(study, simulated(lambda name: 0.0, seed=0), corpora(), complexity(), progress=Quiet())
     assert {law.law for law in found.laws.values()} == {"chinchilla"}
@@ -206,13 +206,13 @@ def test_a_law_of_ones_own_alone_carries_the_table(capsys):
         ("no_such_module:Law", "cannot import law"),
     ],
 )
-def test_a_law_that_is_none_is_told_before_anything_is_read(name, said):
+def test_a_law_that_is_none_is_reported_before_anything_is_read(name, said):
     with pytest.raises(InputError) as error:
         require_runnable(of_laws("data_dependent", name))
     assert said in str(error.value)
 
 
-def test_runs_kept_from_the_fits_are_predicted_and_told(capsys):
+def test_runs_kept_from_the_fits_are_predicted_and_reported(capsys):
     study = of_laws("chinchilla", "own_law:NoFloor")
     held = study.model_copy(update={"fit": study.fit.model_copy(update={"holdout": Holdout(flops_above=3e10)})})
     found = analyse(held, simulated(lambda name: 0.0, seed=0), corpora(), complexity(), progress=Quiet())
@@ -250,26 +250,26 @@ def test_a_measure_that_one_corpus_does_not_determine_is_tested_on_the_others(ca
     assert found.measure == "alpha_d"
     assert {one.corpus for one in found.balance[0].corpora} | set(found.balance[0].left_out) == {"cpp", "python"}
 
-    told = {"prose": {"alpha_d": "no correlation shows; measure more text"}}
+    unidentified = {"prose": {"alpha_d": "no correlation shows; measure more text"}}
     result = StudyResult(
-        study=study, corpora=corpora(), planned=[], complexity=measured, unidentified=told, analysis=found
+        study=study, corpora=corpora(), planned=[], complexity=measured, unidentified=unidentified, analysis=found
     )
     show_result(result)
     assert "alpha_d of prose is not identified: no correlation shows; measure more text" in capsys.readouterr().out
 
 
-def test_a_grid_at_other_rates_is_fitted_beside_and_changes_nothing_of_its_own(capsys):
+def test_a_grid_at_other_rates_is_fitted_next_to_and_changes_nothing_of_its_own(capsys):
     study = STUDY.model_copy(update={"fit": STUDY.fit.model_copy(update={"bootstrap": 0, "laws": ("chinchilla",)})})
     own, slow = simulated(lambda name: 0.0, seed=0), simulated(lambda name: -1.0, seed=1)
     alone = analyse(study, own, corpora(), complexity(), progress=Quiet())
-    armed = analyse(study, own, corpora(), complexity(), progress=Quiet(), arms={0.5: slow})
+    armed = analyse(study, own, corpora(), complexity(), progress=Quiet(), variants={0.5: slow})
     assert {name: law.params for name, law in armed.laws.items()} == {n: law.params for n, law in alone.laws.items()}
     for name, law in armed.rate_arms[0.5].items():
         # Planted one below, found to what noise of .3 % leaves on 20 runs.
         moved = law.log_ratio(armed.budget).value - armed.laws[name].log_ratio(armed.budget).value
         assert moved == pytest.approx(-1.0, abs=0.8)
-    told = armed.to_json()["rate_arms"]
-    assert {(arm["rate_factor"], arm["group"]) for arm in told} == {(0.5, name) for name in GZIP}
+    output = armed.to_json()["rate_arms"]
+    assert {(variant["rate_factor"], variant["group"]) for variant in output} == {(0.5, name) for name in GZIP}
     show_result(StudyResult(study=study, corpora=corpora(), planned=[], complexity=complexity(), analysis=armed))
     assert "rate × 0.5" in capsys.readouterr().out
 

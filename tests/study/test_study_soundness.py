@@ -110,8 +110,8 @@ def test_check_run_and_report_warn_of_a_split_that_is_no_fair_sample(tmp_path, t
     assert [warning["code"] for warning in checked] == expected[:1]
     lab = Lab(tmp_path / "out", base=tmp_path)
     result = lab.run(study, until="fit")
-    told = result.to_json()["warnings"]
-    assert [(warning["corpus"], warning["code"]) for warning in told] == [("text", code) for code in expected]
+    output = result.to_json()["warnings"]
+    assert [(warning["corpus"], warning["code"]) for warning in output] == [("text", code) for code in expected]
     page = next(part for part in sections(report_data(result, lab.archive)) if part.name == "corpora")
     shown = [note.text for block in page.blocks if isinstance(block, Notes) for note in block.items]
-    assert shown == [warning["message"] for warning in told]
+    assert shown == [warning["message"] for warning in output]

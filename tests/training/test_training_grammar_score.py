@@ -31,10 +31,10 @@ def test_who_knows_nothing_pays_the_logarithm_of_the_ids_at_every_position(ignor
     np.testing.assert_allclose(found.losses, np.log(3), rtol=1e-6)
     position = np.arange(2, 17)
     np.testing.assert_allclose(found.floors, np.tile(np.where(position % 2, np.log(2), 0), (40, 1)), atol=1e-12)
-    told = found.to_json()
-    assert [one["position"] for one in told["positions"]] == position.tolist()
-    assert told["positions"][0]["excess_nats"]["value"] == pytest.approx(np.log(3), rel=1e-6)
-    assert told["positions"][1]["excess_nats"]["value"] == pytest.approx(np.log(3 / 2), rel=1e-6)
+    output = found.to_json()
+    assert [one["position"] for one in output["positions"]] == position.tolist()
+    assert output["positions"][0]["excess_nats"]["value"] == pytest.approx(np.log(3), rel=1e-6)
+    assert output["positions"][1]["excess_nats"]["value"] == pytest.approx(np.log(3 / 2), rel=1e-6)
     assert found.excess.value == pytest.approx(np.log(3) - 7 / 15 * np.log(2), rel=1e-6)
 
 

@@ -117,9 +117,9 @@ def test_kills_repeat_at_most_what_followed_the_last_checkpoint(new_archive, mon
     assert not disturbed.checkpoint_folder(specs[0].trunk).exists()
 
 
-def test_what_a_kill_costs_is_told_to_the_step(archive, monkeypatch):
+def test_what_a_kill_costs_is_reported_to_the_step(archive, monkeypatch):
     specs = [tiny_spec(steps) for steps in (10, 30)]
-    advance, taken, told = loop.Trainer.advance, [], []
+    advance, taken, output = loop.Trainer.advance, [], []
 
     def mortal(trainer, spec):
         if len(taken) == 17:
@@ -131,15 +131,15 @@ def test_what_a_kill_costs_is_told_to_the_step(archive, monkeypatch):
     with pytest.raises(Killed):
         train(specs, archive, checkpoint_seconds=3600.0)
     monkeypatch.undo()
-    train(specs, archive, checkpoint_seconds=3600.0, report=told.append)
-    repeated = [int(found[1]) for event in told if event.kind == "note" and (found := REPEATED.search(event.text))]
+    train(specs, archive, checkpoint_seconds=3600.0, report=output.append)
+    repeated = [int(found[1]) for event in output if event.kind == "note" and (found := REPEATED.search(event.text))]
     # The first run's record kept its branch; the trunk had no checkpoint and had come this far.
     assert repeated == [17 - (specs[0].steps - branch_step(specs[0]))]
 
 
 def test_a_kill_costs_what_was_trained_since_the_last_checkpoint(archive, monkeypatch):
     """By a clock on which every step takes a second: checkpoints are due after 3 and 6, the kill comes after 8."""
-    specs, now, told = [tiny_spec(30)], [0.0], []
+    specs, now, output = [tiny_spec(30)], [0.0], []
     advance = loop.Trainer.advance
 
     def mortal(trainer, spec):
@@ -153,8 +153,8 @@ def test_a_kill_costs_what_was_trained_since_the_last_checkpoint(archive, monkey
     with pytest.raises(Killed):
         train(specs, archive, checkpoint_seconds=3.0)
     monkeypatch.undo()
-    train(specs, archive, checkpoint_seconds=3600.0, report=told.append)
-    assert [int(found[1]) for event in told if event.kind == "note" and (found := REPEATED.search(event.text))] == [2]
+    train(specs, archive, checkpoint_seconds=3600.0, report=output.append)
+    assert [int(found[1]) for event in output if event.kind == "note" and (found := REPEATED.search(event.text))] == [2]
 
 
 def test_stopping_saves_the_very_step(new_archive, monkeypatch):
@@ -261,7 +261,7 @@ def test_a_corpus_too_small_is_refused_before_training(archive):
         train([tiny_spec(4, corpus="corpus1-lonely")], archive)
 
 
-def test_a_record_tells_what_it_needs_to(archive):
+def test_a_record_shows_what_it_needs_to(archive):
     spec = tiny_spec(40)
     record = train([spec], archive)[spec]
     curve, documents = (archive.read_columns(kind, spec.fingerprint) for kind in ("curves", "documents"))
@@ -311,8 +311,8 @@ def test_the_excess_is_paired_with_the_floor_of_the_same_documents(archive):
     assert record.loss.excess_nats == pytest.approx(differences.mean())
     assert record.loss.excess_stderr == pytest.approx(differences.std(ddof=1) / np.sqrt(len(differences)))
     assert record.loss.excess_stderr < record.loss.stderr  # what is hard for the floor is hard for the model
-    told = archive.query("SELECT loss_nats, excess_nats, excess_stderr FROM runs").to_pylist()
-    assert told == [
+    output = archive.query("SELECT loss_nats, excess_nats, excess_stderr FROM runs").to_pylist()
+    assert output == [
         {
             "loss_nats": record.loss.nats,
             "excess_nats": record.loss.excess_nats,

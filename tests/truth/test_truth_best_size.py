@@ -75,11 +75,11 @@ def test_a_fit_is_warned_of_the_form_that_misses_and_seldom_of_the_true_one(form
     # Of twenty true forms at 5 %, more than three are refused in two of a hundred samples. A ceiling's misfit of over
     # 1 % of ln L moves the split by .12, near the .1 from which on it counts.
     design = DESIGNS["staircase"]
-    told = []
+    output = []
     for seed in range(20):
         table = runs(truth(form, design), design, trunk_sd=0.002, point_sd=0.002, seed=seed)
         (law,) = warned_of_misfit([fit(table)], table, seed=seed)
-        told += [one.message for one in law.warnings if one.code == "lack_of_fit"]
-    assert fewest <= len(told) <= most
+        output += [one.message for one in law.warnings if one.code == "lack_of_fit"]
+    assert fewest <= len(output) <= most
     # Runs of the ceiling are refused to Chinchilla's form for one that fits.
-    assert all("--law ceiling" in said or "--law coupled" in said for said in told)
+    assert all("--law ceiling" in said or "--law coupled" in said for said in output)

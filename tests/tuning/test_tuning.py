@@ -80,7 +80,7 @@ def test_a_diverged_run_bounds_the_grid_and_shapes_no_parabola():
     assert batch_optima([]) == []
 
 
-def test_intervals_hold_the_truth_where_sizes_have_luck_of_their_own():
+def test_intervals_hold_the_truth_where_sizes_have_noise_of_their_own():
     """Of 95 % intervals over 150 sweeps, 143 are promised; 134 to 150 is four deviations of a binomial."""
     held = {"params": 0, "tokens": 0, "batch": 0}
     for seed in range(150):

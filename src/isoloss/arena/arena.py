@@ -14,7 +14,7 @@ REPEATS = 4
 def compete(sources: Sequence[Path], tasks: Sequence[Task], *, limits: Limits | None = None) -> Iterator[Entry]:
     """Yield the scores of every method, named by its file, as soon as it is done.
 
-    Raises InputError for two files of one name: their rows could not be told apart.
+    Raises InputError for two files of one name: their rows could not be distinguished.
     """
     names = [source.stem for source in sources]
     if twice := sorted({name for name in names if names.count(name) > 1}):

@@ -51,7 +51,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command and return its exit code; every error is told in a sentence, never in a traceback.
+    """Run one command and return its exit code; every error is a sentence, never in a traceback.
 
     Ctrl-C and SIGTERM end with 130, after the workers have written their checkpoints.
     """

@@ -10,8 +10,8 @@ from isoloss.cli.app import Convention, Figure, Json, Seed, app, typed
 from isoloss.cli.explore import Page
 
 if TYPE_CHECKING:
-    from isoloss.data_dependence.contest_result import Contest
     from isoloss.data_dependence.data_dependent import FittedDataDependent
+    from isoloss.data_dependence.predictor_comparison import PredictorComparison
     from isoloss.explorer.sources import Source
     from isoloss.fitting.fitted import FittedLaw
     from isoloss.runs.observations import Observations
@@ -49,7 +49,7 @@ def fit(
         str | None, typer.Option(help="Column that names the corpus, or several, a,b: one fit a group.")
     ] = None,
     complexity: Annotated[
-        str | None, typer.Option(help="Columns of complexity measures, comma-separated: a contest of predictors.")
+        str | None, typer.Option(help="Columns of complexity measures, comma-separated: a comparison of predictors.")
     ] = None,
     source: Annotated[
         str | None,
@@ -146,7 +146,9 @@ def fit(
         ),
     ] = False,
     seed: Seed = 0,
-    out: Annotated[Path | None, typer.Option(help="Write the fitted law here (JSON, draws in Parquet beside).")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the fitted law here (JSON, draws in Parquet next to).")
+    ] = None,
     page: Page = None,
     json: Json = False,
 ) -> None:
@@ -214,7 +216,7 @@ def fit(
     if definition is None:
         points = fit_output.points_of(predict or [], fitted[0].definition)
         check_page(page, form=fitted[0].law)
-    contest, joint = _hold_contest(table, measures, bootstrap=bootstrap, seed=seed)
+    comparison, joint = _compare_predictors(table, measures, bootstrap=bootstrap, seed=seed)
     tests = []
     if backtest:
         from isoloss.diagnostics.backtest import backtest_groups
@@ -239,7 +241,7 @@ def fit(
         write_figure(of_laws(fitted, flops=budgets), figure)
         written.append(figure)
     warn(table.passed_over, as_json=json)
-    fit_output.show(fitted, derived, tests, contest, joint, written, table.passed_over, as_json=json)
+    fit_output.show(fitted, derived, tests, comparison, joint, written, table.passed_over, as_json=json)
     if not all(one.convergence.converged for one in fitted) or (joint and not joint.converged):
         raise typer.Exit(1)
 
@@ -249,22 +251,22 @@ def _names(text: str | None) -> list[str]:
     return [name.strip() for name in text.split(",")] if text else []
 
 
-def _hold_contest(
+def _compare_predictors(
     table: "Observations", measures: Sequence[str], *, bootstrap: int, seed: int
-) -> tuple["Contest | None", "FittedDataDependent | None"]:
+) -> tuple["PredictorComparison | None", "FittedDataDependent | None"]:
     """Return the contest of the measures, and the data-dependent law of its winner or else of the first measure."""
     if not measures:
         return None, None
 
     from dataclasses import replace
 
-    from isoloss.data_dependence.contest import run_contest
     from isoloss.data_dependence.data_dependent import DataDependent
     from isoloss.data_dependence.pooled_split import pool_table
+    from isoloss.data_dependence.predictors import compare_predictors
 
-    contest = run_contest(table, measures, seed=seed)
-    law = DataDependent(complexity=contest.to_follow).fit(table, bootstrap=bootstrap, seed=seed)
-    return contest, replace(law, pooled=pool_table(table, seed=seed))
+    comparison = compare_predictors(table, measures, seed=seed)
+    law = DataDependent(complexity=comparison.to_follow).fit(table, bootstrap=bootstrap, seed=seed)
+    return comparison, replace(law, pooled=pool_table(table, seed=seed))
 
 
 def _explored(
@@ -279,13 +281,13 @@ def _explored(
 def _save(
     fitted: Sequence["FittedLaw"], joint: "FittedDataDependent | None", paths: Sequence[Path], out: Path | None
 ) -> list[Path]:
-    """Write the laws to their paths and the data-dependent one beside them; return where that one lies."""
+    """Write the laws to their paths and the data-dependent one next to them; return where that one lies."""
     for law, path in zip(fitted, paths, strict=False):
         law.save(path)
     if joint is None or out is None:
         return []
     from isoloss.data_dependence.storage import save_data_dependent
 
-    beside = out.with_name(f"{out.stem}.{joint.measure}.json")
-    save_data_dependent(joint, beside)
-    return [beside]
+    extra = out.with_name(f"{out.stem}.{joint.measure}.json")
+    save_data_dependent(joint, extra)
+    return [extra]

@@ -1,4 +1,4 @@
-"""What `isoloss fit` is told in words: columns that laws read, parameters to hold, floors."""
+"""Options of `isoloss fit` given in words: columns that laws read, parameters to hold, floors."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -76,7 +76,7 @@ def needed_columns(law: "type[Law] | None", *, pairing: bool) -> tuple[str, ...]
 
 
 def pair_up(table: "Observations", other: str | None) -> "Observations":
-    """Return the runs beside the losses of corpus `other`, or the table itself where none is named."""
+    """Return the runs with the losses of corpus `other`, or the table itself where none is named."""
     if other is None:
         return table
     from isoloss.laws.loss_to_loss import pair_losses

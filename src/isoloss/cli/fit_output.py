@@ -11,8 +11,8 @@ from isoloss.core.errors import InputError, Unidentified
 
 if TYPE_CHECKING:
     from isoloss.core.progress import Progress
-    from isoloss.data_dependence.contest_result import Contest
     from isoloss.data_dependence.data_dependent import FittedDataDependent
+    from isoloss.data_dependence.predictor_comparison import PredictorComparison
     from isoloss.diagnostics.backtest import Backtest
     from isoloss.diagnostics.profile import Profile
     from isoloss.fitting.evidence import Outlier
@@ -39,7 +39,7 @@ class Derived:
     beyond: "Beyond | None" = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the keys that stand beside those of a fit."""
+        """Return the keys that stand next to those of a fit."""
         return {
             "frontier": [point.to_json() for point in self.frontier],
             "no_frontier": self.no_frontier,
@@ -102,7 +102,7 @@ def show(
     fitted: Sequence["FittedLaw"],
     derived: Sequence[Derived],
     backtests: Sequence["Backtest"],
-    contest: "Contest | None",
+    comparison: "PredictorComparison | None",
     joint: "FittedDataDependent | None",
     written: Sequence[Path],
     passed_over: Sequence[str],
@@ -116,8 +116,8 @@ def show(
         print_json({
             "fits": [law.to_json() | more.to_json() for law, more in zip(fitted, derived, strict=True)],
             "backtest": [one.to_json() for one in backtests],
-            "comparison": [one.to_json() for one in contest.measures] if contest else [],
-            "contest": [contest.to_json()] if contest else [],
+            "comparison": [one.to_json() for one in comparison.measures] if comparison else [],
+            "contest": [comparison.to_json()] if comparison else [],
             "data_dependent": [joint.to_json()] if joint else [],
             "law_files": [str(path) for path in written],
             "passed_over": list(passed_over),
@@ -133,8 +133,8 @@ def show(
         say(f"written: {path}")
     if joint is not None:
         say("", *joint.summary().split("\n"))
-    if contest is not None:
-        say("", " ".join(contest.sentences()))
+    if comparison is not None:
+        say("", " ".join(comparison.sentences()))
 
 
 def show_derived(derived: Derived) -> None:

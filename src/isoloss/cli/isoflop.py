@@ -86,7 +86,7 @@ def isoflop(
     of the best one.
 
     Where runs share budgets, approach 2 follows: a curve through the losses of each budget, and power laws through the
-    lowest points. `--noise` or `--stderr` give its intervals. Beside it stands approach 3, Chinchilla's form fitted to
+    lowest points. `--noise` or `--stderr` give its intervals. Next to it stands approach 3, Chinchilla's form fitted to
     the same runs. Exit 1 where no optimum is found.
     """
     from isoloss.cli.output import print_json, say, warn
@@ -110,7 +110,7 @@ def isoflop(
     settings = {"interpolation": curve, "noise": noise, "draws": draws, "tolerance": tolerance, "seed": seed}
     found, unequal = _by_budget(table, settings)
     third = _approach_3(table, optima, found, seed=seed)
-    told = [(name, one, *_laws(one)) for name, one in found.items()]
+    fits = [(name, one, *_laws(one)) for name, one in found.items()]
     warnings = _warnings(table)
     if figure is not None:
         from isoloss.report.figures.answers import of_optima
@@ -132,7 +132,7 @@ def isoflop(
                     "budgets": [each.to_json() for each in one.optima],
                     "laws": law.to_json() if law else None, "no_law": reason,
                 }
-                for name, one, law, reason in told
+                for name, one, law, reason in fits
             ],
         })  # fmt: skip
     else:
@@ -140,16 +140,16 @@ def isoflop(
         for verdict in misfits:
             if verdict.refused:
                 say(verdict.sentence())
-        for group_told in told:
-            _show(*group_told)
+        for group in fits:
+            _show(*group)
         for name, words in unequal.items():
             typer.echo(f"no approach 2 on {name}: {words}")
-        _show_third(third, told)
+        _show_third(third, fits)
         for warning in warnings:
             typer.echo(f"note: {warning}")
         if figure is not None:
             typer.echo(f"figure: {figure}")
-    if not any(law for _, _, law, _ in told) and not any(each.inside for each in optima):
+    if not any(law for _, _, law, _ in fits) and not any(each.inside for each in optima):
         raise typer.Exit(1)
 
 
@@ -232,12 +232,12 @@ def _approach_3(
     return answers
 
 
-def _show_third(third: "Sequence[ThirdApproach]", told: "Sequence[Any]") -> None:
-    """Print approach 3 beside approach 2: the best sizes of each budget, and both exponents."""
+def _show_third(third: "Sequence[ThirdApproach]", fits: "Sequence[Any]") -> None:
+    """Print approach 3 next to approach 2: the best sizes of each budget, and both exponents."""
     from isoloss.cli.output import console, table
     from isoloss.cli.tables import rounded
 
-    second = {name: (one, laws) for name, one, laws, _ in told}
+    second = {name: (one, laws) for name, one, laws, _ in fits}
     for each in third:
         if each.exponent_a is None:
             console().print(f"no approach 3 on {each.group}: {each.reason}")

@@ -50,8 +50,8 @@ def say(*lines: str) -> None:
 def print_error(error: IsolossError, *, as_json: bool) -> None:
     """Print an error: for programs on standard output, for people on standard error."""
     if as_json:
-        told = {"kind": error.kind, "message": error.message, "place": error.place, "fix": error.fix}
-        print_json({"error": told})
+        described = {"kind": error.kind, "message": error.message, "place": error.place, "fix": error.fix}
+        print_json({"error": described})
         return
     where = f"{_bounded(error.place)}: " if error.place else ""
     sys.stderr.write(f"error: {shown(where + _bounded(error.message))}\n")

@@ -102,7 +102,9 @@ def plan(
     ] = None,
     reference: Annotated[
         str | None,
-        typer.Option(help="The corpus of the law that stands for the anchor's text; of isoloss's own law, english."),
+        typer.Option(
+            help="The corpus of the law that stands for the reference frontier's text; of isoloss's own law, english."
+        ),
     ] = None,
     extrapolate: Annotated[
         bool, typer.Option("--extrapolate", help="Insist on a budget over 100 times the law's largest.")
@@ -154,7 +156,7 @@ def plan(
 
     Example: `isoloss plan my_corpus/ --flops 1e15 --pilot 10min`
 
-    Give a budget (or several), or a size, a number of tokens or a loss to reach (alone, or one beside a budget or a
+    Give a budget (or several), or a size, a number of tokens or a loss to reach (alone, or one next to a budget or a
     loss). The law is of this corpus (its own runs: --law, or --pilot), or a data-dependent one, taken at the corpus's
     own measure: without --law and --pilot the one that comes with isoloss, of real corpora.
     """

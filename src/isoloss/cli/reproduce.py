@@ -1,4 +1,4 @@
-"""`isoloss reproduce`: a published study from its own data, every number beside the published one."""
+"""`isoloss reproduce`: a published study from its own data, every number next to the published one."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -36,7 +36,7 @@ def reproduce(
         typer.Option(
             "--fetch",
             help="Fetch the study's public originals into ~/.cache/isoloss/published (once), and check them. porian: "
-            "beside --data the training curves alone.",
+            "with --data the training curves alone.",
         ),
     ] = False,
     raw: Annotated[
@@ -46,7 +46,7 @@ def reproduce(
     out: Annotated[Path | None, typer.Option(help="Results folder; without it, results/reproduce-STUDY.")] = None,
     json: Json = False,
 ) -> None:
-    """Do a published study again: its numbers beside ours, its figures, and a verdict on each claim.
+    """Do a published study again: its numbers next to ours, its figures, and a verdict on each claim.
 
     Example: `isoloss reproduce gzip --fetch`, `isoloss reproduce porian --data porian2024 --out results/porian`
 
@@ -57,7 +57,7 @@ def reproduce(
     from datetime import UTC, datetime
 
     from isoloss.cli.output import open_progress, print_json
-    from isoloss.core.hands import hands
+    from isoloss.core.pool import helper_pool
     from isoloss.published import studies
     from isoloss.published.page import write_reproduction
 
@@ -66,16 +66,16 @@ def reproduce(
     source = studies.Sources(folder=data, raw=raw)
     if fetch:
         source = _fetched(study.value, data, raw, progress, as_json=json)
-    with hands(f"isoloss.published.{study.value}", "isoloss.optima.isoflop", "scipy.interpolate") as helpers:
+    with helper_pool(f"isoloss.published.{study.value}", "isoloss.optima.isoflop", "scipy.interpolate") as helpers:
         found = studies.reproduce(study.value, source.folder, raw=source.raw, progress=progress, helpers=helpers)
         started = time.perf_counter()
         created = datetime.now(UTC).date()
         written = write_reproduction(found, folder, created=created, helpers=helpers, progress=progress)
         drawing_seconds = time.perf_counter() - started
     if json:
-        told = found.to_json([str(path) for path in written.figures])
+        described = found.to_json([str(path) for path in written.figures])
         print_json({
-            **told, "drawing_seconds": drawing_seconds, "report": str(written.html),
+            **described, "drawing_seconds": drawing_seconds, "report": str(written.html),
             "fetched": [one.to_json() for one in source.fetched],
         })  # fmt: skip
     else:

@@ -198,8 +198,8 @@ def _evaluate(study: "EvaluateStudy", *, base: Path, out: Path | None, json: boo
     evaluated = Lab(folder, base=base, progress=open_progress(folder, as_json=json)).evaluate(study)
     assert evaluated is not None, "the study has [evaluate]"
     if json:
-        told = {"table": str(folder / CSV_NAME), "seconds": time.perf_counter() - started}
-        print_json({"name": study.name, **evaluated.to_json(), **told})
+        written = {"table": str(folder / CSV_NAME), "seconds": time.perf_counter() - started}
+        print_json({"name": study.name, **evaluated.to_json(), **written})
     else:
         tables.show_evaluated(evaluated)
         say("", f"table: {folder / CSV_NAME}")

@@ -53,7 +53,7 @@ def _show_analysis(analysis: "Analysis") -> None:
     console = _console()
     _show_tuning(analysis)
     if analysis.rate_arms:
-        console.print(_arms_table(analysis))
+        console.print(_variants_table(analysis))
     for name, reason in analysis.no_law.items():
         console.print(f"no law for {name}: {reason}")
     for kept in analysis.holdout:
@@ -66,10 +66,10 @@ def _show_analysis(analysis: "Analysis") -> None:
     refused = [one for one in analysis.best.lack_of_fit if one.refused] if analysis.best else []
     if refused:
         console.print(_refusals(refused), highlight=False)
-    for contest in analysis.contests:
+    for comparison in analysis.predictor_comparisons:
         # With so few sources no p could be small: the report has the numbers, and they say nothing.
-        if contest.measures[0].loss.smallest_p_value < 1 - LEVEL:
-            console.print(" ".join(contest.sentences()), highlight=False)
+        if comparison.measures[0].loss.smallest_p_value < 1 - LEVEL:
+            console.print(" ".join(comparison.sentences()), highlight=False)
 
 
 def _refusals(refused: "Sequence[LackOfFit]") -> str:
@@ -113,14 +113,14 @@ def _optimum(optimum: "RateOptimum") -> str:
     return text if optimum.within is None else f"{text} [{optimum.within[0]:.2g}, {optimum.within[1]:.2g}]"
 
 
-def _arms_table(analysis: "Analysis") -> "Table":
+def _variants_table(analysis: "Analysis") -> "Table":
     """Return how a and the balance move when the peak rate does."""
     factors = sorted({1.0, *analysis.rate_arms})
     named = [f"rate × {factor:g}" for factor in factors]
     table = _table("rate sensitivity", *(f"a, {name}" for name in named), *(f"ln(D*/N*), {name}" for name in named))
     for corpus, own in analysis.laws.items():
-        arms = [own if factor == 1.0 else analysis.rate_arms[factor].get(corpus) for factor in factors]
-        cells = [_law_cells(law, analysis.budget)[-2:] for law in arms]
+        variants = [own if factor == 1.0 else analysis.rate_arms[factor].get(corpus) for factor in factors]
+        cells = [_law_cells(law, analysis.budget)[-2:] for law in variants]
         table.add_row(corpus, *(a for a, _ in cells), *(ratio for _, ratio in cells))
     return table
 

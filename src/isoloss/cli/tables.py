@@ -43,8 +43,8 @@ def show_counts(
 ) -> None:
     """Print a model's parameters and training FLOPs by convention, and where the forward FLOPs of a token go."""
     console = _console()
-    told = f"{spec.family}: width {spec.width}, {spec.depth} layers, {spec.heads} heads, FFN {spec.ffn}, "
-    console.print(told + f"vocabulary {spec.vocab_size:,}, context {spec.context:,}" + (", tied" * spec.tied))
+    described = f"{spec.family}: width {spec.width}, {spec.depth} layers, {spec.heads} heads, FFN {spec.ffn}, "
+    console.print(described + f"vocabulary {spec.vocab_size:,}, context {spec.context:,}" + (", tied" * spec.tied))
     table = _table("convention", "parameters", "training FLOPs a token")
     for convention, each in flops.items():
         table.add_row(convention, f"{params[convention]:,}" if convention in params else "–", f"{each:,.0f}")
@@ -201,8 +201,8 @@ def show_check(checked: "Checked") -> None:
         console.print(_centred_in_words(checked), highlight=False)
     if following := checked.study.training.following_horizon:
         console.print(f"{', '.join(following)}: by rule of the token count, so every token count trains its own trunk.")
-    if told := [one for one in checked.expected if one.factor is not None]:
-        console.print(f"To expect, by runs simulated on this grid: {_widest(told).sentence()}", highlight=False)
+    if known := [one for one in checked.expected if one.factor is not None]:
+        console.print(f"To expect, by runs simulated on this grid: {_widest(known).sentence()}", highlight=False)
     for warning in checked.warnings:
         console.print(f"Note: {warning}", markup=False)
     console.print("The study is valid; nothing was executed.")

@@ -66,8 +66,8 @@ def tune(
     found = [fit_sweep(own, group=name, seed=seed) for name, own in groups.items()]
     recipes = [[(n, d, one.recipe(params=n, tokens=d)) for n, d in points if one.rate] for one in found]
     if json:
-        told = [one.to_json() | {"recipes": _plain(recipe)} for one, recipe in zip(found, recipes, strict=True)]
-        print_json({"sweeps": told})
+        described = [one.to_json() | {"recipes": _plain(recipe)} for one, recipe in zip(found, recipes, strict=True)]
+        print_json({"sweeps": described})
     else:
         for one, recipe in zip(found, recipes, strict=True):
             _show(one, recipe)

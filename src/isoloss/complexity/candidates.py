@@ -18,7 +18,7 @@ from isoloss.grammar.sampler import sample_documents
 
 COARSE_DOCUMENTS = 200  # the standard error of their median gzip ratio is some .002
 COARSE_FLOOR_DOCUMENTS = 64  # of their mean floor a hundredth; ambiguous grammars take some .1 ms a token
-# A floor is estimated, and accepted, to a quarter of its tolerance: so few grammars pass by luck.
+# A floor is estimated, and accepted, to a quarter of its tolerance: so few grammars pass by chance.
 SHARPER = 4
 
 # Where shapes are drawn, each uniform in its logarithm: around the published grammars and somewhat beyond.

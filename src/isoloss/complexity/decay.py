@@ -113,7 +113,8 @@ class DataExponent(ExponentMeasure):
         beta = CorrelationDecay(self.settings).exponent(sample, rng)
         if np.quantile(beta.draws, NOISE_QUANTILE) <= 0:
             raise Unidentified(
-                f"the decay of correlations, β = {beta.value:.3f}, cannot be told from none", place="measure alpha_d",
+                f"the decay of correlations, β = {beta.value:.3f}, cannot be distinguished from none",
+                place="measure alpha_d",
                 fix="measure more text, or longer sequences",
             )  # fmt: skip
         pairs = min(len(gamma.draws), len(beta.draws))

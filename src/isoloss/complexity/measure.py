@@ -39,7 +39,7 @@ class Complexity(Frozen):
     settings: dict[str, JsonValue]
 
     def to_json(self) -> dict[str, JsonValue]:
-        """Return the measure as `--json` prints one: the estimate's keys beside the other statistics."""
+        """Return the measure as `--json` prints one: the estimate's keys next to the other statistics."""
         statistics = self.model_dump(mode="json", exclude={"value", "corpus", "measure"})
         return {**self.value.to_json(), **statistics}
 

@@ -148,7 +148,7 @@ def measure_paths(
         sequence_tokens=sequence_tokens, token_bytes=token_bytes, samples=samples, block_tokens=block_tokens
     )
     for measure in measures:
-        open_measure(measure, settings)  # an unknown name is told before anything is read
+        open_measure(measure, settings)  # an unknown name is reported before anything is read
     opened = open_tokenizer(tokenizer)
     rows = _Rows(text_field=text_field, skip_broken=broken_rows == "skip")
     found = []
@@ -258,7 +258,7 @@ def _draw(file: FoundFile, read: _Read, tokenizer: Tokenizer, fit: Fit, rows: _R
 
 
 def _mapped(array: NDArray[Any]) -> NDArray[Any]:
-    """Return a mapped array, its system told not to read ahead: pieces far apart are read, and nothing between them."""
+    """Return a mapped array, without reading ahead: pieces far apart are read, and nothing between them."""
     mapping = getattr(array, "_mmap", None)
     if mapping is not None and hasattr(mmap, "MADV_RANDOM"):
         mapping.madvise(mmap.MADV_RANDOM)

@@ -3,7 +3,7 @@
 Candidates are `zipf` grammars: random rules, whose shape moves all properties at once and whose exponent moves them
 finely. First shapes from everywhere, then neighbours of the best so far (an evolution strategy without crossing). A
 candidate is measured coarsely, cheapest property first, and no further than it takes to see that it is not among the
-best; one that seems to do is measured in full, by the numbers that a corpus of it would be told by, and only those
+best; one that seems to do is measured in full, by the numbers that a corpus of it would be described by, and only those
 decide.
 """
 
@@ -132,7 +132,7 @@ def _search(
         else:
             chosen = int(len(elite) * rng.random() ** 2)  # the best more often than the tenth
             spec = nearby(rng, elite[chosen][1].spec, terminals=terminals)
-        task.advance(1, detail=_told(elite))
+        task.advance(1, detail=_formatted(elite))
         if spec.seed in taken:
             continue
         candidate = Candidate(spec=spec, ruler=ruler)
@@ -149,7 +149,7 @@ def _search(
     raise _nothing(ruler, elite, candidates=candidates, found=len(before))
 
 
-def _told(elite: list[tuple[float, Candidate]]) -> str:
+def _formatted(elite: list[tuple[float, Candidate]]) -> str:
     """Return the best so far in words."""
     if not elite:
         return ""
@@ -165,7 +165,7 @@ def _nothing(ruler: Ruler, elite: list[tuple[float, Candidate]], *, candidates: 
     if elite:
         closest = elite[0][1]
         shape = ", ".join(f"{key} {value}" for key, value in closest.spec.model_dump(exclude_defaults=True).items())
-        message += f"; {_told(elite)} with {shape}"
+        message += f"; {_formatted(elite)} with {shape}"
     return NothingFound(
         message, fix="widen a tolerance, ask for values nearer to the nearest, or try more with --candidates"
     )

@@ -27,8 +27,8 @@ class Rows(list[Row]):
 def rows_table(rows: Sequence[Mapping[str, object]], *, note: str = "") -> str:
     """Return rows of values by column as an HTML table; the columns are those of the first row. `note` stands below."""
     columns = list(rows[0]) if rows else []
-    told = f"<p>{escape(note)}</p>" if note else ""
-    return html_table(columns, [[shown(row.get(column)) for column in columns] for row in rows]) + told
+    paragraph = f"<p>{escape(note)}</p>" if note else ""
+    return html_table(columns, [[shown(row.get(column)) for column in columns] for row in rows]) + paragraph
 
 
 def html_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -1,4 +1,4 @@
-"""Files are written beside their target, then renamed: a reader sees the old file or the new one, never half of one."""
+"""Files are written under a temporary name, then renamed: a reader sees the old file or the new one, never half."""
 
 import errno
 import json

@@ -19,7 +19,7 @@ class Task(Protocol):
     """One piece of work with a known total."""
 
     def advance(self, amount: float, *, detail: str | None = None) -> None:
-        """Say that `amount` more of the total is done; `detail` replaces the text beside the bar."""
+        """Say that `amount` more of the total is done; `detail` replaces the text next to the bar."""
 
     def show(self, rows: Sequence[Mapping[str, str]]) -> None:
         """Show what is being worked on: a row each, its columns by name. Later rows replace these."""
@@ -106,13 +106,13 @@ class Plain(Quiet):
 class _PlainTask:
     def __init__(self, progress: Plain, title: str, total: float) -> None:
         self.progress, self.title, self.total = progress, title, total
-        self.done, self.detail, self.told = 0.0, "", time.monotonic()
+        self.done, self.detail, self.reported = 0.0, "", time.monotonic()
 
     def advance(self, amount: float, *, detail: str | None = None) -> None:
         self.done += amount
         self.detail = self.detail if detail is None else detail
-        if time.monotonic() - self.told >= PLAIN_SECONDS:
-            self.told = time.monotonic()
+        if time.monotonic() - self.reported >= PLAIN_SECONDS:
+            self.reported = time.monotonic()
             share = self.done / self.total if self.total else 1.0
             print(shown(f"{self.title}: {share:.0%}, {self.detail}"), file=self.progress.target, flush=True)
 

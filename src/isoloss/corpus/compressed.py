@@ -1,4 +1,4 @@
-"""Files that may be compressed: opened, read in blocks, and told apart by their suffixes."""
+"""Files that may be compressed: opened, read in blocks, and distinguished by their suffixes."""
 
 import io
 import shutil

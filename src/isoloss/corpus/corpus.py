@@ -1,6 +1,6 @@
 """A corpus: tokens in a folder, split by document into a training and a held-out side.
 
-    corpus.json             this record, sealed with the digests of the other files
+    corpus.json             this record, with the digests of the other files
     train.npy               training tokens, documents one after another (uint16 or uint32)
     heldout.npy             held-out tokens
     train_documents.npy     where each training document starts, and the end of the last (int64, documents + 1)
@@ -27,7 +27,7 @@ from isoloss.core.frozen import Frozen
 from isoloss.core.reading import own_json
 from isoloss.core.schema import refuse_newer
 from isoloss.corpus.digests import RECORD, changed_file
-from isoloss.runs.seal import opened
+from isoloss.runs.checksums import opened
 
 CORPUS_SCHEMA = 2
 UNSEALED_SCHEMA = 1  # without digests
@@ -159,7 +159,7 @@ class Corpus(Frozen):
 
     @classmethod
     def _read_record(cls, path: Path) -> tuple[Self, dict[str, str]]:
-        """Return the record and the digests of the files beside it: none where an older isoloss wrote it."""
+        """Return the record and the digests of the files next to it: none where an older isoloss wrote it."""
         try:
             content = own_json(regular(path).read_text(encoding="utf-8"))
             if not isinstance(content, dict):

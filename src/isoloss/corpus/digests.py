@@ -12,7 +12,7 @@ from pathlib import Path
 
 from isoloss.core import files
 from isoloss.core.errors import StorageError
-from isoloss.runs.seal import file_digest
+from isoloss.runs.checksums import file_digest
 
 STAMPS = "stamps.json"
 RECORD = "corpus.json"

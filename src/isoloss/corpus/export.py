@@ -52,8 +52,8 @@ def card(corpus: Corpus, *, complexity: Mapping[str, Estimate]) -> str:
         "bytes per token": "–" if corpus.bytes_per_token is None else f"{corpus.bytes_per_token:.4g}",
         **_origin(corpus.source),
         "unigram loss, nats per token": f"{corpus.unigram_nats:.4f}",
-        **{f"complexity: {measure}": _told(value) for measure, value in complexity.items()},
-        "best possible loss (floor), nats per token": "unknown" if corpus.floor is None else _told(corpus.floor),
+        **{f"complexity: {measure}": _formatted(value) for measure, value in complexity.items()},
+        "best possible loss (floor), nats per token": "unknown" if corpus.floor is None else _formatted(corpus.floor),
     }
     table = "".join(f"| {key} | {value} |\n" for key, value in rows.items())
     return (
@@ -84,7 +84,7 @@ def _in_words(value: JsonValue) -> str:
     return str(value) if value else ""
 
 
-def _told(value: Estimate) -> str:
+def _formatted(value: Estimate) -> str:
     if value.low is None or value.high is None:
         return f"{value.value:.4f}"
     return f"{value.value:.4f} ({value.low:.4f} to {value.high:.4f})"

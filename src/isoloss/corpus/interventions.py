@@ -1,7 +1,7 @@
 """Interventions: what changes a corpus's complexity while its source stays the same, as a study declares it.
 
 Whatever their order in the study file, those on text come first, in that order; then the choice of documents; then
-those on token ids, in that order. Documents are told apart, and the held-out ones chosen, by their text before any
+those on token ids, in that order. Documents are distinguished, and the held-out ones chosen, by their text before any
 intervention: corpora of one source under different interventions hold out the same documents.
 """
 

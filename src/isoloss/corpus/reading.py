@@ -22,7 +22,7 @@ SHUFFLE_ROWS = 10_000
 # What is read for a sample, at every start: some ten seconds of plain text. Of files that hold more, a sample is taken
 # of those that an order drawn from what they hold puts first.
 SCANNED_BYTES = 1 << 30
-BEGINNING = 1 << 16  # bytes by which files are told apart
+BEGINNING = 1 << 16  # bytes by which files are distinguished
 
 
 class Reading(Protocol):

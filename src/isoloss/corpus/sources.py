@@ -81,7 +81,7 @@ class DatasetSource(TextSource):
 class PcfgSource(Frozen):
     """A corpus out of a probabilistic context-free grammar: documents of exactly one training window.
 
-    `tokens` training tokens (rounded up to whole documents) and `heldout_tokens` beside them, drawn from streams of
+    `tokens` training tokens (rounded up to whole documents) and `heldout_tokens` next to them, drawn from streams of
     their own. Rules and documents are drawn from `seed`, the study's where it is not given.
     """
 

@@ -1,4 +1,4 @@
-"""Writing a corpus folder: beside its place, then renamed, so that any number of builders may work at once."""
+"""Writing a corpus folder: next to its place, then renamed, so that any number of builders may work at once."""
 
 import errno
 import json
@@ -17,7 +17,7 @@ from isoloss.core.progress import Progress
 from isoloss.corpus.corpus import UNSEALED_SCHEMA, Corpus, Side, Tokens
 from isoloss.corpus.digests import RECORD, digests_of
 from isoloss.corpus.overlap import stand_in
-from isoloss.runs.seal import sealed
+from isoloss.runs.checksums import with_checksums
 
 WORKSHOP = ".building-"
 CHUNK = 1 << 22  # tokens read at a time: memory stays flat however large the corpus is
@@ -25,7 +25,7 @@ CHUNK = 1 << 22  # tokens read at a time: memory stays flat however large the co
 
 @contextmanager
 def workshop(root: Path) -> Iterator[Path]:
-    """Yield an empty folder beside the corpora; it is gone afterwards unless it was moved into its place.
+    """Yield an empty folder next to the corpora; it is gone afterwards unless it was moved into its place.
 
     Folders that builders left when they were killed are removed first.
     """
@@ -97,8 +97,8 @@ def _opened(target: Path) -> Corpus | str:
 
 
 def write_record(corpus: Corpus, folder: Path) -> None:
-    """Write the record of a corpus, sealed with the digests of the files that lie in `folder`."""
-    content = sealed(json.loads(corpus.model_dump_json()), files=digests_of(folder))
+    """Write the record of a corpus, with the digests of the files that lie in `folder`."""
+    content = with_checksums(json.loads(corpus.model_dump_json()), files=digests_of(folder))
     (folder / RECORD).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

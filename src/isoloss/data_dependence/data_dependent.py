@@ -9,7 +9,7 @@ joint      all rows of all corpora at once, corpora scattered around the functio
 
 Forms are given, as published, or chosen by how well they predict sources that were left out, never by how well they fit
 (`isoloss.data_dependence.folds`). Whether the measure matters at all is another question:
-`isoloss.data_dependence.contest`.
+`isoloss.data_dependence.predictors`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -178,7 +178,7 @@ class FittedDataDependent:
         return [self.optimum(budget, complexity=complexity) for budget in flops]
 
     def save(self, path: Path | str) -> None:
-        """Write the law as JSON to `path` and its draws as Parquet beside it, atomically, the JSON last."""
+        """Write the law as JSON to `path` and its draws as Parquet next to it, atomically, the JSON last."""
         from isoloss.data_dependence.storage import save_data_dependent
 
         save_data_dependent(self, path)

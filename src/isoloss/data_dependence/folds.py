@@ -1,4 +1,4 @@
-"""The first stage of the contest: laws of all corpora, fitted together without any measure, with sources left out.
+"""The first stage of comparing predictors: laws of all corpora, fitted together without a measure, sources left out.
 
 Corpora scatter around one law and are drawn towards it as far as their runs leave them uncertain
 (`isoloss.data_dependence.joint`). Everything that a measure is later asked to predict is left out here already, so that
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isoloss.core.errors import InputError
-from isoloss.data_dependence._contest_kernels import Folds, Scored, forms_by_left_out
+from isoloss.data_dependence._predictor_kernels import Folds, Scored, forms_by_left_out
 from isoloss.data_dependence.coefficients import (
     COEFFICIENTS,
     FORMS,

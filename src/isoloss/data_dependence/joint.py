@@ -28,7 +28,7 @@ from isoloss.runs.observations import Observations
 TOLERANCE = 1e-8
 # And where that step moves no run's ln L by more than this of the noise, and no corpus's ln(D*/N*) by more than this.
 STILL = 1e-3
-# Two ends whose objectives differ by less are told apart by rounding alone.
+# Two ends whose objectives differ by less are distinguished by rounding alone.
 TIE = 1e-6
 JOBS_AT_ONCE = 32
 # Every job is searched from the scatter given, and from corpora that are alike and corpora of all sorts: of 1,000

@@ -1,4 +1,4 @@
-"""Data-dependent laws as files: JSON that anybody can read, the draws as Parquet beside it."""
+"""Data-dependent laws as files: JSON that anybody can read, the draws as Parquet next to it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -82,7 +82,7 @@ def save_data_dependent(
     settings: Mapping[str, int] | None = None,
     tokenizer: str | None = None,
 ) -> None:
-    """Write the law as JSON to `path` and its draws as Parquet beside it, atomically, the JSON last.
+    """Write the law as JSON to `path` and its draws as Parquet next to it, atomically, the JSON last.
 
     `settings` and `tokenizer` say how its corpora were measured: a new corpus is measured alike.
     """

@@ -1,4 +1,4 @@
-"""Would the law have told the truth? Fit a part of the runs, predict the rest, and compare with what they scored.
+"""Would the law have predicted right? Fit a part of the runs, predict the rest, and compare with what they scored.
 
 Three ways to hold out, each a question that users ask: the largest budgets (does it extrapolate?), every size in turn
 (does it know sizes it never saw?), every corpus in turn (does one law serve an unseen corpus?). Rivals are the other
@@ -227,7 +227,7 @@ def _by_law(
     about: dict[str, Any] = {"law": name, "part": part, "runs": len(unseen), "beyond": _beyond(seen, unseen)}
     definition = registry[name]
     held = {key: value for key, value in fixed.items() if key in definition.fixable}
-    # Rivals meet rows that they cannot follow: what overflows on the way is told by its end.
+    # Rivals meet rows that they cannot follow: what overflows on the way is reported at its end.
     with np.errstate(all="ignore"):
         try:
             law = fit(seen, law=name, fixed=held, **settings)

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from isoloss.core.errors import InputError
 from isoloss.core.machine import workers_for
 from isoloss.execution.base import Executor
-from isoloss.execution.crew import Crew, Place
 from isoloss.execution.work import RUN_TRUNK, device_of, environment, require, threads_of, unfinished
+from isoloss.execution.worker_pool import Place, WorkerPool
 from isoloss.runs.archive import Archive
 from isoloss.runs.record import RunRecord
 from isoloss.training.events import Report
@@ -39,11 +39,11 @@ class LocalExecutor(Executor):
         if not todo:
             return
         require("torch", extra="train")
-        crew = Crew(archive, on_event=on_event, checkpoint_seconds=self.checkpoint_seconds)
+        pool = WorkerPool(archive, on_event=on_event, checkpoint_seconds=self.checkpoint_seconds)
         try:
-            yield from crew.train(todo, places=self._places(todo, archive))
+            yield from pool.train(todo, places=self._places(todo, archive))
         finally:
-            crew.dismiss()
+            pool.dismiss()
 
     def _places(self, jobs: Sequence[TrunkJob], archive: Archive) -> list[Place]:
         """Return a place for every worker: a share of the cores, or a GPU and a share of the cores."""

@@ -13,7 +13,7 @@ from isoloss.core.errors import StorageError
 def trunk_lock(path: Path, *, wanted: bool = True) -> Iterator[bool]:
     """Hold the lock at `path` while the block runs; yield False where another process holds it, or it is not wanted.
 
-    Raises StorageError on a file system without locks: two trainers of one trunk could not be told apart.
+    Raises StorageError on a file system without locks: two trainers of one trunk could not be distinguished.
     """
     if not wanted:
         yield False

@@ -52,7 +52,7 @@ class JobRefused(Frozen):
 
 
 class Failing(Frozen):
-    """Worker to conductor: this process is about to end, for the reason told."""
+    """Worker to conductor: this process is about to end, for the reason given."""
 
     kind: Literal["failing"] = "failing"
     text: str

@@ -93,7 +93,7 @@ class _Tasks:
         self.running: dict[Any, tuple[TrunkJob, float]] = {}
         self.waiting: list[tuple[float, TrunkJob]] = []
         self.begun: dict[str, int] = {}
-        self.told: set[str] = set()
+        self.reported: set[str] = set()
 
     def train(self, jobs: Sequence[TrunkJob]) -> Iterator[RunRecord]:
         """Yield the record of every run of `jobs` as it is there."""
@@ -146,21 +146,21 @@ class _Tasks:
         self.running[reference] = (job, time.monotonic())
 
     def _hear(self) -> Iterator[RunRecord]:
-        """Pass on what the tasks told."""
+        """Pass on what the tasks reported."""
         import ray
 
         from isoloss.execution.ray_task import message
 
         for text in ray.get(self.mailbox.take.remote()):
-            told = message(text)
-            match told:
+            reported = message(text)
+            match reported:
                 case Started():
-                    self._count(told.trunk)
+                    self._count(reported.trunk)
                 case RunEnded():
-                    self.on_event(told)
-                    yield from self._records([told.run])
+                    self.on_event(reported)
+                    yield from self._records([reported.run])
                 case Advanced() | Note():
-                    self.on_event(told)
+                    self.on_event(reported)
 
     def _count(self, trunk: str) -> None:
         """Take note of a task that begins; a second time is Ray's retry."""
@@ -199,8 +199,8 @@ class _Tasks:
 
     def _records(self, runs: Sequence[str]) -> Iterator[RunRecord]:
         for run in runs:
-            if run not in self.told and (record := self.archive.read(run)) is not None:
-                self.told.add(run)
+            if run not in self.reported and (record := self.archive.read(run)) is not None:
+                self.reported.add(run)
                 yield record
 
 

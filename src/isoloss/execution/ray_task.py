@@ -15,7 +15,7 @@ from isoloss.training.job import Stopped
 
 
 class Mailbox:
-    """An actor beside the conductor: messages go in, the conductor takes them out; it also says when to stop."""
+    """An actor next to the conductor: messages go in, the conductor takes them out; it also says when to stop."""
 
     def __init__(self) -> None:
         self.messages: list[str] = []
@@ -46,7 +46,7 @@ def train(folder: str, marker: str, assignment: str, trainer: str, mailbox: Any)
     job = Assignment.model_validate_json(assignment)
     stop = _stop_of(mailbox)
 
-    def tell(message: Message) -> None:
+    def send(message: Message) -> None:
         mailbox.put.remote(message.model_dump_json())
 
     try:
@@ -54,7 +54,7 @@ def train(folder: str, marker: str, assignment: str, trainer: str, mailbox: Any)
         # Waited for: a second one of a trunk is how the conductor knows that the first attempt died.
         ray.get(mailbox.put.remote(Started(trunk=job.job.trunk).model_dump_json()))
         trained = train_job(
-            Archive(folder), job.job, trainer=trainer, report=tell, stop=stop.is_set,
+            Archive(folder), job.job, trainer=trainer, report=send, stop=stop.is_set,
             checkpoint_seconds=job.checkpoint_seconds,
         )  # fmt: skip
         return JobEnded(busy=not trained).model_dump_json()

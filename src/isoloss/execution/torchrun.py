@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 
 from isoloss.core.machine import cores
 from isoloss.execution.base import Executor
-from isoloss.execution.crew import Crew, Place
 from isoloss.execution.local import visible_gpus
 from isoloss.execution.work import device_of, environment, require, threads_of, unfinished
+from isoloss.execution.worker_pool import Place, WorkerPool
 from isoloss.runs.archive import Archive
 from isoloss.runs.record import RunRecord
 from isoloss.training.events import Report
@@ -42,11 +42,11 @@ class TorchrunExecutor(Executor):
             return
         for module in ("torch", "safetensors"):
             require(module, extra="train")
-        crew = Crew(archive, on_event=on_event, checkpoint_seconds=self.checkpoint_seconds)
+        pool = WorkerPool(archive, on_event=on_event, checkpoint_seconds=self.checkpoint_seconds)
         try:
-            yield from crew.train(todo, places=[self._place(todo, archive)])
+            yield from pool.train(todo, places=[self._place(todo, archive)])
         finally:
-            crew.dismiss()
+            pool.dismiss()
 
     def _place(self, jobs: Sequence[TrunkJob], archive: Archive) -> Place:
         device, threads = device_of(jobs), threads_of(jobs)

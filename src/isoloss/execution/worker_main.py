@@ -1,6 +1,6 @@
 """A worker: `python -m isoloss.execution.worker_main ARCHIVE TRAINER` trains the jobs that standard input names.
 
-Standard input is also the cord to the conductor: when it closes, because the conductor is done, was interrupted or was
+Standard input is also the link to the conductor: when it closes, because the conductor is done, was interrupted or was
 killed, the worker writes a checkpoint and ends. Events go to standard output, everything else to standard error.
 """
 
@@ -18,18 +18,18 @@ from isoloss.execution.work import train_job
 from isoloss.runs.archive import Archive
 from isoloss.training.job import Stopped
 
-# Time to finish a step and write a checkpoint once the cord is cut.
+# Time to finish a step and write a checkpoint once the pipe closes.
 GRACE_SECONDS = 5.0
 
 
-class Cord:
+class Control:
     """Assignments from the conductor, and whether it still holds on.
 
-    When it is cut the process ends: at once, or while `training` is set after some seconds of grace.
+    When the pipe closes the process ends: at once, or while `training` is set after some seconds of grace.
     """
 
     def __init__(self, source: TextIO) -> None:
-        self.cut = threading.Event()
+        self.closed = threading.Event()
         self.training = threading.Event()
         self._assignments: queue.SimpleQueue[Assignment | None] = queue.SimpleQueue()
         threading.Thread(target=self._listen, args=(source,), daemon=True).start()
@@ -41,27 +41,27 @@ class Cord:
     def _listen(self, source: TextIO) -> None:
         for line in source:
             self._assignments.put(Assignment.model_validate_json(line))
-        self.cut.set()
+        self.closed.set()
         self._assignments.put(None)
         if self.training.is_set():
             time.sleep(GRACE_SECONDS)
         os._exit(0)
 
 
-class Voice:
-    """Messages to the conductor. When nobody listens any more they are dropped: the cord is about to be cut."""
+class EventPipe:
+    """Messages to the conductor. When nobody listens any more they are dropped: the pipe from it is about to close."""
 
     def __init__(self, target: TextIO) -> None:
         self.target = target
 
     @classmethod
     def alone(cls) -> Self:
-        """Return a voice on standard output that nothing else speaks on: what libraries print goes to the errors."""
-        events = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+        """Return a pipe on standard output that nothing else writes to: what libraries print goes to the errors."""
+        target = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-        return cls(events)
+        return cls(target)
 
-    def tell(self, message: Message) -> None:
+    def send(self, message: Message) -> None:
         """Write one line."""
         try:
             print(message.model_dump_json(), file=self.target, flush=True)
@@ -69,30 +69,30 @@ class Voice:
             return
 
 
-def work(archive: Archive, trainer: str, cord: Cord, voice: Voice) -> None:
-    """Train one assignment after another until the cord is cut."""
-    while (assignment := cord.next()) is not None:
-        cord.training.set()
+def work(archive: Archive, trainer: str, control: Control, events: EventPipe) -> None:
+    """Train one assignment after another until the pipe closes."""
+    while (assignment := control.next()) is not None:
+        control.training.set()
         try:
             trained = train_job(
-                archive, assignment.job, trainer=trainer, report=voice.tell, stop=cord.cut.is_set,
+                archive, assignment.job, trainer=trainer, report=events.send, stop=control.closed.is_set,
                 checkpoint_seconds=assignment.checkpoint_seconds,
             )  # fmt: skip
-            voice.tell(JobEnded(busy=not trained))
+            events.send(JobEnded(busy=not trained))
         except IsolossError as error:
-            voice.tell(JobRefused.because(error))
+            events.send(JobRefused.because(error))
         except Stopped:
             return
-        cord.training.clear()
+        control.training.clear()
 
 
 def main() -> None:
     """Serve the conductor that started this process."""
-    # Ctrl-C reaches the whole group; the conductor answers it, by cutting the cord.
+    # Ctrl-C reaches the whole group; the conductor answers it, by closing the pipe.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    voice = Voice.alone()
-    work(Archive(sys.argv[1]), sys.argv[2], Cord(sys.stdin), voice)
-    # All is on the disk and told; taking the libraries down in order would cost seconds.
+    events = EventPipe.alone()
+    work(Archive(sys.argv[1]), sys.argv[2], Control(sys.stdin), events)
+    # All is on the disk and reported; taking the libraries down in order would cost seconds.
     os._exit(0)
 
 

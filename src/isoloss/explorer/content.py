@@ -1,4 +1,4 @@
-"""What the page is told: laws with their draws, runs and best sizes, as plain JSON data."""
+"""What the page is given: laws with their draws, runs and best sizes, as plain JSON data."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from isoloss.report.methods import AS_GIVEN, CONVENTIONS
 from isoloss.runs.observations import Observations
 
 BELOW, ABOVE = 10.0, 1000.0  # times the fitted budgets, as far as the slider goes
-MOST_DRAW_BYTES = 2_500_000  # of all draws as text: the library's script and the runs fit into 5 MB beside them
+MOST_DRAW_BYTES = 2_500_000  # of all draws as text: the library's script and the runs fit into 5 MB next to them
 TEXT_PER_BYTE = 4 / 3  # of base64
 
 
@@ -152,6 +152,6 @@ def _weighted(one: BestSize, convention: str) -> dict[str, Any] | None:
             "ratio": [ratio.value, ratio.low, ratio.high]}  # fmt: skip
 
 
-def with_figures(told: Mapping[str, Any], figures: Mapping[str, Any]) -> dict[str, Any]:
+def with_figures(page_data: Mapping[str, Any], figures: Mapping[str, Any]) -> dict[str, Any]:
     """Return the content with the figures that show it."""
-    return {**told, "figures": dict(figures)}
+    return {**page_data, "figures": dict(figures)}

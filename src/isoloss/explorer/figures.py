@@ -21,15 +21,15 @@ ROUND: dict[float | str, Any] = {m * 10**k: si(m * 10**k) for k in range(16) for
 """Ticks that are written as sizes are: 20k and not 2·10⁴."""
 
 
-def figures(told: Mapping[str, Any]) -> dict[str, Any]:
+def figures(page_data: Mapping[str, Any]) -> dict[str, Any]:
     """Return the three figures by name as JSON: best splits, tokens per parameter, and what other sizes cost."""
-    drawn = {"split": _splits(told), "ratio": _ratios(told), "cost": _costs()}
+    drawn = {"split": _splits(page_data), "ratio": _ratios(page_data), "cost": _costs()}
     return {name: json_item(each) for name, each in drawn.items()}
 
 
-def _splits(told: Mapping[str, Any]) -> Any:
+def _splits(page_data: Mapping[str, Any]) -> Any:
     """Return parameters and tokens: runs, best splits of all budgets, and that of the chosen one."""
-    (n_low, n_high), (d_low, d_high) = told["params"], told["tokens"]
+    (n_low, n_high), (d_low, d_high) = page_data["params"], page_data["tokens"]
     plot = _empty(
         "split", x=("parameters N", (n_low / AROUND, n_high * AROUND)),
         y=("training data D", (d_low / AROUND, d_high * AROUND)),
@@ -55,14 +55,18 @@ def _splits(told: Mapping[str, Any]) -> Any:
     return plot
 
 
-def _ratios(told: Mapping[str, Any]) -> Any:
+def _ratios(page_data: Mapping[str, Any]) -> Any:
     """Return the best tokens per parameter against compute, with the answers that all forms give together."""
-    plot = _empty("ratio", x=("training FLOPs, 6·N·D", told["budgets"]), y=("best tokens per parameter", (1.0, 1e3)))
+    plot = _empty(
+        "ratio", x=("training FLOPs, 6·N·D", page_data["budgets"]), y=("best tokens per parameter", (1.0, 1e3))
+    )
     plot.y_range.name = "ratio-range"
     plot.yaxis.formatter = NumeralTickFormatter(format="0,0.[000]")
-    _shade(plot, "ratio", left=told["flops"][0], right=told["flops"][1])
+    _shade(plot, "ratio", left=page_data["flops"][0], right=page_data["flops"][1])
     plot.patches("xs", "ys", source=_source("ratio-bands", "xs ys colour"), color="colour", alpha=0.16, line_alpha=0)
-    plot.add_layout(Span(location=told["start"]["flops"], dimension="height", line_dash="dashed", name="budget-mark"))
+    plot.add_layout(
+        Span(location=page_data["start"]["flops"], dimension="height", line_dash="dashed", name="budget-mark")
+    )
     curves = _curves(plot, "ratio-lines")
     bars = _source("weighted", "x y low high colour name")
     plot.segment("x", "low", "x", "high", source=bars, color="colour", line_width=2)

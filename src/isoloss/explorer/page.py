@@ -43,24 +43,24 @@ def write_explorer(sources: Sequence[Source], path: Path, *, start: Start = Star
 
 def page(sources: Sequence[Source], *, start: Start = Start()) -> str:  # noqa: B008
     """Return the page as HTML; names in it are text, and its policy lets no script but its own run."""
-    told = content(sources, start)
-    told = with_figures(told, figures(told))
+    page_data = content(sources, start)
+    page_data = with_figures(page_data, figures(page_data))
     scripts = [_library(), *(_own(name) for name in ("formulas.js", "explorer.js"))]
     template = _environment().get_template("page.html.j2")
     return template.render(
         title=" and ".join(source.name for source in sources),
         version=__version__,
-        told=told,
-        content=Markup(_as_data(told)),
+        page_data=page_data,
+        content=Markup(_as_data(page_data)),
         style=Markup(asset("style.css") + _own("explorer.css")),
         scripts=[Markup(script) for script in scripts],
         hashes=[base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts],
     )
 
 
-def _as_data(told: object) -> str:
+def _as_data(page_data: object) -> str:
     """Return JSON that may stand inside a script element: no text in it can end the element."""
-    written = json.dumps(told, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    written = json.dumps(page_data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return written.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 

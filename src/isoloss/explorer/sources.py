@@ -184,7 +184,7 @@ def _fitted(
         (corpus,) = own.corpora
         if corpus in found:
             continue
-        # Where its rows are too few for this form, others stand beside it.
+        # Where its rows are too few for this form, others stand next to it.
         with suppress(InputError):
             found[corpus] = fit(own, law=form, bootstrap=bootstrap, seed=seed, trunk_evidence=evidence)
     return [found[corpus] for corpus in table.corpora if corpus in found]
@@ -208,8 +208,8 @@ def _by_convention(path: Path, columns: Mapping[str, Any]) -> dict[str, Observat
     seen = {found["own"].params_convention}
     recorded = open_table(path)
     for column, convention in COUNTED_BY.items():
-        told = column in recorded.column_names and not recorded[column].null_count
-        if "params" in columns or convention in seen or not told:
+        recorded_everywhere = column in recorded.column_names and not recorded[column].null_count
+        if "params" in columns or convention in seen or not recorded_everywhere:
             continue
         other = read_runs(path, **{**columns, "params": column})
         if (np.asarray(other.params) > 0).all():

@@ -135,7 +135,7 @@ def _irreducible_loss(observations: Observations, problem: Problem, optimum: Opt
         doubt = "is at its bound" if np.isinf(stderr) else f"has a standard error of about {stderr:.2g}"
         yield LawWarning(
             code="E_not_identified",
-            message=f"the irreducible loss E = {value:.3g} {doubt} and cannot be told from 0: extrapolated losses are "
+            message=f"the irreducible loss E = {value:.3g} {doubt} and may be 0: extrapolated losses are "
             "too low by an unknown amount. Add larger models and more tokens, or fix E at a known floor.",
         )
 

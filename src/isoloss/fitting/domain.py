@@ -65,7 +65,7 @@ class Line:
         """Return the tokens of a size on the line."""
         return float(np.exp(self.level + self.slope * np.log(params)))
 
-    def beside(self, params: float, tokens: float) -> float:
+    def distance(self, params: float, tokens: float) -> float:
         """Return the factor by which a point's tokens lie off the line, 1 or more."""
         factor = tokens / self.tokens(params)
         return max(factor, 1 / factor)
@@ -207,7 +207,7 @@ def off_line_warnings(domain: Domain, columns: Mapping[str, float]) -> tuple[Law
     """Return the warning that a run lies off the line on which parameters and tokens move together, or none."""
     if domain.line is None or not {"params", "tokens"} <= set(columns):
         return ()
-    factor = domain.line.beside(columns["params"], columns["tokens"])
+    factor = domain.line.distance(columns["params"], columns["tokens"])
     if factor <= OFF_LINE:
         return ()
     message = (

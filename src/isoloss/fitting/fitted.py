@@ -70,7 +70,7 @@ class FittedLaw:
     `noise` (draws × 2) are the standard deviations of point noise and of trunk effects in ln L that go with each draw.
     `objective_value` is the sum of the row losses; `rmse` the root mean square of ln L − ln L̂ over the rows used;
     `observations` the fingerprint of the fitted table; `group` the corpus, or "all" for a table of several; `fixed`
-    names parameters that were held; `floor` is the corpus's exact best possible loss beside E, where it is known.
+    names parameters that were held; `floor` is the corpus's exact best possible loss next to E, where it is known.
     Intervals on everything come from the draws. `bytes_per_token` relates D to FLOPs where `data_unit` is bytes, and
     `flops_factor` is what the table's FLOPs are of 6 · params · tokens, for all rows alike (1 where they are that).
     `choice` says how the law was chosen, where none was named.
@@ -306,7 +306,7 @@ class FittedLaw:
         }
 
     def save(self, path: Path | str) -> None:
-        """Write the law as JSON to `path` and its draws as Parquet beside it, atomically, the JSON last.
+        """Write the law as JSON to `path` and its draws as Parquet next to it, atomically, the JSON last.
 
         Raises InputError for a law that its name would not find again: a class within a function, or in a notebook.
         """
@@ -388,7 +388,7 @@ class FittedLaw:
         return (self.bytes_per_token or 1.0) / self.flops_factor
 
     def require_frontier(self, given: Mapping[str, float]) -> None:
-        """Raise NotApplicable where the law does not split compute, or is not told a column that it reads.
+        """Raise NotApplicable where the law does not split compute, or is not given a column that it reads.
 
         Raises Unidentified where the rows do not tell parameters and tokens apart.
         """

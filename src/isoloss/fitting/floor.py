@@ -21,7 +21,7 @@ FAR = 3.0  # standard errors from the floor at which E is warned of
 
 @dataclass(frozen=True, kw_only=True)
 class KnownFloor:
-    """The exact best possible loss of a corpus beside a law's E, in nats per token.
+    """The exact best possible loss of a corpus next to a law's E, in nats per token.
 
     `held`: E was fixed to it. Otherwise `z` = (E − floor)/stderr, and `inside` says whether E's interval holds the
     floor; both are None where E has no standard error, being at its bound, or no interval.

@@ -1,4 +1,4 @@
-"""Least absolute deviations: the exact optimum beside a smoothed one, by successive linear programs.
+"""Least absolute deviations: the exact optimum next to a smoothed one, by successive linear programs.
 
 Σ w |r| has no gradient where it matters: its optimum passes through as many rows as parameters move. The engine solves
 a smoothed problem from every start; from the best ends each step here solves the linearised problem exactly, within a

@@ -124,7 +124,7 @@ def trunk_noise(
 
 
 def _between_trunks(fitted: Floats, left: Floats, trunk_of: NDArray[np.int64], scale: Floats) -> tuple[Floats, Floats]:
-    """Return the eigenvalues of the trunks' covariance beside the fitted directions, and the residuals' squares there.
+    """Return the eigenvalues of the trunks' covariance outside the fitted directions, and the residuals' squares there.
 
     With many trunks the few fitted directions change next to nothing: each trunk is an eigenvector of its own then.
     """

@@ -1,4 +1,4 @@
-"""What a run that was never trained will score: the law's own uncertainty, and the luck of one more run.
+"""What a run that was never trained will score: the law's own uncertainty, and the noise of one more run.
 
 The interval of the law says where the mean over runs lies; a single run scatters around it by its trunk effect and its
 point noise (`isoloss.fitting.noise`). Both come from the stored draws: each has parameters and the noise found with
@@ -65,7 +65,7 @@ def run_intervals(
     """Return the prediction interval of new runs, one for each point of the flattened broadcast of `columns`.
 
     A new run has a trunk of its own, so its effect is part of the interval; `trunk=False` leaves it out, for a further
-    point of a trunk whose luck is known. Raises InputError for a law without draws.
+    point of a trunk whose noise is known. Raises InputError for a law without draws.
     """
     if len(law.draws) < 2:
         raise InputError(f"the law of {law.group!r} has no draws", fix="fit it with bootstrap=1000")

@@ -1,4 +1,4 @@
-"""Fitted laws as files: JSON that anybody can read, the draws as Parquet beside it."""
+"""Fitted laws as files: JSON that anybody can read, the draws as Parquet next to it."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ LAW_SCHEMA = 1
 REFIT = "write one with isoloss fit … --out LAW.json"
 Positive = Annotated[float, Field(gt=0)]
 KIND, DATA_DEPENDENT_KIND = "isoloss law", "isoloss data-dependent law"
-NOISE_COLUMNS = ("noise_point_sd", "noise_trunk_sd")  # beside the parameters in the file of draws
+NOISE_COLUMNS = ("noise_point_sd", "noise_trunk_sd")  # next to the parameters in the file of draws
 
 
 class StoredDomain(BaseModel):

@@ -32,7 +32,7 @@ class Summary(str):
     law: "FittedLaw"
 
     def __new__(cls, text: str, *, law: "FittedLaw") -> "Summary":
-        """Return the text with its law beside it."""
+        """Return the text with its law next to it."""
         made = super().__new__(cls, text)
         made.law = law
         return made
@@ -46,7 +46,7 @@ class Summary(str):
 
 def summary_text(law: "FittedLaw") -> str:
     """Return header, parameters, frontier, and warnings with their remedies, at most 88 columns wide."""
-    pairs = [f"{a + ':':<14}{b:<38}{c + ':':<11}{d}" for (a, b), (c, d) in _facts(law)]
+    pairs = [f"{a + ':':<14}{b:<38}{c + ':':<11}{d}" for (a, b), (c, d) in _key_numbers(law)]
     titles = [f"{'law:':<14}{law.definition.formula}", f"{'group:':<14}{law.group}"]
     rows = [f"{first:<{NAME_WIDTH}}" + "".join(f"{cell:>{NUMBER_WIDTH}}" for cell in rest)
             for first, *rest in (_columns(law), *_rows(law))]  # fmt: skip
@@ -68,7 +68,7 @@ def summary_html(law: "FittedLaw") -> str:
     caption = f"<b>{html.escape(law.definition.formula)}</b>, fitted to {html.escape(law.group)}"
     return "".join([
         f"<div><p>{caption}</p>",
-        html_table((), [(*left, *right) for left, right in _facts(law)]),
+        html_table((), [(*left, *right) for left, right in _key_numbers(law)]),
         html_table(_columns(law), _rows(law)),
         *(f"<p>{html.escape(note)}</p>" for note in _notes(law)),
         f"<ul>{''.join(f'<li>{html.escape(warning)}</li>' for warning in warnings)}</ul>" if warnings else "",
@@ -76,8 +76,8 @@ def summary_html(law: "FittedLaw") -> str:
     ])  # fmt: skip
 
 
-def _facts(law: "FittedLaw") -> list[tuple[Pair, Pair]]:
-    """Return what the fit was made of and, beside it, the proof of its optimum."""
+def _key_numbers(law: "FittedLaw") -> list[tuple[Pair, Pair]]:
+    """Return what the fit was made of and, next to it, the proof of its optimum."""
     found = law.convergence
     excluded = f", {len(law.excluded)} left out" if law.excluded else ""
     loss = f"{law.objective} {law.delta:g}" if law.objective == "huber" else law.objective
@@ -142,7 +142,7 @@ def _notes(law: "FittedLaw") -> list[str]:
     notes = [law.choice.sentence()] if law.choice else []
     try:
         law.require_frontier({})
-        law.log_ratio(law.middle_flops)  # asks more than a does: that D can be told in tokens
+        law.log_ratio(law.middle_flops)  # asks more than a does: that D can be given in tokens
     except Unidentified as error:
         notes.append(f"no frontier: {error.message}")
     if law.floor:

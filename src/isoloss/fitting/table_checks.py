@@ -168,7 +168,7 @@ def _narrow_grid(observations: Observations, law: type[Law]) -> Iterator[LawWarn
             yield LawWarning(
                 code="narrow_grid",
                 message=f"{in_words(name)} span a factor of {span:.2g} only: the exponent and the constant beneath it "
-                "cannot be told apart. Add runs until they span a factor of 10 or more.",
+                "cannot be distinguished. Add runs until they span a factor of 10 or more.",
             )
     if "params" not in law.columns:
         return

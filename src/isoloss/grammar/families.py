@@ -152,9 +152,9 @@ class ExplicitGrammar(GrammarSpec):
         try:
             text = regular(self.file).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            told = error.strerror if isinstance(error, OSError) else f"byte {error.start} is not UTF-8"
+            reason = error.strerror if isinstance(error, OSError) else f"byte {error.start} is not UTF-8"
             fix = "give a text file in UTF-8 with rules such as S -> 'a' S [0.7] | 'b' [0.3]"
-            raise BadGrammar(f"cannot read the grammar: {told}", place=str(self.file), fix=fix) from error
+            raise BadGrammar(f"cannot read the grammar: {reason}", place=str(self.file), fix=fix) from error
         return parse_grammar(text, place=str(self.file))
 
 

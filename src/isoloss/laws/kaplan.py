@@ -76,7 +76,7 @@ class Kaplan(Law):
 
     @staticmethod
     def bounds(features: Floats, log_loss: Floats) -> tuple[Floats, Floats]:
-        """Return bounds: either term may vanish beside the other; exponents lie in [.01, 5]."""
+        """Return bounds: either term may vanish compared with the other; exponents lie in [.01, 5]."""
         middle, top = float(log_loss.mean()), float(log_loss.max())
         return (
             np.array([middle + LEAST_LEVEL, middle + LEAST_LEVEL, LEAST_EXPONENT, LEAST_EXPONENT]),

@@ -110,7 +110,7 @@ class Law(ABC):
             runs = read_runs(runs, extra=further, **({"needs": self.columns} | columns))
         elif columns:
             raise InputError(
-                f"found {', '.join(columns)} beside observations, whose columns have their names",
+                f"found {', '.join(columns)} together with observations, whose columns have their names",
                 fix="leave them out, or give the table itself",
             )
         return fit(
@@ -195,7 +195,7 @@ class Law(ABC):
 
     @classmethod
     def further_columns(cls) -> tuple[str, ...]:
-        """Return the columns that the law reads beside those of every run."""
+        """Return the columns that the law reads in addition to those of every run."""
         return tuple(name for name in cls.columns if name not in RUN_COLUMNS)
 
     @classmethod

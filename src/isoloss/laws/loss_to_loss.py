@@ -116,7 +116,7 @@ class LossToLoss(Law):
 
 
 def pair_losses(observations: Observations, *, other: str) -> Observations:
-    """Return every run beside the loss of corpus `other` at the same parameters and tokens, as column `other_loss`.
+    """Return every run with the loss of corpus `other` at the same parameters and tokens, as column `other_loss`.
 
     The same is within 1 %: whole batches make token counts differ by that much. Runs of `other` itself are left out,
     and so are runs without a partner; several partners count as their mean of ln loss. Raises BadTable where nothing

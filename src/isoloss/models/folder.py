@@ -80,8 +80,8 @@ def read_spec(folder: Path) -> ModelSpec:
     try:
         return ModelSpec.model_validate(_spec_fields(config, path))
     except (ValidationError, KeyError, TypeError) as error:
-        told = error.errors()[0]["msg"] if isinstance(error, ValidationError) else f"{type(error).__name__} {error}"
-        raise BadModel(f"no shape of a llama: {told}", place=str(path), fix="correct config.json") from error
+        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else f"{type(error).__name__} {error}"
+        raise BadModel(f"no shape of a llama: {reason}", place=str(path), fix="correct config.json") from error
 
 
 def _spec_fields(config: Mapping[str, Any], path: Path) -> dict[str, Any]:

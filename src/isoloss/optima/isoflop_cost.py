@@ -1,4 +1,4 @@
-"""What an exponent costs: the same analysis on ever more budgets, accuracy beside the FLOPs of the runs."""
+"""What an exponent costs: the same analysis on ever more budgets, accuracy next to the FLOPs of the runs."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

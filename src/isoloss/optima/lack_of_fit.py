@@ -32,7 +32,7 @@ SIMULATIONS = 1000
 FEW_DRAWS = 100  # of best sizes whose intervals are not asked for
 MOST_ROWS = 5_000  # of a fit that is tested: on longer tables the forms alone take minutes
 POINTS = 801  # along a budget's line: steps of .01 in ln N
-SEEN = 1e-8  # of a column's length: what is left of it beside the others counts above this
+SEEN = 1e-8  # of a column's length: what is left of it next to the others counts above this
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,9 +204,9 @@ def _test(table: Observations, form: str, *, seed: int) -> _Tested:
 
 
 def _probability(table: Observations, form: str, residuals: Floats, own: Floats, *, seed: int) -> float:
-    """Return the share of simulated F ratios that are as large as the one of residuals (n,) beside columns (n, p)."""
+    """Return the share of simulated F ratios that are as large as the one of residuals (n,) next to columns (n, p)."""
     x, z = np.log(table.params), np.log(table.tokens)
-    further = _beside(own, third_order((x - x.mean()) / x.std(), (z - z.mean()) / z.std()))
+    further = _in_addition(own, third_order((x - x.mean()) / x.std(), (z - z.mean()) / z.std()))
     left = len(residuals) - own.shape[1] - further.shape[1]
     if not further.shape[1] or left < 1:
         return 1.0
@@ -238,8 +238,8 @@ def _whitened(columns: Floats, trunk_of: NDArray[np.int64], ratio: float) -> Flo
     return np.asarray(columns - (kept / counts)[trunk_of, None] * sums[trunk_of])
 
 
-def _beside(own: Floats, columns: Floats) -> Floats:
-    """Return an orthonormal basis of what `columns` have beside `own`."""
+def _in_addition(own: Floats, columns: Floats) -> Floats:
+    """Return an orthonormal basis of what `columns` have next to `own`."""
     basis = _orthonormal(own)
     scaled = columns / np.linalg.norm(columns, axis=0)
     return _orthonormal(scaled - basis @ (basis.T @ scaled), least=SEEN)

@@ -2,7 +2,7 @@
 
 One budget is no endpoint. On ten bundled texts ln(D*/N*) at 5e10 and at 5e11 FLOPs correlates by −.11, so the budget
 would choose the finding. Corpora are compared by the mean of ln(D*/N*) over three budgets, the same for all of them,
-each inside the runs of every corpus; single budgets stand beside it.
+each inside the runs of every corpus; single budgets stand next to it.
 """
 
 from collections.abc import Sequence

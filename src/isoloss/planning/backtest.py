@@ -16,10 +16,10 @@ from isoloss.core.errors import InputError, Unidentified
 from isoloss.core.estimate import Estimate
 from isoloss.data_dependence.balance import common_budget
 from isoloss.data_dependence.coefficients import to_values
-from isoloss.data_dependence.contest_result import paired
 from isoloss.data_dependence.covariates import corpus_complexity
 from isoloss.data_dependence.data_dependent import DataDependent
 from isoloss.data_dependence.folds import first_stage
+from isoloss.data_dependence.predictor_comparison import paired
 from isoloss.fitting.checks import EXCLUDED_FLAGS, leave_out
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.fitting.fitting import fit

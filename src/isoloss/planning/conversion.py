@@ -1,4 +1,4 @@
-"""A plan told by another way of counting parameters.
+"""A plan given by another way of counting parameters.
 
 No factor converts a size: what embedding, head and attention add depends on the shape. So a size is converted by the
 real shape that a ladder has for it: N counted the other way is N times the ratio of that shape's two counts. The ends

@@ -13,7 +13,7 @@ from isoloss.core.errors import Unidentified
 from isoloss.core.estimate import Estimate
 from isoloss.fitting.domain import LawWarning
 from isoloss.planning.beyond import AT_ONCE, GRID, LOSS_FACTOR, Beyond, fault_of
-from isoloss.planning.facts import CorpusFacts
+from isoloss.planning.corpus_statistics import CorpusStatistics
 from isoloss.planning.laws import PlanLaw
 from isoloss.planning.plan_result import Plan, mapped, with_interval
 
@@ -24,7 +24,7 @@ LEAST_RATIO, MOST_RATIO = 0.1, 1e5
 
 
 def sound_forms(
-    forms: Sequence[PlanLaw], flops: float | None, corpus: CorpusFacts
+    forms: Sequence[PlanLaw], flops: float | None, corpus: CorpusStatistics
 ) -> tuple[list[PlanLaw], tuple[LawWarning, ...]]:
     """Return the forms that hold from the runs to the budget, and a warning that names each other one.
 
@@ -45,7 +45,7 @@ def sound_forms(
     return sound, tuple(warnings)
 
 
-def _fault(form: PlanLaw, flops: float | None, corpus: CorpusFacts) -> str | None:
+def _fault(form: PlanLaw, flops: float | None, corpus: CorpusStatistics) -> str | None:
     domain = form.domain
     grown = 1.0 if flops is None else float(np.sqrt(max(1.0, flops / domain.flops_high)))
     params = np.geomspace(domain.params_low, domain.params_high * grown, GRID)
@@ -53,11 +53,11 @@ def _fault(form: PlanLaw, flops: float | None, corpus: CorpusFacts) -> str | Non
     return fault_of(form.definition, form.values[0], params, tokens, _ceiling(corpus))
 
 
-def _ceiling(corpus: CorpusFacts) -> float:
+def _ceiling(corpus: CorpusStatistics) -> float:
     return np.inf if corpus.vocab_size is None else float(np.log(corpus.vocab_size))
 
 
-def widened(drafted: Plan, forms: Sequence[PlanLaw], corpus: CorpusFacts) -> Plan:
+def widened(drafted: Plan, forms: Sequence[PlanLaw], corpus: CorpusStatistics) -> Plan:
     """Return the plan with intervals of the split and of the loss that hold those of every form, at the same budget."""
     low = min(form.value if form.low is None else form.low for form in drafted.forms.values())
     high = max(form.value if form.high is None else form.high for form in drafted.forms.values())
@@ -77,7 +77,9 @@ def widened(drafted: Plan, forms: Sequence[PlanLaw], corpus: CorpusFacts) -> Pla
     )  # fmt: skip
 
 
-def _holding(own: Estimate | None, said: Sequence[Estimate], distance: float, corpus: CorpusFacts) -> Estimate | None:
+def _holding(
+    own: Estimate | None, said: Sequence[Estimate], distance: float, corpus: CorpusStatistics
+) -> Estimate | None:
     """Return an interval of loss that holds what every form says and how forms err so far away, at most ln V."""
     if own is None:
         return None
@@ -103,7 +105,7 @@ def as_seen(drafted: Plan, seen: Beyond) -> Plan:
     )  # fmt: skip
 
 
-def refuse_absurd(drafted: Plan, corpus: CorpusFacts, *, split_asked: bool) -> None:
+def refuse_absurd(drafted: Plan, corpus: CorpusStatistics, *, split_asked: bool) -> None:
     """Raise Unidentified for a split or a loss that no training run has: a law that says so says nothing.
 
     `split_asked`: neither N nor D was given, so that both are the law's.
@@ -120,6 +122,6 @@ def refuse_absurd(drafted: Plan, corpus: CorpusFacts, *, split_asked: bool) -> N
         )
 
 
-def _unit(drafted: Plan, corpus: CorpusFacts) -> float | None:
+def _unit(drafted: Plan, corpus: CorpusStatistics) -> float | None:
     """Return how many units of data a token is."""
     return corpus.bytes_per_token if drafted.data_unit == "bytes" else 1.0

@@ -19,7 +19,7 @@ from isoloss.laws.law import Floats, Law
 from isoloss.laws.registry import law_name, open_law
 from isoloss.laws.repeated import Repeated
 from isoloss.optima.best_size import BestSize
-from isoloss.planning.facts import CorpusFacts
+from isoloss.planning.corpus_statistics import CorpusStatistics
 from isoloss.runs.observations import observations
 
 GRID = 8  # sizes and lengths at which two forms are made to agree
@@ -30,7 +30,7 @@ class PlanLaw:
     """A law of one corpus: `values` (1 + draws, p), the law first, and `noise` (draws, 2), point and trunk, of ln L.
 
     `definition` is the class of its form. `data_per_token` is how many units of D a token is, 1 where D counts tokens:
-    C = 6 N D · flops_factor / data_per_token. `given` are columns that the form reads beside N and D. `runs` is how
+    C = 6 N D · flops_factor / data_per_token. `given` are further columns that the form reads. `runs` is how
     many were fitted, `identity` whose. `pooled` is the best split by several forms, which then decides in place of the
     form's own; `endless` the law before it knew how many unique tokens there are.
     """
@@ -70,7 +70,7 @@ class PlanLaw:
         )  # fmt: skip
 
     @classmethod
-    def at_measure(cls, joint: FittedDataDependent, corpus: CorpusFacts) -> "PlanLaw":
+    def at_measure(cls, joint: FittedDataDependent, corpus: CorpusStatistics) -> "PlanLaw":
         """Return the data-dependent law at a corpus's own measure. Raises InputError where it was not measured.
 
         Draws hold the uncertainty of the functions and of the measure, and how one more corpus deviates from them.
@@ -194,7 +194,7 @@ class PlanLaw:
         return np.asarray(self.log_tokens(log_flops, log_params) - log_params)
 
     def run_loss(self, params: float, tokens: float) -> Estimate:
-        """Return the loss of one run at a point: the law's value, and an interval with the luck of one run in it."""
+        """Return the loss of one run at a point: the law's value, and an interval with a run's noise in it."""
         value, *drawn = self.loss(self.constant(params), self.constant(tokens)).tolist()
         answered = np.isfinite(drawn)
         if answered.sum() < 2:

@@ -9,7 +9,7 @@ import math
 
 from isoloss.core.errors import InputError
 from isoloss.fitting.domain import LawWarning
-from isoloss.planning.facts import CorpusFacts
+from isoloss.planning.corpus_statistics import CorpusStatistics
 from isoloss.planning.laws import PUBLISHED_HALF_LIVES
 
 GOOD_AS_NEW = 4.0
@@ -17,7 +17,7 @@ LEAST_WORTH = 0.1  # of new text
 MOST_PASSES = 1 - PUBLISHED_HALF_LIVES[0] * math.log(LEAST_WORTH)
 
 
-def refuse_worn_out(tokens: float, corpus: CorpusFacts, unit: str, *, bears: float | None) -> None:
+def refuse_worn_out(tokens: float, corpus: CorpusStatistics, unit: str, *, bears: float | None) -> None:
     """Raise InputError for a plan that reads the corpus more than 36 times. `bears` is the budget it can bear."""
     unique = corpus.unique_tokens or corpus.most_tokens
     if unique is None or tokens <= MOST_PASSES * unique:
@@ -34,7 +34,7 @@ def refuse_worn_out(tokens: float, corpus: CorpusFacts, unit: str, *, bears: flo
     )
 
 
-def worn_thin(tokens: float, corpus: CorpusFacts, unit: str) -> tuple[LawWarning, ...]:
+def worn_thin(tokens: float, corpus: CorpusStatistics, unit: str) -> tuple[LawWarning, ...]:
     """Return the warning that a plan counts every pass as new text and reads the corpus more than once."""
     unique = corpus.unique_tokens
     if unique is None or tokens <= unique:
@@ -53,7 +53,7 @@ def worn_thin(tokens: float, corpus: CorpusFacts, unit: str) -> tuple[LawWarning
     return (LawWarning(code="tokens_repeat", message=message),)
 
 
-def _in_bytes(tokens: float, corpus: CorpusFacts) -> str:
+def _in_bytes(tokens: float, corpus: CorpusStatistics) -> str:
     size = tokens * (corpus.bytes_per_token or 0.0)
     if not size or corpus.bytes_per_token == 1:
         return ""

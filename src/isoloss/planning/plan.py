@@ -17,7 +17,7 @@ from isoloss.fitting.fitted import FittedLaw
 from isoloss.laws.law import Floats
 from isoloss.optima.best_size import best_sizes
 from isoloss.planning.beyond import look_beyond
-from isoloss.planning.facts import CorpusFacts
+from isoloss.planning.corpus_statistics import CorpusStatistics
 from isoloss.planning.farther import as_seen, refuse_absurd, sound_forms, widened
 from isoloss.planning.laws import REPEATABLE, PlanLaw, with_repetition
 from isoloss.planning.passes import GOOD_AS_NEW, MOST_PASSES, refuse_worn_out, worn_thin
@@ -37,7 +37,7 @@ RULE_OF_THUMB = 20.0  # tokens a parameter (Hoffmann et al. 2022)
 def plan(
     laws: AnyLaw | Sequence[AnyLaw] | None = None,
     *,
-    corpus: CorpusFacts,
+    corpus: CorpusStatistics,
     flops: float | None = None,
     params: float | None = None,
     tokens: float | None = None,
@@ -52,7 +52,7 @@ def plan(
     A law fitted to the corpus's own runs is taken as it is, a data-dependent one at the corpus's measure. The first
     of several `laws` decides; the others, further forms fitted to the same runs, widen its intervals where
     `extrapolate` carries it beyond the fitted budgets (a data-dependent law given alone brings a second form by
-    itself). Without any the law that comes with isoloss is taken. FLOPs are 6 · params · tokens by the law's own
+    itself). Without any the bundled law is taken. FLOPs are 6 · params · tokens by the law's own
     convention. With `runs`, those that the laws were fitted to, a budget inside them is split as several forms see it
     (`isoloss.optima.best_size`), an extrapolated one by forms that those runs have tested (`isoloss.planning.beyond`),
     if no text repeats. `repeat` plans with the law of repeated data where the corpus has fewer tokens than wanted.
@@ -113,13 +113,13 @@ def _seen_inside(law: PlanLaw, question: Question, runs: Observations | None) ->
     return law.splitting_as(best) if best.inside else law
 
 
-def plan_law(law: AnyLaw, corpus: CorpusFacts) -> PlanLaw:
+def plan_law(law: AnyLaw, corpus: CorpusStatistics) -> PlanLaw:
     """Return a law as it is for `corpus`: its own, or the data-dependent one at its measure."""
     return PlanLaw.of_fit(law) if isinstance(law, FittedLaw) else PlanLaw.at_measure(law, corpus)
 
 
 def _decide(
-    law: PlanLaw, question: Question, corpus: CorpusFacts, *, repeat: bool
+    law: PlanLaw, question: Question, corpus: CorpusStatistics, *, repeat: bool
 ) -> tuple[PlanLaw, Splits, tuple[LawWarning, ...]]:
     """Return the law to plan with, its split, and what is to be said of repeated data."""
     endless = split(law, question)
@@ -137,7 +137,7 @@ def _decide(
     return repeated, split(repeated, question), (LawWarning(code="repeated_data", message=message),)
 
 
-def _refuse_worn_out(law: PlanLaw, decided: Splits, corpus: CorpusFacts) -> None:
+def _refuse_worn_out(law: PlanLaw, decided: Splits, corpus: CorpusStatistics) -> None:
     """Raise InputError where the corpus would be read too often, with the budget that it can bear."""
     if corpus.unique_tokens is None or decided.tokens[0] <= MOST_PASSES * corpus.unique_tokens:
         return
@@ -148,7 +148,7 @@ def _refuse_worn_out(law: PlanLaw, decided: Splits, corpus: CorpusFacts) -> None
     refuse_worn_out(float(decided.tokens[0]), corpus, law.data_unit, bears=bears)
 
 
-def _whose(law: AnyLaw, corpus: CorpusFacts) -> str:
+def _whose(law: AnyLaw, corpus: CorpusStatistics) -> str:
     if isinstance(law, FittedLaw):
         return f"fitted to {law.rows_used} runs of {law.group}"
     value = corpus.measures[law.measure].value
@@ -163,7 +163,7 @@ def _split_by(law: PlanLaw) -> str:
     return "" if law.pooled is None else f"; the split is {law.pooled.origin}"
 
 
-def _outside(law: AnyLaw, corpus: CorpusFacts) -> tuple[LawWarning, ...]:
+def _outside(law: AnyLaw, corpus: CorpusStatistics) -> tuple[LawWarning, ...]:
     """Return the warning that a corpus's measure lies outside those that a data-dependent law was fitted on."""
     if isinstance(law, FittedLaw):
         return ()

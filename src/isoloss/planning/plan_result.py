@@ -16,7 +16,7 @@ from isoloss.core.estimate import Estimate, exponential
 from isoloss.fitting.domain import LawWarning
 from isoloss.laws.law import Floats
 from isoloss.planning.conversion import Converted, Shapes, converted
-from isoloss.planning.facts import CorpusFacts
+from isoloss.planning.corpus_statistics import CorpusStatistics
 from isoloss.planning.recipe import Recipe, recipe_for
 from isoloss.planning.splits import Splits
 from isoloss.runs.ladders import ladder
@@ -34,7 +34,7 @@ WIDEST = 200.0
 class Making:
     """What turns N and D into a run: a shape's context and ties, a recipe (by size if None), a device's real FLOP/s.
 
-    `params_convention` is how N is to be told beside the law's own way.
+    `params_convention` is how N is to be given next to the law's own way.
     """
 
     context: int | None = None
@@ -59,7 +59,7 @@ class Plan:
 
     `loss` is the law's at the planned point, `run_loss` that of a single run there, its noise included. `regret` is
     what 20 tokens a parameter would cost in loss on the same FLOPs; `epochs` how often the corpus is read; `forms` what
-    each law or anchor that was asked says of ln(D*/N*); `extrapolation` the factor beyond the largest fitted budget;
+    each law or reference that was asked says of ln(D*/N*); `extrapolation` the factor beyond the largest fitted budget;
     `converted` N, the FLOPs and ln(D/N) by another convention, where one was asked for. `data_of` says what a unit of
     data is, where it is not the corpus's own tokens.
     """
@@ -107,7 +107,7 @@ class Plan:
         )
 
     def plot(self) -> "Figure":
-        """Return the plan drawn beside what each form of its law says: tokens per parameter and loss."""
+        """Return the plan drawn next to what each form of its law says: tokens per parameter and loss."""
         from isoloss.report.figures.answers import of_plans
 
         return of_plans([self])
@@ -163,24 +163,24 @@ def sizes(decided: Splits) -> dict[str, Any]:
     return found | {"log_ratio": with_interval(decided.log_ratio)}
 
 
-def finished(drafted: Plan, corpus: CorpusFacts, making: Making) -> Plan:
+def finished(drafted: Plan, corpus: CorpusStatistics, making: Making) -> Plan:
     """Return the plan with a real shape, batch, rate, passes and device-hours."""
     recipe = making.recipe or recipe_for(drafted.params.value)
     unique, speed = corpus.unique_tokens, making.throughput
     context = making.context or recipe.context
     shape, no_shape = _shape(drafted, corpus, context=context, tied=making.tied)
     tokens = drafted.tokens.value
-    told = _converted(drafted, corpus, making, context=context)
+    restated = _converted(drafted, corpus, making, context=context)
     return replace(
         drafted,
-        converted=told,
+        converted=restated,
         shape=shape,
         counts=count(shape) if shape else None,
         batch_tokens=mapped(drafted.params, lambda n: float(recipe.batch_for(n, tokens, context=context))),
         peak_lr=mapped(drafted.params, lambda n: recipe.peak_lr.at(n, tokens)),
         epochs=mapped(drafted.tokens, lambda d: d / unique) if unique else None,
         device_hours=mapped(drafted.flops, lambda c: c / speed / 3600) if speed else None,
-        reason=f"{drafted.reason}{_as_converted(drafted, told)}; batch and rate: {recipe.source}",
+        reason=f"{drafted.reason}{_as_converted(drafted, restated)}; batch and rate: {recipe.source}",
         warnings=(*_wide(drafted), *drafted.warnings, *no_shape, *_recipe_warnings(recipe, drafted.params.value)),
     )
 
@@ -205,7 +205,7 @@ def _wide(drafted: Plan) -> tuple[LawWarning, ...]:
     ),)  # fmt: skip
 
 
-def _converted(drafted: Plan, corpus: CorpusFacts, making: Making, *, context: int) -> Converted | None:
+def _converted(drafted: Plan, corpus: CorpusStatistics, making: Making, *, context: int) -> Converted | None:
     """Return the plan's numbers by the convention that was asked for, if one was."""
     if making.params_convention is None:
         return None
@@ -217,17 +217,17 @@ def _converted(drafted: Plan, corpus: CorpusFacts, making: Making, *, context: i
     )
 
 
-def _as_converted(drafted: Plan, told: Converted | None) -> str:
-    if told is None:
+def _as_converted(drafted: Plan, restated: Converted | None) -> str:
+    if restated is None:
         return ""
     return (
-        f"; {told.params_convention} is {told.params.value / drafted.params.value:.4g} times "
+        f"; {restated.params_convention} is {restated.params.value / drafted.params.value:.4g} times "
         f"{drafted.params_convention}, by the counts of a real shape of that size"
     )
 
 
 def _shape(
-    drafted: Plan, corpus: CorpusFacts, *, context: int, tied: bool
+    drafted: Plan, corpus: CorpusStatistics, *, context: int, tied: bool
 ) -> tuple[ModelSpec | None, tuple[LawWarning, ...]]:
     """Return a real shape of the planned size, or why there is none."""
     if corpus.vocab_size is None:

@@ -1,4 +1,4 @@
-"""The law that comes with isoloss: how loss follows n-gram entropy over real corpora, and the runs that say so.
+"""The bundled law: how loss follows n-gram entropy over real corpora, and the runs that say so.
 
 `studies/real.toml` trained them: bytes as tokens, models of 8,000 to 300,000 parameters, 100,000 to 3.2 million tokens
 each. docs/results/real.md tells what they show. A pilot on the corpus itself knows it better.
@@ -19,12 +19,12 @@ from isoloss.runs.observations import Observations
 FOLDER = Path(str(files("isoloss.planning"))) / "shipped"
 LAW, RUNS = FOLDER / "law.json", FOLDER / "runs.csv"
 MEASURE = "ngram"
-"""Of the five measures of the study the one that foretells best what a left-out corpus's runs end at."""
+"""Of the five measures of the study the one that predicts best what a left-out corpus's runs end at."""
 FORMS: dict[str, Form] = {"E": "log_linear", "A0": "log_linear", "B0": "log_linear"}
 """The levels follow the measure, the exponents are shared: of seven choices the one whose plans for left-out corpora
 are off least in ln(D*/N*); they lose least but for one choice (docs/results/real.md)."""
 REFERENCE = "english"
-"""The corpus that stands for an anchor's text where none is named: prose, as most of the web's pages are."""
+"""The corpus that stands for a reference frontier's text where none is named: prose, as most of the web's pages are."""
 TOKENIZER = "bytes"
 WITHOUT_LAW = ("dna", "protein")
 """Corpora whose models hardly beat the frequencies of their letters: nearly all runs flagged, no law of their own."""
@@ -33,12 +33,12 @@ DRAWS, SEED = 1000, 17
 
 @cache
 def shipped_file() -> LawFile:
-    """Return the law that comes with isoloss, and how its corpora were measured."""
+    """Return the bundled law, and how its corpora were measured."""
     return load_law(LAW)
 
 
 def shipped_law() -> FittedDataDependent:
-    """Return the data-dependent law that comes with isoloss; its `domain` says where it was fitted."""
+    """Return the data-dependent bundled law; its `domain` says where it was fitted."""
     law = shipped_file().law
     assert isinstance(law, FittedDataDependent)
     return law

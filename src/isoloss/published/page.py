@@ -1,4 +1,4 @@
-"""A reproduction as a page: the verdicts first, then every number beside its published one, then figures and tables."""
+"""A reproduction as a page: the verdicts, every number next to its published one, figures and tables."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from isoloss import __version__
 from isoloss.core import files
-from isoloss.core.hands import Helpers, Shared
+from isoloss.core.pool import Helpers, Shared
 from isoloss.core.progress import QUIET, Progress
 from isoloss.published.folder import write_columns
 from isoloss.published.reproduction import Claim, Reproduction, Row
@@ -30,7 +30,7 @@ def write_reproduction(
 ) -> ReportFiles:
     """Write the page, its figures with their numbers, and the tables as files of their own; return the paths.
 
-    `helpers` draw along, see `isoloss.core.hands`.
+    `helpers` draw along, see `isoloss.core.pool`.
     """
     target = Path(folder)
     for name, text in found.tables.items():
@@ -50,7 +50,7 @@ def reproduction_page(found: Reproduction, *, created: date) -> Page:
     """Return the page of a reproduction."""
     return Page(
         title=found.title, kicker="a published study, done again", question=found.question, created=created,
-        version=__version__, answers=[_answer(found)], facts=_facts(found),
+        version=__version__, answers=[_answer(found)], key_numbers=_key_numbers(found),
         sections=[section for section in (
             _claims(found), _differing(found), *found.sections, _numbers(found), _files(found), _not_shown(found),
             _origin(found),
@@ -68,7 +68,7 @@ def _answer(found: Reproduction) -> Answer:
     return Answer(kind="text", label="What stands", words=f"{words}.", sentence=found.summary(), limits=limits)
 
 
-def _facts(found: Reproduction) -> tuple[Note, ...]:
+def _key_numbers(found: Reproduction) -> tuple[Note, ...]:
     return (
         Note(title="numbers compared", text=str(len(found.rows))),
         Note(title="beyond their tolerance", text=str(len(found.apart))),
@@ -99,7 +99,7 @@ def _differing(found: Reproduction) -> Section:
 
 
 def _numbers(found: Reproduction) -> Section:
-    table = numbers_table("numbers", "Every published number beside ours.", found.rows, searchable=True)
+    table = numbers_table("numbers", "Every published number next to ours.", found.rows, searchable=True)
     return Section(name="numbers", title="Every number", blocks=(table,))
 
 
@@ -140,7 +140,7 @@ def _files(found: Reproduction) -> Section:
         *(f"tables/{name}" for name in (*found.tables, *found.columns)),
         *(f"figures/{name}" for name in found.animations),
     ]
-    notes = tuple(Note(title=name, text="beside this page") for name in names)
+    notes = tuple(Note(title=name, text="next to this page") for name in names)
     return Section(name="files", title="Further files", blocks=(Notes(items=notes),) if notes else ())
 
 

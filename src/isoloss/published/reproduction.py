@@ -1,4 +1,4 @@
-"""What a reproduction says: numbers beside numbers, a verdict a claim, sections of a page."""
+"""What a reproduction says: numbers next to numbers, a verdict a claim, sections of a page."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ Verdict = Literal["holds", "does not hold", "cannot be checked with this data"]
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One published number beside ours. `tolerance` is what may separate them, relative to the published one unless
+    """One published number next to ours. `tolerance` is what may separate them, relative to the published one unless
     `absolute`; `why` says where it comes from."""
 
     quantity: str

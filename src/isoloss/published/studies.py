@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from isoloss.core.errors import InputError, did_you_mean
-from isoloss.core.hands import Helpers
+from isoloss.core.pool import Helpers
 from isoloss.core.progress import QUIET, Progress
 from isoloss.published.fetch import Fetched
 from isoloss.published.folder import Origin
@@ -41,7 +41,7 @@ def fetched_sources(
 ) -> Sources:
     """Return a study's sources after fetching its public originals into the cache.
 
-    Beside a folder of its data, what is fetched are its training curves. Raises InputError for a study without any
+    With a folder of its data, what is fetched are its training curves. Raises InputError for a study without any
     there, and what `isoloss.published.public.fetch_study` raises.
     """
     source = public(study)
@@ -49,7 +49,7 @@ def fetched_sources(
         found = fetch_study(study, cache=cache, progress=progress)
         return Sources(folder=found.folder, raw=raw, fetched=found.originals)
     if source.curves is not None and raw is not None:
-        raise InputError("--raw and --fetch are given beside --data", place="--fetch", fix="leave one of them out")
+        raise InputError("--raw and --fetch are given with --data", place="--fetch", fix="leave one of them out")
     curves = fetch_curves(study, cache=cache, progress=progress)
     return Sources(folder=folder, raw=curves.path, fetched=(curves,))
 
@@ -64,7 +64,7 @@ def reproduce(
 ) -> Reproduction:
     """Return a study done again from its folder, `raw` being the pickle of training curves of porian.
 
-    `helpers` work along where a study's analysis can be shared, see `isoloss.core.hands`.
+    `helpers` work along where a study's analysis can be shared, see `isoloss.core.pool`.
 
     Raises InputError for an unknown study, a folder that is not it, or raw curves of another.
     """

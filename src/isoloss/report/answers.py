@@ -34,8 +34,8 @@ def split_lines(data: ReportData) -> tuple[Line, ...]:
 def lines_title(data: ReportData) -> str:
     """Return what the list answers."""
     budgets = {one.flops for one in data.optima} or {data.budget_flops}
-    told = power_of_ten(budgets.pop()) if len(budgets) == 1 else "each corpus's own budget of"
-    return f"What to train with {told} FLOPs"
+    described = power_of_ten(budgets.pop()) if len(budgets) == 1 else "each corpus's own budget of"
+    return f"What to train with {described} FLOPs"
 
 
 def verdicts(data: ReportData) -> list[Answer]:
@@ -70,8 +70,8 @@ def _by_law(name: str, kind: str, data: ReportData) -> Line:
         best = law.optimum(data.budget_flops)
     except Unidentified as error:
         return Line(name=name, kind=kind, missing=error.message)
-    split, told = in_words(best.params, best.tokens, best.log_ratio.exponential(), law.data_unit)
-    return Line(name=name, kind=kind, split=split, ratio=told, note=_note(law, data, inside=best.interpolated))
+    split, described = in_words(best.params, best.tokens, best.log_ratio.exponential(), law.data_unit)
+    return Line(name=name, kind=kind, split=split, ratio=described, note=_note(law, data, inside=best.interpolated))
 
 
 def _note(law: FittedLaw, data: ReportData, *, inside: bool) -> str:

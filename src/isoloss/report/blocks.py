@@ -72,7 +72,7 @@ class Drawing:
     """A figure with everything that is said about it: how to read it and what it shows, for those who do not see it.
 
     `wide` draws it, `narrow` draws the same for a phone; where absent, the figure is shown on wide screens alone. Where
-    helping processes draw, both are pickled. `numbers` are the columns that it draws, written beside it as CSV.
+    helping processes draw, both are pickled. `numbers` are the columns that it draws, written next to it as CSV.
     """
 
     name: str

@@ -25,9 +25,9 @@ def checklist_table(data: ReportData) -> Table:
         "trust": _trust(data),
     }  # fmt: skip
     rows = tuple(
-        Row(cells=(Cell(text=question), Cell(text=part), Cell(text=told)), marked=told == UNRECORDED)
+        Row(cells=(Cell(text=question), Cell(text=part), Cell(text=answer)), marked=answer == UNRECORDED)
         for part, answers in parts.items()
-        for question, told in answers.items()
+        for question, answer in answers.items()
     )
     columns = (
         Column(title="what must be stated", numeric=False), Column(title="of", numeric=False),

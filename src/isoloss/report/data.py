@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from isoloss.core.estimate import Estimate
 from isoloss.data_dependence.balance import BalanceVerdict
-from isoloss.data_dependence.contest_result import Contest
+from isoloss.data_dependence.predictor_comparison import PredictorComparison
 from isoloss.diagnostics.backtest import Backtest
 from isoloss.diagnostics.coverage import Coverage
 from isoloss.fitting.fitted import FittedLaw, FrontierPoint
@@ -84,16 +84,15 @@ class ReportData:
     """A study from its question to its answer.
 
     Corpora are compared at `budget_flops` and by the complexity `measure`. `laws` are fits without flagged runs,
-    `laws_unfiltered` the same with them, `further_laws` fits of other laws, listed beside; `no_law` says why a corpus
-    has none. `frontier` holds the best splits of some
-    budgets. `balance` has one verdict a kind of corpus (`generated`, or another word for real text), `contests` one of
-    measures as predictors, and `coverage` how often simulated intervals on each corpus's very grid held the truth.
-    `flag_meanings` says when a run earns each flag. `rate_arms` are the laws of the same grid at multiples of its peak
-    rate. `tuning` is what a sweep of rate × batch says of each corpus: a study that has it is reported by it.
-    `replicates` are noises between seeds. `evaluations` are losses of models on corpora, their own and others.
-    `training` says in a sentence how runs were trained.
-    `backtest` says how laws that saw a part of the runs predicted the rest. `optima` are the best sizes that all forms
-    give together, one a corpus at one budget; `lack_of_fit` says which forms the runs refuse.
+    `laws_unfiltered` the same with them, `further_laws` fits of other laws, listed next to them; `no_law` says why a
+    corpus has none. `frontier` holds the best splits of some budgets. `balance` has one verdict a kind of corpus
+    (`generated`, or another word for real text), `predictor_comparisons` one of measures as predictors, and `coverage`
+    how often simulated intervals on each corpus's very grid held the truth. `flag_meanings` says when a run earns each
+    flag. `rate_arms` are the laws of the same grid at multiples of its peak rate. `tuning` is what a sweep of rate ×
+    batch says of each corpus: a study that has it is reported by it. `replicates` are noises between seeds.
+    `evaluations` are losses of models on corpora, their own and others. `training` says in a sentence how runs were
+    trained. `backtest` says how laws that saw a part of the runs predicted the rest. `optima` are the best sizes that
+    all forms give together, one a corpus at one budget; `lack_of_fit` says which forms the runs refuse.
     """
 
     title: str
@@ -111,7 +110,7 @@ class ReportData:
     further_laws: Sequence[FittedLaw] = ()
     no_law: Mapping[str, str] = field(default_factory=dict)
     frontier: Mapping[str, Sequence[FrontierPoint]] = field(default_factory=dict)
-    contests: Sequence[Contest] = ()
+    predictor_comparisons: Sequence[PredictorComparison] = ()
     balance: Sequence[BalanceVerdict] = ()
     coverage: Mapping[str, Coverage] = field(default_factory=dict)
     backtest: Sequence[Backtest] = ()

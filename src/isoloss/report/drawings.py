@@ -196,7 +196,7 @@ def coefficient_picture(data: ReportData) -> Drawing:
         title="Coefficients of every law",
         caption=(
             f"{formula}, and a, the exponent of the best size in compute (Chinchilla's: β/(α+β)). Marks are optima, "
-            "bars 95 % intervals. For generated corpora the exact floor stands beside E, which should meet it. "
+            "bars 95 % intervals. For generated corpora the exact floor stands next to E, which should meet it. "
             "Dashed and dotted lines are Chinchilla's values, as published and as refitted by Besiroglu et al. "
             "(2024): α, β and a compare with them; E, A and B hang on tokenizer and text and do not."
         ),

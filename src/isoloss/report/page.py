@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup
 
 from isoloss.core import files
-from isoloss.core.hands import Helpers, Shared
+from isoloss.core.pool import Helpers, Shared
 from isoloss.core.shown import shown
 from isoloss.report import render
 from isoloss.report.blocks import Answer, Block, Drawing, Line, Note, Notes, Paste, Section, Table
@@ -76,7 +76,7 @@ class Picture:
 class Page:
     """A page from its question to its answer: a study's report, or a published study done again.
 
-    `kicker` says what kind of page it is, `answers` open it, `facts` are its size in a few numbers. `lines` stand
+    `kicker` says what kind of page it is, `answers` open it, `key_numbers` are its size in a few numbers. `lines` stand
     before the answers, a list under `lines_title`; the answers are folded to their few words then.
     """
 
@@ -86,7 +86,7 @@ class Page:
     created: date
     version: str
     answers: Sequence[Answer]
-    facts: Sequence[Note]
+    key_numbers: Sequence[Note]
     sections: Sequence[Section]
     lines: Sequence[Line] = ()
     lines_title: str = ""
@@ -96,7 +96,7 @@ def write_report(data: "ReportData", folder: Path | str) -> ReportFiles:
     """Write the report of `data` into `folder` and return the paths; see `write_page`."""
     # A study's own sections load where a study's report is written: other pages need none of them.
     from isoloss.report.answers import lines_title, split_lines, verdicts
-    from isoloss.report.sections import facts, sections
+    from isoloss.report.sections import key_numbers, sections
     from isoloss.report.tuning import tuning_answers
 
     page = Page(
@@ -106,7 +106,7 @@ def write_report(data: "ReportData", folder: Path | str) -> ReportFiles:
         created=data.created.date(),
         version=data.version,
         answers=tuning_answers(data) if data.tuning else verdicts(data),
-        facts=facts(data),
+        key_numbers=key_numbers(data),
         sections=sections(data),
         lines=() if data.tuning else split_lines(data),
         lines_title=lines_title(data),
@@ -119,7 +119,7 @@ def write_page(
 ) -> ReportFiles:
     """Write a page, its Markdown twin, and every figure as SVG and PNG, with its numbers as CSV where it brings them.
 
-    `helpers` draw along, see `isoloss.core.hands`; `done` is called after each of `drawings_of`. Files that exist are
+    `helpers` draw along, see `isoloss.core.pool`; `done` is called after each of `drawings_of`. Files that exist are
     replaced, each atomically. The page comes last: whoever sees it sees its figures. Raises StorageError where the
     folder cannot be written.
     """
@@ -196,7 +196,7 @@ def _context(page: Page, pictures: dict[str, Picture]) -> dict[str, Any]:
         "answers": page.answers,
         "lines": page.lines,
         "lines_title": page.lines_title,
-        "facts": page.facts,
+        "key_numbers": page.key_numbers,
         "sections": [_section(part, pictures) for part in page.sections],
         "style": Markup(asset("style.css") + _sequence_style()),
         "script": Markup(script),

@@ -73,8 +73,8 @@ def _intervals(data: ReportData) -> str:
     draws = max(len(law.draws) for law in data.laws.values())
     points, curves = len(data.observations), len(np.unique(data.observations.trunk))
     shared = f" ({points} points lie on {curves} training curves)" if curves < points else ""
-    told = f"Intervals are 95 % percentiles of {draws} refits to {' or '.join(sorted(drawn))}{shared}."
-    return told if drawn else ""
+    sentence = f"Intervals are 95 % percentiles of {draws} refits to {' or '.join(sorted(drawn))}{shared}."
+    return sentence if drawn else ""
 
 
 def _left_out(data: ReportData) -> str:
@@ -86,10 +86,10 @@ def _left_out(data: ReportData) -> str:
 
 def _numbers(data: ReportData) -> list[str]:
     """Return the arXiv numbers of the papers that the study's laws, measure and checklist come from."""
-    told = [law.definition.source for law in (*data.laws.values(), *data.further_laws)]
-    told += ["arXiv:2405.16684"] if any("gzip" in corpus.measures for corpus in data.corpora) else []
-    told += ["arXiv:2406.19146"] if data.observations.params_convention in ("with_head", "with_attention") else []
-    found = re.findall(r"arXiv:(\d{4}\.\d{5})", " ".join(told))
+    sentence = [law.definition.source for law in (*data.laws.values(), *data.further_laws)]
+    sentence += ["arXiv:2405.16684"] if any("gzip" in corpus.measures for corpus in data.corpora) else []
+    sentence += ["arXiv:2406.19146"] if data.observations.params_convention in ("with_head", "with_attention") else []
+    found = re.findall(r"arXiv:(\d{4}\.\d{5})", " ".join(sentence))
     return [number for number in dict.fromkeys([*found, *ALWAYS]) if number in ENTRIES]
 
 

@@ -3,8 +3,6 @@
 from isoloss.fitting.domain import LawWarning
 from isoloss.report.blocks import Block, Note, Notes, Section
 from isoloss.report.checklist import checklist_table
-from isoloss.report.contest_picture import contest_picture
-from isoloss.report.contest_tables import contest_tables, corpus_tables
 from isoloss.report.data import ReportData
 from isoloss.report.drawings import (
     balance_picture,
@@ -20,9 +18,10 @@ from isoloss.report.evaluations import evaluation_table
 from isoloss.report.methods import method_notes
 from isoloss.report.numbers import duration, power_of_ten
 from isoloss.report.paper import paste
+from isoloss.report.predictor_picture import predictor_picture
+from isoloss.report.predictor_tables import corpus_tables, predictor_tables
 from isoloss.report.refusals import refusals
 from isoloss.report.tables import (
-    arms_table,
     backtest_table,
     corpora_table,
     coverage_table,
@@ -33,6 +32,7 @@ from isoloss.report.tables import (
     replicates_table,
     runs_table,
     unfiltered_table,
+    variants_table,
 )
 from isoloss.report.tuning import optima_table, rates_picture, reason_notes, rule_notes, rules_table
 
@@ -41,13 +41,13 @@ def sections(data: ReportData) -> tuple[Section, ...]:
     """Return the report's sections in reading order; those that would be empty are left out."""
     if data.tuning:
         return (_tuning(data), _corpora(data), _runs(data), _methods(data), _provenance(data))
-    parts = [_picture(data), _numbers(data), _balance(data), _contest(data), _compute(data), _coefficients(data),
+    parts = [_picture(data), _numbers(data), _balance(data), _predictors(data), _compute(data), _coefficients(data),
              _trust(data), _transfer(data), _corpora(data), _runs(data), _methods(data), _paper(data),
              _provenance(data)]  # fmt: skip
     return tuple(part for part in parts if part.blocks)
 
 
-def facts(data: ReportData) -> tuple[Note, ...]:
+def key_numbers(data: ReportData) -> tuple[Note, ...]:
     """Return the study's size in a few numbers."""
     finished = sum(row.loss_nats is not None for row in data.runs)
     flagged = sum(bool(row.flags) for row in data.runs)
@@ -104,10 +104,10 @@ def _balance(data: ReportData) -> Section:
     )  # fmt: skip
 
 
-def _contest(data: ReportData) -> Section:
+def _predictors(data: ReportData) -> Section:
     return Section(
         name="contest", title="Which measure predicts a corpus never trained on?",
-        blocks=_kept(contest_picture(data), *contest_tables(data)),
+        blocks=_kept(predictor_picture(data), *predictor_tables(data)),
         folded_title="Every left-out corpus", folded=tuple(corpus_tables(data)),
     )  # fmt: skip
 
@@ -145,7 +145,7 @@ def _trust(data: ReportData) -> Section:
         Notes(items=warnings, warnings=True) if warnings else None,
         residual_picture(data) if data.laws else None,
         unfiltered_table(data) if data.laws_unfiltered else None,
-        arms_table(data) if data.rate_arms else None,
+        variants_table(data) if data.rate_arms else None,
         replicates_table(data) if data.replicates else None,
         coverage_table(data) if data.coverage else None,
         backtest_table(data) if data.backtest else None,

@@ -177,7 +177,7 @@ def _reach(point: FrontierPoint) -> str:
 
 
 def unfiltered_table(data: ReportData) -> Table:
-    """Return each law beside the one fitted with the flagged runs: whether the flags decide the answer."""
+    """Return each law and the one fitted with the flagged runs: whether the flags decide the answer."""
     columns = (
         CORPUS, Column(title="rows", unit="without flagged"), Column(title="rows", unit="with"),
         Column(title="a", unit="without flagged"), Column(title="a", unit="with"),
@@ -199,7 +199,7 @@ def _unfiltered_row(data: ReportData, name: str) -> Row:
     return Row(cells=(Cell(text=name), *rows, *exponents, *ratios, *errors))
 
 
-def arms_table(data: ReportData) -> Table:
+def variants_table(data: ReportData) -> Table:
     """Return each corpus's a and balance from the grid at its own rate and at multiples of it."""
     factors = sorted({1.0, *data.rate_arms})
     columns = (
@@ -209,7 +209,7 @@ def arms_table(data: ReportData) -> Table:
         Column(title="Δa", unit="least and most", about="how far a moves from that of the study's own rate"),
         Column(title="Δ ln(D*/N*)", unit="least and most", about="how far the balance moves"),
     )
-    rows = [_arms_row(data, corpus.name, factors) for corpus in by_complexity(data)]
+    rows = [_variant_row(data, corpus.name, factors) for corpus in by_complexity(data)]
     return Table(
         name="arms", columns=columns, rows=tuple(rows),
         caption="The same grid trained at other peak rates: where a or the balance moves by more than its interval, "
@@ -217,7 +217,7 @@ def arms_table(data: ReportData) -> Table:
     )  # fmt: skip
 
 
-def _arms_row(data: ReportData, name: str, factors: Sequence[float]) -> Row:
+def _variant_row(data: ReportData, name: str, factors: Sequence[float]) -> Row:
     laws = {1.0: data.laws.get(name), **{factor: laws.get(name) for factor, laws in data.rate_arms.items()}}
     exponents = [exponent(laws[factor]) for factor in factors]
     ratios = [log_ratio(laws[factor], data.budget_flops) for factor in factors]
@@ -407,7 +407,7 @@ def _percent(share: Estimate | None) -> Estimate | None:
 
 
 def backtest_table(data: ReportData, *, every: bool = False) -> Table:
-    """Return how well predictors that were fitted to a part of the runs foretold the rest; the best of a corpus first.
+    """Return how well predictors that were fitted to a part of the runs predicted the rest; the best of a corpus first.
 
     These are the study's own law, the best and the nearest run, or `every` one.
     """
@@ -434,12 +434,12 @@ def backtest_table(data: ReportData, *, every: bool = False) -> Table:
         for place, score in enumerate(test.scores)
         if every or place == 0 or score.law in (NEAREST, *(law.law for law in data.laws.values()))
     ]  # fmt: skip
-    told = (
+    sentence = (
         "Every predictor, held against the largest budgets."
         if every
-        else "Would the laws have told the truth? Each was fitted without the largest budgets and then predicted them. "
+        else "Would the laws have predicted right? Each was fitted without the largest budgets, then predicted them. "
         "The nearest run, in ln N and ln D, is what any law should beat."
     )
     return Table(
-        name="backtest-all" if every else "backtest", columns=columns, rows=tuple(rows), caption=told
+        name="backtest-all" if every else "backtest", columns=columns, rows=tuple(rows), caption=sentence
     )  # fmt: skip

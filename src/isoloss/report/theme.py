@@ -264,7 +264,7 @@ def spread(places: Sequence[float], gap: float) -> list[float]:
 
 
 def name_point(axes: Axes, text: str, place: tuple[float, float], *, offset: tuple[float, float] = (0, 5)) -> None:
-    """Write a small name beside a point, `offset` in points, on paper: curves do not strike it through."""
+    """Write a small name next to a point, `offset` in points, on paper: curves do not strike it through."""
     axes.annotate(
         text, place, xytext=offset, textcoords="offset points", fontsize=7.5, zorder=6, annotation_clip=False,
         ha="center" if offset[0] == 0 else "left", va="bottom" if offset[0] == 0 else "center",

@@ -31,10 +31,10 @@ def tuning_answers(data: ReportData) -> list[Answer]:
 
 
 def rules_table(data: ReportData) -> Table:
-    """Return the fitted power laws of each corpus, beside the published exponents."""
+    """Return the fitted power laws of each corpus, next to the published exponents."""
     columns = (
         Column(title="corpus", numeric=False),
-        Column(title="batch", unit="tokens", about="the batch whose losses are least on average: rates are told at it"),
+        Column(title="batch", unit="tokens", about="the batch whose losses are least on average: rates hold at it"),
         Column(title="best rate", unit="at the middle", about="at the geometric middle of sizes and horizons"),
         Column(title="rate ∝ N^", about="exponent of parameters"),
         Column(title="rate ∝ D^", about="exponent of training tokens"),
@@ -45,7 +45,7 @@ def rules_table(data: ReportData) -> Table:
     rows = [_fitted_row(name, tuning) for name, tuning in data.tuning.items()]
     return Table(
         name="rules", columns=columns, rows=(*rows, *map(_published_row, PUBLISHED)),
-        caption="How the best rate and batch follow size and tokens, beside what others found. Brackets are 95 % "
+        caption="How the best rate and batch follow size and tokens, next to what others found. Brackets are 95 % "
         "intervals: tokens are judged inside sizes, parameters between them.",
     )  # fmt: skip
 

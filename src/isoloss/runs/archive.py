@@ -10,7 +10,7 @@
     imported/<import>.parquet    runs brought in from elsewhere, one row a run
     damaged/                     files that were not what had been written, set aside
 
-Every file is written beside its target and renamed; the record comes last. It is sealed with the digests of itself, its
+Every file is written next to its target and renamed; the record comes last. It carries the digests of itself, its
 curve and its documents; the documents carry a twin of the record.
 """
 
@@ -27,10 +27,10 @@ from isoloss.core import files
 from isoloss.core.errors import DamagedArchive, UnknownName
 from isoloss.core.reading import own_json
 from isoloss.core.schema import refuse_newer
+from isoloss.runs.checksums import file_digest, opened, with_checksums
 from isoloss.runs.documents import DocumentLosses
 from isoloss.runs.neighbours import with_neighbour_flags
 from isoloss.runs.record import RECORD_SCHEMA, RunRecord
-from isoloss.runs.seal import file_digest, opened, sealed
 from isoloss.runs.tables import flat_table, query_table, with_imported
 from isoloss.runs.underway import underway
 
@@ -117,11 +117,11 @@ class Archive:
         return self.folder / kind / f"{run}.parquet"
 
     def digests(self, run: str) -> dict[str, str] | None:
-        """Return the digests that a run's record states of the files beside it; None where an older isoloss wrote it.
+        """Return the digests that a run's record states of the files next to it; None where an older isoloss wrote it.
 
         Raises DamagedArchive where the record is not what was written.
         """
-        return _open_seal(self.record_path(run))[1]
+        return _read_checksums(self.record_path(run))[1]
 
     def records(self) -> Iterator[RunRecord]:
         """Yield every record, in the order of their fingerprints.
@@ -145,9 +145,9 @@ class Archive:
         return [folder / name for name in names if name.endswith(".json") and not name.startswith(".")]
 
     def write(self, record: RunRecord, *, curve: Columns, documents: Columns) -> None:
-        """Write a run: curve and documents first, the record last, sealed with their digests."""
+        """Write a run: curve and documents first, the record last, with their digests."""
         content = json.loads(record.model_dump_json())
-        twin = json.dumps(sealed(content, files={}))
+        twin = json.dumps(with_checksums(content, files={}))
         self.write_record(
             content,
             digests={
@@ -157,8 +157,8 @@ class Archive:
         )
 
     def write_record(self, content: Mapping[str, Any], *, digests: Mapping[str, str]) -> None:
-        """Write a record alone: `content`, sealed with the digests of the files beside it."""
-        files.write_json(self.record_path(content["fingerprint"]), sealed(content, files=digests))
+        """Write a record alone: `content`, with the digests of the files next to it."""
+        files.write_json(self.record_path(content["fingerprint"]), with_checksums(content, files=digests))
 
     def write_columns(self, kind: str, name: str, columns: Columns, *, twin: str | None = None) -> str:
         """Write columns as Parquet under `kind`, with the text of a record in it, and return the file's digest."""
@@ -225,7 +225,7 @@ class Archive:
 
 def read_record(path: Path) -> RunRecord:
     """Return the record in `path`."""
-    content, _ = _open_seal(path)
+    content, _ = _read_checksums(path)
     try:
         return RunRecord.model_validate(content)
     except ValidationError as error:
@@ -234,7 +234,7 @@ def read_record(path: Path) -> RunRecord:
         ) from error
 
 
-def _open_seal(path: Path) -> tuple[dict[str, Any], dict[str, str] | None]:
+def _read_checksums(path: Path) -> tuple[dict[str, Any], dict[str, str] | None]:
     content = _read_json(path)
     try:
         bare, digests = opened(content)

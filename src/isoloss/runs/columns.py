@@ -44,7 +44,7 @@ class Columns:
         """Whether the source has a column of this very name with anything in it."""
         return name in self.names and self.table[name].null_count < len(self.table)
 
-    def tells(self, name: str, *, numbers: bool = False) -> bool:
+    def has_values(self, name: str, *, numbers: bool = False) -> bool:
         """Whether a column of this very name has a value in every row; with `numbers`, a number."""
         import pyarrow as pa
 
@@ -186,8 +186,8 @@ def is_formula(name: str) -> bool:
 
 def number_in(value: object) -> float:
     """Return the number that a cell holds: `125M` is 1.25e8. Raises ValueError."""
-    if isinstance(value, str) and (told := _WITH_SUFFIX.fullmatch(value)):
-        return float(told[1]) * _SUFFIXES[told[2].lower()]
+    if isinstance(value, str) and (suffixed := _WITH_SUFFIX.fullmatch(value)):
+        return float(suffixed[1]) * _SUFFIXES[suffixed[2].lower()]
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ValueError
     return float(value)

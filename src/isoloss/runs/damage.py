@@ -21,7 +21,7 @@ from typing import Any
 from isoloss.core import files
 from isoloss.core.errors import DamagedArchive, NewerArchive
 from isoloss.runs.archive import KINDS, TWIN, Archive
-from isoloss.runs.seal import file_digest, opened
+from isoloss.runs.checksums import file_digest, opened
 
 DAMAGED = "damaged"
 
@@ -116,7 +116,7 @@ def _digest(path: Path) -> str | None:
 
 
 def _set_aside(archive: Archive, path: Path) -> None:
-    """Move a file to `damaged/`, beside others of its name that lie there."""
+    """Move a file to `damaged/`, next to others of its name that lie there."""
     folder = archive.folder / DAMAGED
     with files.storage_errors(folder):
         folder.mkdir(exist_ok=True)

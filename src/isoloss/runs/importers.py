@@ -86,8 +86,8 @@ def read_runs(
         params_convention = _stated(params_convention, _convention(table, source, params), source)
     columns = Columns(table, place=name_of(source))
     loss = same_column(loss, columns.names)
-    tokenizer = tokenizer or ("tokenizer" if columns.tells("tokenizer") else None)
-    vocab = vocab or next((name for name in ("vocab_size", "vocab") if columns.tells(name, numbers=True)), None)
+    tokenizer = tokenizer or ("tokenizer" if columns.has_values("tokenizer") else None)
+    vocab = vocab or next((name for name in ("vocab_size", "vocab") if columns.has_values(name, numbers=True)), None)
     losses, ratio = columns.numbers(loss), columns.numbers_or_one(bytes_per_token)
     known = _sizes(columns, {"params": params, "tokens": tokens, "flops": flops}, needs)
     if ratio is not None and data_unit == "tokens" and "tokens" in known:

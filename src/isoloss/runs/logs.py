@@ -30,7 +30,7 @@ def state_files(source: Path) -> list[Path]:
 
 
 def read_states(source: Path) -> list[LoggedRun]:
-    """Return one run for every trainer_state.json of transformers' Trainer, with the shape in config.json beside it."""
+    """Return one run for every trainer_state.json of transformers' Trainer, with the shape in its config.json."""
     return [_state(path) for path in state_files(source)]
 
 

@@ -23,7 +23,7 @@ def with_neighbour_flags(
     floored: Collection[str],
     planned: Iterable[RunSpec] = (),
 ) -> list[RunRecord]:
-    """Return the records, `saturated` added where a run earns it beside its neighbours of the same seed and recipe.
+    """Return the records, `saturated` added where a run earns it next to its neighbours of the same seed and recipe.
 
     `losses_of` gives the document losses of a run, `floored` names the corpora whose floor is known: their runs are
     judged by it. `planned` runs without a record keep their places: what lies beyond them is no neighbour.

@@ -264,8 +264,8 @@ class Observations:
         """Show the first runs as a table, and how many there are."""
         shown = self.select(range(min(len(self), SHOWN_ROWS)))
         rows = shown.to_arrow().to_pylist()
-        told = f"{len(self):,} runs on {len(self.corpora)} corpora; the first {len(rows)} are shown."
-        return rows_table(rows, note=told)
+        footnote = f"{len(self):,} runs on {len(self.corpora)} corpora; the first {len(rows)} are shown."
+        return rows_table(rows, note=footnote)
 
     def to_arrow(self) -> "pa.Table":
         """Return the table for Arrow, pandas (`.to_pandas()`) or polars (`polars.from_arrow`)."""

@@ -8,7 +8,7 @@ from isoloss.core.frozen import Frozen
 from isoloss.runs.shapes import Counts
 from isoloss.runs.spec import RunSpec
 
-RECORD_SCHEMA = 2  # 2: sealed with digests (isoloss.runs.seal)
+RECORD_SCHEMA = 2  # 2: carries checksums (isoloss.runs.checksums)
 
 Status = Literal["finished", "diverged", "failed"]
 
@@ -31,7 +31,7 @@ class Loss(Frozen):
 class Timing(Frozen):
     """Where a record's wall seconds went, as far as it was training or scoring; the rest is starts and files.
 
-    `data_seconds` wait for batches, `pass_seconds` are passes forth and back, `update_seconds` the optimiser's,
+    `data_seconds` wait for batches, `pass_seconds` are forward and backward passes, `update_seconds` the optimiser's,
     `heldout_seconds` passes over held-out text. `batch_seconds` is the median of a step, all of it together.
     """
 
@@ -44,7 +44,7 @@ class Timing(Frozen):
 
 
 class RunRecord(Frozen):
-    """One finished, diverged or failed run. Curves and per-document losses stand in Parquet beside it."""
+    """One finished, diverged or failed run. Curves and per-document losses stand in Parquet next to it."""
 
     schema_version: int = Field(default=RECORD_SCHEMA, alias="schema")
     fingerprint: str

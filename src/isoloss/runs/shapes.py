@@ -90,7 +90,7 @@ class ForwardFlops(NamedTuple):
 
 
 def forward_flops(model: ModelSpec) -> ForwardFlops:
-    """Return what a token costs on its way forth, layer by layer; the way back costs twice that."""
+    """Return what a token costs on the forward pass, layer by layer; the backward pass costs twice that."""
     s, w, layers = model.context, model.width, model.depth
     return ForwardFlops(
         embedding=2 * model.vocab_size * w,

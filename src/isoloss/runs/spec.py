@@ -122,7 +122,7 @@ class Numerics(Frozen):
     """How the arithmetic is done. All of it changes the last digits, so all of it is part of the identity.
 
     A batch passes through the model `micro_batch_tokens` at a time and its gradient is summed; None leaves the size of
-    a pass to the device. `recompute` keeps only what enters each block and computes the rest again on the way back
+    a pass to the device. `recompute` keeps only what enters each block and computes the rest again on the backward pass
     (Chen et al. 2016): memory for a third more work. Without `deterministic`, operations whose sums have no fixed order
     are allowed, which only a GPU has.
     """

@@ -46,7 +46,7 @@ def read_csv(path: Path) -> "pa.Table":
     """
     from pyarrow import csv as arrow_csv
 
-    # 'nan' must stay visible: a missing value is told apart from a number that is none.
+    # 'nan' must stay visible: a missing value is distinguished from a number that is none.
     convert = {"null_values": ["", "NA", "N/A", "null", "NULL", "None"], "strings_can_be_null": True}
     parse = arrow_csv.ParseOptions(delimiter=_delimiter(path), newlines_in_values=True)
     _refuse_wide(path, parse.delimiter)

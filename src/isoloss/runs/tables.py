@@ -14,7 +14,7 @@ from isoloss.runs.underway import OpenRun
 
 ROW = "__row__"  # position of a row in its source, kept through conditions for messages
 IMPORTED = "imported"
-MOST_MEMORY = "1GB"  # of a query beside the table itself
+MOST_MEMORY = "1GB"  # of a query in addition to the table itself
 
 TEXTS = ("run", "trunk", "corpus", "status", "error", "params_convention", "source")
 WHOLES = ("params", "params_total", "params_non_embedding", "tokens", "width", "depth", "heads", "ffn", "vocab_size",

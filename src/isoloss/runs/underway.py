@@ -73,19 +73,19 @@ def underway(archive: Path) -> Iterator[OpenRun]:
         except (OSError, ValidationError):
             continue  # it ended just now, or is of no use: trainers do not read it
         held = is_held(lock_path(job.parent))
-        told = _progress(job.parent / PROGRESS)
+        seen = _progress(job.parent / PROGRESS)
         for spec in specs:
-            yield _open_run(spec, told, running=held)
+            yield _open_run(spec, seen, running=held)
 
 
-def _open_run(spec: RunSpec, told: TrunkProgress | None, *, running: bool) -> OpenRun:
-    if told is None:
+def _open_run(spec: RunSpec, seen: TrunkProgress | None, *, running: bool) -> OpenRun:
+    if seen is None:
         return OpenRun(spec=spec, status="running" if running else "interrupted")
-    speed = told.tokens_per_second if running else None
+    speed = seen.tokens_per_second if running else None
     return OpenRun(
-        spec=spec, status="running" if running else "interrupted", progress=told.tokens / told.total_tokens,
-        train_nats=told.loss_nats, tokens_per_second=speed,
-        seconds_left=(told.total_tokens - told.tokens) / speed if speed else None,
+        spec=spec, status="running" if running else "interrupted", progress=seen.tokens / seen.total_tokens,
+        train_nats=seen.loss_nats, tokens_per_second=speed,
+        seconds_left=(seen.total_tokens - seen.tokens) / speed if speed else None,
     )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ WHOLE, FIRST, MIDDLE, LAST = 1, 2, 3, 4
 HISTORY, SUMMARY, CONFIG, RUN = 2, 3, 5, 17
 RUN_ID, RUN_CONFIG, RUN_NAME = 1, 4, 8
 ITEMS, KEY, NESTED_KEY, JSON = 1, 1, 2, 16
-# wandb's own step counts calls of log; trainers log their steps beside it.
+# wandb's own step counts calls of log; trainers log their steps next to it.
 OWN_STEP = "_step"
 TRAINER_STEPS = ("trainer/global_step", "train/global_step", "global_step")
 TOKENS = ("tokens", "train/num_input_tokens_seen", "num_input_tokens_seen")

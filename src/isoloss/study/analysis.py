@@ -13,8 +13,8 @@ from isoloss.core.errors import InputError, Unidentified, WorkError
 from isoloss.core.progress import Progress, Task
 from isoloss.corpus.corpus import Corpus
 from isoloss.data_dependence.balance import BalanceVerdict, judge_balance
-from isoloss.data_dependence.contest_result import Comparison, Contest
 from isoloss.data_dependence.data_dependent import FittedDataDependent
+from isoloss.data_dependence.predictor_comparison import PredictorComparison, PredictorResult
 from isoloss.diagnostics.backtest import DRAWS, Backtest, backtest
 from isoloss.diagnostics.coverage import Coverage, simulate_coverage
 from isoloss.fitting.checks import EXCLUDED_FLAGS, leave_out, root_mean_square
@@ -25,7 +25,7 @@ from isoloss.optima.mean_split import middle_budget
 from isoloss.runs.observations import Observations
 from isoloss.runs.replicates import ReplicateNoise, replicate_noise
 from isoloss.study.best_splits import NO_BEST_SPLITS, BestSplits, Documents, find_best_splits
-from isoloss.study.left_out import hold_contests
+from isoloss.study.left_out import compare_by_kind
 from isoloss.study.origins import sources
 from isoloss.study.spec import Study
 from isoloss.tuning.tuning import Tuning
@@ -50,7 +50,7 @@ class Analysis:
     """Everything that was fitted. `laws` leave flagged runs out, `laws_unfiltered` keep them; `no_law` says why not.
 
     `further_laws` are fits of the study's other laws, for comparison: all else rests on its first, which `laws` holds.
-    `contests` are of measures as predictors of left-out sources, `data_dependent` the law that each leaves to be used.
+    `predictor_comparisons` hold measures as predictors of left-out sources, `data_dependent` the law that each leaves.
     `measure` is the complexity that balances are held against: gzip, or the first that every corpus determines.
     `best` holds the best split of every corpus by several forms of the loss, on which all comparisons rest, and
     `budget` the FLOPs of their table. `rate_arms` are the laws of the grid trained at multiples of its
@@ -66,7 +66,7 @@ class Analysis:
     laws_unfiltered: dict[str, FittedLaw]
     further_laws: list[FittedLaw]
     no_law: dict[str, str]
-    contests: list[Contest]
+    predictor_comparisons: list[PredictorComparison]
     data_dependent: list[FittedDataDependent]
     balance: list[BalanceVerdict]
     coverage: dict[str, Coverage]
@@ -83,9 +83,9 @@ class Analysis:
         return {name: points for name, law in self.laws.items() if (points := _frontier(law))}
 
     @property
-    def comparison(self) -> list[Comparison]:
-        """Every measure of every contest."""
-        return [one for contest in self.contests for one in contest.measures]
+    def comparison(self) -> list[PredictorResult]:
+        """Every measure of every comparison of predictors."""
+        return [one for comparison in self.predictor_comparisons for one in comparison.measures]
 
     def to_json(self) -> dict[str, Any]:
         """Return the keys of `isoloss run --json` that fits give."""
@@ -95,7 +95,7 @@ class Analysis:
             "laws": [law.to_json() for law in (*self.laws.values(), *self.further_laws)],
             "no_law": self.no_law,
             "comparison": [one.to_json() for one in self.comparison],
-            "contest": [one.to_json() for one in self.contests],
+            "contest": [one.to_json() for one in self.predictor_comparisons],
             "data_dependent": [law.to_json() for law in self.data_dependent],
             "balance": [verdict.to_json() for verdict in self.balance],
             "coverage": {
@@ -122,20 +122,20 @@ def analyse(
     complexity: Mapping[str, Mapping[str, Complexity]],
     *,
     progress: Progress,
-    arms: Mapping[float, Observations] | None = None,
+    variants: Mapping[float, Observations] | None = None,
     exact_flops: Mapping[str, float] | None = None,
     documents: Documents | None = None,
 ) -> Analysis:
     """Return the laws and the answer of a study. A corpus whose runs determine no law is listed with the reason.
 
-    `arms` are the tables of the same grid at multiples of its rate, `exact_flops` those of each run, `documents` its
-    losses by held-out document. Raises WorkError where no run has finished.
+    `variants` are the tables of the same grid at multiples of its rate, `exact_flops` those of each run, `documents`
+    its losses by held-out document. Raises WorkError where no run has finished.
     """
     seen, unseen = _hold_out(study, table)
     if not len(seen):
         raise WorkError("no run that may be fitted has finished", fix="isoloss runs DIR shows what became of them")
     study, choice = _with_law_chosen(study, seen)
-    fits = _fit_all(study, seen, corpora, arms or {}, choice=choice, progress=progress)
+    fits = _fit_all(study, seen, corpora, variants or {}, choice=choice, progress=progress)
     measure = _balance_measure(study, complexity)
     with progress.task("best splits", total=1) as task:
         best = find_best_splits(
@@ -144,7 +144,7 @@ def analyse(
         task.advance(1)
     budget = best.budget if best else middle_budget(seen)
     backtests, no_backtest = _backtests(study, table, fits.laws, progress=progress)
-    left_out = hold_contests(
+    left_out = compare_by_kind(
         study, _with_sources(seen, corpora), fits.laws, _by_kind(corpora), complexity, budget=budget, progress=progress
     )
     return Analysis(
@@ -155,7 +155,7 @@ def analyse(
         laws_unfiltered=fits.laws | fits.unfiltered,
         further_laws=fits.further,
         no_law=fits.no_law | left_out.reasons,
-        contests=left_out.contests,
+        predictor_comparisons=left_out.predictor_comparisons,
         data_dependent=left_out.laws,
         balance=_balance(study, best, corpora, complexity, measure=measure),
         best=best,
@@ -196,20 +196,20 @@ def _fit_all(
     study: Study,
     seen: Observations,
     corpora: Mapping[str, Corpus],
-    arms: Mapping[float, Observations],
+    variants: Mapping[float, Observations],
     *,
     choice: LawChoice | None,
     progress: Progress,
 ) -> _Fits:
     first, *others = study.fit.corpus_laws
     fit_each = partial(_fit_each, floors={name: about.floor.value for name, about in corpora.items() if about.floor})
-    with progress.task("fits", total=(3 + len(others) + len(arms)) * len(corpora)) as task:
+    with progress.task("fits", total=(3 + len(others) + len(variants)) * len(corpora)) as task:
         laws, no_law = fit_each(study, seen, corpora, task, law=first)
         # Where nothing was left out, the fit of all runs is the same fit.
         unfiltered, _ = fit_each(study, seen, _flagged(seen), task, law=first, exclude_flags=())
         rate_arms = {
-            factor: fit_each(study, _hold_out(study, arm)[0], corpora, task, law=first)[0]
-            for factor, arm in arms.items()
+            factor: fit_each(study, _hold_out(study, variant)[0], corpora, task, law=first)[0]
+            for factor, variant in variants.items()
         }
         further: list[FittedLaw] = []
         for name in others:
@@ -252,8 +252,8 @@ def analyse_sweep(study: Study, table: Observations, tuning: dict[str, Tuning]) 
     """Return what a [tune] study came to: no law, for a sweep is no grid."""
     return Analysis(
         observations=table, measure=study.complexity.measures[0], budget=middle_budget(table), laws={},
-        laws_unfiltered={}, further_laws=[], no_law={}, contests=[], data_dependent=[], balance=[], coverage={},
-        holdout=[], tuning=tuning,
+        laws_unfiltered={}, further_laws=[], no_law={}, predictor_comparisons=[], data_dependent=[], balance=[],
+        coverage={}, holdout=[], tuning=tuning,
     )  # fmt: skip
 
 

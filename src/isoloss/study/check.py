@@ -13,7 +13,7 @@ from isoloss.corpus.corpus import Outline
 from isoloss.corpus.sources import PcfgSource
 from isoloss.study.expected import Expected, expect, not_to_be_found
 from isoloss.study.layout import BudgetSizes, budget_sizes, poor_budgets, unlike
-from isoloss.study.plan import PlannedRun, core_seconds, plan_runs, require_runnable, told_of_arithmetic
+from isoloss.study.plan import PlannedRun, arithmetic_warnings, core_seconds, plan_runs, require_runnable
 from isoloss.study.soundness import CorpusWarning, corpus_warnings
 from isoloss.study.spec import Study
 from isoloss.training.job import trunk_jobs
@@ -44,10 +44,10 @@ class Checked:
     @property
     def warnings(self) -> list[str]:
         """What may keep the study from an answer, or costs more here than it need, in sentences."""
-        told = (poor_budgets(self.budgets), not_to_be_found(self.expected), self._unlike())
-        design = [said for said in told if said]
+        warnings = (poor_budgets(self.budgets), not_to_be_found(self.expected), self._unlike())
+        design = [said for said in warnings if said]
         of_corpora = [f"{found.corpus}: {found.message}" for found in self.corpus_warnings]
-        return [*design, *told_of_arithmetic(self.study.training.numerics), *of_corpora]
+        return [*design, *arithmetic_warnings(self.study.training.numerics), *of_corpora]
 
     def _unlike(self) -> str | None:
         return unlike((self.kinds[name], name, corpus.vocab_size) for name, corpus in self.corpora.items())

@@ -93,11 +93,11 @@ def expect(grid: Grid, planned: Mapping[str, Sequence[PlannedRun]], budgets: Seq
 
 def not_to_be_found(expected: Sequence[Expected]) -> str | None:
     """Return where a grid would not give its optimum, in a sentence; None where it would everywhere."""
-    told = [one for one in expected if one.factor is None]
-    if not told:
+    unknown = [one for one in expected if one.factor is None]
+    if not unknown:
         return None
-    one = told[0]
-    many = f" (and {len(told) - 1} more)" if len(told) > 1 else ""
+    one = unknown[0]
+    many = f" (and {len(unknown) - 1} more)" if len(unknown) > 1 else ""
     span = "" if one.low is None else f" Sizes with runs there have {one.low:.3g} to {one.high:.3g}."
     return (
         f"in runs simulated on this grid, on {one.corpus}{many} an optimum of {one.tokens_per_param:.3g} tokens per "
@@ -112,7 +112,7 @@ def _of_middle(budgets: Sequence[float]) -> float:
 
 def _design(grid: Grid, planned: Sequence[PlannedRun], flops: float) -> Design:
     """Return a corpus's runs, asked for the split to be expected of a budget."""
-    own = [run for run in planned if run.arm == GRID]
+    own = [run for run in planned if run.variant == GRID]
     _, trunk = np.unique([run.spec.trunk for run in own], return_inverse=True)
     size = math.sqrt(flops / 6 / usual_ratio(grid, flops))
     return Design(

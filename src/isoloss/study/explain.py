@@ -18,10 +18,12 @@ def explain(error: ValidationError, model: type[BaseModel]) -> tuple[str, str]:
         (detail for detail in found if detail["type"] != "too_short" or detail["loc"] not in within),
         key=lambda detail: detail["type"] != "extra_forbidden",
     )
-    told = [_one(dict(detail), model) for detail in details]
-    texts = list(dict.fromkeys(text for text, _ in told))  # a key that fits no member of a union is told by each
+    explained = [_one(dict(detail), model) for detail in details]
+    texts = list(
+        dict.fromkeys(text for text, _ in explained)
+    )  # a key that fits no member of a union is reported by each
     message = "; ".join(texts[:5]) + (f"; and {len(texts) - 5} more" if len(texts) > 5 else "")
-    return message, told[0][1]
+    return message, explained[0][1]
 
 
 def _one(detail: dict[str, Any], model: type[BaseModel]) -> tuple[str, str]:

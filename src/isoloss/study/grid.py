@@ -155,9 +155,9 @@ class Grid(Frozen):
         assert self.flops is not None, "a centred design has flops"
         return self._pass((self.flops[0], self.flops[1]), tokens_per_param, BESIDE, most_tokens)
 
-    def _pass(self, flops: tuple[float, float], ratio: float, beside: float, most_tokens: float) -> "Grid":
+    def _pass(self, flops: tuple[float, float], ratio: float, around: float, most_tokens: float) -> "Grid":
         low, high = (math.sqrt(budget / 6 / ratio) for budget in flops)
-        sizes = tuple(six_digits(size) for size in np.geomspace(low / beside, high * beside, PASS_SIZES).tolist())
+        sizes = tuple(six_digits(size) for size in np.geomspace(low / around, high * around, PASS_SIZES).tolist())
         most = min(most_tokens, self.most_tokens or math.inf)
         changed: dict[str, Any] = {
             "design": "given", "params": sizes, "flops": flops, "tokens_per_param": ratio,

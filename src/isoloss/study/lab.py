@@ -1,6 +1,6 @@
 """The laboratory: the only conductor. Whatever trains, measures and fits together goes through here.
 
-A results folder is an archive (`isoloss.runs.archive`) with, beside it:
+A results folder is an archive (`isoloss.runs.archive`) with, next to it:
 
     study.json      the study last run here, and which corpus each of its names stands for
     designs/        grammars that the study's designs found
@@ -31,7 +31,7 @@ from isoloss.study.centred import Placement, centres_of, place
 from isoloss.study.evaluation import Evaluated, evaluate, given_subjects, kept_subjects
 from isoloss.study.left_out import with_complexity
 from isoloss.study.memory import recall, remember
-from isoloss.study.plan import GRID, Arm, PlannedRun, plan_runs, require_runnable
+from isoloss.study.plan import GRID, PlannedRun, Variant, plan_runs, require_runnable
 from isoloss.study.proposal import Proposal, Quantity, laws_for_proposal, propose
 from isoloss.study.result import StudyResult
 from isoloss.study.shard import Shard
@@ -168,7 +168,7 @@ class Lab:
 
     def _placed(self, study: Study, corpora: Mapping[str, Corpus]) -> list[Placement]:
         alone = study.model_copy(update={"run": ()})
-        first = [run for run in plan_runs(alone, corpora) if run.arm == GRID]
+        first = [run for run in plan_runs(alone, corpora) if run.variant == GRID]
         found = []
         for name, corpus in corpora.items():
             own = [run for run in first if run.corpus == name]
@@ -350,11 +350,12 @@ class Lab:
         table = self._table(study, records, measures)
         if study.tune is not None:
             return analyse_sweep(study, table, tune(study, self.plan(study), records))
-        arms = {
-            factor: self._table(study, records, measures, arm=Arm(rate=factor)) for factor in study.training.rate_arms
+        variants = {
+            factor: self._table(study, records, measures, variant=Variant(rate=factor))
+            for factor in study.training.rate_arms
         }
         analysis = analyse(
-            study, table, self.corpora(study), self.complexity(study), progress=self.progress, arms=arms,
+            study, table, self.corpora(study), self.complexity(study), progress=self.progress, variants=variants,
             exact_flops={run.spec.fingerprint: run.exact_flops for run in self.plan(study)},
             documents={run: self.archive.document_losses(run) for run in table.run.tolist()},
         )  # fmt: skip
@@ -373,10 +374,10 @@ class Lab:
         return analysis
 
     def _table(
-        self, study: Study, records: Sequence[RunRecord], measures: Sequence[str], *, arm: Arm = GRID
+        self, study: Study, records: Sequence[RunRecord], measures: Sequence[str], *, variant: Variant = GRID
     ) -> Observations:
-        """Return the finished runs of an arm as observations by the study's conventions; of a sweep all arms."""
-        planned = [run for run in self.plan(study) if study.tune or run.arm == arm]
+        """Return the finished runs of a variant as observations by the study's conventions; of a sweep all variants."""
+        planned = [run for run in self.plan(study) if study.tune or run.variant == variant]
         return with_complexity(self._rows(study, planned, records), self.complexity(study), measures)
 
     def _rows(self, study: Study, planned: Sequence[PlannedRun], records: Sequence[RunRecord]) -> Observations:

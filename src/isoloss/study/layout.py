@@ -47,7 +47,7 @@ def lengths_by_size(grid: Grid, planned: Sequence[PlannedRun]) -> dict[int, list
     """Return the token counts of every size of the grid itself, without those of other arms."""
     lengths: dict[int, list[int]] = {}
     for run in planned:
-        if run.arm == GRID:
+        if run.variant == GRID:
             lengths.setdefault(run.counts.params(grid.convention), []).append(run.spec.train_tokens)
     return lengths
 
@@ -107,13 +107,13 @@ def unlike(corpora: Iterable[tuple[str, str, int]]) -> str | None:
     kinds: dict[str, dict[int, list[str]]] = {}
     for kind, name, vocab_size in corpora:
         kinds.setdefault(kind, {}).setdefault(vocab_size, []).append(name)
-    told = [
+    sentences = [
         f"vocabularies of {kind} corpora differ: "
         + "; ".join(f"{size:,} ({', '.join(names)})" for size, names in sorted(sizes.items()))
         for kind, sizes in kinds.items()
         if len(sizes) > 1
     ]
-    if not told:
+    if not sentences:
         return None
-    said = ". ".join(one[0].upper() + one[1:] for one in told)
+    said = ". ".join(one[0].upper() + one[1:] for one in sentences)
     return f"{said}. The head's share of N differs with them, and balances with it, whatever else differs."

@@ -1,4 +1,4 @@
-"""The contest of predictors in a study: does a measure predict the losses of a source that was never fitted?"""
+"""The comparison of predictors in a study: does a measure predict the losses of a source that was never fitted?"""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -8,11 +8,11 @@ import numpy as np
 from isoloss.complexity.measure import Complexity
 from isoloss.core.errors import InputError
 from isoloss.core.progress import QUIET, Progress
-from isoloss.data_dependence.contest import run_contest
-from isoloss.data_dependence.contest_result import Contest
 from isoloss.data_dependence.covariates import FEWEST_SOURCES, measures_that_vary
 from isoloss.data_dependence.data_dependent import DataDependent, FittedDataDependent
 from isoloss.data_dependence.pooled_split import pool_table
+from isoloss.data_dependence.predictor_comparison import PredictorComparison
+from isoloss.data_dependence.predictors import compare_predictors
 from isoloss.runs.observations import Observations
 from isoloss.study.spec import DATA_DEPENDENT, Study
 
@@ -22,9 +22,9 @@ Measured = Mapping[str, Mapping[str, Complexity]]
 
 @dataclass(frozen=True, kw_only=True)
 class LeftOut:
-    """The contests of a study, the law that each leaves to be used, and why a kind of corpora has none (`reasons`)."""
+    """The comparisons of predictors in a study, the law that each leaves, and why a kind of corpora has none."""
 
-    contests: list[Contest] = field(default_factory=list)
+    predictor_comparisons: list[PredictorComparison] = field(default_factory=list)
     laws: list[FittedDataDependent] = field(default_factory=list)
     reasons: dict[str, str] = field(default_factory=dict)
 
@@ -37,7 +37,7 @@ def with_complexity(table: Observations, complexity: Measured, measures: Sequenc
     return replace(table, complexity=columns)
 
 
-def hold_contests(
+def compare_by_kind(
     study: Study,
     table: Observations,
     fitted: Collection[str],
@@ -47,7 +47,7 @@ def hold_contests(
     budget: float,
     progress: Progress = QUIET,
 ) -> LeftOut:
-    """Return the contests, kind by kind, where the study asks and enough sources of a kind have laws (`fitted`).
+    """Return the comparisons, kind by kind, where the study asks and enough sources of a kind have laws (`fitted`).
 
     Measures compete on the corpora that determine them. A kind that Chinchilla's law cannot be fitted to is listed with
     the reason.
@@ -65,17 +65,19 @@ def hold_contests(
             if len(set(rows.sources.values())) < FEWEST_SOURCES or not varying:
                 continue
             try:
-                contest = run_contest(rows, varying, kind=kind, flops=budget, seed=study.seed, progress=progress)
-                found.contests.append(contest)
-                found.laws.append(_law(study, rows, contest))
+                comparison = compare_predictors(
+                    rows, varying, kind=kind, flops=budget, seed=study.seed, progress=progress
+                )
+                found.predictor_comparisons.append(comparison)
+                found.laws.append(_law(study, rows, comparison))
             except InputError as error:
                 found.reasons[f"left-out {kind} corpora"] = error.reason
     return found
 
 
-def _law(study: Study, rows: Observations, contest: Contest) -> FittedDataDependent:
+def _law(study: Study, rows: Observations, comparison: PredictorComparison) -> FittedDataDependent:
     """Return the joint law by the winner, or by the study's first measure where there is none."""
-    law = DataDependent(complexity=contest.to_follow).fit(rows, bootstrap=study.fit.bootstrap, seed=study.seed)
+    law = DataDependent(complexity=comparison.to_follow).fit(rows, bootstrap=study.fit.bootstrap, seed=study.seed)
     return replace(law, pooled=pool_table(rows, seed=study.seed))
 
 

@@ -29,7 +29,7 @@ CONTEXT = 256
 # How the sizes and lengths of a pilot are trained alike well: docs/results/recipe.md.
 SCHEDULE = {"schedule": "wsd", "warmup_tokens": 8192, "cooldown_fraction": 0.2, "decay_exponent": 0.3,
             "decay_tokens": 50_000, "beta2": {"half_life_tokens": 20_000}}  # fmt: skip
-# What starts, evaluations and the fits take beside the training that is estimated.
+# What starts, evaluations and the fits take in addition to the training that is estimated.
 TRAINING_SHARE = 0.85
 
 UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}

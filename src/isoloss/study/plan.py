@@ -42,7 +42,7 @@ MOST_RUNS = 100_000
 USED_AT_MOST = 0.99  # of a corpus's tokens by a centred grid: a run is rounded to whole batches
 
 
-class Arm(NamedTuple):
+class Variant(NamedTuple):
     """Multiples of what `[training]` says: of the peak rate and of the batch, at all horizons or the shortest alone."""
 
     rate: float = 1.0
@@ -50,21 +50,21 @@ class Arm(NamedTuple):
     shortest_alone: bool = False
 
 
-GRID = Arm()
+GRID = Variant()
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedRun:
     """One run of a study. `corpus` is the study's name for it; identity is the spec's fingerprint.
 
-    `arm` is the multiple of the study's own rate, and of its batch, that the run is trained at: both 1 but in sweeps.
+    `variant` holds the multiples of the study's own rate and batch that the run is trained at: both 1 but in sweeps.
     """
 
     corpus: str
     spec: RunSpec
     counts: Counts
     flops: float
-    arm: Arm = GRID
+    variant: Variant = GRID
 
     @property
     def exact_flops(self) -> float:
@@ -101,7 +101,7 @@ def _require_law(name: str) -> None:
 def plan_runs(
     study: Study, corpora: Mapping[str, Outline], *, centres: Mapping[str, float] | None = None
 ) -> list[PlannedRun]:
-    """Return every run of the study, corpus by corpus, size by size, in ascending tokens, arm by arm.
+    """Return every run of the study, corpus by corpus, size by size, in ascending tokens, variant by variant.
 
     Of a centred grid the first pass, and the second on the corpora of `centres`, the tokens per parameter around which
     it lies. Raises BadCorpus for a corpus smaller than the grid needs, and InputError where no shape fits a size.
@@ -110,9 +110,9 @@ def plan_runs(
     _refuse_many(study, len(corpora))
     for name, corpus in corpora.items():
         runs = [
-            point(study, name, corpus, model, seed, tokens, arm)
-            for arm in arms(study)
-            for model, seed, tokens in _places(study, name, corpus, arm, (centres or {}).get(name))
+            point(study, name, corpus, model, seed, tokens, variant)
+            for variant in variants(study)
+            for model, seed, tokens in _places(study, name, corpus, variant, (centres or {}).get(name))
         ]
         if study.grid.centred:  # the passes may meet in a run
             runs = list({run.spec.fingerprint: run for run in runs}.values())
@@ -124,29 +124,29 @@ def plan_runs(
 
 
 def _places(
-    study: Study, name: str, corpus: Outline, arm: Arm, centre: float | None
+    study: Study, name: str, corpus: Outline, variant: Variant, centre: float | None
 ) -> list[tuple[ModelSpec, int, float]]:
-    """Return model, seed and tokens of every run of an arm on a corpus: the grid's, and those beside it."""
+    """Return model, seed and tokens of every run of a variant on a corpus: the grid's, and those outside it."""
     grid = [
         (model, seed, tokens)
         for each in _grids(study.grid, corpus, centre)
         for model, seed in product(_models(each, corpus, all_fit=not study.grid.centred), study.grid.seeds)
-        for tokens in horizons(study, each, model)[: 1 if arm.shortest_alone else None]
+        for tokens in horizons(study, each, model)[: 1 if variant.shortest_alone else None]
     ]
-    beside = [one for one in study.run if one.corpus == name]
+    extra = [one for one in study.run if one.corpus == name]
     return [
         *grid,
-        *((study.grid.near(one.params, vocab_size=corpus.vocab_size), one.seed, one.tokens) for one in beside),
+        *((study.grid.near(one.params, vocab_size=corpus.vocab_size), one.seed, one.tokens) for one in extra),
     ]
 
 
-def arms(study: Study) -> list[Arm]:
+def variants(study: Study) -> list[Variant]:
     """Return the multiples of rate and batch that the study trains its sizes at; the grid's own comes first."""
     if study.tune is None:
-        return [GRID, *(Arm(rate=factor) for factor in study.training.rate_arms)]
+        return [GRID, *(Variant(rate=factor) for factor in study.training.rate_arms)]
     tune = study.tune
     return [
-        Arm(six_digits(rate * batch**tune.rate_with_batch), batch, short)
+        Variant(six_digits(rate * batch**tune.rate_with_batch), batch, short)
         for batch in tune.batch_factors
         for rate, short in (*zip(tune.rate_factors, repeat(False)), *zip(tune.short_rate_factors, repeat(True)))
     ]
@@ -200,7 +200,7 @@ def _refuse_many(study: Study, corpora: int) -> None:
     grid = study.grid
     lengths = len(grid.tokens) or len(grid.budgets)
     sizes = 2 * PASS_SIZES if grid.centred else len(grid.params or grid.shapes)
-    runs = corpora * len(arms(study)) * sizes * lengths * len(grid.seeds) + len(study.run)
+    runs = corpora * len(variants(study)) * sizes * lengths * len(grid.seeds) + len(study.run)
     if runs > MOST_RUNS:
         raise InputError(
             f"{runs:,} runs, at most {MOST_RUNS:,} are planned", place="grid", fix="divide the study into several"
@@ -211,7 +211,7 @@ def _refuse_repeats(specs: Sequence[RunSpec], name: str) -> None:
     """Raise InputError where two targets of the grid come to the same run."""
     if len({spec.fingerprint for spec in specs}) < len(specs):
         raise InputError(
-            f"two sizes, token counts, further runs or arms of the study come to the same run on corpus {name!r}",
+            f"two sizes, token counts, further runs or variants of the study come to the same run on corpus {name!r}",
             place="grid",
             fix="space grid.params by more than 10 %, grid.tokens by more than training.batch_tokens, and the batches "
             "of a sweep by whole windows",
@@ -219,14 +219,14 @@ def _refuse_repeats(specs: Sequence[RunSpec], name: str) -> None:
 
 
 def point(
-    study: Study, name: str, corpus: Outline, model: ModelSpec, seed: int, tokens: float, arm: Arm = GRID
+    study: Study, name: str, corpus: Outline, model: ModelSpec, seed: int, tokens: float, variant: Variant = GRID
 ) -> PlannedRun:
     """Return one run; rules see the token count that was asked for, before it is rounded to whole batches."""
     training, counts, convention = study.training, count(model), study.grid.convention
     batch = whole_windows(
-        training.batch_tokens.of(counts, tokens, convention=convention) * arm.batch, context=model.context
+        training.batch_tokens.of(counts, tokens, convention=convention) * variant.batch, context=model.context
     )
-    peak_lr = six_digits(training.peak_lr.of(counts, tokens, convention=convention) * arm.rate)
+    peak_lr = six_digits(training.peak_lr.of(counts, tokens, convention=convention) * variant.rate)
     if peak_lr > HIGHEST_RATE:
         raise InputError(
             f"peak rate {peak_lr:g} at {counts.params(convention):,} parameters, at most {HIGHEST_RATE:g} expected",
@@ -245,7 +245,7 @@ def point(
             fix="correct the rule",
         ) from error
     flops = counts.flops_per_token(convention) * spec.train_tokens
-    return PlannedRun(corpus=name, spec=spec, counts=counts, flops=flops, arm=arm)
+    return PlannedRun(corpus=name, spec=spec, counts=counts, flops=flops, variant=variant)
 
 
 def _spec(
@@ -315,7 +315,7 @@ def lacks_pairs(numerics: Numerics) -> bool:
     return numerics.dtype == "bfloat16" and numerics.device == "cpu" and not multiplies_bfloat16()
 
 
-def told_of_arithmetic(numerics: Numerics) -> tuple[str, ...]:
+def arithmetic_warnings(numerics: Numerics) -> tuple[str, ...]:
     """Return what is to be said before anything is trained: what bfloat16 costs on a processor without it."""
     if not lacks_pairs(numerics):
         return ()

@@ -1,6 +1,6 @@
 """From a corpus and a question to a plan: find the law, measure the corpus as the law's corpora were, and plan.
 
-A law comes from files, from a pilot that is trained on the corpus itself, or with isoloss; an anchor needs a
+A law comes from files, from a pilot that is trained on the corpus itself, or with isoloss; a reference frontier needs a
 data-dependent one.
 """
 
@@ -21,12 +21,12 @@ from isoloss.fitting.domain import LawWarning
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.fitting.fitting import fit
 from isoloss.planning import shipped
-from isoloss.planning.anchored import plan_from_anchor
-from isoloss.planning.anchors import anchors
-from isoloss.planning.facts import CorpusFacts, open_corpus
+from isoloss.planning.corpus_statistics import CorpusStatistics, open_corpus
+from isoloss.planning.from_reference import plan_from_reference
 from isoloss.planning.laws import PlanLaw
 from isoloss.planning.plan import AnyLaw, plan, plan_law
 from isoloss.planning.plan_result import Making, Plan
+from isoloss.planning.reference_frontiers import reference_frontiers
 from isoloss.runs.observations import Observations
 from isoloss.study.lab import Lab
 from isoloss.study.pilot import CONTEXT, fitting_pilot, seconds_of
@@ -40,14 +40,14 @@ DRAWS = 1000
 class Request:
     """What was asked: the corpus, the questions (a plan each), and where the law comes from.
 
-    With an `anchor`, `tokenizer` or `bytes_per_token` counts the corpus in tokens like the frontier's.
+    With a reference frontier (`anchor`), `tokenizer` or `bytes_per_token` counts the corpus in the frontier's tokens.
     """
 
     corpus: str
     asked: Sequence[Mapping[str, float | None]]
     laws: tuple[Path, ...] = ()
     pilot: str | None = None
-    anchor: str | None = None
+    frontier: str | None = None
     reference: str | None = None
     extrapolate: bool = False
     repeat: bool = True
@@ -66,8 +66,8 @@ def make_plans(request: Request, *, making: Making, progress: Progress = QUIET) 
         raise InputError(
             "found both --law and --pilot, expected one of them", place="plan", fix="leave one of them out"
         )
-    if request.anchor is not None:
-        return _anchored(request, making=making, progress=progress)
+    if request.frontier is not None:
+        return _from_reference(request, making=making, progress=progress)
     if request.bytes_per_token is not None:
         raise InputError(
             "bytes a token count a corpus in the tokens of a published frontier, and no frontier was named",
@@ -76,10 +76,13 @@ def make_plans(request: Request, *, making: Making, progress: Progress = QUIET) 
     opened: list[LawFile] = []
     runs: Observations | None = None
     if request.pilot:
-        laws, facts, runs = _piloted(request, progress)
+        laws, statistics, runs = _piloted(request, progress)
     else:
         opened = _opened(request)
-        laws, facts = [one.law for one in opened], _facts(request, opened, progress, tokenizer=request.tokenizer)
+        laws, statistics = (
+            [one.law for one in opened],
+            _statistics(request, opened, progress, tokenizer=request.tokenizer),
+        )
     settings: dict[str, Any] = {
         "making": making,
         "extrapolate": request.extrapolate,
@@ -87,8 +90,8 @@ def make_plans(request: Request, *, making: Making, progress: Progress = QUIET) 
         "runs": runs,
     }
     questions: list[dict[str, Any]] = [dict(asked) for asked in request.asked]
-    found = [plan(laws, corpus=facts, **settings, **asked) for asked in questions]
-    return [_told(one, request, opened, facts) for one in found], [plan_law(law, facts) for law in laws]
+    found = [plan(laws, corpus=statistics, **settings, **asked) for asked in questions]
+    return [_formatted(one, request, opened, statistics) for one in found], [plan_law(law, statistics) for law in laws]
 
 
 def _opened(request: Request) -> list[LawFile]:
@@ -96,12 +99,12 @@ def _opened(request: Request) -> list[LawFile]:
     return [load_law(path) for path in request.laws] or [shipped.shipped_file()]
 
 
-def _told(found: Plan, request: Request, opened: Sequence[LawFile], facts: CorpusFacts) -> Plan:
+def _formatted(found: Plan, request: Request, opened: Sequence[LawFile], statistics: CorpusStatistics) -> Plan:
     """Return a plan that says where its law came from if nobody named one, and whether its corpus is small."""
     unnamed = [_unnamed()] if not request.laws and not request.pilot else []
-    unnamed_tokens = opened and request.tokenizer is None and request.anchor is None and _no_tokenizer(opened)
+    unnamed_tokens = opened and request.tokenizer is None and request.frontier is None and _no_tokenizer(opened)
     unsaid = [_unsaid_tokens()] if unnamed_tokens else []
-    return replace(found, warnings=(*unnamed, *unsaid, *_little_text(opened, facts), *found.warnings))
+    return replace(found, warnings=(*unnamed, *unsaid, *_little_text(opened, statistics), *found.warnings))
 
 
 def _no_tokenizer(opened: Sequence[LawFile]) -> bool:
@@ -120,29 +123,29 @@ def _unnamed() -> LawWarning:
     law = shipped.shipped_law()
     return LawWarning(
         code="shipped_law",
-        message=f"no law was named: this one comes with isoloss, from {len(law.corpora)} real corpora read as bytes, "
+        message=f"no law was named: this is the bundled one, from {len(law.corpora)} real corpora read as bytes, "
         f"models of {law.domain.params_low:,.0f} to {law.domain.params_high:,.0f} parameters and up to "
         f"{law.domain.flops_high:.1e} FLOPs. A pilot on the corpus itself knows it better: --pilot 10min.",
     )
 
 
-def _little_text(opened: Sequence[LawFile], facts: CorpusFacts) -> list[LawWarning]:
+def _little_text(opened: Sequence[LawFile], statistics: CorpusStatistics) -> list[LawWarning]:
     """Return the warning that a corpus has less text than the law's corpora were measured on."""
     settings = MeasureSettings(**next((one.settings for one in opened if one.settings), {}))
     wanted = settings.samples * settings.sequence_tokens
-    if not facts.measures or facts.unique_tokens is None or facts.unique_tokens >= wanted:
+    if not statistics.measures or statistics.unique_tokens is None or statistics.unique_tokens >= wanted:
         return []
     return [LawWarning(
         code="little_text",
-        message=f"{facts.name} has {facts.unique_tokens:,.0f} tokens, and the law's corpora were measured on "
-        f"{wanted:,} each: {', '.join(facts.measures)} of less text is another number (n-gram models that learn less "
-        "predict less).",
+        message=f"{statistics.name} has {statistics.unique_tokens:,.0f} tokens, and the law's corpora were measured on "
+        f"{wanted:,} each: {', '.join(statistics.measures)} of less text is another number (n-gram models that learn "
+        "less predict less).",
     )]  # fmt: skip
 
 
-def _facts(
+def _statistics(
     request: Request, laws: Sequence[LawFile], progress: Progress, *, tokenizer: str | None = None
-) -> CorpusFacts:
+) -> CorpusStatistics:
     """Return the corpus measured by what the laws follow, in the way their corpora were measured.
 
     `tokenizer` is the one that was named for the law's own tokens, if one was.
@@ -162,30 +165,33 @@ def _facts(
     )  # fmt: skip
 
 
-def _anchored(request: Request, *, making: Making, progress: Progress) -> tuple[list[Plan], list[PlanLaw]]:
-    assert request.anchor is not None
-    anchor = anchors[request.anchor]
+def _from_reference(request: Request, *, making: Making, progress: Progress) -> tuple[list[Plan], list[PlanLaw]]:
+    assert request.frontier is not None
+    frontier = reference_frontiers[request.frontier]
     given = list(dict.fromkeys(name for asked in request.asked for name, value in asked.items() if value is not None))
     if request.pilot:
         raise InputError(
-            "an anchor is shifted by what a law of several corpora says of two of them, and a pilot knows one",
+            "a reference frontier is shifted by what a law of several corpora says of two, and a pilot knows one",
             place="--pilot", fix="leave --pilot out",
         )  # fmt: skip
     if given != ["flops"]:
         raise InputError(
-            "an anchor splits a budget, and nothing else", place="--anchor", fix="give --flops alone beside --anchor"
+            "a reference frontier splits a budget, and nothing else",
+            place="--anchor",
+            fix="give --flops alone with --anchor",
         )
     opened = _opened(request)
     joint = next((one.law for one in opened if isinstance(one.law, FittedDataDependent)), None)
     if joint is None:
         raise InputError(
-            "an anchor needs a data-dependent law: the shift is between two of its corpora", place="--anchor",
+            "a reference frontier needs a data-dependent law: the shift is between two of its corpora",
+            place="--anchor",
             fix="name one with --law (a study writes one as laws/text.MEASURE.json)",
         )  # fmt: skip
     reference = request.reference or (None if request.laws else shipped.REFERENCE)
     if reference is None:
         raise InputError(
-            f"which corpus of the law is like {anchor.data}?", place="--reference",
+            f"which corpus of the law is like {frontier.data}?", place="--reference",
             fix=f"name it: --reference {' | '.join(joint.corpora)}",
         )  # fmt: skip
     if reference not in joint.corpora:
@@ -193,19 +199,23 @@ def _anchored(request: Request, *, making: Making, progress: Progress) -> tuple[
             f"the law has no corpus {reference!r}", place="--reference",
             fix=did_you_mean(reference, joint.corpora),
         )  # fmt: skip
-    facts = _facts(request, opened, progress)
-    law, other, counted = PlanLaw.at_measure(joint, facts), PlanLaw.of_known(joint, reference), _counted(request, facts)
+    statistics = _statistics(request, opened, progress)
+    law, other, counted = (
+        PlanLaw.at_measure(joint, statistics),
+        PlanLaw.of_known(joint, reference),
+        _counted(request, statistics),
+    )
     found = [
-        plan_from_anchor(
-            law, other, anchor, flops=float(asked["flops"] or 0.0), corpus=counted, making=making, seed=request.seed,
+        plan_from_reference(
+            law, other, frontier, flops=float(asked["flops"] or 0.0), corpus=counted, making=making, seed=request.seed,
             repeat=request.repeat,
         )
         for asked in request.asked
     ]  # fmt: skip
-    return [_told(one, request, opened, facts) for one in found], [law, other]
+    return [_formatted(one, request, opened, statistics) for one in found], [law, other]
 
 
-def _counted(request: Request, facts: CorpusFacts) -> CorpusFacts:
+def _counted(request: Request, statistics: CorpusStatistics) -> CorpusStatistics:
     """Return the corpus in tokens like a frontier's: of a tokenizer that was named, or by bytes a token as stated."""
     ratio, vocab_size = request.bytes_per_token, None
     if request.tokenizer is not None:
@@ -216,10 +226,10 @@ def _counted(request: Request, facts: CorpusFacts) -> CorpusFacts:
             )  # fmt: skip
         own = open_corpus(request.corpus, tokenizer=request.tokenizer, measures=(), seed=request.seed)
         ratio, vocab_size = own.bytes_per_token, own.vocab_size
-    return facts.in_tokens(ratio, vocab_size=vocab_size)
+    return statistics.in_tokens(ratio, vocab_size=vocab_size)
 
 
-def _piloted(request: Request, progress: Progress) -> tuple[list[AnyLaw], CorpusFacts, Observations]:
+def _piloted(request: Request, progress: Progress) -> tuple[list[AnyLaw], CorpusStatistics, Observations]:
     """Train the largest pilot that the time allows, and return its laws and runs; a standing one is taken up again."""
     assert request.pilot is not None
     path = Path(request.corpus).resolve()
@@ -239,8 +249,8 @@ def _piloted(request: Request, progress: Progress) -> tuple[list[AnyLaw], Corpus
     for law in laws:
         assert isinstance(law, FittedLaw)
         law.save(lab.folder / "laws" / f"{law.law}.json")
-    facts = CorpusFacts(
+    statistics = CorpusStatistics(
         name=Path(request.corpus).name, unique_tokens=float(corpus.n_tokens), vocab_size=corpus.vocab_size,
         bytes_per_token=corpus.bytes_per_token,
     )  # fmt: skip
-    return laws, facts, table
+    return laws, statistics, table

@@ -43,7 +43,7 @@ def report_data(result: StudyResult, archive: Archive) -> ReportData:
         further_laws=analysis.further_laws,
         no_law=analysis.no_law,
         frontier=analysis.frontier(),
-        contests=analysis.contests,
+        predictor_comparisons=analysis.predictor_comparisons,
         balance=analysis.balance,
         coverage=analysis.coverage,
         backtest=analysis.backtest,
@@ -62,8 +62,8 @@ def report_data(result: StudyResult, archive: Archive) -> ReportData:
 
 def _training(result: StudyResult) -> str:
     """Return how the runs were trained and placed, and what differs between corpora."""
-    told = [training_in_words(result.study.training), in_words(result.placements), result.unlike]
-    return " ".join(one for one in told if one)
+    sentences = [training_in_words(result.study.training), in_words(result.placements), result.unlike]
+    return " ".join(one for one in sentences if one)
 
 
 def _summary(name: str, corpus: Corpus, result: StudyResult) -> CorpusSummary:
@@ -89,13 +89,13 @@ def _described(corpus: Corpus) -> str:
     documents = f"{corpus.n_documents + corpus.heldout_documents:,} documents"
     parameters, packages = (cast(dict[str, Any], source.get(key, {})) for key in ("parameters", "packages"))
     if parameters:
-        told = ", ".join(f"{key} {value}" for key, value in parameters.items() if _tells(key, value))
-        return f"{parameters['family']} grammar ({told}): {documents}"
+        described = ", ".join(f"{key} {value}" for key, value in parameters.items() if _is_shown(key, value))
+        return f"{parameters['family']} grammar ({described}): {documents}"
     named = ", ".join(f"{about['distribution']} {about['version']}" for about in packages.values())
     return f"{named}{': ' if named else ''}{documents} as {corpus.tokenizer}"
 
 
-def _tells(key: str, value: object) -> bool:
+def _is_shown(key: str, value: object) -> bool:
     """Whether a grammar's parameter is worth a word: rules are too long, and what is off or always on says nothing."""
     return key != "conditioned" and isinstance(value, int | float) and value is not False
 
@@ -128,7 +128,7 @@ def _curves(result: StudyResult, records: dict[str, RunRecord], archive: Archive
     longest: dict[tuple[str, ModelSpec], tuple[PlannedRun, RunRecord]] = {}
     for run in result.planned:
         record = records.get(run.spec.fingerprint)
-        if record is None or record.loss is None or (result.study.tune is None and run.arm != GRID):
+        if record is None or record.loss is None or (result.study.tune is None and run.variant != GRID):
             continue
         best = longest.setdefault((run.corpus, run.spec.model), (run, record))
         if _preference(record) > _preference(best[1]):

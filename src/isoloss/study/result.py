@@ -1,4 +1,4 @@
-"""What a study came to: everything a person or a program is told at the end."""
+"""What a study came to: everything a person or a program gets at the end."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -234,7 +234,7 @@ class Fit(Frozen):
 
 
 class FurtherRun(Frozen):
-    """A run beside the grid, as `isoloss next` proposes them: a target size, tokens and a seed on one corpus."""
+    """A run outside the grid, as `isoloss next` proposes them: a target size, tokens and a seed on one corpus."""
 
     corpus: str
     params: float = Field(ge=LEAST, le=MOST)
@@ -245,7 +245,7 @@ class FurtherRun(Frozen):
 class Study(Frozen):
     """One question: corpora, measures, a grid, a way of training, laws to fit; or with `tune`, rates and batches.
 
-    `run` lists runs beside the grid.
+    `run` lists runs outside the grid.
     """
 
     schema_version: Literal[1] = Field(alias="schema")

@@ -12,7 +12,7 @@ from isoloss.runs.archive import Archive
 from isoloss.runs.damage import mend
 from isoloss.runs.shapes import count
 from isoloss.runs.spec import RunSpec
-from isoloss.study.plan import seconds_per_token, told_of_arithmetic
+from isoloss.study.plan import arithmetic_warnings, seconds_per_token
 from isoloss.training.events import Advanced, Note, Report, RunEnded
 from isoloss.training.job import TrunkJob, trunk_jobs
 
@@ -36,7 +36,7 @@ def train_missing(
         progress.note(f"{len(specs) - len(missing)} of {len(specs)} runs are in the archive already")
     if not missing:
         return
-    for warning in told_of_arithmetic(missing[0].numerics):
+    for warning in arithmetic_warnings(missing[0].numerics):
         progress.note(warning)
     jobs = trunk_jobs(missing)
     costs = {job.trunk: seconds_per_token(job) for job in jobs}
@@ -48,12 +48,12 @@ def train_missing(
 
 
 def _both(hear: Report, board: "Board | None") -> Report:
-    def told(event: Advanced | RunEnded | Note) -> None:
+    def show(event: Advanced | RunEnded | Note) -> None:
         hear(event)
         if board is not None:
             board.hear(event)
 
-    return told
+    return show
 
 
 class _Watch:

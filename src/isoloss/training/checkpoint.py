@@ -88,7 +88,7 @@ class Checkpoints:
             raise UnusableCheckpoint(f"{which}: {error}") from error
 
     def note_reached(self, step: int, train_seconds: float) -> None:
-        """Write down how far training has come, so that what a kill costs can be told. Takes microseconds."""
+        """Write down how far training has come, so that what a kill costs can be reported. Takes microseconds."""
         with files.storage_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             handle = os.open(self.folder / REACHED, os.O_WRONLY | os.O_CREAT, 0o644)

@@ -51,7 +51,7 @@ class Progress:
         self.batch_tokens = job.specs[0].batch_tokens
         self.finished_branch_steps = 0
         self.trained_steps = 0
-        self.started = self.last_told = time.monotonic()
+        self.started = self.last_reported = time.monotonic()
 
     def count_finished(self, specs: Iterable[RunSpec]) -> None:
         """Take the branches of `specs` as done."""
@@ -61,15 +61,15 @@ class Progress:
         """Take one more step as trained: the one that brought the model to `step`."""
         self.trained_steps += 1
         now = time.monotonic()
-        if now - self.last_told >= REPORT_SECONDS:
-            self.last_told = now
-            self._tell((step + self.finished_branch_steps) * self.batch_tokens, loss_nats)
+        if now - self.last_reported >= REPORT_SECONDS:
+            self.last_reported = now
+            self._report((step + self.finished_branch_steps) * self.batch_tokens, loss_nats)
 
     def ended(self) -> None:
         """Tell that nothing is left to do."""
-        self._tell(self.job.tokens, None)
+        self._report(self.job.tokens, None)
 
-    def _tell(self, tokens: int, loss_nats: float | None) -> None:
+    def _report(self, tokens: int, loss_nats: float | None) -> None:
         seconds = time.monotonic() - self.started
         self.report(
             Advanced(

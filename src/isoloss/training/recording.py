@@ -50,7 +50,7 @@ class Recorder:
         self.write(spec, "finished", flags=flags, loss=loss, losses=losses)
 
     def keep_weights(self, spec: RunSpec) -> None:
-        """Write the weights as they are beside the record that is to come."""
+        """Write the weights as they are next to the record that is to come."""
         folder = self.archive.weights_folder(spec.fingerprint)
         shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed before it wrote the record
         write_folder(self.trainer.whole_model(), folder)

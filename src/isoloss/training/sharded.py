@@ -87,10 +87,10 @@ class ShardedWork(TrunkWork):
         if self.ranks.first:
             super().note_begun(pending)
 
-    def tell_progress(self, event: Advanced) -> None:
+    def report_progress(self, event: Advanced) -> None:
         """Tell who started this, on rank 0."""
         if self.ranks.first:
-            super().tell_progress(event)
+            super().report_progress(event)
 
 
 class RankWindows(TrainingWindows):
@@ -228,9 +228,9 @@ class ShardedCheckpoints(Checkpoints):
             found = super().load(which, identity)
         except UnusableCheckpoint as error:
             trouble = str(error)
-        told = [text for text in self.ranks.gathered(trouble) if text]
-        if told:
-            raise UnusableCheckpoint(told[0])
+        troubles = [text for text in self.ranks.gathered(trouble) if text]
+        if troubles:
+            raise UnusableCheckpoint(troubles[0])
         return found if self.ranks.everybody(found is not None) else None
 
     def note_reached(self, step: int, train_seconds: float) -> None:

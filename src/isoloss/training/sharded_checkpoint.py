@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from isoloss.core import files
-from isoloss.runs.seal import file_digest, opened, sealed
+from isoloss.runs.checksums import file_digest, opened, with_checksums
 from isoloss.training.loop import Snapshot
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ SCHEMA = 1
 
 
 def save(folder: Path, which: str, snapshot: Snapshot, *, identity: str, ranks: "Ranks") -> None:
-    """Write a snapshot of `identity` beside the one before, and put it in its place when all processes are done."""
+    """Write a snapshot of `identity` next to the one before, and put it in its place when all processes are done."""
     from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
     from torch.distributed.checkpoint.state_dict_saver import save as save_shards
 
@@ -43,15 +43,15 @@ def save(folder: Path, which: str, snapshot: Snapshot, *, identity: str, ranks: 
             save_shards(state, storage_writer=HuggingFaceStorageWriter(str(target), save_distributed=True))
         written = sorted(target.glob("*.safetensors"))[ranks.rank :: ranks.size]
         digests = json.dumps({path.name: file_digest(path) for path in written})
-    told = ranks.gathered(digests)
+    shards = ranks.gathered(digests)
     if ranks.first:
         about = {
             "schema": SCHEMA, "identity": identity, "optimiser_step": float(snapshot.tensors["step"]),
             "train_seconds": snapshot.train_seconds, "step_losses": list(snapshot.step_losses),
             "heldout_nats": list(snapshot.heldout_nats.items()),
         }  # fmt: skip
-        digests_of = {name: digest for each in told for name, digest in json.loads(each).items()}
-        files.write_json(target / MANIFEST, sealed(about, files=digests_of))
+        digests_of = {name: digest for each in shards for name, digest in json.loads(each).items()}
+        files.write_json(target / MANIFEST, with_checksums(about, files=digests_of))
         for older in folder.glob(f"{which}.*"):
             if older.is_dir() and older != target:
                 shutil.rmtree(older, ignore_errors=True)

@@ -74,7 +74,7 @@ class TrunkWork:
         )  # fmt: skip
         self.recorder = self.make_recorder(corpus)
         self.checkpoints = self.make_checkpoints(archive.checkpoint_folder(job.trunk), checkpoint_seconds)
-        self.progress = Progress(job, self.tell_progress)
+        self.progress = Progress(job, self.report_progress)
         self.stepped = False
 
     def make_trainer(self, spec: RunSpec, corpus: Corpus) -> Trainer:
@@ -158,12 +158,12 @@ class TrunkWork:
     def _advance(self, spec: RunSpec) -> None:
         if not self.stepped:
             self.stepped = True
-            self._tell_what_is_repeated()
+            self._note_repeated()
         self.trainer.advance(spec)
         self._note_reached()
         self.progress.step(step=self.trainer.step, loss_nats=self.trainer.step_losses[-1])
 
-    def _tell_what_is_repeated(self) -> None:
+    def _note_repeated(self) -> None:
         """Say what a process that was killed had trained beyond the state from which this one goes on."""
         before = self.checkpoints.last_reached()
         if before is not None and before.step > self.trainer.step:
@@ -200,10 +200,10 @@ class TrunkWork:
         with self.trainer.clock.timing("heldout"):
             return self.trainer.score(self.heldout)
 
-    def tell_progress(self, event: Advanced) -> None:
+    def report_progress(self, event: Advanced) -> None:
         """Tell who started this, and whoever looks into the archive."""
-        told = event.model_dump(exclude={"kind", "trunk"})
-        note_progress(self.checkpoints.folder, TrunkProgress(**told))
+        fields = event.model_dump(exclude={"kind", "trunk"})
+        note_progress(self.checkpoints.folder, TrunkProgress(**fields))
         self.report(event)
 
     def _note(self, text: str) -> None:

@@ -256,14 +256,14 @@ def _symbol(name: str) -> str:
 
 def _law_sentence(what: str, law: JointPower, unit: str) -> str:
     at = ", ".join(f"{value:.3g} {IN_WORDS[name].removeprefix('the ')}" for name, value in law.at.items())
-    powers = ", ".join(f"{IN_WORDS[name]} to the power {_told(one)}" for name, one in law.exponents.items())
+    powers = ", ".join(f"{IN_WORDS[name]} to the power {_formatted(one)}" for name, one in law.exponents.items())
     return (
-        f"The best {what} is {_told(law.level)}{unit} at {at}; it goes with {powers} ({law.optima} optima of "
+        f"The best {what} is {_formatted(law.level)}{unit} at {at}; it goes with {powers} ({law.optima} optima of "
         f"{law.sizes} sizes, which scatter by {law.scatter:.0%} around it)."
     )
 
 
-def _told(estimate: Estimate) -> str:
+def _formatted(estimate: Estimate) -> str:
     if estimate.low is None or estimate.high is None:
         return f"{estimate.value:.3g}"
     return f"{estimate.value:.3g} [{estimate.low:.3g}, {estimate.high:.3g}]"

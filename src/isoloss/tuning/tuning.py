@@ -331,9 +331,9 @@ def _horizon_sentence(tuning: Tuning) -> str:
         return f"On {tuning.corpus} nothing is said of one trunk: {'; '.join(tuning.reasons)}."
     short, long = tuning.horizons
     moved = (
-        f"On {tuning.corpus} the best rate moves by a factor of {_told(tuning.shift)} from {short:,} to {long:,} "
-        f"tokens (exponent {_told(tuning.rate.tokens_exponent)}); one rate for both costs "
-        f"{_told(tuning.cost, 100)} % of the loss at either end: "
+        f"On {tuning.corpus} the best rate moves by a factor of {_formatted(tuning.shift)} from {short:,} to {long:,} "
+        f"tokens (exponent {_formatted(tuning.rate.tokens_exponent)}); one rate for both costs "
+        f"{_formatted(tuning.cost, 100)} % of the loss at either end: "
     )
     match tuning.verdict:
         case "one_trunk":
@@ -347,14 +347,14 @@ def _horizon_sentence(tuning: Tuning) -> str:
 def _batch_sentence(tuning: Tuning) -> str:
     parts = []
     if tuning.batch_exponent is not None:
-        parts.append(f"The best rate goes with the batch to the power {_told(tuning.batch_exponent)}.")
+        parts.append(f"The best rate goes with the batch to the power {_formatted(tuning.batch_exponent)}.")
     edges = [optimum.edge for optimum in tuning.batches if optimum.edge is not None]
     if len({optimum.batch_tokens for optimum in tuning.rates}) < FEWEST_BATCHES:
         return f"Fewer than {FEWEST_BATCHES} batches were tried: which is best is not asked."
     if tuning.batch is not None:
         parts.append(
-            f"The best batch goes with parameters to the power {_told(tuning.batch.params_exponent)}, with tokens to "
-            f"{_told(tuning.batch.tokens_exponent)}."
+            f"The best batch goes with parameters to the power {_formatted(tuning.batch.params_exponent)}, with tokens "
+            f"to {_formatted(tuning.batch.tokens_exponent)}."
         )
     if edges:
         lowest = edges.count("lowest")
@@ -365,7 +365,7 @@ def _batch_sentence(tuning: Tuning) -> str:
     return " ".join(parts)
 
 
-def _told(estimate: Estimate, factor: float = 1.0) -> str:
+def _formatted(estimate: Estimate, factor: float = 1.0) -> str:
     value = f"{factor * estimate.value:.2g}"
     if estimate.low is None or estimate.high is None:
         return value

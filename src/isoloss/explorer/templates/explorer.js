@@ -78,14 +78,14 @@
     }
   };
   const toAddress = () => {
-    const told = new URLSearchParams();
-    told.set("flops", String(state.flops));
-    if (given.forms.length > 1) told.set("form", state.form);
-    if (given.conventions.length > 1) told.set("params", state.convention);
-    for (const [key, value] of state.measures) told.set(`measure.${key}`, String(value));
-    for (const key of state.off) told.append("off", key);
+    const hash = new URLSearchParams();
+    hash.set("flops", String(state.flops));
+    if (given.forms.length > 1) hash.set("form", state.form);
+    if (given.conventions.length > 1) hash.set("params", state.convention);
+    for (const [key, value] of state.measures) hash.set(`measure.${key}`, String(value));
+    for (const key of state.off) hash.append("off", key);
     try {
-      history.replaceState(null, "", `#${told}`);
+      history.replaceState(null, "", `#${hash}`);
     } catch {
       // A browser that forbids it on files shows the page all the same.
     }
@@ -470,13 +470,13 @@
   const runs = model("runs");
   runs.selected.change.connect(() => {
     const [place] = runs.selected.indices;
-    const told = byId("record");
+    const shown = byId("record");
     if (place === undefined) {
-      told.textContent = "Point at a run, or tap it, for its record.";
+      shown.textContent = "Point at a run, or tap it, for its record.";
       return;
     }
     const of = (name) => runs.data[name][place];
-    told.textContent = `${of("run")}: ${of("corpus")}, ${of("size")}, ${of("length")}, ${of("compute")}, loss ${of("loss")}, flags: ${of("about")}`;
+    shown.textContent = `${of("run")}: ${of("corpus")}, ${of("size")}, ${of("length")}, ${of("compute")}, loss ${of("loss")}, flags: ${of("about")}`;
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
     dress();

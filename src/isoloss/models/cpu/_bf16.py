@@ -225,7 +225,7 @@ def _tile_code(
 
 
 def _round_row_code(typing: Any, source: Any, target: Any, lanes: Any) -> Any:
-    """Write the first `lanes` of 16 floats as bfloat16, one beside the other."""
+    """Write the first `lanes` of 16 floats as bfloat16, one next to the other."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         source, target, lanes = arguments

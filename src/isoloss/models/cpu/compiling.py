@@ -60,7 +60,7 @@ def _compile(name: str) -> None:
 
 
 def _ready(operations: ModuleType) -> Path:
-    """Return the file that says that kernels are compiled: beside them, named by their sources and the processor."""
+    """Return the file that says that kernels are compiled: next to them, named by their sources and the processor."""
     import numba
     from numba.core.registry import cpu_target
 
@@ -81,7 +81,7 @@ def run_all(operations: ModuleType) -> None:
 
 
 def _compile_here(operations: ModuleType) -> None:
-    """Compile all kernels and say so, beside them."""
+    """Compile all kernels and say so, next to them."""
     run_all(operations)
     files.write_text(_ready(operations), "")
 

@@ -73,7 +73,7 @@ class Passes(Protocol):
     def forward(self, tokens_N: Ints, targets_N: Ints, nats_N: Doubles, log_z_N: Doubles) -> None:
         """Write loss and ln Z of every row."""
 
-    def forth_and_back(
+    def forward_and_backward(
         self, tokens_N: Ints, targets_N: Ints, z_loss: float, nats_N: Doubles, log_z_N: Doubles, dw: Arrays
     ) -> None:
         """The same, and add the gradient of the summed objective to `dw`."""
@@ -140,7 +140,7 @@ def _nats(
         if dw is None:
             some.forward(tokens_N[rows], targets_N[rows], nats_N[rows], log_z_N[rows])
         else:
-            some.forth_and_back(tokens_N[rows], targets_N[rows], z_loss, nats_N[rows], log_z_N[rows], dw)
+            some.forward_and_backward(tokens_N[rows], targets_N[rows], z_loss, nats_N[rows], log_z_N[rows], dw)
     return nats_N, log_z_N
 
 
@@ -164,7 +164,7 @@ class _Single:
         here = self._streams(tokens_N)
         _kernels.head_forward(*self._head(here, targets_N, 0.0, nats_N, log_z_N))
 
-    def forth_and_back(
+    def forward_and_backward(
         self, tokens_N: Ints, targets_N: Ints, z_loss: float, nats_N: Doubles, log_z_N: Doubles, dw: Arrays
     ) -> None:
         here, turns = self._streams(tokens_N), (self.cos_TK, self.sin_TK, self.heads)

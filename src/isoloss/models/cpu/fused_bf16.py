@@ -48,7 +48,7 @@ class _Half:
             here.head_scale_N, room, packs, nats_N, log_z_N,
         )  # fmt: skip
 
-    def forth_and_back(
+    def forward_and_backward(
         self, tokens_N: Ints, targets_N: Ints, z_loss: float, nats_N: Doubles, log_z_N: Doubles, dw: Arrays
     ) -> None:
         here, packs, room = self._streams(tokens_N)

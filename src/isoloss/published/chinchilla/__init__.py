@@ -184,8 +184,8 @@ def _claims(found: ChinchillaAnalysis) -> list[Claim]:
         Claim(
             claim="Refitted, the parametric law agrees with the other two approaches",
             verdict="holds" if _overlap(exponent, second) else "does not hold", source="Besiroglu et al. 2024",
-            why=f"a = {_told(exponent)} by approach 3 and {_told(second)} by approach 2 on points near its budgets; "
-            "Hoffmann et al. print 0.46 for approach 3 and 0.50, 0.49 for the others.",
+            why=f"a = {_formatted(exponent)} by approach 3 and {_formatted(second)} by approach 2 on points near its "
+            "budgets; Hoffmann et al. print 0.46 for approach 3 and 0.50, 0.49 for the others.",
         ),
         Claim(
             claim="About 20 tokens per parameter are optimal at Chinchilla's compute",
@@ -215,7 +215,7 @@ def _claims(found: ChinchillaAnalysis) -> list[Claim]:
     ]  # fmt: skip
 
 
-def _told(estimate: Estimate) -> str:
+def _formatted(estimate: Estimate) -> str:
     return f"{fixed(estimate.value, 3)} [{fixed(estimate.low or 0, 3)}, {fixed(estimate.high or 0, 3)}]"
 
 
@@ -244,7 +244,7 @@ def _laws_table(found: ChinchillaAnalysis) -> Table:
             number_cell(values["beta"] / (values["alpha"] + values["beta"]), lambda value: fixed(value, 3)),
             Cell(text="–"),
         )))  # fmt: skip
-    return Table(name="laws", caption="The law fitted in every way, beside the printed ones.", columns=columns,
+    return Table(name="laws", caption="The law fitted in every way, next to the printed ones.", columns=columns,
                  rows=tuple(rows))  # fmt: skip
 
 
@@ -278,7 +278,7 @@ def _approaches(found: ChinchillaAnalysis) -> Drawing:
         title="Approach 2 on these points", quantity="params", flops=np.array([o.flops for o in optima]),
         values=np.array([valley.median for valley in valleys_]),
         log_std=np.array([valley.log_std for valley in valleys_]), fit=laws.params, references=references,
-        notes=(f"a = {_told(laws.params.exponent)}",),
+        notes=(f"a = {_formatted(laws.params.exponent)}",),
     )  # fmt: skip
     return Drawing(
         name="approaches", title="Optimal parameters by approaches 2 and 3",

@@ -109,7 +109,7 @@ def _rows(found: RepeatAnalysis) -> Iterator[Row]:
     yield Row(quantity="objective at a lower point (R_D* 46.99, R_N* 2.330)", published=LOWER_OBJECTIVE,
               reproduced=found.lower.objective_value, tolerance=1e-6, why=GIVEN)  # fmt: skip
     for name, value in PUBLISHED.items():
-        yield Row(quantity=f"{name}* of the best optimum beside the published one", published=value,
+        yield Row(quantity=f"{name}* of the best optimum next to the published one", published=value,
                   reproduced=found.best.params[name].value, tolerance=0.01, why="an optimum is a point")  # fmt: skip
     yield Row(quantity="runs after the filter by hand", published=182, reproduced=len(found.rows), tolerance=0,
               absolute=True, why="a count")  # fmt: skip

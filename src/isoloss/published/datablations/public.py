@@ -31,7 +31,7 @@ def tables_of(originals: Mapping[str, Path]) -> dict[str, Columns]:
     losses = [value for name, value in found if name == LOSSES]
     maps = [next((value for name, value in found if name == wanted), None) for wanted in (TOKENS, PARAMS)]
     if len(losses) < len(TABLES) or None in maps:
-        raise BadTable(f"its cells hold {len(losses)} dictionaries {LOSSES}, expected 2, beside {TOKENS} and {PARAMS}",
+        raise BadTable(f"its cells hold {len(losses)} dictionaries {LOSSES}, expected 2, next to {TOKENS} and {PARAMS}",
                        place=str(path), fix="fetch it anew")  # fmt: skip
     tokens, params = maps
     try:

@@ -1,4 +1,4 @@
-"""Optima of budgets against compute, the power law through them, and the laws of others beside it."""
+"""Optima of budgets against compute, the power law through them, and the laws of others next to it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -84,7 +84,7 @@ def _panel(
 
 
 def _name_budgets(axes: Axes, one: IsoFlop) -> None:
-    """Write the smallest and the largest budget beside their optima."""
+    """Write the smallest and the largest budget next to their optima."""
     found = one.found
     for optimum in (found[0], found[-1]) if len(found) > 1 else ():
         assert optimum.over_params is not None, "a found optimum has its valley"

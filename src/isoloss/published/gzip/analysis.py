@@ -8,10 +8,10 @@ import numpy as np
 from isoloss.core.errors import BadTable, Unidentified
 from isoloss.core.progress import QUIET, Progress
 from isoloss.data_dependence.coefficient_lines import CoefficientLine, regress_coefficients
-from isoloss.data_dependence.contest import run_contest
-from isoloss.data_dependence.contest_result import Comparison
 from isoloss.data_dependence.covariates import corpus_complexity
 from isoloss.data_dependence.data_dependent import FittedDataDependent, from_laws
+from isoloss.data_dependence.predictor_comparison import PredictorResult
+from isoloss.data_dependence.predictors import compare_predictors
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.fitting.fitting import fit
 from isoloss.optima.curves import TrainingCurve, area_under, still_falling
@@ -40,7 +40,7 @@ class GzipAnalysis:
     flagged: Mapping[str, tuple[str, ...]]
     lines: Mapping[str, Mapping[str, CoefficientLine]]
     dependent: FittedDataDependent
-    comparison: Comparison
+    comparison: PredictorResult
     curves: list[TrainingCurve]
     areas: Mapping[str, float]
 
@@ -88,7 +88,7 @@ def analyse(tables: dict[str, Columns], *, progress: Progress = QUIET) -> GzipAn
             for loss, fits in (*laws.items(), (CONVERGED, converged[MAIN]))
         },
         dependent=from_laws(list(laws[MAIN].values()), table, complexity, measure="gzip"),
-        comparison=run_contest(table, ["gzip"]).measures[0], curves=curve_list,
+        comparison=compare_predictors(table, ["gzip"]).measures[0], curves=curve_list,
         areas={curve.run: area_under(curve) for curve in curve_list},
     )  # fmt: skip
 

@@ -29,7 +29,7 @@ def _exponents(found: GzipAnalysis, loss: str, *, converged: bool = False) -> li
     return [np.nan if value is None else value for value in values]
 
 
-def _told(values: list[float]) -> str:
+def _formatted(values: list[float]) -> str:
     return ", ".join("none" if np.isnan(value) else fixed(value, 2) for value in values)
 
 
@@ -81,11 +81,11 @@ def _direction(found: GzipAnalysis) -> Claim:
 def _crossing(found: GzipAnalysis) -> Claim:
     places = [_crosses(found, _exponents(found, loss)) for loss in LOSSES]
     inside = all(place is not None and CROSSING[0] < place < CROSSING[1] for place in places)
-    told = ", ".join("nowhere" if place is None else fixed(place, 2) for place in places)
+    crossings = ", ".join("nowhere" if place is None else fixed(place, 2) for place in places)
     return Claim(
         claim="The frontier crosses Chinchilla's equal scaling between gzip .23 and .45", source=README,
         verdict="holds" if inside else "does not hold",
-        why=f"Interpolated between grammars, a passes 0.5 at gzip {told}, one number a loss column.",
+        why=f"Interpolated between grammars, a passes 0.5 at gzip {crossings}, one number a loss column.",
     )  # fmt: skip
 
 
@@ -112,8 +112,8 @@ def _converged(found: GzipAnalysis) -> Claim:
         len(found.flagged) > 0.1 * len(found.table) or moved > 0.05 else "holds",
         source="what a law of loss over N and D supposes",
         why=f"{len(found.flagged)} of {len(found.table)} runs were still falling faster than D^−½ at their end; the "
-        f"smallest grammar set keeps {min(kept.values())} of 30. Without them a is {_told(without)}: it moves by up to "
-        f"{fixed(moved, 2)}.",
+        f"smallest grammar set keeps {min(kept.values())} of 30. Without them a is {_formatted(without)}: it moves "
+        f"by up to {fixed(moved, 2)}.",
     )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from isoloss.core.hands import Helpers
+from isoloss.core.pool import Helpers
 from isoloss.core.progress import QUIET, Progress
 from isoloss.published.folder import Columns, read_folder
 from isoloss.published.porian.analysis import PorianAnalysis, analyse
@@ -45,7 +45,7 @@ def reproduce(
 
     The folder holds the four summaries as they were published (a clone's `data`, or the clone), or the tables of them.
     `raw` is the pickle of training curves, read by an unpickler that admits tables alone; with it the analyses that
-    need curves are done too. `helpers` work along, see `isoloss.core.hands`.
+    need curves are done too. `helpers` work along, see `isoloss.core.pool`.
     """
     place = originals_in(Path(folder))
     tables = read_folder(ORIGIN, folder) if place is None else tables_of_originals(place)

@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from isoloss.core.hands import Helpers, Shared
+from isoloss.core.pool import Helpers, Shared
 from isoloss.core.progress import QUIET, Progress
 from isoloss.laws.law import Floats
 from isoloss.optima.isoflop import BudgetOptimum, IsoFlop, IsoFlopLaws, fit_isoflop
@@ -81,7 +81,7 @@ def analyse(
 ) -> PorianAnalysis:
     """Return every configuration analysed with the authors' own noise stream, and repaired with ours.
 
-    Only the authors' stream has an order to keep: `helpers` repair meanwhile, see `isoloss.core.hands`.
+    Only the authors' stream has an order to keep: `helpers` repair meanwhile, see `isoloss.core.pool`.
     """
     normals: Callable[[tuple[int, int]], Floats] = _authors_stream()
     block = ""

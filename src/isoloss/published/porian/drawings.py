@@ -195,7 +195,7 @@ def _adjusted(found: PorianAnalysis) -> Drawing:
         "kaplan-adjusted", "Kaplan et al.'s adjusted law",
         "Tuned rate and batch with Kaplan et al.'s counting (no head, no embedding) and their long warm-up come near "
         "the law that they adjusted for a constant rate.",
-        f"Three panels against compute: the exponent of N* is {fixed(one.laws.params.slope, 3)}, beside 0.73.",
+        f"Three panels against compute: the exponent of N* is {fixed(one.laws.params.slope, 3)}, next to 0.73.",
         panels, 3,
     )  # fmt: skip
 

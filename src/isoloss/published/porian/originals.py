@@ -83,7 +83,7 @@ def tables_of_originals(folder: Path) -> dict[str, Columns]:
     if missing := [one for one in SUMMARIES if not (folder / one.name).is_file()]:
         raise InputError(
             f"{len(missing)} of {len(SUMMARIES)} summaries are missing: {', '.join(one.name for one in missing)}",
-            place=str(folder), fix=f"get them from {missing[0].url} and beside it, or add --fetch without --data",
+            place=str(folder), fix=f"get them from {missing[0].url} and next to it, or add --fetch without --data",
         )  # fmt: skip
     frames = {Path(one.name).stem.removesuffix(".pickle"): _frame(one, folder) for one in SUMMARIES}
     named = [_Named(stem, number, *frame) for stem, frame in frames.items() for number in range(len(frame.rows))]

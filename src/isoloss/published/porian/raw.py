@@ -212,7 +212,7 @@ class IdealTuning:
 
 
 def ideal_tuning(found: SweepResult) -> IdealTuning:
-    """Return what the power laws of rate and batch cost beside tuning each size by itself, at the sweep's horizon.
+    """Return what the power laws of rate and batch cost compared with tuning each size, at the sweep's horizon.
 
     By the laws a size is trained at the swept batch nearest to its law's, and at its law's rate by the parabola of that
     batch. Sizes whose optima stand on the grid's edge are left out.

@@ -32,7 +32,7 @@ def raw_section(raw: RawRuns) -> Section:
 
 
 def raw_rows(raw: RawRuns) -> Iterator[Row]:
-    """Yield the printed power laws of batch and rate beside ours, where the runs hold a sweep."""
+    """Yield the printed power laws of batch and rate next to ours, where the runs hold a sweep."""
     rows = raw.where(hparams="sweep")
     if not len(rows):
         return

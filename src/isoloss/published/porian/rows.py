@@ -1,4 +1,4 @@
-"""The published numbers of Porian et al. 2024 beside ours."""
+"""The published numbers of Porian et al. 2024 next to ours."""
 
 from collections.abc import Iterator
 
@@ -167,7 +167,7 @@ def _sensitivity_rows(found: PorianAnalysis) -> Iterator[Row]:
 
 
 def _architecture_rows(tables: dict[str, Columns]) -> Iterator[Row]:
-    """Yield the parameter counts of the 16 shapes by the shapes' own rule, beside the sizes of the released points."""
+    """Yield the parameter counts of the 16 shapes by the shapes' own rule, next to the sizes of the released points."""
     configs, points = tables["configs"], tables["isoflop_points"]
     published = {
         name: np.unique(points["n"][np.isin(points["config"], configs["config"][configs["flop_count"] == kind])])

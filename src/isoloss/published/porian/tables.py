@@ -86,7 +86,7 @@ def repaired_table(found: PorianAnalysis) -> Table:
         )))  # fmt: skip
     return Table(
         name="repaired", columns=columns, rows=tuple(rows),
-        caption="As released beside repaired: noise that rises with the loss, the spread of the draws alone as "
+        caption="As released next to repaired: noise that rises with the loss, the spread of the draws alone as "
         "weight, both, and the loss law weighted by 1/σ² instead of σ = 1/σ².",
     )  # fmt: skip
 

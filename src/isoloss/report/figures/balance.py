@@ -127,7 +127,7 @@ def _panel(axes: Axes, points: Sequence[BalancePoint], line: Line | None) -> Non
 
 
 def _name(axes: Axes, points: Sequence[BalancePoint], line: Line | None, panels: Panels) -> None:
-    """Write every corpus name beside its point, on the side where it covers least."""
+    """Write every corpus name next to its point, on the side where it covers least."""
     (x_low, x_high), (y_low, y_high) = axes.get_xlim(), axes.get_ylim()
     width, height = panels.width * POINTS_PER_INCH, panels.height * POINTS_PER_INCH
 

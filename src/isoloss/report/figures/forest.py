@@ -1,4 +1,4 @@
-"""Coefficients of every corpus side by side, each with its interval, beside Chinchilla's published values."""
+"""Coefficients of every corpus side by side, each with its interval, next to Chinchilla's published values."""
 
 from collections.abc import Mapping, Sequence
 

@@ -72,10 +72,10 @@
 
   // A point says what it is, under the pointer or the keyboard's focus, and keeps its words while the page scrolls.
   const tip = document.getElementById("tip");
-  let told = null;
+  let described = null;
   const place = () => {
-    if (!told) return;
-    const at = told.getBoundingClientRect();
+    if (!described) return;
+    const at = described.getBoundingClientRect();
     const box = tip.getBoundingClientRect();
     const left = Math.min(Math.max(8, at.left + at.width / 2 - box.width / 2), innerWidth - box.width - 8);
     const above = at.top - box.height - 8;
@@ -85,7 +85,7 @@
   const tell = (event) => {
     const link = event.target instanceof Element && event.target.closest('a[href^="#run-"]');
     const row = link && document.getElementById(link.getAttribute("href").slice(1));
-    told = row ? link : null;
+    described = row ? link : null;
     tip.hidden = !row;
     if (row) tip.textContent = row.dataset.tip;
     place();

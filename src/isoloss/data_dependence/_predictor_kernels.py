@@ -1,4 +1,4 @@
-"""Compiled second stage of the contest: coefficients of a left-out source read off functions of a measure.
+"""The compiled second stage of comparing predictors: coefficients of a left-out source as functions of a measure.
 
 For one assignment of the measure to the corpora, every source is left out in turn. Which coefficients follow the
 measure, and how, is chosen among the remaining sources by leaving one more out: from one law for all, the single change

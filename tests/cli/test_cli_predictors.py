@@ -1,4 +1,4 @@
-"""`isoloss fit --complexity`: the contest of predictors on a table from anywhere."""
+"""`isoloss fit --complexity`: the comparison of predictors on a table from anywhere."""
 
 import csv
 
@@ -29,17 +29,17 @@ OPTIONS = ["--params", "n", "--tokens", "d", "--loss", "val", "--group", "data",
 
 def test_measures_compete_on_sources_and_the_winners_law_is_fitted(isoloss, tmp_path):
     write_table(tmp_path / "runs.csv")
-    told = isoloss("fit", "runs.csv", *OPTIONS, "--source", "made_of", "--bootstrap", "40", "--json")
-    assert told.code == 0
-    gzip, shuffled = told.json["comparison"]
+    output = isoloss("fit", "runs.csv", *OPTIONS, "--source", "made_of", "--bootstrap", "40", "--json")
+    assert output.code == 0
+    gzip, shuffled = output.json["comparison"]
     assert [gzip["measure"], shuffled["measure"]] == ["gzip", "shuffled"]
     assert gzip["heldout_error"] < 0.3 * gzip["pooled_error"]
     assert gzip["p_adjusted"] < 0.05 < shuffled["p_adjusted"]
     assert {"measure", "heldout_error", "pooled_error", "p_value", "proxy_error", "difference", "against"} <= set(gzip)
-    (contest,) = told.json["contest"]
-    assert contest["winner"] == "gzip"
-    assert contest["sources"] == {f"text {j}": [f"plain {j}", f"relabelled {j}"] for j in range(6)}
-    (joint,) = told.json["data_dependent"]
+    (comparison,) = output.json["contest"]
+    assert comparison["winner"] == "gzip"
+    assert comparison["sources"] == {f"text {j}": [f"plain {j}", f"relabelled {j}"] for j in range(6)}
+    (joint,) = output.json["data_dependent"]
     assert (joint["measure"], joint["method"], joint["converged"]) == ("gzip", "joint", True)
     slope = joint["coefficients"]["E"]["slope"]
     assert joint["coefficients"]["E"]["form"] != "shared"
@@ -56,6 +56,6 @@ def test_without_a_column_of_sources_every_group_is_its_own(isoloss, tmp_path):
 
 def test_a_corpus_of_two_sources_is_refused(isoloss, tmp_path):
     write_table(tmp_path / "runs.csv")
-    told = isoloss("fit", "runs.csv", *OPTIONS, "--source", "d", "--json")
-    assert told.code == 2
-    assert "has 4 sources" in told.json["error"]["message"]
+    output = isoloss("fit", "runs.csv", *OPTIONS, "--source", "d", "--json")
+    assert output.code == 2
+    assert "has 4 sources" in output.json["error"]["message"]

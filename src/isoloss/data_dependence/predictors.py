@@ -1,9 +1,9 @@
-"""The contest of predictors: which measure of a corpus says how loss will fall on it, before a model is trained?
+"""The comparison of predictors: which measure of a corpus says how loss will fall on it, before a model is trained?
 
 One source is left out at a time: a corpus with its interventions and relabellings. Its losses, and the balance
 ln(D*/N*) at one budget, are predicted from a measure alone: the other corpora's laws are fitted together, every
 coefficient is read off a function of the measure through them, and which coefficients follow it, and how, is chosen
-among those sources by leaving one more out. Beside every measure stand its rivals:
+among those sources by leaving one more out. Next to every measure stand its rivals:
 
 pooled   one law for all, the centre of the other corpora's: it knows nothing of the one left out
 proxy    the same law after one run of the left-out corpus, its cheapest: the corpus most likely to have that loss,
@@ -13,8 +13,8 @@ The test permutes the measure over the sources (means of sources among sources, 
 repeats everything from the choice of forms on; the correction for the number of measures compares with the best of all
 measures under the same permutation, step by step (Westfall & Young 1993; Ge, Dudoit & Speed 2003).
 
-Corpora of one contest are to be of one kind: between bytes of text and the symbols of a grammar, tokenisation would be
-taken for complexity.
+Corpora of one comparison are to be of one kind: between bytes of text and the symbols of a grammar, tokenisation would
+be taken for complexity.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -28,12 +28,12 @@ from numpy.typing import NDArray
 from isoloss.core.machine import cores
 from isoloss.core.progress import QUIET, Progress
 from isoloss.core.rng import stream
-from isoloss.data_dependence._contest_kernels import COEFFICIENTS as LAST
-from isoloss.data_dependence._contest_kernels import predict_left_out
+from isoloss.data_dependence._predictor_kernels import COEFFICIENTS as LAST
+from isoloss.data_dependence._predictor_kernels import predict_left_out
 from isoloss.data_dependence.coefficients import COEFFICIENTS, FORMS, Floats, Form
-from isoloss.data_dependence.contest_result import Comparison, Contest, Errors, paired
 from isoloss.data_dependence.covariates import FEWEST_SOURCES, corpus_complexity, refuse_few
 from isoloss.data_dependence.folds import FirstStage, first_stage, published_forms
+from isoloss.data_dependence.predictor_comparison import Errors, PredictorComparison, PredictorResult, paired
 from isoloss.fitting.checks import EXCLUDED_FLAGS, leave_out
 from isoloss.optima.best_size import best_sizes
 from isoloss.optima.mean_split import middle_budget
@@ -56,7 +56,7 @@ class _Predictions:
     forms: Ints
 
 
-def run_contest(
+def compare_predictors(
     observations: Observations,
     measures: Sequence[str],
     *,
@@ -65,8 +65,8 @@ def run_contest(
     rounds: int = PERMUTATIONS,
     seed: int = 0,
     progress: Progress = QUIET,
-) -> Contest:
-    """Return how well every measure predicts a source that was left out, beside its rivals.
+) -> PredictorComparison:
+    """Return how well every measure predicts a source that was left out, next to its rivals.
 
     `kind` says what the corpora are, where it is known; `flops` is the budget of the balance, by default the middle of
     those inside the runs of most corpora. What the balance of a corpus is, several forms of the loss say together
@@ -163,8 +163,8 @@ def _predict(stage: FirstStage, assigned: Floats, *, forms: Ints | None) -> _Pre
 
 def _judged(
     stage: FirstStage, found: Mapping[str, _Predictions], baseline: _Predictions, *, kind: str | None, budget: float
-) -> Contest:
-    """Return the contest's result: errors by source, tests, and what they can show."""
+) -> PredictorComparison:
+    """Return the comparison's result: errors by source, tests, and what they can show."""
     names = list(found)
     proxy_loss = stage.errors(stage.proxy)
     proxy_balance = np.abs(stage.proxy[:, LAST] - stage.folds.balance)
@@ -173,7 +173,7 @@ def _judged(
     balance = None
     if stage.by_source(known.astype(float)).astype(bool).sum() >= FEWEST_SOURCES:
         balance = _tested(stage, {name: found[name].balance for name in names}, baseline.balance[0], proxy_balance)
-    return Contest(
+    return PredictorComparison(
         kind=kind,
         budget=budget,
         sources={s: [c for c, own in zip(stage.rows.corpora, stage.source_of, strict=True) if stage.sources[own] == s]
@@ -183,7 +183,7 @@ def _judged(
         chosen=len(stage.sources) >= SOURCES_TO_CHOOSE,
         folds_converged=stage.converged,
         measures=tuple(
-            Comparison(
+            PredictorResult(
                 measure=name,
                 kind=kind,
                 loss=loss[name],

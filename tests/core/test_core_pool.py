@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from isoloss.core import hands as module
-from isoloss.core.hands import Shared, hands
+from isoloss.core import pool as module
+from isoloss.core.pool import Shared, helper_pool
 from waiting import wait_until
 
 
@@ -43,7 +43,7 @@ def test_helpers_and_this_process_share_the_calls_and_the_order_stays(
 ) -> None:
     monkeypatch.setattr(module, "cores", lambda: 2)
     done: list[None] = []
-    with hands() as helpers:
+    with helper_pool() as helpers:
         assert helpers is not None
         calls = [partial(square_together, tmp_path, n) for n in range(30)]
         found = Shared(calls, helpers).collect(lambda: done.append(None))
@@ -54,12 +54,12 @@ def test_helpers_and_this_process_share_the_calls_and_the_order_stays(
 
 def test_what_a_helper_that_died_has_left_is_done_here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "cores", lambda: 2)
-    with hands() as helpers:
+    with helper_pool() as helpers:
         found = Shared([die, *(partial(square, n) for n in range(20))], helpers).collect()
     assert [value for value, _ in found] == [-1, *(n * n for n in range(20))]
 
 
 def test_on_one_core_there_are_no_helpers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "cores", lambda: 1)
-    with hands() as helpers:
+    with helper_pool() as helpers:
         assert helpers is None

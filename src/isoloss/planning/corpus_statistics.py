@@ -16,7 +16,7 @@ MEASURES = ("gzip", "ngram")
 
 
 @dataclass(frozen=True, kw_only=True)
-class CorpusFacts:
+class CorpusStatistics:
     """A corpus as a plan sees it: unique tokens, vocabulary, bytes a token, and measures with intervals.
 
     What is None is not known: without `unique_tokens` nothing is said of repetition, without `vocab_size` no shape.
@@ -30,7 +30,7 @@ class CorpusFacts:
     measures: Mapping[str, Estimate] = field(default_factory=dict)
     most_tokens: float | None = None
 
-    def in_tokens(self, bytes_per_token: float | None, *, vocab_size: int | None = None) -> "CorpusFacts":
+    def in_tokens(self, bytes_per_token: float | None, *, vocab_size: int | None = None) -> "CorpusStatistics":
         """Return the corpus counted in tokens of so many bytes; uncounted without a ratio, or where bytes are unknown.
 
         Raises InputError for a ratio that is not above zero.
@@ -55,8 +55,8 @@ def open_corpus(
     settings: MeasureSettings = DEFAULT,
     seed: int = 0,
     progress: Progress = QUIET,
-) -> CorpusFacts:
-    """Return the facts of a file, folder or glob: what `isoloss measure` reads, and how many tokens there are.
+) -> CorpusStatistics:
+    """Return the statistics of a file, folder or glob: what `isoloss measure` reads, and how many tokens there are.
 
     Measured by what laws of several corpora usually follow, that of isoloss among them. Of files beyond 64 MiB a part
     is read, and the tokens of the whole follow from its bytes a token. Raises BadCorpus for a path that holds no
@@ -68,7 +68,7 @@ def open_corpus(
     unique = float(found.tokens)
     if found.bytes is not None and found.bytes_per_token is not None:
         unique = found.bytes / found.bytes_per_token
-    return CorpusFacts(
+    return CorpusStatistics(
         name=Path(found.name).name or found.name,
         unique_tokens=unique,
         vocab_size=found.vocab_size,

@@ -1,25 +1,30 @@
-"""The figure of the contest with its words."""
+"""The figure of the comparison of predictors with its words."""
 
 import math
 from functools import partial
 
 from isoloss.core.estimate import Estimate
-from isoloss.data_dependence.contest_result import Contest
+from isoloss.data_dependence.predictor_comparison import PredictorComparison
 from isoloss.report.blocks import Drawing
 from isoloss.report.data import ReportData
 from isoloss.report.figures.balance import KIND_TITLE
-from isoloss.report.figures.contest import Bar, Panel, contest_forest
+from isoloss.report.figures.predictors import Bar, Panel, predictor_forest
 from isoloss.report.numbers import fixed, power_of_ten
 
 ONE_RUN = "one cheap run"
 
 
-def contest_picture(data: ReportData) -> Drawing | None:
-    """Return the forest of error differences, or None where no contest was held."""
-    panels = [panel for contest in data.contests for panel in (_losses(contest), _balances(contest)) if panel]
+def predictor_picture(data: ReportData) -> Drawing | None:
+    """Return the forest of error differences, or None where no predictors were compared."""
+    panels = [
+        panel
+        for comparison in data.predictor_comparisons
+        for panel in (_losses(comparison), _balances(comparison))
+        if panel
+    ]
     if not panels:
         return None
-    draw = partial(contest_forest, panels)
+    draw = partial(predictor_forest, panels)
     return Drawing(
         name="contest",
         title="What a measure knows of a corpus that was never trained on",
@@ -41,30 +46,31 @@ def _said(bar: Bar) -> str:
     return f"{bar.name} {fixed(bar.difference.value, 2)}{' (shown)' if bar.shown else ''}"
 
 
-def _losses(contest: Contest) -> Panel:
-    ordered = sorted(contest.measures, key=lambda c: c.loss.difference.value)
+def _losses(comparison: PredictorComparison) -> Panel:
+    ordered = sorted(comparison.measures, key=lambda c: c.loss.difference.value)
     bars = [Bar(name=c.measure, difference=_scaled(c.loss.difference, 100), shown=c.loss.shown) for c in ordered]
     bars.append(Bar(name=ONE_RUN, difference=_scaled(ordered[0].loss.proxy_difference, 100), shown=False))
     return Panel(
-        title=f"{_title(contest)}: losses", axis="error less one law's, % of loss", kind=contest.kind, bars=bars
+        title=f"{_title(comparison)}: losses", axis="error less one law's, % of loss", kind=comparison.kind, bars=bars
     )
 
 
-def _balances(contest: Contest) -> Panel | None:
-    known = [(c.measure, c.balance) for c in contest.measures if c.balance is not None]
+def _balances(comparison: PredictorComparison) -> Panel | None:
+    known = [(c.measure, c.balance) for c in comparison.measures if c.balance is not None]
     if not known or any(math.isnan(errors.difference.value) for _, errors in known):
         return None
     ordered = sorted(known, key=lambda pair: pair[1].difference.value)
     bars = [Bar(name=name, difference=errors.difference, shown=errors.shown) for name, errors in ordered]
     bars.append(Bar(name=ONE_RUN, difference=ordered[0][1].proxy_difference, shown=False))
     return Panel(
-        title=f"{_title(contest)}: ln(D*/N*)", axis=f"error less one law's, at {power_of_ten(contest.budget)} FLOPs",
-        kind=contest.kind, bars=bars,
+        title=f"{_title(comparison)}: ln(D*/N*)",
+        axis=f"error less one law's, at {power_of_ten(comparison.budget)} FLOPs",
+        kind=comparison.kind, bars=bars,
     )  # fmt: skip
 
 
-def _title(contest: Contest) -> str:
-    return KIND_TITLE[contest.kind] if contest.kind else "All corpora"
+def _title(comparison: PredictorComparison) -> str:
+    return KIND_TITLE[comparison.kind] if comparison.kind else "All corpora"
 
 
 def _scaled(estimate: Estimate, factor: float) -> Estimate:

@@ -1,4 +1,4 @@
-"""The contest of predictors: how far each measure's error lies below that of one law for all."""
+"""The comparison of predictors: how far each measure's error lies below that of one law for all."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,8 +46,8 @@ class Panel:
 
 
 @drawn
-def contest_forest(panels: Sequence[Panel], *, layout: Layout = "wide") -> Figure:
-    """Return one panel a contest and target, one row a predictor: left of zero it errs less than one law for all."""
+def predictor_forest(panels: Sequence[Panel], *, layout: Layout = "wide") -> Figure:
+    """Return one panel a comparison and target, one row a predictor: left of zero it errs less than one law for all."""
     names = [short(bar.name, NAME_LENGTH) for panel in panels for bar in panel.bars]
     rows = max(len(panel.bars) for panel in panels)
     left = 0.15 + max(text_points(name, NAME_POINTS) for name in names) / POINTS_PER_INCH

@@ -1,6 +1,6 @@
-"""Seals: a record carries the digests of itself and of the files beside it, so that damage is found and named.
+"""Checksums: a record carries the digests of itself and of the files next to it, so that damage is found and named.
 
-Whoever changes how they are made takes another key: a seal that does not fit is damage, whatever the schema.
+Whoever changes how they are made takes another key: a checksum that does not fit is damage, whatever the schema.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ from typing import Any
 
 from isoloss.core.files import regular
 
-SEAL = "seal"
+KEY = "seal"
 
 
 def file_digest(path: Path) -> str:
@@ -20,20 +20,20 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def sealed(content: Mapping[str, Any], *, files: Mapping[str, str]) -> dict[str, Any]:
-    """Return `content` with a seal: the digest of every kind of file beside it, and its own over all of that."""
-    return {**content, SEAL: {**files, "record": _digest(content, files)}}
+def with_checksums(content: Mapping[str, Any], *, files: Mapping[str, str]) -> dict[str, Any]:
+    """Return `content` with checksums: the digest of every kind of file next to it, and its own over all of that."""
+    return {**content, KEY: {**files, "record": _digest(content, files)}}
 
 
 def opened(content: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str] | None]:
-    """Return sealed content and the digests of the files beside it; no digests where an older isoloss set no seal.
+    """Return the content and the digests of the files next to it; no digests where an older isoloss wrote no checksums.
 
-    Raises ValueError where the content is not what was sealed.
+    Raises ValueError where the content is not what was written.
     """
-    bare = {key: value for key, value in content.items() if key != SEAL}
-    if SEAL not in content:
+    bare = {key: value for key, value in content.items() if key != KEY}
+    if KEY not in content:
         return bare, None
-    files = dict(content[SEAL])
+    files = dict(content[KEY])
     own = files.pop("record", None)
     if own != _digest(bare, files):
         raise ValueError("its checksum does not fit its content")

@@ -1,4 +1,4 @@
-"""The conductor's side of its workers: starting them, giving them jobs, hearing them, burying them."""
+"""The conductor's side of its workers: starting them, giving them jobs, hearing them, reaping them."""
 
 import os
 import queue
@@ -36,7 +36,7 @@ class Place(NamedTuple):
     own_session: bool = False
 
 
-class Crew:
+class WorkerPool:
     """The workers of one call to an executor, and what is left for them to do."""
 
     def __init__(self, archive: Archive, *, on_event: Report, checkpoint_seconds: float) -> None:
@@ -45,7 +45,7 @@ class Crew:
         self.workers: list[_Worker] = []
         self.todo: deque[TrunkJob] = deque()
         self.deaths: Counter[str] = Counter()
-        self.told: set[str] = set()
+        self.reported: set[str] = set()
         self.inbox: queue.Queue[tuple[_Worker, Message | None]] = queue.Queue()
 
     def train(self, jobs: Sequence[TrunkJob], *, places: Sequence[Place]) -> Iterator[RunRecord]:
@@ -58,7 +58,7 @@ class Crew:
             worker, message = self.inbox.get()
             match message:
                 case None:
-                    yield from self._bury(worker)
+                    yield from self._reap(worker)
                 case JobRefused():
                     raise message.exception()
                 case Failing():
@@ -103,7 +103,7 @@ class Crew:
         else:
             worker.let_go()
 
-    def _bury(self, worker: "_Worker") -> Iterator[RunRecord]:
+    def _reap(self, worker: "_Worker") -> Iterator[RunRecord]:
         """Part from a worker that ended: with its work done, or in the middle of a job."""
         worker.wait(STOP_SECONDS)
         self.workers.remove(worker)
@@ -127,10 +127,10 @@ class Crew:
         yield from self._records([spec.fingerprint for spec in job.specs])
 
     def _records(self, runs: Sequence[str]) -> Iterator[RunRecord]:
-        """Yield the records of those `runs` that have not been told of."""
+        """Yield the records of those `runs` that have not been reported."""
         for run in runs:
-            if run not in self.told and (record := self.archive.read(run)) is not None:
-                self.told.add(run)
+            if run not in self.reported and (record := self.archive.read(run)) is not None:
+                self.reported.add(run)
                 yield record
 
 
@@ -155,7 +155,7 @@ class _Worker:
         self._write(Assignment(specs=job.specs, checkpoint_seconds=checkpoint_seconds).model_dump_json() + "\n")
 
     def let_go(self) -> None:
-        """Cut the cord: the worker ends, after a checkpoint if it is training."""
+        """close the pipe: the worker ends, after a checkpoint if it is training."""
         assert self.process.stdin is not None
         try:
             self.process.stdin.close()
@@ -188,14 +188,14 @@ class _Worker:
     def reason(self) -> str:
         """Return what is known of a dead worker's end."""
         self.errors.seek(0)
-        told = self.errors.read().decode(errors="replace").strip()
+        reported = self.errors.read().decode(errors="replace").strip()
         # torchrun ends with 1 whatever its processes died of, and tells of the first of them.
-        cause = re.search(r"Root Cause.*?exitcode\s*:\s*(-?\d+)", told, re.DOTALL)
+        cause = re.search(r"Root Cause.*?exitcode\s*:\s*(-?\d+)", reported, re.DOTALL)
         code = int(cause[1]) if cause else self.process.returncode
         how = f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
         if code == -signal.SIGKILL:
             how += " (the system ends processes so when memory runs out)"
-        last_words = self.last_words or ("" if cause else told[-REASON_CHARACTERS:])
+        last_words = self.last_words or ("" if cause else reported[-REASON_CHARACTERS:])
         return f"{how}: {last_words}" if last_words else how
 
     def _write(self, line: str) -> None:

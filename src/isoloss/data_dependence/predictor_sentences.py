@@ -1,16 +1,16 @@
-"""A contest of predictors in plain English: the answer, the balance, and what the design could have shown."""
+"""A comparison of predictors in plain English: the answer, the balance, and what the design could have shown."""
 
 from typing import TYPE_CHECKING
 
 from isoloss.core.estimate import LEVEL, Estimate
 
 if TYPE_CHECKING:
-    from isoloss.data_dependence.contest_result import Comparison, Contest, Errors
+    from isoloss.data_dependence.predictor_comparison import Errors, PredictorComparison, PredictorResult
 
-ALMOST_ALL = 0.95  # of the folds: fewer that converge are told
+ALMOST_ALL = 0.95  # of the folds: fewer that converge are reported
 
 
-def sentences(found: "Contest") -> tuple[str, ...]:
+def sentences(found: "PredictorComparison") -> tuple[str, ...]:
     """Return the answer on losses, the one on the balance where there is one, and the limits."""
     parts = [_answer(found)]
     if found.measures[0].balance is not None:
@@ -18,7 +18,7 @@ def sentences(found: "Contest") -> tuple[str, ...]:
     return (*parts, _limits(found) + _convergence(found))
 
 
-def _answer(found: "Contest") -> str:
+def _answer(found: "PredictorComparison") -> str:
     winner = found.winner
     best = min(found.measures, key=lambda c: c.loss.heldout) if winner is None else winner
     if winner is None:
@@ -44,7 +44,7 @@ def _doubt(errors: "Errors") -> str:
     return " Permuted measures do still worse, hence the small p; but the difference to one law may be none."
 
 
-def _subject(found: "Contest") -> str:
+def _subject(found: "PredictorComparison") -> str:
     kind = f"{found.kind} " if found.kind else ""
     corpora = sum(len(own) for own in found.sources.values())
     sources = f"{len(found.sources)} {kind}sources"
@@ -55,24 +55,24 @@ def _subject(found: "Contest") -> str:
     return f"Among {sources}{corpora_too} and {len(found.measures)} measures ({names})"
 
 
-def _nothing(found: "Contest") -> str:
+def _nothing(found: "PredictorComparison") -> str:
     return "it is not shown" if len(found.measures) == 1 else "no measure is shown"
 
 
-def _left_out(found: "Contest") -> str:
+def _left_out(found: "PredictorComparison") -> str:
     return "a source that was left out"
 
 
-def _others(found: "Contest", winner: "Comparison | None") -> str:
-    """Return what else is shown, and whether the winner is told apart from it."""
+def _others(found: "PredictorComparison", winner: "PredictorResult | None") -> str:
+    """Return what else is shown, and whether the winner is distinguished from it."""
     others = [c for c in found.measures if c.loss.shown and winner is not None and c.measure != winner.measure]
     if winner is None or not others:
         return ""
-    told = [c.measure for c in others if _below(winner.loss.against[c.measure])]
-    rest = [c.measure for c in others if c.measure not in told]
+    worse = [c.measure for c in others if _below(winner.loss.against[c.measure])]
+    rest = [c.measure for c in others if c.measure not in worse]
     parts = []
-    if told:
-        parts.append(f"{' and '.join(told)} also {_predict(told)}, but worse than {winner.measure}")
+    if worse:
+        parts.append(f"{' and '.join(worse)} also {_predict(worse)}, but worse than {winner.measure}")
     if rest:
         parts.append(f"{' and '.join(rest)} also {_predict(rest)}, and {winner.measure} is not shown to be better")
     return f" {'; '.join(parts)}."
@@ -86,7 +86,7 @@ def _below(difference: Estimate) -> bool:
     return difference.high is not None and difference.high < 0
 
 
-def _balance(found: "Contest") -> str:
+def _balance(found: "PredictorComparison") -> str:
     winner = found.balance_winner
     judged = [(c, c.balance) for c in found.measures if c.balance is not None]
     best, errors = min(judged, key=lambda pair: pair[1].heldout)
@@ -104,7 +104,7 @@ def _balance(found: "Contest") -> str:
     )
 
 
-def _limits(found: "Contest") -> str:
+def _limits(found: "PredictorComparison") -> str:
     errors, sources = found.measures[0].loss, len(found.sources)
     kind = f"{found.kind} " if found.kind else ""
     if errors.smallest_p_value >= 1 - LEVEL:
@@ -123,7 +123,7 @@ def _limits(found: "Contest") -> str:
     )
 
 
-def _convergence(found: "Contest") -> str:
+def _convergence(found: "PredictorComparison") -> str:
     if found.folds_converged > ALMOST_ALL:
         return ""
     return (

@@ -1,4 +1,4 @@
-"""The contest of predictors: the true driver is found among decoys, and none where none drives."""
+"""The comparison of predictors: the true driver is found among decoys, and none where none drives."""
 
 import json
 from collections.abc import Mapping
@@ -10,8 +10,8 @@ from scipy import stats
 
 from isoloss.core.errors import BadTable, InputError
 from isoloss.data_dependence.coefficients import PUBLISHED_FORMS, to_values
-from isoloss.data_dependence.contest import run_contest, step_down
-from isoloss.data_dependence.contest_result import smallest_explained
+from isoloss.data_dependence.predictor_comparison import smallest_explained
+from isoloss.data_dependence.predictors import compare_predictors, step_down
 from isoloss.laws.chinchilla import Chinchilla
 from isoloss.runs.observations import Observations, observations
 from laws_tables import gzip_rows
@@ -60,38 +60,39 @@ def study(corpora: int, *, seed: int, drives: float) -> Observations:
 
 
 def test_the_true_driver_wins_among_five():
-    contest = run_contest(study(8, seed=1, drives=1.0), MEASURES, rounds=400)
-    assert contest.winner is not None
-    assert contest.winner.measure == "driver"
-    assert contest.balance_winner is not None
-    assert contest.balance_winner.measure == "driver"
-    driver = contest.winner.loss
+    comparison = compare_predictors(study(8, seed=1, drives=1.0), MEASURES, rounds=400)
+    assert comparison.winner is not None
+    assert comparison.winner.measure == "driver"
+    assert comparison.balance_winner is not None
+    assert comparison.balance_winner.measure == "driver"
+    driver = comparison.winner.loss
     assert driver.heldout < 0.5 * driver.pooled
     assert driver.heldout < driver.proxy
     assert driver.p_value <= driver.p_adjusted < 0.05
-    for other in contest.measures[1:]:
+    for other in comparison.measures[1:]:
         assert other.loss.heldout > driver.heldout
         assert other.loss.p_adjusted >= other.loss.p_value
-    answer, balance, limits = contest.sentences()
+    answer, balance, limits = comparison.sentences()
     assert "driver predicts the losses of a source that was left out" in answer
     assert "driver predicts ln(D*/N*)" in balance
     assert "must explain" in limits
-    told = contest.to_json()
-    assert (told["winner"], told["permutations"]) == ("driver", 400)
-    json.dumps([told, *(c.to_json() for c in contest.measures)], allow_nan=False)
+    output = comparison.to_json()
+    assert (output["winner"], output["permutations"]) == ("driver", 400)
+    json.dumps([output, *(c.to_json() for c in comparison.measures)], allow_nan=False)
 
 
 def test_none_wins_where_none_drives():
-    contest = run_contest(study(8, seed=2, drives=0.0), MEASURES, rounds=400)
-    assert contest.winner is None
-    assert contest.balance_winner is None
-    assert "no measure is shown to predict" in contest.sentences()[0]
+    comparison = compare_predictors(study(8, seed=2, drives=0.0), MEASURES, rounds=400)
+    assert comparison.winner is None
+    assert comparison.balance_winner is None
+    assert "no measure is shown to predict" in comparison.sentences()[0]
 
 
 @pytest.mark.slow
 def test_chance_alone_is_shown_no_more_often_than_one_time_in_twenty():
     shown = sum(
-        run_contest(study(6, seed=seed, drives=0.0), MEASURES, rounds=100).winner is not None for seed in range(20)
+        compare_predictors(study(6, seed=seed, drives=0.0), MEASURES, rounds=100).winner is not None
+        for seed in range(20)
     )
     # Of 20 at 5 % or less, four or more would come once in sixty.
     assert shown < 4
@@ -105,8 +106,8 @@ def test_whoever_is_left_out_takes_its_relatives_along():
     measure = np.repeat(generator.permutation(6.0 + np.arange(6)), 2) + np.tile([0.0, 0.02], 6)
     source = [f"source {j // 2}" for j in range(12)]
     rows = grid(twice, {"m": measure}, seed=5, source=source)
-    together = run_contest(rows, ["m"], rounds=200)
-    apart = run_contest(replace(rows, source=None), ["m"], rounds=200)
+    together = compare_predictors(rows, ["m"], rounds=200)
+    apart = compare_predictors(replace(rows, source=None), ["m"], rounds=200)
     assert {name: len(own) for name, own in together.sources.items()} == {f"source {j}": 2 for j in range(6)}
     assert together.winner is None
     assert "6 sources (12 corpora)" in together.sentences()[0]
@@ -121,21 +122,21 @@ def test_errors_are_on_sources_that_no_fit_saw():
     rows = study(6, seed=3, drives=1.0)
     own = rows.corpus == "c5"
     tables = [replace(rows, loss_nats=np.where(own, factor * rows.loss_nats, rows.loss_nats)) for factor in (1, 2, 0.5)]
-    errors = [run_contest(table, ["driver"], flops=1e18, rounds=1).measures[0].corpora["c5"] for table in tables]
+    errors = [compare_predictors(table, ["driver"], flops=1e18, rounds=1).measures[0].corpora["c5"] for table in tables]
     for plain, up, down in zip(*errors, strict=True):
         assert up**2 + down**2 == pytest.approx(2 * plain**2 + 2 * np.log(2) ** 2, rel=1e-4)
 
 
 def test_the_proxy_is_one_run_and_is_not_scored():
     rows = study(6, seed=3, drives=1.0)
-    contest = run_contest(rows, ["driver"], rounds=1)
+    comparison = compare_predictors(rows, ["driver"], rounds=1)
     cheapest = [int(np.flatnonzero(rows.corpus == f"c{j}")[rows.flops[rows.corpus == f"c{j}"].argmin()])
                 for j in range(6)]  # fmt: skip
-    assert contest.proxy_rows == cheapest
+    assert comparison.proxy_rows == cheapest
     broken = rows.loss_nats.copy()
     broken[cheapest[0]] *= 1.5
-    moved = run_contest(replace(rows, loss_nats=broken), ["driver"], rounds=1)
-    first, second = contest.measures[0], moved.measures[0]
+    moved = compare_predictors(replace(rows, loss_nats=broken), ["driver"], rounds=1)
+    first, second = comparison.measures[0], moved.measures[0]
     # c0's own cheapest run changes what the proxy says of c0, and nothing that the others say of it.
     assert second.proxies["c0"] > 2 * first.proxies["c0"]
     assert second.corpora["c0"] == pytest.approx(first.corpora["c0"], rel=1e-6)
@@ -143,13 +144,13 @@ def test_the_proxy_is_one_run_and_is_not_scored():
 
 def test_three_sources_describe_and_do_not_decide():
     rows = study(3, seed=1, drives=1.0)
-    contest = run_contest(rows, ["driver"])
-    assert contest.permutations == 6
-    assert not contest.chosen
-    assert contest.winner is None
-    assert "p cannot fall below 0.17" in contest.sentences()[-1]
+    comparison = compare_predictors(rows, ["driver"])
+    assert comparison.permutations == 6
+    assert not comparison.chosen
+    assert comparison.winner is None
+    assert "p cannot fall below 0.17" in comparison.sentences()[-1]
     # Too few to choose: coefficients follow as published.
-    for name, folds in contest.measures[0].forms.items():
+    for name, folds in comparison.measures[0].forms.items():
         assert folds[PUBLISHED_FORMS[name]] == 3
 
 
@@ -182,26 +183,26 @@ def test_the_smallest_effect_is_what_a_t_test_shows_four_times_in_five():
 
 
 def test_the_gzip_papers_own_runs_do_not_settle_it():
-    contest = run_contest(gzip_rows(), ["gzip"])
-    assert contest.permutations == 120
-    assert contest.winner is None
+    comparison = compare_predictors(gzip_rows(), ["gzip"])
+    assert comparison.permutations == 120
+    assert comparison.winner is None
     # Five corpora of hardly trained runs: neither law predicts an unseen one within 50 %.
-    assert contest.measures[0].loss.heldout > 0.5
+    assert comparison.measures[0].loss.heldout > 0.5
     # p is .48 or .008 as one left-out corpus's form is chosen; the paired interval holds zero either way.
-    assert contest.measures[0].loss.difference.low < 0 < contest.measures[0].loss.difference.high
-    assert contest.folds_converged == 1.0
+    assert comparison.measures[0].loss.difference.low < 0 < comparison.measures[0].loss.difference.high
+    assert comparison.folds_converged == 1.0
 
 
 def test_what_cannot_compete_is_refused_with_the_reason():
     rows = study(4, seed=0, drives=1.0)
     with pytest.raises(InputError, match="2 corpora, expected at least 3"):
-        run_contest(rows.where(corpus=["c0", "c1"]), ["driver"])
+        compare_predictors(rows.where(corpus=["c0", "c1"]), ["driver"])
     with pytest.raises(InputError, match="2 sources, expected at least 3"):
         named = np.where(rows.corpus == "c0", "one", "other")
-        run_contest(replace(rows, source=named), ["driver"])
+        compare_predictors(replace(rows, source=named), ["driver"])
     with pytest.raises(InputError, match="distinct values of 'flat'"):
-        run_contest(replace(rows, complexity={"flat": np.ones(len(rows))}), ["flat"])
+        compare_predictors(replace(rows, complexity={"flat": np.ones(len(rows))}), ["flat"])
     with pytest.raises(InputError, match="no complexity column 'zstd'"):
-        run_contest(rows, ["zstd"])
+        compare_predictors(rows, ["zstd"])
     with pytest.raises(BadTable, match="corpus 'c0' has 2 sources"):
-        run_contest(replace(rows, source=np.arange(len(rows)) % 2), ["driver"])
+        compare_predictors(replace(rows, source=np.arange(len(rows)) % 2), ["driver"])

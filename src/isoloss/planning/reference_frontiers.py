@@ -13,7 +13,7 @@ from isoloss.laws.law import Floats
 
 
 @dataclass(frozen=True, kw_only=True)
-class Anchor:
+class ReferenceFrontier:
     """The frontier of a published sweep: `params_convention` says how it counts N, `flops` where it was measured.
 
     Its tokens are those of a subword tokenizer of `vocab_size`.
@@ -49,10 +49,10 @@ class Anchor:
         return max(1.0, flops / high, low / flops)
 
 
-anchors: Registry[Anchor] = Registry("anchor")
-anchors.add(
+reference_frontiers: Registry[ReferenceFrontier] = Registry("reference frontier")
+reference_frontiers.add(
     "porian",
-    Anchor(
+    ReferenceFrontier(
         name="porian",
         source="Porian et al. 2024, arXiv:2406.19146: tuned hyperparameters, isoFLOP optima, 1,000 bootstrap draws",
         data="RefinedWeb",
@@ -67,9 +67,9 @@ anchors.add(
         flops=(1.25e16, 2.56e19),
     ),
 )
-anchors.add(
+reference_frontiers.add(
     "chinchilla",
-    Anchor(
+    ReferenceFrontier(
         name="chinchilla",
         source="Hoffmann et al. 2022, arXiv:2203.15556: 240 of their runs, Huber fit, 4,000 bootstrap draws",
         data="MassiveText",

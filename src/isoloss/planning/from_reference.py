@@ -14,11 +14,11 @@ from isoloss.core.estimate import Estimate
 from isoloss.core.rng import stream
 from isoloss.fitting.domain import LawWarning
 from isoloss.laws.law import Floats
-from isoloss.planning.anchors import Anchor
-from isoloss.planning.facts import CorpusFacts
+from isoloss.planning.corpus_statistics import CorpusStatistics
 from isoloss.planning.laws import PlanLaw
 from isoloss.planning.passes import GOOD_AS_NEW, refuse_worn_out, worn_thin
 from isoloss.planning.plan_result import MAKING, WIDEST, Making, Plan, finished, sizes, span, with_interval
+from isoloss.planning.reference_frontiers import ReferenceFrontier
 from isoloss.planning.splits import LOG_LEAST, LOG_MOST, Question, Splits
 
 UNIT = "tokens"
@@ -45,13 +45,13 @@ class _Shift:
         return found.low is not None and found.high is not None and found.low <= 0 <= found.high
 
 
-def plan_from_anchor(
+def plan_from_reference(
     law: PlanLaw,
     reference: PlanLaw,
-    anchor: Anchor,
+    frontier: ReferenceFrontier,
     *,
     flops: float,
-    corpus: CorpusFacts,
+    corpus: CorpusStatistics,
     making: Making = MAKING,
     seed: int = 0,
     repeat: bool = True,
@@ -60,40 +60,40 @@ def plan_from_anchor(
 
     The shift is the difference of their ln(D*/N*), draw by draw, in the middle of the budgets that both were fitted
     on; that it holds at every scale is an assumption, and said. Where the shift may be none and leaves D/N unknown
-    within a factor of 200, the plan is the published frontier itself. No loss is predicted: the anchor's is of other
-    text. `corpus` counts tokens of a tokenizer like the anchor's (`CorpusFacts.in_tokens`); without `unique_tokens`
-    nothing is said of passes. Raises InputError for a corpus that would be read more than 36 times, unless `repeat` is
-    false, Unidentified where either law has no best split.
+    within a factor of 200, the plan is the published frontier itself. No loss is predicted: the frontier's is of other
+    text. `corpus` counts tokens of a tokenizer like the frontier's (`CorpusStatistics.in_tokens`);
+    without `unique_tokens` nothing is said of passes. Raises InputError for a corpus that would be read more than 36
+    times, unless `repeat` is false, Unidentified where either law has no best split.
     """
     Question(flops=flops)
     shift = _shift(law, reference)
-    generator = stream(seed, "anchor", anchor.name)
-    drawn = anchor.log_ratio_draws(flops, len(shift.values) - 1, generator)
-    published = np.concatenate([[anchor.log_ratio(flops)], drawn])
+    generator = stream(seed, "anchor", frontier.name)
+    drawn = frontier.log_ratio_draws(flops, len(shift.values) - 1, generator)
+    published = np.concatenate([[frontier.log_ratio(flops)], drawn])
     moved = with_interval(published + shift.values)
     useless = span(moved) >= WIDEST and shift.may_be_none
     decided = _split(flops, published if useless else published + shift.values)
     if repeat:
-        bears = _budget_of(anchor, 0.0 if useless else float(shift.values[0]), GOOD_AS_NEW, corpus)
+        bears = _budget_of(frontier, 0.0 if useless else float(shift.values[0]), GOOD_AS_NEW, corpus)
         refuse_worn_out(float(decided.tokens[0]), corpus, UNIT, bears=bears)
-    told = replace(corpus, vocab_size=corpus.vocab_size or anchor.vocab_size)
+    counted = replace(corpus, vocab_size=corpus.vocab_size or frontier.vocab_size)
     drafted = Plan(
         corpus=corpus.name,
         **sizes(decided),
-        params_convention=anchor.params_convention,
+        params_convention=frontier.params_convention,
         data_unit=UNIT,
-        data_of=f"subword tokens, vocabulary {told.vocab_size:,}",
-        extrapolation=anchor.extrapolation(flops),
-        forms={anchor.name: with_interval(published), "shift": shift.estimate},
-        reason=_reason(anchor, shift, useless=useless),
+        data_of=f"subword tokens, vocabulary {counted.vocab_size:,}",
+        extrapolation=frontier.extrapolation(flops),
+        forms={frontier.name: with_interval(published), "shift": shift.estimate},
+        reason=_reason(frontier, shift, useless=useless),
         warnings=(
-            *(_indistinguishable(anchor, shift, moved, flops) if useless else ()),
+            *(_indistinguishable(frontier, shift, moved, flops) if useless else ()),
             *worn_thin(float(decided.tokens[0]), corpus, UNIT),
             *_uncounted(corpus),
-            _assumed_shift(anchor, flops / shift.flops_high),
+            _assumed_shift(frontier, flops / shift.flops_high),
         ),
     )
-    return finished(drafted, told, making)
+    return finished(drafted, counted, making)
 
 
 def _shift(law: PlanLaw, reference: PlanLaw) -> _Shift:
@@ -118,7 +118,7 @@ def _split(flops: float, log_ratios: Floats) -> Splits:
     return Splits(params=params, tokens=tokens, flops=np.full(len(params), flops))
 
 
-def _budget_of(anchor: Anchor, shift: float, passes: float, corpus: CorpusFacts) -> float | None:
+def _budget_of(frontier: ReferenceFrontier, shift: float, passes: float, corpus: CorpusStatistics) -> float | None:
     """Return the budget whose split reads the corpus so many times; None where its tokens are not known at all."""
     unique = corpus.unique_tokens or corpus.most_tokens
     if unique is None:
@@ -128,31 +128,33 @@ def _budget_of(anchor: Anchor, shift: float, passes: float, corpus: CorpusFacts)
     wanted = math.log(passes * unique)
 
     def excess(log_flops: float) -> float:
-        return 0.5 * (log_flops - math.log(6) + anchor.log_ratio(math.exp(log_flops)) + shift) - wanted
+        return 0.5 * (log_flops - math.log(6) + frontier.log_ratio(math.exp(log_flops)) + shift) - wanted
 
     if not excess(LOG_LEAST) < 0 < excess(LOG_MOST):
         return None
     return math.exp(brentq(excess, LOG_LEAST, LOG_MOST))
 
 
-def _reason(anchor: Anchor, shift: _Shift, *, useless: bool) -> str:
+def _reason(frontier: ReferenceFrontier, shift: _Shift, *, useless: bool) -> str:
     found = shift.estimate
     ends = "" if found.low is None else f" [{found.low:+.2f}, {found.high:+.2f}]"
     moved = f"{shift.values[0]:+.2f}{ends} in ln(D*/N*) by which {shift.corpus} lies from {shift.reference} at "
     verb = "not shifted, for it may be none, by the " if useless else "shifted by the "
-    return f"the frontier of {anchor.source}, {verb}{moved}{shift.at:.1e} FLOPs"
+    return f"the frontier of {frontier.source}, {verb}{moved}{shift.at:.1e} FLOPs"
 
 
-def _indistinguishable(anchor: Anchor, shift: _Shift, moved: Estimate, flops: float) -> tuple[LawWarning, ...]:
+def _indistinguishable(
+    frontier: ReferenceFrontier, shift: _Shift, moved: Estimate, flops: float
+) -> tuple[LawWarning, ...]:
     return (LawWarning(
         code="indistinguishable",
         message=f"{shift.corpus} is indistinguishable from the published frontier: use its "
-        f"{math.exp(anchor.log_ratio(flops)):.0f} tokens per parameter. The law's shift may be none, and would leave "
+        f"{math.exp(frontier.log_ratio(flops)):.0f} tokens per parameter. The law's shift may be none, and would leave "
         f"tokens per parameter known within a factor of {span(moved):,.0f} alone.",
     ),)  # fmt: skip
 
 
-def _uncounted(corpus: CorpusFacts) -> tuple[LawWarning, ...]:
+def _uncounted(corpus: CorpusStatistics) -> tuple[LawWarning, ...]:
     if corpus.unique_tokens is not None:
         return ()
     return (LawWarning(
@@ -163,10 +165,10 @@ def _uncounted(corpus: CorpusFacts) -> tuple[LawWarning, ...]:
     ),)  # fmt: skip
 
 
-def _assumed_shift(anchor: Anchor, factor: float) -> LawWarning:
+def _assumed_shift(frontier: ReferenceFrontier, factor: float) -> LawWarning:
     return LawWarning(
         code="anchored",
         message=f"the shift was measured at budgets {factor:.2g} times smaller, in the law's own unit of data, "
-        f"and is taken to hold: nothing here tests that. The level is {anchor.data}'s. To test it, fit runs nearer to "
-        "the budget.",
+        f"and is taken to hold: nothing here tests that. The level is {frontier.data}'s. To test it, fit runs nearer "
+        "to the budget.",
     )

@@ -1,4 +1,4 @@
-"""What a contest of predictors came to, as data and in words."""
+"""What a comparison of predictors came to, as data and in words."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,7 @@ class Errors:
 
     Means over the left-out sources of a measure, of the law that ignores it, and of the proxy; `by_source` each one's.
     `difference` is measure less pooled with the t interval over sources, `against` the same against the proxy and every
-    other measure. `p_value` is of the permutation test, `p_adjusted` corrected for all measures of the contest;
+    other measure. `p_value` is of the permutation test, `p_adjusted` corrected for all measures compared;
     `needed` the difference that would be shown at 5 %, None where no difference could be.
     """
 
@@ -52,8 +52,8 @@ class Errors:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """One measure in a contest.
+class PredictorResult:
+    """One measure in a comparison of predictors.
 
     `corpora` holds each one's (heldout, pooled) errors of ln loss, `proxies` the proxy's; `forms` how many folds chose
     each form for each coefficient. `balance` is None where fewer than three sources have an optimum of their own.
@@ -126,8 +126,8 @@ def _balance_json(errors: Errors) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Contest:
-    """The contest of all `measures` on corpora of one `kind`, by `sources` (each with its corpora).
+class PredictorComparison:
+    """The comparison of predictors of all `measures` on corpora of one `kind`, by `sources` (each with its corpora).
 
     `budget` are the FLOPs of the balance; `proxy_rows` the rows that stood for the proxy and were not scored; `chosen`
     whether forms were chosen, or too few sources left them as published; `folds_converged` the share of the laws behind
@@ -141,10 +141,10 @@ class Contest:
     permutations: int
     chosen: bool
     folds_converged: float
-    measures: tuple[Comparison, ...]
+    measures: tuple[PredictorResult, ...]
 
     @property
-    def winner(self) -> Comparison | None:
+    def winner(self) -> PredictorResult | None:
         """The measure of the least error of ln loss among those shown to predict; None where none is."""
         return min((c for c in self.measures if c.loss.shown), key=lambda c: c.loss.heldout, default=None)
 
@@ -154,7 +154,7 @@ class Contest:
         return (self.winner or self.measures[0]).measure
 
     @property
-    def balance_winner(self) -> Comparison | None:
+    def balance_winner(self) -> PredictorResult | None:
         """The measure of the least error of the balance among those shown to predict it; None where none is."""
         shown = [(c.balance.heldout, c) for c in self.measures if c.balance is not None and c.balance.shown]
         return min(shown, key=lambda pair: pair[0])[1] if shown else None
@@ -166,12 +166,12 @@ class Contest:
 
     def sentences(self) -> tuple[str, ...]:
         """Return the answer, what is said of the balance, and what limits both, in plain English."""
-        from isoloss.data_dependence.contest_words import sentences
+        from isoloss.data_dependence.predictor_sentences import sentences
 
         return sentences(self)
 
     def to_json(self) -> dict[str, Any]:
-        """Return one element of `contest`."""
+        """Return one element of `contest` under `--json`."""
         first = self.measures[0]
         winner, balance_winner = self.winner, self.balance_winner
         return {

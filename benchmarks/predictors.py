@@ -1,9 +1,9 @@
-"""The joint data-dependent fit and the contest of predictors: seconds, and how they grow.
+"""The joint data-dependent fit and the comparison of predictors: seconds, and how they grow.
 
-    python benchmarks/contest.py
+    python benchmarks/predictors.py
 
 Six corpora of 90 rows (9 training curves of 10 points), 1,000 resamples of whole curves: every resample is a joint fit
-of all 540 rows with corpus effects and their variances. There is no peer that fits this; beside it stands scipy's
+of all 540 rows with corpus effects and their variances. There is no peer that fits this; next to it stands scipy's
 least squares on the same problem with the variances given, one refit timed and scaled, so an easier task.
 """
 
@@ -17,9 +17,9 @@ from scipy.optimize import least_squares
 
 from isoloss.core.rng import stream
 from isoloss.data_dependence.coefficients import COEFFICIENTS, Scale, checked_forms, to_coefficients, to_values
-from isoloss.data_dependence.contest import run_contest
 from isoloss.data_dependence.data_dependent import fit_joint
 from isoloss.data_dependence.joint import Rows, design_of, fit_jointly, log_loss
+from isoloss.data_dependence.predictors import compare_predictors
 from isoloss.fitting.fitting import fit
 from isoloss.laws.chinchilla import Chinchilla
 from isoloss.runs.observations import Observations, observations
@@ -108,14 +108,14 @@ def main() -> None:
     for corpora in (6, 12, 24):
         wall, cpu = time_joint(table(corpora), 250)
         print(f"  {corpora:3d} corpora {wall:7.2f} s, {cpu:.2f} core-seconds", flush=True)
-    print(f"contest of {MEASURES} measures, 30 rows a corpus, all permutations up to 1000")
-    run_contest(table(4, sizes=5, tokens=6), ["m0"], rounds=2)
+    print(f"comparison of {MEASURES} measures, 30 rows a corpus, all permutations up to 1000")
+    compare_predictors(table(4, sizes=5, tokens=6), ["m0"], rounds=2)
     for corpora in (4, 6, 8, 12):
         rows = table(corpora, sizes=5, tokens=6)
         clock = Clock()
-        contest = run_contest(rows, list(rows.complexity))
+        comparison = compare_predictors(rows, list(rows.complexity))
         wall, cpu = clock.read()
-        print(f"  {corpora:3d} sources, {contest.permutations:4d} permutations {wall:7.2f} s, {cpu:.2f} core-seconds",
+        print(f"  {corpora:3d} sources, {comparison.permutations:4d} permutations {wall:7.2f} s, {cpu:.2f} core-s",
               flush=True)  # fmt: skip
 
 

@@ -1,6 +1,6 @@
-"""How often the contest of predictors finds the true driver, over numbers of sources and the share that it explains.
+"""How often the comparison of predictors finds the true driver, over numbers of sources and the share that it explains.
 
-    python benchmarks/contest_power.py --studies 16
+    python benchmarks/predictors_power.py --studies 16
 
 Every study has five measures: the driver, two correlated with it (.8 and .4) and two of chance. E, A0 and B0 follow the
 driver, which explains `share` of their variance between corpora; 0 is a study in which nothing drives. 5 sizes × 6
@@ -15,8 +15,8 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 
 from isoloss.data_dependence.coefficients import to_values
-from isoloss.data_dependence.contest import run_contest
-from isoloss.data_dependence.contest_result import smallest_explained
+from isoloss.data_dependence.predictor_comparison import smallest_explained
+from isoloss.data_dependence.predictors import compare_predictors
 from isoloss.laws.chinchilla import Chinchilla
 from isoloss.runs.observations import Observations, observations
 
@@ -60,10 +60,12 @@ def main() -> None:
             wins = np.zeros(3, dtype=int)
             errors = []
             for seed in range(options.studies):
-                contest = run_contest(study(corpora, share, seed), MEASURES, rounds=ROUNDS)
-                winner, balance = (None if c is None else c.measure for c in (contest.winner, contest.balance_winner))
+                comparison = compare_predictors(study(corpora, share, seed), MEASURES, rounds=ROUNDS)
+                winner, balance = (
+                    None if c is None else c.measure for c in (comparison.winner, comparison.balance_winner)
+                )
                 wins += [winner == "driver", winner not in (None, "driver"), balance == "driver"]
-                loss = contest.measures[0].loss
+                loss = comparison.measures[0].loss
                 errors.append((loss.heldout, loss.pooled, loss.proxy))
             shown = ", ".join(f"{error:.3f}" for error in np.mean(errors, axis=0))
             print(f"{corpora:7d}  {share:5.2f}  {wins[0]:11d}  {wins[1]:12d}  {wins[2]:22d}  {shown}", flush=True)

@@ -1,4 +1,8 @@
-"""Helping processes for work that is many independent calls: figures to draw, fits to repeat."""
+"""Helping processes for many independent calls: figures to draw, fits to repeat.
+
+The standard library's pool, in which the calling process works, too: on two cores a pool alone would wait for a second
+process to start and import, and leave this one idle.
+"""
 
 import os
 import signal
@@ -25,7 +29,7 @@ class Helpers:
 
 
 @contextmanager
-def hands(*modules: str) -> Iterator[Helpers | None]:
+def helper_pool(*modules: str) -> Iterator[Helpers | None]:
     """Have a helping process for every core but one while the block runs, at most seven; None where there is one core.
 
     The processes start at once and import `modules`, so that the caller may do other things meanwhile. They end with

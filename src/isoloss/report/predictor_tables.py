@@ -1,10 +1,10 @@
-"""The tables of the contest of predictors: every measure, and every left-out corpus."""
+"""The tables of the comparison of predictors: every measure, and every left-out corpus."""
 
 from collections.abc import Iterable
 from functools import partial
 
 from isoloss.core.estimate import Estimate
-from isoloss.data_dependence.contest_result import Comparison, Contest, Errors
+from isoloss.data_dependence.predictor_comparison import Errors, PredictorComparison, PredictorResult
 from isoloss.report.blocks import Cell, Column, Row, Table, estimate_cell, number_cell
 from isoloss.report.data import ReportData
 from isoloss.report.figures.balance import KIND_TITLE
@@ -19,42 +19,42 @@ COLUMNS = (
     Column(title="less one law's", unit="points", about="the paired difference, with its t interval over sources"),
     Column(title="less one run's", unit="points", about="the paired difference to the law moved by the cheapest run"),
     Column(title="p", about="one-sided permutation test: the measure permuted over the sources"),
-    Column(title="corrected", unit="p", about="step-down maxT over all measures of the contest"),
+    Column(title="corrected", unit="p", about="step-down maxT over all measures compared"),
     Column(title="error", unit="of ln(D*/N*)", about="absolute, mean over left-out sources that have an optimum"),
     Column(title="corrected", unit="p, balance", about="the same test of the error of ln(D*/N*)"),
     Column(title="follow it", numeric=False, about="coefficients that most folds let follow the measure"),
 )
 
 
-def contest_tables(data: ReportData) -> list[Table]:
-    """Return, for each contest, the table of its measures."""
-    return [_measures(contest, number) for number, contest in enumerate(data.contests)]
+def predictor_tables(data: ReportData) -> list[Table]:
+    """Return, for each comparison, the table of its measures."""
+    return [_measures(comparison, number) for number, comparison in enumerate(data.predictor_comparisons)]
 
 
 def corpus_tables(data: ReportData) -> list[Table]:
-    """Return, for each contest, the errors on every left-out corpus."""
-    return [_corpora(contest, number) for number, contest in enumerate(data.contests)]
+    """Return, for each comparison, the errors on every left-out corpus."""
+    return [_corpora(comparison, number) for number, comparison in enumerate(data.predictor_comparisons)]
 
 
-def _name(contest: Contest, number: int) -> str:
-    return f"{contest.kind or 'contest'}-{number}"
+def _name(comparison: PredictorComparison, number: int) -> str:
+    return f"{comparison.kind or 'comparison'}-{number}"
 
 
-def _title(contest: Contest) -> str:
-    return KIND_TITLE[contest.kind] if contest.kind else "All corpora"
+def _title(comparison: PredictorComparison) -> str:
+    return KIND_TITLE[comparison.kind] if comparison.kind else "All corpora"
 
 
-def _measures(contest: Contest, number: int) -> Table:
-    first = contest.measures[0]
-    rows = [*map(_row, sorted(contest.measures, key=lambda c: c.loss.heldout)), *_rivals(first)]
+def _measures(comparison: PredictorComparison, number: int) -> Table:
+    first = comparison.measures[0]
+    rows = [*map(_row, sorted(comparison.measures, key=lambda c: c.loss.heldout)), *_rivals(first)]
     return Table(
-        name=f"contest-{_name(contest, number)}", columns=COLUMNS, rows=tuple(rows),
-        caption=f"{_title(contest)}: which measure predicts a source that was never fitted?",
-        note=" ".join(contest.sentences()),
+        name=f"contest-{_name(comparison, number)}", columns=COLUMNS, rows=tuple(rows),
+        caption=f"{_title(comparison)}: which measure predicts a source that was never fitted?",
+        note=" ".join(comparison.sentences()),
     )  # fmt: skip
 
 
-def _row(found: Comparison) -> Row:
+def _row(found: PredictorResult) -> Row:
     loss, balance = found.loss, found.balance
     return Row(
         cells=(
@@ -71,13 +71,13 @@ def _row(found: Comparison) -> Row:
     )
 
 
-def _following(found: Comparison) -> str:
+def _following(found: PredictorResult) -> str:
     """Return the coefficients that most folds let follow the measure."""
     followed = [name for name, folds in found.forms.items() if folds["shared"] * 2 < sum(folds.values())]
     return ", ".join(followed) or "none"
 
 
-def _rivals(first: Comparison) -> Iterable[Row]:
+def _rivals(first: PredictorResult) -> Iterable[Row]:
     for name, pick in ((ONE_LAW, _pooled), (ONE_RUN, _proxy)):
         balance = None if first.balance is None else pick(first.balance)
         cells = (Cell(text=name), number_cell(100 * pick(first.loss), DIGITS), *[Cell(text=MISSING)] * 4,
@@ -98,13 +98,13 @@ def _percent(estimate: Estimate) -> Estimate:
     return Estimate(value=100 * estimate.value, low=low, high=high, level=estimate.level)
 
 
-def _corpora(contest: Contest, number: int) -> Table:
-    source_of = {corpus: source for source, own in contest.sources.items() for corpus in own}
-    first = contest.measures[0]
+def _corpora(comparison: PredictorComparison, number: int) -> Table:
+    source_of = {corpus: source for source, own in comparison.sources.items() for corpus in own}
+    first = comparison.measures[0]
     columns = (
         Column(title="left out", numeric=False),
         Column(title="with", numeric=False, about="the source whose corpora are left out together"),
-        *(Column(title=c.measure, unit="% of loss") for c in contest.measures),
+        *(Column(title=c.measure, unit="% of loss") for c in comparison.measures),
         Column(title=ONE_LAW, unit="% of loss"), Column(title=ONE_RUN, unit="% of loss"),
     )  # fmt: skip
     rows = [
@@ -112,12 +112,12 @@ def _corpora(contest: Contest, number: int) -> Table:
             cells=(
                 Cell(text=corpus),
                 Cell(text=source_of[corpus]),
-                *(number_cell(100 * c.corpora[corpus][0], DIGITS) for c in contest.measures),
+                *(number_cell(100 * c.corpora[corpus][0], DIGITS) for c in comparison.measures),
                 number_cell(100 * first.corpora[corpus][1], DIGITS),
                 number_cell(100 * first.proxies[corpus], DIGITS),
             )
         )
         for corpus in first.corpora
     ]
-    return Table(name=f"left-out-{_name(contest, number)}", columns=columns, rows=tuple(rows),
-                 caption=f"{_title(contest)}: the error on every left-out corpus.")  # fmt: skip
+    return Table(name=f"left-out-{_name(comparison, number)}", columns=columns, rows=tuple(rows),
+                 caption=f"{_title(comparison)}: the error on every left-out corpus.")  # fmt: skip
