@@ -214,7 +214,7 @@ def test_a_shift_that_may_be_none_and_says_nothing_leaves_the_published_frontier
 def test_passes_over_a_text_of_bytes_are_counted_in_the_frontiers_tokens(joint):
     text = replace(ENDLESS, unique_tokens=4e9, bytes_per_token=1.0, measures={"gzip": Estimate(value=0.2)})
     own, reference = PlanLaw.at_measure(joint, text), PlanLaw.of_known(joint, "c0")
-    output = {"flops": 1e19, "anchor": reference_frontiers["porian"], "law": own, "reference": reference}
+    output = {"flops": 1e19, "frontier": reference_frontiers["porian"], "law": own, "reference": reference}
     counted = plan_from_reference(**output, corpus=text.in_tokens(4.0))
     assert counted.epochs.value == pytest.approx(counted.tokens.value / 1e9)
     assert counted.shape.vocab_size == reference_frontiers["porian"].vocab_size

@@ -81,7 +81,7 @@ def fit(
         str | None, typer.Option(help="The exact best possible loss, a number, a column or a formula: E is held at it.")
     ] = None,
     floor_use: Annotated[
-        FloorUse, typer.Option(help="hold: E is the floor; score: E is fitted and told how far from it.")
+        FloorUse, typer.Option(help="hold: E is the floor; score: E is fitted and compared with it.")
     ] = "hold",
     data_unit: Annotated[Unit, typer.Option(help="What the column of --tokens counts.")] = "tokens",
     bytes_per_token: Annotated[
@@ -254,7 +254,7 @@ def _names(text: str | None) -> list[str]:
 def _compare_predictors(
     table: "Observations", measures: Sequence[str], *, bootstrap: int, seed: int
 ) -> tuple["PredictorComparison | None", "FittedDataDependent | None"]:
-    """Return the contest of the measures, and the data-dependent law of its winner or else of the first measure."""
+    """Return the comparison of the measures, and the data-dependent law of its winner or else of the first measure."""
     if not measures:
         return None, None
 

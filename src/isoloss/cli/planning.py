@@ -158,7 +158,7 @@ def plan(
 
     Give a budget (or several), or a size, a number of tokens or a loss to reach (alone, or one next to a budget or a
     loss). The law is of this corpus (its own runs: --law, or --pilot), or a data-dependent one, taken at the corpus's
-    own measure: without --law and --pilot the one that comes with isoloss, of real corpora.
+    own measure: without --law and --pilot the bundled law, of real corpora.
     """
     from isoloss.cli import planning_output
     from isoloss.cli.fit_output import numbers_of
@@ -179,7 +179,7 @@ def plan(
     )  # fmt: skip
     found, laws = make_plans(
         Request(
-            corpus=corpus, asked=asked, laws=tuple(law or ()), pilot=pilot, anchor=anchor, reference=reference,
+            corpus=corpus, asked=asked, laws=tuple(law or ()), pilot=pilot, frontier=anchor, reference=reference,
             extrapolate=extrapolate, repeat=not no_repeat, tokenizer=tokenizer,
             bytes_per_token=bytes_per_token, out=out, seed=seed,
         ),

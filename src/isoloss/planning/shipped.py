@@ -38,7 +38,7 @@ def shipped_file() -> LawFile:
 
 
 def shipped_law() -> FittedDataDependent:
-    """Return the data-dependent bundled law; its `domain` says where it was fitted."""
+    """Return the bundled data-dependent law; its `domain` says where it was fitted."""
     law = shipped_file().law
     assert isinstance(law, FittedDataDependent)
     return law

@@ -60,7 +60,7 @@ class Request:
 def make_plans(request: Request, *, making: Making, progress: Progress = QUIET) -> tuple[list[Plan], list[PlanLaw]]:
     """Return the plans that were asked for, and the laws that they go by, each at the corpus's own measure.
 
-    Without a law named, the one that comes with isoloss. Raises InputError for a request that names two sources of it.
+    Without a law named, the bundled one. Raises InputError for a request that names two sources of it.
     """
     if request.laws and request.pilot:
         raise InputError(
@@ -95,7 +95,7 @@ def make_plans(request: Request, *, making: Making, progress: Progress = QUIET) 
 
 
 def _opened(request: Request) -> list[LawFile]:
-    """Return the laws that were named, or the one that comes with isoloss."""
+    """Return the laws that were named, or the bundled one."""
     return [load_law(path) for path in request.laws] or [shipped.shipped_file()]
 
 
