@@ -140,8 +140,8 @@ def isoflop(
         for verdict in misfits:
             if verdict.refused:
                 say(verdict.sentence())
-        for group in fits:
-            _show(*group)
+        for found_in_group in fits:
+            _show(*found_in_group)
         for name, words in unequal.items():
             typer.echo(f"no approach 2 on {name}: {words}")
         _show_third(third, fits)
