@@ -138,3 +138,70 @@ def test_a_pilot_trains_on_the_corpus_itself_and_is_not_trained_twice(capsys, co
     written = {path: path.stat().st_mtime_ns for path in (tmp_path / "results/pilot-corpus/runs").iterdir()}
     assert called(capsys, corpus, "--flops", "4e9", "--pilot", "8s", "--no-repeat") == (code, output)
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "results/pilot-corpus/runs").iterdir()} == written
+
+
+@pytest.fixture
+def table(tmp_path):
+    path = tmp_path / "sweep.csv"
+    simulated(point_sd=0.002).to_arrow().to_pandas().rename(columns={"params": "n", "tokens": "d"}).to_csv(path)
+    return str(path)
+
+
+OWN = ["--column", "params=n", "--column", "tokens=d"]
+
+
+def test_runs_alone_are_planned_by_without_any_corpus(capsys, table, tmp_path):
+    """The split is the best size that several forms see inside the runs, and beyond them what several forms say."""
+    inside, beyond = 1e11, 1e16
+    figure = str(tmp_path / "plan.svg")
+    asked = ["--runs", table, *OWN, "--flops", f"{inside},{beyond}", "--extrapolate", "--figure", figure]
+    code, told = called(capsys, *asked)
+    assert code == 0
+    near, far = told["plans"]
+    assert run(["isoflop", table, "--params", "n", "--tokens", "d", "--budgets", f"{inside}", "--json"]) == 0
+    (best,) = json.loads(capsys.readouterr().out)["optima"]
+    for key in ("params", "tokens", "tokens_per_param"):
+        assert near[key]["value"] == pytest.approx(best[key]["value"], rel=1e-6)
+        assert near[key]["low"] < near[key]["value"] < near[key]["high"]
+    assert far["extrapolation"] > 100
+    assert "several forms" in far["reason"]
+    assert far["tokens_per_param"]["high"] / far["tokens_per_param"]["low"] > (
+        near["tokens_per_param"]["high"] / near["tokens_per_param"]["low"]
+    )
+    assert near["epochs"] is None
+    assert told["corpus"] == "sweep"
+    assert (tmp_path / "plan.svg").read_text().startswith("<?xml")
+
+
+def test_a_law_of_its_own_runs_needs_no_corpus(capsys, corpus, law):
+    question = ["--law", law, "--flops", "1e11"]
+    alone, beside = called(capsys, *question)[1], called(capsys, corpus, *question, "--no-repeat")[1]
+    assert [alone[key] for key in ("params", "tokens", "loss")] == [beside[key] for key in ("params", "tokens", "loss")]
+    assert alone["epochs"] is None
+    assert alone["shape"] is None
+    named = called(capsys, *question, "--tokenizer", "bytes")[1]
+    assert {warning["code"] for warning in alone["warnings"]} >= {"no_shape"}
+    assert named["params"] == alone["params"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--flops", "1e11"], "no corpus"),
+        (["--flops", "1e11", "--pilot", "8s"], "no corpus"),
+        (["--flops", "1e11", "--anchor", "porian"], "no corpus"),
+        (["--flops", "1e11", "--runs", "TABLE", *OWN, "--anchor", "porian"], "these runs know one"),
+        (["--flops", "1e11", "--runs", "TABLE", *OWN, "--law", "LAW"], "both --law and --runs"),
+        (["--flops", "1e11", "--law", "LAW", "--where", "n > 1"], "no table"),
+        (["--flops", "1e11", "--runs", "TABLE", "--column", "parms=n"], "parms"),
+        (["--flops", "1e11", "--runs", "TABLE"], "no column 'params'"),
+        (["--flops", "1e30", "--runs", "TABLE", *OWN], "times the largest"),
+        (["--flops", "1e11", "--runs", "TABLE", *OWN, "--column", "group=run"], "expected those of one"),
+    ],
+)
+def test_a_plan_without_a_corpus_is_refused_where_it_needs_one(capsys, table, law, arguments, said):
+    named = {"TABLE": table, "LAW": law}
+    code, told = called(capsys, *[named.get(each, each) for each in arguments])
+    assert code == 2
+    assert said in told["error"]["message"]
+    assert told["error"]["fix"]

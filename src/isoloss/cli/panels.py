@@ -36,7 +36,8 @@ OPTIONS = {
     "plan": _by_name({
         "The question": ("flops", "params", "tokens", "target_loss"),
         "Where the law comes from": (
-            "law", "pilot", "anchor", "reference", "extrapolate", "no_repeat", "tokenizer", "bytes_per_token",
+            "law", "runs", "column", "where", "pilot", "anchor", "reference", "extrapolate", "no_repeat", "tokenizer",
+            "bytes_per_token",
         ),
         "From N and D to a run": ("throughput", "params_convention", "recipe", "context", "tied"),
     }),

@@ -79,7 +79,10 @@ def next_(
 
 @app.command()
 def plan(
-    corpus: Annotated[str, typer.Argument(help="File, folder or glob of the text to train on.")],
+    corpus: Annotated[
+        str | None,
+        typer.Argument(help="File, folder or glob of the text to train on; a law of one's own runs needs none."),
+    ] = None,
     flops: Annotated[
         str | None,
         typer.Option(help="Training FLOPs there are, 6·N·D by the law's convention; several as 1e19,1e20,1e21."),
@@ -92,6 +95,20 @@ def plan(
     law: Annotated[
         list[Path] | None,
         typer.Option(help="A law that `isoloss fit --out` or a study wrote; further forms of the same runs after it."),
+    ] = None,
+    runs: Annotated[
+        Path | None,
+        typer.Option(help="A table of runs or a results folder: their law is fitted here, and several forms split."),
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What the table of --runs calls a column, or a formula: NAME=COLUMN, repeatable, of params, tokens, "
+            "loss, flops, group, trunk, stderr, vocab, tokenizer."
+        ),
+    ] = None,
+    where: Annotated[
+        str | None, typer.Option(help="SQL condition on the columns of --runs: which rows to take.")
     ] = None,
     pilot: Annotated[
         str | None,
@@ -156,11 +173,15 @@ def plan(
 
     Example: `isoloss plan my_corpus/ --flops 1e15 --pilot 10min`
 
+    Without a corpus: `isoloss plan --runs runs.csv --flops 1e21`, `isoloss plan --law law.json --flops 1e21`
+
     Give a budget (or several), or a size, a number of tokens or a loss to reach (alone, or one next to a budget or a
-    loss). The law is of this corpus (its own runs: --law, or --pilot), or a data-dependent one, taken at the corpus's
-    own measure: without --law and --pilot the bundled law, of real corpora.
+    loss). The law is of this corpus (its own runs: --law, --runs or --pilot), or a data-dependent one, taken at the
+    corpus's own measure: without any of these the bundled law, of real corpora.
     """
     from isoloss.cli import planning_output
+    from isoloss.cli.explore import own_trunk
+    from isoloss.cli.fit_options import pairs_of
     from isoloss.cli.fit_output import numbers_of
     from isoloss.cli.output import open_progress, print_json
     from isoloss.planning.plan_result import Making
@@ -173,13 +194,17 @@ def plan(
     budgets: list[float | None] = [*numbers_of(flops, option="--flops")] or [None]
     asked = [{"flops": budget, **given} for budget in budgets]
     check_page(page)
+    columns = pairs_of(column or [], option="--column")
+    if runs is not None and "trunk" not in columns and (trunk := own_trunk(runs)):
+        columns["trunk"] = trunk
     making = Making(
         context=context, tied=tied, recipe=recipes[recipe] if recipe else None, throughput=throughput,
         params_convention=params_convention,
     )  # fmt: skip
     found, laws = make_plans(
         Request(
-            corpus=corpus, asked=asked, laws=tuple(law or ()), pilot=pilot, frontier=anchor, reference=reference,
+            corpus=corpus, asked=asked, laws=tuple(law or ()), runs=runs, columns=columns, where=where, pilot=pilot,
+            frontier=anchor, reference=reference,
             extrapolate=extrapolate, repeat=not no_repeat, tokenizer=tokenizer,
             bytes_per_token=bytes_per_token, out=out, seed=seed,
         ),

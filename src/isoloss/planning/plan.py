@@ -37,7 +37,7 @@ RULE_OF_THUMB = 20.0  # tokens a parameter (Hoffmann et al. 2022)
 def plan(
     laws: AnyLaw | Sequence[AnyLaw] | None = None,
     *,
-    corpus: CorpusStatistics,
+    corpus: CorpusStatistics | None = None,
     flops: float | None = None,
     params: float | None = None,
     tokens: float | None = None,
@@ -49,12 +49,12 @@ def plan(
 ) -> Plan:
     """Return what to train on `corpus`: for a budget, a size, a length or a loss (`isoloss.planning.splits`).
 
-    A law fitted to the corpus's own runs is taken as it is, a data-dependent one at the corpus's measure. The first
-    of several `laws` decides; the others, further forms fitted to the same runs, widen its intervals where
-    `extrapolate` carries it beyond the fitted budgets (a data-dependent law given alone brings a second form by
-    itself). Without any the bundled law is taken. FLOPs are 6 · params · tokens by the law's own
-    convention. With `runs`, those that the laws were fitted to, a budget inside them is split as several forms see it
-    (`isoloss.optima.best_size`), an extrapolated one by forms that those runs have tested (`isoloss.planning.beyond`),
+    A law fitted to the corpus's own runs is taken as it is, and needs no `corpus`: nothing is said of repetition then.
+    A data-dependent one is taken at the corpus's measure. The first of several `laws` decides; the others, further
+    forms fitted to the same runs, widen its intervals where `extrapolate` carries it beyond the fitted budgets (a
+    data-dependent law given alone brings a second form by itself). Without any the bundled law is taken. FLOPs are 6 · params · tokens by the law's own convention. With `runs`, those that the laws were fitted to, a
+    budget inside them is split as several forms see it (`isoloss.optima.best_size`), an extrapolated one by forms that
+    those runs have tested (`isoloss.planning.beyond`),
     if no text repeats. `repeat` plans with the law of repeated data where the corpus has fewer tokens than wanted.
     Raises InputError for laws of other runs or conventions side by side, for a budget over 100 times the law's largest
     unless `extrapolate`, and for a corpus that would be read more than 36 times unless `repeat` is false; Unidentified
@@ -63,6 +63,7 @@ def plan(
     question = Question(flops=flops, params=params, tokens=tokens, target_loss=target_loss)
     laws = shipped_law() if laws is None else laws
     asked = [laws] if isinstance(laws, FittedLaw | FittedDataDependent) else list(laws)
+    corpus = corpus or statistics_of_law(asked[0])
     forms = [plan_law(one, corpus) for one in asked]
     _refuse_mixed(forms)
     if extrapolate and len(forms) == 1 and isinstance(asked[0], FittedDataDependent):
@@ -116,6 +117,19 @@ def _seen_inside(law: PlanLaw, question: Question, runs: Observations | None) ->
 def plan_law(law: AnyLaw, corpus: CorpusStatistics) -> PlanLaw:
     """Return a law as it is for `corpus`: its own, or the data-dependent one at its measure."""
     return PlanLaw.of_fit(law) if isinstance(law, FittedLaw) else PlanLaw.at_measure(law, corpus)
+
+
+def statistics_of_law(law: AnyLaw) -> CorpusStatistics:
+    """Return the corpus of a law's own runs, of which nothing but its name is known.
+
+    Raises InputError for a data-dependent law, which has a best split for every measure.
+    """
+    if isinstance(law, FittedDataDependent):
+        raise InputError(
+            f"the law follows {law.measure}, and no corpus was named to measure", place="plan",
+            fix="name the text to train on: isoloss plan CORPUS …, or plan(law, corpus=open_corpus(…))",
+        )  # fmt: skip
+    return CorpusStatistics(name=law.group)
 
 
 def _decide(

@@ -1,20 +1,22 @@
 """From a corpus and a question to a plan: find the law, measure the corpus as the law's corpora were, and plan.
 
-A law comes from files, from a pilot that is trained on the corpus itself, or with isoloss; a reference frontier needs a
-data-dependent one.
+A law comes from files, from a table of runs, from a pilot that is trained on the corpus itself, or with isoloss; a
+reference frontier needs a data-dependent one. A law of its own runs needs no corpus.
 """
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from isoloss.complexity.base import MeasureSettings
-from isoloss.core.errors import InputError, did_you_mean
+from isoloss.core.errors import MOST_NAMES, BadTable, InputError, did_you_mean
 from isoloss.core.progress import QUIET, Progress
 from isoloss.corpus.build import build
 from isoloss.corpus.sources import FilesSource
+from isoloss.corpus.tokenizers import open_tokenizer
 from isoloss.data_dependence.data_dependent import FittedDataDependent
 from isoloss.data_dependence.law_files import LawFile, load_law
 from isoloss.fitting.domain import LawWarning
@@ -24,28 +26,38 @@ from isoloss.planning import shipped
 from isoloss.planning.corpus_statistics import CorpusStatistics, open_corpus
 from isoloss.planning.from_reference import plan_from_reference
 from isoloss.planning.laws import PlanLaw
-from isoloss.planning.plan import AnyLaw, plan, plan_law
+from isoloss.planning.plan import AnyLaw, statistics_of_law, plan, plan_law
 from isoloss.planning.plan_result import Making, Plan
 from isoloss.planning.reference_frontiers import reference_frontiers
+from isoloss.runs.importers import read_runs
 from isoloss.runs.observations import Observations
 from isoloss.study.lab import Lab
 from isoloss.study.pilot import CONTEXT, fitting_pilot, seconds_of
 
 FORMS = ("chinchilla", "coupled")
-"""Forms fitted to a pilot: the first decides, the others widen what is carried beyond its budgets."""
+"""Forms fitted to runs: the first decides, the others widen what is carried beyond its budgets."""
 DRAWS = 1000
+COLUMNS = {
+    "params": "params", "tokens": "tokens", "loss": "loss", "flops": "flops", "group": "corpus", "trunk": "trunk",
+    "stderr": "stderr", "vocab": "vocab", "tokenizer": "tokenizer",
+}  # fmt: skip
+"""What a column of a table of runs may be named as, and what `read_runs` calls it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What was asked: the corpus, the questions (a plan each), and where the law comes from.
+    """What was asked: the corpus if one was named, the questions (a plan each), and where the law comes from.
 
-    With a reference frontier (`anchor`), `tokenizer` or `bytes_per_token` counts the corpus in the frontier's tokens.
+    `columns` says what the table of `runs` calls its columns, `where` which of its rows to take. With a reference
+    `frontier`, `tokenizer` or `bytes_per_token` counts the corpus in the frontier's tokens.
     """
 
-    corpus: str
+    corpus: str | None
     asked: Sequence[Mapping[str, float | None]]
     laws: tuple[Path, ...] = ()
+    runs: Path | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    where: str | None = None
     pilot: str | None = None
     frontier: str | None = None
     reference: str | None = None
@@ -62,10 +74,7 @@ def make_plans(request: Request, *, making: Making, progress: Progress = QUIET) 
 
     Without a law named, the bundled one. Raises InputError for a request that names two sources of it.
     """
-    if request.laws and request.pilot:
-        raise InputError(
-            "found both --law and --pilot, expected one of them", place="plan", fix="leave one of them out"
-        )
+    _refuse_unclear(request)
     if request.frontier is not None:
         return _from_reference(request, making=making, progress=progress)
     if request.bytes_per_token is not None:
@@ -77,6 +86,8 @@ def make_plans(request: Request, *, making: Making, progress: Progress = QUIET) 
     runs: Observations | None = None
     if request.pilot:
         laws, statistics, runs = _piloted(request, progress)
+    elif request.runs:
+        laws, statistics, runs = _of_table(request, progress)
     else:
         opened = _opened(request)
         laws, statistics = (
@@ -94,6 +105,28 @@ def make_plans(request: Request, *, making: Making, progress: Progress = QUIET) 
     return [_formatted(one, request, opened, statistics) for one in found], [plan_law(law, statistics) for law in laws]
 
 
+def _refuse_unclear(request: Request) -> None:
+    """Raise InputError for two sources of a law, for none, or for options of a source that was not named."""
+    sources = {"--law": request.laws, "--runs": request.runs, "--pilot": request.pilot}
+    named = [name for name, given in sources.items() if given]
+    if len(named) > 1:
+        raise InputError(
+            f"found both {' and '.join(named)}, expected one of them", place="plan", fix="leave one of them out"
+        )
+    if request.runs is None and (request.columns or request.where):
+        raise InputError(
+            "columns and rows of a table were named, and no table", place="plan", fix="name it: --runs runs.csv"
+        )
+    if request.corpus is not None:
+        return
+    if not named or request.pilot or (request.frontier and not request.runs):
+        raise InputError(
+            "found no corpus, and only a law of one's own runs plans without one", place="plan",
+            fix="name the text to train on: isoloss plan CORPUS …; or the runs there are (--runs runs.csv), or their "
+            "law (--law law.json)",
+        )  # fmt: skip
+
+
 def _opened(request: Request) -> list[LawFile]:
     """Return the laws that were named, or the bundled one."""
     return [load_law(path) for path in request.laws] or [shipped.shipped_file()]
@@ -101,8 +134,9 @@ def _opened(request: Request) -> list[LawFile]:
 
 def _formatted(found: Plan, request: Request, opened: Sequence[LawFile], statistics: CorpusStatistics) -> Plan:
     """Return a plan that says where its law came from if nobody named one, and whether its corpus is small."""
-    unnamed = [_unnamed()] if not request.laws and not request.pilot else []
-    unnamed_tokens = opened and request.tokenizer is None and request.frontier is None and _no_tokenizer(opened)
+    unnamed = [] if request.laws or request.runs or request.pilot else [_unnamed()]
+    counted = opened and request.corpus is not None and request.tokenizer is None and request.frontier is None
+    unnamed_tokens = counted and _no_tokenizer(opened)
     unsaid = [_unsaid_tokens()] if unnamed_tokens else []
     return replace(found, warnings=(*unnamed, *unsaid, *_little_text(opened, statistics), *found.warnings))
 
@@ -159,20 +193,27 @@ def _statistics(
             f"the law's tokens are those of {known!r}, and a loss per token of {tokenizer!r} is another loss",
             place="--tokenizer", fix="leave it out, or train a pilot with it: --pilot 10min",
         )  # fmt: skip
+    if request.corpus is None:
+        return replace(statistics_of_law(laws[0].law), vocab_size=_vocab_size(tokenizer))
     return open_corpus(
         request.corpus, tokenizer=tokenizer or known or "bytes", measures=measures,
         settings=MeasureSettings(**settings), seed=request.seed, progress=progress,
     )  # fmt: skip
 
 
+def _vocab_size(tokenizer: str | None) -> int | None:
+    return None if tokenizer is None else open_tokenizer(tokenizer).vocab_size
+
+
 def _from_reference(request: Request, *, making: Making, progress: Progress) -> tuple[list[Plan], list[PlanLaw]]:
     assert request.frontier is not None
     frontier = reference_frontiers[request.frontier]
     given = list(dict.fromkeys(name for asked in request.asked for name, value in asked.items() if value is not None))
-    if request.pilot:
+    if request.pilot or request.runs:
+        option, what = ("--pilot", "a pilot knows") if request.pilot else ("--runs", "these runs know")
         raise InputError(
-            "a reference frontier is shifted by what a law of several corpora says of two, and a pilot knows one",
-            place="--pilot", fix="leave --pilot out",
+            f"a reference frontier is shifted by what a law of several corpora says of two, and {what} one",
+            place=option, fix=f"leave {option} out",
         )  # fmt: skip
     if given != ["flops"]:
         raise InputError(
@@ -229,9 +270,44 @@ def _counted(request: Request, statistics: CorpusStatistics) -> CorpusStatistics
     return statistics.in_tokens(ratio, vocab_size=vocab_size)
 
 
+def _of_table(request: Request, progress: Progress) -> tuple[list[AnyLaw], CorpusStatistics, Observations]:
+    """Return the laws of a table of runs and the runs; the corpus is the one that was named, else that of the runs."""
+    assert request.runs is not None
+    unknown = [name for name in request.columns if name not in COLUMNS]
+    if unknown:
+        raise InputError(
+            f"found {unknown[0]!r}, expected what the column holds", place="--column",
+            fix=did_you_mean(unknown[0], COLUMNS),
+        )  # fmt: skip
+    columns: dict[str, Any] = {COLUMNS[name]: column for name, column in request.columns.items()}
+    table = read_runs(request.runs, where=request.where, **columns)
+    if len(table.corpora) > 1:
+        raise InputError(
+            f"found runs of {len(table.corpora)} corpora, expected those of one", place=str(request.runs),
+            fix=f"take one: --where \"{request.columns.get('group', 'corpus')} = '{table.corpora[0]}'\"; known: "
+            + ", ".join(table.corpora[:MOST_NAMES]),
+        )  # fmt: skip
+    laws: list[AnyLaw] = list(_forms_of(table, request.seed))
+    if request.corpus is not None:
+        return laws, _statistics(request, [], progress, tokenizer=request.tokenizer), table
+    vocab = _vocab_size(request.tokenizer) or (None if table.vocab is None else int(table.vocab.max()))
+    name = table.corpora[0] if "group" in request.columns else request.runs.stem
+    return laws, CorpusStatistics(name=name, vocab_size=vocab), table
+
+
+def _forms_of(table: Observations, seed: int) -> list[FittedLaw]:
+    """Return the forms fitted to runs: the one that decides, and those others that the runs can carry."""
+    laws = [fit(table, law=FORMS[0], bootstrap=DRAWS, seed=seed)]
+    for form in FORMS[1:]:
+        with suppress(BadTable):
+            laws.append(fit(table, law=form, bootstrap=DRAWS, seed=seed))
+    return laws
+
+
 def _piloted(request: Request, progress: Progress) -> tuple[list[AnyLaw], CorpusStatistics, Observations]:
     """Train the largest pilot that the time allows, and return its laws and runs; a standing one is taken up again."""
     assert request.pilot is not None
+    assert request.corpus is not None
     path = Path(request.corpus).resolve()
     name = "pilot-" + (re.sub(r"[^A-Za-z0-9._-]", "-", path.stem) or "corpus")
     folder = request.out or Path("results") / name
@@ -245,9 +321,8 @@ def _piloted(request: Request, progress: Progress) -> tuple[list[AnyLaw], Corpus
     study = fitting_pilot(path, corpus, name=name, tokenizer=tokenizer, seconds=seconds, seed=request.seed)
     lab.run(study, until="train")
     table = lab.observations(study, measures=[])
-    laws: list[AnyLaw] = [fit(table, law=form, bootstrap=DRAWS, seed=request.seed) for form in FORMS]
+    laws = _forms_of(table, request.seed)
     for law in laws:
-        assert isinstance(law, FittedLaw)
         law.save(lab.folder / "laws" / f"{law.law}.json")
     statistics = CorpusStatistics(
         name=Path(request.corpus).name, unique_tokens=float(corpus.n_tokens), vocab_size=corpus.vocab_size,
