@@ -164,3 +164,17 @@ def test_a_form_that_misses_the_bundled_runs_is_named_with_one_that_fits(isoloss
     assert "lack_of_fit" in codes["python"]
     better = isoloss(*call, "--law", "ceiling").json["fits"]
     assert "lack_of_fit" not in {warning["code"] for warning in better[0]["warnings"]}
+
+
+def test_an_outlier_is_named_on_a_line_of_its_own_by_its_row(isoloss, tmp_path):
+    sizes, data = (part.ravel() for part in np.meshgrid([7e7, 1.6e8, 4.1e8, 1e9, 2.8e9], [2e9, 8e9, 3e10, 1.2e11]))
+    nats = 1.7 + 400 / sizes**0.34 + 1900 / data**0.37
+    nats *= np.exp(np.random.default_rng(0).normal(0, 1e-3, len(nats)))
+    nats[12] *= 1.05
+    lines = [f"{n},{d},{loss}" for n, d, loss in zip(sizes, data, nats, strict=True)]
+    (tmp_path / "sweep.csv").write_text("\n".join(["params,tokens,loss", *lines]))
+    told = isoloss("fit", "sweep.csv", "--loss", "loss", "--outliers")
+    (line,) = [line for line in told.out.splitlines() if line.startswith("  row ")]
+    assert line.startswith("  row 13: +")
+    (found,) = isoloss("fit", "sweep.csv", "--loss", "loss", "--outliers", "--json").json["fits"][0]["outliers"]
+    assert found["row"] == 13

@@ -151,7 +151,7 @@ def show_derived(derived: Derived) -> None:
     if derived.predictions:
         show_predictions(derived.predictions)
     if derived.outliers is not None:
-        say(outliers_in_words(derived.outliers))
+        say(*outliers_in_words(derived.outliers))
     if derived.beyond is not None:
         show_beyond(derived.beyond)
     warnings = [w for point in derived.frontier for w in point.warnings]
@@ -160,14 +160,18 @@ def show_derived(derived: Derived) -> None:
         say(f"[{warning.code}] {warning.message}")
 
 
-def outliers_in_words(found: Sequence["Outlier"]) -> str:
-    """Return the rows that lie far off the law, and how far."""
+def outliers_in_words(found: Sequence["Outlier"]) -> list[str]:
+    """Return the rows that lie far off the law, and how far, a line each."""
     if not found:
-        return "outliers: none, no row is over 4 robust standard deviations off the law"
-    lines = [
-        f"  row {one.row} ({one.run}): {one.residual:+.2%} of L, {one.deviations:+.1f} deviations" for one in found
-    ]
-    return "\n".join([f"outliers: {len(found)} rows over 4 robust standard deviations off the law", *lines])
+        return ["outliers: none, no row is over 4 robust standard deviations off the law"]
+    heading = f"outliers, over 4 robust standard deviations off the law: {len(found)}"
+    return [heading, *(f"  {_row(one)}: {one.residual:+.2%} of L, {one.deviations:+.1f} deviations" for one in found)]
+
+
+def _row(outlier: "Outlier") -> str:
+    """Return the row's number, and the run's name where the table has one."""
+    number = f"row {outlier.row}"
+    return number if outlier.run == number else f"{number} ({outlier.run})"
 
 
 def numbers_of(text: str | None, *, option: str = "--frontier") -> list[float]:

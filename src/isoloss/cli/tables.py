@@ -368,7 +368,7 @@ def show_imported(
     for warning in warnings:
         about = f"{warning['run']}: " if warning["run"] else ""
         console.print(f"warning: {about}{warning['message']}")
-    console.print(f"{len(rows)} runs are in {folder}; next: isoloss fit {folder}")
+    console.print(f"{len(rows)} {'run is' if len(rows) == 1 else 'runs are'} in {folder}; next: isoloss fit {folder}")
     console.print(f"to take them back, delete {table_file}", soft_wrap=True)
 
 

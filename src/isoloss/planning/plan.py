@@ -52,9 +52,10 @@ def plan(
     A law fitted to the corpus's own runs is taken as it is, and needs no `corpus`: nothing is said of repetition then.
     A data-dependent one is taken at the corpus's measure. The first of several `laws` decides; the others, further
     forms fitted to the same runs, widen its intervals where `extrapolate` carries it beyond the fitted budgets (a
-    data-dependent law given alone brings a second form by itself). Without any the bundled law is taken. FLOPs are 6 · params · tokens by the law's own convention. With `runs`, those that the laws were fitted to, a
-    budget inside them is split as several forms see it (`isoloss.optima.best_size`), an extrapolated one by forms that
-    those runs have tested (`isoloss.planning.beyond`),
+    data-dependent law given alone brings a second form by itself). Without any the bundled law is taken. FLOPs are
+    6 · params · tokens by the law's own convention. With `runs`, those that the laws were fitted to, a budget inside
+    them is split as several forms see it (`isoloss.optima.best_size`), an extrapolated one by forms that those runs
+    have tested (`isoloss.planning.beyond`),
     if no text repeats. `repeat` plans with the law of repeated data where the corpus has fewer tokens than wanted.
     Raises InputError for laws of other runs or conventions side by side, for a budget over 100 times the law's largest
     unless `extrapolate`, and for a corpus that would be read more than 36 times unless `repeat` is false; Unidentified

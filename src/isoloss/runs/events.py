@@ -64,7 +64,7 @@ def _passed_over(names: Sequence[str]) -> list[str]:
         return []
     shown = ", ".join(names[:MOST_NAMED]) + (f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else "")
     return [
-        f"{len(names)} folders of event files hold no loss (hyperparameters, profiles …) and are passed over: {shown}"
+        f"folders of event files without a loss (hyperparameters, profiles …), {len(names)}, are passed over: {shown}"
     ]
 
 

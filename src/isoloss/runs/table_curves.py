@@ -142,8 +142,8 @@ def _repeated(steps: Sequence[int], name: str) -> list[str]:
     twice = sorted(step for step, count in Counter(steps).items() if count > 1)
     if not twice:
         return []
-    more = f" and {len(twice) - 1} others" if len(twice) > 1 else ""
-    return [f"{name} {twice[0]}{more} stands in several rows (a run that was resumed?): the later row counts"]
+    more = f" and {len(twice) - 1} more stand" if len(twice) > 1 else " stands"
+    return [f"{name} {twice[0]}{more} in several rows (a run that was resumed?): the later row counts"]
 
 
 def _passed_over(stray: Sequence[tuple[int, Any]], column: str) -> list[str]:

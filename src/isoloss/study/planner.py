@@ -265,6 +265,7 @@ def _counted(request: Request, statistics: CorpusStatistics) -> CorpusStatistics
                 "found both --tokenizer and --bytes-per-token, expected one of them", place="plan",
                 fix="leave the ratio out: the tokenizer gives it",
             )  # fmt: skip
+        assert request.corpus is not None
         own = open_corpus(request.corpus, tokenizer=request.tokenizer, measures=(), seed=request.seed)
         ratio, vocab_size = own.bytes_per_token, own.vocab_size
     return statistics.in_tokens(ratio, vocab_size=vocab_size)
@@ -328,4 +329,4 @@ def _piloted(request: Request, progress: Progress) -> tuple[list[AnyLaw], Corpus
         name=Path(request.corpus).name, unique_tokens=float(corpus.n_tokens), vocab_size=corpus.vocab_size,
         bytes_per_token=corpus.bytes_per_token,
     )  # fmt: skip
-    return laws, statistics, table
+    return list(laws), statistics, table
