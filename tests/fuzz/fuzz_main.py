@@ -7,9 +7,11 @@ python tests/fuzz/fuzz_main.py --seed 0 --again tables:17     # one input again,
 import argparse
 from collections import Counter
 
+import fuzz_answers
 import fuzz_archives
 import fuzz_grammars
 import fuzz_laws
+import fuzz_logs
 import fuzz_studies
 import fuzz_tables
 import fuzz_texts
@@ -17,7 +19,7 @@ from fuzz_drive import Failure, Maker, run, try_one
 
 MAKERS: dict[str, Maker] = {
     "studies": fuzz_studies.make, "tables": fuzz_tables.make, "grammars": fuzz_grammars.make, "laws": fuzz_laws.make,
-    "archives": fuzz_archives.make, "texts": fuzz_texts.make,
+    "archives": fuzz_archives.make, "texts": fuzz_texts.make, "logs": fuzz_logs.make, "answers": fuzz_answers.make,
 }  # fmt: skip
 
 

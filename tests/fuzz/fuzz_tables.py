@@ -136,8 +136,8 @@ def _fit_options(rng: random.Random) -> list[str]:
     return [part for name, choices in many.items() if rng.random() < 0.04 for part in (name, rng.choice(choices))]
 
 
-def make(rng: random.Random, folder: Path) -> list[str]:
-    """Write a table, and fit it, look for its best sizes, or import it."""
+def written_table(rng: random.Random, folder: Path) -> str:
+    """Write a table with something wrong in it, and return its name."""
     kind = rng.choice(("csv", "csv", "tsv", "jsonl", "jsonl", "parquet", "parquet"))
     names, rows = runs(rng)
     _spoilt(rng, names, rows, kind)
@@ -146,6 +146,12 @@ def make(rng: random.Random, folder: Path) -> list[str]:
         content = damaged(rng, content)
     name = rng.choice(("runs", "runs", "runs", "a\x1b[31m\n")) + "." + kind
     (folder / name).write_bytes(content)
+    return name
+
+
+def make(rng: random.Random, folder: Path) -> list[str]:
+    """Write a table, and fit it, look for its best sizes, or import it."""
+    name = written_table(rng, folder)
     json_ = ["--json"] if rng.random() < 0.3 else []
     match rng.randrange(10):
         case 0:
