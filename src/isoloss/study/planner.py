@@ -26,7 +26,7 @@ from isoloss.planning import shipped
 from isoloss.planning.corpus_statistics import CorpusStatistics, open_corpus
 from isoloss.planning.from_reference import plan_from_reference
 from isoloss.planning.laws import PlanLaw
-from isoloss.planning.plan import AnyLaw, statistics_of_law, plan, plan_law
+from isoloss.planning.plan import AnyLaw, plan, plan_law, statistics_of_law
 from isoloss.planning.plan_result import Making, Plan
 from isoloss.planning.reference_frontiers import reference_frontiers
 from isoloss.runs.importers import read_runs
