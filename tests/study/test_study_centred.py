@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from isoloss.arena.truths import Design, runs, truth
+from isoloss.cli.tables import show_check
 from isoloss.core.errors import BadStudy, InputError
 from isoloss.study.centred import on_a_step, place
+from isoloss.study.check import check_study
 from isoloss.study.grid import Grid
 from isoloss.study.lab import Lab
 from isoloss.study.plan import plan_runs
@@ -33,7 +35,7 @@ sequence_tokens = 64
 
 [grid]
 design = "centred"
-flops = [4e8, 1.6e9]
+flops = [2e8, 4e8]
 tokens_per_param = 3
 least_tokens = 2e3
 context = 64
@@ -96,7 +98,7 @@ def test_a_place_does_not_hang_on_the_last_digits_of_a_loss():
 )
 def test_a_centred_design_takes_budgets_and_nothing_else(line, wrong):
     text = TOML.replace("tokens_per_param = 3", line)
-    text = text if line else text.replace("flops = [4e8, 1.6e9]", "")
+    text = text if line else text.replace("flops = [2e8, 4e8]", "")
     with pytest.raises(BadStudy, match=wrong):
         Study.parse(text, place="study")
 
@@ -108,6 +110,7 @@ def trained(tmp_path_factory):
     return lab, study, lab.run(study)
 
 
+@pytest.mark.slow
 def test_the_second_pass_follows_from_the_records_of_the_first(trained):
     lab, study, result = trained
     (placed,) = result.placements
@@ -121,6 +124,7 @@ def test_the_second_pass_follows_from_the_records_of_the_first(trained):
     assert "first pass" in (lab.folder / "report" / "report.md").read_text()
 
 
+@pytest.mark.slow
 def test_an_interrupted_study_ends_as_one_that_was_not(trained, tmp_path):
     lab, study, result = trained
     half = Lab(tmp_path / "half")
@@ -130,6 +134,16 @@ def test_an_interrupted_study_ends_as_one_that_was_not(trained, tmp_path):
     assert {r.fingerprint: r.loss for r in ended.records} == {r.fingerprint: r.loss for r in result.records}
     vocabularies = {(record.spec.model.vocab_size, record.spec.model.context) for record in ended.records}
     assert len(vocabularies) == 1
+
+
+def test_a_check_lists_both_passes_and_says_that_the_second_moves(tmp_path, capsys):
+    study = Study.parse(TOML, place="study")
+    found = check_study(study, base=tmp_path)
+    show_check(found)
+    assert "first pass trains 2 budgets" in " ".join(capsys.readouterr().out.split())
+    sizes = {run.counts.params(study.grid.convention) for run in found.runs}
+    assert len(sizes) > len(study.grid.first_pass().params)
+    assert found.to_json()["design"] == "centred"
 
 
 def test_a_shard_is_refused(tmp_path):

@@ -280,7 +280,7 @@ class _Fitting:
 
 def _of_corpus(fitting: _Fitting, budgets: Sequence[float] | None) -> "list[BestSize | _Searched]":
     table = fitting.table
-    asked = usual_budgets(table) if budgets is None else tuple(budgets)
+    asked = tuple(dict.fromkeys(usual_budgets(table))) if budgets is None else tuple(budgets)
     held = {budget: covered_sizes(table, budget) if len(table) else np.zeros(0, dtype=bool) for budget in asked}
     if not any(reached.sum() >= FEWEST_SIZES for reached in held.values()) or len(table) < FEWEST_ROWS:
         reason = f"{len(table)} runs do not hold a budget: three sizes need runs on both sides of its tokens"
