@@ -27,8 +27,8 @@ from isoloss.core import files
 from isoloss.core.estimate import Estimate
 from isoloss.core.rng import stream
 from isoloss.fitting.checks import EXCLUDED_FLAGS, leave_out
+from isoloss.fitting.choice import FEWEST_SIZES_OF
 from isoloss.optima.surfaces import (
-    FEWEST_SIZES_OF,
     LOCAL,
     Surface,
     law_surface,
