@@ -9,10 +9,9 @@ import json
 import time
 from pathlib import Path
 
-from isoloss.arena.arena import REPEATS, compete
+from isoloss.arena.arena import REPEATS, all_tasks, compete
 from isoloss.arena.page import page
 from isoloss.arena.referee import OURS, Limits, method_file
-from isoloss.arena.tasks import all_tasks
 from isoloss.core.files import write_json, write_text
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results"

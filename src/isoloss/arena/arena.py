@@ -3,12 +3,18 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from isoloss.arena.floorbench import floorbench
 from isoloss.arena.referee import Limits, run_method
 from isoloss.arena.scores import Entry, score
-from isoloss.arena.tasks import Task
+from isoloss.arena.tasks import Task, real, simulated
 from isoloss.core.errors import InputError
 
 REPEATS = 4
+
+
+def all_tasks(*, repeats: int, seed: int) -> tuple[Task, ...]:
+    """Return the tables of all tracks."""
+    return (*floorbench(seed=seed), *simulated(repeats=repeats, seed=seed), *real(seed=seed))
 
 
 def compete(sources: Sequence[Path], tasks: Sequence[Task], *, limits: Limits | None = None) -> Iterator[Entry]:

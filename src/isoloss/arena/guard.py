@@ -1,8 +1,9 @@
 """What keeps a method to its table: limits of the system, no network, and files of its own alone.
 
 Memory and file sizes are limits of the system. On Linux a namespace without a network is entered where the system
-allows it. Files and processes are watched by an audit hook of Python: it refuses, and remembers, what a method asks of
-Python. It stops mistakes and shortcuts; code that sets out to escape from Python can (ctypes, libraries in C).
+allows it, in which the held-out runs are covered by empty folders: no library finds them. Files and processes are
+watched by an audit hook of Python: it refuses, and remembers, what a method asks of Python. It stops mistakes and
+shortcuts; code that sets out to escape from Python can (ctypes).
 """
 
 import contextlib
@@ -14,7 +15,7 @@ import sysconfig
 from pathlib import Path
 from typing import Any
 
-CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
+CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWNET = 0x00020000, 0x10000000, 0x40000000
 LARGEST_FILE = 64 * 2**20  # bytes
 SYSTEM = (
     "/proc/self/", "/proc/cpuinfo", "/proc/meminfo", "/sys/devices/system/", "/sys/fs/cgroup", "/dev/null",
@@ -42,25 +43,32 @@ def limit_memory(memory_gb: float, cpu_seconds: int) -> None:
 
 
 def leave_network() -> bool:
-    """Enter a namespace without a network, and return whether the system allowed it."""
+    """Enter a namespace without a network and without the held-out runs, and return whether the system allowed it."""
     if not sys.platform.startswith("linux"):
         return False
-    return bool(ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0)
+    system = ctypes.CDLL(None, use_errno=True)
+    if system.unshare(CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWNS) != 0:
+        return False
+    return all(system.mount(b"tmpfs", os.fsencode(folder), b"tmpfs", 0, None) == 0 for folder in heldout_folders())
+
+
+def heldout_folders() -> list[str]:
+    """Return the folders of the package that hold runs which methods are asked about."""
+    folders = [os.path.join(_package(), *parts) for parts in (("arena", "floorbench"), ("planning", "shipped"))]
+    return [folder for folder in folders if os.path.isdir(folder)]
 
 
 class Guard:
     """Refuses files outside `folder`, processes and connections; `refused` lists what was asked for."""
 
     def __init__(self, folder: Path) -> None:
-        import isoloss
-
-        package = os.path.dirname(os.path.realpath(isoloss.__file__))
+        package = _package()
         paths: list[str] = [sys.prefix, sys.base_prefix, *sysconfig.get_paths().values(), *(p for p in sys.path if p)]
         caches = [os.environ.get("NUMBA_CACHE_DIR", ""), os.path.expanduser("~/.cache/numba")]
         self._written = [_real(path) for path in (str(folder), *caches) if path]
         self._read = [*map(_real, paths), package, *self._written]
         # Truths, held-out runs, and how both are drawn.
-        self._hidden = [os.path.join(package, "arena"), os.path.join(package, "planning")]
+        self._hidden = [os.path.join(package, "arena"), *heldout_folders()]
         self._entries = os.path.join(package, "arena", "entries")
         self.refused: list[str] = []
 
@@ -84,7 +92,8 @@ class Guard:
         real = _real(path)
         writes = (isinstance(flags, int) and flags & WRITING) or (isinstance(mode, str) and set(mode) & set("wax+"))
         allowed = self._may_write(real) if writes else self._may_read(real)
-        if not allowed and (writes or os.path.exists(real)):  # what is not there gives away nothing
+        # What is not there gives away nothing, but for what is hidden: it may be covered.
+        if not allowed and (writes or _within(real, self._hidden) or os.path.exists(real)):
             self._refuse(f"{'write' if writes else 'read'} {os.fsdecode(path)}")
 
     def _may_read(self, real: str) -> bool:
@@ -100,6 +109,12 @@ class Guard:
     def _refuse(self, what: str) -> None:
         self.refused.append(what)
         raise PermissionError(f"the arena allows no: {what}")
+
+
+def _package() -> str:
+    import isoloss
+
+    return os.path.dirname(os.path.realpath(isoloss.__file__))
 
 
 def _real(path: str | bytes | os.PathLike[Any]) -> str:

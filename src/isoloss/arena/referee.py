@@ -25,7 +25,10 @@ STATUS_WORDS: dict[Status, str] = {
     "time": "ran out of time", "crash": "ended its process", "not_tried": "not tried after it stopped twice",
 }  # fmt: skip
 ENTRIES = Path(__file__).parent / "entries"
-OURS = ("chinchilla", "coupled", "ceiling", "approach_2", "weighted")
+OURS = (
+    "chinchilla", "lbfgs", "variable_projection", "coupled", "ceiling", "farseer", "kaplan", "approach_2", "weighted",
+    "hierarchical", "gaussian_process",
+)  # fmt: skip
 LIMIT_SECONDS, LIMIT_GB = 60.0, 4.0
 MOST_STOPS = 2  # a method that hangs or crashes so often is given no further table
 START_SECONDS = 60.0  # to start Python and import the method, on top of the first table's limit
@@ -49,7 +52,7 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What a method said of one table: losses at the points asked, the floor, ln(D*/N*) of every budget.
+    """What a method said of one table: losses at the points asked, the floor, ln(D*/N*) of every budget, next runs.
 
     Each is None where the method does not say. `offline` says whether the system kept the process off the network.
     """
@@ -60,6 +63,7 @@ class Answer:
     losses: tuple[Estimate, ...] | None = None
     floor: Estimate | None = None
     splits: tuple[Estimate | None, ...] = ()
+    chosen: tuple[int, ...] | None = None
     offline: bool | None = None
 
 
@@ -114,9 +118,18 @@ def _write_folder(folder: Path, source: Path, tasks: Sequence[Task], limits: Lim
         (folder / f"{place:03}.csv").write_text(_rows(task.shown), encoding="utf-8")
         asked = {
             "params": task.shown.asked_params.tolist(), "tokens": task.shown.asked_tokens.tolist(),
-            "budgets": list(task.shown.budgets), "seed": task.shown.seed,
+            "budgets": list(task.shown.budgets), "seed": task.shown.seed, "candidates": _candidates(task.shown),
         }  # fmt: skip
         (folder / f"{place:03}.json").write_text(json.dumps(asked), encoding="utf-8")
+
+
+def _candidates(shown: Shown) -> dict[str, Any] | None:
+    if shown.candidate_params is None or shown.candidate_tokens is None:
+        return None
+    return {
+        "params": shown.candidate_params.tolist(), "tokens": shown.candidate_tokens.tolist(),
+        "flops": shown.candidate_flops,
+    }  # fmt: skip
 
 
 def _rows(shown: Shown) -> str:
@@ -170,7 +183,7 @@ def _read_answer(path: Path, task: Task) -> Answer:
         return Answer(
             status="ok", seconds=float(content["seconds"]), losses=_losses(content["losses"], task),
             floor=_estimate(content["floor"]), splits=tuple(map(_estimate, content["splits"])),
-            offline=bool(content["offline"]),
+            chosen=_chosen(content["chosen"], task), offline=bool(content["offline"]),
         )  # fmt: skip
     except (ValueError, KeyError, TypeError) as error:
         return Answer(status="nonsense", message=str(error))
@@ -185,6 +198,15 @@ def _losses(found: list[Any] | None, task: Task) -> tuple[Estimate, ...] | None:
     if worst := [one.value for one in losses if one.value <= 0]:
         raise ValueError(f"a loss of {worst[0]:g} nats per token")
     return losses
+
+
+def _chosen(found: list[Any] | None, task: Task) -> tuple[int, ...] | None:
+    if found is None or task.key.next_runs is None:
+        return None
+    chosen = tuple(int(place) for place in found)
+    if not task.key.next_runs.pays(chosen):
+        raise ValueError(f"{len(chosen)} next runs that are no choice within the budget")
+    return chosen
 
 
 def _some(found: Estimate | None, what: str) -> Estimate:

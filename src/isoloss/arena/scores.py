@@ -12,11 +12,11 @@ from isoloss.arena.tasks import AHEAD, Task, Track
 from isoloss.core.estimate import Estimate
 from isoloss.laws.law import Floats
 
-BETWEEN = float(np.sqrt(AHEAD[0] * AHEAD[1]))  # held-out runs nearer 3 than 10 times ahead count as three times
 NAMES = (
-    "floor_error", "floor_held", "split_error", "split_held", "loss_error_3", "loss_error_10", "regret", "regret_10",
-    "seconds",
+    "floor_error", "floor_held", "split_error", "split_held", "loss_error_3", "loss_error_10", "loss_error_30",
+    "regret", "regret_10", "next_error", "seconds",
 )  # fmt: skip
+TOLD = ("floor", "floor_low", "floor_high", "floor_true")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,9 +24,10 @@ class Score:
     """One table's scores; None where the method gave no answer, or the track has no truth.
 
     Errors are absolute: of the floor in nats per token, of the split in ln(D*/N*) at a budget inside the runs, of the
-    loss as the mean of |ln L̂ − ln L| over points 3 and 10 times ahead. `*_held` say whether the 95 % interval holds the
-    truth. `regret` is what following the split would lose, in nats per token, at the budget inside the runs and at ten
-    times the largest compute.
+    loss as the mean of |ln L̂ − ln L| over points 3, 10 and 30 times ahead, each counted to the nearest. `*_held` say
+    whether the 95 % interval holds the truth. `regret` is what following the split would lose, in nats per token, at
+    the budget inside the runs and at ten times the largest compute. `next_error` is how well a law fitted to what was
+    seen and chosen foretells dear runs. `floor` with its ends is what the method said, `floor_true` what is true.
     """
 
     task: str
@@ -40,13 +41,19 @@ class Score:
     split_held: bool | None = None
     loss_error_3: float | None = None
     loss_error_10: float | None = None
+    loss_error_30: float | None = None
     regret: float | None = None
     regret_10: float | None = None
+    next_error: float | None = None
     seconds: float | None = None
+    floor: float | None = None
+    floor_low: float | None = None
+    floor_high: float | None = None
+    floor_true: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the scores as plain data."""
-        return {name: getattr(self, name) for name in ("task", "track", "kind", "status", "message", *NAMES)}
+        return {name: getattr(self, name) for name in ("task", "track", "kind", "status", "message", *NAMES, *TOLD)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,9 +69,9 @@ class Entry:
         chosen = (one for one in self.scores if one.track == track and kind in (None, one.kind))
         return np.array([value for one in chosen if (value := getattr(one, name)) is not None], dtype=float)
 
-    def statuses(self, track: Track) -> dict[Status, int]:
+    def statuses(self, track: Track, *, kind: str | None = None) -> dict[Status, int]:
         """Return how many tables of a track ended in each way, the ways that occurred."""
-        counted = Counter(one.status for one in self.scores if one.track == track)
+        counted = Counter(one.status for one in self.scores if one.track == track and kind in (None, one.kind))
         return {status: counted[status] for status in get_args(Status) if counted[status]}
 
     def to_json(self) -> dict[str, Any]:
@@ -105,7 +112,7 @@ def _score(task: Task, answer: Answer) -> Score:
         return Score(**common)
     return Score(
         **common, seconds=answer.seconds, **_of_floor(task, answer), **_of_splits(task, answer),
-        **_of_losses(task, answer),
+        **_of_losses(task, answer), **_of_choice(task, answer),
     )  # fmt: skip
 
 
@@ -113,14 +120,16 @@ def _of_floor(task: Task, answer: Answer) -> dict[str, Any]:
     if task.key.floor is None or answer.floor is None:
         return {}
     return {
-        "floor_error": abs(answer.floor.value - task.key.floor), "floor_held": _holds(answer.floor, task.key.floor)
+        "floor_error": abs(answer.floor.value - task.key.floor), "floor_held": _holds(answer.floor, task.key.floor),
+        "floor": answer.floor.value, "floor_low": answer.floor.low, "floor_high": answer.floor.high,
+        "floor_true": task.key.floor,
     }  # fmt: skip
 
 
 def _of_splits(task: Task, answer: Answer) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for place, split in enumerate(answer.splits):
-        if split is not None:
+        if split is not None and place < len(task.key.log_ratios):
             regret = task.key.regret(task.shown.budgets[place], split.value, place)
             found["regret_10" if place else "regret"] = regret
             if not place:
@@ -133,9 +142,15 @@ def _of_losses(task: Task, answer: Answer) -> dict[str, Any]:
     if answer.losses is None:
         return {}
     errors = np.abs(np.log([one.value for one in answer.losses]) - np.log(task.key.losses))
-    near = task.key.ahead < BETWEEN
-    rows = {"loss_error_3": errors[near], "loss_error_10": errors[~near]}
+    nearest = np.abs(np.log(task.key.ahead)[:, None] - np.log(AHEAD)).argmin(axis=1)
+    rows = {f"loss_error_{times:g}": errors[nearest == place] for place, times in enumerate(AHEAD)}
     return {name: float(own.mean()) for name, own in rows.items() if len(own)}
+
+
+def _of_choice(task: Task, answer: Answer) -> dict[str, Any]:
+    if task.key.next_runs is None or answer.chosen is None:
+        return {}
+    return {"next_error": task.key.next_runs.error(answer.chosen)}
 
 
 def _holds(found: Estimate, truth: float) -> bool | None:

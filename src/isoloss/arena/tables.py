@@ -4,11 +4,16 @@ from collections.abc import Sequence
 from typing import get_args
 
 from isoloss.arena.referee import STATUS_WORDS
-from isoloss.arena.scores import Entry, summed
+from isoloss.arena.scores import Entry, Score, summed
 from isoloss.arena.tasks import Track
 from isoloss.arena.truths import FORMS
 
-HEADS = {
+HEADS: dict[Track, tuple[str, ...]] = {
+    "floorbench": (
+        "method", "answered", "floor error", "floor held", "split error", "split held", "loss error 3×",
+        "loss error 10×", "loss error 30×", "regret", "seconds",
+    ),
+    "next": ("method", "answered", "next error", "seconds"),
     "simulated": (
         "method", "answered", "floor error", "floor held", "split error", "split held", "loss error 3×",
         "loss error 10×", "regret", "regret 10×", "seconds",
@@ -16,12 +21,14 @@ HEADS = {
     "runs": ("method", "answered", "loss error 3×", "loss error 10×", "seconds"),
 }  # fmt: skip
 NONE = "–"
+WHOLE = ", all runs"
 
 
-def track_rows(entries: Sequence[Entry], track: Track) -> list[tuple[str, ...]]:
+def track_rows(entries: Sequence[Entry], track: Track, *, kind: str | None = None) -> list[tuple[str, ...]]:
     """Return one row of words a method, in the order of `HEADS`; numbers over fewer tables than answered name them."""
     return [
-        (one.method, _answered(one, track), *(_cell(one, track, head) for head in HEADS[track][2:])) for one in entries
+        (one.method, _answered(one, track, kind), *(_cell(one, track, head, kind) for head in HEADS[track][2:]))
+        for one in entries
     ]
 
 
@@ -30,6 +37,51 @@ def form_rows(entries: Sequence[Entry]) -> list[tuple[str, ...]]:
     return [
         (one.method, *(_number("split error", one, form) for form in FORMS)) for one in entries
     ]  # fmt: skip
+
+
+def interval_rows(entries: Sequence[Entry]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Return heads and one row a language of FloorBench: the true floor, and what every method said from all seeds."""
+    saying = [one for one in entries if len(one.over("floorbench", "floor"))]
+    wholes = {s.task: s for one in saying for s in one.scores if s.task.endswith(WHOLE) and s.floor_true is not None}
+    rows = []
+    for task, known in wholes.items():
+        said = [next((s for s in one.scores if s.task == task), None) for one in saying]
+        rows.append((f"{task.removesuffix(WHOLE)} ({known.kind})", f"{known.floor_true:.3f}", *map(_interval, said)))
+    return ("language", "true floor", *(one.method for one in saying)), rows
+
+
+def advice(entries: Sequence[Entry]) -> list[str]:
+    """Return which method was best on the test languages of FloorBench, a sentence for every question."""
+    questions = (
+        ("The floor", "floor_error", "nats per token off in the median"),
+        ("The best split inside the runs", "split_error", "off in ln(D*/N*) in the median"),
+        ("A loss 3 times ahead", "loss_error_3", "off in ln L in the median"),
+        ("A loss 10 times ahead", "loss_error_10", "off in ln L in the median"),
+        ("A loss 30 times ahead", "loss_error_30", "off in ln L in the median"),
+        ("A plan's cost inside the runs", "regret", "nats per token of regret on average"),
+    )
+    found = []
+    for question, name, unit in questions:
+        most = max((len(one.over("floorbench", name, kind="test")) for one in entries), default=0)
+        ranked = sorted(
+            (value, one.method)
+            for one in entries
+            if len(values := one.over("floorbench", name, kind="test")) == most and most
+            if (value := summed(name, values)) is not None
+        )
+        if ranked:
+            told = "; then ".join(f"`{method}`, {value:.3f}" for value, method in ranked[:3])
+            found.append(f"{question}: {told} ({unit}, {most} tables).")
+    return found
+
+
+def _interval(score: Score | None) -> str:
+    if score is None or score.floor is None:
+        return NONE
+    if score.floor_low is None or score.floor_high is None:
+        return f"{score.floor:.2f}"
+    told = f"{score.floor:.2f} [{score.floor_low:.2f}, {score.floor_high:.2f}]"
+    return f"**{told}**" if score.floor_held else told
 
 
 def faults(entries: Sequence[Entry]) -> list[str]:
@@ -45,20 +97,20 @@ def faults(entries: Sequence[Entry]) -> list[str]:
     return found
 
 
-def _answered(entry: Entry, track: Track) -> str:
-    counted = entry.statuses(track)
+def _answered(entry: Entry, track: Track, kind: str | None) -> str:
+    counted = entry.statuses(track, kind=kind)
     return f"{counted.get('ok', 0)} of {sum(counted.values())}"
 
 
-def _cell(entry: Entry, track: Track, head: str) -> str:
+def _cell(entry: Entry, track: Track, head: str, kind: str | None) -> str:
     name = _name(head)
-    values = entry.over(track, name)
+    values = entry.over(track, name, kind=kind)
     value = summed(name, values)
     if value is None:
         return NONE
     if head.endswith("held"):
         return f"{int(values.sum())} of {len(values)}"
-    answered = entry.statuses(track).get("ok", 0)
+    answered = entry.statuses(track, kind=kind).get("ok", 0)
     few = f" ({len(values)})" if len(values) < answered else ""
     return _words(head, value) + few
 
@@ -74,7 +126,7 @@ def _name(head: str) -> str:
 
 def _words(head: str, value: float) -> str:
     """Return a number as a reader uses it: losses in percent, seconds to a tenth, all else to three places."""
-    if head.startswith("loss"):
+    if head.startswith(("loss", "next")):
         return f"{value:.2%}"
     if head == "seconds":
         return f"{value:.1f}"

@@ -1,26 +1,31 @@
 """What a method is handed and what it is asked: tables of runs with names masked and N and D rescaled, and their keys.
 
-Two tracks. `simulated` draws tables from five surfaces of known form (`isoloss.arena.truths`), so that the floor, the
-best split and every loss are known exactly. `runs` are the runs that come with isoloss, a table a corpus: the method
-sees the cheap ones and is asked for the dear ones. Nobody knows their floor or their best split, and neither is scored.
+Four tracks. `floorbench` and `next` are of runs on languages whose floor is known (`isoloss.arena.floorbench`).
+`simulated` draws tables from five surfaces of known form (`isoloss.arena.truths`), so that the floor, the best split
+and every loss are known exactly. `runs` are the runs that come with isoloss, a table a corpus: the method sees the
+cheap ones and is asked for the dear ones. Nobody knows their floor or their best split, and neither is scored.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from isoloss.arena.truths import DESIGNS, FORMS, TRUNK_SDS, Truth, runs, truth
 from isoloss.core.rng import derive_seed, stream
+from isoloss.fitting.fitting import fit
 from isoloss.laws.law import Floats
 from isoloss.planning.shipped import shipped_runs
 from isoloss.runs.observations import Observations
 
-Track = Literal["simulated", "runs"]
+Track = Literal["floorbench", "next", "simulated", "runs"]
 USED_DESIGNS = ("5 × 6", "staircase", "foreign")
-AHEAD = (3.0, 10.0)  # times the largest compute of the table
+AHEAD = (3.0, 10.0, 30.0)  # times the largest compute of the table
+PLANNED = 10.0  # times the largest compute of a simulated table: how far ahead a plan is judged
+REFEREE = "coupled"  # the law that judges which runs a method chose: the same one for every method
 SPREAD = (0.5, 1.0, 2.0)  # sizes asked for at each budget ahead, times the best one
 WIDEST_SCALE = 30.0  # N and D are each multiplied by a factor between 1/30 and 30
 SHARE_SEEN = 0.1  # of the largest compute of a corpus: real runs above it are held out
@@ -38,22 +43,69 @@ class Shown:
     asked_params: Floats
     asked_tokens: Floats
     budgets: tuple[float, ...] = ()
+    candidate_params: Floats | None = None
+    candidate_tokens: Floats | None = None
+    candidate_flops: float = 0.0
+
+
+class LossSurface(Protocol):
+    """What knows the loss at any point, or nearly."""
+
+    def loss(self, params: Floats, tokens: Floats) -> Floats:
+        """Return the loss in nats per token at points (n,)."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class NextRuns:
+    """Runs to choose from: rows of `table` that were `seen`, and `candidates` in the order that they were shown.
+
+    A choice may cost `flops`. It is worth how well a law fitted to what was seen and chosen foretells `wanted`.
+    """
+
+    table: Observations
+    seen: NDArray[np.int64]
+    candidates: NDArray[np.int64]
+    wanted: Observations
+    flops: float
+
+    def pays(self, chosen: Sequence[int]) -> bool:
+        """Whether `chosen`, by place among the candidates, names each run once and stays within the budget."""
+        known = all(0 <= place < len(self.candidates) for place in chosen)
+        return known and len(set(chosen)) == len(chosen) and self._cost(chosen) <= self.flops * (1 + 1e-9)
+
+    def error(self, chosen: Sequence[int]) -> float:
+        """Return the mean of |ln L̂ − ln L| at the wanted runs, of the law fitted to what was seen and `chosen`."""
+        law = fit(self.table.select(np.concatenate([self.seen, self.candidates[list(chosen)]])), law=REFEREE)
+        predicted = law.predict(params=self.wanted.params, tokens=self.wanted.tokens)
+        return float(np.abs(np.log(predicted) - np.log(self.wanted.loss_nats)).mean())
+
+    def at_random(self, generator: np.random.Generator) -> tuple[int, ...]:
+        """Return a choice in random order, each run that can still be paid."""
+        chosen: list[int] = []
+        for place in generator.permutation(len(self.candidates)).tolist():
+            if self._cost([*chosen, place]) <= self.flops:
+                chosen.append(place)
+        return tuple(chosen)
+
+    def _cost(self, chosen: Sequence[int]) -> float:
+        return float(self.table.flops[self.candidates[list(chosen)]].sum())
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Key:
     """What is true: the loss at every point asked, and how many times the compute of the table each lies ahead.
 
-    Of simulated tables also the surface, its floor (None for a form without one), and ln(D*/N*) of every budget;
-    `scale` is what N and D of the surface were multiplied by before they were shown.
+    Also, where known, the floor, ln(D*/N*) of every budget and a surface around it; `scale` is what N and D of the
+    surface were multiplied by before they were shown. `next_runs` are the runs to choose from, where a method may.
     """
 
     losses: Floats
     ahead: Floats
     floor: float | None = None
     log_ratios: tuple[float, ...] = ()
-    surface: Truth | None = None
+    surface: LossSurface | None = None
     scale: tuple[float, float] = (1.0, 1.0)
+    next_runs: NextRuns | None = None
 
     def regret(self, budget: float, log_ratio: float, place: int) -> float:
         """Return what a split of `budget`, as shown, loses against the best one, in nats per token."""
@@ -67,7 +119,7 @@ class Key:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Task:
-    """One table and its key. `kind` is the form of a simulated surface, or "runs"."""
+    """One table and its key. `kind` is the form of a simulated surface, "tuning" or "test" of a language, or "runs"."""
 
     name: str
     track: Track
@@ -83,17 +135,17 @@ def simulated(*, repeats: int, seed: int) -> Iterator[Task]:
         surface = truth(form, design)
         own = derive_seed(seed, "arena", form, design_name, repeat)
         table = runs(surface, design, trunk_sd=TRUNK_SDS[repeat % len(TRUNK_SDS)], seed=own)
-        budgets = (design.flops, AHEAD[-1] * float(table.flops.max()))
+        budgets = (design.flops, PLANNED * float(table.flops.max()))
         points = [_points_ahead(surface, ahead * float(table.flops.max())) for ahead in AHEAD]
         n, d = (np.concatenate([each[axis] for each in points]) for axis in (0, 1))
-        scale = _scale(own)
+        scale = random_scale(own)
         key = Key(
             losses=surface.loss(n, d), ahead=np.repeat(AHEAD, len(SPREAD)), floor=surface.floor, surface=surface,
             log_ratios=tuple(surface.log_ratio(flops) + float(np.log(scale[1] / scale[0])) for flops in budgets),
             scale=scale,
         )  # fmt: skip
         name = f"{form}, {design_name}, {repeat + 1}"
-        shown = _shown(table, n, d, budgets, scale=scale, seed=own)
+        shown = masked(table, n, d, budgets, scale=scale, seed=own)
         yield Task(name=name, track="simulated", kind=form, shown=shown, key=key)
 
 
@@ -107,14 +159,11 @@ def real(*, seed: int) -> Iterator[Task]:
         if len(unseen) and seen.sum() > 5:
             numbers = derive_seed(seed, "arena runs", corpus)
             largest = float(own.select(seen).flops.max())
-            shown = _shown(own.select(seen), unseen.params, unseen.tokens, (), scale=_scale(numbers), seed=numbers)
+            shown = masked(
+                own.select(seen), unseen.params, unseen.tokens, (), scale=random_scale(numbers), seed=numbers
+            )
             key = Key(losses=unseen.loss_nats, ahead=unseen.flops / largest)
             yield Task(name=corpus, track="runs", kind="runs", shown=shown, key=key)
-
-
-def all_tasks(*, repeats: int, seed: int) -> tuple[Task, ...]:
-    """Return the tables of both tracks."""
-    return (*simulated(repeats=repeats, seed=seed), *real(seed=seed))
 
 
 def _points_ahead(surface: Truth, flops: float) -> tuple[Floats, Floats]:
@@ -124,26 +173,33 @@ def _points_ahead(surface: Truth, flops: float) -> tuple[Floats, Floats]:
     return sizes, flops / 6 / sizes
 
 
-def _loss_of_split(surface: Truth, flops: float, log_ratio: float) -> float:
+def _loss_of_split(surface: LossSurface, flops: float, log_ratio: float) -> float:
     size = np.array([np.exp((np.log(flops / 6) - log_ratio) / 2)])
     return float(surface.loss(size, flops / 6 / size)[0])
 
 
-def _scale(seed: int) -> tuple[float, float]:
+def random_scale(seed: int) -> tuple[float, float]:
     """Return what N and D are multiplied by, so that a method cannot know a table by its sizes."""
     n, d = np.exp(stream(seed, "arena scale").uniform(-np.log(WIDEST_SCALE), np.log(WIDEST_SCALE), 2)).tolist()
     return n, d
 
 
-def _shown(
-    table: Observations, n: Floats, d: Floats, budgets: tuple[float, ...], *, scale: tuple[float, float], seed: int
-) -> Shown:
-    """Return the table in masked units, its trunks numbered in order of appearance, its rows shuffled."""
+def masked(
+    table: Observations, n: Floats, d: Floats, budgets: tuple[float, ...], *, scale: tuple[float, float], seed: int,
+    candidates: tuple[Floats, Floats, float] | None = None,
+) -> Shown:  # fmt: skip
+    """Return the table in masked units, its trunks numbered in order of appearance, its rows shuffled.
+
+    `n` and `d` are the points asked; `candidates` are N, D and the FLOPs of runs to choose from.
+    """
     order = stream(seed, "arena order").permutation(len(table))
     names = {name: f"t{place}" for place, name in enumerate(dict.fromkeys(table.trunk[order].tolist()))}
+    more_n, more_d, flops = candidates or (None, None, 0.0)
     return Shown(
         params=table.params[order] * scale[0], tokens=table.tokens[order] * scale[1], loss_nats=table.loss_nats[order],
         trunk=tuple(names[name] for name in table.trunk[order].tolist()), seed=seed % 2**31,
         asked_params=n * scale[0], asked_tokens=d * scale[1],
         budgets=tuple(budget * scale[0] * scale[1] for budget in budgets),
+        candidate_params=None if more_n is None else more_n * scale[0],
+        candidate_tokens=None if more_d is None else more_d * scale[1], candidate_flops=flops * scale[0] * scale[1],
     )  # fmt: skip

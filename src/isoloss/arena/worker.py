@@ -116,7 +116,18 @@ def _asked(method: Any, asked: dict[str, Any]) -> dict[str, Any]:
         "losses": _losses(method, n, d),
         "floor": _floor(method) if asked["budgets"] else None,
         "splits": [_split(method, budget) for budget in asked["budgets"]],
+        "chosen": _chosen(method, asked["candidates"]) if asked["candidates"] else None,
     }
+
+
+def _chosen(method: Any, candidates: dict[str, Any]) -> list[int] | None:
+    """Return which candidates the method would train next, by place; None where it does not say."""
+    import numpy as np
+
+    if not hasattr(method, "next"):
+        return None
+    n, d = np.array(candidates["params"]), np.array(candidates["tokens"])
+    return [int(place) for place in method.next(n, d, candidates["flops"])]
 
 
 def _losses(method: Any, n: Any, d: Any) -> list[list[float | None]] | None:
@@ -126,6 +137,8 @@ def _losses(method: Any, n: Any, d: Any) -> list[list[float | None]] | None:
         if not hasattr(method, "best"):
             raise TypeError("fit returned an object with neither `predict` nor `best`")
         return None
+    if not len(n):
+        return []
     values = np.asarray(method.predict(n, d), dtype=float)
     if values.shape != n.shape:
         raise ValueError(f"predict returned the shape {values.shape} for {n.shape} points")

@@ -18,8 +18,8 @@ def arena(
         list[str] | None,
         typer.Argument(
             metavar="METHOD.py...",
-            help="Python files with a function `fit`, or entries of ours by name: chinchilla, coupled, ceiling, "
-            "approach_2, weighted; without any, all of ours. A file named here is run.",
+            help="Python files with a function `fit`, or entries of ours by name (chinchilla, coupled, "
+            "weighted, …); without any, all of ours. A file named here is run.",
         ),
     ] = None,
     repeats: Annotated[
@@ -37,9 +37,8 @@ def arena(
     A method is one file: `fit(table)` returns an object with `predict(params, tokens)` or `best(flops)`, or both. It
     runs in a process of its own, without a network where the system allows that.
     """
-    from isoloss.arena.arena import compete
+    from isoloss.arena.arena import all_tasks, compete
     from isoloss.arena.referee import OURS, Limits, method_file
-    from isoloss.arena.tasks import all_tasks
     from isoloss.cli.output import open_progress, print_json
 
     sources = [method_file(name) for name in methods or OURS]
@@ -64,7 +63,11 @@ def _show(entries: "Sequence[Entry]") -> None:
     from isoloss.cli.output import console, table
 
     screen = console()
-    titles = {"simulated": "simulated tables, truth known", "runs": "bundled runs, the dearest held out"}
+    titles = {
+        "floorbench": "FloorBench: trained runs on languages whose floor is known, sealed runs held out",
+        "next": "FloorBench: which runs next, at a tenth of the compute",
+        "simulated": "simulated tables, truth known", "runs": "bundled runs, the dearest held out",
+    }  # fmt: skip
     for track in get_args(Track):
         shown = table(*HEADS[track])
         shown.caption = titles[track]

@@ -3,13 +3,18 @@
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from isoloss.core.estimate import Estimate
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.fitting.fitting import fit
 from isoloss.laws.law import Floats
+from isoloss.planning.design import Candidate, Noise, next_runs
 from isoloss.runs.observations import observations
 
 DRAWS = 200
+FAR = 10.0  # times the dearest candidate: where the loss is wanted that the next runs should tell
+NOISE = Noise(point_sd=0.005, trunk_sd=0.01)  # of ln L, as seeds of small models differ
 
 
 @dataclass(frozen=True)
@@ -26,10 +31,21 @@ class LawMethod:
         """Return the loss of every draw at points: (draws, n)."""
         return self.law.predict_draws(params=params, tokens=tokens)
 
-    def floor(self) -> tuple[float, float | None, float | None]:
-        """Return E with its interval."""
-        found: Estimate = self.law.params["E"]
-        return found.value, found.low, found.high
+    def floor(self) -> tuple[float, float | None, float | None] | None:
+        """Return E with its interval; None from a law without one."""
+        found: Estimate | None = self.law.params.get("E")
+        return None if found is None else (found.value, found.low, found.high)
+
+    def next(self, params: Floats, tokens: Floats, flops: float) -> tuple[int, ...]:
+        """Return which candidates narrow the loss far ahead most, for at most `flops`."""
+        size = params.max()
+        dear = FAR * (params * tokens).max() / size
+        quantity = np.log(self.law.predict_draws(params=np.array([size]), tokens=np.array([dear]))[:, 0])
+        candidates = [
+            Candidate(params=n, tokens=d, trunk=f"new {n:g}")
+            for n, d in zip(params.tolist(), tokens.tolist(), strict=True)
+        ]
+        return next_runs(self.law, quantity, candidates, flops=flops, noise=NOISE).chosen
 
 
 def fit_law(table: Any, name: str) -> LawMethod:
