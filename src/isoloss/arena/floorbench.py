@@ -31,7 +31,7 @@ OPEN, SEALED, LANGUAGES = FOLDER / "runs.csv", FOLDER / "sealed.csv", FOLDER / "
 TUNING = ("tree-16-deep", "tree-32-wide", "tree-64", "rules-100", "rules-200", "zipf-1000")
 """The languages that entries may be tuned on."""
 TEST = ("tree-16-wide", "tree-32-deep", "topics-96", "rules-500", "rules-2000", "zipf-330")
-"""Those that they are tested on: of every pair of equal floor or equal gzip one is here but for the two of `rules`."""
+"""Those that they are tested on."""
 REFERENCE_POINTS = 601
 FIRST_LEVELS = 2  # budgets of one seed that a method sees before it chooses the next runs
 CHOICE_SHARE = 0.1  # of the compute of all runs of a language
