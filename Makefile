@@ -12,9 +12,11 @@ INSTALL := $(PIP) install --no-build-isolation
 demo: $(VENV)/.demo
 	$(BIN)/isoloss demo
 
+# One worker a core, each given whole files, so that what a file prepares is prepared once.
+WORKERS := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 test: $(VENV)/.test browser
 	$(MAKE) --no-print-directory check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(WORKERS) --durations 30
 
 check: $(VENV)/.test
 	$(BIN)/ruff check .

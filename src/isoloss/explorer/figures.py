@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bokeh.embed import json_item
-from bokeh.models import ColumnDataSource, HoverTool, NumeralTickFormatter, Range1d, TapTool
+from bokeh.models import ColumnDataSource, FixedTicker, HoverTool, NumeralTickFormatter, Range1d, TapTool
 from bokeh.models.annotations import BoxAnnotation, Span
 from bokeh.plotting import figure
 
@@ -61,6 +61,8 @@ def _ratios(page_data: Mapping[str, Any]) -> Any:
         "ratio", x=("training FLOPs, 6·N·D", page_data["budgets"]), y=("best tokens per parameter", (1.0, 1e3))
     )
     plot.y_range.name = "ratio-range"
+    # Bokeh's own logarithmic ticks leave a range of one decade and a half without a label below 50.
+    plot.yaxis.ticker = FixedTicker(ticks=[m * 10.0**k for k in range(-3, 7) for m in (1, 2, 5)])
     plot.yaxis.formatter = NumeralTickFormatter(format="0,0.[000]")
     _shade(plot, "ratio", left=page_data["flops"][0], right=page_data["flops"][1])
     plot.patches("xs", "ys", source=_source("ratio-bands", "xs ys colour"), color="colour", alpha=0.16, line_alpha=0)

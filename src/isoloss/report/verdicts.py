@@ -35,11 +35,11 @@ def _words(verdict: BalanceVerdict) -> str:
     match verdict.verdict:
         case "moves":
             more = "more" if verdict.slope is not None and verdict.slope.value > 0 else "fewer"
-            return f"The balance moves: higher {verdict.measure}, {more} tokens per parameter."
+            return f"The higher {verdict.measure}, the {more} tokens per parameter are best."
         case "differs":
-            return f"Balances differ, but are not shown to follow {verdict.measure}."
+            return f"Best tokens per parameter differ, but are not shown to follow {verdict.measure}."
         case "not_identified":
-            return f"It is not shown that the balance moves with {verdict.measure}."
+            return f"Best tokens per parameter are not shown to follow {verdict.measure}."
         case "not_enough_corpora":
             return "Too few corpora to judge."
 

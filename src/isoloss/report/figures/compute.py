@@ -22,7 +22,6 @@ from isoloss.report.theme import (
     drawn,
     edge_panels,
     log_axis,
-    name_point,
     padded_log,
     short,
     size_colours,
@@ -32,6 +31,7 @@ from isoloss.runs.observations import Observations
 FRONTIER_POINTS = 33
 CURVE_POINTS = 24
 NAMED_SIZES = 8  # more names than this on one panel overlap
+NAME_HEIGHT, NAME_WIDTH = 0.058, 0.13  # parts of a panel that one name takes
 
 
 @drawn
@@ -86,7 +86,7 @@ def _key(laws: bool, floors: bool) -> list[Entry]:
 
 def _panel(axes: Axes, runs: Observations, law: FittedLaw | None, floor: Estimate | None) -> None:
     colours = size_colours(runs.params.tolist())
-    _curves(axes, runs, law, colours)
+    starts = _curves(axes, runs, law, colours)
     if law is not None:
         _frontier(axes, law)
     shades = np.array([colours[size] for size in runs.params.tolist()])
@@ -99,11 +99,18 @@ def _panel(axes: Axes, runs: Observations, law: FittedLaw | None, floor: Estimat
             axes.axhspan(floor.low, floor.high, color=PURPLE, alpha=0.2, linewidth=0)
     log_axis(axes.xaxis, kind="power")
     log_axis(axes.yaxis, kind="plain")
+    _name_sizes(axes, starts)
 
 
-def _curves(axes: Axes, runs: Observations, law: FittedLaw | None, colours: Mapping[float, str]) -> None:
-    """Draw each size's curve over its own token range: the law's where there is one, else a line through the runs."""
-    for index, (size, colour) in enumerate(colours.items()):
+def _curves(
+    axes: Axes, runs: Observations, law: FittedLaw | None, colours: Mapping[float, str]
+) -> dict[float, tuple[float, float]]:
+    """Draw each size's curve over its own token range and return where it starts.
+
+    A curve is the law's where there is one, else a line through the runs.
+    """
+    starts = {}
+    for size, colour in colours.items():
         rows = runs.select(runs.params == size)
         order = np.argsort(rows.tokens)
         flops, loss = rows.flops[order], rows.loss_nats[order]
@@ -112,8 +119,22 @@ def _curves(axes: Axes, runs: Observations, law: FittedLaw | None, colours: Mapp
             per_token = np.interp(np.log(tokens), np.log(rows.tokens[order]), flops / rows.tokens[order])
             flops, loss = per_token * tokens, law.predict(params=size, tokens=tokens)
         axes.plot(flops, loss, color=colour, linewidth=1, zorder=2.2)
-        if len(colours) <= NAMED_SIZES or index % 2 == 0:
-            name_point(axes, si(size, 2), (flops[0], max(loss[0], rows.loss_nats[order][0])))
+        starts[size] = (float(flops[0]), float(loss[0]))
+    return starts
+
+
+def _name_sizes(axes: Axes, starts: Mapping[float, tuple[float, float]]) -> None:
+    """Write each size left of its curve's start; names of curves that start together move up until none overlap."""
+    every = 1 if len(starts) <= NAMED_SIZES else 2
+    within = axes.transData + axes.transAxes.inverted()
+    named = {size: within.transform(start) for size, start in list(starts.items())[::every]}
+    placed: list[tuple[float, float, float]] = []
+    for size, (x, y) in sorted(named.items(), key=lambda item: float(item[1][1])):
+        above = [height + NAME_HEIGHT for _, place, height in placed if abs(place - x) < NAME_WIDTH]
+        placed.append((size, float(x), max([float(y), *above])))
+    over = max([0.0, *(height - 0.97 for *_, height in placed)])
+    for size, x, height in placed:
+        axes.text(x - 0.02, height - over, si(size, 2), transform=axes.transAxes, fontsize=7.5, ha="right", va="center")
 
 
 def _frontier(axes: Axes, law: FittedLaw) -> None:
