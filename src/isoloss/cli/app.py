@@ -23,7 +23,11 @@ def _every_verb(
     quiet: Annotated[
         bool,
         typer.Option(
-            "--quiet", "-q", callback=_be_quiet, expose_value=False, help="Only the result: no progress, no notes."
+            "--quiet",
+            "-q",
+            callback=_be_quiet,
+            expose_value=False,
+            help="Print the result alone, without progress and notes.",
         ),
     ] = False,
 ) -> None:
@@ -95,8 +99,8 @@ Allow = Annotated[
         help="Let this module's own laws, measures and tokenizers be imported where a file names them; repeatable.",
     ),
 ]  # fmt: skip
-Figure = Annotated[Path | None, typer.Option(help="Draw what is found into an .svg or .png file.")]
-Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random; same seed, same numbers.")]
+Figure = Annotated[Path | None, typer.Option(help="Draw the result into an .svg or .png file.")]
+Seed = Annotated[int, typer.Option(min=0, help="Random seed: the same seed gives the same numbers.")]
 
 
 def _version(asked: bool) -> None:

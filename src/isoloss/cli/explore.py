@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Page = Annotated[
     Path | None,
-    typer.Option(help="Write a page to play with here (HTML): sliders move the budget, everything follows."),
+    typer.Option(help="Write an interactive page (HTML) to this file: a slider sets the budget."),
 ]
 """The option that other verbs offer."""
 
@@ -48,13 +48,13 @@ def explore(
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """Write a page to play with: move the budget, and the best split of every corpus follows with its interval.
+    """Write an interactive page: move the budget, and the best split of every corpus follows with its interval.
 
     Example: `isoloss explore results/laptop --open`
 
     One HTML file that needs no network. Sliders move the budget and, of a data-dependent law, the corpus's measure;
-    switches change the form of the law and how parameters are counted. A law's file is shown as it is. To runs, forms
-    are fitted here, and a study's own laws stand as it left them. Two sources stand side by side.
+    switches change the form of the law and how parameters are counted. Runs are fitted here. A law's file, and laws
+    that a study has fitted, are shown unchanged. Two sources are shown side by side.
     """
     from isoloss.cli.output import open_progress, print_json
     from isoloss.explorer.page import write_explorer

@@ -78,7 +78,7 @@ def fit(
         list[str] | None, typer.Option(help="Hold parameters: E=1.8, or A=520,alpha=0.35 (A only with alpha).")
     ] = None,
     floor: Annotated[
-        str | None, typer.Option(help="The exact best possible loss, a number, a column or a formula: E is held at it.")
+        str | None, typer.Option(help="Exact best possible loss: a number, a column or a formula. E is held at it.")
     ] = None,
     floor_use: Annotated[
         FloorUse, typer.Option(help="hold: E is the floor; score: E is fitted and compared with it.")
@@ -113,9 +113,7 @@ def fit(
     ] = None,
     predict: Annotated[
         list[str] | None,
-        typer.Option(
-            help="A run that was not trained, N,D (or the one column that the law reads): where it would end."
-        ),
+        typer.Option(help="Predict the loss of a run that was not trained: N,D, or the one column that the law reads."),
     ] = None,
     profile: Annotated[
         str | None,
@@ -132,7 +130,7 @@ def fit(
     ] = None,
     best: Annotated[
         bool,
-        typer.Option("--best", help="Of several runs of one size and token count (and corpus) take the best alone."),
+        typer.Option("--best", help="Take only the best of several runs of one size and token count (and corpus)."),
     ] = False,
     outliers: Annotated[
         bool, typer.Option("--outliers", help="Name the rows over 4 robust standard deviations off the law.")
@@ -147,15 +145,16 @@ def fit(
     ] = False,
     seed: Seed = 0,
     out: Annotated[
-        Path | None, typer.Option(help="Write the fitted law here (JSON, draws in Parquet next to).")
+        Path | None,
+        typer.Option(help="Write the fitted law to this JSON file, its draws to a Parquet file next to it."),
     ] = None,
     page: Page = None,
     json: Json = False,
 ) -> None:
     """Fit a scaling law to a table of runs from anywhere.
 
-    A law a corpus, with intervals: `isoloss fit runs.csv --params n --tokens d --loss val_loss --group data --bootstrap
-    1000`
+    One law for each corpus, with intervals: `isoloss fit runs.csv --params n --tokens d --loss val_loss --group data
+    --bootstrap 1000`
 
     Other units, and the best split of two budgets: `isoloss fit sweep.csv --params "size_m * 1e6" --tokens "tokens_b *
     1e9" --loss "bits * ln(2)" --frontier 1e20,1e21`
@@ -163,7 +162,7 @@ def fit(
     Another law, kept in a file: `isoloss fit runs.csv --law repeated --unique-tokens "tokens / epochs" --out law.json`
 
     The law that predicts training curves left out in turn best, one for all groups: `isoloss fit runs.csv --trunk run
-    --law auto`. The page says which laws were tried, how they did, and which was chosen.
+    --law auto`. The output says which laws were tried, how well each predicted, and which was chosen.
 
     A table needs the columns that the law reads, and no others: `--law kaplan_flops` fits one of flops and loss alone.
     Text such as 70M or 1.4T is read as it stands. With `--complexity gzip,zstd` the measures compete: each source
@@ -171,7 +170,7 @@ def fit(
     for all, a single run, and every other measure.
 
     Every fit reports its optimum, how many starts agree on it, its warnings with remedies, and, with `--bootstrap`,
-    intervals on everything. Exit 1 where a fit did not converge.
+    intervals on everything. Exit 1 if a fit did not converge.
     """
     from isoloss.cli import fit_options, fit_output
     from isoloss.cli.explore import check_page, write_page

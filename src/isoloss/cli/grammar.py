@@ -57,7 +57,7 @@ def describe(
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """Say what a grammar is: does it end, how long are its sentences, how hard is it to predict, to compress.
+    """Describe a grammar: whether it ends, how long its sentences are, how hard it is to predict and to compress.
 
     Example: `isoloss grammar describe --nonterminals 10 --terminals 150 --max-rules 5 --max-rhs 3 --seed 1 --floor`
     """

@@ -52,7 +52,7 @@ def isoflop(
     where: Annotated[str | None, typer.Option(help="SQL condition on the table's columns: which rows to take.")] = None,
     best: Annotated[
         bool,
-        typer.Option("--best", help="Of several runs of one size and token count (and corpus) take the best alone."),
+        typer.Option("--best", help="Take only the best of several runs of one size and token count (and corpus)."),
     ] = False,
     stderr: Annotated[str | None, typer.Option(help="Column of standard errors of the losses.")] = None,
     budgets: Annotated[
@@ -80,14 +80,14 @@ def isoflop(
 
     Example: `isoloss isoflop runs.csv --params n --tokens t --loss val_loss --budgets 1e19,1e20`
 
-    Any table of runs will do. Several forms are fitted to the runs of a group, weighted by how well they predict
+    Any table of runs works.  Several forms are fitted to the runs of a group, weighted by how well they predict
     training curves that they have not seen; the interval holds noise and the disagreement of the forms. An optimum is
     given only where it lies inside the runs: three sizes with runs on both sides of the budget, and sizes on both sides
     of the best one.
 
     Where runs share budgets, approach 2 follows: a curve through the losses of each budget, and power laws through the
-    lowest points. `--noise` or `--stderr` give its intervals. Next to it stands approach 3, Chinchilla's form fitted to
-    the same runs. Exit 1 where no optimum is found.
+    lowest points. `--noise` or `--stderr` give its intervals. Approach 3 is shown next to it: Chinchilla's form fitted
+    to the same runs. Exit 1 if no optimum is found.
     """
     from isoloss.cli.output import print_json, say, warn
     from isoloss.explorer.sources import of_runs

@@ -48,7 +48,7 @@ def measure(
         typer.Option(help="Lines of JSONL that are no JSON: an error, or counted and left out."),
     ] = "error",
     placebo: Annotated[
-        bool, typer.Option("--placebo", help="Each measure also with the token ids relabelled.")
+        bool, typer.Option("--placebo", help="Also measure each text with its token ids relabelled.")
     ] = False,
     figure: Annotated[
         Path | None, typer.Option(help="Draw the corpora side by side into an .svg or .png file.")

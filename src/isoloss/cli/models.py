@@ -18,9 +18,9 @@ def export(
     out: Annotated[Path, typer.Option(help="Write config.json and model.safetensors here.")],
     json: Json = False,
 ) -> None:
-    """Give a trained model to others: a folder that transformers loads as LlamaForCausalLM.
+    """Write a trained model as a folder that transformers loads as LlamaForCausalLM.
 
-    Example: `isoloss export results/mine run1-0a1b --out my_llama`. Of other families than llama, isoloss alone reads
+    Example: `isoloss export results/mine run1-0a1b --out my_llama`. For families other than llama, only isoloss reads
     the folder.
     """
     from isoloss.cli.output import print_json, say
@@ -48,7 +48,7 @@ def count(
     model: Annotated[str, typer.Argument(help="A published shape, such as gzip-4M or porian-5M, or a model's folder.")],
     vocab_size: Annotated[int | None, typer.Option(min=2, help="Vocabulary; without it, the published one.")] = None,
     context: Annotated[int | None, typer.Option(min=2, help="Tokens a window; without it, the published one.")] = None,
-    tied: Annotated[bool, typer.Option(help="One matrix for embedding and head.")] = False,
+    tied: Annotated[bool, typer.Option(help="Use one matrix for embedding and head.")] = False,
     json: Json = False,
 ) -> None:
     """Count a model's parameters and FLOPs by every convention, from its shape alone.

@@ -28,7 +28,7 @@ def next_(
     ] = What.LOG_RATIO,
     at: Annotated[
         float | None,
-        typer.Option(help="Budget at which it is wanted; without it, the one where corpora are compared."),
+        typer.Option(help="Budget at which to narrow it; without it, the one where corpora are compared."),
     ] = None,
     corpus: Annotated[str | None, typer.Option(help="Only this corpus; without it, all share the budget.")] = None,
     out: Out = None,
@@ -38,12 +38,12 @@ def next_(
     allow: Allow = None,
     json: Json = False,
 ) -> None:
-    """Say which runs to train next: those that narrow an interval most per FLOP.
+    """Choose the runs to train next: those that narrow an interval most per FLOP.
 
     Example: `isoloss next mine.toml --flops 1e13 --at 1e15 --write more.toml`
 
     The draws of each corpus's law say how a run's loss would move the quantity; runs are chosen one after another,
-    tokens of a shared trunk paid once. The expected width is a forecast: it takes the form of the law for granted.
+    tokens of a shared trunk paid once. The expected width is a forecast: it assumes that the law's form is right.
     """
     from isoloss.cli import planning_output
     from isoloss.cli.output import open_progress, print_json, say
@@ -85,12 +85,12 @@ def plan(
     ] = None,
     flops: Annotated[
         str | None,
-        typer.Option(help="Training FLOPs there are, 6·N·D by the law's convention; several as 1e19,1e20,1e21."),
+        typer.Option(help="Training budget in FLOPs, 6·N·D by the law's convention; several as 1e19,1e20,1e21."),
     ] = None,
-    params: Annotated[float | None, typer.Option(help="Parameters N, where they are given.")] = None,
-    tokens: Annotated[float | None, typer.Option(help="Training tokens D, where they are given.")] = None,
+    params: Annotated[float | None, typer.Option(help="Model size N, if it is fixed.")] = None,
+    tokens: Annotated[float | None, typer.Option(help="Training tokens D, if they are fixed.")] = None,
     target_loss: Annotated[
-        float | None, typer.Option(help="Loss to reach, nats per token: the cheapest way there.")
+        float | None, typer.Option(help="Loss to reach, in nats per token: plans the cheapest way to it.")
     ] = None,
     law: Annotated[
         list[Path] | None,
@@ -112,7 +112,7 @@ def plan(
     ] = None,
     pilot: Annotated[
         str | None,
-        typer.Option(help="Train a pilot on the corpus itself for so long (10min, 1h), and plan by its law."),
+        typer.Option(help="Train small models on this corpus for this long (10min, 1h), and plan by their law."),
     ] = None,
     anchor: Annotated[
         str | None, typer.Option(help="porian or chinchilla: put the corpus's shift onto this published frontier.")
@@ -124,13 +124,13 @@ def plan(
         ),
     ] = None,
     extrapolate: Annotated[
-        bool, typer.Option("--extrapolate", help="Insist on a budget over 100 times the law's largest.")
+        bool, typer.Option("--extrapolate", help="Allow a budget over 100 times the law's largest.")
     ] = False,
     no_repeat: Annotated[
         bool,
         typer.Option(
             "--no-repeat",
-            help="Take repeated text for new text, as where the files are a sample of more; by default repeats are "
+            help="Count repeated text as new text, for files that are a sample of more. Without it repeats are "
             "worth less, and over 36 passes are refused.",
         ),
     ] = False,
@@ -147,19 +147,19 @@ def plan(
         typer.Option(help="With --anchor: bytes a token, where no tokenizer is named, to count the corpus in tokens."),
     ] = None,
     throughput: Annotated[
-        float | None, typer.Option(help="FLOP/s that a device really achieves: device-hours.")
+        float | None, typer.Option(help="FLOP/s that a device really achieves: gives device-hours.")
     ] = None,
     params_convention: Annotated[
         Convention | None,
         typer.Option(
-            help="Tell N, FLOPs and D/N by this way of counting parameters too, through a real shape's counts."
+            help="Also state N, FLOPs and D/N by this way of counting parameters, through the counts of a real shape."
         ),
     ] = None,
     recipe: Annotated[
         str | None, typer.Option(help="Rules of batch and rate: small, porian, step_law; without it, by size.")
     ] = None,
     context: Annotated[int | None, typer.Option(min=2, help="Context of the model; without it, the recipe's.")] = None,
-    tied: Annotated[bool, typer.Option("--tied", help="One matrix for embedding and head.")] = False,
+    tied: Annotated[bool, typer.Option("--tied", help="Use one matrix for embedding and head.")] = False,
     out: Annotated[
         Path | None, typer.Option(help="Results folder of the pilot; without it, results/pilot-NAME.")
     ] = None,
@@ -169,15 +169,15 @@ def plan(
     allow: Allow = None,
     json: Json = False,
 ) -> None:
-    """Say what to train on a corpus: parameters, tokens, loss, shape, batch and rate, and how sure that is.
+    """Plan a training run on a corpus: parameters, tokens, loss, shape, batch and rate, with intervals.
 
     Example: `isoloss plan my_corpus/ --flops 1e15 --pilot 10min`
 
     Without a corpus: `isoloss plan --runs runs.csv --flops 1e21`, `isoloss plan --law law.json --flops 1e21`
 
-    Give a budget (or several), or a size, a number of tokens or a loss to reach (alone, or one next to a budget or a
-    loss). The law is of this corpus (its own runs: --law, --runs or --pilot), or a data-dependent one, taken at the
-    corpus's own measure: without any of these the bundled law, of real corpora.
+    Give a budget or several, or a size, a number of tokens, or a loss to reach. A size or a number of tokens may also
+    accompany a budget or a loss. With `--law`, `--runs` or `--pilot` the law comes from runs on this corpus. Without
+    them it is the bundled law of real corpora, taken at this corpus's own measure.
     """
     from isoloss.cli import planning_output
     from isoloss.cli.explore import own_trunk

@@ -19,7 +19,7 @@ def push(
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """Give a corpus to others: Parquet files and a card that states its source, complexity and floor.
+    """Write a corpus as Parquet files with a card that states its source, complexity and floor.
 
     Example: `isoloss push results/laptop/corpora/pcfg1-0123456789abcdef0123 --out my_dataset`
     """

@@ -46,7 +46,7 @@ def reproduce(
     out: Annotated[Path | None, typer.Option(help="Results folder; without it, results/reproduce-STUDY.")] = None,
     json: Json = False,
 ) -> None:
-    """Do a published study again: its numbers next to ours, its figures, and a verdict on each claim.
+    """Redo a published study: its numbers next to ours, its figures, and a verdict on each claim.
 
     Example: `isoloss reproduce gzip --fetch`, `isoloss reproduce porian --data porian2024 --out results/porian`
 

@@ -11,7 +11,7 @@ from isoloss.cli.app import Json, app
 @app.command()
 def schema(
     verb: Annotated[
-        str | None, typer.Argument(help="A verb, as fit or grammar_search; without it, which there are.")
+        str | None, typer.Argument(help="A verb such as fit or grammar_search; without it, all verbs are listed.")
     ] = None,
     json: Json = False,
 ) -> None:

@@ -47,9 +47,9 @@ def new(
 
 @app.command()
 def check(study: StudyFile, out: Out = None, allow: Allow = None, json: Json = False) -> None:
-    """Validate a study, list every run, and say what it will cost. Executes nothing, writes nothing.
+    """Validate a study, list every run, and say what it will cost. Trains nothing and writes nothing.
 
-    Corpora are read to count their tokens; those that stand in the results folder already are not built again.
+    Corpora are read to count their tokens; a corpus that is in the results folder already is not built again.
     """
     from isoloss.cli import tables
     from isoloss.cli.output import open_progress, print_json
@@ -88,16 +88,16 @@ def run(
     shard: Annotated[
         str | None, typer.Option(metavar="I/N", help="Train the I-th of N parts of the study, and stop there.")
     ] = None,
-    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write event files, too.")] = False,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write TensorBoard event files.")] = False,
     until: Annotated[Until | None, typer.Option(help="Stop after this stage; without it, report.")] = None,
     allow: Allow = None,
     json: Json = False,
 ) -> None:
-    """Do everything a study asks: corpora, complexity, training, fits, report.
+    """Run a study: build corpora, measure them, train, fit, and write the report.
 
     A study with `[evaluate]` and without `[grid]` evaluates given models on given corpora, and trains nothing.
-    Interrupted, the same command goes on from there: finished runs are kept, unfinished ones resume from their
-    checkpoint.
+    After an interruption the same command goes on where it stopped: finished runs are kept, unfinished ones resume
+    from their checkpoint.
     """
     from isoloss.study.spec import EvaluateStudy, load_study
 
@@ -125,7 +125,7 @@ def demo(out: Out = None, workers: Workers = None, json: Json = False) -> None:
 
 @app.command()
 def report(folder: Folder, allow: Allow = None, json: Json = False) -> None:
-    """Fit and write the report of a results folder again, without training anything."""
+    """Fit again and rewrite the report of a results folder. Trains nothing."""
     from isoloss.cli.output import open_progress, print_json, say
     from isoloss.study.lab import Lab
 

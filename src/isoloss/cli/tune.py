@@ -47,7 +47,7 @@ def tune(
     Every size at every horizon is a cell: its best rate and batch are the bottoms of parabolas through the runs near
     the least loss, with the range that costs 1 % at most; an optimum on the edge of the grid is marked and fitted to
     nothing. Over all cells the best rate is a power law in parameters, tokens and batch, the best batch one in
-    parameters and tokens, with 95 % intervals. Exit 1 where no law is found.
+    parameters and tokens, with 95 % intervals. Exit 1 if no law is found.
     """
     from isoloss.cli.fit_output import numbers_of
     from isoloss.cli.output import print_json
