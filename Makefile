@@ -7,7 +7,7 @@ HOME_FILES := pyproject.toml README.md CITATION.cff .github Makefile
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 INSTALL := $(PIP) install --no-build-isolation
 
-.PHONY: demo test check machines fuzz browser docs lock build home clean
+.PHONY: demo test whole check machines fuzz browser docs lock build home clean
 
 demo: $(VENV)/.demo
 	$(BIN)/isoloss demo
@@ -17,6 +17,10 @@ WORKERS := --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscop
 test: $(VENV)/.test browser
 	$(MAKE) --no-print-directory check
 	$(BIN)/python -m pytest $(WORKERS) --durations 30
+
+# The long tests with all their simulations, kills and starts: `make test` takes a part of each.
+whole: $(VENV)/.test
+	ISOLOSS_TESTS=whole $(BIN)/python -m pytest $(WORKERS) --durations 30 $$(grep -rl '^from sampling import' tests)
 
 check: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -19,6 +19,7 @@ import pytest
 
 from isoloss.core.machine import multiplies_bfloat16
 from isoloss.corpus import generate, text
+from sampling import part
 from waiting import HANGS_AFTER, wait_until
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
@@ -149,7 +150,7 @@ def _ended_or_saved(running, folder, before):
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("pgrep") is None, reason="needs pgrep to look for orphans")
-def test_twenty_kills_leave_no_orphan_repeat_no_record_and_change_no_bit(isoloss, tmp_path):
+def test_many_kills_leave_no_orphan_repeat_no_record_and_change_no_bit(isoloss, tmp_path):
     grown = STUDY.replace("[8e3, 1.6e4]", "[8e3, 6e4, 3e5]").replace("40_000", "400_000")
     grown += "checkpoint_seconds = 0.5\n"
     (tmp_path / "small.toml").write_text(grown)
@@ -166,7 +167,7 @@ def test_twenty_kills_leave_no_orphan_repeat_no_record_and_change_no_bit(isoloss
         "train",
     ]
     chance, written = random.Random(7), {}
-    for life in range(20):
+    for life in range(part(8, of=20)):
         before = last_saved(tmp_path / "out")
         running = subprocess.Popen(command, cwd=tmp_path, start_new_session=True)
         # Half of the lives end at any moment, half after they saved a state: on a busy machine none might get so far.

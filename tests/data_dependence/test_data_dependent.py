@@ -16,6 +16,7 @@ from isoloss.fitting.fitting import fit
 from isoloss.laws.chinchilla import Chinchilla
 from isoloss.runs.observations import Observations, observations
 from laws_tables import DEMO_LAW, simulated
+from sampling import part
 
 SIZES, TOKENS = np.geomspace(1e4, 1e6, 6), np.geomspace(6e4, 4e6, 6)
 
@@ -148,7 +149,7 @@ def test_a_corpus_with_few_runs_borrows_from_the_others():
 def test_joint_intervals_hold_the_functions_corpora_were_drawn_around():
     """Corpora scatter around the planted functions; the slope of E, and what is said of a seventh corpus, are held."""
     held = np.zeros(3)
-    studies = 60
+    studies = part(20, of=60)
     for seed in range(studies):
         generator = np.random.default_rng(seed)
         scattered = [
@@ -164,8 +165,8 @@ def test_joint_intervals_hold_the_functions_corpora_were_drawn_around():
         log_ratio = np.log(1e12 / 6) - 2 * Chinchilla.log_optimum(law, log_flops=np.log(1e12))
         ratio = found.log_ratio(1e12, complexity=0.4)
         held += [slope.low < 1.0 < slope.high, seventh.low < loss < seventh.high, ratio.low < log_ratio < ratio.high]
-    # 60 studies know a share of .95 to 2.8 points: below .87 would be three of them.
-    assert (held / studies >= 0.87).all(), held / studies
+    # 60 studies know a share of .95 to 2.8 points, 20 to 4.9: three of them below would be .87 or .80.
+    assert (held / studies >= 0.95 - 3 * np.sqrt(0.95 * 0.05 / studies)).all(), held / studies
 
 
 def test_a_measure_without_three_values_has_no_line():

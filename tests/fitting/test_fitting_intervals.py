@@ -11,6 +11,7 @@ from isoloss.fitting.intervals import choose_method, noise_around, resample
 from isoloss.fitting.noise import CELLS, PRIOR_EXPONENT, trunk_noise
 from isoloss.runs.observations import observations
 from laws_tables import DEMO_LAW, DEMO_TOKENS, simulated
+from sampling import part
 
 
 def test_posterior_is_the_dense_restricted_likelihood():
@@ -200,13 +201,13 @@ def test_groups_share_what_they_know_of_noise_and_remember_it(tmp_path):
 @pytest.mark.slow
 def test_intervals_of_corpora_trained_alike_hold_the_truth_under_large_trunk_effects():
     """Trunk effects twice the point noise, four trunks a corpus, six corpora: alone they hold 80 to 84 %."""
-    held, simulations = 0, 100
+    held, simulations = 0, part(50, of=100)
     for study in range(simulations):
         tables = six_corpora(0.008, study=1000 + study)
         one = fit(tables[0], bootstrap=200, trunk_evidence=evidence_of_others(tables)[0])
         held += one.params["alpha"].low <= DEMO_LAW["alpha"] <= one.params["alpha"].high
-    # .89 in 150 other simulations; 100 know a share to 3 points, and two of these below is .83.
-    assert held / simulations >= 0.83
+    # .89 in 150 other simulations; 100 know a share to 3 points, 50 to 4.4: two of these below is .83 or .80.
+    assert held / simulations >= 0.89 - 2 * np.sqrt(0.89 * 0.11 / simulations)
 
 
 def test_a_large_table_needs_no_matrix_of_rows_by_rows():

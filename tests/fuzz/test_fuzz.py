@@ -6,21 +6,21 @@ import pytest
 from fuzz_drive import Outcome, call, run, wrong
 from fuzz_main import MAKERS
 
-FEW, MORE = 24, 48
+FEW = 24
 
 
 def test_a_few_hostile_inputs_of_every_kind_are_answered():
-    assert misbehaved(FEW) == []
+    assert misbehaved(FEW, seed=1) == []
 
 
 @pytest.mark.slow
 def test_more_hostile_inputs_of_every_kind_are_answered():
-    assert misbehaved(MORE) == []
+    assert misbehaved(FEW, seed=2) == []
 
 
-def misbehaved(most):
+def misbehaved(most, *, seed):
     """Return what is wrong with the answers to the first inputs, of all kinds in turn."""
-    tried, failures = run(MAKERS, seed=1, seconds=3600, most=most)
+    tried, failures = run(MAKERS, seed=seed, seconds=3600, most=most)
     assert tried.total() == most
     assert tried.keys() == MAKERS.keys()
     return [(failure.room, failure.number, failure.arguments, failure.reason) for failure in failures]

@@ -12,6 +12,7 @@ from isoloss.laws.chinchilla import Chinchilla
 from isoloss.optima.mean_split import mean_splits
 from isoloss.runs.observations import Observations, observations
 from laws_tables import DEMO_LAW, DEMO_SIZES, chinchilla_rows, gzip_rows, read_csv, simulated, table
+from sampling import part
 
 SIX_SIZES = (1e4, 2e4, 4e4, 8e4, 1.6e5, 3.2e5)
 
@@ -38,9 +39,9 @@ def random_study(seed: int) -> Observations:
 
 
 @pytest.mark.slow
-def test_automatic_starts_find_what_hoffmanns_grid_finds_on_200_simulated_studies():
+def test_automatic_starts_find_what_hoffmanns_grid_finds_on_simulated_studies():
     worse = []
-    for seed in range(200):
+    for seed in range(part(60, of=200)):
         rows = random_study(seed)
         # Every 15th start of the grid still visits all exponents; the whole grid takes ten minutes here.
         automatic, grid = best(rows, "auto", "huber"), best(rows, "hoffmann", "huber", every=15)
@@ -62,8 +63,9 @@ def test_automatic_starts_find_what_hoffmanns_grid_finds_on_published_runs(objec
         studies[config] = table(of_config, params="n", tokens="t", loss="loss")
     repeated = read_csv("datablations2023/c4_repeat_runs_182.csv")
     studies["repeated data"] = table(repeated, params="params", tokens="tokens", loss="val_loss")
+    every = part(36, of=9)  # 125 or 500 starts of the grid
     ratios = {
-        name: best(rows, "auto", objective) / best(rows, "hoffmann", objective, 9) for name, rows in studies.items()
+        name: best(rows, "auto", objective) / best(rows, "hoffmann", objective, every) for name, rows in studies.items()
     }
     assert {name: ratio for name, ratio in ratios.items() if ratio > 1 + 1e-6} == {}
 
@@ -130,7 +132,7 @@ def test_the_balance_moves_only_where_it_was_planted(slope, scatter):
     """Whole studies: three corpora, seven sizes × five budgets, noise .4 % and small trunk effects."""
     generator = np.random.default_rng(11)
     complexity = (0.25, 0.35, 0.45)
-    moves, studies = 0, 30
+    moves, studies = 0, part(15, of=30)
     for study in range(studies):
         splits, measured = [], {}
         for i, value in enumerate(complexity):
