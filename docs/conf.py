@@ -38,5 +38,7 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_default_options = {"members": True, "undoc-members": False, "ignore-module-all": True}
+# Annotations are all written as such: a search of comments parses every function again.
+autodoc_use_type_comments = False
 python_display_short_literal_types = True
 python_maximum_signature_line_length = 100
