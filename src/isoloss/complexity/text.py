@@ -49,7 +49,7 @@ class Text:
         """Return the text whose tokens are its bytes. Raises InputError where they are not at hand."""
         if self.raw is None:
             raise InputError(
-                "the bytes of this text are not at hand: its token ids stand for no text, or were stored without it",
+                "the bytes of this text are not available: its token ids have no text, or were stored without it",
                 place=self.name,
                 fix="measure its tokens (leave out -bytes), or the files of text themselves with isoloss measure",
             )

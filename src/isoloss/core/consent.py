@@ -34,7 +34,7 @@ def require_allowed(name: str, *, what: str) -> None:
     if module in sys.modules or parents & _allowed or any(entry.value == name for entry in entry_points(group=GROUP)):
         return
     raise InputError(
-        f"{what} {name!r} is code of the module {module!r}, which would run when it is imported, and nobody allowed it",
+        f"{what} {name!r} is code of the module {module!r}; importing it would run it, and it is not allowed",
         fix=f"look at the module; then --allow {module} on the command line, import it or isoloss.allow({module!r}) "
         "in Python",
     )

@@ -65,7 +65,7 @@ def open_tokenizer(name: str, *, base: Path | None = None) -> Tokenizer:
     """
     if trained_vocab_size(name) is not None:
         raise InputError(
-            f"{name!r} is trained on the training side of a corpus, and here is none",
+            f"{name!r} is trained on the training side of a corpus, and there is no corpus here",
             place="tokenizer",
             fix="build the corpus in a study and name the tokenizer.json in its folder",
         )

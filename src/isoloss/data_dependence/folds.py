@@ -194,7 +194,7 @@ def _scored(rows: Rows, proxy_rows: NDArray[np.int64]) -> Scored:
     if min(lengths) < 1:
         poorest = rows.corpora[int(np.argmin(lengths))]
         raise InputError(
-            f"corpus {poorest!r} has one run: its cheapest stands for the proxy, and none is left to be predicted",
+            f"corpus {poorest!r} has one run, which serves as the proxy, and no other run is left to predict",
             fix="leave the corpus out, or add runs",
         )
     return Scored(x=rows.x[keep], z=rows.z[keep], y=rows.y[keep], ends=np.concatenate([[0], np.cumsum(lengths)]))

@@ -61,7 +61,7 @@ def refuse_unfittable(
             f"{len(observations)} rows but only {len(points)} distinct combinations of {_and(law.columns)}, expected "
             f"at least {needed}",
             place=group,
-            fix="add runs at other sizes and token counts; repeats of a run inform about noise alone",
+            fix="add runs at other sizes and token counts; repeats of a run only measure noise",
         )
     for name, column in read.items():
         if name not in law.may_be_constant and len(np.unique(column)) == 1:

@@ -198,7 +198,7 @@ def _swapped_columns(observations: Observations, law: type[Law]) -> Iterator[Law
         yield LawWarning(
             code="columns_swapped",
             message=f"{', and '.join(reasons)}: are parameters and tokens exchanged? Name the columns the other way "
-            "round (on the command line: --params, --tokens), or read on if so little data is meant.",
+            "round (on the command line: --params, --tokens), or ignore this note if the data are that small.",
             rows=numbers_of(observations.rows[scarce]) if by_value else (),
         )
 

@@ -25,7 +25,7 @@ SUM_TOLERANCE = 1e-5
 
 MOST_DIGITS = 100  # of a probability
 MOST_RHS = 1_000  # symbols of a right-hand side: each is a step of closed forms
-MOST_NONTERMINALS = 1_000  # closed forms take time in the cube of their number
+MOST_NONTERMINALS = 1_000  # the time of closed forms grows with the cube of their number
 _PIECES = re.compile(
     r"""(?P<space>\s+|\#.*)
       | (?P<start>%start\b)
@@ -73,7 +73,7 @@ def parse_grammar(text: str, *, place: str) -> Grammar:
     if len(nonterminals) > MOST_NONTERMINALS:
         raise BadGrammar(
             f"{len(nonterminals):,} nonterminals, at most {MOST_NONTERMINALS:,} are computed", place=place,
-            fix="write a smaller grammar: closed forms take time in the cube of their number",
+            fix="write a smaller grammar: the time of closed forms grows with the cube of their number",
         )  # fmt: skip
     terminals = list(dict.fromkeys(s.text for a in alternatives for s in a.symbols if s.kind == "terminal"))
     codes = {("name", name): ~i for i, name in enumerate(nonterminals)}

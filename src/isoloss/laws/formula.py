@@ -148,7 +148,7 @@ def check_kernel(
         if _differs(found, wanted):
             raise InputError(
                 f"the kernel gives ln L = {found[0]:.6g} for the first run, the formula {wanted[0]:.6g}", place=place,
-                fix="make the kernel compute the logarithm of loss(…), of the features that it is given",
+                fix="let the kernel compute ln of loss(…) from the features that it is given",
             )  # fmt: skip
         for j, name in enumerate(law.parameters):
             step = DIFFERENCE * max(1.0, abs(free[j])) * np.eye(len(free))[j]

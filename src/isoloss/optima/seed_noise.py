@@ -74,7 +74,7 @@ def seed_spread(curves: Sequence[TrainingCurve]) -> list[SeedSpread]:
     if not found:
         raise BadTable(
             "no size has two runs that logged at the same tokens",
-            fix="give runs that differ in their seed alone, at least two of a size",
+            fix="give at least two runs of one size that differ only in their seed",
         )
     return found
 

@@ -84,7 +84,7 @@ def next_runs(
     known = np.isfinite(quantity)
     if known.mean() < 0.5:
         raise Unidentified(
-            f"{1 - known.mean():.0%} of the draws have no such quantity: nothing tells which runs would determine it",
+            f"{1 - known.mean():.0%} of the draws have no such quantity: so no run can be chosen to determine it",
             fix="widen the grid in parameters and in tokens first, or ask for the loss",
         )
     losses = np.log(law.predict_draws(

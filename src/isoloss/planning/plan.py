@@ -239,7 +239,7 @@ def _refuse_far(forms: Sequence[PlanLaw], extrapolation: float, extrapolate: boo
             f"({forms[0].domain.flops_high:.2e} FLOPs)",
             place="--flops",
             fix="--anchor porian puts the corpus's shift onto a published frontier; or train larger runs and fit "
-            "again; or insist with --extrapolate, which widens the intervals by the spread between forms of the law",
+            "again; or allow it with --extrapolate, which widens the intervals by the spread between forms of the law",
         )
     if extrapolation > FAR and extrapolate and len(forms) < 2:
         raise InputError(

@@ -100,7 +100,7 @@ def require_above_floor(excess: DocumentMean) -> None:
     if excess.value < -max(BELOW_ERRORS * excess.stderr, BELOW_NATS):
         raise BelowFloor(
             f"the held-out loss is {-excess.value:.4g} ± {excess.stderr:.2g} nats per token below the best possible",
-            fix="delete this corpus of the results folder and run again; if it comes back, the laboratory errs",
+            fix="delete this corpus of the results folder and run again; if it comes back, report a fault of isoloss",
         )
 
 

@@ -111,7 +111,7 @@ def _superseded(
         return {tag: kept for tag, curve in curves.items() if (kept := [point for point in curve if point[0] < start])}
     if end < last:
         raise BadTable(
-            f"two runs lie here: steps {first} to {last}, then {start} to {end} anew, and nothing says which is meant",
+            f"two runs lie here: steps {first} to {last}, then {start} to {end} again; which one counts is unknown",
             place=place, fix="give each run a folder of its own, or name one file",
         )  # fmt: skip
     notes.append(

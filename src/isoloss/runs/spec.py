@@ -54,7 +54,7 @@ class ModelSpec(Frozen):
         if self.family == "llama" and self.qk_norm:
             raise ValueError("qk_norm is an option of openlm: a llama has no norm of queries and keys")
         if self.family == "openlm" and self.kv_heads is not None:
-            raise ValueError("kv_heads is an option of llama: in openlm every head has keys and values of its own")
+            raise ValueError("kv_heads is an option of llama alone: in openlm each head has its own keys and values")
         return self
 
     @property

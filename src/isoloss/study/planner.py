@@ -212,7 +212,7 @@ def _from_reference(request: Request, *, making: Making, progress: Progress) -> 
     if request.pilot or request.runs:
         option, what = ("--pilot", "a pilot knows") if request.pilot else ("--runs", "these runs know")
         raise InputError(
-            f"a reference frontier is shifted by what a law of several corpora says of two, and {what} one",
+            f"a reference frontier needs a law of several corpora, and {what} one",
             place=option, fix=f"leave {option} out",
         )  # fmt: skip
     if given != ["flops"]:
