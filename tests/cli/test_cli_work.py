@@ -205,6 +205,7 @@ def test_check_lists_every_run_and_writes_nothing(isoloss, tmp_path):
     assert len(output.json["runs"]) == 4
     assert {"fingerprint", "corpus", "counts", "tokens", "flops"} <= set(output.json["runs"][0])
     assert output.json["seconds_estimate"] > 0
+    assert output.json["analysis_seconds_estimate"] > 0
     assert [path.name for path in tmp_path.iterdir()] == ["small.toml"]
 
 

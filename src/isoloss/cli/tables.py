@@ -195,7 +195,8 @@ def show_check(checked: "Checked") -> None:
     console.print(
         f"{len(checked.runs)} runs on {len(checked.corpora)} corpora, {checked.trained_tokens:,} tokens to train "
         f"(shared trunks once), {checked.flops:.2e} FLOPs, about {_duration(checked.seconds_estimate)} "
-        f"on {checked.workers} cores."
+        f"of training on {checked.workers} cores, and {_duration(checked.analysis_seconds)} for measures, fits and "
+        "report."
     )
     if checked.study.grid.centred:
         console.print(_centred_in_words(checked), highlight=False)
