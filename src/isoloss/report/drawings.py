@@ -104,7 +104,7 @@ def balance_picture(data: ReportData) -> Drawing | None:
             "Each mark is a corpus: how hard it is to compress, and the logarithm of the best number of training "
             "tokens per parameter, by several forms of the loss and as the mean over the budgets of the verdict; the "
             "right axis reads it as that number. Bars are 95 % intervals. Real text and generated language stand "
-            "apart, for one need not speak for the other. A regression line with its band is drawn only where the "
+            "apart, because one need not hold for the other. A regression line with its band is drawn only where the "
             "verdict is that the balance moves."
         ),
         alt="Best tokens per parameter against compressibility. "
@@ -145,7 +145,7 @@ def compute_picture(data: ReportData) -> Drawing:
         name="compute",
         title="Loss against compute",
         caption=(
-            "Marks are runs, coloured by model size, small dark to large bright; the number above each curve is "
+            "Marks are runs, coloured by model size, small dark to large bright; the number left of each curve is "
             "the size. Thin curves are the law at that size. The orange line is the least loss that the law "
             "expects for the compute, with its 95 % interval; it is dashed where it leaves the ranges of the "
             f"fitted runs.{floor} {HOLLOW} Losses of different tokenizers do not compare, so each panel has its "
@@ -198,7 +198,7 @@ def coefficient_picture(data: ReportData) -> Drawing:
             f"{formula}, and a, the exponent of the best size in compute (Chinchilla's: β/(α+β)). Marks are optima, "
             "bars 95 % intervals. For generated corpora the exact floor stands next to E, which should meet it. "
             "Dashed and dotted lines are Chinchilla's values, as published and as refitted by Besiroglu et al. "
-            "(2024): α, β and a compare with them; E, A and B hang on tokenizer and text and do not."
+            "(2024): α, β and a compare with them; E, A and B depend on the tokenizer and the text and do not."
         ),
         alt="Coefficients with intervals. Exponent a: "
         + "; ".join(f"{n}: {text}" for n, text in exponents.items())

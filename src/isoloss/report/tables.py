@@ -32,7 +32,7 @@ def key_table(data: ReportData) -> Table:
         Column(title="a", about="exponent of the best size: N* ∝ C^a"),
         Column(title="ln(D*/N*)", unit=f"at {budget}", about="logarithm of the best number of tokens per parameter"),
         Column(title="D*/N*", unit=f"at {budget}", about="the best number of training tokens per parameter"),
-        Column(title="runs", about="runs with a loss, and how many of them earned a flag"),
+        Column(title="runs", about="runs with a loss, and how many of them were flagged"),
     )
     return Table(
         name="key", columns=columns, rows=tuple(_key_row(data, corpus) for corpus in by_complexity(data)),
