@@ -17,9 +17,9 @@ import numpy as np
 
 from isoloss.core.rng import stream
 from isoloss.fitting.fitting import evidence_of_others, fit
-from isoloss.fitting.intervals import MethodName
 from isoloss.fitting.prediction import run_intervals
 from isoloss.laws.chinchilla import Chinchilla
+from isoloss.laws.settings import MethodName
 from isoloss.runs.observations import Observations, observations
 
 TOKENS = (6.25e4, 1.25e5, 2.5e5, 5e5, 1e6)

@@ -13,6 +13,7 @@ import numpy as np
 from isoloss.core import files
 from isoloss.core.errors import Unidentified
 from isoloss.core.estimate import Estimate
+from isoloss.core.numbers import in_brackets
 from isoloss.data_dependence.predictor_comparison import Errors, PredictorComparison
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.planning import shipped
@@ -132,7 +133,7 @@ def comparison(found: PredictorComparison) -> str:
 
 def error_cells(errors: Errors, scale: float) -> list[str]:
     """Return the error, its difference from the pooled law's, and the corrected p."""
-    return [f"{scale * errors.heldout:.2f}", formatted(scaled(errors.difference, scale)), f"{errors.p_adjusted:.2g}"]
+    return [f"{scale * errors.heldout:.2f}", formatted(errors.difference.scaled(scale)), f"{errors.p_adjusted:.2g}"]
 
 
 def forms(runs: Observations) -> str:
@@ -163,7 +164,7 @@ def planned(plans: dict[str, PlanBacktest], measure: str) -> str:
     rows = []
     for name, plan in plans.items():
         against = [
-            f"{formatted(scaled(plan.against(rival), 1000))}, {plan.wins(rival)[0]} won {plan.wins(rival)[1]} lost"
+            f"{formatted(plan.against(rival).scaled(1000))}, {plan.wins(rival)[0]} won {plan.wins(rival)[1]} lost"
             for rival in RIVALS
         ]
         rows.append([name, f"{1000 * plan.mean_regret('plan'):.3g}", *against])
@@ -184,17 +185,9 @@ def planned(plans: dict[str, PlanBacktest], measure: str) -> str:
     )  # fmt: skip
 
 
-def scaled(estimate: Estimate, factor: float) -> Estimate:
-    """Return an estimate in another unit."""
-    low, high = (None if end is None else factor * end for end in (estimate.low, estimate.high))
-    return Estimate(value=factor * estimate.value, low=low, high=high)
-
-
 def formatted(estimate: Estimate) -> str:
     """Return a value with its interval."""
-    if estimate.low is None or estimate.high is None:
-        return short(estimate.value)
-    return f"{short(estimate.value)} [{short(estimate.low)}, {short(estimate.high)}]"
+    return in_brackets(estimate, short)
 
 
 def short(value: float) -> str:

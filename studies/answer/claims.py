@@ -10,7 +10,7 @@ from scipy import stats
 
 from answer import verdicts
 from answer.estimates import Balance, mean_with_interval
-from isoloss.report.numbers import fixed
+from isoloss.core.numbers import fixed
 
 if TYPE_CHECKING:
     from answer.page import Found

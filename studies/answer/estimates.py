@@ -9,7 +9,7 @@ from scipy import stats
 
 from answer.readings import Cell, Counting, Floats, Readings, Row, as_observations, shifts
 from isoloss.core.estimate import Estimate
-from isoloss.fitting.checks import EXCLUDED_FLAGS
+from isoloss.laws.settings import EXCLUDED_FLAGS
 from isoloss.optima.best_size import BestSize
 from isoloss.optima.mean_split import MeanSplit, mean_splits
 

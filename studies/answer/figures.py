@@ -11,9 +11,9 @@ from matplotlib.lines import Line2D
 from answer.estimates import Balance, Pair
 from answer.readings import Floats, Readings
 from answer.verdicts import SealedLoss, Slope
+from isoloss.core.numbers import fixed
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.optima.best_size import BestSize
-from isoloss.report.numbers import fixed
 from isoloss.report.theme import (
     BLUE,
     GREEN,

@@ -32,9 +32,9 @@ from answer.laws import FORMS, laws_of
 from answer.readings import NEW, OLD, TEXTS, Counting, Readings, as_observations, kinds, table
 from answer.verdicts import SealedLoss, Slope
 from isoloss.core.estimate import Estimate
+from isoloss.core.numbers import fixed, power_of_ten, si
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.optima.best_size import best_sizes
-from isoloss.report.numbers import fixed, power_of_ten, si
 
 POINTS = {"small": (1.1e4, 9.6e5), "middle": (3e4, 1.41e6), "large": (1.0e5, 8.5e6)}  # of the first seal
 INTERVENTIONS = {

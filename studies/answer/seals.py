@@ -26,8 +26,9 @@ from answer.readings import STUDIES, TEXTS, Floats, Readings, as_observations, l
 from isoloss.core import files
 from isoloss.core.estimate import Estimate
 from isoloss.core.rng import stream
-from isoloss.fitting.checks import EXCLUDED_FLAGS, leave_out
+from isoloss.fitting.checks import leave_out
 from isoloss.fitting.choice import FEWEST_SIZES_OF
+from isoloss.laws.settings import EXCLUDED_FLAGS
 from isoloss.optima.surfaces import (
     LOCAL,
     Surface,

@@ -118,8 +118,8 @@ def test_the_card_states_grammar_seed_complexity_and_floor(generated, tmp_path):
     push(generated, tmp_path / "pushed", complexity={"gzip": Estimate(value=0.25, low=0.24, high=0.26, level=0.95)})
     output = (tmp_path / "pushed" / "README.md").read_text()
     for part in ("family random", "nonterminals 5", "terminals 30", "max_rules 3", "| seed | 7 |",
-                 "| complexity: gzip | 0.2500 (0.2400 to 0.2600) |", generated.fingerprint,
-                 f"{generated.floor.value:.4f} ({generated.floor.low:.4f} to {generated.floor.high:.4f})"):  # fmt: skip
+                 "| complexity: gzip | 0.2500 [0.2400, 0.2600] |", generated.fingerprint,
+                 f"{generated.floor.value:.4f} [{generated.floor.low:.4f}, {generated.floor.high:.4f}]"):  # fmt: skip
         assert part in output
     record = Corpus.model_validate_json((tmp_path / "pushed" / "corpus.json").read_text())
     assert record.model_dump() == generated.model_dump()

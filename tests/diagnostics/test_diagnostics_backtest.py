@@ -7,6 +7,7 @@ import pytest
 
 from isoloss.core.errors import BadTable, InputError
 from isoloss.diagnostics.backtest import NEAREST, Backtest, backtest, backtest_groups
+from isoloss.laws.settings import FitSettings
 from isoloss.runs.observations import Observations, observations
 from laws_tables import DEMO_LAW, chinchilla_rows, simulated
 
@@ -106,3 +107,13 @@ def test_chinchillas_own_runs_are_predicted_between_sizes_and_less_so_beyond_the
     assert between.rmse == pytest.approx(0.0088, rel=0.05)
     assert beyond.rmse == pytest.approx(0.0131, rel=0.05)
     assert beyond.held == pytest.approx(0.68, abs=0.08)
+
+
+def test_every_law_starts_by_its_own_grid_and_holds_what_it_has():
+    rows = simulated(sizes=SIZES)
+    settings = FitSettings(starts="hoffmann", fixed={"E": DEMO_LAW["E"]})
+    found = scores(backtest(rows, laws=["chinchilla", "kaplan"], settings=settings, bootstrap=0))
+    # Kaplan's law has neither Hoffmann's starts nor an E; both are scored all the same.
+    assert found.keys() == {"chinchilla", "kaplan", NEAREST}
+    free = scores(backtest(rows, laws=["chinchilla"], bootstrap=0))["chinchilla"]
+    assert found["chinchilla"].rmse != free.rmse

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -178,6 +178,7 @@ def fit(
     from isoloss.fitting.choice import AUTO
     from isoloss.fitting.fitting import fit_groups
     from isoloss.laws.registry import open_law
+    from isoloss.laws.settings import FitSettings
     from isoloss.optima.lack_of_fit import warned_of_misfit
     from isoloss.report.figure_file import require_drawable, write_figure
     from isoloss.runs.importers import UNSTATED, read_runs
@@ -204,13 +205,11 @@ def fit(
     if best:
         table = table.best()
     written = fit_output.law_files(out, len(table.corpora))
-    settings: dict[str, Any] = {
-        "objective": objective, "delta": delta, "seed": seed, "progress": open_progress(as_json=json),
-    }  # fmt: skip
-    fitted = fit_groups(
-        table, law=law, starts=starts, bootstrap=bootstrap, fixed=held, floor=floor_use if floor else "ignore",
-        **settings,
-    )  # fmt: skip
+    settings = FitSettings(
+        objective=objective, delta=delta, starts=starts, fixed=held, floor=floor_use if floor else "ignore"
+    )
+    progress = open_progress(as_json=json)
+    fitted = fit_groups(table, law=law, settings=settings, bootstrap=bootstrap, seed=seed, progress=progress)
     fitted = warned_of_misfit(fitted, table, seed=seed)
     if definition is None:
         points = fit_output.points_of(predict or [], fitted[0].definition)
@@ -218,11 +217,12 @@ def fit(
     comparison, joint = _compare_predictors(table, measures, bootstrap=bootstrap, seed=seed)
     tests = []
     if backtest:
-        from isoloss.diagnostics.backtest import backtest_groups
+        from isoloss.diagnostics.backtest import DRAWS, backtest_groups
 
-        drawn = {"bootstrap": bootstrap} if bootstrap else {}
         tests = backtest_groups(
-            table, holdout=backtest, flops_above=backtest_above, fixed=held, **drawn, **settings
+            table, holdout=backtest, flops_above=backtest_above,
+            rivals=() if law == AUTO else (law,), settings=settings,
+            bootstrap=bootstrap or DRAWS, seed=seed, progress=progress,
         )  # fmt: skip
     written += _save(fitted, joint, written, out)
     if page is not None:
@@ -231,7 +231,7 @@ def fit(
     asked = _names(profile)
     derived = [
         fit_output.derive(one, table.where(corpus=corpus), budgets=budgets, points=points, profiles=asked,
-                          outliers=outliers, progress=settings["progress"], beyond=beyond)
+                          outliers=outliers, progress=progress, beyond=beyond)
         for one, corpus in zip(fitted, table.corpora, strict=True)
     ]  # fmt: skip
     if figure is not None:

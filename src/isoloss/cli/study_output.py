@@ -7,7 +7,7 @@ from isoloss.cli.output import table as _table
 from isoloss.cli.tables import interval, show_evaluated
 from isoloss.core.errors import Unidentified
 from isoloss.core.estimate import LEVEL
-from isoloss.report.numbers import plain, si
+from isoloss.core.numbers import plain, si
 from isoloss.study.centred import in_words
 
 if TYPE_CHECKING:

@@ -188,14 +188,16 @@ def show_grammars(found: "Sequence[FoundGrammar]") -> None:
 
 def show_check(checked: "Checked") -> None:
     """Print what a study will do and cost: a row a size, then a row a budget."""
+    from isoloss.core.numbers import duration
+
     console = _console()
     console.print(_sizes_table(checked))
     if checked.budgets:
         console.print(_budgets_table(checked))
     console.print(
         f"{len(checked.runs)} runs on {len(checked.corpora)} corpora, {checked.trained_tokens:,} tokens to train "
-        f"(shared trunks once), {checked.flops:.2e} FLOPs, about {_duration(checked.seconds_estimate)} "
-        f"of training on {checked.workers} cores, and {_duration(checked.analysis_seconds)} for measures, fits and "
+        f"(shared trunks once), {checked.flops:.2e} FLOPs, about {duration(checked.seconds_estimate)} "
+        f"of training on {checked.workers} cores, and {duration(checked.analysis_seconds)} for measures, fits and "
         "report."
     )
     if checked.study.grid.centred:
@@ -393,12 +395,6 @@ def _cell(value: object) -> str:
             return shown(" ".join(map(str, value)))
         case _:
             return shown(str(value))
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 MOST_ROWS = 40

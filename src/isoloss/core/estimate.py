@@ -57,6 +57,11 @@ class Estimate:
 
         return ((self.width or 0.0) / (2 * NormalDist().inv_cdf((1 + self.level) / 2))) ** 2
 
+    def scaled(self, factor: float) -> "Estimate":
+        """Return the estimate in another unit, the value and the ends times `factor`: per cent of a share."""
+        low, high = (None if end is None else factor * end for end in (self.low, self.high))
+        return replace(self, value=factor * self.value, low=low, high=high)
+
     def exponential(self) -> "Estimate":
         """Return e to the value and to the ends: tokens per parameter of ln(D/N)."""
         low, high = (None if end is None else exponential(end) for end in (self.low, self.high))

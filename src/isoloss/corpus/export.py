@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from pydantic import JsonValue
 from isoloss.core import files
 from isoloss.core.errors import InputError, WorkError
 from isoloss.core.estimate import Estimate
+from isoloss.core.numbers import fixed, in_brackets
 from isoloss.corpus.corpus import Corpus, Side
 
 SPLITS: dict[Side, str] = {"train": "train", "heldout": "test"}
@@ -84,10 +86,7 @@ def _in_words(value: JsonValue) -> str:
     return str(value) if value else ""
 
 
-def _formatted(value: Estimate) -> str:
-    if value.low is None or value.high is None:
-        return f"{value.value:.4f}"
-    return f"{value.value:.4f} ({value.low:.4f} to {value.high:.4f})"
+_formatted = partial(in_brackets, write=partial(fixed, decimals=4))
 
 
 def _write(corpus: Corpus, folder: Path, complexity: Mapping[str, Estimate]) -> None:

@@ -41,7 +41,7 @@ from isoloss.data_dependence.folds import first_stage
 from isoloss.data_dependence.joint import Design, JointFits, Rows, design_of, fit_jointly, log_loss, pull_of
 from isoloss.data_dependence.pooled_split import PooledSplit
 from isoloss.data_dependence.scatter import draw_deviations, freedom
-from isoloss.fitting.checks import EXCLUDED_FLAGS, leave_out
+from isoloss.fitting.checks import leave_out
 from isoloss.fitting.domain import Domain
 from isoloss.fitting.evidence import Exclusion
 from isoloss.fitting.fitted import FittedLaw, FrontierPoint
@@ -49,7 +49,7 @@ from isoloss.fitting.fitting import fit, fit_groups
 from isoloss.fitting.intervals import choose_method
 from isoloss.fitting.noise import trunk_noise
 from isoloss.laws.chinchilla import Chinchilla
-from isoloss.laws.law import Objective
+from isoloss.laws.settings import USUAL, FitSettings
 from isoloss.runs.observations import DataUnit, Observations
 
 Method = Literal["joint", "two_stage"]
@@ -276,8 +276,8 @@ class DataDependent:
     """The data-dependent law by one measure, as `DataDependent(complexity="gzip").fit(observations)`.
 
     `forms` are one a coefficient (`E`, `A0`, `B0`, `alpha`, `beta`: `shared`, `linear`, `log_linear`), "published" for
-    those of Pandey 2024, or "choose". `objective` and `delta` are of the first of two stages; a joint fit counts
-    large residuals by a smooth form of Huber's loss.
+    those of Pandey 2024, or "choose". `settings` are of the first of two stages; a joint fit takes their flags,
+    and counts large residuals by a smooth form of Huber's loss.
     """
 
     def __init__(
@@ -286,8 +286,7 @@ class DataDependent:
         complexity: str = "gzip",
         method: Method = "joint",
         forms: Mapping[str, str] | Literal["choose", "published"] = "choose",
-        objective: Objective = "huber",
-        delta: float = 1e-3,
+        settings: FitSettings = USUAL,
     ) -> None:
         if method not in METHODS:
             raise InputError(f"unknown method {method!r}", fix=did_you_mean(method, METHODS))
@@ -296,8 +295,7 @@ class DataDependent:
         self.complexity = complexity
         self.method: Method = method
         self.forms = forms if isinstance(forms, str) else checked_forms(forms)
-        self.objective: Objective = objective
-        self.delta = delta
+        self.settings = settings
 
     def fit(
         self, observations: Observations, *, bootstrap: int = 0, seed: int = 0, progress: Progress = QUIET
@@ -307,15 +305,13 @@ class DataDependent:
         Raises InputError for fewer than three sources or distinct complexities, BadTable where the first of two stages
         cannot be fitted to a corpus.
         """
-        used, excluded = leave_out(observations, flags=EXCLUDED_FLAGS)
+        used, excluded = leave_out(observations, flags=self.settings.exclude_flags)
         values = corpus_complexity(used, self.complexity)
         refuse_few(used, {self.complexity: values})
         forms = self._forms(used, values)
         if self.method == "joint":
             return fit_joint(used, values, self.complexity, forms, bootstrap=bootstrap, seed=seed, excluded=excluded)
-        laws = fit_groups(
-            used, objective=self.objective, delta=self.delta, bootstrap=bootstrap, seed=seed, progress=progress
-        )
+        laws = fit_groups(used, settings=self.settings, bootstrap=bootstrap, seed=seed, progress=progress)
         return from_laws(laws, used, values, measure=self.complexity, forms=forms, seed=seed, excluded=excluded)
 
     def _forms(self, used: Observations, values: Mapping[str, float]) -> dict[str, Form]:

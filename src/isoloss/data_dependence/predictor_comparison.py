@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from isoloss.core.estimate import LEVEL, Estimate
+from isoloss.core.numbers import percent
 from isoloss.data_dependence.coefficients import Floats, Form
 
 POWER = 0.8
@@ -109,7 +110,8 @@ class PredictorResult:
         better = "better" if self.loss.heldout < self.loss.pooled else "no better"
         return (
             f"A law that follows {self.measure} predicts a left-out source {better} than one law for all: "
-            f"{_percent(self.loss.heldout)} against {_percent(self.loss.pooled)} of the loss ({_tests(self.loss)})."
+            f"{percent(self.loss.heldout)} against {percent(self.loss.pooled)} of the loss "
+            f"(p = {self.loss.p_value:.2g}, corrected {self.loss.p_adjusted:.2g})."
         )
 
 
@@ -229,11 +231,3 @@ def smallest_explained(sources: int, measures: int) -> float:
 
     shift = float(optimize.brentq(shortfall, 0.0, 4 * critical + 5))
     return shift**2 / (shift**2 + sources)
-
-
-def _percent(error: float) -> str:
-    return f"{100 * error:.3g} %"
-
-
-def _tests(errors: Errors) -> str:
-    return f"p = {errors.p_value:.2g}, corrected {errors.p_adjusted:.2g}"

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from isoloss.core.estimate import LEVEL, Estimate
+from isoloss.core.numbers import percent
 
 if TYPE_CHECKING:
     from isoloss.data_dependence.predictor_comparison import Errors, PredictorComparison, PredictorResult
@@ -23,16 +24,16 @@ def _answer(found: "PredictorComparison") -> str:
     best = min(found.measures, key=lambda c: c.loss.heldout) if winner is None else winner
     if winner is None:
         head = f"{_subject(found)}: {_nothing(found)} to predict the losses of {_left_out(found)}"
-        middle = f"the best, {best.measure}, misses them by {_percent(best.loss.heldout)}"
+        middle = f"the best, {best.measure}, misses them by {percent(best.loss.heldout)}"
         if len(found.measures) == 1:
-            middle = f"it misses them by {_percent(best.loss.heldout)}"
+            middle = f"it misses them by {percent(best.loss.heldout)}"
     else:
         head = f"{_subject(found)}: {winner.measure} predicts the losses of {_left_out(found)}"
-        middle = f"it misses them by {_percent(best.loss.heldout)}"
+        middle = f"it misses them by {percent(best.loss.heldout)}"
     return (
-        f"{head}: {middle}, one law for all by {_percent(best.loss.pooled)} (difference "
+        f"{head}: {middle}, one law for all by {percent(best.loss.pooled)} (difference "
         f"{_points(best.loss.difference)}; {_tests(best.loss, len(found.measures))}), and one law moved by the "
-        f"cheapest run of the left-out corpus by {_percent(best.loss.proxy)}."
+        f"cheapest run of the left-out corpus by {percent(best.loss.proxy)}."
         f"{_others(found, winner)}{_doubt(best.loss)}"
     )
 
@@ -115,7 +116,7 @@ def _limits(found: "PredictorComparison") -> str:
     needed = (
         ""
         if errors.needed is None
-        else f"; here the permutation test asks for an error {_percent(-errors.needed)} below one law's"
+        else f"; here the permutation test asks for an error {percent(-errors.needed)} below one law's"
     )
     return (
         f"With {sources} {kind}sources and {_count(len(found.measures))} a measure must explain "
@@ -134,10 +135,6 @@ def _convergence(found: "PredictorComparison") -> str:
 
 def _count(measures: int) -> str:
     return "one measure" if measures == 1 else f"{measures} measures"
-
-
-def _percent(error: float) -> str:
-    return f"{100 * error:.3g} %"
 
 
 def _points(difference: Estimate) -> str:

@@ -34,7 +34,8 @@ from isoloss.data_dependence.coefficients import COEFFICIENTS, FORMS, Floats, Fo
 from isoloss.data_dependence.covariates import FEWEST_SOURCES, corpus_complexity, refuse_few
 from isoloss.data_dependence.folds import FirstStage, first_stage, published_forms
 from isoloss.data_dependence.predictor_comparison import Errors, PredictorComparison, PredictorResult, paired
-from isoloss.fitting.checks import EXCLUDED_FLAGS, leave_out
+from isoloss.fitting.checks import leave_out
+from isoloss.laws.settings import EXCLUDED_FLAGS
 from isoloss.optima.best_size import best_sizes
 from isoloss.optima.mean_split import middle_budget
 from isoloss.runs.observations import Observations
@@ -62,6 +63,7 @@ def compare_predictors(
     *,
     kind: str | None = None,
     flops: float | None = None,
+    balances: Mapping[str, float] | None = None,
     rounds: int = PERMUTATIONS,
     seed: int = 0,
     progress: Progress = QUIET,
@@ -70,13 +72,15 @@ def compare_predictors(
 
     `kind` says what the corpora are, where it is known; `flops` is the budget of the balance, by default the middle of
     those inside the runs of most corpora. What the balance of a corpus is, several forms of the loss say together
-    (`isoloss.optima.best_size`). Raises InputError for fewer than three sources, or than three values of a measure.
+    (`isoloss.optima.best_size`), unless `balances` gives ln(D*/N*) of those that have one. Raises InputError for fewer
+    than three sources, or than three values of a measure.
     """
     used, _ = leave_out(observations, flags=EXCLUDED_FLAGS)
     values = {measure: corpus_complexity(used, measure) for measure in measures}
     refuse_few(used, values)
     budget = middle_budget(used) if flops is None else flops
-    stage = first_stage(used, flops=budget, balance=_balances(used, budget, seed=seed))
+    known = _balances(used, budget, seed=seed) if balances is None else balances
+    stage = first_stage(used, flops=budget, balance={name: known[name] for name in used.corpora if name in known})
     assigned = _Assignments(stage, rounds, seed)
     baseline = _predict(stage, np.zeros((1, len(stage.source_of))), forms=np.zeros(LAST + 1, dtype=np.int64))
     found = {}

@@ -6,8 +6,8 @@ laws of the registry and the run nearest in ln N and ln D, which any law should 
 holds the held-out runs as often as it says.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from isoloss.core.errors import BadTable, InputError, did_you_mean
 from isoloss.core.estimate import LEVEL
 from isoloss.core.progress import QUIET, Progress
-from isoloss.fitting.checks import EXCLUDED_FLAGS, leave_out, root_mean_square
+from isoloss.fitting.checks import leave_out, root_mean_square
 from isoloss.fitting.fitting import fit
 from isoloss.fitting.prediction import run_intervals
 from isoloss.fitting.table_checks import EQUAL_SIZES
-from isoloss.laws.law import Floats, Law, Objective
+from isoloss.laws.law import Floats, Law
 from isoloss.laws.registry import laws as registry
+from isoloss.laws.settings import USUAL, FitSettings
 from isoloss.runs.observations import Observations
 
 Holdout = Literal["flops", "params", "corpus"]
@@ -122,28 +123,23 @@ def backtest(
     laws: Sequence[str] | None = None,
     rivals: Sequence[str] = (),
     flops_above: float | None = None,
-    objective: Objective = "huber",
-    delta: float = 1e-3,
-    fixed: Mapping[str, float] | None = None,
+    settings: FitSettings = USUAL,
     bootstrap: int = DRAWS,
     seed: int = 0,
-    exclude_flags: Sequence[str] = EXCLUDED_FLAGS,
     progress: Progress = QUIET,
 ) -> Backtest:
     """Return how well laws predict the runs that their fits never saw, and how often their intervals hold them.
 
     `holdout="flops"` keeps the budgets from `flops_above` on, by default the largest quarter of the rows; `"params"`
     every size in turn; `"corpus"` every corpus in turn, predicted by one law of all the others. `laws` are by default
-    all of the registry that read columns of this table, with `rivals` of one's own. `fixed` holds for the laws that
-    have such a parameter. Flagged runs are left out of both sides. Raises BadTable where nothing can be held out, or
-    nothing is left to fit.
+    all of the registry that read columns of this table, with `rivals` of one's own. What `settings` fix holds for the
+    laws that have such a parameter; every law has its own starts, and no floor counts. Flagged runs are left out of
+    both sides. Raises BadTable where nothing can be held out, or nothing is left to fit.
     """
-    used, _ = leave_out(observations, flags=exclude_flags)
+    used, _ = leave_out(observations, flags=settings.exclude_flags)
+    settings = replace(settings, exclude_flags=(), starts="auto", floor="ignore")
     parts = list(_parts(used, holdout, flops_above))
     names = dict.fromkeys(laws or [name for name in (*registry, *rivals) if _reads(registry[name], used)])
-    settings: dict[str, Any] = {
-        "objective": objective, "delta": delta, "bootstrap": bootstrap, "seed": seed, "exclude_flags": (),
-    }  # fmt: skip
     found = []
     with progress.task("backtest", total=len(parts) * len(names)) as task:
         for part, held in parts:
@@ -151,7 +147,7 @@ def backtest(
             found.append(_nearest(seen, unseen, part))
             for name in names:
                 task.advance(0, detail=f"{name} without {part}")
-                found.append(_by_law(name, seen, unseen, part, fixed=fixed or {}, settings=settings))
+                found.append(_by_law(name, seen, unseen, part, settings, bootstrap=bootstrap, seed=seed))
                 task.advance(1)
     group = used.corpora[0] if len(used.corpora) == 1 else "all"
     return Backtest(group=group, holdout=holdout, level=LEVEL, parts=tuple(found), scores=_scores(found))
@@ -219,18 +215,19 @@ def _by_law(
     seen: Observations,
     unseen: Observations,
     part: str,
+    settings: FitSettings,
     *,
-    fixed: Mapping[str, float],
-    settings: Mapping[str, Any],
+    bootstrap: int,
+    seed: int,
 ) -> HeldOut:
     """Return how a law that saw one part predicts the other, or why it could not be fitted."""
     about: dict[str, Any] = {"law": name, "part": part, "runs": len(unseen), "beyond": _beyond(seen, unseen)}
     definition = registry[name]
-    held = {key: value for key, value in fixed.items() if key in definition.fixable}
+    held = {key: value for key, value in settings.fixed.items() if key in definition.fixable}
     # Rivals meet rows that they cannot follow: what overflows on the way is reported at its end.
     with np.errstate(all="ignore"):
         try:
-            law = fit(seen, law=name, fixed=held, **settings)
+            law = fit(seen, law=name, settings=settings, fixed=held, bootstrap=bootstrap, seed=seed)
         except InputError as error:
             return HeldOut(**about, reason=error.reason)
         missed = law.residuals(unseen)

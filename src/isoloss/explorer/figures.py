@@ -11,7 +11,7 @@ from bokeh.models import ColumnDataSource, FixedTicker, HoverTool, NumeralTickFo
 from bokeh.models.annotations import BoxAnnotation, Span
 from bokeh.plotting import figure
 
-from isoloss.report.numbers import si
+from isoloss.core.numbers import si
 
 HEIGHT = 380
 AROUND = 4.0  # times the runs' ranges, as far as the first figure looks without being moved

@@ -1,7 +1,6 @@
 """What a page explores: fitted laws of either kind, and the runs behind them, from a law's file, a study or a table."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from isoloss.data_dependence.data_dependent import FittedDataDependent
 from isoloss.data_dependence.law_files import load_law
 from isoloss.fitting.domain import Domain
 from isoloss.fitting.fitted import FittedLaw
-from isoloss.fitting.fitting import evidence_of_others, fit
+from isoloss.fitting.fitting import fit_corpora
 from isoloss.laws.law import Floats
 from isoloss.optima.best_size import BestSize, best_sizes
 from isoloss.optima.lack_of_fit import lack_of_fit
@@ -178,15 +177,9 @@ def _fitted(
 ) -> list[FittedLaw]:
     """Return a law of this form for every corpus whose runs determine one, known ones as they are."""
     found = {law.group: law for law in known}
-    tables = [table.where(corpus=corpus) for corpus in table.corpora]
-    shared = evidence_of_others(tables, law=form) if bootstrap else [None] * len(tables)
-    for own, evidence in zip(tables, shared, strict=True):
-        (corpus,) = own.corpora
-        if corpus in found:
-            continue
-        # Where its rows are too few for this form, others stand next to it.
-        with suppress(InputError):
-            found[corpus] = fit(own, law=form, bootstrap=bootstrap, seed=seed, trunk_evidence=evidence)
+    others = [corpus for corpus in table.corpora if corpus not in found]
+    if others:
+        found |= fit_corpora(table, others, law=form, bootstrap=bootstrap, seed=seed).laws
     return [found[corpus] for corpus in table.corpora if corpus in found]
 
 

@@ -17,7 +17,6 @@ from isoloss.runs.columns import some
 from isoloss.runs.observations import Observations
 
 # Runs with these flags say more about their training than about the law: left out, and listed.
-EXCLUDED_FLAGS = ("unconverged", "saturated")
 
 # Thresholds of warnings. Each is a judgement, stated here and in the message.
 LARGE_RMSE = 0.05  # of ln L: good grids fit to .3–3 %, unconverged ones to 10–60 % (the gzip paper's runs)

@@ -7,19 +7,20 @@ equals the one with the fewest parameters is chosen.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Unpack
 
 import numpy as np
 
 from isoloss.core.errors import BadTable, InputError
-from isoloss.fitting.checks import EXCLUDED_FLAGS, leave_out, refuse_unfittable, root_mean_square
+from isoloss.fitting.checks import leave_out, refuse_unfittable, root_mean_square
 from isoloss.fitting.engine import find_optimum, linearise, pose, row_weights, starting_points
 from isoloss.fitting.floor import IRREDUCIBLE, floor_of
 from isoloss.fitting.intervals import noise_around
 from isoloss.fitting.unseen import left_out, unseen_errors, whitened_squares
-from isoloss.laws.law import Floats, FloorUse, Law, Objective, WeightsName
+from isoloss.laws.law import Floats, Law
 from isoloss.laws.registry import laws
+from isoloss.laws.settings import USUAL, FitOptions, FitSettings
 from isoloss.runs.observations import Observations
 from isoloss.runs.sizes import distinct_sizes
 
@@ -76,29 +77,23 @@ class LawChoice:
 def choose_law(
     tables: Sequence[Observations],
     *,
-    objective: Objective = "huber",
-    delta: float = 1e-3,
-    fixed: Mapping[str, float] | None = None,
-    weights: WeightsName = "equal",
-    floor: FloorUse = "score",
-    exclude_flags: Sequence[str] = EXCLUDED_FLAGS,
+    settings: FitSettings = USUAL,
+    **options: Unpack[FitOptions],
 ) -> LawChoice:
     """Return the law of the registry that predicts unseen training curves of the corpora, a table each, best.
 
-    Laws of both parameters and tokens are tried where the tables know both; else all that read their columns. The
-    settings are those of `fit`. Raises BadTable where no law can be scored.
+    Laws of both parameters and tokens are tried where the tables know both; else all that read their columns. Settings
+    and options are those of `fit`. Raises BadTable where no law can be scored.
     """
-    used = [leave_out(table, flags=exclude_flags)[0] for table in tables]
+    settings = replace(settings, **options)
+    used = [leave_out(table, flags=settings.exclude_flags)[0] for table in tables]
     names = _candidates(used)
     reasons: dict[str, str] = {}
     found: dict[str, dict[int, _Errors]] = {name: {} for name in names}
     for place, table in enumerate(used):
         for name in names:
             try:
-                found[name][place] = _errors(
-                    table, laws[name], objective=objective, delta=delta, fixed=dict(fixed or {}), floor=floor,
-                    weights=row_weights(table, weights),
-                )  # fmt: skip
+                found[name][place] = _errors(table, laws[name], settings)
             except InputError as error:
                 reasons.setdefault(name, error.reason)
     # A law that half of the corpora cannot hold is none for all; the others meet where all of them are scored.
@@ -132,17 +127,18 @@ def _candidates(tables: Sequence[Observations]) -> list[str]:
     return sorted(splitting or known, key=lambda name: len(laws[name].parameters))
 
 
-def _errors(
-    table: Observations, law: type[Law], *, objective: Objective, delta: float, fixed: dict[str, float],
-    floor: FloorUse, weights: Floats,
-) -> _Errors:  # fmt: skip
+def _errors(table: Observations, law: type[Law], settings: FitSettings) -> _Errors:
     """Return how a law predicts the curves of a corpus. Raises InputError where what is left determines no law."""
-    if (known := floor_of(table, law=law, use=floor)) is not None and floor == "hold":
+    fixed = dict(settings.fixed)
+    if (known := floor_of(table, law=law, use=settings.floor)) is not None and settings.floor == "hold":
         fixed[IRREDUCIBLE] = known
     _require_sizes(table, law)
     for fold in left_out(table.trunk):
         refuse_unfittable(table.select(~fold), law=law, fixed=fixed)
-    problem = pose(table, law=law, objective=objective, delta=delta, weights=weights, fixed=fixed)
+    problem = pose(
+        table, law=law, objective=settings.objective, delta=settings.delta,
+        weights=row_weights(table, settings.weights), fixed=fixed,
+    )  # fmt: skip
     best = find_optimum(problem, starting_points(problem, "auto")).free
     noise = noise_around(table, problem, best)
     unseen = unseen_errors(problem, best, table.trunk)

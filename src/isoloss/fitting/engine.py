@@ -15,7 +15,8 @@ from isoloss.fitting import _kernels
 from isoloss.fitting.evidence import Convergence
 from isoloss.fitting.lad import descend_to_vertex
 from isoloss.laws.formula import kernel_of
-from isoloss.laws.law import Floats, Law, Objective, StartsName, WeightsName
+from isoloss.laws.law import Floats, Law
+from isoloss.laws.settings import Objective, StartsName, WeightsName
 from isoloss.runs.observations import Observations
 
 TOLERANCE = 1e-9  # of the gradient norm, where the search stops

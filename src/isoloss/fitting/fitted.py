@@ -15,8 +15,9 @@ from isoloss.fitting.choice import LawChoice
 from isoloss.fitting.domain import Domain, LawWarning, extrapolation_warnings, off_line_warnings
 from isoloss.fitting.evidence import Convergence, Exclusion, IntervalMethod, Outlier
 from isoloss.fitting.floor import KnownFloor
-from isoloss.laws.law import Floats, Law, Objective, WeightsName
+from isoloss.laws.law import Floats, Law
 from isoloss.laws.registry import law_name
+from isoloss.laws.settings import Objective, WeightsName
 from isoloss.runs.observations import RUN_COLUMNS, DataUnit, Observations
 
 if TYPE_CHECKING:

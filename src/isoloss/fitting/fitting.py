@@ -1,18 +1,17 @@
 """Fit a law to a table of runs: check, solve, warn, resample."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import NamedTuple, Unpack
 
 import numpy as np
 
 from isoloss.core.errors import InputError
 from isoloss.core.estimate import LEVEL, Estimate
-from isoloss.core.progress import QUIET, Progress
+from isoloss.core.progress import QUIET, Progress, Task
 from isoloss.core.rng import stream
 from isoloss.fitting.checks import (
-    EXCLUDED_FLAGS,
     fit_warnings,
     leave_out,
     refuse_unfittable,
@@ -37,11 +36,12 @@ from isoloss.fitting.engine import (
 from isoloss.fitting.evidence import Exclusion, IntervalMethod
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.fitting.floor import IRREDUCIBLE, KnownFloor, floor_of, floor_warnings, score_floor
-from isoloss.fitting.intervals import MethodName, choose_method, noise_around, resample
+from isoloss.fitting.intervals import choose_method, noise_around, resample
 from isoloss.fitting.table_checks import table_warnings
 from isoloss.laws.formula import check_definition, check_kernel
-from isoloss.laws.law import Floats, FloorUse, Law, Objective, StartsName, WeightsName
+from isoloss.laws.law import Floats, Law
 from isoloss.laws.registry import laws, open_law
+from isoloss.laws.settings import USUAL, FitOptions, FitSettings, WeightsName
 from isoloss.runs.observations import Observations
 
 FEW_FAILED_REFITS = 0.05
@@ -52,40 +52,29 @@ def fit(
     observations: Observations,
     *,
     law: str | type[Law] = "chinchilla",
-    objective: Objective = "huber",
-    delta: float = 1e-3,
-    starts: StartsName = "auto",
+    settings: FitSettings = USUAL,
     bootstrap: int = 0,
-    method: MethodName = "auto",
     seed: int = 0,
-    fixed: Mapping[str, float] | None = None,
-    weights: WeightsName = "equal",
-    floor: FloorUse = "score",
-    exclude_flags: Sequence[str] = EXCLUDED_FLAGS,
     trunk_evidence: Floats | None = None,
+    **options: Unpack[FitOptions],
 ) -> FittedLaw:
     """Return a law fitted to one group of runs, with `bootstrap` draws.
 
-    The objective is the sum over rows of Huber's loss (`delta`), the absolute value (`lad`) or half the square
-    (`gaussian`) of ln L − ln L̂, as in Hoffmann et al. 2022. `weights="stderr"` weighs rows by 1/σ² of ln L, mean 1.
-    Where the table knows its floor, E is scored against it, or held at it (`floor="hold"`). Runs flagged with one of
-    `exclude_flags` are left out and listed. `trunk_evidence` is what other corpora say of the noise (`fit_groups`
-    gathers it). `law="auto"` chooses by how laws predict training curves left out (`isoloss.fitting.choice`). Raises
-    BadTable where the rows cannot determine the law.
+    `options` change single `settings`: `fit(runs, objective="lad")`. `trunk_evidence` is what other corpora say of the
+    noise (`fit_groups` gathers it). `law="auto"` chooses by how laws predict training curves left out
+    (`isoloss.fitting.choice`). Raises BadTable where the rows cannot determine the law.
     """
+    settings = replace(settings, **options)
     choice: LawChoice | None = None
     if law == AUTO:
-        choice = choose_law(
-            [observations], objective=objective, delta=delta, fixed=fixed, weights=weights, floor=floor,
-            exclude_flags=exclude_flags,
-        )  # fmt: skip
+        choice = choose_law([observations], settings=settings)
         law = choice.law
     definition = open_law(law) if isinstance(law, str) else law
     check_definition(definition)
-    held = dict(fixed or {})
-    used, excluded = leave_out(observations, flags=exclude_flags)
-    known = floor_of(used, law=definition, use=floor)
-    if floor == "hold" and known is not None:
+    held = dict(settings.fixed)
+    used, excluded = leave_out(observations, flags=settings.exclude_flags)
+    known = floor_of(used, law=definition, use=settings.floor)
+    if settings.floor == "hold" and known is not None:
         held[IRREDUCIBLE] = known
     refuse_unfittable(used, law=definition, fixed=held, excluded=excluded)
     if bootstrap < 0:
@@ -93,9 +82,10 @@ def fit(
     warm(definition)
     started = time.perf_counter()
     problem = pose(
-        used, law=definition, objective=objective, delta=delta, weights=row_weights(used, weights), fixed=held
-    )
-    points = starting_points(problem, starts)
+        used, law=definition, objective=settings.objective, delta=settings.delta,
+        weights=row_weights(used, settings.weights), fixed=held,
+    )  # fmt: skip
+    points = starting_points(problem, settings.starts)
     if definition not in map(laws.__getitem__, laws):
         check_kernel(
             definition, points, features=problem.features, origin=problem.origin,
@@ -103,82 +93,116 @@ def fit(
         )  # fmt: skip
     optimum = find_optimum(problem, points)
     seconds = time.perf_counter() - started
-    point = _at_optimum(used, problem, optimum, fixed=tuple(held), weights=weights, excluded=excluded, seed=seed)
+    point = _at_optimum(used, problem, optimum, fixed=tuple(held), weights=settings.weights,
+                        excluded=excluded, seed=seed)  # fmt: skip
     point = replace(point, choice=choice)
     if trunk_evidence is not None:
         point = replace(point, trunk_evidence=tuple(trunk_evidence.tolist()))
     law_with_draws = _with_draws(
-        replace(point, fit_seconds=seconds), used, problem, optimum, draws=bootstrap, method=choose_method(used, method)
-    )
+        replace(point, fit_seconds=seconds), used, problem, optimum, draws=bootstrap,
+        method=choose_method(used, settings.method),
+    )  # fmt: skip
     return law_with_draws if known is None else _with_floor(law_with_draws, used, problem, optimum, known)
+
+
+class CorpusFits(NamedTuple):
+    """A law for every corpus whose rows determine one, and why the others have none."""
+
+    laws: dict[str, FittedLaw]
+    errors: dict[str, InputError]
+
+    @property
+    def reasons(self) -> dict[str, str]:
+        """Why a corpus has no law, in a sentence each."""
+        return {corpus: error.reason for corpus, error in self.errors.items()}
+
+
+def fit_corpora(
+    observations: Observations,
+    corpora: Iterable[str] | None = None,
+    *,
+    law: str | type[Law] = "chinchilla",
+    settings: FitSettings = USUAL,
+    floors: Mapping[str, float] | None = None,
+    bootstrap: int = 0,
+    seed: int = 0,
+    task: Task | None = None,
+) -> CorpusFits:
+    """Return a law for each of `corpora`, by default for all of the table; see `fit`.
+
+    Corpora of one table are taken as trained alike: with few trunks each, what share of the noise is the trunks' is
+    learnt from all of them (`evidence_of_others`). With `floors`, by corpus, a floor counts for these corpora alone.
+    """
+    tables = [observations.where(corpus=corpus) for corpus in observations.corpora]
+    shared = evidence_of_others(tables, law=law, settings=settings) if bootstrap else []
+    evidence = dict(zip(observations.corpora, shared, strict=False))
+    found = CorpusFits({}, {})
+    for corpus in observations.corpora if corpora is None else corpora:
+        if task is not None:
+            task.advance(0, detail=corpus)
+        try:
+            rows, use = observations.where(corpus=corpus), settings.floor
+            if floors is not None:
+                rows = replace(rows, floor=np.full(len(rows), floors[corpus]) if corpus in floors else None)
+                use = use if corpus in floors else "ignore"
+            found.laws[corpus] = fit(
+                rows, law=law, settings=replace(settings, floor=use), bootstrap=bootstrap, seed=seed,
+                trunk_evidence=evidence.get(corpus),
+            )  # fmt: skip
+        except InputError as error:
+            found.errors[corpus] = error
+        if task is not None:
+            task.advance(1)
+    return found
 
 
 def fit_groups(
     observations: Observations,
     *,
     law: str | type[Law] = "chinchilla",
-    objective: Objective = "huber",
-    delta: float = 1e-3,
-    starts: StartsName = "auto",
+    settings: FitSettings = USUAL,
     bootstrap: int = 0,
-    method: MethodName = "auto",
     seed: int = 0,
-    fixed: Mapping[str, float] | None = None,
-    weights: WeightsName = "equal",
-    floor: FloorUse = "score",
-    exclude_flags: Sequence[str] = EXCLUDED_FLAGS,
     progress: Progress = QUIET,
+    **options: Unpack[FitOptions],
 ) -> list[FittedLaw]:
-    """Return one fitted law per corpus, in order of first appearance; see `fit`.
+    """Return one fitted law per corpus, in order of first appearance; see `fit_corpora`. Raises what `fit` raises.
 
-    Corpora of one table are taken as trained alike: with few trunks each, what share of the noise is the trunks' is
-    learnt from all of them (`evidence_of_others`). `law="auto"` chooses one law for all of them.
+    `law="auto"` chooses one law for all of them.
     """
-    settings: dict[str, Any] = {
-        "law": law, "objective": objective, "delta": delta, "starts": starts, "method": method, "fixed": fixed,
-        "weights": weights, "floor": floor, "exclude_flags": exclude_flags,
-    }  # fmt: skip
-    tables = [observations.where(corpus=corpus) for corpus in observations.corpora]
+    settings = replace(settings, **options)
     choice: LawChoice | None = None
     if law == AUTO:
-        choice = choose_law(
-            tables, objective=objective, delta=delta, fixed=fixed, weights=weights, floor=floor,
-            exclude_flags=exclude_flags,
-        )  # fmt: skip
-        settings["law"] = choice.law
-    shared = evidence_of_others(tables, **settings) if bootstrap else [None] * len(tables)
-    fitted = []
-    with progress.task("fits", total=len(tables)) as task:
-        for corpus, table, evidence in zip(observations.corpora, tables, shared, strict=True):
-            task.advance(0, detail=corpus)
-            law_of_corpus = fit(table, bootstrap=bootstrap, seed=seed, trunk_evidence=evidence, **settings)
-            fitted.append(replace(law_of_corpus, choice=choice))
-            task.advance(1)
-    return fitted
+        choice = choose_law([observations.where(corpus=corpus) for corpus in observations.corpora], settings=settings)
+        law = choice.law
+    with progress.task("fits", total=len(observations.corpora)) as task:
+        found = fit_corpora(observations, law=law, settings=settings, bootstrap=bootstrap, seed=seed, task=task)
+    for error in found.errors.values():
+        raise error
+    return [replace(fitted, choice=choice) for fitted in found.laws.values()]
 
 
 def evidence_of_others(
-    tables: Sequence[Observations], *, method: MethodName = "auto", **settings: Any
+    tables: Sequence[Observations], *, law: str | type[Law] = "chinchilla", settings: FitSettings = USUAL
 ) -> list[Floats | None]:
     """Return, for each of several corpora trained alike, what all the others say of the trunks' share of the noise.
 
-    None where no other says anything: its rows share no trunk, or are many enough to be resampled. `settings` are
-    those of `fit`.
+    None where no other says anything: its rows share no trunk, or are many enough to be resampled.
     """
-    own = [_evidence(table, method, settings) for table in tables]
+    own = [_evidence(table, law, settings) for table in tables]
     others = [[one for j, one in enumerate(own) if j != i and one is not None] for i in range(len(tables))]
     return [np.sum(found, axis=0) if found else None for found in others]
 
 
-def _evidence(table: Observations, method: MethodName, settings: Mapping[str, Any]) -> Floats | None:
+def _evidence(table: Observations, law: str | type[Law], settings: FitSettings) -> Floats | None:
     """Return what one corpus says of the trunks' share, or None; one that no law can be fitted to says nothing."""
-    if choose_method(table, method) != "parametric_trunks" or len(np.unique(table.trunk)) == len(table):
+    if choose_method(table, settings.method) != "parametric_trunks" or len(np.unique(table.trunk)) == len(table):
         return None
     try:
-        used, problem = posed_again(law := fit(table, **settings), table)
+        used, problem = posed_again(fitted := fit(table, law=law, settings=settings), table)
     except InputError:
         return None
-    return noise_around(used, problem, problem.law.to_free(law.values, problem.origin)).evidence
+    return noise_around(used, problem, problem.law.to_free(fitted.values, problem.origin)).evidence
 
 
 def posed_again(law: FittedLaw, observations: Observations) -> tuple[Observations, Problem]:

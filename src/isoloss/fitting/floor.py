@@ -9,7 +9,8 @@ import numpy as np
 from isoloss.core.errors import InputError, did_you_mean
 from isoloss.core.estimate import LEVEL, Estimate
 from isoloss.fitting.domain import LawWarning
-from isoloss.laws.law import Floats, FloorUse, Law
+from isoloss.laws.law import Floats, Law
+from isoloss.laws.settings import FloorUse
 from isoloss.runs.columns import some
 from isoloss.runs.observations import Observations
 

@@ -8,7 +8,7 @@ parametric_trunks  few curves, or few rows: simulate from the law with the noise
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +18,10 @@ from isoloss.fitting.engine import Problem, linearise
 from isoloss.fitting.evidence import IntervalMethod
 from isoloss.fitting.noise import TrunkNoise, trunk_noise
 from isoloss.laws.law import Floats
+from isoloss.laws.settings import MethodName
 from isoloss.runs.observations import Observations
 from isoloss.runs.replicates import count_replicates, replicate_cells
 
-MethodName = Literal["auto", "rows", "trunks", "parametric_trunks"]
 METHODS: tuple[MethodName, ...] = ("auto", "rows", "trunks", "parametric_trunks")
 
 # Below these a resample may lose a whole side of the grid. At and above them resampled rows (5 × 5 grids and larger)

@@ -17,8 +17,9 @@ from isoloss.fitting.choice import LawChoice
 from isoloss.fitting.domain import Domain, LawWarning, Line
 from isoloss.fitting.evidence import Convergence, Exclusion, IntervalMethod
 from isoloss.fitting.floor import KnownFloor
-from isoloss.laws.law import Floats, Law, Objective, WeightsName
+from isoloss.laws.law import Floats, Law
 from isoloss.laws.registry import open_law
+from isoloss.laws.settings import Objective, WeightsName
 from isoloss.runs.observations import RUN_COLUMNS, DataUnit
 
 if TYPE_CHECKING:

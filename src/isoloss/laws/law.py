@@ -12,13 +12,14 @@ form.
 import inspect
 from abc import ABC
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isoloss.core.errors import InputError
 from isoloss.laws.optimum import least_loss_on_budget, slope_of_optimum
+from isoloss.laws.settings import FitOptions, FitSettings
 from isoloss.laws.starts import best_of_many
 from isoloss.runs.importers import Source, read_runs
 from isoloss.runs.observations import RUN_COLUMNS, Observations
@@ -27,10 +28,6 @@ if TYPE_CHECKING:
     from isoloss.fitting.fitted import FittedLaw
 
 Floats = NDArray[np.float64]
-Objective = Literal["huber", "lad", "gaussian"]
-StartsName = Literal["auto", "hoffmann"]
-FloorUse = Literal["score", "hold", "ignore"]
-WeightsName = Literal["equal", "stderr"]
 
 
 class Law(ABC):
@@ -80,20 +77,8 @@ class Law(ABC):
         if "loss_of_run" in own and "columns" not in own:
             cls.columns = tuple(inspect.signature(cls.loss_of_run).parameters)[len(getattr(cls, "parameters", ())) :]
 
-    def __init__(
-        self,
-        *,
-        objective: Objective = "huber",
-        delta: float = 1e-3,
-        starts: StartsName = "auto",
-        fixed: Mapping[str, float] | None = None,
-        floor: FloorUse = "score",
-    ) -> None:
-        self.objective: Objective = objective
-        self.delta = delta
-        self.starts: StartsName = starts
-        self.fixed = dict(fixed or {})
-        self.floor: FloorUse = floor
+    def __init__(self, **options: Unpack[FitOptions]) -> None:
+        self.settings = FitSettings(**options)
 
     def fit(self, runs: Observations | Source, *, bootstrap: int = 0, seed: int = 0, **columns: Any) -> "FittedLaw":
         """Return this law fitted to one group of runs; see `isoloss.fitting.fitting.fit`.
@@ -113,10 +98,7 @@ class Law(ABC):
                 f"found {', '.join(columns)} together with observations, whose columns have their names",
                 fix="leave them out, or give the table itself",
             )
-        return fit(
-            runs, law=type(self), objective=self.objective, delta=self.delta, starts=self.starts,
-            fixed=self.fixed, floor=self.floor, bootstrap=bootstrap, seed=seed,
-        )  # fmt: skip
+        return fit(runs, law=type(self), settings=self.settings, bootstrap=bootstrap, seed=seed)
 
     @classmethod
     def features(cls, *args: Any, **columns: Any) -> Floats:

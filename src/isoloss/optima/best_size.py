@@ -18,10 +18,11 @@ from isoloss.core.display import Rows
 from isoloss.core.errors import InputError
 from isoloss.core.estimate import Estimate
 from isoloss.core.rng import stream
-from isoloss.fitting.checks import EXCLUDED_FLAGS, leave_out
+from isoloss.fitting.checks import leave_out
 from isoloss.fitting.choice import FEWEST_SIZES_OF
 from isoloss.fitting.unseen import whitened_squares
 from isoloss.laws.law import Floats
+from isoloss.laws.settings import EXCLUDED_FLAGS
 from isoloss.optima.surfaces import (
     FEWEST_ROWS,
     LocalSurface,

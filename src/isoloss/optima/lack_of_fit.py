@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 
 from isoloss.core.errors import InputError
 from isoloss.core.rng import stream
-from isoloss.fitting.checks import EXCLUDED_FLAGS, leave_out, refuse_unfittable, root_mean_square
+from isoloss.fitting.checks import leave_out, refuse_unfittable, root_mean_square
 from isoloss.fitting.domain import LawWarning
 from isoloss.fitting.engine import find_optimum, linearise, pose, starting_points
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.laws.law import Floats, Law
 from isoloss.laws.registry import open_law
+from isoloss.laws.settings import EXCLUDED_FLAGS
 from isoloss.optima.best_size import BEYOND, BestSize, best_sizes, flops_per_token
 from isoloss.optima.surfaces import LOCAL, noise_around_surface, third_order
 from isoloss.runs.observations import Observations

@@ -14,8 +14,9 @@ import numpy as np
 
 from isoloss.core.errors import InputError
 from isoloss.core.estimate import Estimate
-from isoloss.fitting.checks import EXCLUDED_FLAGS, leave_out
+from isoloss.fitting.checks import leave_out
 from isoloss.laws.law import Floats
+from isoloss.laws.settings import EXCLUDED_FLAGS
 from isoloss.optima.best_size import DRAWS, BestSize, best_sizes, inside_range
 from isoloss.runs.observations import Observations
 

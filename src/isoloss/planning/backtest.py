@@ -20,11 +20,12 @@ from isoloss.data_dependence.covariates import corpus_complexity
 from isoloss.data_dependence.data_dependent import DataDependent
 from isoloss.data_dependence.folds import first_stage
 from isoloss.data_dependence.predictor_comparison import paired
-from isoloss.fitting.checks import EXCLUDED_FLAGS, leave_out
+from isoloss.fitting.checks import leave_out
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.fitting.fitting import fit
 from isoloss.laws.chinchilla import Chinchilla
 from isoloss.laws.law import Floats
+from isoloss.laws.settings import EXCLUDED_FLAGS
 from isoloss.planning.plan import RULE_OF_THUMB
 from isoloss.runs.observations import Observations
 

@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 
 from isoloss.core.errors import BadTable, InputError, Unidentified
 from isoloss.core.estimate import Estimate
-from isoloss.fitting.checks import EXCLUDED_FLAGS, leave_out
+from isoloss.fitting.checks import leave_out
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.fitting.fitting import fit
 from isoloss.laws.law import Floats, Law
+from isoloss.laws.settings import EXCLUDED_FLAGS
 from isoloss.runs.observations import Observations
 
 FORMS = ("chinchilla", "coupled", "ceiling", "farseer", "kaplan")

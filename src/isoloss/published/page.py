@@ -8,13 +8,13 @@ from pathlib import Path
 
 from isoloss import __version__
 from isoloss.core import files
+from isoloss.core.numbers import duration, plain
 from isoloss.core.pool import Helpers, Shared
 from isoloss.core.progress import QUIET, Progress
 from isoloss.published.folder import write_columns
 from isoloss.published.reproduction import Claim, Reproduction, Row
 from isoloss.report.blocks import Answer, Cell, Column, Note, Notes, Section, Table, number_cell
 from isoloss.report.blocks import Row as TableRow
-from isoloss.report.numbers import duration, plain
 from isoloss.report.page import Page, ReportFiles, drawings_of, write_page
 
 DIGITS = 6

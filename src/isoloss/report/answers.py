@@ -2,11 +2,11 @@
 
 from isoloss.core.errors import Unidentified
 from isoloss.core.estimate import Estimate
+from isoloss.core.numbers import plain, power_of_ten, si
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.optima.best_size import BestSize
 from isoloss.report.blocks import Answer, Line
 from isoloss.report.data import ReportData
-from isoloss.report.numbers import plain, power_of_ten, si
 from isoloss.report.refusals import misfit
 from isoloss.report.tables import by_complexity
 from isoloss.report.verdicts import NOT_JUDGED, answer

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from matplotlib.figure import Figure
 
 from isoloss.core.estimate import Estimate
-from isoloss.report.numbers import MISSING, Style, Writer, value_and_interval
+from isoloss.core.numbers import MISSING, Style, Writer, value_and_interval
 
 
 @dataclass(frozen=True, kw_only=True)

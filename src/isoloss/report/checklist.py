@@ -6,11 +6,11 @@ words of our own. What the records do not hold is said to be missing, for the au
 
 import numpy as np
 
+from isoloss.core.numbers import fixed, plain, power_of_ten, si
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.report.blocks import Cell, Column, Row, Table
 from isoloss.report.data import ReportData
 from isoloss.report.methods import CONVENTIONS, INTERVAL_METHOD, OBJECTIVES, counted
-from isoloss.report.numbers import fixed, plain, power_of_ten, si
 from isoloss.report.refusals import refusals
 
 UNRECORDED = "not in the records: add it"

@@ -3,6 +3,7 @@
 import re
 from functools import partial
 
+from isoloss.core.numbers import fixed, power_of_ten, value_and_interval
 from isoloss.data_dependence.balance import BalanceVerdict, slope_in_words
 from isoloss.report.blocks import Drawing
 from isoloss.report.data import ReportData
@@ -13,7 +14,6 @@ from isoloss.report.figures.curves import training_curves
 from isoloss.report.figures.excess import excess_over_floor
 from isoloss.report.figures.forest import forest
 from isoloss.report.figures.residuals import residuals
-from isoloss.report.numbers import fixed, power_of_ten, value_and_interval
 from isoloss.report.tables import by_complexity, exponent
 from isoloss.report.theme import short
 from isoloss.report.verdicts import balance_line, kind_of

@@ -1,8 +1,8 @@
 """Trained on × evaluated on: what the largest model of each corpus is worth on every other."""
 
+from isoloss.core.numbers import MISSING, fixed, si
 from isoloss.report.blocks import Cell, Column, Row, Table, number_cell
 from isoloss.report.data import ReportData
-from isoloss.report.numbers import MISSING, fixed, si
 from isoloss.runs.evaluation import Evaluation, largest
 
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from isoloss.core.numbers import plain, power_of_ten
 from isoloss.report.blocks import Note
 from isoloss.report.data import ReportData
-from isoloss.report.numbers import plain, power_of_ten
 from isoloss.runs.observations import Observations
 
 CONVENTIONS = {

@@ -4,11 +4,11 @@ import re
 
 import numpy as np
 
+from isoloss.core.numbers import plain, power_of_ten, si
 from isoloss.report.blocks import Paste
 from isoloss.report.checklist import ALGORITHM, first_law
 from isoloss.report.data import ReportData
 from isoloss.report.methods import CONVENTIONS, INTERVAL_METHOD, OBJECTIVES, counted
-from isoloss.report.numbers import plain, power_of_ten, si
 
 ENTRIES = {
     "2203.15556": ("hoffmann2022training", "Hoffmann, Jordan and others", 2022,

@@ -3,13 +3,12 @@
 import math
 from functools import partial
 
-from isoloss.core.estimate import Estimate
+from isoloss.core.numbers import fixed, power_of_ten
 from isoloss.data_dependence.predictor_comparison import PredictorComparison
 from isoloss.report.blocks import Drawing
 from isoloss.report.data import ReportData
 from isoloss.report.figures.balance import KIND_TITLE
 from isoloss.report.figures.predictors import Bar, Panel, predictor_forest
-from isoloss.report.numbers import fixed, power_of_ten
 
 ONE_RUN = "one cheap run"
 
@@ -48,8 +47,8 @@ def _said(bar: Bar) -> str:
 
 def _losses(comparison: PredictorComparison) -> Panel:
     ordered = sorted(comparison.measures, key=lambda c: c.loss.difference.value)
-    bars = [Bar(name=c.measure, difference=_scaled(c.loss.difference, 100), shown=c.loss.shown) for c in ordered]
-    bars.append(Bar(name=ONE_RUN, difference=_scaled(ordered[0].loss.proxy_difference, 100), shown=False))
+    bars = [Bar(name=c.measure, difference=c.loss.difference.scaled(100), shown=c.loss.shown) for c in ordered]
+    bars.append(Bar(name=ONE_RUN, difference=ordered[0].loss.proxy_difference.scaled(100), shown=False))
     return Panel(
         title=f"{_title(comparison)}: losses", axis="error less one law's, % of loss", kind=comparison.kind, bars=bars
     )
@@ -71,8 +70,3 @@ def _balances(comparison: PredictorComparison) -> Panel | None:
 
 def _title(comparison: PredictorComparison) -> str:
     return KIND_TITLE[comparison.kind] if comparison.kind else "All corpora"
-
-
-def _scaled(estimate: Estimate, factor: float) -> Estimate:
-    low, high = (None if end is None else factor * end for end in (estimate.low, estimate.high))
-    return Estimate(value=factor * estimate.value, low=low, high=high, level=estimate.level)

@@ -3,12 +3,11 @@
 from collections.abc import Iterable
 from functools import partial
 
-from isoloss.core.estimate import Estimate
+from isoloss.core.numbers import MISSING, plain
 from isoloss.data_dependence.predictor_comparison import Errors, PredictorComparison, PredictorResult
 from isoloss.report.blocks import Cell, Column, Row, Table, estimate_cell, number_cell
 from isoloss.report.data import ReportData
 from isoloss.report.figures.balance import KIND_TITLE
-from isoloss.report.numbers import MISSING, plain
 
 DIGITS = partial(plain, trim=False)
 ONE_LAW, ONE_RUN = "one law for all", "one run"
@@ -60,8 +59,8 @@ def _row(found: PredictorResult) -> Row:
         cells=(
             Cell(text=found.measure),
             number_cell(100 * loss.heldout, DIGITS),
-            estimate_cell(_percent(loss.difference)),
-            estimate_cell(_percent(loss.against["proxy"])),
+            estimate_cell(loss.difference.scaled(100)),
+            estimate_cell(loss.against["proxy"].scaled(100)),
             number_cell(loss.p_value, plain),
             number_cell(loss.p_adjusted, plain),
             number_cell(None if balance is None else balance.heldout, DIGITS),
@@ -91,11 +90,6 @@ def _pooled(errors: Errors) -> float:
 
 def _proxy(errors: Errors) -> float:
     return errors.proxy
-
-
-def _percent(estimate: Estimate) -> Estimate:
-    low, high = (None if end is None else 100 * end for end in (estimate.low, estimate.high))
-    return Estimate(value=100 * estimate.value, low=low, high=high, level=estimate.level)
 
 
 def _corpora(comparison: PredictorComparison, number: int) -> Table:

@@ -1,5 +1,6 @@
 """The report as a sequence of sections: what it says and in which order. HTML and Markdown are written from it."""
 
+from isoloss.core.numbers import duration, power_of_ten
 from isoloss.fitting.domain import LawWarning
 from isoloss.report.blocks import Block, Note, Notes, Section
 from isoloss.report.checklist import checklist_table
@@ -16,7 +17,6 @@ from isoloss.report.drawings import (
 )
 from isoloss.report.evaluations import evaluation_table
 from isoloss.report.methods import method_notes
-from isoloss.report.numbers import duration, power_of_ten
 from isoloss.report.paper import paste
 from isoloss.report.predictor_picture import predictor_picture
 from isoloss.report.predictor_tables import corpus_tables, predictor_tables

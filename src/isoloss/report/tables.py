@@ -6,12 +6,12 @@ from functools import partial
 
 from isoloss.core.errors import Unidentified
 from isoloss.core.estimate import Estimate
+from isoloss.core.numbers import MISSING, duration, fixed, plain, power_of_ten, si
 from isoloss.diagnostics.backtest import NEAREST
 from isoloss.fitting.fitted import FittedLaw, FrontierPoint
 from isoloss.report.blocks import Cell, Column, Row, Table, estimate_cell, number_cell
 from isoloss.report.data import CorpusSummary, ReportData, RunRow
 from isoloss.report.figures.marks import anchor
-from isoloss.report.numbers import MISSING, duration, fixed, plain, power_of_ten, si
 from isoloss.report.refusals import misfit
 
 TWO, THREE, FOUR = (partial(fixed, decimals=decimals) for decimals in (2, 3, 4))
@@ -252,8 +252,8 @@ def replicates_table(data: ReportData) -> Table:
         rows.append(
             Row(cells=(
                 Cell(text=name), number_cell(noise.sizes), number_cell(noise.trunks),
-                estimate_cell(_percent(noise.trunk_sd), style="plain"),
-                estimate_cell(_percent(noise.branch_sd), style="plain"),
+                estimate_cell(noise.trunk_sd.scaled(100), style="plain"),
+                estimate_cell(noise.branch_sd.scaled(100), style="plain"),
                 number_cell(100 * law.rmse if law else None, TWO),
             ))
         )  # fmt: skip
@@ -388,7 +388,10 @@ def coverage_table(data: ReportData) -> Table:
     rows = [
         Row(cells=(
             Cell(text=name),
-            *(estimate_cell(_percent(coverage.shares.get(quantity)), style="plain") for quantity in quantities),
+            *(
+                estimate_cell(share and share.scaled(100), style="plain")
+                for share in map(coverage.shares.get, quantities)
+            ),
             number_cell(coverage.simulations),
         ))
         for name, coverage in data.coverage.items()
@@ -397,13 +400,6 @@ def coverage_table(data: ReportData) -> Table:
         name="coverage", columns=columns, rows=tuple(rows),
         caption="How often the intervals would hold the truth, simulated on these grids: 95 % is promised.",
     )  # fmt: skip
-
-
-def _percent(share: Estimate | None) -> Estimate | None:
-    if share is None:
-        return None
-    low, high = (None if end is None else 100 * end for end in (share.low, share.high))
-    return Estimate(value=100 * share.value, low=low, high=high, level=share.level)
 
 
 def backtest_table(data: ReportData, *, every: bool = False) -> Table:

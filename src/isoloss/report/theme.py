@@ -21,7 +21,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from isoloss.report.numbers import Writer, plain, power_of_ten, si
+from isoloss.core.numbers import Writer, plain, power_of_ten, si
 
 INK = "#1d2126"
 MUTED = "#626b76"

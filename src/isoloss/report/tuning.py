@@ -2,11 +2,10 @@
 
 from functools import partial
 
-from isoloss.core.estimate import Estimate
+from isoloss.core.numbers import MISSING, plain, si
 from isoloss.report.blocks import Answer, Cell, Column, Drawing, Note, Row, Table, estimate_cell
 from isoloss.report.data import ReportData
 from isoloss.report.figures.rates import best_rates, horizons_in_words
-from isoloss.report.numbers import MISSING, plain, si
 from isoloss.runs.rules import BATCHES, RATES
 from isoloss.tuning.sweep import BatchOptimum, Edge, RateOptimum
 from isoloss.tuning.tuning import PowerFit, Tuning
@@ -52,9 +51,7 @@ def rules_table(data: ReportData) -> Table:
 
 def _fitted_row(name: str, tuning: Tuning) -> Row:
     cost = tuning.cost
-    percent = cost and Estimate(
-        value=100 * cost.value, low=100 * (cost.low or 0.0), high=100 * (cost.high or 0.0), level=cost.level
-    )
+    percent = cost and cost.scaled(100)
     cells = (
         Cell(text=name),
         Cell(text=f"{tuning.reference_batch:,}", sort=tuning.reference_batch),

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,14 +16,15 @@ from isoloss.data_dependence.data_dependent import FittedDataDependent
 from isoloss.data_dependence.predictor_comparison import PredictorComparison, PredictorResult
 from isoloss.diagnostics.backtest import DRAWS, Backtest, backtest
 from isoloss.diagnostics.coverage import Coverage, simulate_coverage
-from isoloss.fitting.checks import EXCLUDED_FLAGS, leave_out, root_mean_square
-from isoloss.fitting.choice import AUTO, LawChoice, choose_law
+from isoloss.fitting.checks import leave_out, root_mean_square
+from isoloss.fitting.choice import LawChoice
 from isoloss.fitting.fitted import FittedLaw, FrontierPoint
-from isoloss.fitting.fitting import evidence_of_others, fit
+from isoloss.laws.settings import EXCLUDED_FLAGS
 from isoloss.optima.mean_split import middle_budget
 from isoloss.runs.observations import Observations
 from isoloss.runs.replicates import ReplicateNoise, replicate_noise
 from isoloss.study.best_splits import NO_BEST_SPLITS, BestSplits, Documents, find_best_splits
+from isoloss.study.corpus_fits import fit_of_study, hold_out, with_law_chosen
 from isoloss.study.left_out import compare_by_kind
 from isoloss.study.origins import sources
 from isoloss.study.spec import Study
@@ -131,10 +131,10 @@ def analyse(
     `variants` are the tables of the same grid at multiples of its rate, `exact_flops` those of each run, `documents`
     its losses by held-out document. Raises WorkError where no run has finished.
     """
-    seen, unseen = _hold_out(study, table)
+    seen, unseen = hold_out(study, table)
     if not len(seen):
         raise WorkError("no run that may be fitted has finished", fix="isoloss runs DIR shows what became of them")
-    study, choice = _with_law_chosen(study, seen)
+    study, choice = with_law_chosen(study, seen)
     fits = _fit_all(study, seen, corpora, variants or {}, choice=choice, progress=progress)
     measure = _balance_measure(study, complexity)
     with progress.task("best splits", total=1) as task:
@@ -145,7 +145,7 @@ def analyse(
     budget = best.budget if best else middle_budget(seen)
     backtests, no_backtest = _backtests(study, table, fits.laws, progress=progress)
     left_out = compare_by_kind(
-        study, _with_sources(seen, corpora), fits.laws, _by_kind(corpora), complexity, budget=budget, progress=progress
+        study, _with_sources(seen, corpora), fits.laws, _by_kind(corpora), complexity, best=best, progress=progress
     )
     return Analysis(
         observations=table,
@@ -166,18 +166,6 @@ def analyse(
         rate_arms=fits.rate_arms,
         replicates=_replicates(seen),
     )
-
-
-def _with_law_chosen(study: Study, table: Observations) -> tuple[Study, LawChoice | None]:
-    """Return the study with the law in place of `auto` that predicts training curves left out best, one for all."""
-    if AUTO not in study.fit.laws:
-        return study, None
-    choice = choose_law(
-        [table.where(corpus=name) for name in table.corpora], objective=study.fit.objective, delta=study.fit.delta,
-        floor="ignore",
-    )  # fmt: skip
-    named = tuple(choice.law if name == AUTO else name for name in study.fit.laws)
-    return study.model_copy(update={"fit": study.fit.model_copy(update={"laws": named})}), choice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,21 +189,22 @@ def _fit_all(
     choice: LawChoice | None,
     progress: Progress,
 ) -> _Fits:
-    first, *others = study.fit.corpus_laws
-    fit_each = partial(_fit_each, floors={name: about.floor.value for name, about in corpora.items() if about.floor})
+    others = study.fit.corpus_laws[1:]
     with progress.task("fits", total=(3 + len(others) + len(variants)) * len(corpora)) as task:
-        laws, no_law = fit_each(study, seen, corpora, task, law=first)
+        fits = fit_of_study(study, seen, corpora, task=task)
+        laws, no_law = fits.laws, fits.reasons
         # Where nothing was left out, the fit of all runs is the same fit.
-        unfiltered, _ = fit_each(study, seen, _flagged(seen), task, law=first, exclude_flags=())
+        flagged = seen.where(corpus=_flagged(seen))
+        unfiltered = fit_of_study(study, flagged, corpora, names=flagged.corpora, keep_flagged=True, task=task).laws
         rate_arms = {
-            factor: fit_each(study, _hold_out(study, variant)[0], corpora, task, law=first)[0]
+            factor: fit_of_study(study, hold_out(study, variant)[0], corpora, task=task).laws
             for factor, variant in variants.items()
         }
         further: list[FittedLaw] = []
         for name in others:
-            fitted, reasons = fit_each(study, seen, corpora, task, law=name)
-            further += fitted.values()
-            no_law |= {f"{corpus} ({name})": reason for corpus, reason in reasons.items()}
+            fits = fit_of_study(study, seen, corpora, law=name, task=task)
+            further += fits.laws.values()
+            no_law |= {f"{corpus} ({name})": reason for corpus, reason in fits.reasons.items()}
         coverage = _coverage(laws, seen, task, seed=study.seed)
     if choice is not None:
         laws = {name: replace(law, choice=choice) if law.law == choice.law else law for name, law in laws.items()}
@@ -275,48 +264,6 @@ def _flagged(table: Observations) -> list[str]:
     ]
 
 
-def _hold_out(study: Study, table: Observations) -> tuple[Observations, Observations]:
-    """Return the runs that fits see, and those kept from them by the study's rule."""
-    if study.fit.holdout is None:
-        return table, table.select([])
-    above = table.flops > study.fit.holdout.flops_above
-    return table.select(~above), table.select(above)
-
-
-def _fit_each(
-    study: Study,
-    table: Observations,
-    corpora: Iterable[str],
-    task: Task,
-    *,
-    law: str,
-    floors: Mapping[str, float],
-    exclude_flags: tuple[str, ...] = EXCLUDED_FLAGS,
-) -> tuple[dict[str, FittedLaw], dict[str, str]]:
-    """Return a law for every corpus, or the reason why it has none. Known `floors` are used as the study says."""
-    laws, reasons = {}, {}
-    settings: dict[str, Any] = {
-        "law": law, "objective": study.fit.objective, "delta": study.fit.delta, "exclude_flags": exclude_flags,
-    }  # fmt: skip
-    names = [name for name in corpora if name in table.corpora]
-    shared = evidence_of_others([table.where(corpus=name) for name in names], **settings) if study.fit.bootstrap else []
-    evidence = dict(zip(names, shared, strict=False))
-    for name in corpora:
-        task.advance(0, detail=name)
-        try:
-            rows = table.where(corpus=name)
-            if name in floors:
-                rows = replace(rows, floor=np.full(len(rows), floors[name]))
-            laws[name] = fit(
-                rows, bootstrap=study.fit.bootstrap, seed=study.seed, trunk_evidence=evidence.get(name),
-                floor=study.fit.floor if name in floors else "ignore", **settings,
-            )  # fmt: skip
-        except InputError as error:
-            reasons[name] = error.reason
-        task.advance(1)
-    return laws, reasons
-
-
 def _backtests(
     study: Study, table: Observations, corpora: Iterable[str], *, progress: Progress
 ) -> tuple[list[Backtest], dict[str, str]]:
@@ -328,7 +275,7 @@ def _backtests(
             found.append(
                 backtest(
                     table.where(corpus=name), rivals=study.fit.corpus_laws, flops_above=above,
-                    objective=study.fit.objective, delta=study.fit.delta, seed=study.seed, progress=progress,
+                    settings=study.fit.settings, seed=study.seed, progress=progress,
                     bootstrap=min(DRAWS, study.fit.bootstrap),
                 )
             )  # fmt: skip

@@ -25,6 +25,9 @@ NO_BEST_SPLITS: dict[str, Any] = {"optima": [], "optima_exact": [], "mean_splits
 class BestSplits:
     """The best split of each corpus at three budgets that lie inside the runs of as many corpora as possible.
 
+    Found once a study, each corpus with its own weights of the forms: verdicts, the comparison of predictors and the
+    pooled split of a data-dependent law all rest on these.
+
     `splits` count budgets as the table does (6 · params · tokens), `exact` by exact FLOPs, at the same places inside
     the runs; None where exact FLOPs are not known. `lack_of_fit` says which corpora refuse the form that is fitted.
     """
@@ -42,6 +45,11 @@ class BestSplits:
     def at_budget(self) -> dict[str, BestSize]:
         """Return the best split of every corpus at the middle budget."""
         return {one.corpus: one.budgets[len(one.budgets) // 2] for one in self.splits}
+
+    def log_ratios(self) -> dict[str, float]:
+        """Return ln(D*/N*) at the middle budget of every corpus that has its optimum inside its runs there."""
+        ratios = {name: best.tokens_per_param for name, best in self.at_budget().items()}
+        return {name: float(np.log(ratio.value)) for name, ratio in ratios.items() if ratio is not None}
 
     def to_json(self) -> dict[str, Any]:
         """Return the keys of `isoloss run --json` that best splits give."""

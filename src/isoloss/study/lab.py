@@ -289,18 +289,17 @@ class Lab:
         if not len(table):
             raise WorkError("no run has finished: nothing says which to train next", fix="isoloss run STUDY")
         at = at_flops or middle_budget(table)
-        laws, reasons = laws_for_proposal(study, table, at_flops=at, only=corpus, progress=self.progress)
+        corpora = self.corpora(study)
+        laws, errors = laws_for_proposal(study, table, corpora, only=corpus, progress=self.progress)
         if not laws:
             raise WorkError(
                 "no corpus has a law to say what to train next: "
-                + "; ".join(f"{name}: {reason}" for name, reason in reasons.items()),
+                + "; ".join(f"{name}: {error.reason}" for name, error in errors.items()),
                 fix="train more of the grid first",
             )
-        for name, reason in reasons.items():
-            self.progress.note(f"nothing is proposed for {name}: {reason}")
-        return propose(
-            study, table, laws, self.corpora(study), self.plan(study), flops=flops, quantity=quantity, at_flops=at
-        )
+        for name, error in errors.items():
+            self.progress.note(f"nothing is proposed for {name}: {error.reason}")
+        return propose(study, table, laws, corpora, self.plan(study), flops=flops, quantity=quantity, at_flops=at)
 
     def report(self, study: Study) -> "ReportFiles":
         """Measure, fit and write the report from the runs that are there. Trains nothing."""

@@ -10,10 +10,11 @@ from isoloss.core.errors import InputError
 from isoloss.core.progress import QUIET, Progress
 from isoloss.data_dependence.covariates import FEWEST_SOURCES, measures_that_vary
 from isoloss.data_dependence.data_dependent import DataDependent, FittedDataDependent
-from isoloss.data_dependence.pooled_split import pool_table
+from isoloss.data_dependence.pooled_split import pool_splits
 from isoloss.data_dependence.predictor_comparison import PredictorComparison
 from isoloss.data_dependence.predictors import compare_predictors
 from isoloss.runs.observations import Observations
+from isoloss.study.best_splits import BestSplits
 from isoloss.study.spec import DATA_DEPENDENT, Study
 
 Measured = Mapping[str, Mapping[str, Complexity]]
@@ -44,12 +45,13 @@ def compare_by_kind(
     kinds: Mapping[str, Sequence[str]],
     complexity: Measured,
     *,
-    budget: float,
+    best: BestSplits | None,
     progress: Progress = QUIET,
 ) -> LeftOut:
     """Return the comparisons, kind by kind, where the study asks and enough sources of a kind have laws (`fitted`).
 
-    Measures compete on the corpora that determine them. A kind that Chinchilla's law cannot be fitted to is listed with
+    Balances are the study's best splits, `best`: of each corpus by its own weights of the forms. Measures compete on
+    the corpora that determine them. A kind that Chinchilla's law cannot be fitted to is listed with
     the reason.
     """
     found = LeftOut()
@@ -66,19 +68,23 @@ def compare_by_kind(
                 continue
             try:
                 comparison = compare_predictors(
-                    rows, varying, kind=kind, flops=budget, seed=study.seed, progress=progress
-                )
+                    rows, varying, kind=kind, flops=best.budget if best else None,
+                    balances=best.log_ratios() if best else {}, seed=study.seed, progress=progress,
+                )  # fmt: skip
                 found.predictor_comparisons.append(comparison)
-                found.laws.append(_law(study, rows, comparison))
+                found.laws.append(_law(study, rows, comparison, best))
             except InputError as error:
                 found.reasons[f"left-out {kind} corpora"] = error.reason
     return found
 
 
-def _law(study: Study, rows: Observations, comparison: PredictorComparison) -> FittedDataDependent:
+def _law(
+    study: Study, rows: Observations, comparison: PredictorComparison, best: BestSplits | None
+) -> FittedDataDependent:
     """Return the joint law by the winner, or by the study's first measure where there is none."""
     law = DataDependent(complexity=comparison.to_follow).fit(rows, bootstrap=study.fit.bootstrap, seed=study.seed)
-    return replace(law, pooled=pool_table(rows, seed=study.seed))
+    splits = [split for split in best.splits if split.corpus in rows.corpora] if best else []
+    return replace(law, pooled=pool_splits(splits))
 
 
 def _together(names: Sequence[str], measures: Sequence[str], complexity: Measured) -> dict[tuple[str, ...], list[str]]:

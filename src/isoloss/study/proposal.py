@@ -9,14 +9,13 @@ import numpy as np
 
 from isoloss.core.errors import InputError, did_you_mean
 from isoloss.core.progress import Progress
-from isoloss.corpus.corpus import Outline
+from isoloss.corpus.corpus import Corpus, Outline
 from isoloss.fitting.fitted import FittedLaw
-from isoloss.fitting.fitting import fit
+from isoloss.fitting.fitting import CorpusFits
 from isoloss.laws.law import Floats
-from isoloss.optima.best_size import best_sizes
-from isoloss.optima.surfaces import LOCAL
 from isoloss.planning.design import Candidate, NextRuns, Noise, next_runs
 from isoloss.runs.observations import Observations
+from isoloss.study.corpus_fits import fit_of_study, hold_out, with_law_chosen
 from isoloss.study.plan import PlannedRun, point
 from isoloss.study.spec import FurtherRun, Study
 
@@ -89,43 +88,21 @@ class Option:
 
 
 def laws_for_proposal(
-    study: Study, table: Observations, *, at_flops: float, only: str | None, progress: Progress
-) -> tuple[dict[str, FittedLaw], dict[str, str]]:
-    """Return the law of each corpus, or of one alone, and why others have none.
+    study: Study, table: Observations, corpora: Mapping[str, Corpus], *, only: str | None, progress: Progress
+) -> CorpusFits:
+    """Return the law of each corpus, or of one alone, that the report shows, and why others have none.
 
-    Of each corpus the form that predicts its unseen trunks best near a budget: the others would misplace what is not
-    known yet. Raises InputError for no corpus.
+    Raises InputError for no corpus.
     """
-    wanted = [name for name in table.corpora if only in (None, name)]
+    seen, _ = hold_out(study, table)
+    study, _ = with_law_chosen(study, seen)
+    wanted = [name for name in seen.corpora if only in (None, name)]
     if not wanted:
         raise InputError(
-            f"no finished run of a corpus {only!r}", place="--corpus", fix=did_you_mean(str(only), table.corpora)
+            f"no finished run of a corpus {only!r}", place="--corpus", fix=did_you_mean(str(only), seen.corpora)
         )
-    laws, reasons = {}, {}
     with progress.task("fits", total=len(wanted)) as task:
-        for name in wanted:
-            task.advance(0, detail=name)
-            try:
-                own = table.where(corpus=name)
-                laws[name] = fit(
-                    own, law=_best_form(own, at_flops, usual=study.fit.corpus_laws[0]), objective=study.fit.objective,
-                    delta=study.fit.delta, bootstrap=max(study.fit.bootstrap, LEAST_DRAWS), seed=study.seed,
-                )  # fmt: skip
-            except InputError as error:
-                reasons[name] = error.reason
-            task.advance(1)
-    return laws, reasons
-
-
-def _best_form(table: Observations, flops: float, *, usual: str) -> str:
-    """Return the law of most weight at a budget, or `usual` where none has any."""
-    weights = {
-        form.form: form.weight
-        for best in best_sizes(table, budgets=[flops])
-        for form in best.forms
-        if form.form != LOCAL and form.weight > 0
-    }
-    return max(weights, key=weights.__getitem__, default=usual)
+        return fit_of_study(study, seen, corpora, names=wanted, least_draws=LEAST_DRAWS, task=task)
 
 
 def propose(

@@ -15,6 +15,7 @@ from isoloss.core.frozen import Frozen
 from isoloss.core.progress import QUIET, Progress
 from isoloss.core.reading import toml_in
 from isoloss.corpus.sources import CorpusSource
+from isoloss.laws.settings import FitSettings
 from isoloss.runs.rules import LEAST, MOST, Batch, Decay, HalfLife, PowerRule, Rate, Timescale, Warmup
 from isoloss.runs.spec import DECAY_TOKENS, Numerics
 from isoloss.study.designs import StudyCorpus, corpus_names, expand
@@ -226,6 +227,11 @@ class Fit(Frozen):
     # Scale of the prior of how far texts lie from a line of ln(D*/N*) on a measure, for other reasons. 0 is no prior.
     scatter_prior: float = Field(default=0.15, ge=0)
     holdout: Holdout | None = None
+
+    @property
+    def settings(self) -> FitSettings:
+        """How every law of the study is fitted."""
+        return FitSettings(objective=self.objective, delta=self.delta, floor=self.floor)
 
     @property
     def corpus_laws(self) -> tuple[str, ...]:

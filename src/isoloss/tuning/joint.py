@@ -8,6 +8,7 @@ t: MacKinnon, Nielsen & Webb 2023): whatever a shape has for itself does not pas
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from isoloss.core.errors import InputError
 from isoloss.core.estimate import Estimate
+from isoloss.core.numbers import in_brackets, significant
 from isoloss.core.rng import stream
 from isoloss.laws.law import Floats
 from isoloss.tuning.sweep import BatchOptimum, RateOptimum, SweptRun, averaged, batch_optima, rate_optima
@@ -263,7 +265,4 @@ def _law_sentence(what: str, law: JointPower, unit: str) -> str:
     )
 
 
-def _formatted(estimate: Estimate) -> str:
-    if estimate.low is None or estimate.high is None:
-        return f"{estimate.value:.3g}"
-    return f"{estimate.value:.3g} [{estimate.low:.3g}, {estimate.high:.3g}]"
+_formatted = partial(in_brackets, write=partial(significant, digits=3))

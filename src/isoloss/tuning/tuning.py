@@ -7,12 +7,14 @@ its shape and its data, so that tokens are judged inside sizes and parameters be
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isoloss.core.estimate import Estimate
+from isoloss.core.numbers import in_brackets, significant
 from isoloss.core.rng import stream
 from isoloss.laws.law import Floats
 from isoloss.runs.rules import PowerRule, six_digits
@@ -333,7 +335,7 @@ def _horizon_sentence(tuning: Tuning) -> str:
     moved = (
         f"On {tuning.corpus} the best rate moves by a factor of {_formatted(tuning.shift)} from {short:,} to {long:,} "
         f"tokens (exponent {_formatted(tuning.rate.tokens_exponent)}); one rate for both costs "
-        f"{_formatted(tuning.cost, 100)} % of the loss at either end: "
+        f"{_formatted(tuning.cost.scaled(100))} % of the loss at either end: "
     )
     match tuning.verdict:
         case "one_trunk":
@@ -365,11 +367,7 @@ def _batch_sentence(tuning: Tuning) -> str:
     return " ".join(parts)
 
 
-def _formatted(estimate: Estimate, factor: float = 1.0) -> str:
-    value = f"{factor * estimate.value:.2g}"
-    if estimate.low is None or estimate.high is None:
-        return value
-    return f"{value} [{factor * estimate.low:.2g}, {factor * estimate.high:.2g}]"
+_formatted = partial(in_brackets, write=partial(significant, digits=2))
 
 
 def _rounded(exponent: float) -> float:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from isoloss.core.estimate import Estimate
+from isoloss.core.numbers import fixed, in_brackets, plain
 from isoloss.core.progress import QUIET, Progress
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.fitting.fitting import fit
@@ -38,7 +39,6 @@ from isoloss.published.reproduction import Claim, Reproduction, Row
 from isoloss.report.blocks import Cell, Column, Drawing, Section, Table, estimate_cell, number_cell
 from isoloss.report.blocks import Row as TableRow
 from isoloss.report.figures.contours import contours
-from isoloss.report.numbers import fixed, plain
 from isoloss.runs.observations import Observations
 
 BUDGET = 5.76e23  # Gopher's compute, for which Chinchilla was planned
@@ -215,8 +215,7 @@ def _claims(found: ChinchillaAnalysis) -> list[Claim]:
     ]  # fmt: skip
 
 
-def _formatted(estimate: Estimate) -> str:
-    return f"{fixed(estimate.value, 3)} [{fixed(estimate.low or 0, 3)}, {fixed(estimate.high or 0, 3)}]"
+_formatted = partial(in_brackets, write=partial(fixed, decimals=3))
 
 
 def _overlap(one: Estimate, two: Estimate) -> bool:

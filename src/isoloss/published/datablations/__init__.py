@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from isoloss.core.numbers import plain
 from isoloss.core.progress import QUIET, Progress
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.fitting.fitting import fit
@@ -27,7 +28,6 @@ from isoloss.published.folder import read_folder
 from isoloss.published.reproduction import Claim, Reproduction, Row
 from isoloss.report.blocks import Cell, Column, Drawing, Section, Table, estimate_cell, number_cell
 from isoloss.report.blocks import Row as TableRow
-from isoloss.report.numbers import plain
 from isoloss.runs.observations import Observations
 
 PROFILE = np.geomspace(1.5, 3000, 41)  # half-lives at which the profile is drawn

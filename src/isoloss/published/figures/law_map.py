@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from isoloss.core.numbers import fixed, power_of_ten
 from isoloss.data_dependence.coefficient_lines import frontier_log_tokens
 from isoloss.laws.chinchilla import Chinchilla
-from isoloss.report.numbers import fixed, power_of_ten
 from isoloss.report.theme import (
     FRONTIER,
     INK,

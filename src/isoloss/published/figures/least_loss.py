@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from isoloss.core.numbers import plain
 from isoloss.optima.saturating import SaturatingFit
 from isoloss.published.figures.optima import COLOURS
 from isoloss.report.figures.marks import band
-from isoloss.report.numbers import plain
 from isoloss.report.theme import (
     MUTED,
     PAPER,

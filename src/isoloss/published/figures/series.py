@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from isoloss.core.numbers import plain
 from isoloss.published.figures.optima import COLOURS
 from isoloss.report.figures.marks import band
-from isoloss.report.numbers import plain
 from isoloss.report.theme import INK, PAPER, Entry, Layout, Panels, drawn, edge_panels, log_axis, padded_log
 from isoloss.runs.observations import Floats
 

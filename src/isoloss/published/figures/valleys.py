@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from isoloss.core.numbers import power_of_ten
 from isoloss.optima.isoflop import IsoFlop
-from isoloss.report.numbers import power_of_ten
 from isoloss.report.theme import (
     INK,
     MUTED,

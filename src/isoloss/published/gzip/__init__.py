@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from isoloss.core.numbers import fixed, plain
 from isoloss.core.progress import QUIET, Progress
 from isoloss.published.folder import Columns, read_folder
 from isoloss.published.gzip.analysis import CONVERGED, MAIN, GzipAnalysis, analyse, median_error
@@ -14,7 +15,6 @@ from isoloss.published.gzip.drawings import COLUMN_NAMES, animation, drawings, s
 from isoloss.published.reproduction import Reproduction, Row
 from isoloss.report.blocks import Cell, Column, Note, Notes, Section, Table, estimate_cell, number_cell
 from isoloss.report.blocks import Row as TableRow
-from isoloss.report.numbers import fixed, plain
 
 DIGITS = "half of the last digit given, and as much again where optima are flat"
 NOT_SHOWN = {

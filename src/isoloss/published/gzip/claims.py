@@ -2,12 +2,12 @@
 
 import numpy as np
 
+from isoloss.core.numbers import fixed, plain
 from isoloss.laws.chinchilla import Chinchilla
 from isoloss.published.chinchilla.data import HUBER_240, NAMES
 from isoloss.published.gzip.analysis import MAIN, GzipAnalysis
 from isoloss.published.gzip.data import LOSSES, SYMBOLS
 from isoloss.published.reproduction import Claim, Verdict
-from isoloss.report.numbers import fixed, plain
 
 README = "the paper and its README"
 SUMMARIES = "popular summaries"

@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 
+from isoloss.core.numbers import fixed, si
 from isoloss.data_dependence.coefficient_lines import blend, frontier_log_tokens
 from isoloss.laws.chinchilla import Chinchilla
 from isoloss.published.chinchilla.data import HUBER_240, NAMES
@@ -16,7 +17,6 @@ from isoloss.published.gzip.data import LOSSES, SYMBOLS
 from isoloss.report.blocks import Drawing
 from isoloss.report.data import Curve
 from isoloss.report.figures.curves import training_curves
-from isoloss.report.numbers import fixed, si
 
 CHINCHILLA = np.array([HUBER_240[name] for name in NAMES])
 WINDOW = ((1e6, 3e10), (1e5, 1e12))  # parameters and tokens

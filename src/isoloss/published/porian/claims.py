@@ -2,12 +2,12 @@
 
 import numpy as np
 
+from isoloss.core.numbers import fixed, plain
 from isoloss.published.folder import Columns
 from isoloss.published.porian.analysis import Analysed, PorianAnalysis
 from isoloss.published.porian.data import CHINCHILLA_BUDGET, LARGEST
 from isoloss.published.porian.originals import CURVES
 from isoloss.published.reproduction import Claim
-from isoloss.report.numbers import fixed, plain
 
 KAPLAN, HOFFMANN, ADJUSTED = 0.88, 0.50, 0.73
 RATIO = 20.0

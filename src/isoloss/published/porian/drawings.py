@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 
 from isoloss.core.estimate import Estimate
+from isoloss.core.numbers import fixed, plain, si
 from isoloss.optima.isoflop import IsoFlop
 from isoloss.optima.power_line import PowerLine
 from isoloss.published.figures.accuracy import AccuracyCurve, accuracy_against_cost
@@ -15,7 +16,6 @@ from isoloss.published.figures.valleys import valleys
 from isoloss.published.porian.analysis import Analysed, PorianAnalysis
 from isoloss.published.porian.data import BUDGETS, CHINCHILLA_BUDGET
 from isoloss.report.blocks import Drawing
-from isoloss.report.numbers import fixed, plain, si
 
 DATASETS = {"rw": "RefinedWeb", "owt2": "OpenWebText2"}
 # Kaplan et al. 2020 count petaflop-days; 1.3e9 and 0.73 are their law adjusted for the learning rate.

@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 
 from isoloss.core.errors import BadTable, Unidentified
+from isoloss.core.numbers import fixed, plain, si
 from isoloss.optima.seed_noise import noise_rule, seed_spread
 from isoloss.published.figures.series import Series, SeriesPanel, series_numbers, series_panels
 from isoloss.published.porian.printed import PRINTED
@@ -13,7 +14,6 @@ from isoloss.published.porian.raw import IdealTuning, RawRuns, SweepResult, idea
 from isoloss.published.reproduction import Row
 from isoloss.report.blocks import Block, Cell, Column, Drawing, Section, Table, number_cell
 from isoloss.report.blocks import Row as TableRow
-from isoloss.report.numbers import fixed, plain, si
 
 SWEEP = {"BS = c N^e, c (sequences of 2048 tokens)": "batch_c", "BS exponent (R2 0.986)": "batch",
          "LR = c N^e, c": "rate_c", "LR exponent (R2 0.997)": "rate"}  # fmt: skip

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 from isoloss.core.estimate import Estimate
+from isoloss.core.numbers import fixed, plain, si
 from isoloss.optima.power_line import PowerLine
 from isoloss.published.porian.analysis import Analysed, PorianAnalysis
 from isoloss.published.porian.drawings import DATASETS
 from isoloss.published.porian.rows import porian_counts, porian_shapes, ratio_range
 from isoloss.report.blocks import Cell, Column, Row, Table, estimate_cell, number_cell
-from isoloss.report.numbers import fixed, plain, si
 from isoloss.report.page import markdown_text
 
 _LATEX = str.maketrans({"%": r"\%", "&": r"\&", "_": r"\_", "#": r"\#", "−": "-", "ρ": r"$\rho$", "²": "$^2$"})

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from isoloss.core.estimate import Estimate
-from isoloss.report.numbers import si
+from isoloss.core.numbers import si
 from isoloss.report.theme import (
     INK,
     KIND_COLOUR,

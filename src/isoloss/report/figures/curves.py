@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from isoloss.core.numbers import si
 from isoloss.report.data import Curve
-from isoloss.report.numbers import si
 from isoloss.report.theme import (
     Layout,
     Panels,

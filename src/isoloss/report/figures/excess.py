@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from isoloss.core.estimate import Estimate
+from isoloss.core.numbers import si
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.report.figures.marks import draw_runs, key, marks
-from isoloss.report.numbers import si
 from isoloss.report.theme import (
     MUTED,
     PURPLE,

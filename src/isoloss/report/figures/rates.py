@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from isoloss.report.numbers import si
+from isoloss.core.numbers import si
 from isoloss.report.theme import (
     INK,
     PAPER,

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isoloss.core.estimate import Estimate
-from isoloss.report.numbers import duration, fixed, plain, power_of_ten, si, value_and_interval
+from isoloss.core.numbers import duration, fixed, plain, power_of_ten, si, value_and_interval
 
 SCALES = {"k": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
 

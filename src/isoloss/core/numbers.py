@@ -87,6 +87,23 @@ def value_and_interval(estimate: Estimate | None, *, style: Style = "fixed") -> 
     return write(estimate.value), f"[{write(estimate.low)}, {write(estimate.high)}]"
 
 
+def significant(value: float, digits: int) -> str:
+    """Return `value` to `digits` significant digits, as in plain text."""
+    return f"{value:.{digits}g}"
+
+
+def percent(share: float) -> str:
+    """Return a share as `2.5 %`."""
+    return f"{significant(100 * share, 3)} %"
+
+
+def in_brackets(estimate: Estimate, write: Writer) -> str:
+    """Return an estimate as `0.35 [0.33, 0.37]`, or its value alone where it has no interval."""
+    if estimate.low is None or estimate.high is None:
+        return write(estimate.value)
+    return f"{write(estimate.value)} [{write(estimate.low)}, {write(estimate.high)}]"
+
+
 def duration(seconds: float) -> str:
     """Return `43 s`, `5 min 12 s`, `3 h 20 min`."""
     if seconds < 1:
