@@ -97,12 +97,14 @@ def own_trunk(runs: Path) -> str | None:
 
 def check_page(page: Path | None, *, form: str | None = None) -> None:
     """Raise InputError, before any work, for a page that is no HTML file, or a form that a page cannot compute."""
+    if page is None:
+        return
     from isoloss.core.errors import InputError
     from isoloss.explorer.sources import require_drawn
 
-    if page is not None and form is not None:
+    if form is not None:
         require_drawn(form)
-    if page is not None and page.suffix.lower() not in (".html", ".htm"):
+    if page.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"found {page.name!r}, expected an .html file", place="--page", fix="name it page.html")
 
 
