@@ -1,41 +1,46 @@
-"""Put the runs of studies/real.toml, and the law fitted to them, into the package.
+"""Put the runs of the answer's texts, and the law fitted to them, into the package.
 
-isoloss run studies/real.toml --out results/real
-python studies/ship_law.py results/real
+    python studies/ship_law.py
 
-Without a folder the runs stay as they are in the package, and the law alone is fitted anew.
+reads studies/answer/runs.csv and the texts' measures. Texts whose grid is unfinished stay out, and so do flagged runs.
 """
 
-import sys
-from collections.abc import Mapping
+import csv
 
-import pyarrow as pa
-import pyarrow.csv as pc
+from answer.readings import STUDIES, TEXTS, Row, load
 
 from isoloss.core import files
 from isoloss.data_dependence.storage import save_data_dependent
 from isoloss.planning import shipped
-from isoloss.study.lab import Lab
+
+COLUMNS = ("trunk", "corpus", "seed", "params", "tokens", "flops", "loss_nats", "stderr")
+MEASURED = STUDIES.parents[1] / "docs" / "results" / "answer" / "sealed-measures.csv"
+DIGITS = ".6g"
 
 
 def main() -> None:
-    """Write runs.csv where results are named, then the law from what is read back from it."""
-    settings = write_runs(sys.argv[1]) if len(sys.argv) > 1 else shipped.shipped_file().settings
+    """Write the runs, then the law from what is read back from them."""
+    write_runs()
     law = shipped.fit_shipped()
-    save_data_dependent(law, shipped.LAW, settings=settings, tokenizer=shipped.TOKENIZER)
+    save_data_dependent(law, shipped.LAW, settings=shipped.shipped_file().settings, tokenizer=shipped.TOKENIZER)
     print(law.summary())
 
 
-def write_runs(results: str) -> Mapping[str, int]:
-    """Write runs.csv from a study's results; return how its corpora were measured."""
-    lab = Lab.reopen(results)
-    study = lab.remembered_study()
-    table = lab.observations(study).to_arrow().drop_columns(["run"])
-    flags = pa.array([" ".join(each) for each in table["flags"].to_pylist()])
-    table = table.set_column(table.column_names.index("flags"), "flags", flags)
-    with files.replacing(shipped.RUNS) as temporary:
-        pc.write_csv(table, temporary)
-    return study.complexity.settings.model_dump()
+def write_runs() -> None:
+    """Write the texts' runs without a flag as the package has them."""
+    readings = load(STUDIES, measures=[MEASURED])
+    with files.replacing(shipped.TEXTS) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, (*COLUMNS, shipped.MEASURE), lineterminator="\n")
+        writer.writeheader()
+        for corpus in readings.finished(TEXTS):
+            measured = format(readings.measures[corpus][shipped.MEASURE], DIGITS)
+            rows = [row for row in readings.own(corpus) if not row["flags"]]
+            writer.writerows({**_kept(row), shipped.MEASURE: measured} for row in rows)
+
+
+def _kept(row: Row) -> dict[str, str]:
+    # A trunk's name is a part of its fingerprint, alone within a corpus.
+    return {name: row[name] for name in COLUMNS} | {"trunk": f"{row['corpus']} {row['trunk']}"}
 
 
 if __name__ == "__main__":

@@ -102,7 +102,7 @@ def scatter_between(values: Floats, variances: Floats, *, level: float = LEVEL) 
     span = float(np.ptp(values)) + float(np.sqrt(variances.max()))
 
     def loss(scatter: float) -> float:
-        return twice_negative_likelihood(scatter, values, variances)
+        return _twice_negative_likelihood(scatter, values, variances)
 
     grid = np.concatenate([[0.0], np.geomspace(1e-4, 3.0, 200) * span])
     place = int(np.argmin([loss(at) for at in grid]))
@@ -141,7 +141,7 @@ def holm(probabilities: Floats) -> Floats:
     return corrected
 
 
-def twice_negative_likelihood(scatter: float, values: Floats, variances: Floats) -> float:
+def _twice_negative_likelihood(scatter: float, values: Floats, variances: Floats) -> float:
     """Return −2 ln of the restricted likelihood of a scatter, up to a constant."""
     total = variances + scatter**2
     deviation = values - np.average(values, weights=1 / total)

@@ -3,19 +3,19 @@
 Each corpus gives ln(D*/N*) in the middle of three budgets, and its slope in ln C (`isoloss.optima.mean_split`). Level
 and slope are random-effects means. The interval is for one more corpus: scatter and the mean's error, averaged over
 the posterior of the scatter under a half-t prior (Higgins, Thompson & Spiegelhalter 2009, section 5). A point estimate
-of the scatter would do worse: leave the odd corpus out, and the others seem to have none. The split follows no measure
-of the corpus: that a measure moves it is to be shown first.
+of the scatter would do worse: leave the odd corpus out, and the others seem to have none. The level follows a measure
+of the corpus where the corpora show a slope (Hartung & Knapp's test), and is one number for all where they do not.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from scipy.special import ndtr, ndtri
 
 from isoloss.core.errors import InputError
-from isoloss.data_dependence.meta import scatter_posterior, twice_negative_likelihood
+from isoloss.data_dependence.meta import meta_regression, scatter_posterior
 from isoloss.laws.law import Floats
 from isoloss.optima.best_size import BestSize
 from isoloss.optima.mean_split import MeanSplit, mean_splits
@@ -23,6 +23,7 @@ from isoloss.runs.observations import Observations
 
 FEWEST_CORPORA = 4
 LEVEL_SCALE, SLOPE_SCALE = 0.15, 0.1  # of the half-t priors of the scatter of levels, and of slopes per unit of ln C
+SHOWN = 0.05  # p of a slope below which the level follows the measure
 PROBABILITIES = np.linspace(0.0025, 0.9975, 200)  # of the predictive distribution that is kept
 
 
@@ -53,7 +54,8 @@ class PooledSplit:
     """ln(D*/N*) = level + slope · ln(C / `budget`) of one more corpus.
 
     `low` and `high` are the outer ones of the budgets that corpora were compared at, in FLOPs. `corpora`
-    holds each corpus's own level and its standard deviation.
+    holds each corpus's own level and its standard deviation. `along` holds their values of a measure where the level
+    follows it, and is empty where it does not.
     """
 
     budget: float
@@ -62,11 +64,26 @@ class PooledSplit:
     level: Pooled
     slope: Pooled
     corpora: Mapping[str, tuple[float, float]]
+    along: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Raise ValueError for too few corpora, or for budgets that do not rise, as a file may hold them."""
         if not (0 < self.low <= self.budget <= self.high < float("inf") and len(self.corpora) >= FEWEST_CORPORA):
             raise ValueError(f"{FEWEST_CORPORA} or more corpora and rising budgets expected")
+        if self.along and self.along.keys() != self.corpora.keys():
+            raise ValueError("the corpora of along and corpora differ")
+
+    def at(self, measure: float) -> "PooledSplit":
+        """Return the split of one more corpus with a value of the measure: itself where the level does not follow it.
+
+        Beyond the corpora's own range the line ends: a value outside counts as the nearest one inside.
+        """
+        if not self.along:
+            return self
+        known, x = list(self.corpora.values()), np.array([self.along[name] for name in self.corpora])
+        return replace(
+            self, level=_pooled(known, scale=LEVEL_SCALE, along=x, at=float(np.clip(measure, x.min(), x.max())))
+        )
 
     def log_ratio(self, log_flops: Floats, steps: Floats) -> Floats:
         """Return ln(D*/N*) of one more corpus at budgets (n,): the medians where `steps` (n, 2) are one half."""
@@ -85,13 +102,16 @@ class PooledSplit:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data."""
-        return asdict(self) | {"corpora": {name: list(own) for name, own in self.corpora.items()}}
+        return asdict(self) | {
+            "corpora": {name: list(own) for name, own in self.corpora.items()}, "along": dict(self.along),
+        }  # fmt: skip
 
 
-def pool_splits(splits: Sequence[MeanSplit]) -> PooledSplit | None:
+def pool_splits(splits: Sequence[MeanSplit], *, measured: Mapping[str, float] | None = None) -> PooledSplit | None:
     """Return the split of one more corpus, or None where fewer than four corpora have a mean split.
 
-    All splits are over the same budgets.
+    All splits are over the same budgets. `measured` are the values of a measure, by corpus: the level follows it where
+    its slope is shown.
     """
     known = [(split, split.log_ratio, split.sd) for split in splits]
     found = [(split, ratio.value, sd) for split, ratio, sd in known if ratio is not None and sd is not None]
@@ -104,16 +124,29 @@ def pool_splits(splits: Sequence[MeanSplit]) -> PooledSplit | None:
         level=_pooled([(value, sd) for _, value, sd in found], scale=LEVEL_SCALE),
         slope=_pooled(slopes, scale=SLOPE_SCALE),
         corpora={split.corpus: (value, sd) for split, value, sd in found},
+        along=_shown([(value, sd) for _, value, sd in found], {} if measured is None else {
+            split.corpus: measured[split.corpus] for split, _, _ in found}),
     )  # fmt: skip
 
 
-def pool_table(table: Observations, *, seed: int = 0) -> PooledSplit | None:
+def pool_table(
+    table: Observations, *, measured: Mapping[str, float] | None = None, seed: int = 0
+) -> PooledSplit | None:
     """Return the split of one more corpus like those of a table, or None where too few have their optima inside."""
     try:
         splits = mean_splits(table, seed=seed)
     except InputError:
         return None
-    return pool_splits(splits)
+    return pool_splits(splits, measured=measured)
+
+
+def _shown(values: Sequence[tuple[float, float]], measured: Mapping[str, float]) -> Mapping[str, float]:
+    """Return the values of a measure where levels follow it, and none where that is not shown."""
+    x = np.array(list(measured.values()))
+    if len(x) < FEWEST_CORPORA or not np.ptp(x):
+        return {}
+    y, sd = np.array(values).T
+    return measured if meta_regression(y, sd**2, x, np.zeros(len(x))).p_slope < SHOWN else {}
 
 
 def _slope(budgets: Sequence[BestSize]) -> tuple[float, float]:
@@ -128,16 +161,29 @@ def _slope(budgets: Sequence[BestSize]) -> tuple[float, float]:
     return float(value), float(((last.log_ratio_draws - first.log_ratio_draws) / span).std(ddof=1))
 
 
-def _pooled(values: Sequence[tuple[float, float]], *, scale: float) -> Pooled:
-    """Return the random-effects mean, averaged over the posterior of the scatter."""
+def _pooled(
+    values: Sequence[tuple[float, float]], *, scale: float, along: Floats | None = None, at: float = 0.0
+) -> Pooled:
+    """Return the random-effects mean, averaged over the posterior of the scatter: at a point of a line `along`."""
     from scipy.optimize import brentq
 
     y, variances = np.array([value for value, _ in values]), np.array([sd**2 for _, sd in values])
-    scatter, share = scatter_posterior(lambda tau: -0.5 * twice_negative_likelihood(tau, y, variances), scale=scale)
-    weights = 1 / (variances + scatter[:, None] ** 2)
-    means, errors = weights @ y / weights.sum(axis=1), weights.sum(axis=1) ** -0.5
+    # Columns of the regression, whose first coefficient is what is asked for.
+    columns = np.ones((len(y), 1)) if along is None else np.column_stack([np.ones(len(y)), along - at])
+
+    def solved(scatter: float) -> tuple[float, float, float]:
+        """Return the mean, its variance, and the logarithm of the restricted likelihood."""
+        total = variances + scatter**2
+        normal = columns.T @ (columns / total[:, None])
+        coefficients = np.linalg.solve(normal, columns.T @ (y / total))
+        left = float(((y - columns @ coefficients) ** 2 / total).sum())
+        likelihood = -0.5 * (np.log(total).sum() + np.linalg.slogdet(normal)[1] + left)
+        return float(coefficients[0]), float(np.linalg.inv(normal)[0, 0]), float(likelihood)
+
+    scatter, share = scatter_posterior(lambda tau: solved(tau)[2], scale=scale)
+    means, variances_of_means = np.array([solved(tau)[:2] for tau in scatter.tolist()]).T
     mean = float(share @ means)
-    spread = np.hypot(errors, scatter)
+    spread = np.sqrt(variances_of_means + scatter**2)
 
     def below(at: float) -> float:
         return float(share @ ndtr((at - means) / spread))
@@ -145,6 +191,6 @@ def _pooled(values: Sequence[tuple[float, float]], *, scale: float) -> Pooled:
     reach = 60 * float(np.sqrt(share @ spread**2))
     quantiles = [float(brentq(lambda at, p=p: below(at) - p, mean - reach, mean + reach)) for p in PROBABILITIES]
     return Pooled(
-        mean=mean, stderr=float(np.sqrt(share @ (errors**2 + (means - mean) ** 2))), scatter=float(share @ scatter),
-        predictive=tuple(quantiles),
+        mean=mean, stderr=float(np.sqrt(share @ (variances_of_means + (means - mean) ** 2))),
+        scatter=float(share @ scatter), predictive=tuple(quantiles),
     )  # fmt: skip

@@ -80,7 +80,8 @@ class PlanLaw:
                 f"the law follows {joint.measure}, and {corpus.name} was not measured by it",
                 fix=f"measure it: open_corpus(…, measures=[{joint.measure!r}])",
             )
-        return cls._of_joint(joint, joint.values_at(corpus.measures[joint.measure]), corpus.name, known=None)
+        measured = corpus.measures[joint.measure]
+        return cls._of_joint(joint, joint.values_at(measured), corpus.name, measured=measured.value, known=None)
 
     @classmethod
     def of_known(cls, joint: FittedDataDependent, corpus: str) -> "PlanLaw":
@@ -92,12 +93,15 @@ class PlanLaw:
         drawn = joint.values_at(joint.complexity[corpus])
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             moved = np.where(drawn[0] > 0, drawn[1:] * (own / drawn[0]), own)
-        return cls._of_joint(joint, np.vstack([own, moved]), corpus, known=corpus)
+        measured = joint.complexity[corpus]
+        return cls._of_joint(joint, np.vstack([own, moved]), corpus, measured=measured, known=corpus)
 
     @classmethod
-    def _of_joint(cls, joint: FittedDataDependent, values: Floats, corpus: str, *, known: str | None) -> "PlanLaw":
+    def _of_joint(
+        cls, joint: FittedDataDependent, values: Floats, corpus: str, *, measured: float, known: str | None
+    ) -> "PlanLaw":
         joint.require_apart()
-        pooled = None if joint.pooled is None else _PooledDraws.of(joint, len(values) - 1, known)
+        pooled = None if joint.pooled is None else _PooledDraws.of(joint, len(values) - 1, measured, known)
         return cls(
             definition=Chinchilla, corpus=corpus, values=values,
             noise=np.tile([joint.noise, 0.0], (len(values) - 1, 1)), domain=joint.domain,
@@ -221,18 +225,23 @@ class _PooledDraws:
 
     split: PooledSplit
     steps: Floats
+    measure: str
     known: str | None
 
     @property
     def origin(self) -> str:
         """Where the split comes from."""
-        return f"pooled from {len(self.split.corpora)} corpora, each by several forms of the loss"
+        of = "pooled from" if not self.split.along else f"that of its {self.measure} among"
+        return f"{of} {len(self.split.corpora)} corpora, each by several forms of the loss"
 
     @classmethod
-    def of(cls, joint: FittedDataDependent, draws: int, known: str | None) -> "_PooledDraws":
+    def of(cls, joint: FittedDataDependent, draws: int, measured: float, known: str | None) -> "_PooledDraws":
         assert joint.pooled is not None, "asked of laws with a pooled split"
         steps = joint.pooled.steps(draws, stream(0, "pooled split", joint.observations, known or ""))
-        return cls(split=joint.pooled, steps=steps, known=known if known in joint.pooled.corpora else None)
+        return cls(
+            split=joint.pooled.at(measured), steps=steps, measure=joint.measure,
+            known=known if known in joint.pooled.corpora else None,
+        )  # fmt: skip
 
     def log_ratio(self, log_flops: Floats) -> Floats:
         """Return ln(D*/N*) of the law and of each draw."""
