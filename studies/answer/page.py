@@ -29,6 +29,7 @@ from answer.estimates import (
     single,
 )
 from answer.laws import FORMS, laws_of
+from answer.plans import LeftOut, left_out_plans
 from answer.readings import NEW, OLD, TEXTS, Counting, Readings, as_observations, kinds, table
 from answer.verdicts import SealedLoss, Slope
 from isoloss.core.estimate import Estimate
@@ -113,6 +114,14 @@ class Found:
     def sealed_splits(self) -> list[SealedLoss]:
         """The splits that forms predicted at ten times the largest budget, where they have been measured."""
         return verdicts.sealed_splits(self.readings, self.sealed_forms)
+
+    @cached_property
+    def plans(self) -> list[LeftOut]:
+        """The bundled plan of every text, left out in turn."""
+        six = self.counted["6ND"]
+        values = self.values(verdicts.CONFIRMATORY, six)
+        measured = {one.corpus: float(x) for one, x in zip(six, values, strict=True)}
+        return left_out_plans(six, measured, self.laws["coupled"])
 
     @cached_property
     def claims(self) -> list[Claim]:

@@ -1,0 +1,77 @@
+"""What the bundled plan would have told each text, had it been left out: its split, its interval, and its regret."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from answer.estimates import Balance
+from answer.readings import Floats
+from isoloss.core.estimate import Estimate
+from isoloss.core.rng import stream
+from isoloss.data_dependence.pooled_split import PooledSplit, pool_splits
+from isoloss.fitting.fitted import FittedLaw
+
+DRAWS = 2000
+TAIL = 0.025
+REACH, POINTS = 2.0, 401  # of ln N around a plan, where the law's own best is looked for
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeftOut:
+    """The plan of one text by the runs of the others, in tokens per parameter.
+
+    `held` says whether the text's own best split lies within the interval, the error of that split counted. `regret` is
+    the loss in nats per token that the planned split costs, the mean over the budgets, by the text's own law.
+    """
+
+    corpus: str
+    planned: Estimate
+    own: float
+    held: bool
+    regret: float
+
+    @property
+    def width(self) -> float:
+        """The factor between the ends of the interval."""
+        assert self.planned.low is not None
+        assert self.planned.high is not None
+        return self.planned.high / self.planned.low
+
+
+def left_out_plans(
+    balances: Sequence[Balance], measured: Mapping[str, float], laws: Mapping[str, FittedLaw]
+) -> list[LeftOut]:
+    """Return the plan of every text, left out in turn. Budgets are 6 · N · D; empty with fewer than five others."""
+    splits = [one.split for one in balances]
+    found = []
+    for place, one in enumerate(balances):
+        others = pool_splits(splits[:place] + splits[place + 1 :], measured=measured)
+        if others is None or one.corpus not in laws:
+            continue
+        found.append(_planned(one, others.at(measured[one.corpus]), laws[one.corpus]))
+    return found
+
+
+def _planned(one: Balance, pooled: PooledSplit, law: FittedLaw) -> LeftOut:
+    generator = stream(0, "plans left out", one.corpus)
+    steps = pooled.steps(DRAWS, generator)
+    ratios = pooled.log_ratio(np.full(len(steps), np.log(pooled.budget)), steps)
+    low, high = np.quantile(ratios[1:], [TAIL, 1 - TAIL])
+    own_low, own_high = np.quantile(ratios[1:] + one.sd * generator.standard_normal(DRAWS), [TAIL, 1 - TAIL])
+    budgets = np.array([each.flops for each in one.split.budgets])
+    planned = pooled.log_ratio(np.log(budgets), np.full((len(budgets), 2), 0.5))
+    return LeftOut(
+        corpus=one.corpus, own=math.exp(one.theta.value), held=bool(own_low < one.theta.value < own_high),
+        planned=Estimate(value=math.exp(ratios[0]), low=math.exp(low), high=math.exp(high)),
+        regret=float(np.mean([regret(law, flops, r) for flops, r in zip(budgets, planned, strict=True)])),
+    )  # fmt: skip
+
+
+def regret(law: FittedLaw, flops: float, log_ratio: float) -> float:
+    """Return what the split of a budget costs in nats per token, against the law's own best one."""
+    centre = 0.5 * (math.log(flops / 6) - log_ratio)
+    log_n: Floats = np.concatenate([[centre], centre + np.linspace(-REACH, REACH, POINTS)])
+    loss = np.asarray(law.predict(params=np.exp(log_n), tokens=flops / 6 / np.exp(log_n)))
+    return float(loss[0] - loss.min())
