@@ -7,6 +7,7 @@ import pytest
 
 from isoloss.cli import run
 from isoloss.fitting.fitting import fit
+from isoloss.planning import shipped
 from laws_tables import simulated
 
 KEYS = {"params", "tokens", "loss", "shape", "batch_tokens", "peak_lr", "extrapolation", "warnings"}

@@ -265,7 +265,7 @@ def _compare_predictors(
 
     comparison = compare_predictors(table, measures, seed=seed)
     law = DataDependent(complexity=comparison.to_follow).fit(table, bootstrap=bootstrap, seed=seed)
-    return comparison, replace(law, pooled=pool_table(table, seed=seed))
+    return comparison, replace(law, pooled=pool_table(table, measured=law.complexity, seed=seed))
 
 
 def _explored(

@@ -84,7 +84,7 @@ def _law(
     """Return the joint law by the winner, or by the study's first measure where there is none."""
     law = DataDependent(complexity=comparison.to_follow).fit(rows, bootstrap=study.fit.bootstrap, seed=study.seed)
     splits = [split for split in best.splits if split.corpus in rows.corpora] if best else []
-    return replace(law, pooled=pool_splits(splits))
+    return replace(law, pooled=pool_splits(splits, measured=law.complexity))
 
 
 def _together(names: Sequence[str], measures: Sequence[str], complexity: Measured) -> dict[tuple[str, ...], list[str]]:
