@@ -233,8 +233,8 @@ def factor(estimate: Estimate) -> str:
 
 def percent(estimate: Estimate, step: float) -> str:
     """Return the change in per cent that a slope of a logarithm gives for a step of the measure."""
-    first, *rest = [f"{100 * math.expm1(step * end):.1f}" for end in ends_of(estimate)]
-    return f"{first} % [{'–'.join(rest)}]" if rest else f"{first} %"
+    first, *rest = [fixed(100 * math.expm1(step * end), 1) for end in ends_of(estimate)]
+    return f"{first} % [{' to '.join(rest)}]" if rest else f"{first} %"
 
 
 def off(error: float) -> str:

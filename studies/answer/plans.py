@@ -23,7 +23,8 @@ class LeftOut:
     """The plan of one text by the runs of the others, in tokens per parameter.
 
     `held` says whether the text's own best split lies within the interval, the error of that split counted. `regret` is
-    the loss in nats per token that the planned split costs, the mean over the budgets, by the text's own law.
+    the loss in nats per token that the planned split costs, the mean over the budgets, by the text's own law, and
+    `regret_of_one` what the mean split of the other texts costs.
     """
 
     corpus: str
@@ -31,6 +32,7 @@ class LeftOut:
     own: float
     held: bool
     regret: float
+    regret_of_one: float
 
     @property
     def width(self) -> float:
@@ -47,25 +49,30 @@ def left_out_plans(
     splits = [one.split for one in balances]
     found = []
     for place, one in enumerate(balances):
-        others = pool_splits(splits[:place] + splits[place + 1 :], measured=measured)
-        if others is None or one.corpus not in laws:
+        others = splits[:place] + splits[place + 1 :]
+        line, mean = pool_splits(others, measured=measured), pool_splits(others)
+        if line is None or mean is None or one.corpus not in laws:
             continue
-        found.append(_planned(one, others.at(measured[one.corpus]), laws[one.corpus]))
+        found.append(_planned(one, line.at(measured[one.corpus]), mean, laws[one.corpus]))
     return found
 
 
-def _planned(one: Balance, pooled: PooledSplit, law: FittedLaw) -> LeftOut:
+def _planned(one: Balance, pooled: PooledSplit, mean: PooledSplit, law: FittedLaw) -> LeftOut:
     generator = stream(0, "plans left out", one.corpus)
     steps = pooled.steps(DRAWS, generator)
     ratios = pooled.log_ratio(np.full(len(steps), np.log(pooled.budget)), steps)
     low, high = np.quantile(ratios[1:], [TAIL, 1 - TAIL])
     own_low, own_high = np.quantile(ratios[1:] + one.sd * generator.standard_normal(DRAWS), [TAIL, 1 - TAIL])
     budgets = np.array([each.flops for each in one.split.budgets])
-    planned = pooled.log_ratio(np.log(budgets), np.full((len(budgets), 2), 0.5))
+
+    def cost(split: PooledSplit) -> float:
+        planned = split.log_ratio(np.log(budgets), np.full((len(budgets), 2), 0.5))
+        return float(np.mean([regret(law, flops, ratio) for flops, ratio in zip(budgets, planned, strict=True)]))
+
     return LeftOut(
         corpus=one.corpus, own=math.exp(one.theta.value), held=bool(own_low < one.theta.value < own_high),
         planned=Estimate(value=math.exp(ratios[0]), low=math.exp(low), high=math.exp(high)),
-        regret=float(np.mean([regret(law, flops, r) for flops, r in zip(budgets, planned, strict=True)])),
+        regret=cost(pooled), regret_of_one=cost(mean),
     )  # fmt: skip
 
 

@@ -80,7 +80,7 @@ def _refusals(refused: "Sequence[LackOfFit]") -> str:
     span = f"{misfits[0]:.1%}" if len(misfits) == 1 else f"{misfits[0]:.1%} to {misfits[-1]:.1%}"
     return (
         f"The form {refused[0].form} alone misses the runs of {listed([one.corpus for one in refused])} by more than "
-        f"their noise ({span} of ln L), and would place the split elsewhere."
+        f"their noise explains (by {span} of the loss), and would place the split elsewhere."
     )
 
 

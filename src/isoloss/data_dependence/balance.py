@@ -237,12 +237,13 @@ def _limits_sentence(verdict: BalanceVerdict) -> str:
         )
     else:
         parts.append(
-            "The smallest change that this design would show four times in five is "
+            "Four studies in five like this one would show a change by "
             f"{_times(verdict.smallest_detectable)} per {STEP} of {_unit(verdict.measure)}"
         )
         if verdict.prior is not None:
             parts.append(
-                f"Prior of the scatter between corpora: half-t of scale {verdict.prior:g} in ln(tokens per parameter)"
+                f"How far corpora scatter around a trend has a prior (half-t of scale {verdict.prior:g} in "
+                "ln(tokens per parameter); [fit] scatter_prior sets it)"
             )
         elif len(verdict.corpora) == FEWEST_CORPORA and verdict.smallest_with_one_more is not None:
             parts[-1] += (
