@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 
 import pytest
 from hypothesis import settings
@@ -25,6 +26,14 @@ def pytest_collection_modifyitems(config, items):
 def nothing_stays_allowed(monkeypatch):
     """Modules that a test lets run are allowed in that test alone."""
     monkeypatch.setattr(consent, "_allowed", set())
+
+
+@pytest.fixture(autouse=True)
+def interrupts_arrive():
+    """Ctrl-C interrupts every test: a run in the background begins with it ignored, and a test may leave a handler."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before or signal.default_int_handler)
 
 
 @pytest.fixture(scope="module")
