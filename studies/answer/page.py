@@ -201,8 +201,8 @@ def measured(found: Found, pairs: Sequence[Pair]) -> list[Pair]:
 
 
 def extremes(found: Found) -> tuple[str, str] | None:
-    """Return the texts of least and of greatest n-gram entropy that have a θ and a law; None of fewer than two."""
-    values = zip(found.texts, found.values(verdicts.CONFIRMATORY, found.texts), strict=True)
+    """Return the new texts of least and of greatest n-gram entropy that have a θ and a law; None of fewer than two."""
+    values = zip(found.new, found.values(verdicts.CONFIRMATORY, found.new), strict=True)
     known = {one.corpus: float(x) for one, x in values if math.isfinite(x) and one.corpus in found.laws["coupled"]}
     if len(known) < 2:
         return None
