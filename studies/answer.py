@@ -8,7 +8,6 @@ unfinished are listed and not estimated.
 """
 
 import argparse
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -45,12 +44,12 @@ def main() -> None:
 
 def write_theta(path: Path, balances: Sequence[Balance]) -> None:
     """Write what the page says of every text."""
-    with files.replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(THETA)
-        for one in balances:
-            numbers = [one.theta.value, one.theta.low, one.theta.high, one.sd, per_compute(one)[0]]
-            writer.writerow([one.corpus, one.runs, one.flagged, *(f"{value:.8g}" for value in numbers)])
+    rows = []
+    for one in balances:
+        numbers = [one.theta.value, one.theta.low, one.theta.high, one.sd, per_compute(one)[0]]
+        row = [one.corpus, one.runs, one.flagged, *(f"{value:.8g}" for value in numbers)]
+        rows.append(dict(zip(THETA, row, strict=True)))
+    files.write_rows(path, THETA, rows)
 
 
 if __name__ == "__main__":

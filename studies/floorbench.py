@@ -8,11 +8,12 @@ What is in the archive is not trained again. Rows that stand in a table already 
 """
 
 import argparse
-import csv
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from answer.rows import read
 
 from isoloss.arena.floorbench import FOLDER, LANGUAGES, OPEN, SEALED, TEST
 from isoloss.complexity.measure import measure_corpus
@@ -79,12 +80,12 @@ def write_tables(results: Path) -> None:
     """Merge the archive's rows into the tables of the package."""
     archive = Archive(results)
     corpora = built(results)
-    told = read(LANGUAGES, "language")
+    told = read(LANGUAGES, key="language")
     for corpus in corpora.values():
         if told.get(corpus.name, {}).get("corpus") != corpus.fingerprint:
             told[corpus.name] = language(corpus)
     largest = {one.name: open_study(group).grid.budgets[-1] for group in GROUPS for one in open_study(group).corpus}
-    tables = {OPEN: read(OPEN, "run"), SEALED: read(SEALED, "run")}
+    tables = {OPEN: read(OPEN), SEALED: read(SEALED)}
     for record in archive.records():
         if record.status == "finished" and record.spec.corpus in corpora:
             name = corpora[record.spec.corpus].name
@@ -92,9 +93,9 @@ def write_tables(results: Path) -> None:
             sealed = float(found["flops"]) > 1.5 * largest[name]
             tables[SEALED if sealed else OPEN][record.fingerprint] = found
     for path, rows in tables.items():
-        write(path, RUN, sorted(rows.values(), key=place))
+        files.write_rows(path, RUN, sorted(rows.values(), key=place))
         print(f"{path.name}: {len(rows)} runs, {path.stat().st_size / 1e6:.2f} MB, sha256 {digest(path)}")
-    write(LANGUAGES, LANGUAGE, [told[name] for name in sorted(told)])
+    files.write_rows(LANGUAGES, LANGUAGE, [told[name] for name in sorted(told)])
     files.write_json(FOLDER / "croissant.json", card(len(tables[OPEN]), len(tables[SEALED])))
 
 
@@ -217,23 +218,6 @@ def place(found: Mapping[str, Any]) -> tuple[str, str, float, float]:
 def digest(path: Path) -> str:
     """Return the sha256 of a file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def read(path: Path, key: str) -> dict[str, dict[str, Any]]:
-    """Return the rows that stand in a table, by their key."""
-    if not path.exists():
-        return {}
-    with path.open(encoding="utf-8", newline="") as stream:
-        return {row[key]: row for row in csv.DictReader(stream)}
-
-
-def write(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write a table atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with files.replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 if __name__ == "__main__":

@@ -5,8 +5,6 @@
 reads studies/answer/runs.csv and the texts' measures. Texts whose grid is unfinished stay out, and so do flagged runs.
 """
 
-import csv
-
 from answer.readings import STUDIES, TEXTS, Row, load
 
 from isoloss.core import files
@@ -29,13 +27,13 @@ def main() -> None:
 def write_runs() -> None:
     """Write the texts' runs without a flag as the package has them."""
     readings = load(STUDIES, measures=[MEASURED])
-    with files.replacing(shipped.TEXTS) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, (*COLUMNS, shipped.MEASURE), lineterminator="\n")
-        writer.writeheader()
-        for corpus in readings.finished(TEXTS):
-            measured = format(readings.measures[corpus][shipped.MEASURE], DIGITS)
-            rows = [row for row in readings.own(corpus) if not row["flags"]]
-            writer.writerows({**_kept(row), shipped.MEASURE: measured} for row in rows)
+    rows = [
+        {**_kept(row), shipped.MEASURE: format(readings.measures[corpus][shipped.MEASURE], DIGITS)}
+        for corpus in readings.finished(TEXTS)
+        for row in readings.own(corpus)
+        if not row["flags"]
+    ]
+    files.write_rows(shipped.TEXTS, (*COLUMNS, shipped.MEASURE), rows)
 
 
 def _kept(row: Row) -> dict[str, str]:

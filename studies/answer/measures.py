@@ -34,10 +34,7 @@ def main() -> None:
                 "corpus": corpus["name"],
                 **{name: "" if value is None else f"{value:.5g}" for name, value in values.items()},
             }
-    with files.replacing(asked.out) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, ("corpus", *MEASURES), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows[name] for name in sorted(rows))
+    files.write_rows(asked.out, ("corpus", *MEASURES), [rows[name] for name in sorted(rows)])
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ Both were made under another recipe of training, which is part of what the seal 
 """
 
 import argparse
-import csv
 import json
 from pathlib import Path
 
@@ -45,10 +44,8 @@ def main() -> None:
             }
             rows.append({"corpus": corpus["name"], **values, "theta": centre, "theta_low": centre - half,
                          "theta_high": centre + half, **losses})  # fmt: skip
-    with files.replacing(asked.out) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({k: f"{v:.5g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows)
+    texts = [{k: f"{v:.5g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows]
+    files.write_rows(asked.out, list(rows[0]), texts)
 
 
 def old_balances() -> tuple[np.ndarray, np.ndarray]:

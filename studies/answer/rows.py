@@ -46,11 +46,10 @@ def main() -> None:
     for record in archive.records():
         if record.spec.corpus in names:
             table[record.fingerprint] = row(record, archive, names[record.spec.corpus])
-    ordered = sorted(
-        table.values(), key=lambda r: (r["corpus"], str(r["seed"]), float(r["params"]), float(r["tokens"]))
-    )
-    write(asked.out / "runs.csv", RUN, ordered)
-    write(asked.out / "corpora.csv", CORPUS, corpora(asked.results, read(asked.out / "corpora.csv", key="corpus")))
+    ordered = sorted(table.values(), key=place)
+    files.write_rows(asked.out / "runs.csv", RUN, ordered)
+    described = corpora(asked.results, read(asked.out / "corpora.csv", key="corpus"))
+    files.write_rows(asked.out / "corpora.csv", CORPUS, described)
     print(f"{len(ordered)} runs, {(asked.out / 'runs.csv').stat().st_size / 1e6:.2f} MB")
 
 
@@ -115,14 +114,6 @@ def read(path: Path, *, key: str = "run") -> dict[str, dict[str, Any]]:
         return {}
     with path.open(encoding="utf-8", newline="") as stream:
         return {row[key]: row for row in csv.DictReader(stream)}
-
-
-def write(path: Path, columns: tuple[str, ...], rows: list[dict[str, Any]]) -> None:
-    """Write a table atomically."""
-    with files.replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ draws of the form and what it missed on trunks that it had not seen.
 """
 
 import argparse
-import csv
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -77,7 +76,7 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.do == "predict":
         rows = list(predictions(load(asked.runs, measures=[])))
-        write(asked.out, rows)
+        files.write_rows(asked.out, COLUMNS, rows)
         print(f"{len({row['corpus'] for row in rows})} texts sealed in {asked.out}")
     else:
         sealed = list(dict.fromkeys(row["corpus"] for row in table(SEALED)))
@@ -181,14 +180,6 @@ def row(corpus: str, form: str, weight: float, quantity: str, at: Place | None, 
                "value": found.value, "low": found.low, "high": found.high}  # fmt: skip
     texts = {name: "" if number is None else f"{number:.7g}" for name, number in numbers.items()}
     return {"corpus": corpus, "form": form, "quantity": quantity, **texts}
-
-
-def write(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
-    """Write the seal atomically."""
-    with files.replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def lay_out(readings: Readings, sealed: Sequence[str], commit: str) -> list[Path]:
