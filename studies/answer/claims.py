@@ -10,6 +10,7 @@ from scipy import stats
 
 from answer import verdicts
 from answer.estimates import Balance, mean_with_interval
+from answer.words import value
 from isoloss.core.numbers import fixed
 
 if TYPE_CHECKING:
@@ -165,7 +166,4 @@ def _open(balances: Sequence[Balance], what: str) -> tuple[str, str]:
 
 
 def _interval(estimate: verdicts.Estimate, *, scale: float = 1.0) -> str:
-    assert estimate.low is not None
-    assert estimate.high is not None
-    middle, low, high = (fixed(end * scale, 2) for end in (estimate.value, estimate.low, estimate.high))
-    return f"{middle} [{low}, {high}]"
+    return value(estimate.scaled(scale))

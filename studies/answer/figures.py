@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from answer.estimates import Balance, Pair
 from answer.readings import Floats, Readings
 from answer.verdicts import SealedLoss, Slope
-from isoloss.core.numbers import fixed
+from answer.words import probability, value
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.optima.best_size import BestSize
 from isoloss.report.theme import (
@@ -125,16 +125,9 @@ def balance_against(
         if measure in slopes:
             x = np.linspace(values.min(), values.max(), 2)
             axes.plot(x, np.exp(slopes[measure].at(x)), color=INK, linewidth=1, linestyle="--", zorder=1)
-            axes.set_title(_described(slopes[measure]))
+            slope = slopes[measure]
+            axes.set_title(f"slope {value(slope.slope)}, {probability(slope.p)}, {slope.texts} texts")
     return figure
-
-
-def _described(slope: Slope) -> str:
-    p = "p < .001" if slope.p < 1e-3 else f"p = {slope.p:.2g}"
-    low, high = slope.slope.low, slope.slope.high
-    assert low is not None
-    assert high is not None
-    return f"slope {fixed(slope.slope.value, 2)} [{fixed(low, 2)}, {fixed(high, 2)}], {p}, {slope.texts} texts"
 
 
 def _names(axes: Axes, names: Sequence[str], x: Floats, theta: Floats) -> None:

@@ -32,6 +32,7 @@ from answer.laws import FORMS, laws_of
 from answer.plans import LeftOut, left_out_plans
 from answer.readings import NEW, OLD, TEXTS, Counting, Readings, as_observations, kinds, table
 from answer.verdicts import SealedLoss, Slope
+from answer.words import factor, off, per_decade, percent, probability, value
 from isoloss.core.estimate import Estimate
 from isoloss.core.numbers import fixed, power_of_ten, si
 from isoloss.fitting.fitted import FittedLaw
@@ -214,48 +215,6 @@ def best_measure(found: Found) -> str:
     errors = {name: value for name, value in found.errors.items() if name in found.readings.measures["c"]}
     errors.pop("gzip", None)
     return min(errors, key=errors.__getitem__) if errors else verdicts.CONFIRMATORY
-
-
-def value(estimate: Estimate | None, decimals: int = 2) -> str:
-    """Return an estimate with its interval in brackets."""
-    if estimate is None:
-        return "–"
-    if estimate.low is None or estimate.high is None:
-        return fixed(estimate.value, decimals)
-    return f"{fixed(estimate.value, decimals)} [{fixed(estimate.low, decimals)}, {fixed(estimate.high, decimals)}]"
-
-
-def factor(estimate: Estimate) -> str:
-    """Return exp of an estimate, whole numbers above ten."""
-    first, *rest = [f"{end:.0f}" if end >= 10 else f"{end:.2f}" for end in map(math.exp, ends_of(estimate))]
-    return f"{first} [{'–'.join(rest)}]" if rest else first
-
-
-def percent(estimate: Estimate, step: float) -> str:
-    """Return the change in per cent that a slope of a logarithm gives for a step of the measure."""
-    first, *rest = [fixed(100 * math.expm1(step * end), 1) for end in ends_of(estimate)]
-    return f"{first} % [{' to '.join(rest)}]" if rest else f"{first} %"
-
-
-def off(error: float) -> str:
-    """Return an error of a logarithm as a percentage of what it is the logarithm of."""
-    return f"{100 * math.expm1(error):.0f} %"
-
-
-def per_decade(slope: Estimate) -> str:
-    """Return the factor that a slope on ln C gives for ten times the compute."""
-    first, *rest = [f"{10**end:.2f}" for end in ends_of(slope)]
-    return f"{first} [{'–'.join(rest)}]" if rest else first
-
-
-def ends_of(estimate: Estimate) -> list[float]:
-    """Return the value of an estimate and, where it has them, the ends of its interval."""
-    return [end for end in (estimate.value, estimate.low, estimate.high) if end is not None]
-
-
-def probability(p: float) -> str:
-    """Return a p-value."""
-    return f"p = {p:.2g}" if p >= 1e-3 else "p < .001"
 
 
 def shift(pairs: Sequence[Pair]) -> Estimate:

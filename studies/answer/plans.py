@@ -14,7 +14,6 @@ from isoloss.data_dependence.pooled_split import PooledSplit, pool_splits
 from isoloss.fitting.fitted import FittedLaw
 
 DRAWS = 2000
-TAIL = 0.025
 REACH, POINTS = 2.0, 401  # of ln N around a plan, where the law's own best is looked for
 
 
@@ -61,17 +60,19 @@ def _planned(one: Balance, pooled: PooledSplit, mean: PooledSplit, law: FittedLa
     generator = stream(0, "plans left out", one.corpus)
     steps = pooled.steps(DRAWS, generator)
     ratios = pooled.log_ratio(np.full(len(steps), np.log(pooled.budget)), steps)
-    low, high = np.quantile(ratios[1:], [TAIL, 1 - TAIL])
-    own_low, own_high = np.quantile(ratios[1:] + one.sd * generator.standard_normal(DRAWS), [TAIL, 1 - TAIL])
+    planned = Estimate.from_draws(ratios[1:], value=float(ratios[0]))
+    seen = Estimate.from_draws(ratios[1:] + one.sd * generator.standard_normal(DRAWS))
+    assert seen.low is not None
+    assert seen.high is not None
     budgets = np.array([each.flops for each in one.split.budgets])
 
     def cost(split: PooledSplit) -> float:
-        planned = split.log_ratio(np.log(budgets), np.full((len(budgets), 2), 0.5))
-        return float(np.mean([regret(law, flops, ratio) for flops, ratio in zip(budgets, planned, strict=True)]))
+        ratios = split.log_ratio(np.log(budgets), np.full((len(budgets), 2), 0.5))
+        return float(np.mean([regret(law, flops, ratio) for flops, ratio in zip(budgets, ratios, strict=True)]))
 
     return LeftOut(
-        corpus=one.corpus, own=math.exp(one.theta.value), held=bool(own_low < one.theta.value < own_high),
-        planned=Estimate(value=math.exp(ratios[0]), low=math.exp(low), high=math.exp(high)),
+        corpus=one.corpus, own=math.exp(one.theta.value), held=seen.low < one.theta.value < seen.high,
+        planned=planned.exponential(),
         regret=cost(pooled), regret_of_one=cost(mean),
     )  # fmt: skip
 

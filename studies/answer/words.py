@@ -1,0 +1,45 @@
+"""How the answer's page and figures write numbers."""
+
+import math
+from functools import partial
+
+from isoloss.core.estimate import Estimate
+from isoloss.core.numbers import fixed, in_brackets
+
+
+def value(estimate: Estimate | None, decimals: int = 2) -> str:
+    """Return an estimate with its interval in brackets."""
+    return "–" if estimate is None else in_brackets(estimate, partial(fixed, decimals=decimals))
+
+
+def factor(estimate: Estimate) -> str:
+    """Return exp of an estimate, whole numbers above ten."""
+    first, *rest = [f"{end:.0f}" if end >= 10 else f"{end:.2f}" for end in map(math.exp, ends_of(estimate))]
+    return f"{first} [{'–'.join(rest)}]" if rest else first
+
+
+def percent(estimate: Estimate, step: float) -> str:
+    """Return the change in per cent that a slope of a logarithm gives for a step of the measure."""
+    first, *rest = [fixed(100 * math.expm1(step * end), 1) for end in ends_of(estimate)]
+    return f"{first} % [{' to '.join(rest)}]" if rest else f"{first} %"
+
+
+def off(error: float) -> str:
+    """Return an error of a logarithm as a percentage of what it is the logarithm of."""
+    return f"{100 * math.expm1(error):.0f} %"
+
+
+def per_decade(slope: Estimate) -> str:
+    """Return the factor that a slope on ln C gives for ten times the compute."""
+    first, *rest = [f"{10**end:.2f}" for end in ends_of(slope)]
+    return f"{first} [{'–'.join(rest)}]" if rest else first
+
+
+def ends_of(estimate: Estimate) -> list[float]:
+    """Return the value of an estimate and, where it has them, the ends of its interval."""
+    return [end for end in (estimate.value, estimate.low, estimate.high) if end is not None]
+
+
+def probability(p: float) -> str:
+    """Return a p-value."""
+    return f"p = {p:.2g}" if p >= 1e-3 else "p < .001"
