@@ -135,9 +135,8 @@ class Grid(Frozen):
         try:
             self.first_pass()
             self.second_pass(self.tokens_per_param)
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            raise ValueError(f"a pass of the centred design: {first['msg'].removeprefix('Value error, ')}") from None
+        except ValueError as error:
+            raise ValueError(f"a pass of the centred design: {error}") from None
 
     @property
     def centred(self) -> bool:
@@ -145,7 +144,7 @@ class Grid(Frozen):
         return self.design == "centred"
 
     def first_pass(self, *, most_tokens: float = math.inf) -> "Grid":
-        """Return the first pass of a centred grid. Raises ValidationError where a budget has fewer than three sizes."""
+        """Return the first pass of a centred grid. Raises ValueError where a budget has fewer than three sizes."""
         assert self.flops is not None, "a centred design has flops"
         low, high = self.flops[0], min(self.flops[1], FIRST_BUDGETS * self.flops[0])
         return self._pass((low, high), self.tokens_per_param, math.sqrt(WIDEST_FACTOR), most_tokens)
@@ -165,7 +164,10 @@ class Grid(Frozen):
         }  # fmt: skip
         laid = self.model_copy(update=changed)
         changed["params"] = tuple(size for size in sizes if laid._lengths_of(size, params=size))
-        return Grid.model_validate(self.model_dump() | changed)
+        try:
+            return Grid.model_validate(self.model_dump() | changed)
+        except ValidationError as error:
+            raise ValueError(error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")) from error
 
     @property
     def budgets(self) -> tuple[float, ...]:

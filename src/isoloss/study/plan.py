@@ -160,11 +160,9 @@ def _grids(grid: Grid, corpus: Outline, centre: float | None) -> list[Grid]:
     try:
         passes = [grid.first_pass(most_tokens=most)]
         return passes if centre is None else [*passes, grid.second_pass(centre, most_tokens=most)]
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
+    except ValueError as error:
         raise InputError(
-            f"{most:,.0f} tokens of {corpus.name!r} are too few for a centred grid: "
-            f"{first['msg'].removeprefix('Value error, ')}",
+            f"{most:,.0f} tokens of {corpus.name!r} are too few for a centred grid: {error}",
             place="grid", fix="add text, lower flops or least_tokens, or expect fewer tokens_per_param",
         ) from error  # fmt: skip
 
