@@ -4,8 +4,9 @@
     python studies/answer/predict.py new.json … --out docs/results/answer/sealed-measures.csv
 
 Balance: a line through the ten corpora of the bundled runs, their mean ln(D*/N*) over three budgets against held-out
-n-gram entropy, each by a quadratic surface of ln L in (ln N, ln D), budgets in exact FLOPs. Losses: the bundled law.
-Both were made under another recipe of training, which is part of what the seal tests.
+n-gram entropy, each by a quadratic surface of ln L in (ln N, ln D), budgets in exact FLOPs. Losses: the
+law of those runs, the bundled one of that time. Both were made under another recipe of training, which is part of what
+the seal tests.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import numpy as np
 from scipy.stats import t as student
 
 from isoloss.core import files
+from isoloss.data_dependence.data_dependent import DataDependent
 from isoloss.planning import shipped
 from isoloss.runs.ladders import ladder
 from isoloss.runs.shapes import count
@@ -33,13 +35,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     asked = parser.parse_args()
     entropy, theta = old_balances()
+    law = DataDependent(complexity=shipped.MEASURE, forms=shipped.FORMS).fit(shipped.shipped_runs())
     rows = []
     for source in asked.measured:
         for corpus in json.loads(source.read_text(encoding="utf-8"))["corpora"]:
             values = {name: (corpus["measures"].get(name) or {}).get("value") for name in MEASURES}
             centre, half = on_line(entropy, theta, values["ngram"])
             losses = {
-                f"loss_{name}": float(shipped.shipped_law().predict(params=n, tokens=d, complexity=values["ngram"]))
+                f"loss_{name}": float(law.predict(params=n, tokens=d, complexity=values["ngram"]))
                 for name, (n, d) in POINTS.items()
             }
             rows.append({"corpus": corpus["name"], **values, "theta": centre, "theta_low": centre - half,
