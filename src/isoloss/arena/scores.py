@@ -16,7 +16,7 @@ NAMES = (
     "floor_error", "floor_held", "split_error", "split_held", "loss_error_3", "loss_error_10", "loss_error_30",
     "regret", "regret_10", "next_error", "seconds",
 )  # fmt: skip
-TOLD = ("floor", "floor_low", "floor_high", "floor_true")
+SAID = ("floor", "floor_low", "floor_high", "floor_true")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,7 @@ class Score:
 
     def to_json(self) -> dict[str, Any]:
         """Return the scores as plain data."""
-        return {name: getattr(self, name) for name in ("task", "track", "kind", "status", "message", *NAMES, *TOLD)}
+        return {name: getattr(self, name) for name in ("task", "track", "kind", "status", "message", *NAMES, *SAID)}
 
 
 @dataclass(frozen=True, kw_only=True)
