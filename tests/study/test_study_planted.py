@@ -96,7 +96,7 @@ def test_a_planted_slope_is_said_and_its_absence_is_not(planted):
 def test_every_verdict_says_the_smallest_movement_it_could_have_seen(planted):
     for verdict in planted.balance:
         assert verdict.smallest_detectable > 0
-        assert "smallest" in verdict.sentences()[1]
+        assert verdict.to_json()["smallest_detectable"] == verdict.smallest_detectable
 
 
 def test_corpora_that_differ_for_other_reasons_do_not_make_it_move():
