@@ -90,6 +90,7 @@ def isoflop(
     to the same runs. Exit 1 if no optimum is found.
     """
     from isoloss.cli.output import print_json, say, warn
+    from isoloss.core.numbers import grouped
     from isoloss.explorer.sources import of_runs
     from isoloss.optima.best_size import best_sizes
     from isoloss.optima.lack_of_fit import lack_of_fit
@@ -142,8 +143,8 @@ def isoflop(
                 say(verdict.sentence())
         for found_in_group in fits:
             _show(*found_in_group)
-        for name, words in unequal.items():
-            typer.echo(f"no approach 2 on {name}: {words}")
+        for words, names in grouped(unequal.items()).items():
+            typer.echo(f"no approach 2 on {names}: {words}")
         _show_third(third, fits)
         for warning in warnings:
             typer.echo(f"note: {warning}")
@@ -259,6 +260,7 @@ def _show_third(third: "Sequence[ThirdApproach]", fits: "Sequence[Any]") -> None
 def _show_best(optima: "Sequence[BestSize]") -> None:
     from isoloss.cli.output import console, table
     from isoloss.cli.tables import rounded
+    from isoloss.core.numbers import grouped
 
     shown = table("corpus", "FLOPs", "parameters", "tokens", "tokens per parameter", "loss, nats")
     for one in optima:
@@ -267,9 +269,9 @@ def _show_best(optima: "Sequence[BestSize]") -> None:
             cells = [rounded(each, gap=" ") for each in (one.params, one.tokens, one.tokens_per_param, one.loss)]
         shown.add_row(one.corpus, f"{one.flops:.3g}", *cells)
     console().print(shown)
-    for one in optima:
-        if not one.inside:
-            console().print(f"{one.corpus} at {one.flops:.3g} FLOPs: {one.reason}")
+    outside = [(one.corpus, f"{one.flops:.3g} FLOPs: {one.reason}") for one in optima if not one.inside]
+    for words, names in grouped(outside).items():
+        console().print(f"{names} at {words}")
 
 
 def _laws(found: "IsoFlop") -> "tuple[IsoFlopLaws | None, str | None]":

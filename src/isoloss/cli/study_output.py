@@ -74,7 +74,7 @@ def _show_analysis(analysis: "Analysis") -> None:
 
 def _refusals(refused: "Sequence[LackOfFit]") -> str:
     """Return in one sentence which corpora a form misses: the report has one for each."""
-    from isoloss.data_dependence.balance import listed
+    from isoloss.core.numbers import listed
 
     misfits = sorted(one.misfit for one in refused)
     span = f"{misfits[0]:.1%}" if len(misfits) == 1 else f"{misfits[0]:.1%} to {misfits[-1]:.1%}"

@@ -1,7 +1,7 @@
 """Numbers as people read them: 94k parameters, 1.5 × 10¹² FLOPs, 0.35 [0.33, 0.37]."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Literal
 
@@ -114,3 +114,16 @@ def duration(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min {rest} s"
     return f"{minutes // 60} h {minutes % 60} min"
+
+
+def listed(words: Sequence[str]) -> str:
+    """Return words as a sentence lists them: a, b and c."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def grouped(said: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return each of (name, sentence)'s sentences once, with the names that it is said of as `listed` writes them."""
+    names: dict[str, list[str]] = {}
+    for name, sentence in said:
+        names.setdefault(sentence, []).append(name)
+    return {sentence: listed(of) for sentence, of in names.items()}

@@ -13,6 +13,7 @@ import numpy as np
 
 from isoloss.core.errors import InputError
 from isoloss.core.estimate import LEVEL, Estimate
+from isoloss.core.numbers import listed
 from isoloss.data_dependence.meta import MetaRegression, meta_regression
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.optima.mean_split import MeanSplit
@@ -252,11 +253,6 @@ def _limits_sentence(verdict: BalanceVerdict) -> str:
             )
     parts += [f"{name} is left out: {reason}" for name, reason in verdict.left_out.items()]
     return ". ".join(parts) + "."
-
-
-def listed(words: Sequence[str]) -> str:
-    """Return words as a sentence lists them: a, b and c."""
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def slope_in_words(slope: Estimate, measure: str) -> str:

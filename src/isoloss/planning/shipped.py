@@ -25,7 +25,7 @@ MEASURE = "ngram"
 """Of the five measures of the study the one that predicts best what a left-out corpus's runs end at."""
 FORMS: dict[str, Form] = {"E": "log_linear", "A0": "log_linear", "B0": "log_linear"}
 """The levels follow the measure, the exponents are shared: of seven choices the one whose plans for left-out corpora
-are off least in ln(D*/N*); they lose least but for one choice (docs/results/real.md)."""
+were off least in ln(D*/N*) on the ten corpora of the earlier study."""
 REFERENCE = "english"
 """The corpus that stands for a reference frontier's text where none is named: prose, as most of the web's pages are."""
 TOKENIZER = "bytes"
