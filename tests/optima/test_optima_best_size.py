@@ -1,5 +1,8 @@
 """The best size of a budget: known surfaces give their own optimum back, whatever their form, or a reason."""
 
+import csv
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -8,6 +11,7 @@ from isoloss.laws.coupled import Coupled
 from isoloss.optima.best_size import best_sizes, covered_sizes, usual_budgets
 from isoloss.runs.observations import observations
 
+STUDIES = Path(__file__).parents[2] / "studies"
 SIZES = np.array([6.7e3, 1.2e4, 2.5e4, 5e4, 1e5, 2e5])
 LONGEST = (3.2e6, 3.2e6, 1.6e6, 8e5, 4e5, 4e5)
 # Like C code in bytes: about 40 tokens per parameter at 1e11 FLOPs.
@@ -82,3 +86,17 @@ def test_the_same_seed_gives_the_same_draws():
 def test_budgets_are_positive_numbers():
     with pytest.raises(InputError):
         best_sizes(staircase(1.0), budgets=[-1.0])
+
+
+def test_a_dip_of_a_form_beyond_the_sizes_is_not_taken_for_the_optimum():
+    """Java sources: at 2.4e10 FLOPs 11,136 parameters are best, and a form falls again below 4,544."""
+    with (STUDIES / "answer" / "runs.csv").open(encoding="utf-8", newline="") as stream:
+        rows = [row for row in csv.DictReader(stream) if row["corpus"] == "java"]
+    table = observations(
+        params=[float(row["params"]) for row in rows], tokens=[float(row["tokens"]) for row in rows],
+        loss_nats=[float(row["loss_nats"]) for row in rows], trunk=[row["trunk"] for row in rows], corpus="java",
+    )  # fmt: skip
+    (found,) = best_sizes(table, budgets=[2.4e10])
+    most = 2.4e10 / 6 / min(table.params) ** 2
+    assert {form.form: form.tokens_per_param for form in found.forms}["farseer"] < most / 2
+    assert found.tokens_per_param.high < most / 2

@@ -306,7 +306,7 @@ def _at(
     surfaces = [*laws, local]
     return _Searched(
         fitting=fitting, budget=budget, ends=ends, misfits={surface.form: surface.misfit for surface in surfaces},
-        optima={surface.form: _least(surface.log_loss(log_n, log_d), log_n, log_d) for surface in surfaces},
+        optima={surface.form: _least(surface.log_loss(log_n, log_d), log_n, log_d, ends=ends) for surface in surfaces},
         scores=_scores(surfaces, local, fitting.table),
     )  # fmt: skip
 
@@ -320,10 +320,18 @@ class _Found:
     log_loss: Floats
 
 
-def _least(log_loss: Floats, log_n: Floats, log_d: Floats) -> _Found:
-    """Return the least loss along the line, by the parabola through the lowest point and its neighbours."""
+def _least(log_loss: Floats, log_n: Floats, log_d: Floats, *, ends: tuple[float, float]) -> _Found:
+    """Return the least loss along the line, by the parabola through the lowest point and its neighbours.
+
+    A form that has its lowest point between the sizes is taken at its word there, whatever it says beyond them. Only
+    where the loss still falls at the outermost size is it followed further out, as long as it goes on falling.
+    """
     values = np.where(np.isfinite(log_loss), log_loss, np.inf)
-    place = np.argmin(values, axis=1)
+    within = np.flatnonzero((log_n >= ends[0]) & (log_n <= ends[1]))
+    first, last = int(within[0]), int(within[-1])
+    place = first + np.argmin(values[:, first : last + 1], axis=1)
+    place = np.where(place == first, first - _downhill(values[:, first::-1]), place)
+    place = np.where(place == last, last + _downhill(values[:, last:]), place)
     inner = np.clip(place, 1, len(log_n) - 2)
     rows = np.arange(len(values))
     left, middle, right = values[rows, inner - 1], values[rows, inner], values[rows, inner + 1]
@@ -337,6 +345,12 @@ def _least(log_loss: Floats, log_n: Floats, log_d: Floats) -> _Found:
         log_n=np.interp(at, whole, log_n), log_d=np.interp(at, whole, log_d),
         log_loss=middle - 0.25 * (left - right) * shift,
     )  # fmt: skip
+
+
+def _downhill(values: Floats) -> NDArray[np.int64]:
+    """Return how many steps each row of values goes on falling from its first."""
+    rises = np.diff(values, axis=1) >= 0
+    return np.where(rises.any(axis=1), rises.argmax(axis=1), rises.shape[1])
 
 
 def _scores(surfaces: Sequence[Surface], local: LocalSurface, table: Observations) -> dict[str, float]:
