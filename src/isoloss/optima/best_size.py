@@ -350,7 +350,7 @@ def _least(log_loss: Floats, log_n: Floats, log_d: Floats, *, ends: tuple[float,
 def _downhill(values: Floats) -> NDArray[np.int64]:
     """Return how many steps each row of values goes on falling from its first."""
     rises = np.diff(values, axis=1) >= 0
-    return np.where(rises.any(axis=1), rises.argmax(axis=1), rises.shape[1])
+    return np.asarray(np.where(rises.any(axis=1), rises.argmax(axis=1), rises.shape[1]), dtype=np.int64)
 
 
 def _scores(surfaces: Sequence[Surface], local: LocalSurface, table: Observations) -> dict[str, float]:
