@@ -29,6 +29,7 @@ from answer.estimates import (
     single,
 )
 from answer.laws import FORMS, laws_of
+from answer.pilots import Pilot, pilots
 from answer.plans import LeftOut, left_out_plans
 from answer.readings import NEW, OLD, TEXTS, Counting, Readings, as_observations, kinds, table
 from answer.verdicts import SealedLoss, Slope
@@ -123,6 +124,11 @@ class Found:
         values = self.values(verdicts.CONFIRMATORY, six)
         measured = {one.corpus: float(x) for one, x in zip(six, values, strict=True)}
         return left_out_plans(six, measured, self.laws["coupled"])
+
+    @cached_property
+    def pilots(self) -> list[Pilot]:
+        """What one seed of every text with several says alone, budget by budget."""
+        return pilots(self.readings, [one.corpus for one in self.texts], draws=FEW_DRAWS)
 
     @cached_property
     def claims(self) -> list[Claim]:
