@@ -11,9 +11,10 @@ from matplotlib.lines import Line2D
 from answer.estimates import Balance, Pair
 from answer.readings import Floats, Readings
 from answer.verdicts import SealedLoss, Slope
-from answer.words import probability, value
+from answer.words import percent, probability
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.optima.best_size import BestSize
+from isoloss.report.figures.names import Named, name_marks
 from isoloss.report.theme import (
     BLUE,
     GREEN,
@@ -25,21 +26,22 @@ from isoloss.report.theme import (
     Panels,
     drawn,
     log_axis,
-    name_point,
     padded_log,
-    spread,
 )
 
 GRID = 60
 LINES = "lines of equal loss, and the best size of each budget (★, bar: 95 % interval)"
-NAME_GAP = 0.055  # of a panel's height, between names
 MOST_SHOWN = 2.5  # times the highest estimate: intervals are cut there, with an arrow
-NEAR_NAMES = 0.12  # of the range of a measure: names of nearer points are put apart in height
 NAMED = 6  # of the sealed losses, those furthest off
 # Contours join runs whose loss is so much above that of the cheapest corner's best: the same shares for both corpora.
 SHARES = np.linspace(0.08, 0.92, 7)
-COLOURS = {"code": BLUE, "prose": VERMILLION, "markup": GREEN, "data": PURPLE}
+LOOKS = {
+    "code": (BLUE, "o"), "prose": (VERMILLION, "o"), "markup": (GREEN, "o"), "data": (PURPLE, "o"),
+    "mathematics": (INK, "D"), "dictionary": (INK, "s"), "notation": (INK, "^"), "sequence": (INK, "v"),
+}  # fmt: skip
+"""Colour and mark of every kind of text."""
 MEASURE_NAMES = {"ngram": "n-gram entropy, nats per byte", "gzip": "gzip ratio"}
+STEPS = {"ngram": (0.1, "nats per byte more"), "gzip": (0.01, "more of gzip ratio")}
 
 
 @drawn
@@ -50,10 +52,11 @@ def two_contours(
     key: list[Entry] = [
         (
             Line2D([], [], color=colour, linestyle=style),
-            f"{name}: lines of equal loss, and the best size of each budget (★, bar: 95 % interval)",
+            f"{name}: {LINES}",
         )
         for name, colour, style in zip(names, (BLUE, VERMILLION), ("-", "--"), strict=True)
     ]
+    key.append((Line2D([], [], linestyle="none", marker=".", markersize=5, color=MUTED), "a model that was trained"))
     figure, [[axes]] = Panels(width=5.8, height=4.4, columns=1).grid(1, key=key)
     cells = [np.array(sorted(readings.cells[name])) for name in names]
     every = np.vstack(cells)
@@ -95,50 +98,50 @@ def balance_against(
     balances: Sequence[Balance], columns: Mapping[str, Floats], kinds: Mapping[str, str], slopes: Mapping[str, Slope]
 ) -> Figure:
     """Return a panel a measure: tokens per parameter against it, with intervals, names and the fitted line."""
-    shown = {kinds.get(one.corpus, "other") for one in balances}
+    shown = {kinds[one.corpus] for one in balances}
     key: list[Entry] = [
         (Line2D([], [], color=MUTED), "bars: 95 % intervals"),
         (Line2D([], [], color=INK, linestyle="--"), "fitted line"),
     ]
     key += [
-        (Line2D([], [], linestyle="none", marker="o", color=colour), kind)
-        for kind, colour in [*COLOURS.items(), ("other", INK)]
-        if kind in shown or (kind == "other" and shown - set(COLOURS))
+        (Line2D([], [], linestyle="none", marker=marker, markersize=5, color=colour), kind)
+        for kind, (colour, marker) in LOOKS.items()
+        if kind in shown
     ]
     figure, grid = Panels(width=4.8, height=3.8, columns=2, gap_x=0.9).grid(len(columns), key=key)
     most = math.log(MOST_SHOWN) + max(one.theta.value for one in balances)
     for (measure, values), (axes,) in zip(columns.items(), grid, strict=True):
         axes.set_yscale("log")
         for one, x in zip(balances, values, strict=True):
-            colour = COLOURS.get(kinds.get(one.corpus, ""), INK)
+            colour, marker = LOOKS[kinds[one.corpus]]
             assert one.theta.low is not None
             assert one.theta.high is not None
             ends = np.exp([one.theta.low, min(one.theta.high, most)])
             axes.plot([x, x], ends, color=colour, linewidth=1.2, alpha=0.6)
             if one.theta.high > most:
                 axes.plot(x, ends[1], marker="^", markersize=4, color=colour, alpha=0.6)
-            axes.plot(x, math.exp(one.theta.value), marker="o", markersize=5, color=colour)
-        axes.margins(x=0.12)
-        _names(axes, [one.corpus for one in balances], values, np.array([one.theta.value for one in balances]))
+            axes.plot(x, math.exp(one.theta.value), marker=marker, markersize=5, color=colour)
+        axes.margins(x=0.16)
         axes.set(xlabel=MEASURE_NAMES.get(measure, measure), ylabel="best tokens per parameter")
         log_axis(axes.yaxis, kind="plain")
+        lines: list[tuple[Floats, Floats]] = []
         if measure in slopes:
             x = np.linspace(values.min(), values.max(), 2)
-            axes.plot(x, np.exp(slopes[measure].at(x)), color=INK, linewidth=1, linestyle="--", zorder=1)
-            slope = slopes[measure]
-            axes.set_title(f"slope {value(slope.slope)}, {probability(slope.p)}, {slope.texts} texts")
+            lines.append((x, np.exp(slopes[measure].at(x))))
+            axes.plot(*lines[0], color=INK, linewidth=1, linestyle="--", zorder=1)
+            axes.set_title(_in_words(measure, slopes[measure]), fontsize=9)
+        marks = [
+            Named(name=one.corpus, x=float(x), y=math.exp(one.theta.value),
+                  y_ends=(math.exp(one.theta.low or 0), math.exp(min(one.theta.high or 0, most))))
+            for one, x in zip(balances, values, strict=True)
+        ]  # fmt: skip
+        name_marks(axes, marks, lines=lines)
     return figure
 
 
-def _names(axes: Axes, names: Sequence[str], x: Floats, theta: Floats) -> None:
-    """Write names to the right of points, those of points close to each other apart in height."""
-    low, high = np.log(axes.get_ylim())
-    near = NEAR_NAMES * float(np.ptp(x))
-    for place in np.argsort(x):
-        group = np.flatnonzero(np.abs(x - x[place]) < near)
-        heights = spread(theta[group].tolist(), NAME_GAP * (high - low))
-        height = heights[group.tolist().index(place)]
-        name_point(axes, names[place], (x[place], math.exp(height)), offset=(5, 0))
+def _in_words(measure: str, slope: Slope) -> str:
+    step, more = STEPS[measure]
+    return f"{percent(slope.slope, step)} per {step:g} {more} ({probability(slope.p)})"
 
 
 @drawn
@@ -155,10 +158,7 @@ def arrows(groups: Mapping[str, Sequence[Pair]], measure: str, values: Mapping[s
         axes.set(xlabel=MEASURE_NAMES.get(measure, measure), ylabel="ln(D*/N*)")
         axes.set_title(title)
         axes.margins(0.2)
-        low, high = axes.get_ylim()
-        heights = spread([pair.after.theta.value for pair in pairs], NAME_GAP * (high - low))
-        for pair, height in zip(pairs, heights, strict=True):
-            name_point(axes, pair.source, (values[pair.corpus], height), offset=(4, 0))
+        name_marks(axes, [Named(name=pair.source, x=values[pair.corpus], y=pair.after.theta.value) for pair in pairs])
     return figure
 
 
@@ -174,10 +174,14 @@ def sealed(seals: Mapping[str, Sequence[SealedLoss]]) -> Figure:
             if one.low is not None and one.high is not None:
                 axes.plot([one.low, one.high], [one.measured] * 2, color=BLUE, linewidth=1, alpha=0.6)
             axes.plot(one.sealed, one.measured, marker="o", markersize=4, color=BLUE)
-        for one in sorted(losses, key=lambda one: -abs(math.log(one.sealed / one.measured)))[:NAMED]:
-            name_point(axes, one.corpus, (one.sealed, one.measured), offset=(5, 0))
         axes.set(xlabel="predicted loss, nats per byte", ylabel="measured loss, nats per byte")
         axes.set_title(title)
         log_axis(axes.xaxis, kind="plain")
         log_axis(axes.yaxis, kind="plain")
+        far = sorted(losses, key=lambda one: -abs(math.log(one.sealed / one.measured)))[:NAMED]
+        name_marks(
+            axes,
+            [Named(name=one.corpus if one in far else "", x=one.sealed, y=one.measured) for one in losses],
+            lines=[(np.array(ends), np.array(ends))],
+        )
     return figure

@@ -181,7 +181,7 @@ def pictures(found: Found) -> dict[str, Figure]:
         by_name = {name: [one for one in optima if one.corpus == name] for name in ends}
         drawn["contours"] = figures.two_contours(found.readings, ends, found.laws["coupled"], by_name)
     if len(found.texts) >= 2:
-        columns = {name: found.values(name, found.texts) for name in (best_measure(found), "gzip")}
+        columns = {name: found.values(name, found.texts) for name in (verdicts.CONFIRMATORY, "gzip")}
         slopes = {name: slope for name in columns if (slope := found.slope(name, found.texts)) is not None}
         drawn["balance"] = figures.balance_against(found.texts, columns, found.kinds, slopes)
     groups = {INTERVENTIONS[ending]: measured(found, pairs) for ending, pairs in found.pairs.items()}
@@ -216,13 +216,6 @@ def extremes(found: Found) -> tuple[str, str] | None:
     return min(known, key=known.__getitem__), max(known, key=known.__getitem__)
 
 
-def best_measure(found: Found) -> str:
-    """Return the measure, gzip aside, whose line predicts left-out texts best; the confirmatory one before there is."""
-    errors = {name: value for name, value in found.errors.items() if name in found.readings.measures["c"]}
-    errors.pop("gzip", None)
-    return min(errors, key=errors.__getitem__) if errors else verdicts.CONFIRMATORY
-
-
 def shift(pairs: Sequence[Pair]) -> Estimate:
     """Return the mean change of θ of pairs."""
     return mean_with_interval(np.array([pair.shift for pair in pairs]))
@@ -254,7 +247,7 @@ def written(found: Found) -> str:
         found=found, NEW=NEW, OLD=OLD, TEXTS=TEXTS, BUDGETS=BUDGETS, CHEAP=CHEAP_BUDGETS, SIX=SIX_ND_BUDGETS,
         verdicts=verdicts, INTERVENTIONS=INTERVENTIONS, POINTS=POINTS, per_compute=per_compute, single=single,
         shift=shift, unpaired=unpaired(found),
-        placebo_p=placebo_p, extremes=extremes(found), best=best_measure(found), np=np, math=math,
+        placebo_p=placebo_p, extremes=extremes(found), np=np, math=math,
         score=score, weights=weights(found.texts),
     )  # fmt: skip
 

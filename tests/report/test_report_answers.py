@@ -2,22 +2,38 @@
 
 import re
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
 from isoloss.core.estimate import Estimate
+from isoloss.core.numbers import si
 from isoloss.fitting.domain import LawWarning
+from isoloss.laws.law import Law
+from isoloss.laws.registry import laws, open_law
 from isoloss.optima.best_size import BestSize
 from isoloss.optima.lack_of_fit import LackOfFit
 from isoloss.report.answers import lines_title, split_lines, verdicts
-from isoloss.report.checklist import UNRECORDED, checklist_table
+from isoloss.report.checklist import UNRECORDED, algorithm, checklist_table
 from isoloss.report.data import ReportData
 from isoloss.report.drawings import residual_picture
 from isoloss.report.paper import bibtex, methods_paragraph
 from isoloss.report.refusals import misfit
 from isoloss.report.sections import sections
 from isoloss.report.tables import fit_table
+
+
+class Power(Law):
+    """A law that states its formula and no kernel."""
+
+    name = "power"
+    formula = "L = A/N^α"
+    limits: ClassVar = {"A": (1e-3, 1e9), "alpha": (0, 3)}
+
+    @staticmethod
+    def loss_of_run(A, alpha, params):
+        return A / params**alpha
 
 
 def estimate(value: float, low: float, high: float) -> Estimate:
@@ -133,3 +149,36 @@ def test_the_paragraph_cites_what_the_bibliography_holds(small_study: ReportData
     assert cited <= keys
     assert entries.count("{") == entries.count("}")
     assert str(len(small_study.observations)) in paragraph
+
+
+def test_the_paragraph_cites_each_paper_where_it_is_used(small_study: ReportData) -> None:
+    """The formula is Hoffmann's, the count of parameters Porian's, the measure Pandey's."""
+    paragraph = methods_paragraph(small_study)
+    formula = small_study.laws["python"].definition.formula
+    assert f"{formula} [hoffmann2022training]" in paragraph
+    assert paragraph.index("porian2024resolving") < paragraph.index(formula) < paragraph.index("pandey2024gzip")
+
+
+def test_the_paragraph_spans_the_runs_of_all_corpora(small_study: ReportData) -> None:
+    """Not those of the first law alone, which fits one corpus and leaves flagged runs out."""
+    runs = small_study.observations
+    last = runs.corpus == runs.corpora[-1]
+    wider = replace(runs, known={**runs.known, "params": np.where(last, 10 * runs.params, runs.params)})
+    assert f"{si(runs.params.min())} to {si(10 * runs.params.max())} parameters" in methods_paragraph(
+        replace(small_study, observations=wider)
+    )
+
+
+def test_derivatives_of_a_law_without_a_kernel_are_called_numeric(small_study: ReportData) -> None:
+    assert "analytic" in algorithm(small_study.laws["python"])
+    own = replace(small_study.laws["python"], definition=Power)
+    assert "analytic" not in algorithm(own)
+
+
+@pytest.mark.parametrize("name", sorted(laws))
+def test_every_bundled_laws_paper_is_in_the_bibliography(small_study: ReportData, name: str) -> None:
+    """Known by name, or by its number with a place for authors and title."""
+    definition = open_law(name)
+    studied = replace(small_study, laws={"python": replace(small_study.laws["python"], definition=definition)})
+    numbers = re.findall(r"arXiv:(\d{4}\.\d{5})", definition.source)
+    assert all(number in bibtex(studied) for number in numbers)

@@ -15,7 +15,7 @@ from isoloss.core.estimate import Estimate
 from isoloss.fitting.fitted import Exclusion, FittedLaw
 from isoloss.report import render
 from isoloss.report.data import Curve, ReportData
-from isoloss.report.drawings import balance_points
+from isoloss.report.drawings import balance_points, measure_axis
 from isoloss.report.figures.balance import BalancePoint, Line, balance
 from isoloss.report.figures.compute import loss_against_compute
 from isoloss.report.figures.contours import contours, loss_levels, shared_window
@@ -32,7 +32,7 @@ def every_figure(study: ReportData) -> dict[str, Figure]:
     return {
         "contours": contours(runs, laws, budget=BUDGET),
         "compute": loss_against_compute(runs, laws, floors=floors),
-        "balance": balance(balance_points(study), measure="gzip", lines={}, notes={}),
+        "balance": balance(balance_points(study), axis=measure_axis("gzip"), lines={}, notes={}),
         "forest": forest(laws, kinds=study.kinds, floors=floors),
         "residuals": residuals(runs, laws),
         "excess": excess_over_floor(runs, laws, floors=floors),
@@ -56,7 +56,7 @@ def test_every_figure_names_its_axes_with_units(small_study: ReportData) -> None
     wanted = {
         "contours": ("parameters N", "training tokens D"),
         "compute": ("training FLOPs C", "loss, nats per token"),
-        "balance": ("gzip ratio: compressed / raw (higher is harder)", "ln(D*/N*), mean over budgets"),
+        "balance": ("gzip ratio: compressed size / raw size (higher is harder)", "best tokens per parameter"),
         "residuals": ("parameters N", "residual of ln loss, %"),
         "excess": ("training FLOPs C", "loss − floor, nats per token"),
         "curves": ("training tokens seen", "training loss, nats per token"),
@@ -66,6 +66,19 @@ def test_every_figure_names_its_axes_with_units(small_study: ReportData) -> None
         axes = figures[name].axes[0]
         assert (axes.get_xlabel(), axes.get_ylabel()) == (x, y), name
     assert figures["forest"].axes[0].get_title(loc="left") == "E, nats"
+
+
+def test_only_a_compressors_axis_speaks_of_compressed_size() -> None:
+    assert "compressed" in measure_axis("ppmd")
+    assert "nats per token" in measure_axis("ngram")
+    assert all("compressed" not in measure_axis(name) for name in ("ngram", "heaps", "my_measures:Repeats"))
+
+
+def test_ticks_of_best_tokens_per_parameter_stand_at_their_logarithms(study: ReportData) -> None:
+    axes = balance(balance_points(study), axis="", lines={}, notes={}).axes[0]
+    ticks = {text.get_text(): place for place, text in zip(axes.get_yticks(), axes.get_yticklabels(), strict=True)}
+    assert len(ticks) > 2
+    assert all(place == pytest.approx(np.log(float(text))) for text, place in ticks.items())
 
 
 def test_a_contours_label_is_the_laws_loss_where_it_stands(study: ReportData) -> None:
@@ -250,7 +263,7 @@ def test_a_regression_line_is_drawn_only_where_the_balance_moves(study: ReportDa
     points = balance_points(study)
     along = np.array([0.2, 0.5])
     line = Line(complexity=along, value=3 - along, low=2 - along, high=4 - along)
-    figure = balance(points, measure="gzip", lines={"generated": line}, notes={})
+    figure = balance(points, axis="gzip ratio", lines={"generated": line}, notes={})
     bands = [len(axes.collections) for axes in figure.axes[:2]]
     titles = [axes.get_title(loc="left") for axes in figure.axes[:2]]
     assert dict(zip(titles, bands, strict=True)) == {"Real text": 0, "Generated language": 1}
@@ -279,7 +292,7 @@ def test_names_of_corpora_at_one_place_do_not_cover_each_other() -> None:
         )
         for i in range(4)
     ]
-    figure = balance(points, measure="gzip", lines={}, notes={})
+    figure = balance(points, axis="gzip ratio", lines={}, notes={})
     render.raw_svg(figure)
     boxes = [text.get_window_extent() for text in figure.axes[0].texts if text.get_text().startswith("corpus")]
     assert len(boxes) == 4

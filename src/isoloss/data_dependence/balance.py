@@ -13,7 +13,7 @@ import numpy as np
 
 from isoloss.core.errors import InputError
 from isoloss.core.estimate import LEVEL, Estimate
-from isoloss.core.numbers import listed
+from isoloss.core.numbers import listed, power_of_ten
 from isoloss.data_dependence.meta import MetaRegression, meta_regression
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.optima.mean_split import MeanSplit
@@ -25,6 +25,9 @@ FEWEST_CORPORA = 3  # a line through two says nothing about what else moves bala
 LARGEST_FACTOR = float(np.log(1000))
 LEAST_USEFUL = float(np.log(10))  # a design that shows larger changes alone shows none that anybody expects
 COMPRESSORS = ("gzip", "zstd", "xz", "bz2", "brotli", "ppmd")
+ENTROPIES = {"ngram": "n-gram entropy"} | {
+    name: f"{name} entropy" for name in ("unigram", "bigram", "trigram", "fourgram", "fivegram")
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,7 +197,7 @@ def _verdict(line: MetaRegression) -> Verdict:
 
 
 def _verdict_sentence(verdict: BalanceVerdict) -> str:
-    measure, known = _unit(verdict.measure), verdict.corpora
+    measure, known = measure_in_words(verdict.measure), verdict.corpora
     if verdict.slope is None:
         return (
             f"Whether {verdict.kind} corpora of another {measure} need other tokens per parameter cannot be judged. "
@@ -204,9 +207,7 @@ def _verdict_sentence(verdict: BalanceVerdict) -> str:
     among = f"The {len(known)} {verdict.kind} corpora need {_range(known)} tokens per parameter"
     if verdict.verdict == "moves":
         more = "more" if verdict.slope.value > 0 else "fewer"
-        harder = (
-            "harder-to-compress corpora" if verdict.measure in COMPRESSORS else f"corpora of higher {verdict.measure}"
-        )
+        harder = "harder-to-compress corpora" if verdict.measure in COMPRESSORS else f"corpora of higher {measure}"
         factor = slope_in_words(verdict.slope, verdict.measure)
         return f"{among}: {harder} need {more}, {factor} ({_probability(verdict.p_slope)})."
     if verdict.verdict == "differs":
@@ -228,18 +229,18 @@ def _range(corpora: Sequence[CorpusBalance]) -> str:
 
 
 def _limits_sentence(verdict: BalanceVerdict) -> str:
-    parts = [f"These are means over budgets of {listed([f'{budget:.2g}' for budget in verdict.budgets])} FLOPs"]
+    parts = [f"These are means over budgets of {listed([power_of_ten(budget) for budget in verdict.budgets])} FLOPs"]
     if verdict.smallest_detectable is None:
         parts.append("Train more corpora, with different values of the measure, on the same grid")
     elif verdict.smallest_detectable > LEAST_USEFUL:
         parts.append(
             f"With such intervals {len(verdict.corpora)} corpora can show no change below a factor of ten per {STEP} "
-            f"of {_unit(verdict.measure)}"
+            f"of {measure_in_words(verdict.measure)}"
         )
     else:
         parts.append(
             "Four studies in five like this one would show a change by "
-            f"{_times(verdict.smallest_detectable)} per {STEP} of {_unit(verdict.measure)}"
+            f"{_times(verdict.smallest_detectable)} per {STEP} of {measure_in_words(verdict.measure)}"
         )
         if verdict.prior is not None:
             parts.append(
@@ -257,11 +258,17 @@ def _limits_sentence(verdict: BalanceVerdict) -> str:
 
 def slope_in_words(slope: Estimate, measure: str) -> str:
     """Return the factor on tokens per parameter for a step of `measure` that a slope of ln(D*/N*) stands for."""
-    return f"{_times(slope.value)} {_interval(slope)} per {STEP:g} of {_unit(measure)}"
+    return f"{_times(slope.value)} {_interval(slope)} per {STEP:g} of {measure_in_words(measure)}"
 
 
-def _unit(measure: str) -> str:
-    return f"{measure} ratio" if measure in COMPRESSORS else measure
+def measure_in_words(measure: str) -> str:
+    """Return a measure as sentences and axes name it: `gzip ratio`, `n-gram entropy`."""
+    return f"{measure} ratio" if measure in COMPRESSORS else ENTROPIES.get(measure, measure)
+
+
+def measured_as(measure: str) -> str:
+    """Return what the number of a measure is, where it says so; empty for others."""
+    return "compressed size / raw size" if measure in COMPRESSORS else "nats per token" if measure in ENTROPIES else ""
 
 
 def _times(log_ratio: float) -> str:

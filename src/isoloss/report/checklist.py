@@ -14,7 +14,6 @@ from isoloss.report.methods import CONVENTIONS, INTERVAL_METHOD, OBJECTIVES, cou
 from isoloss.report.refusals import refusals
 
 UNRECORDED = "not in the records: add it"
-ALGORITHM = "Levenberg–Marquardt on all starts at once, with analytic derivatives"
 SOURCE = 'After Li, Kudugunta & Zettlemoyer 2025, "(Mis)Fitting", arXiv:2502.18969.'
 
 
@@ -42,6 +41,12 @@ def checklist_table(data: ReportData) -> Table:
 def first_law(data: ReportData) -> FittedLaw | None:
     """Return one of the study's own laws: all have its form, objective and starts."""
     return next(iter(data.laws.values()), None)
+
+
+def algorithm(law: FittedLaw) -> str:
+    """Return how the search of a law goes: a law that states no kernel has its derivatives by differences."""
+    derivatives = "analytic derivatives" if hasattr(law.definition, "kernel") else "derivatives by central differences"
+    return f"Levenberg–Marquardt on all starts at once, with {derivatives}"
 
 
 def _hypothesis(data: ReportData) -> dict[str, str]:
@@ -115,7 +120,7 @@ def _fitting(data: ReportData) -> dict[str, str]:
     converged = sum(each.convergence.converged for each in data.laws.values())
     return {
         "objective": OBJECTIVES[law.objective].format(delta=plain(law.delta)),
-        "algorithm": ALGORITHM,
+        "algorithm": algorithm(law),
         "initialisation": f"{' or '.join(map(str, sorted(starts)))} starts a law, the best end is kept",
         "convergence": f"{converged} of {len(data.laws)} laws by gradient and agreeing starts",
         "weights": {"equal": "every row counts alike", "stderr": "rows by the inverse square of their standard error"}[

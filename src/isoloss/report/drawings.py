@@ -3,8 +3,10 @@
 import re
 from functools import partial
 
-from isoloss.core.numbers import fixed, power_of_ten, value_and_interval
-from isoloss.data_dependence.balance import BalanceVerdict, slope_in_words
+import numpy as np
+
+from isoloss.core.numbers import fixed, plain, power_of_ten, value_and_interval
+from isoloss.data_dependence.balance import BalanceVerdict, measure_in_words, measured_as, slope_in_words
 from isoloss.report.blocks import Drawing
 from isoloss.report.data import ReportData
 from isoloss.report.figures.balance import BalancePoint, balance
@@ -42,7 +44,7 @@ def contour_sheet(data: ReportData) -> Drawing:
             "predicted loss; its value, in nats per token, stands at the right edge. The shaded rectangle is the "
             "range of the fitted runs: inside it the law interpolates, beyond it (dashed) it extrapolates. "
             "Dotted lines join equal compute, C = 6·N·D, at powers of ten; the dashed black line is the common "
-            f"budget of {budget} FLOPs. The orange line is the efficient frontier, the best split of every "
+            f"budget of {budget} FLOPs. The orange line is the best split of every "
             "budget, with its 95 % interval; the star is the best split of the common budget. Dots are runs. "
             f"{HOLLOW} All panels share their axes. {_convention(data)}"
         ),
@@ -96,23 +98,28 @@ def balance_picture(data: ReportData) -> Drawing | None:
         return None
     lines = {kind_of(verdict): balance_line(verdict) for verdict in data.balance if verdict.verdict == "moves"}
     notes = {kind_of(verdict): slope_note(verdict) for verdict in data.balance}
-    draw = partial(balance, points, measure=data.measure, lines=lines, notes=notes)
+    draw = partial(balance, points, axis=measure_axis(data.measure), lines=lines, notes=notes)
+    measured = measure_in_words(data.measure)
     return Drawing(
         name="balance",
-        title="The best balance against compressibility",
+        title=f"Best tokens per parameter against {measured}",
         caption=(
-            "Each mark is a corpus: how hard it is to compress, and the logarithm of the best number of training "
-            "tokens per parameter, by several forms of the loss and as the mean over the budgets of the verdict; the "
-            "right axis reads it as that number. Bars are 95 % intervals. Real text and generated language stand "
-            "apart, because one need not hold for the other. A regression line with its band is drawn only where the "
-            "verdict is that the balance moves."
+            f"Each mark is a corpus: its {measured}, and its best number of training tokens per parameter, by several "
+            "forms of the loss and as the mean over the budgets of the verdict. Bars are 95 % intervals. Real text and "
+            "generated language stand apart, because one need not hold for the other. A regression line with its band "
+            f"is drawn only where best tokens per parameter are shown to follow the {measured}."
         ),
-        alt="Best tokens per parameter against compressibility. "
-        + "; ".join(f"{p.name}: {data.measure} {fixed(p.complexity.value, 2)}, ln(D*/N*) {fixed(p.log_ratio.value, 2)}"
-                    for p in points) + ".",
+        alt=f"Best tokens per parameter against {measured}. "
+        + "; ".join(f"{p.name}: {measured} {fixed(p.complexity.value, 2)}, "
+                    f"{plain(float(np.exp(p.log_ratio.value)), 2)} tokens per parameter" for p in points) + ".",
         wide=draw,
         narrow=partial(draw, layout="narrow"),
     )  # fmt: skip
+
+
+def measure_axis(measure: str) -> str:
+    """Return what an axis of a measure says: its name, what its number is, and which end is harder."""
+    return f"{': '.join(filter(None, (measure_in_words(measure), measured_as(measure))))} (higher is harder)"
 
 
 def balance_points(data: ReportData) -> list[BalancePoint]:
@@ -132,7 +139,7 @@ def slope_note(verdict: BalanceVerdict) -> str:
     if verdict.slope is None:
         return "too few corpora to judge"
     if verdict.verdict != "moves":
-        return f"no trend with {verdict.measure} is shown"
+        return f"no trend with {measure_in_words(verdict.measure)} is shown"
     return slope_in_words(verdict.slope, verdict.measure)
 
 

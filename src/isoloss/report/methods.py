@@ -3,6 +3,7 @@
 import numpy as np
 
 from isoloss.core.numbers import plain, power_of_ten
+from isoloss.data_dependence.balance import measure_in_words, measured_as
 from isoloss.report.blocks import Note
 from isoloss.report.data import ReportData
 from isoloss.runs.observations import Observations
@@ -48,12 +49,12 @@ FLOOR = Note(
     "positions. Known for generated corpora alone.",
 )
 BALANCE = (
-    "ln(D*/N*): the logarithm of the best number of tokens per parameter, at {budget} FLOPs. Corpora are compared by "
-    "its mean over three budgets inside the runs of most of them, by several forms of the loss."
+    "D*/N* at {budget} FLOPs, and ln(D*/N*), its logarithm. Corpora are compared by the mean of the logarithm over "
+    "three budgets inside the runs of most of them, by several forms of the loss."
 )
 COMPLEXITY = (
-    "{measure}: compressed size / raw size of a document. How tokens are written as bytes is part of the measure. Its "
-    "interval is over documents."
+    "Corpora are compared by {measure}. How tokens are written as bytes is part of a compression ratio. Intervals are "
+    "over documents."
 )
 FLAGS = "Flagged runs are shown everywhere, left out of the fits, and the fits are repeated with them."
 
@@ -71,11 +72,17 @@ def method_notes(data: ReportData) -> tuple[Note, ...]:
         *([Note(title="Training", text=data.training)] if data.training else []),
         *_law_notes(data),
         FRONTIER,
-        Note(title="Balance", text=BALANCE.format(budget=power_of_ten(data.budget_flops))),
-        Note(title="Complexity", text=COMPLEXITY.format(measure=data.measure)),
+        Note(title="Best tokens per parameter", text=BALANCE.format(budget=power_of_ten(data.budget_flops))),
+        Note(title="Complexity", text=COMPLEXITY.format(measure=described(data.measure))),
         FLOOR,
         Note(title="Flags", text=f"{meanings} {FLAGS}".strip()),
     )
+
+
+def described(measure: str) -> str:
+    """Return a measure with what its number is: `gzip ratio (compressed size / raw size)`."""
+    number = measured_as(measure)
+    return f"{measure_in_words(measure)} ({number})" if number else measure_in_words(measure)
 
 
 def counted(runs: Observations) -> bool:

@@ -1,14 +1,17 @@
 """What a paper can paste: a paragraph on methods with this study's own numbers, and the bibliography behind it."""
 
 import re
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from isoloss.core.numbers import plain, power_of_ten, si
+from isoloss.fitting.fitted import FittedLaw
 from isoloss.report.blocks import Paste
-from isoloss.report.checklist import ALGORITHM, first_law
+from isoloss.report.checklist import algorithm, first_law
 from isoloss.report.data import ReportData
-from isoloss.report.methods import CONVENTIONS, INTERVAL_METHOD, OBJECTIVES, counted
+from isoloss.report.methods import CONVENTIONS, INTERVAL_METHOD, OBJECTIVES, counted, described
+from isoloss.runs.observations import Floats
 
 ENTRIES = {
     "2203.15556": ("hoffmann2022training", "Hoffmann, Jordan and others", 2022,
@@ -28,7 +31,9 @@ ENTRIES = {
                    "(Mis)Fitting: A Survey of Scaling Laws"),
 }  # fmt: skip
 """Papers that a study may rest on, by arXiv number: key, authors, year, title."""
-ALWAYS = ("2502.18969",)
+MISFITTING, GZIP = "2502.18969", "2405.16684"
+COUNTED_AFTER = {"non_embedding": "2001.08361", "with_head": "2406.19146", "with_attention": "2406.19146"}
+"""The paper behind a convention of counting parameters."""
 
 
 def paste(data: ReportData) -> tuple[Paste, ...]:
@@ -45,23 +50,47 @@ def methods_paragraph(data: ReportData) -> str:
     """Return how the study was made and fitted, in sentences with its own numbers and the keys of `bibtex`."""
     law, runs = first_law(data), data.observations
     assert law is not None, "a paragraph is of a study with a law"
-    cited = ", ".join(ENTRIES[number][0] for number in _numbers(data) if number not in ALWAYS)
-    n, d = law.domain.span("params"), law.domain.span("tokens")
+    corpora = f"{len(runs.corpora)} corpora" if len(runs.corpora) > 1 else "one corpus"
     sentences = [
-        f"We trained {len(runs)} models on {len(runs.corpora)} corpora ({', '.join(runs.corpora)}), of {si(n[0])} to "
-        f"{si(n[1])} parameters on {si(d[0])} to {si(d[1])} {runs.data_unit}.",
-        f"Parameters N: {_lower(CONVENTIONS.get(runs.params_convention, 'as the table of runs counts them.'))}",
+        f"We use {len(runs)} training runs on {corpora} ({', '.join(runs.corpora)}): models of {_span(runs.params)} "
+        f"parameters on {_span(runs.tokens)} {runs.data_unit}.",
+        f"Parameters N: {_lower(CONVENTIONS.get(runs.params_convention, 'as the table of runs counts them.'))[:-1]}"
+        f"{_cited(_counted_after(data))}.",
         f"Compute C is {'6ND' if counted(runs) else 'as recorded with every run'}.",
         data.training,
         "Loss is cross-entropy in nats per token on held-out documents.",
-        f"To each corpus we fitted {law.definition.formula}{f' [{cited}]' if cited else ''}, at the least of "
-        f"{OBJECTIVES[law.objective].format(delta=plain(law.delta))} ({ALGORITHM}; {law.convergence.starts} starts).",
+        f"To each corpus we fitted {law.definition.formula}{_cited(_of_laws([law]))}, at the least of "
+        f"{OBJECTIVES[law.objective].format(delta=plain(law.delta))} ({algorithm(law)}; {law.convergence.starts} "
+        "starts).",
         _intervals(data),
         _left_out(data),
-        f"Corpora are compared at {power_of_ten(data.budget_flops)} FLOPs. Fits and figures: isoloss {data.version} "
+        _measured(data),
+        f"Best splits are those of {power_of_ten(data.budget_flops)} FLOPs. Fits and figures: isoloss {data.version} "
         "[isoloss].",
     ]
     return " ".join(sentence.strip() for sentence in sentences if sentence)
+
+
+def _span(values: Floats) -> str:
+    low, high = float(values.min()), float(values.max())
+    return si(low) if low == high else f"{si(low)} to {si(high)}"
+
+
+def _cited(numbers: Sequence[str]) -> str:
+    return f" [{', '.join(_entry(number)[0] for number in numbers)}]" if numbers else ""
+
+
+def _measured(data: ReportData) -> str:
+    """Return by which measure corpora are compared; nothing where none has it."""
+    if not any(data.measure in corpus.measures for corpus in data.corpora):
+        return ""
+    return f"Corpora are compared by {described(data.measure)}{_cited([GZIP] if data.measure == 'gzip' else [])}."
+
+
+def _counted_after(data: ReportData) -> list[str]:
+    """Return the paper that counts parameters as the runs do, if one is known for it."""
+    convention = data.observations.params_convention
+    return [COUNTED_AFTER[convention]] if convention in COUNTED_AFTER else []
 
 
 def _lower(text: str) -> str:
@@ -84,13 +113,22 @@ def _left_out(data: ReportData) -> str:
     return f"{len(left)} runs were left out ({', '.join(sorted(set(left.values())))})."
 
 
+def _of_laws(laws: Iterable[FittedLaw]) -> list[str]:
+    """Return the arXiv numbers of the papers that laws come from, each once."""
+    return list(dict.fromkeys(re.findall(r"arXiv:(\d{4}\.\d{5})", " ".join(law.definition.source for law in laws))))
+
+
 def _numbers(data: ReportData) -> list[str]:
     """Return the arXiv numbers of the papers that the study's laws, measure and checklist come from."""
-    sentence = [law.definition.source for law in (*data.laws.values(), *data.further_laws)]
-    sentence += ["arXiv:2405.16684"] if any("gzip" in corpus.measures for corpus in data.corpora) else []
-    sentence += ["arXiv:2406.19146"] if data.observations.params_convention in ("with_head", "with_attention") else []
-    found = re.findall(r"arXiv:(\d{4}\.\d{5})", " ".join(sentence))
-    return [number for number in dict.fromkeys([*found, *ALWAYS]) if number in ENTRIES]
+    measured = [GZIP] if any("gzip" in corpus.measures for corpus in data.corpora) else []
+    laws = _of_laws([*data.laws.values(), *data.further_laws])
+    return list(dict.fromkeys([*laws, *measured, *_counted_after(data), MISFITTING]))
+
+
+def _entry(number: str) -> tuple[str, str, int, str]:
+    """Return key, authors, year and title of a paper; of one that is not known by name, what its number says."""
+    unknown = (f"arxiv{number.replace('.', '')}", "add the authors", 2000 + int(number[:2]), "add the title")
+    return ENTRIES.get(number, unknown)
 
 
 def bibtex(data: ReportData) -> str:
@@ -102,7 +140,7 @@ def bibtex(data: ReportData) -> str:
     )
     papers = []
     for number in _numbers(data):
-        key, authors, year, title = ENTRIES[number]
+        key, authors, year, title = _entry(number)
         papers.append(
             f"@article{{{key},\n  title = {{{{{title}}}}},\n  author = {{{authors}}},\n  year = {{{year}}},\n"
             f"  eprint = {{{number}}},\n  archivePrefix = {{arXiv}}\n}}"

@@ -53,7 +53,7 @@ def key_numbers(data: ReportData) -> tuple[Note, ...]:
     flagged = sum(bool(row.flags) for row in data.runs)
     flops = sum(row.flops for row in data.runs)
     return (
-        Note(title="corpora", text=str(len(data.corpora))),
+        Note(title="corpus" if len(data.corpora) == 1 else "corpora", text=str(len(data.corpora))),
         Note(title="runs with a loss", text=f"{finished} of {len(data.runs)}"),
         Note(title="flagged", text=str(flagged)),
         Note(title="FLOPs of all runs", text=power_of_ten(flops) if flops else "0"),
@@ -99,14 +99,14 @@ def _numbers(data: ReportData) -> Section:
 
 def _balance(data: ReportData) -> Section:
     return Section(
-        name="balance", title="Does the balance move?",
+        name="trend", title="Do best tokens per parameter follow the text?",
         blocks=_kept(balance_picture(data)),
     )  # fmt: skip
 
 
 def _predictors(data: ReportData) -> Section:
     return Section(
-        name="contest", title="Which measure predicts a corpus never trained on?",
+        name="predictors", title="Which measure predicts a corpus never trained on?",
         blocks=_kept(predictor_picture(data), *predictor_tables(data)),
         folded_title="Every left-out corpus", folded=tuple(corpus_tables(data)),
     )  # fmt: skip
@@ -152,8 +152,9 @@ def _trust(data: ReportData) -> Section:
     )
     left_out = exclusions_table(data)
     folded: list[tuple[str, Block]] = []
-    if data.backtest:
-        folded.append(("every predictor held against the largest runs", backtest_table(data, every=True)))
+    every = backtest_table(data, every=True)
+    if len(every.rows) > len(backtest_table(data).rows):
+        folded.append(("every predictor held against the largest runs", every))
     if left_out.rows:
         folded.append((f"{len(left_out.rows)} rows left out of the fits", left_out))
     return Section(

@@ -7,6 +7,7 @@ from functools import partial
 from isoloss.core.errors import Unidentified
 from isoloss.core.estimate import Estimate
 from isoloss.core.numbers import MISSING, duration, fixed, plain, power_of_ten, si
+from isoloss.data_dependence.balance import measured_as
 from isoloss.diagnostics.backtest import NEAREST
 from isoloss.fitting.fitted import FittedLaw, FrontierPoint
 from isoloss.report.blocks import Cell, Column, Row, Table, estimate_cell, number_cell
@@ -24,19 +25,19 @@ def key_table(data: ReportData) -> Table:
     budget = power_of_ten(data.budget_flops)
     columns = (
         CORPUS,
-        Column(title=data.measure, about="compressed size / raw size; higher is harder to compress"),
+        Column(title=data.measure, about="; ".join(filter(None, (measured_as(data.measure), "higher is harder")))),
         Column(title="E", unit="nats/token", about="the law's loss at infinite size and data"),
         Column(title="floor", unit="nats/token", about="the exact best possible loss, known for generated corpora"),
         Column(title="α", about="exponent of parameters in the law"),
         Column(title="β", about="exponent of data in the law"),
         Column(title="a", about="exponent of the best size: N* ∝ C^a"),
-        Column(title="ln(D*/N*)", unit=f"at {budget}", about="logarithm of the best number of tokens per parameter"),
         Column(title="D*/N*", unit=f"at {budget}", about="the best number of training tokens per parameter"),
+        Column(title="ln(D*/N*)", unit=f"at {budget}", about="its logarithm"),
         Column(title="runs", about="runs with a loss, and how many of them were flagged"),
     )
     return Table(
         name="key", columns=columns, rows=tuple(_key_row(data, corpus) for corpus in by_complexity(data)),
-        caption=f"The study in one table. Brackets are 95 % intervals. Balance is at {budget} FLOPs.",
+        caption=f"The study in one table. Brackets are 95 % intervals. Best splits are those of {budget} FLOPs.",
     )  # fmt: skip
 
 
@@ -63,8 +64,8 @@ def _key_row(data: ReportData, corpus: CorpusSummary) -> Row:
         estimate_cell(_param(law, "alpha")),
         estimate_cell(_param(law, "beta")),
         estimate_cell(exponent(law)),
-        estimate_cell(ratio),
         estimate_cell(ratio.exponential() if ratio else None, style="plain"),
+        estimate_cell(ratio),
         Cell(text=str(len(own)), detail=f"{flagged} flagged" if flagged else "", sort=len(own)),
     )
     return Row(cells=cells)

@@ -263,12 +263,15 @@ def spread(places: Sequence[float], gap: float) -> list[float]:
     return [float(place) for place in result]
 
 
+ON_PAPER = {"facecolor": PAPER, "edgecolor": "none", "alpha": 0.75, "pad": 0.5}
+"""The box behind a name, through which no curve strikes."""
+
+
 def name_point(axes: Axes, text: str, place: tuple[float, float], *, offset: tuple[float, float] = (0, 5)) -> None:
     """Write a small name next to a point, `offset` in points, on paper: curves do not strike it through."""
     axes.annotate(
         text, place, xytext=offset, textcoords="offset points", fontsize=7.5, zorder=6, annotation_clip=False,
-        ha="center" if offset[0] == 0 else "left", va="bottom" if offset[0] == 0 else "center",
-        bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.75, "pad": 0.5},
+        ha="center" if offset[0] == 0 else "left", va="bottom" if offset[0] == 0 else "center", bbox=ON_PAPER,
     )  # fmt: skip
 
 

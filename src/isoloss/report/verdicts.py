@@ -3,7 +3,7 @@
 import numpy as np
 
 from isoloss.core.estimate import LEVEL
-from isoloss.data_dependence.balance import STEP, BalanceVerdict
+from isoloss.data_dependence.balance import STEP, BalanceVerdict, measure_in_words
 from isoloss.report.blocks import Answer
 from isoloss.report.figures.balance import KIND_TITLE, Line
 
@@ -13,7 +13,7 @@ LINE_POINTS = 41
 NOT_JUDGED = Answer(
     kind="none",
     label="No answer yet",
-    words="The balance was not judged.",
+    words="Whether best tokens per parameter follow the text was not judged.",
     sentence="That takes at least three corpora of one kind, each with a law.",
     limits="",
 )
@@ -32,14 +32,15 @@ def answer(verdict: BalanceVerdict) -> Answer:
 
 
 def _words(verdict: BalanceVerdict) -> str:
+    measure = measure_in_words(verdict.measure)
     match verdict.verdict:
         case "moves":
             more = "more" if verdict.slope is not None and verdict.slope.value > 0 else "fewer"
-            return f"The higher {verdict.measure}, the {more} tokens per parameter are best."
+            return f"The higher the {measure}, the {more} tokens per parameter are best."
         case "differs":
-            return f"Best tokens per parameter differ, but are not shown to follow {verdict.measure}."
+            return f"Best tokens per parameter differ, but are not shown to follow the {measure}."
         case "not_identified":
-            return f"Best tokens per parameter are not shown to follow {verdict.measure}."
+            return f"Best tokens per parameter are not shown to follow the {measure}."
         case "not_enough_corpora":
             return "Too few corpora to judge."
 

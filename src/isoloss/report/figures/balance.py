@@ -1,6 +1,6 @@
-"""The question itself: does the best balance of tokens to parameters move with how well a corpus compresses?"""
+"""The question itself: do best tokens per parameter follow a measure of the corpus?"""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,32 +10,23 @@ from matplotlib.lines import Line2D
 
 from isoloss.core.estimate import Estimate
 from isoloss.core.numbers import si
+from isoloss.report.figures.names import Named, name_marks
 from isoloss.report.theme import (
     INK,
     KIND_COLOUR,
     KIND_MARKER,
     MUTED,
-    POINTS_PER_INCH,
     Entry,
     Layout,
     Panels,
     drawn,
     log_ticks,
-    short,
-    text_points,
 )
 from isoloss.runs.observations import Floats
 
 # Hoffmann et al. 2022, table 3: about 20 training tokens a parameter at every budget.
 CHINCHILLA_TOKENS_PER_PARAMETER = 20.0
 KIND_TITLE = {"text": "Real text", "generated": "Generated language"}
-NAME_POINTS = 8.0
-
-Box = tuple[float, float, float, float]
-Place = Callable[[float, float], tuple[float, float]]
-"""From data to points from the panel's lower left corner."""
-
-LINE_BOXES = 60  # boxes along a regression line that names keep clear of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,41 +53,40 @@ class Line:
 def balance(
     points: Sequence[BalancePoint],
     *,
-    measure: str,
+    axis: str,
     lines: Mapping[str, Line],
     notes: Mapping[str, str],
     layout: Layout = "wide",
 ) -> Figure:
-    """Return one panel a kind of corpus, all on the same axes: balance against complexity, both with intervals.
+    """Return one panel a kind of corpus, all on the same axes: tokens per parameter against a measure, with intervals.
 
-    A kind has a regression line and its band only where `lines` holds one: where the verdict is that the balance moves.
-    `notes` are written under the panels' titles. The right axis reads the balance as tokens per parameter.
+    `axis` names the measure. A kind has a regression line and its band only where `lines` holds one: where best tokens
+    per parameter are shown to follow the measure. `notes` are written under the panels' titles.
     """
     kinds = [kind for kind in KIND_TITLE if any(point.kind == kind for point in points)]
     panels = _panels(layout)
     limits = _limits([p.complexity for p in points]), _limits([p.log_ratio for p in points])
     figure, grid = panels.grid(len(kinds), key=_key(bool(lines), _shows_chinchilla(limits[1])))
     for index, (kind, (axes,)) in enumerate(zip(kinds, grid, strict=True)):
-        axes.set(xlim=limits[0], ylim=limits[1], xlabel=f"{measure} ratio: compressed / raw (higher is harder)")
+        axes.set(xlim=limits[0], ylim=limits[1], xlabel=axis)
         own = [point for point in points if point.kind == kind]
         _panel(axes, own, lines.get(kind))
-        _name(axes, own, lines.get(kind), panels)
+        name_marks(
+            axes, list(map(_named, own)), lines=[(lines[kind].complexity, lines[kind].value)] if kind in lines else []
+        )
         axes.set_title(KIND_TITLE[kind], pad=20)
         axes.text(0, 1, notes.get(kind, ""), transform=axes.transAxes, va="bottom", fontsize=8, color=MUTED)
-        first, last = (
-            index % panels.columns == 0,
-            index % panels.columns == panels.columns - 1 or index == len(kinds) - 1,
-        )
+        first = index % panels.columns == 0
+        _ratio_ticks(axes, limits[1])
         axes.tick_params(labelleft=first)
-        axes.set_ylabel("ln(D*/N*), mean over budgets" if first else "")
-        _ratio_axis(axes, limits[1], named=last)
+        axes.set_ylabel("best tokens per parameter" if first else "")
     return figure
 
 
 def _panels(layout: Layout) -> Panels:
     if layout == "narrow":
-        return Panels(width=2.55, height=2.6, columns=1, left=0.56, right=0.62, top=0.55, gap_y=1.1)
-    return Panels(width=4.79, height=3.4, columns=2, left=0.62, right=0.75, top=0.55, gap_x=0.3)
+        return Panels(width=2.9, height=2.6, columns=1, left=0.56, right=0.16, top=0.55, gap_y=1.1)
+    return Panels(width=5.06, height=3.4, columns=2, left=0.62, right=0.2, top=0.55, gap_x=0.3)
 
 
 def _limits(estimates: Sequence[Estimate]) -> tuple[float, float]:
@@ -126,79 +116,22 @@ def _panel(axes: Axes, points: Sequence[BalancePoint], line: Line | None) -> Non
         axes.plot(x.value, y.value, marker=marker, markersize=6.5, color=colour, markeredgewidth=0)
 
 
-def _name(axes: Axes, points: Sequence[BalancePoint], line: Line | None, panels: Panels) -> None:
-    """Write every corpus name next to its point, on the side where it covers least."""
-    (x_low, x_high), (y_low, y_high) = axes.get_xlim(), axes.get_ylim()
-    width, height = panels.width * POINTS_PER_INCH, panels.height * POINTS_PER_INCH
-
-    def place(x: float, y: float) -> tuple[float, float]:
-        return (x - x_low) / (x_high - x_low) * width, (y - y_low) / (y_high - y_low) * height
-
-    boxes = [box for point in points for box in _bars(point, place)]
-    boxes += _along(line, place) if line is not None else []
-    for point in points:
-        x, y = place(point.complexity.value, point.log_ratio.value)
-        text = short(point.name, 24)
-        half = text_points(text, NAME_POINTS) / 2
-        centres = [(x + side * (half + 6), y + up) for side in (1, -1) for up in (8, -8, 0, 16, -16)]
-        candidates = [_box(at_x, at_y, half, NAME_POINTS * 0.6) for at_x, at_y in centres]
-        best = min(range(len(centres)), key=lambda i: _covered(candidates[i], boxes, width, height))
-        boxes.append(candidates[best])
-        axes.annotate(text, centres[best], xycoords="axes points", ha="center", va="center", fontsize=NAME_POINTS)
-
-
-def _box(x: float, y: float, half_width: float, half_height: float) -> Box:
-    return x - half_width, y - half_height, x + half_width, y + half_height
-
-
-def _along(line: Line, place: Place) -> list[Box]:
-    """Return boxes along a regression line, in points."""
-    along = np.linspace(line.complexity[0], line.complexity[-1], LINE_BOXES)
-    centres = map(place, along.tolist(), np.interp(along, line.complexity, line.value).tolist())
-    return [_box(x, y, 3, 2) for x, y in centres]
-
-
-def _bars(point: BalancePoint, place: Place) -> list[Box]:
-    """Return the boxes that a point and its two bars cover, in points."""
+def _named(point: BalancePoint) -> Named:
     x, y = point.complexity, point.log_ratio
-    centre = place(x.value, y.value)
-    left, right = (place(v if v is not None else x.value, y.value)[0] for v in (x.low, x.high))
-    lower, upper = (place(x.value, v if v is not None else y.value)[1] for v in (y.low, y.high))
-    return [
-        _box(centre[0], centre[1], 4, 4),
-        (left, centre[1] - 1, right, centre[1] + 1),
-        (centre[0] - 1, lower, centre[0] + 1, upper),
-    ]
+    ends = [None if e.low is None or e.high is None else (e.low, e.high) for e in (x, y)]
+    return Named(name=point.name, x=x.value, y=y.value, x_ends=ends[0], y_ends=ends[1])
 
 
-def _covered(box: Box, taken: Sequence[Box], width: float, height: float) -> float:
-    """Return the area that `box` shares with others, and ten times the area it has outside the panel."""
-    shared = sum(_overlap(box, other) for other in taken)
-    area = (box[2] - box[0]) * (box[3] - box[1])
-    return shared + 10 * (area - _overlap(box, (0, 0, width, height)))
-
-
-def _overlap(one: Box, two: Box) -> float:
-    width = min(one[2], two[2]) - max(one[0], two[0])
-    height = min(one[3], two[3]) - max(one[1], two[1])
-    return max(0.0, width) * max(0.0, height)
-
-
-def _ratio_axis(axes: Axes, limits: tuple[float, float], *, named: bool) -> None:
-    right = axes.twinx()
-    right.set_ylim(limits)
+def _ratio_ticks(axes: Axes, limits: tuple[float, float]) -> None:
+    """Write an axis of ln(tokens per parameter) as tokens per parameter."""
     ticks = log_ticks(float(np.exp(limits[0])), float(np.exp(limits[1])))
-    right.set_yticks(np.log(ticks), [si(tick) for tick in ticks] if named else [])
-    right.grid(visible=False)
-    right.spines["right"].set_visible(named)
-    right.tick_params(axis="y", length=3 if named else 0)
-    right.set_ylabel("tokens per parameter" if named else "")
+    axes.set_yticks(np.log(ticks), [si(tick) for tick in ticks])
 
 
 def _key(lines: bool, chinchilla: bool) -> list[Entry]:
     entries: list[Entry] = [(Line2D([], [], color=INK, linewidth=1.4), "bars: 95 % intervals")]
     if lines:
-        entries.append((Line2D([], [], color=INK, linewidth=1.8), "regression, where the balance moves"))
+        entries.append((Line2D([], [], color=INK, linewidth=1.8), "regression, where a trend is shown"))
     if chinchilla:
         dotted = Line2D([], [], color=MUTED, linewidth=1, linestyle=(0, (1, 1.5)))
         entries.append((dotted, "Chinchilla: 20 tokens a parameter"))

@@ -15,6 +15,7 @@ from isoloss.report.figures.marks import band, draw_runs, key, marks
 from isoloss.report.theme import (
     FRONTIER,
     MUTED,
+    ON_PAPER,
     PURPLE,
     Entry,
     Layout,
@@ -134,7 +135,8 @@ def _name_sizes(axes: Axes, starts: Mapping[float, tuple[float, float]]) -> None
         placed.append((size, float(x), max([float(y), *above])))
     over = max([0.0, *(height - 0.97 for *_, height in placed)])
     for size, x, height in placed:
-        axes.text(x - 0.02, height - over, si(size, 2), transform=axes.transAxes, fontsize=7.5, ha="right", va="center")
+        axes.text(x - 0.02, height - over, si(size, 2), transform=axes.transAxes, fontsize=7.5, ha="right", va="center",
+                  zorder=6, bbox=ON_PAPER)  # fmt: skip
 
 
 def _frontier(axes: Axes, law: FittedLaw) -> None:

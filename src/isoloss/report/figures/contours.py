@@ -127,7 +127,7 @@ def _contours(axes: Axes, law: FittedLaw, window: Window) -> None:
     for place, text in labelled:
         axes.annotate(text, (1, place), xycoords=axes.get_yaxis_transform(), xytext=(3, 0), textcoords="offset points",
                       va="center", fontsize=7.5, annotation_clip=False)  # fmt: skip
-    axes.annotate("nats", (1, 1), xycoords="axes fraction", xytext=(3, 6), textcoords="offset points",
+    axes.annotate("loss", (1, 1), xycoords="axes fraction", xytext=(3, 6), textcoords="offset points",
                   fontsize=7.5, color=MUTED, annotation_clip=False)  # fmt: skip
 
 
@@ -231,7 +231,7 @@ def _key(looks: Sequence[Mark], budget: float) -> list[Entry]:
     optimum = Line2D([], [], linestyle="none", marker="*", markersize=9, color=FRONTIER)
     return [
         *key(looks),
-        ((band(FRONTIER), line), "efficient frontier and its 95 % interval"),
+        ((band(FRONTIER), line), "best split of every budget, 95 % interval"),
         (common, f"{power_of_ten(budget)} FLOPs"),
         (optimum, "their best split"),
     ]
