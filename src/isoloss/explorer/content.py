@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from isoloss.data_dependence.balance import measure_in_words
 from isoloss.data_dependence.data_dependent import FittedDataDependent
 from isoloss.explorer.sources import PageLaw, Source
 from isoloss.fitting.domain import Domain
@@ -107,7 +108,7 @@ def _joint(law: FittedDataDependent, step: int) -> dict[str, Any]:
     draws = law.draws[:0] if law.no_interval else law.draws
     scatter = law.scatter_draws[: len(draws)]
     return {
-        "measure": law.measure, "convention": law.params_convention, "unit": law.data_unit,
+        "measure": measure_in_words(law.measure), "convention": law.params_convention, "unit": law.data_unit,
         "functions": law.functions.ravel().tolist(), "draws": _packed(draws[::step]),
         "scatter": _packed(scatter[::step]), "logarithmic": law.scale.logarithmic.tolist(),
         "origin": law.origin.tolist(), "domain": _domain(law.domain), "perToken": _per_token(law),

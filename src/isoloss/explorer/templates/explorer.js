@@ -5,6 +5,7 @@
   const given = JSON.parse(byId("content").textContent);
   const CURVE_POINTS = 49;
   const VALLEY_POINTS = 61;
+  const WIDEST = 200; // an interval that spans this factor says nothing: a plan leaves it out, too
   const VALLEY_TOP = 12; // percent: what a size costs beyond that is out of sight
   const MOST_BANDS = 4; // bands of more corpora than these hide each other
   const SIGNS = ["●", "■", "▲", "◆", "▼", "⬢", "★", "✚"];
@@ -151,12 +152,13 @@
     }
     row.item.dataset.extrapolation = String(found.extrapolation);
     const [a, b] = [unitWord(row.law), unitWord(row.law).slice(0, -1)];
+    const wide = found.ratio.low !== null && found.ratio.high > WIDEST * found.ratio.low;
     words.append(
       element("strong", { textContent: `${plain(found.ratio.value)} ${a} a parameter` }),
-      " ", element("span", { className: "interval", textContent: interval(found.ratio, plain) }),
+      " ", element("span", { className: "interval", textContent: wide ? `[not known within a factor of ${WIDEST}]` : interval(found.ratio, plain) }),
       element("span", {
         className: "split",
-      }, part(`${si(found.tokens.value)} ${a} ${interval(found.tokens, si)} on`), " ", part(`${si(found.params.value)} parameters ${interval(found.params, si)}`)),
+      }, part(`${si(found.tokens.value)} ${a} ${wide ? "" : interval(found.tokens, si)} on`), " ", part(`${si(found.params.value)} parameters ${wide ? "" : interval(found.params, si)}`)),
       element("span", {
         className: "split",
         textContent: `loss ${fixed(found.loss.value)} ${interval(found.loss, fixed)} nats a ${b}`,
