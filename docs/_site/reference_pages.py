@@ -12,7 +12,8 @@ import isoloss
 
 ROOMS = (
     "core", "runs", "grammar", "corpus", "complexity", "laws", "fitting", "diagnostics", "optima", "tuning",
-    "data_dependence", "planning", "arena", "report", "explorer", "published", "models", "training", "execution", "study", "cli",
+    "data_dependence", "planning", "arena", "report", "explorer", "published", "models", "training", "execution",
+    "study", "cli",
 )  # fmt: skip
 """As CONTRIBUTING.md tells them: a room imports only from rooms before it."""
 
