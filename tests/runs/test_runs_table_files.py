@@ -180,3 +180,21 @@ def test_an_archive_is_made_only_once_the_runs_are_read(tmp_path):
     assert not (tmp_path / "out").exists()
     import_runs(path, tmp_path / "out", Mapped(loss="loss"))
     assert Archive.stands_in(tmp_path / "out")
+
+
+def test_rows_of_all_corpora_at_once_are_those_of_each(tmp_path):
+    rows = "".join(f"{i + 1}e6,{3 - i / 100},{'bca'[i * i % 3]}\n" for i in range(30))
+    (tmp_path / "runs.csv").write_text("params,loss,g\n" + rows)
+    table = read_runs(tmp_path / "runs.csv", params="params", tokens="params * 20", loss="loss", corpus="g")
+    found = table.by_corpus()
+    assert list(found) == table.corpora
+    for name, own in found.items():
+        assert own.fingerprint == table.where(corpus=name).fingerprint
+        assert own.rows.tolist() == table.where(corpus=name).rows.tolist()
+
+
+@pytest.mark.parametrize("cells", [["612345.678", "1"], ["1.234", "612345"], ["0.5", "912345.25"]])
+def test_numbers_between_thousands_and_millions_are_read_as_written(tmp_path, cells):
+    (tmp_path / "runs.csv").write_text("params,loss\n" + "".join(f"{cell},2\n" for cell in [*cells, "7.5"]))
+    table = open_table(tmp_path / "runs.csv")
+    assert table["params"].to_pylist() == [*map(float, cells), 7.5]

@@ -230,9 +230,9 @@ def fit(
         written.append(page)
     asked = _names(profile)
     derived = [
-        fit_output.derive(one, table.where(corpus=corpus), budgets=budgets, points=points, profiles=asked,
-                          outliers=outliers, progress=progress, beyond=beyond)
-        for one, corpus in zip(fitted, table.corpora, strict=True)
+        fit_output.derive(one, rows, budgets=budgets, points=points, profiles=asked, outliers=outliers,
+                          progress=progress, beyond=beyond)
+        for one, rows in zip(fitted, table.by_corpus().values(), strict=True)
     ]  # fmt: skip
     if figure is not None:
         from isoloss.report.figures.answers import of_laws

@@ -26,9 +26,9 @@ def export(
     from isoloss.cli.output import print_json, say
     from isoloss.core.errors import InputError
     from isoloss.models.folder import read_folder, write_folder
-    from isoloss.study.lab import Lab
+    from isoloss.runs.archive import Archive
 
-    archive = Lab.reopen(folder).archive
+    archive = Archive.reopen(folder)
     record = archive.find_run(run)
     kept = archive.weights_folder(record.fingerprint)
     if not kept.is_dir():

@@ -49,12 +49,13 @@ def next_(
     from isoloss.cli.output import open_progress, print_json, say
     from isoloss.core.errors import InputError
     from isoloss.core.files import write_text
+    from isoloss.runs.archive import Archive
     from isoloss.study.lab import Lab
     from isoloss.study.spec import Study
 
     asked = Study.load(study)
     folder = out or Path("results") / asked.name
-    Lab.reopen(folder)  # a folder that is not there is not made
+    Archive.reopen(folder)  # a folder that is not there is not made
     lab = Lab(folder, base=study.resolve().parent, progress=open_progress(folder, as_json=json))
     proposals = lab.next(asked, flops=flops, quantity=quantity.value, at_flops=at, corpus=corpus)
     if write is not None:

@@ -149,13 +149,13 @@ def runs(
     """
     from isoloss.cli import rows, tables
     from isoloss.cli.output import print_json, warn
-    from isoloss.study.lab import Lab
+    from isoloss.runs.archive import Archive
 
-    lab = Lab.reopen(folder)
-    table = lab.query(sql)
-    warn(lab.archive.passed_over, as_json=json)
+    archive = Archive.reopen(folder)
+    table = archive.query(sql)
+    warn(archive.passed_over, as_json=json)
     if json:
-        print_json({"runs": rows.plain_rows(table), "passed_over": lab.archive.passed_over})
+        print_json({"runs": rows.plain_rows(table), "passed_over": archive.passed_over})
     else:
         tables.show_rows(table)
 

@@ -334,12 +334,10 @@ def _limits(found: "Complexity") -> tuple[float, float, float]:
 
 def show_rows(table: "Any") -> None:
     """Print an Arrow table: whole in a pipe; on a terminal as many of its first columns as fit, the others named."""
-    from rich.cells import cell_len
-
     console = _console()
     names = list(map(shown, table.column_names))
     rows = [[_cell(value) for value in row.values()] for row in plain_rows(table)]
-    widths = [COLUMN_GAP + max(map(cell_len, column)) for column in zip(names, *rows, strict=True)]
+    widths = [COLUMN_GAP + max(map(_width, column)) for column in zip(names, *rows, strict=True)]
     ends = list(accumulate(widths))
     fitting = max(1, sum(end <= console.width for end in ends)) if console.is_terminal else len(names)
     # rich lays out a table in milliseconds a row.
@@ -350,11 +348,16 @@ def show_rows(table: "Any") -> None:
         console.print(f"no room for {', '.join(names[fitting:])}: a wider terminal, --sql or --json shows them")
 
 
-def _aligned(cells: Sequence[str], sizes: Sequence[int]) -> str:
-    """Return cells in one line, the first to the left of its column and the others to the right."""
+def _width(text: str) -> int:
+    """Return how many columns of a terminal a text takes."""
     from rich.cells import cell_len
 
-    spaces = [" " * (size - cell_len(cell)) for cell, size in zip(cells, sizes, strict=False)]
+    return len(text) if text.isascii() else cell_len(text)
+
+
+def _aligned(cells: Sequence[str], sizes: Sequence[int]) -> str:
+    """Return cells in one line, the first to the left of its column and the others to the right."""
+    spaces = [" " * (size - _width(cell)) for cell, size in zip(cells, sizes, strict=False)]
     first, *others = zip(cells, spaces, strict=False)
     return (" " * COLUMN_GAP).join(["".join(first), *("".join(reversed(pair)) for pair in others)]).rstrip()
 

@@ -95,7 +95,11 @@ def write_json(target: Path, content: object) -> None:
 
 def regular(path: Path) -> Path:
     """Return `path`. Raises OSError where a pipe, a socket or a device stands there: reading it could wait for ever."""
-    if path.exists() and not path.is_file() and not path.is_dir():
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return path  # opening it says what is wrong
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
         raise OSError(errno.EINVAL, f"{kind_of(path)}, expected a file", str(path))
     return path
 

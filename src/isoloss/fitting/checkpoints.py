@@ -36,8 +36,10 @@ def checkpoints_as_runs(observations: Observations, law: type[Law]) -> Iterator[
 def _sizes(params: Floats) -> list[NDArray[np.int64]]:
     """Return the rows of every size that has enough of them to be a curve."""
     order = np.argsort(params, kind="stable")
-    ends = np.flatnonzero(np.diff(np.log(params[order])) > SAME_SIZE) + 1
-    return [rows for rows in np.split(order, ends) if len(rows) >= FEWEST_CHECKPOINTS]
+    ends = np.flatnonzero(np.diff(np.log(params[order]), append=np.inf) > SAME_SIZE) + 1
+    starts = np.concatenate([[0], ends[:-1]])
+    many = ends - starts >= FEWEST_CHECKPOINTS
+    return [order[start:end] for start, end in zip(starts[many], ends[many], strict=True)]
 
 
 def _evenly_spaced(tokens: Floats) -> bool:

@@ -29,8 +29,9 @@ FEW_STARTS = 0.02
 
 def leave_out(observations: Observations, *, flags: Sequence[str]) -> tuple[Observations, tuple[Exclusion, ...]]:
     """Return the table without runs that carry any of `flags`, and the list of those runs."""
-    earned = observations.flags or ((),) * len(observations)
-    reasons = [", ".join(flag for flag in of_row if flag in flags) for of_row in earned]
+    if observations.flags is None:
+        return observations, ()
+    reasons = [", ".join(flag for flag in of_row if flag in flags) for of_row in observations.flags]
     excluded = tuple(
         Exclusion(row=int(row), run=str(run), reason=f"flagged {reason}")
         for row, run, reason in zip(observations.rows, observations.run, reasons, strict=True)

@@ -133,15 +133,15 @@ def fit_corpora(
     Corpora of one table are taken as trained alike: with few trunks each, what share of the noise is the trunks' is
     learnt from all of them (`evidence_of_others`). With `floors`, by corpus, a floor counts for these corpora alone.
     """
-    tables = [observations.where(corpus=corpus) for corpus in observations.corpora]
-    shared = evidence_of_others(tables, law=law, settings=settings) if bootstrap else []
-    evidence = dict(zip(observations.corpora, shared, strict=False))
+    tables = observations.by_corpus()
+    shared = evidence_of_others(list(tables.values()), law=law, settings=settings) if bootstrap else []
+    evidence = dict(zip(tables, shared, strict=False))
     found = CorpusFits({}, {})
-    for corpus in observations.corpora if corpora is None else corpora:
+    for corpus in tables if corpora is None else corpora:
         if task is not None:
             task.advance(0, detail=corpus)
         try:
-            rows, use = observations.where(corpus=corpus), settings.floor
+            rows, use = tables[corpus] if corpus in tables else observations.where(corpus=corpus), settings.floor
             if floors is not None:
                 rows = replace(rows, floor=np.full(len(rows), floors[corpus]) if corpus in floors else None)
                 use = use if corpus in floors else "ignore"
@@ -173,7 +173,7 @@ def fit_groups(
     settings = replace(settings, **options)
     choice: LawChoice | None = None
     if law == AUTO:
-        choice = choose_law([observations.where(corpus=corpus) for corpus in observations.corpora], settings=settings)
+        choice = choose_law(list(observations.by_corpus().values()), settings=settings)
         law = choice.law
     with progress.task("fits", total=len(observations.corpora)) as task:
         found = fit_corpora(observations, law=law, settings=settings, bootstrap=bootstrap, seed=seed, task=task)

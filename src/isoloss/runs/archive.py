@@ -24,7 +24,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from isoloss.core import files
-from isoloss.core.errors import DamagedArchive, UnknownName
+from isoloss.core.errors import DamagedArchive, InputError, UnknownName
 from isoloss.core.reading import own_json
 from isoloss.core.schema import refuse_newer
 from isoloss.runs.checksums import file_digest, opened, with_checksums
@@ -40,6 +40,10 @@ PASSED_OVER = b"isoloss.passed_over"
 KINDS = ("curves", "documents")
 TWIN = b"isoloss.record"
 REPAIR = "run the study again: it finds what is damaged and repairs it"
+ALL_RUNS = (
+    "SELECT corpus, params, tokens, loss_nats, stderr, status, flags, progress, train_nats, flops, width, depth, "
+    "peak_lr, wall_seconds, run, error FROM runs ORDER BY corpus, params, tokens"
+)
 REMARK = "delete this file, and it is written anew; nothing else stands in it"
 
 Columns = Mapping[str, Sequence[float] | np.ndarray[Any, Any]]
@@ -56,6 +60,13 @@ class Archive:
             _check_schema(_read_json(marker, fix=REMARK).get("schema"), place=marker)
         else:
             files.write_json(marker, {"schema": ARCHIVE_SCHEMA, "kind": "isoloss archive"})
+
+    @classmethod
+    def reopen(cls, folder: Path | str) -> "Archive":
+        """Return the archive of an existing results folder. Raises InputError where there is none."""
+        if not cls.stands_in(folder):
+            raise InputError("no results folder", place=str(folder), fix="make one with `isoloss run STUDY`")
+        return cls(folder)
 
     @staticmethod
     def stands_in(folder: Path | str) -> bool:
@@ -179,10 +190,11 @@ class Archive:
 
         path = self.columns_path(kind, name)
         try:
-            with pq.ParquetFile(files.regular(path)) as file:
+            # From memory it takes half the time, and without threads a tenth: archives have thousands of small files.
+            with pq.ParquetFile(pa.BufferReader(files.regular(path).read_bytes())) as file:
                 if file.metadata.num_rows > MOST_ROWS:
                     raise OSError(f"{file.metadata.num_rows:,} rows")
-                table = file.read(use_threads=False)  # a tenth of the time of `read_table`
+                table = file.read(use_threads=False)
         except (OSError, pa.ArrowException) as error:
             reason = "is missing" if not path.exists() else f"cannot be read as Parquet: {error}"
             raise DamagedArchive(
@@ -218,9 +230,12 @@ class Archive:
         table = with_imported(flat_table(records, open_runs, names=names), self.folder)
         return table.replace_schema_metadata({PASSED_OVER: json.dumps(self.passed_over)})
 
-    def query(self, sql: str) -> "Any":
-        """Return the Arrow table of a SQL query over the view `runs`. The query can reach nothing else."""
-        return query_table(self.table(), sql, name="runs")
+    def query(self, sql: str | None = None) -> "Any":
+        """Return the Arrow table of a SQL query over the view `runs`, by default all of them in order.
+
+        The query can reach nothing else.
+        """
+        return query_table(self.table(), sql or ALL_RUNS, name="runs")
 
 
 def read_record(path: Path) -> RunRecord:

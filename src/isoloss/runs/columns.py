@@ -200,15 +200,18 @@ def grouping_doubt(cells: Sequence[object]) -> str | None:
     decimals are seldom written so, and thousands always. A comma is in doubt alone, for nobody's decimals are known by
     it here.
     """
-    texts = [cell.strip() for cell in cells if isinstance(cell, str) and cell.strip().lower() not in NO_NUMBERS]
-    marked = [text for text in texts if "." in text or "," in text]
-    marks = {match[1] for text in marked if (match := _ONE_GROUP.fullmatch(text))}
-    if not marked or len(marks) != 1 or not all(map(_ONE_GROUP.fullmatch, marked)):
+    marks, first, has_plain = set(), "", False
+    for text in (cell.strip() for cell in cells if isinstance(cell, str)):
+        if match := _ONE_GROUP.fullmatch(text):
+            first = first or text
+            marks.add(match[1])
+        elif text.lstrip("+-").isdigit():
+            has_plain = True
+        elif text.lower() not in NO_NUMBERS:
+            return None
+    if len(marks) != 1 or (marks == {"."} and not has_plain):
         return None
-    plain = [text for text in texts if text.lstrip("+-").isdigit()]
-    if len(plain) + len(marked) < len(texts) or (marks == {"."} and not plain):
-        return None
-    return f"{marked[0]!r} could be thousands or decimals: every marked number has three digits behind its mark"
+    return f"{first!r} could be thousands or decimals: every marked number has three digits behind its mark"
 
 
 def number_or_none(value: object) -> float | None:

@@ -196,6 +196,13 @@ class Observations:
             keep &= earned == flagged
         return self.select(keep)
 
+    def by_corpus(self) -> dict[str, "Observations"]:
+        """Return the rows of every corpus, in order of first appearance."""
+        names, place = self._grouped
+        ends = np.cumsum(np.bincount(place, minlength=len(names)))
+        rows = np.split(np.argsort(place, kind="stable"), ends[:-1])
+        return {name: self.select(own) for name, own in zip(names, rows, strict=True)}
+
     def __str__(self) -> str:
         """Return the first runs as a table, with what is known of all of them."""
         return "\n".join([self._heading(), *(" ".join(cells).rstrip() for cells in self._padded())])

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MOST_COLUMNS = 5_000
 DELIMITERS = (",", ";", "\t", "|")
 LARGEST_SPLIT = 1e6  # numbers beyond it are not those of one group of thousands
+ROUND_OFF = 1e-15  # of a number read from its digits, and then times 1000
 MOST_DIGITS = 18  # of a number that is kept whole
 MOST_ROWS = 50_000_000  # a few bytes of Parquet can stand for any number of equal rows
 LOOKED_AT = 1 << 16  # bytes from which the delimiter is read
@@ -103,10 +104,10 @@ def _localised(table: "pa.Table", read: Callable[..., "pa.Table"]) -> "pa.Table"
 
 
 def _thousandths(column: "pa.ChunkedArray") -> bool:
-    """Whether every number of a column is a whole number of thousandths: most columns need no second look."""
+    """Whether the numbers that may be in doubt are whole thousandths: most columns need no second look."""
     values = column.drop_null().to_numpy()
     scaled = values[np.abs(values) < LARGEST_SPLIT] * 1000
-    return bool(np.all(np.abs(scaled - np.round(scaled)) <= 1e-9 * np.abs(scaled)))
+    return bool(len(scaled) and np.all(np.abs(scaled - np.round(scaled)) <= ROUND_OFF * np.abs(scaled)))
 
 
 def _numbers(cells: Sequence[str | None]) -> list[float | int | None] | None:

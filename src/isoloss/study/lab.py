@@ -46,10 +46,6 @@ if TYPE_CHECKING:
 
 Stage = Literal["corpora", "complexity", "train", "fit", "report"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
-RUNS_QUERY = (
-    "SELECT corpus, params, tokens, loss_nats, stderr, status, flags, progress, train_nats, flops, width, depth, "
-    "peak_lr, wall_seconds, run, error FROM runs ORDER BY corpus, params, tokens"
-)
 
 
 class Lab:
@@ -86,9 +82,7 @@ class Lab:
     @classmethod
     def reopen(cls, folder: Path | str, *, progress: Progress | None = None) -> "Lab":
         """Return the lab of an existing results folder. Raises InputError where there is none."""
-        if not Archive.stands_in(folder):
-            raise InputError("no results folder", place=str(folder), fix="make one with `isoloss run STUDY`")
-        return cls(folder, progress=progress)
+        return cls(Archive.reopen(folder).folder, progress=progress)
 
     def run(self, study: Study, *, until: Stage = "report") -> StudyResult:
         """Do everything up to the stage `until` and return what there is then."""
@@ -320,7 +314,7 @@ class Lab:
 
     def query(self, sql: str | None = None) -> "Any":
         """Return the runs of the folder as an Arrow table, or a SQL query over them (table `runs`)."""
-        return self.archive.query(sql or RUNS_QUERY)
+        return self.archive.query(sql)
 
     def _hold(self, study: Study, corpora: dict[str, Corpus]) -> None:
         """Keep a study's corpora; what was derived from another study's goes."""
