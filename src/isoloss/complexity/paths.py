@@ -24,7 +24,7 @@ from isoloss.core.rng import stream
 from isoloss.corpus.corpus import Ints, Tokens
 from isoloss.corpus.documents import Fit, encode, no_text_fix, texts
 from isoloss.corpus.paths import FoundFile, find_files
-from isoloss.corpus.readers import Document, holds_one, is_plain, require_rows, row_problem, text_problem
+from isoloss.corpus.readers import Document, holds_one, is_plain, read_whole, require_rows, row_problem, text_problem
 from isoloss.corpus.tokenizers import Tokenizer, open_tokenizer
 
 STANDARD_INPUT = "-"
@@ -219,13 +219,13 @@ def _read(name: str, tokenizer: Tokenizer, rows: _Rows, *, seed: int) -> _Read:
                 read.hold(document, tokenizer, fit)
     fit.check()
     if not read.lengths:
-        reasons = ", ".join(f"{count} {reason}" for reason, count in read.dropped.items())
+        reasons = ", ".join(f"{count} {reason}" for reason, count in read.dropped.items()) or "no row is at hand"
         raise BadCorpus(f"no text among {len(files)} file(s): {reasons}", place=name, fix=no_text_fix(read.dropped))
     return read
 
 
 def _read_standard_input(read: _Read, tokenizer: Tokenizer, fit: Fit) -> None:
-    document = Document(sys.stdin.buffer.read(), "standard input")
+    document = Document(read_whole(sys.stdin.buffer, "standard input"), "standard input")
     if problem := text_problem(document.content):
         raise problem.at(document.place)
     read.size_bytes = len(document.content)

@@ -14,7 +14,7 @@ import numpy as np
 
 from isoloss.core.errors import BadCorpus
 from isoloss.core.rng import stream
-from isoloss.corpus.compressed import compression, inner_suffix
+from isoloss.corpus.compressed import LONGEST_DOCUMENT, compression, inner_suffix, too_long
 from isoloss.corpus.json_rows import BROKEN_ROW, FIX_BROKEN_ROWS, BrokenRow, line_text
 from isoloss.corpus.readers import LINES, Document, is_plain
 
@@ -87,6 +87,8 @@ def _lines_from(file: IO[bytes], start: int) -> tuple[int, list[bytes]]:
             rest += more[: end or len(more)]
             if end:
                 break
+            if len(rest) > LONGEST_DOCUMENT:
+                raise too_long(file.name)
         lines[-1] = bytes(rest)
     return max(start - 1, 0) + first, lines
 

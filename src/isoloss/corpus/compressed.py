@@ -6,12 +6,13 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, AnyStr, cast
 
 from isoloss.core.errors import BadCorpus
 from isoloss.core.registry import Registry
 
 BLOCK = 1 << 20  # bytes read at a time
+LONGEST_DOCUMENT = 1 << 28  # bytes of a document, or of a line of a file, that is held whole
 ZSTD_WINDOW = "Frame requires too much memory"  # libzstd's words for a window beyond 2^27 bytes
 
 Opener = Callable[[Path], IO[bytes]]
@@ -41,6 +42,23 @@ def read_blocks(path: Path) -> Iterator[bytes]:
     with reading(path), decompressing(path) as stream:
         while block := stream.read(BLOCK):
             yield block
+
+
+def too_long(path: Path | str) -> BadCorpus:
+    """Return the error for a file of which more than LONGEST_DOCUMENT would have to be held."""
+    return BadCorpus(
+        f"a document or line is longer than {LONGEST_DOCUMENT >> 20} MiB, the longest that is read whole",
+        place=str(path),
+        fix="unpack the file and cut it: piece_bytes or separator in a study, or split it into several files",
+    )
+
+
+def bounded_lines(stream: IO[AnyStr], path: Path) -> Iterator[AnyStr]:
+    """Yield the lines of a stream. Raises BadCorpus for one that is longer than LONGEST_DOCUMENT."""
+    while line := stream.readline(LONGEST_DOCUMENT + 1):
+        if len(line) > LONGEST_DOCUMENT:
+            raise too_long(path)
+        yield line
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from isoloss.core.errors import BadCorpus, InputError
-from isoloss.corpus.compressed import read_blocks
+from isoloss.corpus.compressed import LONGEST_DOCUMENT, read_blocks, too_long
 from isoloss.corpus.corpus import Tokens
 from isoloss.corpus.json_rows import BROKEN_ROW, FIX_NO_ROWS, NO_ROWS, SET_TEXT_FIELD, NoRows
 from isoloss.corpus.paths import FoundFile
@@ -91,6 +91,8 @@ def _parts(blocks: Iterable[bytes], separator: bytes) -> Iterator[bytes]:
             *complete, rest = bytes(held).split(separator)
             yield from complete
             held = bytearray(rest)
+        if len(held) > LONGEST_DOCUMENT:
+            raise too_long(f"separator {separator.decode()!r}")
     yield bytes(held)
 
 

@@ -13,13 +13,14 @@ from typing import IO
 
 from isoloss.core.errors import BadCorpus, did_you_mean
 from isoloss.core.reading import json_in
-from isoloss.corpus.compressed import BLOCK, decompressing
+from isoloss.corpus.compressed import BLOCK, LONGEST_DOCUMENT, bounded_lines, decompressing, too_long
 
 BROKEN_ROW = "broken_row"
 NO_ROWS = "not_rows"
 SHOWN_LINES = 5
 MOST_FIELDS = 20
 LINES_LOOKED_AT = 10  # at the beginning of a .json file: one whole object among them makes it a file of lines
+LONGEST_LOOKED_AT = 1 << 24  # bytes of each of them
 SET_TEXT_FIELD = "text_field in a study, isoloss measure --text-field"
 FIX_BROKEN_ROWS = (
     'give one JSON object with its text a line, or leave broken ones out: broken_rows = "skip", isoloss measure '
@@ -94,7 +95,7 @@ def read_lines(path: Path, name: str, skipped: Counter[str] | None) -> Iterator[
     broken: list[tuple[int, str]] = []
     rows = offset = 0
     with decompressing(path) as stream:
-        for number, line in enumerate(stream, start=1):
+        for number, line in enumerate(bounded_lines(stream, path), start=1):
             offset, before = offset + len(line), offset
             line = line.removeprefix(codecs.BOM_UTF8)  # inside a file too, where files were put one after another
             if not line.strip():
@@ -120,7 +121,8 @@ def read_json(path: Path, name: str, skipped: Counter[str] | None) -> Iterator[R
     Raises NoRows where it is none of these.
     """
     with decompressing(path) as stream:
-        head = list(islice(filter(bytes.strip, stream), LINES_LOOKED_AT))
+        beginnings = iter(lambda: stream.readline(LONGEST_LOOKED_AT), b"")  # an array may be one line of any length
+        head = list(islice(filter(bytes.strip, beginnings), LINES_LOOKED_AT))
     if not head:
         return
     start = head[0].removeprefix(codecs.BOM_UTF8).lstrip()[:1]
@@ -204,6 +206,8 @@ class _Values:
             try:
                 value, end = self._json.raw_decode(self._held)
             except (ValueError, RecursionError) as error:
+                if len(self._held) > LONGEST_DOCUMENT:
+                    raise too_long(self._path) from error
                 # A value may be cut at the end of what is held: twice as much is read before it is tried again.
                 if not self._more(max(BLOCK, len(self._held))):
                     raise _no_rows(self._path, f"not JSON: {_reason(error)}") from error

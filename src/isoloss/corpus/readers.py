@@ -12,11 +12,22 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 from isoloss.core.errors import BadCorpus
 from isoloss.core.registry import Registry
-from isoloss.corpus.compressed import BLOCK, compression, decompressing, inner_suffix, read_blocks, reading, seekable
+from isoloss.corpus.compressed import (
+    BLOCK,
+    LONGEST_DOCUMENT,
+    bounded_lines,
+    compression,
+    decompressing,
+    inner_suffix,
+    read_blocks,
+    reading,
+    seekable,
+    too_long,
+)
 from isoloss.corpus.json_rows import (
     BROKEN_ROW,
     FIX_BROKEN_ROWS,
@@ -31,7 +42,6 @@ from isoloss.corpus.json_rows import (
 
 TEXT_FIELD = "text"  # what the field that holds the text is called unless somebody says so
 LINES = (".jsonl", ".ndjson")  # files each of whose lines is a row
-LONGEST_FIELD = 1 << 30  # the standard library's 128 KiB are less than a long document
 
 Reason = Literal["empty", "binary", "not_utf8"]
 
@@ -145,7 +155,15 @@ def require_rows(paths: Iterable[Path], text_field: str) -> None:
 
 def _read_text(path: Path, text_field: str, skipped: Counter[str] | None) -> Iterator[Document]:
     with decompressing(path) as stream:
-        yield Document(stream.read(), str(path))
+        yield Document(read_whole(stream, path), str(path))
+
+
+def read_whole(stream: IO[bytes], place: Path | str) -> bytes:
+    """Return all that a stream holds. Raises BadCorpus where it is longer than LONGEST_DOCUMENT."""
+    content = stream.read(LONGEST_DOCUMENT + 1)
+    if len(content) > LONGEST_DOCUMENT:
+        raise too_long(place)
+    return content
 
 
 def _read_lines(path: Path, text_field: str, skipped: Counter[str] | None) -> Iterator[Document]:
@@ -165,10 +183,11 @@ def _read_json(path: Path, text_field: str, skipped: Counter[str] | None) -> Ite
 
 
 def _read_csv(path: Path, text_field: str, skipped: Counter[str] | None) -> Iterator[Document]:
-    csv.field_size_limit(LONGEST_FIELD)
+    csv.field_size_limit(LONGEST_DOCUMENT)  # the standard library's 128 KiB are less than a long document
     separator = "\t" if inner_suffix(path) == ".tsv" else ","
     with decompressing(path) as stream:
-        rows = csv.DictReader(io.TextIOWrapper(stream, encoding="utf-8-sig", newline=""), delimiter=separator)
+        text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
+        rows = csv.DictReader(bounded_lines(text, path), delimiter=separator)
         try:
             for row in rows:
                 place = f"{path}:{rows.line_num}"
