@@ -10,6 +10,7 @@ import json
 import os
 import random
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -17,14 +18,15 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
 CODES = (0, 1, 2, 130, 143)
 MOST_SECONDS = 10.0  # of the processor: what others do on the machine does not count
 MOST_BYTES = 2 << 30
+LIMIT_BYTES = 4 << 30  # of address space beyond what is taken: more is refused by the system, and seen as a failure
 MOST_TOLD = 20_000  # characters of an error
 HANGS = 900.0  # seconds on the wall after which the process is ended with the stack that it hangs in
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -54,6 +56,8 @@ def wrong(arguments: list[str], outcome: Outcome) -> str | None:
         return f"{outcome.seconds:.1f} s"
     if outcome.bytes > MOST_BYTES:
         return f"{outcome.bytes / 1e9:.1f} GB"
+    if "the memory of this machine" in outcome.err + outcome.out:
+        return f"over {LIMIT_BYTES >> 30} GB"
     return _wrong_words(outcome, as_json="--json" in arguments)
 
 
@@ -86,7 +90,7 @@ def call(arguments: list[str], folder: Path) -> Outcome:
     Path("/proc/self/clear_refs").write_text("5")  # the peak is that of this call
     held, began = _resident("VmRSS"), time.process_time()
     try:
-        with redirect_stdout(out), redirect_stderr(err):
+        with redirect_stdout(out), redirect_stderr(err), _limited_memory():
             code = cli.run(arguments)
     except BaseException:
         err.write(traceback.format_exc())
@@ -95,6 +99,17 @@ def call(arguments: list[str], folder: Path) -> Outcome:
         os.chdir(before)
     seconds, grown = time.process_time() - began, _resident("VmHWM") - held
     return Outcome(code, *(_written(stream) for stream in (out, err)), seconds, grown)
+
+
+@contextmanager
+def _limited_memory() -> Iterator[None]:
+    """Let this process take LIMIT_BYTES more, and no more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (_resident("VmSize") + LIMIT_BYTES, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 def call_apart(arguments: list[str], folder: Path) -> Outcome:
@@ -128,14 +143,16 @@ class Failure:
 
 def try_one(room: str, maker: Maker, *, seed: int, number: int, apart: bool = False) -> Failure | None:
     """Make input `number` of a room and call it. The same seed and number make the same input."""
-    folder = Path(tempfile.mkdtemp(prefix="isoloss-fuzz-"))
+    above = Path(tempfile.mkdtemp(prefix="isoloss-fuzz-"))
+    folder = above / "in"  # a link to `..` leads to nothing else
+    folder.mkdir()
     try:
         arguments = maker(random.Random(f"{seed} {room} {number}"), folder)
         if apart and any("\0" in argument or not _encodes(argument) for argument in arguments):
             apart = False  # no system hands such an argument over
         outcome = (call_apart if apart else call)(arguments, folder)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(above, ignore_errors=True)
     reason = wrong(arguments, outcome)
     return Failure(room, number, reason, arguments, outcome.err) if reason else None
 
