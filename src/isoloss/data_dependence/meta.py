@@ -1,8 +1,8 @@
 """Does a quantity follow a covariate across a handful of studies? Random-effects meta-regression for few of them."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import chdtrc, chdtri, ndtr, ndtri, stdtr, stdtrit
@@ -101,8 +101,10 @@ def scatter_between(values: Floats, variances: Floats, *, level: float = LEVEL) 
 
     span = float(np.ptp(values)) + float(np.sqrt(variances.max()))
 
+    mean_alone = np.ones((len(values), 1))
+
     def loss(scatter: float) -> float:
-        return _twice_negative_likelihood(scatter, values, variances)
+        return -2 * weighted(values, variances + scatter**2, mean_alone).likelihood
 
     grid = np.concatenate([[0.0], np.geomspace(1e-4, 3.0, 200) * span])
     place = int(np.argmin([loss(at) for at in grid]))
@@ -141,28 +143,24 @@ def holm(probabilities: Floats) -> Floats:
     return corrected
 
 
-def _twice_negative_likelihood(scatter: float, values: Floats, variances: Floats) -> float:
-    """Return −2 ln of the restricted likelihood of a scatter, up to a constant."""
-    total = variances + scatter**2
-    deviation = values - np.average(values, weights=1 / total)
-    return float(np.log(total).sum() + np.log((1 / total).sum()) + (deviation**2 / total).sum())
-
-
 def _line(values: Floats, variances: Floats, covariate: Floats) -> _Line:
     """Return the line by Paule & Mandel's scatter and Hartung & Knapp's error."""
     from scipy.optimize import brentq
 
-    freedom = len(values) - 2
+    freedom, centre = len(values) - 2, covariate.mean()
+    columns = np.column_stack([np.ones(len(values)), covariate - centre])
 
     def excess(between: float) -> float:
-        return _weighted_line(values, variances + between, covariate)[-1] - freedom
+        return weighted(values, variances + between, columns).left - freedom
 
     between = 0.0
     if excess(0.0) > 0:
         between = float(brentq(excess, 0.0, 10 * float(np.ptp(values)) ** 2 + float(variances.max())))
-    level, slope, spread, left = _weighted_line(values, variances + between, covariate)
+    found = weighted(values, variances + between, columns)
+    slope = float(found.coefficients[1])
+    level = float(found.coefficients[0] - slope * centre)
     # Hartung & Knapp's q is the residual sum / (k − 2): 1 where scatter was found, below 1 where none was.
-    stderr = float(np.sqrt(max(1.0, left / freedom) / spread))
+    stderr = float(np.sqrt(max(1.0, found.left / freedom) * found.covariance[1, 1]))
     half = float(stdtrit(freedom, (1 + LEVEL) / 2)) * stderr
     return _Line(
         level=level, slope=slope, stderr=stderr, low=slope - half, high=slope + half, freedom=freedom,
@@ -174,17 +172,11 @@ def _averaged(values: Floats, variances: Floats, covariate: Floats, *, scale: fl
     """Return the line averaged over the posterior of the scatter: a mixture of normals."""
     from scipy.optimize import brentq
 
-    def likelihood(scatter: float) -> float:
-        """Level and slope are integrated out under flat priors."""
-        total = variances + scatter**2
-        weights = 1 / total
-        *_, spread, left = _weighted_line(values, total, covariate)
-        return float(0.5 * (np.log(weights).sum() - np.log(weights.sum() * spread) - left))
-
-    scatter, share = scatter_posterior(likelihood, scale=scale)
-    fitted = [_weighted_line(values, variances + tau**2, covariate) for tau in scatter.tolist()]
-    levels, slopes, spreads, _ = (np.array(column) for column in zip(*fitted, strict=True))
-    own = 1 / np.sqrt(spreads)
+    centre = covariate.mean()
+    columns = np.column_stack([np.ones(len(values)), covariate - centre])
+    scatter, share, fitted = scatter_posterior(values, variances, columns, scale=scale)
+    levels, slopes = np.array([one.coefficients for one in fitted]).T
+    own = np.sqrt([one.covariance[1, 1] for one in fitted])
     mean = float(share @ slopes)
     stderr = float(np.sqrt(share @ (own**2 + (slopes - mean) ** 2)))
 
@@ -196,31 +188,45 @@ def _averaged(values: Floats, variances: Floats, covariate: Floats, *, scale: fl
         for p in ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
     )
     return _Line(
-        level=float(share @ levels), slope=mean, stderr=stderr, low=low, high=high, freedom=float("inf"),
-        scatter=float(share @ scatter), p_slope=2 * min(below(0.0), 1 - below(0.0)),
+        level=float(share @ (levels - slopes * centre)), slope=mean, stderr=stderr, low=low, high=high,
+        freedom=float("inf"), scatter=float(share @ scatter), p_slope=2 * min(below(0.0), 1 - below(0.0)),
     )  # fmt: skip
 
 
-def scatter_posterior(likelihood: Callable[[float], float], *, scale: float) -> tuple[Floats, Floats]:
-    """Return standard deviations between studies and their posterior shares, under a half-t prior of that scale.
+class Weighted(NamedTuple):
+    """Weighted least squares: coefficients (p,), their covariance, the sum of squares left, ln of the likelihood.
 
-    `likelihood` is the logarithm of that of such a standard deviation.
+    The likelihood is the restricted one: the coefficients are integrated out under flat priors (Harville 1977).
+    """
+
+    coefficients: Floats
+    covariance: Floats
+    left: float
+    likelihood: float
+
+
+def weighted(values: Floats, variances: Floats, columns: Floats) -> Weighted:
+    """Return the regression of `values` (k,) with known `variances` (k,) on `columns` (k, p)."""
+    normal = columns.T @ (columns / variances[:, None])
+    covariance = np.asarray(np.linalg.inv(normal), dtype=np.float64)
+    coefficients = covariance @ (columns.T @ (values / variances))
+    left = float(((values - columns @ coefficients) ** 2 / variances).sum())
+    likelihood = -0.5 * (np.log(variances).sum() + np.linalg.slogdet(normal)[1] + left)
+    return Weighted(coefficients, covariance, left, float(likelihood))
+
+
+def scatter_posterior(
+    values: Floats, variances: Floats, columns: Floats, *, scale: float
+) -> tuple[Floats, Floats, list[Weighted]]:
+    """Return standard deviations between studies, their posterior shares, and the regression with each.
+
+    Under a half-t prior of that scale.
     """
     # Points even in u, with τ = scale · sinh u: dense near none, far out in the tail.
     u = (np.arange(PRIOR_POINTS) + 0.5) / PRIOR_POINTS * np.arcsinh(PRIOR_REACH)
     scatter = scale * np.sinh(u)
-    logs = np.array([likelihood(tau) for tau in scatter.tolist()])
+    fitted = [weighted(values, variances + tau**2, columns) for tau in scatter.tolist()]
+    logs = np.array([one.likelihood for one in fitted])
     logs += -0.5 * (PRIOR_FREEDOM + 1) * np.log1p((scatter / scale) ** 2 / PRIOR_FREEDOM) + np.log(np.cosh(u))
     share = np.exp(logs - logs.max())
-    return scatter, np.asarray(share / share.sum())
-
-
-def _weighted_line(values: Floats, variances: Floats, covariate: Floats) -> tuple[float, float, float, float]:
-    """Return level at covariate 0, slope, weighted spread of the covariate, weighted sum of squares around the line."""
-    weights = 1 / variances
-    x = covariate - np.average(covariate, weights=weights)
-    y = values - np.average(values, weights=weights)
-    spread = float((weights * x**2).sum())
-    slope = float((weights * x * y).sum()) / spread
-    level = float(np.average(values - slope * covariate, weights=weights))
-    return level, slope, spread, float((weights * (y - slope * x) ** 2).sum())
+    return scatter, np.asarray(share / share.sum()), fitted

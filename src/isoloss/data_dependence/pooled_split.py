@@ -171,17 +171,9 @@ def _pooled(
     # Columns of the regression, whose first coefficient is what is asked for.
     columns = np.ones((len(y), 1)) if along is None else np.column_stack([np.ones(len(y)), along - at])
 
-    def solved(scatter: float) -> tuple[float, float, float]:
-        """Return the mean, its variance, and the logarithm of the restricted likelihood."""
-        total = variances + scatter**2
-        normal = columns.T @ (columns / total[:, None])
-        coefficients = np.linalg.solve(normal, columns.T @ (y / total))
-        left = float(((y - columns @ coefficients) ** 2 / total).sum())
-        likelihood = -0.5 * (np.log(total).sum() + np.linalg.slogdet(normal)[1] + left)
-        return float(coefficients[0]), float(np.linalg.inv(normal)[0, 0]), float(likelihood)
-
-    scatter, share = scatter_posterior(lambda tau: solved(tau)[2], scale=scale)
-    means, variances_of_means = np.array([solved(tau)[:2] for tau in scatter.tolist()]).T
+    scatter, share, fitted = scatter_posterior(y, variances, columns, scale=scale)
+    means = np.array([one.coefficients[0] for one in fitted])
+    variances_of_means = np.array([one.covariance[0, 0] for one in fitted])
     mean = float(share @ means)
     spread = np.sqrt(variances_of_means + scatter**2)
 

@@ -18,8 +18,8 @@ from isoloss.execution.work import (
     ATTEMPTS,
     RUN_TRUNK,
     STOP_SECONDS,
+    Records,
     environment,
-    record_death,
     require,
     threads_of,
     unfinished,
@@ -82,6 +82,7 @@ class _Tasks:
         from isoloss.execution.ray_task import Mailbox, train
 
         self.executor, self.archive, self.marker, self.on_event = executor, archive, marker, on_event
+        self.records = Records(archive, on_event)
         self.task = ray.remote(train)
         # It lies on the conductor's node and ends with it.
         here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
@@ -93,7 +94,6 @@ class _Tasks:
         self.running: dict[Any, tuple[TrunkJob, float]] = {}
         self.waiting: list[tuple[float, TrunkJob]] = []
         self.begun: dict[str, int] = {}
-        self.reported: set[str] = set()
 
     def train(self, jobs: Sequence[TrunkJob]) -> Iterator[RunRecord]:
         """Yield the record of every run of `jobs` as it is there."""
@@ -158,7 +158,7 @@ class _Tasks:
                     self._count(reported.trunk)
                 case RunEnded():
                     self.on_event(reported)
-                    yield from self._records([reported.run])
+                    yield from self.records.of_runs([reported.run])
                 case Advanced() | Note():
                     self.on_event(reported)
 
@@ -177,31 +177,18 @@ class _Tasks:
         try:
             last = message(ray.get(reference))
         except ray.exceptions.RayError as error:
-            yield from self._died(job, error, time.monotonic() - started)
+            reason = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+            yield from self.records.of_dead(job, reason=reason, seconds=time.monotonic() - started)
             return
         if isinstance(last, JobRefused):
             raise last.exception()
         if isinstance(last, JobEnded) and last.busy:
             self.begun.pop(job.trunk, None)
-            self.on_event(Note(trunk=job.trunk, text="another process trains this trunk; it is looked at again later"))
+            self.records.note_busy(job)
             self.waiting.append((time.monotonic() + BUSY_SECONDS, job))
             return
         yield from self._hear()
-        yield from self._records([spec.fingerprint for spec in job.specs])
-
-    def _died(self, job: TrunkJob, error: Exception, seconds: float) -> Iterator[RunRecord]:
-        reason = f"worker died {ATTEMPTS} times: {type(error).__name__}: {str(error).splitlines()[0]}"
-        for spec in job.specs:
-            if not self.archive.has(spec.fingerprint):
-                record_death(spec, self.archive, reason=reason, seconds=seconds)
-                self.on_event(RunEnded(trunk=job.trunk, run=spec.fingerprint, status="failed"))
-        yield from self._records([spec.fingerprint for spec in job.specs])
-
-    def _records(self, runs: Sequence[str]) -> Iterator[RunRecord]:
-        for run in runs:
-            if run not in self.reported and (record := self.archive.read(run)) is not None:
-                self.reported.add(run)
-                yield record
+        yield from self.records.of_job(job)
 
 
 def _require_room(jobs: Sequence[TrunkJob]) -> None:

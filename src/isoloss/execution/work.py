@@ -1,7 +1,7 @@
-"""What every executor does alike: which jobs are left, how a trunk is held and trained, how a death is recorded."""
+"""What every executor does alike: which jobs are left, how a trunk is held and trained, what records are given back."""
 
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 
@@ -10,10 +10,9 @@ from isoloss.execution.lock import trunk_lock
 from isoloss.runs.archive import Archive
 from isoloss.runs.documents import NO_DOCUMENTS
 from isoloss.runs.record import RunRecord
-from isoloss.runs.spec import RunSpec
 from isoloss.runs.underway import lock_path
 from isoloss.training.curve import curve_columns
-from isoloss.training.events import Report
+from isoloss.training.events import Note, Report, RunEnded
 from isoloss.training.job import TrunkJob
 from isoloss.training.provenance import failed_record
 
@@ -73,10 +72,37 @@ def train_job(
     return False
 
 
-def record_death(spec: RunSpec, archive: Archive, *, reason: str, seconds: float) -> None:
-    """Record as failed a run whose worker died."""
-    record = failed_record(spec, error=reason, wall_seconds=seconds)
-    archive.write(record, curve=curve_columns(spec, (), {}), documents=NO_DOCUMENTS)
+class Records:
+    """What one call to an executor gives back: the record of every run, once."""
+
+    def __init__(self, archive: Archive, on_event: Report) -> None:
+        self.archive, self.on_event = archive, on_event
+        self.given: set[str] = set()
+
+    def of_runs(self, runs: Iterable[str]) -> Iterator[RunRecord]:
+        """Yield the records of those `runs` that were not given yet."""
+        for run in runs:
+            if run not in self.given and (record := self.archive.read(run)) is not None:
+                self.given.add(run)
+                yield record
+
+    def of_job(self, job: TrunkJob) -> Iterator[RunRecord]:
+        """Yield the records of a job's runs that were not given yet."""
+        return self.of_runs(spec.fingerprint for spec in job.specs)
+
+    def of_dead(self, job: TrunkJob, *, reason: str, seconds: float) -> Iterator[RunRecord]:
+        """Record as failed what is left of a job whose worker died each time, and yield its records."""
+        for spec in job.specs:
+            if not self.archive.has(spec.fingerprint):
+                error = f"worker died {ATTEMPTS} times: {reason}"
+                record = failed_record(spec, error=error, wall_seconds=seconds)
+                self.archive.write(record, curve=curve_columns(spec, (), {}), documents=NO_DOCUMENTS)
+                self.on_event(RunEnded(trunk=job.trunk, run=spec.fingerprint, status="failed"))
+        yield from self.of_job(job)
+
+    def note_busy(self, job: TrunkJob) -> None:
+        """Say that another process has the job's trunk."""
+        self.on_event(Note(trunk=job.trunk, text="another process trains this trunk; it is looked at again later"))
 
 
 def environment(threads: int) -> dict[str, str]:

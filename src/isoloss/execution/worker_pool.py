@@ -15,7 +15,7 @@ from typing import NamedTuple
 from pydantic import ValidationError
 
 from isoloss.execution.messages import MESSAGES, Assignment, Failing, JobEnded, JobRefused, Message
-from isoloss.execution.work import ATTEMPTS, STOP_SECONDS, record_death
+from isoloss.execution.work import ATTEMPTS, STOP_SECONDS, Records
 from isoloss.runs.archive import Archive
 from isoloss.runs.record import RunRecord
 from isoloss.training.events import Advanced, Note, Report, RunEnded
@@ -40,12 +40,12 @@ class WorkerPool:
     """The workers of one call to an executor, and what is left for them to do."""
 
     def __init__(self, archive: Archive, *, on_event: Report, checkpoint_seconds: float) -> None:
-        self.archive, self.on_event, self.checkpoint_seconds = archive, on_event, checkpoint_seconds
+        self.on_event, self.checkpoint_seconds = on_event, checkpoint_seconds
+        self.records = Records(archive, on_event)
         self.places: deque[Place] = deque()
         self.workers: list[_Worker] = []
         self.todo: deque[TrunkJob] = deque()
         self.deaths: Counter[str] = Counter()
-        self.reported: set[str] = set()
         self.inbox: queue.Queue[tuple[_Worker, Message | None]] = queue.Queue()
 
     def train(self, jobs: Sequence[TrunkJob], *, places: Sequence[Place]) -> Iterator[RunRecord]:
@@ -67,7 +67,7 @@ class WorkerPool:
                     yield from self._next_job(worker, busy=message.busy)
                 case RunEnded():
                     self.on_event(message)
-                    yield from self._records([message.run])
+                    yield from self.records.of_runs([message.run])
                 case Advanced() | Note():
                     self.on_event(message)
 
@@ -94,10 +94,10 @@ class WorkerPool:
         job, worker.job = worker.job, None
         assert job is not None
         if busy:
-            self.on_event(Note(trunk=job.trunk, text="another process trains this trunk; it is looked at again later"))
+            self.records.note_busy(job)
             self.todo.append(job)
         else:
-            yield from self._records([spec.fingerprint for spec in job.specs])
+            yield from self.records.of_job(job)
         if self.todo:
             worker.assign(self.todo.popleft(), checkpoint_seconds=self.checkpoint_seconds)
         else:
@@ -120,18 +120,7 @@ class WorkerPool:
             self.on_event(Note(trunk=job.trunk, text=f"worker died: {reason}; the trunk is tried once more"))
             self.todo.appendleft(job)
             return
-        for spec in job.specs:
-            if not self.archive.has(spec.fingerprint):
-                record_death(spec, self.archive, reason=f"worker died {ATTEMPTS} times: {reason}", seconds=seconds)
-                self.on_event(RunEnded(trunk=job.trunk, run=spec.fingerprint, status="failed"))
-        yield from self._records([spec.fingerprint for spec in job.specs])
-
-    def _records(self, runs: Sequence[str]) -> Iterator[RunRecord]:
-        """Yield the records of those `runs` that have not been reported."""
-        for run in runs:
-            if run not in self.reported and (record := self.archive.read(run)) is not None:
-                self.reported.add(run)
-                yield record
+        yield from self.records.of_dead(job, reason=reason, seconds=seconds)
 
 
 class _Worker:
