@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from isoloss.data_dependence.data_dependent import DataDependent as DataDependent
     from isoloss.data_dependence.data_dependent import FittedDataDependent as FittedDataDependent
     from isoloss.execution.base import Executor as Executor
+    from isoloss.fitting.estimated import EstimatedLaw as EstimatedLaw
     from isoloss.fitting.fitted import FittedLaw as FittedLaw
     from isoloss.fitting.fitting import fit as fit
     from isoloss.grammar.pcfg import Grammar as Grammar
@@ -63,6 +64,7 @@ _HOMES = {
     "CriticalBatch": "isoloss.laws.critical_batch",
     "DataDependent": "isoloss.data_dependence.data_dependent",
     "Estimate": "isoloss.core.estimate",
+    "EstimatedLaw": "isoloss.fitting.estimated",
     "Executor": "isoloss.execution.base",
     "Farseer": "isoloss.laws.farseer",
     "FittedDataDependent": "isoloss.data_dependence.data_dependent",

@@ -42,7 +42,7 @@ def main() -> None:
             values = {name: (corpus["measures"].get(name) or {}).get("value") for name in MEASURES}
             centre, half = on_line(entropy, theta, values["ngram"])
             losses = {
-                f"loss_{name}": float(law.predict(params=n, tokens=d, complexity=values["ngram"]))
+                f"loss_{name}": float(law.at(values["ngram"]).predict(params=n, tokens=d))
                 for name, (n, d) in POINTS.items()
             }
             rows.append({"corpus": corpus["name"], **values, "theta": centre, "theta_low": centre - half,

@@ -119,18 +119,18 @@ def _with_unconverged(law, share):
 
 def test_above_two_per_cent_no_interval_is_given_and_the_reason_is(law):
     assert law.draws_converged.all()
-    assert _with_unconverged(law, 0.02).log_ratio(1e11, complexity=0.3) == law.log_ratio(1e11, complexity=0.3)
+    assert _with_unconverged(law, 0.02).at(0.3).log_ratio(1e11) == law.at(0.3).log_ratio(1e11)
     without = _with_unconverged(law, 0.03)
     assert "3.0% of 100" in without.no_interval
     assert without.no_interval in without.summary()
     content = json.loads(json.dumps(without.to_json()))
     assert content["no_interval"] == without.no_interval
     assert content["unconverged_draws"] == [0, 1, 2]
-    point = without.optimum(1e11, complexity=Estimate(value=0.3, low=0.2, high=0.4))
+    point = without.at(Estimate(value=0.3, low=0.2, high=0.4)).optimum(1e11)
     for estimate in (point.params, point.loss, point.log_ratio, *without.coefficients()["E"]):
         assert estimate.low is None
         assert estimate.high is None
-    assert point.params.value == law.optimum(1e11, complexity=0.3).params.value
+    assert point.params.value == law.at(0.3).optimum(1e11).params.value
     corpus = CorpusStatistics(name="mine", vocab_size=256, measures={"gzip": Estimate(value=0.3)})
     planned = plan(without, corpus=corpus, flops=1e11)
     assert planned.log_ratio.low is None
@@ -156,6 +156,6 @@ def test_the_mask_is_stored_and_files_without_one_are_read(law, tmp_path):
 def test_draws_of_few_corpora_stay_laws(law):
     """Student's t of one degree of freedom leads anywhere; an exponent ends where a law's own fit would end it."""
     wild = replace(law, scatter_draws=1e3 * law.scatter_draws)
-    assert np.isfinite(wild.values_at(0.3)).all()
+    assert np.isfinite(wild.at(0.3).every).all()
     assert np.isfinite(to_values(wild.scale.coefficients(wild.functions[:, 0]), wild.origin)).all()
-    assert wild.values_at(0.3)[:, 3:].max() <= 5.0
+    assert wild.at(0.3).every[:, 3:].max() <= 5.0

@@ -30,4 +30,4 @@ def test_three_corpora_of_all_sorts_leave_every_fold_finite():
     assert np.isfinite([measure.heldout_error, measure.pooled_error, measure.loss.proxy]).all()
     law = DataDependent(complexity="gzip").fit(table, bootstrap=20)
     assert np.isfinite(law.draws).all()
-    assert np.isfinite(law.values_at(0.3)).all()
+    assert np.isfinite(law.at(0.3).every).all()

@@ -70,12 +70,12 @@ def test_functions_give_the_planted_dependence_back(method):
             row = COEFFICIENTS.index(name)
             spread = np.quantile(found.draws[:, row, 0] + h * found.draws[:, row, 1], [0.025, 0.975])
             assert abs(intercept.value + h * slope.value - planted) < np.ptp(spread), (h, name)
-    unseen = found.predict_estimate(params=1e5, tokens=1e6, complexity=0.4)
+    unseen = found.at(0.4).predict_estimate(params=1e5, tokens=1e6)
     law = law_of(0.4)
     loss = law["E"] + law["A"] * 1e5 ** -law["alpha"] + law["B"] * 1e6 ** -law["beta"]
     assert unseen.value == pytest.approx(loss, rel=0.01)
     assert unseen.low < loss < unseen.high
-    assert found.predict(params=np.array([1e5]), tokens=np.array([1e6]), complexity=0.4)[0] == unseen.value
+    assert found.at(0.4).predict(params=np.array([1e5]), tokens=np.array([1e6]))[0] == unseen.value
     json.dumps(found.to_json(), allow_nan=False)
     assert f"6 corpora, {len(rows)} rows" in found.summary()
 
@@ -103,11 +103,11 @@ def test_forms_are_chosen_by_left_out_corpora_and_not_by_fit():
 def test_uncertain_complexity_widens_the_prediction():
     rows = table([law_of(h) for h in COMPLEXITY], COMPLEXITY)
     found = DataDependent(forms=FORMS).fit(rows, bootstrap=100)
-    sure = found.log_ratio(1e12, complexity=0.4)
-    blurred = found.log_ratio(1e12, complexity=Estimate(value=0.4, low=0.3, high=0.5))
+    sure = found.at(0.4).log_ratio(1e12)
+    blurred = found.at(Estimate(value=0.4, low=0.3, high=0.5)).log_ratio(1e12)
     assert blurred.value == sure.value
     assert blurred.width > 1.3 * sure.width
-    point = found.optimum(1e12, complexity=0.4)
+    point = found.at(0.4).optimum(1e12)
     assert point.log_ratio == sure
     assert point.params.value * point.tokens.value == pytest.approx(1e12 / 6)
 
@@ -135,7 +135,7 @@ def test_a_corpus_with_few_runs_borrows_from_the_others():
         joint = DataDependent(forms=shared).fit(few)
         expected = np.log(Chinchilla.loss(np.array(list(laws[5].values())), **points))
         for name, values in (
-            ("joint", joint.values_of("c5")),
+            ("joint", joint.of("c5").values),
             ("alone", fit(few.where(corpus="c5")).values),
             ("pooled", fit(few.where(corpus=["c0", "c1", "c2", "c3", "c4"])).values),
         ):
@@ -161,9 +161,9 @@ def test_joint_intervals_hold_the_functions_corpora_were_drawn_around():
         slope = found.coefficients()["E"][1]
         law = np.array(list(scattered[6].values()))
         loss = float(Chinchilla.loss(law, params=np.array(1e5), tokens=np.array(1e6)))
-        seventh = found.predict_estimate(params=1e5, tokens=1e6, complexity=0.4)
+        seventh = found.at(0.4).predict_estimate(params=1e5, tokens=1e6)
         log_ratio = np.log(1e12 / 6) - 2 * Chinchilla.log_optimum(law, log_flops=np.log(1e12))
-        ratio = found.log_ratio(1e12, complexity=0.4)
+        ratio = found.at(0.4).log_ratio(1e12)
         held += [slope.low < 1.0 < slope.high, seventh.low < loss < seventh.high, ratio.low < log_ratio < ratio.high]
     # 60 studies know a share of .95 to 2.8 points, 20 to 4.9: three of them below would be .87 or .80.
     assert (held / studies >= 0.95 - 3 * np.sqrt(0.95 * 0.05 / studies)).all(), held / studies
@@ -192,7 +192,7 @@ def test_what_cannot_be_fitted_is_refused_with_the_reason():
     with pytest.raises(InputError, match="unknown method"):
         DataDependent(method="three_stage")
     with pytest.raises(InputError, match="no corpus 'c9'"):
-        DataDependent(forms="published").fit(rows).values_of("c9")
+        DataDependent(forms="published").fit(rows).of("c9")
 
 
 def test_a_law_is_saved_and_loaded_and_no_law_of_one_corpus_is_taken_for_it(tmp_path):
@@ -200,7 +200,7 @@ def test_a_law_is_saved_and_loaded_and_no_law_of_one_corpus_is_taken_for_it(tmp_
     law = DataDependent(complexity="gzip", forms=FORMS).fit(rows, bootstrap=20)
     law.save(tmp_path / "joint.json")
     again = FittedDataDependent.load(tmp_path / "joint.json")
-    assert again.frontier(flops=[1e11], complexity=0.3) == law.frontier(flops=[1e11], complexity=0.3)
+    assert again.at(0.3).frontier(flops=[1e11]) == law.at(0.3).frontier(flops=[1e11])
     with pytest.raises(InputError) as refused:
         FittedLaw.load(tmp_path / "joint.json")
     assert "FittedDataDependent.load" in refused.value.fix

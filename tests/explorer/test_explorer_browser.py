@@ -10,7 +10,8 @@ from playwright.sync_api import Browser, Page
 
 from isoloss.explorer.page import write_explorer
 from isoloss.explorer.sources import of_laws
-from isoloss.fitting.fitted import FittedLaw, FrontierPoint
+from isoloss.fitting.estimated import FrontierPoint
+from isoloss.fitting.fitted import FittedLaw
 from isoloss.planning.shipped import shipped_law
 
 pytestmark = pytest.mark.browser
@@ -104,7 +105,7 @@ def test_a_law_of_many_corpora_follows_the_measure(desk: Visit) -> None:
             found = output(desk.page, "1:j:0")
             value = float(desk.page.locator("[id='measure-1.0']").input_value())
             assert value == pytest.approx(measure)
-            check(found, law.optimum(found["flops"], complexity=value))
+            check(found, law.at(value).optimum(found["flops"]))
 
 
 def test_the_address_brings_back_what_was_chosen(desk: Visit, browser: Browser) -> None:

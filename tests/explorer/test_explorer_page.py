@@ -72,7 +72,7 @@ def test_a_page_is_an_html_file(name: str, tmp_path: Path) -> None:
 def test_a_form_without_a_formula_in_the_page_is_refused_by_name() -> None:
     law = fit(simulated("cpp"), law="kaplan_params")
     with pytest.raises(InputError, match="kaplan_params"):
-        PageLaw.of_fit(law)
+        PageLaw.of(law)
     with pytest.raises(InputError, match="no_such"):
         open_source(LAW, forms=["no_such"])
     with pytest.raises(InputError, match="3 sources"):

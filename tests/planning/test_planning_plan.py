@@ -141,7 +141,7 @@ def test_bytes_are_paid_by_the_token():
     """Four bytes a token: the same FLOPs read four times as many units of D, at the same number of parameters each."""
     table = simulated(sizes=SIZES, tokens=TOKENS, point_sd=0.002)
     law = fit(table, bootstrap=20)
-    as_bytes = replace(PlanLaw.of_fit(law), data_per_token=4.0)
+    as_bytes = PlanLaw.of_fit(replace(law, data_unit="bytes", bytes_per_token=4.0))
     plain = PlanLaw.of_fit(law)
     assert as_bytes.best_params(plain.constant(np.log(1e12))) == pytest.approx(
         plain.best_params(plain.constant(np.log(4e12)))
@@ -194,7 +194,7 @@ def test_a_reference_frontier_moves_its_frontier_by_the_corpus_shift_alone(joint
     statistics = replace(ENDLESS, measures={"gzip": Estimate(value=0.45)})
     own, reference = PlanLaw.at_measure(joint, statistics), PlanLaw.of_known(joint, "c0")
     found = plan_from_reference(own, reference, reference_frontiers["porian"], flops=1e19, corpus=statistics)
-    shift = own.log_ratio(own.domain.flops_low * 100)[0] - reference.log_ratio(own.domain.flops_low * 100)[0]
+    shift = own.log_ratio(own.base.domain.flops_low * 100)[0] - reference.log_ratio(own.base.domain.flops_low * 100)[0]
     assert found.log_ratio.value == pytest.approx(reference_frontiers["porian"].log_ratio(1e19) + shift, abs=0.1)
     assert found.loss is None
     assert "anchored" in codes(found)
@@ -241,8 +241,8 @@ def test_a_data_dependent_law_comes_back_from_disk_as_it_was(joint, tmp_path):
     back = load_law(tmp_path / "law.json")
     assert back.tokenizer == "bytes"
     assert back.settings == MeasureSettings(sequence_tokens=128).model_dump()
-    assert back.law.values_at(0.3) == pytest.approx(joint.values_at(0.3), rel=0)
-    assert back.law.values_of("c2") == pytest.approx(joint.values_of("c2"), rel=0)
+    assert back.law.at(0.3).every == pytest.approx(joint.at(0.3).every, rel=0)
+    assert back.law.of("c2").every == pytest.approx(joint.of("c2").every, rel=0)
     (tmp_path / "law.json").write_text('{"kind": "isoloss data-dependent law", "schema": 1}')
     with pytest.raises(InputError, match="not a fitted law"):
         load_law(tmp_path / "law.json")

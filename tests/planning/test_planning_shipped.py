@@ -64,16 +64,16 @@ def test_its_corpora_lie_as_near_to_their_own_runs_as_laws_fitted_to_each_alone(
     runs = shipped.shipped_texts()
     for corpus in law.corpora:
         own = runs.where(corpus=corpus)
-        joint = Chinchilla.loss(law.values_of(corpus), params=own.params, tokens=own.tokens)
+        joint = law.of(corpus).predict(params=own.params, tokens=own.tokens)
         assert np.std(np.log(own.loss_nats / joint)) < 1.2 * fit(own).rmse
 
 
 def test_a_law_in_its_own_form_is_itself_and_another_form_agrees_where_the_runs_are():
     own = PlanLaw.of_fit(fit(simulated(point_sd=0.002), bootstrap=20))
-    np.testing.assert_allclose(own.in_form("chinchilla").values, own.values, rtol=1e-4)
+    np.testing.assert_allclose(own.in_form("chinchilla").base.every, own.base.every, rtol=1e-4)
     other = own.in_form("kaplan")
-    inside = [own.domain.params_high, own.domain.tokens_low]
-    beyond = [1e4 * own.domain.params_high, 1e4 * own.domain.tokens_high]
+    inside = [own.base.domain.params_high, own.base.domain.tokens_low]
+    beyond = [1e4 * own.base.domain.params_high, 1e4 * own.base.domain.tokens_high]
     gaps = [
         np.abs(np.log(other.loss(*map(own.constant, at)) / own.loss(*map(own.constant, at)))) for at in (inside, beyond)
     ]

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from isoloss.data_dependence.predictor_comparison import PredictorComparison
     from isoloss.diagnostics.backtest import Backtest
     from isoloss.diagnostics.profile import Profile
+    from isoloss.fitting.estimated import FrontierPoint
     from isoloss.fitting.evidence import Outlier
-    from isoloss.fitting.fitted import FittedLaw, FrontierPoint
+    from isoloss.fitting.fitted import FittedLaw
     from isoloss.fitting.prediction import Prediction
     from isoloss.laws.law import Law
     from isoloss.planning.beyond import Beyond

@@ -12,7 +12,7 @@ from isoloss.cli.explore import Page, check_page, own_trunk, write_page
 
 if TYPE_CHECKING:
     from isoloss.core.estimate import Estimate
-    from isoloss.fitting.fitted import FrontierPoint
+    from isoloss.fitting.estimated import FrontierPoint
     from isoloss.optima.best_size import BestSize
     from isoloss.optima.isoflop import IsoFlop, IsoFlopLaws
     from isoloss.runs.observations import Observations

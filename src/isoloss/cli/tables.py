@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from isoloss.core.estimate import Estimate
     from isoloss.diagnostics.backtest import Backtest
     from isoloss.diagnostics.profile import Profile
-    from isoloss.fitting.fitted import FrontierPoint
+    from isoloss.fitting.estimated import FrontierPoint
     from isoloss.fitting.prediction import Prediction
     from isoloss.published.reproduction import Reproduction
     from isoloss.runs.spec import ModelSpec

@@ -32,7 +32,6 @@ from isoloss.data_dependence.coefficients import (
     Form,
     Scale,
     checked_forms,
-    log_balance,
     to_coefficients,
     to_values,
 )
@@ -43,8 +42,9 @@ from isoloss.data_dependence.pooled_split import PooledSplit
 from isoloss.data_dependence.scatter import draw_deviations, freedom
 from isoloss.fitting.checks import leave_out
 from isoloss.fitting.domain import Domain
+from isoloss.fitting.estimated import EstimatedLaw
 from isoloss.fitting.evidence import Exclusion
-from isoloss.fitting.fitted import FittedLaw, FrontierPoint
+from isoloss.fitting.fitted import FittedLaw
 from isoloss.fitting.fitting import fit, fit_groups
 from isoloss.fitting.intervals import choose_method
 from isoloss.fitting.noise import trunk_noise
@@ -125,57 +125,26 @@ class FittedDataDependent:
             for i, name in enumerate(COEFFICIENTS)
         }
 
-    def values_at(self, complexity: float | Estimate) -> Floats:
-        """Return (E, A, B, α, β) of a new corpus of that complexity: the law's row first, then one for every draw.
+    def at(self, complexity: float | Estimate, *, corpus: str = "one more corpus") -> EstimatedLaw:
+        """Return the law of a new corpus of that complexity.
 
         Draws include how one more corpus deviates from the functions and, of an estimate, its uncertainty. There are
         none where the law has no intervals.
         """
-        return to_values(self._coefficients_at(complexity), self.origin)
+        values, *draws = to_values(self._coefficients_at(complexity), self.origin)
+        return self._law(corpus, values, np.reshape(draws, (-1, len(values))))
 
-    def values_of(self, corpus: str) -> Floats:
-        """Return (E, A, B, α, β) of a corpus that was fitted. Raises InputError for another."""
+    def of(self, corpus: str) -> EstimatedLaw:
+        """Return the law of a corpus that was fitted, shrunk towards its measure's. Raises InputError for another.
+
+        Its draws are those of the functions at that measure, moved to its own coefficients.
+        """
         if corpus not in self.corpora:
             raise InputError(f"no corpus {corpus!r} in this law", fix=did_you_mean(corpus, self.corpora))
-        return to_values(self.corpora[corpus], self.origin)
-
-    def predict(self, *, params: Floats, tokens: Floats, complexity: float) -> Floats:
-        """Return the loss in nats per token on a corpus of that complexity."""
-        return Chinchilla.loss(self.values_at(complexity)[0], params=params, tokens=tokens)
-
-    def predict_estimate(self, *, params: float, tokens: float, complexity: float | Estimate) -> Estimate:
-        """Return the loss at one point on one more corpus, with its interval."""
-        losses = Chinchilla.loss(self.values_at(complexity), params=np.array(params), tokens=np.array(tokens))
-        return Estimate.from_draws(losses[1:], value=float(losses[0]))
-
-    def log_ratio(self, flops: float, *, complexity: float | Estimate) -> Estimate:
-        """Return ln(D*/N*) at a budget on one more corpus, with its interval."""
-        self.require_apart()
-        ratios = log_balance(self._coefficients_at(complexity), self.origin, log_flops=self._log_flops(flops))
-        return Estimate.from_draws(ratios[1:], value=float(ratios[0]))
-
-    def optimum(self, flops: float, *, complexity: float | Estimate) -> FrontierPoint:
-        """Return the loss-minimising split of a budget on one more corpus of that complexity."""
-        self.require_apart()
-        theta = self._coefficients_at(complexity)
-        log_ratio = log_balance(theta, self.origin, log_flops=self._log_flops(flops))
-        params = np.exp((self._log_flops(flops) - np.log(6) - log_ratio) / 2)
-        tokens = params * np.exp(log_ratio)
-        loss = Chinchilla.loss(to_values(theta, self.origin), params=params, tokens=tokens)
-        extrapolation = self.domain.extrapolation(params=float(params[0]), tokens=float(tokens[0]), flops=flops)
-        found = [Estimate.from_draws(each[1:], value=float(each[0])) for each in (params, tokens, loss, log_ratio)]
-        return FrontierPoint(
-            flops=flops, params=found[0], tokens=found[1], loss=found[2], log_ratio=found[3],
-            interpolated=extrapolation == 1.0, extrapolation=extrapolation,
-        )  # fmt: skip
-
-    def require_apart(self) -> None:
-        """Raise Unidentified where parameters and tokens move together in the rows: no budget has a best split."""
-        self.domain.require_apart("all corpora")
-
-    def frontier(self, *, flops: Sequence[float], complexity: float | Estimate) -> list[FrontierPoint]:
-        """Return the loss-minimising split of every budget on one more corpus of that complexity."""
-        return [self.optimum(budget, complexity=complexity) for budget in flops]
+        own, among = to_values(self.corpora[corpus], self.origin), self.at(self.complexity[corpus])
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            moved = np.where(among.values > 0, among.draws * (own / among.values), own)
+        return self._law(corpus, own, moved)
 
     def save(self, path: Path | str) -> None:
         """Write the law as JSON to `path` and its draws as Parquet next to it, atomically, the JSON last."""
@@ -246,10 +215,17 @@ class FittedDataDependent:
         """The scale on which the functions are straight."""
         return Scale.of(self.forms)
 
-    def _log_flops(self, flops: float) -> float:
-        """Return ln of 6 N D at a budget, D in the law's unit: FLOPs count tokens, as the table counts them."""
-        per_token = self.bytes_per_token or 1.0 if self.data_unit == "bytes" else 1.0
-        return float(np.log(flops * per_token / self.flops_factor))
+    def _law(self, corpus: str, values: Floats, draws: Floats) -> EstimatedLaw:
+        return EstimatedLaw(
+            definition=Chinchilla, group=corpus,
+            params={
+                name: Estimate.from_draws(drawn, value=float(value))
+                for name, value, drawn in zip(Chinchilla.parameters, values, draws.T, strict=True)
+            },
+            draws=draws, noise=np.tile([self.noise, 0.0], (len(draws), 1)), domain=self.domain,
+            params_convention=self.params_convention, data_unit=self.data_unit, observations=self.observations,
+            rows_used=self.rows_used, bytes_per_token=self.bytes_per_token, flops_factor=self.flops_factor,
+        )  # fmt: skip
 
     def _coefficients_at(self, complexity: float | Estimate) -> Floats:
         known = complexity if isinstance(complexity, Estimate) else Estimate(value=float(complexity))

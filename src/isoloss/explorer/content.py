@@ -99,7 +99,7 @@ def _law(law: PageLaw, step: int) -> dict[str, Any]:
     return {
         "corpus": law.corpus, "form": law.form, "convention": law.convention, "values": law.values.tolist(),
         "draws": _packed(law.draws[::step]), "domain": _domain(law.domain), "unit": law.data_unit,
-        "perToken": law.data_per_token, "strict": law.strict, "remark": law.remark,
+        "perToken": law.data_per_token, "remark": law.remark,
     }  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from isoloss.core.progress import QUIET, Progress
 from isoloss.data_dependence.data_dependent import FittedDataDependent
 from isoloss.data_dependence.law_files import load_law
 from isoloss.fitting.domain import Domain
+from isoloss.fitting.estimated import EstimatedLaw
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.fitting.fitting import fit_corpora
 from isoloss.laws.law import Floats
@@ -33,7 +34,6 @@ LAWS_FOLDER = "laws"
 class PageLaw:
     """One law of one corpus: `values` (p,) and `draws` (draws, p) of `form`, and where it was fitted.
 
-    `strict`: more draws without an optimum than a tail of the interval holds leave no interval, as `FittedLaw` has it.
     `remark` is what a reader must know first, in a sentence; empty without one.
     """
 
@@ -45,27 +45,16 @@ class PageLaw:
     domain: Domain
     data_unit: str
     data_per_token: float
-    strict: bool
     remark: str = ""
 
     @classmethod
-    def of_fit(cls, law: FittedLaw, *, remark: str = "") -> "PageLaw":
-        """Return a fitted law. Raises InputError for one whose formula the page does not have."""
+    def of(cls, law: EstimatedLaw, *, remark: str = "") -> "PageLaw":
+        """Return a law of one corpus. Raises InputError for one whose formula the page does not have."""
         require_drawn(law.law)
         return cls(
             corpus=law.group, form=law.law, convention=law.params_convention, values=law.values, draws=law.draws,
-            domain=law.domain, data_unit=law.data_unit, data_per_token=law.bytes_per_token or 1.0, strict=True,
+            domain=law.domain, data_unit=law.data_unit, data_per_token=law.data_per_token,
             remark=remark,
-        )  # fmt: skip
-
-    @classmethod
-    def of_plan(cls, law: PlanLaw, *, remark: str = "") -> "PageLaw":
-        """Return the law that a plan goes by, a data-dependent one at its corpus's own measure."""
-        require_drawn(law.form)
-        return cls(
-            corpus=law.corpus, form=law.form, convention=law.params_convention, values=law.values[0],
-            draws=law.values[1:], domain=law.domain, data_unit=law.data_unit, data_per_token=law.data_per_token,
-            strict=False, remark=remark,
         )  # fmt: skip
 
 
@@ -118,11 +107,11 @@ def open_source(
 
 
 def of_laws(laws: Iterable[FittedLaw | FittedDataDependent], *, name: str) -> Source:
-    """Return laws of either kind as they are, without runs. Raises as `PageLaw.of_fit`."""
+    """Return laws of either kind as they are, without runs. Raises as `PageLaw.of`."""
     every = list(laws)
     return Source(
         name=name,
-        laws=tuple(PageLaw.of_fit(law) for law in every if isinstance(law, FittedLaw)),
+        laws=tuple(PageLaw.of(law) for law in every if isinstance(law, FittedLaw)),
         joint=tuple(law for law in every if isinstance(law, FittedDataDependent)),
     )
 
@@ -130,7 +119,7 @@ def of_laws(laws: Iterable[FittedLaw | FittedDataDependent], *, name: str) -> So
 def of_plan(name: str, laws: Iterable[PlanLaw], *, repeats: bool) -> Source:
     """Return the laws that a plan goes by. `repeats`: it reads its corpus more than once. Raises as `require_drawn`."""
     remark = "Every token counts as new here; the plan counts what repeats are worth." if repeats else ""
-    return Source(name=name, laws=tuple(PageLaw.of_plan(law, remark=remark) for law in laws))
+    return Source(name=name, laws=tuple(PageLaw.of(law.base, remark=remark) for law in laws))
 
 
 def of_runs(
@@ -164,7 +153,7 @@ def of_runs(
                     for one in lack_of_fit(table, form=form, optima=weighted[convention], seed=seed)
                     if one.refused
                 }
-                laws += [PageLaw.of_fit(law, remark=refused.get(law.group, _remark(law))) for law in fits]
+                laws += [PageLaw.of(law, remark=refused.get(law.group, _remark(law))) for law in fits]
                 task.advance(1)
     if not laws:
         raise BadTable(f"no form fits the runs of {name}", fix="give more sizes and token counts a corpus")

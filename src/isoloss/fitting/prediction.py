@@ -17,7 +17,7 @@ from isoloss.fitting.domain import LawWarning, extrapolation_warnings, off_line_
 from isoloss.laws.law import Floats
 
 if TYPE_CHECKING:
-    from isoloss.fitting.fitted import FittedLaw
+    from isoloss.fitting.estimated import EstimatedLaw
 
 BISECTIONS = 40  # of a bracket of some standard deviations: to 1e-11 of one
 FARTHEST = 10.0  # standard deviations of noise beyond the outermost draw
@@ -60,39 +60,35 @@ class RunIntervals:
 
 
 def run_intervals(
-    law: "FittedLaw", columns: Mapping[str, Any], *, level: float = LEVEL, trunk: bool = True
+    law: "EstimatedLaw", columns: Mapping[str, Any], *, level: float = LEVEL, trunk: bool = True
 ) -> RunIntervals:
     """Return the prediction interval of new runs, one for each point of the flattened broadcast of `columns`.
 
     A new run has a trunk of its own, so its effect is part of the interval; `trunk=False` leaves it out, for a further
-    point of a trunk whose noise is known. Raises InputError for a law without draws.
+    point of a trunk whose noise is known. Draws without a loss at some point do not count. Raises InputError for a law
+    without draws.
     """
-    if len(law.draws) < 2:
+    drawn = law.predict_draws(**columns)
+    answered = np.isfinite(drawn).all(axis=1)
+    if answered.sum() < 2:
         raise InputError(f"the law of {law.group!r} has no draws", fix="fit it with bootstrap=1000")
-    noise = law.noise if trunk else law.noise * (1.0, 0.0)
-    low, high = one_run(law.predict_draws(**columns), noise, level=level)
+    noise = law.noise[answered] if trunk else law.noise[answered] * (1.0, 0.0)
+    spread = np.maximum(np.sqrt(noise[:, 0] ** 2 + noise[:, 1] ** 2), np.finfo(float).tiny)
+    low, high = (
+        np.exp(_mixture_quantile(np.log(drawn[answered]), spread, share))
+        for share in ((1 - level) / 2, (1 + level) / 2)
+    )
     return RunIntervals(value=np.ravel(law.predict(**columns)), low=low, high=high, level=level)
 
 
-def one_run(drawn: Floats, noise: Floats, *, level: float = LEVEL) -> tuple[Floats, Floats]:
-    """Return both ends (points,) of where one run's loss lies, of a law's draws (draws, points), in nats.
-
-    `noise` (draws, 2) is the standard deviation of ln loss of a point and of a trunk, as found with each draw.
-    """
-    spread = np.maximum(np.sqrt(noise[:, 0] ** 2 + noise[:, 1] ** 2), np.finfo(float).tiny)
-    low, high = (
-        np.exp(_mixture_quantile(np.log(drawn), spread, share)) for share in ((1 - level) / 2, (1 + level) / 2)
-    )
-    return low, high
-
-
-def predict_run(law: "FittedLaw", columns: Mapping[str, Any], *, level: float = LEVEL) -> Prediction:
-    """Return what one run will score; see `FittedLaw.predict_run`."""
+def predict_run(law: "EstimatedLaw", columns: Mapping[str, Any], *, level: float = LEVEL) -> Prediction:
+    """Return what one run will score; see `EstimatedLaw.predict_run`."""
     value = float(law.predict(**columns))
     within, outside = Estimate(value=value), Estimate(value=value)
     off_line = off_line_warnings(law.domain, columns)
-    if len(law.draws) >= 2 and not off_line:
-        within = Estimate.from_draws(law.predict_draws(**columns)[:, 0], value=value, level=level)
+    drawn = law.predict_draws(**columns)[:, 0]
+    if np.isfinite(drawn).sum() >= 2 and not off_line:
+        within = Estimate.from_draws(drawn, value=value, level=level)
         found = run_intervals(law, columns, level=level)
         outside = Estimate(value=value, low=float(found.low[0]), high=float(found.high[0]), level=level)
     # A column that the law does not read and the caller does not give cannot lie outside.
@@ -107,7 +103,7 @@ def predict_run(law: "FittedLaw", columns: Mapping[str, Any], *, level: float = 
     )
 
 
-def _silence(law: "FittedLaw", columns: Mapping[str, Any]) -> tuple[LawWarning, ...]:
+def _silence(law: "EstimatedLaw", columns: Mapping[str, Any]) -> tuple[LawWarning, ...]:
     reason = law.definition.silence(law.values, **{name: float(value) for name, value in columns.items()})
     return () if reason is None else (LawWarning(code="below_own_least", message=reason),)
 

@@ -130,7 +130,7 @@ def backtest_plans(
             if name in referees:
                 place = stage.rows.corpora.index(name)
                 predicted = {
-                    "plan": law.values_at(values[name])[0],
+                    "plan": law.at(values[name]).values,
                     "pooled": to_values(stage.pooled[place, :5], stage.rows.origin),
                     "proxy": to_values(stage.proxy[place, :5], stage.rows.origin),
                 }

@@ -97,18 +97,18 @@ def plan_from_reference(
 
 
 def _shift(law: PlanLaw, reference: PlanLaw) -> _Shift:
-    low = max(law.domain.flops_low, reference.domain.flops_low)
-    high = min(law.domain.flops_high, reference.domain.flops_high)
+    low = max(law.base.domain.flops_low, reference.base.domain.flops_low)
+    high = min(law.base.domain.flops_high, reference.base.domain.flops_high)
     budget = float(np.sqrt(low * high))
-    count_laws = min(len(law.values), len(reference.values))
+    count = 1 + min(len(law.base.draws), len(reference.base.draws))
     with np.errstate(invalid="ignore"):  # a draw without a best split has no shift
-        shift = law.log_ratio(budget)[:count_laws] - reference.log_ratio(budget)[:count_laws]
+        shift = law.log_ratio(budget)[:count] - reference.log_ratio(budget)[:count]
     if not np.isfinite(shift[0]):
         raise Unidentified(
-            f"{law.corpus} or {reference.corpus} has no best split at {budget:.2g} FLOPs: there is no shift",
+            f"{law.base.group} or {reference.base.group} has no best split at {budget:.2g} FLOPs: there is no shift",
             fix="fit the law to a wider grid",
         )
-    return _Shift(values=shift, at=budget, flops_high=high, corpus=law.corpus, reference=reference.corpus)
+    return _Shift(values=shift, at=budget, flops_high=high, corpus=law.base.group, reference=reference.base.group)
 
 
 def _split(flops: float, log_ratios: Floats) -> Splits:

@@ -1,4 +1,4 @@
-"""A law as a plan reads it: its form, its values and draws, its noise and where it was fitted, whatever fitted it."""
+"""A law as a plan goes by it: how it splits a budget, and columns that are held while it does."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -10,13 +10,11 @@ from isoloss.core.estimate import Estimate
 from isoloss.core.rng import stream
 from isoloss.data_dependence.data_dependent import FittedDataDependent
 from isoloss.data_dependence.pooled_split import PooledSplit
-from isoloss.fitting.domain import Domain
 from isoloss.fitting.engine import best_ends, find_optimum, pose, starting_points
-from isoloss.fitting.fitted import FittedLaw
-from isoloss.fitting.prediction import one_run
+from isoloss.fitting.estimated import EstimatedLaw
 from isoloss.laws.chinchilla import Chinchilla
 from isoloss.laws.law import Floats, Law
-from isoloss.laws.registry import law_name, open_law
+from isoloss.laws.registry import open_law
 from isoloss.laws.repeated import Repeated
 from isoloss.optima.best_size import BestSize
 from isoloss.planning.corpus_statistics import CorpusStatistics
@@ -27,32 +25,20 @@ GRID = 8  # sizes and lengths at which two forms are made to agree
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PlanLaw:
-    """A law of one corpus: `values` (1 + draws, p), the law first, and `noise` (draws, 2), point and trunk, of ln L.
+    """A law of one corpus, `base`, with what decides its best split.
 
-    `definition` is the class of its form. `data_per_token` is how many units of D a token is, 1 where D counts tokens:
-    C = 6 N D · flops_factor / data_per_token. `given` are further columns that the form reads. `runs` is how
-    many were fitted, `identity` whose. `pooled` is the best split by several forms, which then decides in place of the
-    form's own; `endless` the law before it knew how many unique tokens there are.
+    `given` are further columns that the form reads. `pooled` is the best split by several forms, which then decides in
+    place of the form's own; `endless` the law before it knew how many unique tokens there are.
     """
 
-    definition: type[Law]
-    corpus: str
-    values: Floats
-    noise: Floats
-    domain: Domain
-    params_convention: str
-    data_unit: str
-    data_per_token: float
-    runs: int
-    identity: str
+    base: EstimatedLaw
     given: Mapping[str, float] = field(default_factory=dict)
     pooled: "_PooledDraws | _SeenDraws | None" = None
-    endless: "PlanLaw | None" = None
-    flops_factor: float = 1.0
+    endless: EstimatedLaw | None = None
 
     @classmethod
-    def of_fit(cls, law: FittedLaw) -> "PlanLaw":
-        """Return what a fitted law says. Raises NotApplicable for one that does not split compute.
+    def of_fit(cls, law: EstimatedLaw) -> "PlanLaw":
+        """Return what a law says by itself. Raises NotApplicable for one that does not split compute.
 
         Raises Unidentified where its rows do not tell parameters and tokens apart.
         """
@@ -62,12 +48,7 @@ class PlanLaw:
                 fix="plan with a law of both, as chinchilla",
             )
         law.require_apart()
-        return cls(
-            definition=law.definition, corpus=law.group, values=np.vstack([law.values, law.draws]), noise=law.noise,
-            domain=law.domain, params_convention=law.params_convention, data_unit=law.data_unit,
-            data_per_token=law.bytes_per_token or 1.0, runs=law.rows_used, identity=law.observations,
-            flops_factor=law.flops_factor,
-        )  # fmt: skip
+        return cls(base=law)
 
     @classmethod
     def at_measure(cls, joint: FittedDataDependent, corpus: CorpusStatistics) -> "PlanLaw":
@@ -81,41 +62,23 @@ class PlanLaw:
                 fix=f"measure it: open_corpus(…, measures=[{joint.measure!r}])",
             )
         measured = corpus.measures[joint.measure]
-        return cls._of_joint(joint, joint.values_at(measured), corpus.name, measured=measured.value, known=None)
+        return cls._pooled(joint, joint.at(measured, corpus=corpus.name), measured=measured.value, known=None)
 
     @classmethod
     def of_known(cls, joint: FittedDataDependent, corpus: str) -> "PlanLaw":
-        """Return the data-dependent law of a corpus that it was fitted on, shrunk towards its measure's.
-
-        Its draws are those of the functions at that measure, moved to its own coefficients.
-        """
-        own = joint.values_of(corpus)
-        drawn = joint.values_at(joint.complexity[corpus])
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            moved = np.where(drawn[0] > 0, drawn[1:] * (own / drawn[0]), own)
-        measured = joint.complexity[corpus]
-        return cls._of_joint(joint, np.vstack([own, moved]), corpus, measured=measured, known=corpus)
+        """Return the data-dependent law of a corpus that it was fitted on."""
+        return cls._pooled(joint, joint.of(corpus), measured=joint.complexity[corpus], known=corpus)
 
     @classmethod
-    def _of_joint(
-        cls, joint: FittedDataDependent, values: Floats, corpus: str, *, measured: float, known: str | None
-    ) -> "PlanLaw":
-        joint.require_apart()
-        pooled = None if joint.pooled is None else _PooledDraws.of(joint, len(values) - 1, measured, known)
-        return cls(
-            definition=Chinchilla, corpus=corpus, values=values,
-            noise=np.tile([joint.noise, 0.0], (len(values) - 1, 1)), domain=joint.domain,
-            params_convention=joint.params_convention, data_unit=joint.data_unit,
-            data_per_token=joint.bytes_per_token or 1.0, runs=joint.rows_used, identity=joint.observations,
-            pooled=pooled,
-            flops_factor=joint.flops_factor,
-        )  # fmt: skip
+    def _pooled(cls, joint: FittedDataDependent, law: EstimatedLaw, *, measured: float, known: str | None) -> "PlanLaw":
+        pooled = None if joint.pooled is None else _PooledDraws.of(joint, len(law.draws), measured, known)
+        return replace(cls.of_fit(law), pooled=pooled)
 
     def splitting_as(self, best: BestSize) -> "PlanLaw":
         """Return the law with the split that several forms see inside its runs, at that budget alone."""
         assert best.tokens_per_param is not None, "asked of optima inside the runs"
         assert best.log_ratio_draws is not None, "an optimum inside has draws"
-        drawn = np.resize(best.log_ratio_draws, len(self.values) - 1)
+        drawn = np.resize(best.log_ratio_draws, len(self.base.draws))
         return replace(self, pooled=_SeenDraws(np.concatenate([[np.log(best.tokens_per_param.value)], drawn])))
 
     def in_form(self, form: str) -> "PlanLaw":
@@ -124,7 +87,7 @@ class PlanLaw:
         Fitted to this one's losses, draw by draw, on a grid over the parameters and data of its runs: what the two
         say of budgets beyond is the difference that the form makes.
         """
-        domain = self.domain
+        domain = self.base.domain
         sizes = np.geomspace(domain.params_low, domain.params_high, GRID)
         lengths = np.geomspace(domain.tokens_low, domain.tokens_high, GRID)
         params, tokens = (each.ravel() for each in np.meshgrid(sizes, lengths, indexing="ij"))
@@ -140,28 +103,20 @@ class PlanLaw:
         points = np.tile(np.vstack([found.free, found.others]), (len(losses), 1, 1))
         ends = best_ends(problem, points, targets=np.log(losses))
         values = problem.law.to_values(ends.free, problem.origin)
-        return replace(self, definition=definition, values=values, pooled=None)
+        return replace(self, base=_with_values(self.base, definition, values), pooled=None)
 
     @property
     def form(self) -> str:
         """The name of the form: as registered, or `module:Name`."""
-        return law_name(self.definition)
-
-    @property
-    def data_per_flop(self) -> float:
-        """6 N D of one FLOP, D in the law's unit."""
-        return self.data_per_token / self.flops_factor
+        return self.base.law
 
     def constant(self, value: float) -> Floats:
         """Return one value for the law and each draw."""
-        return np.full(len(self.values), value)
+        return np.full(1 + len(self.base.draws), value)
 
     def loss(self, params: Floats, tokens: Floats) -> Floats:
         """Return L of the law and of each draw, each at its own point."""
-        given = {name: np.asarray(value, dtype=np.float64) for name, value in self.given.items()}
-        columns = self.definition.complete({"params": params, "tokens": tokens, **given})
-        with np.errstate(invalid="ignore", over="ignore"):  # a draw without an answer has NaN, and keeps it
-            return np.asarray(self.definition.loss(self.values, **columns))
+        return self.base.losses(params=params, tokens=tokens, **self.given)
 
     def best_params(self, log_flops: Floats) -> Floats:
         """Return ln N of the best split of the law and of each draw, each at its own budget; NaN where none is.
@@ -170,26 +125,21 @@ class PlanLaw:
         of its draws: those are drawn for losses, and their splits scatter far more than those of corpora do.
         """
         if self.pooled is None:
-            return self._own_best(log_flops)
+            return self.base.best_params(log_flops, **self.given)
         log_ratio = self.pooled.log_ratio(log_flops)
-        best = 0.5 * (log_flops + np.log(self.data_per_flop / 6) - log_ratio)
+        best = 0.5 * (log_flops + np.log(self.base.data_per_flop() / 6) - log_ratio)
         if self.endless is None:
             return np.asarray(best)
         repeated, endless = (
-            replace(law, values=np.tile(law.values[0], (len(law.values), 1))) for law in (self, self.endless)
+            replace(law, draws=np.tile(law.values, (len(law.draws), 1))) for law in (self.base, self.endless)
         )
-        moved = repeated._own_best(log_flops) - endless._own_best(log_flops)
+        moved = repeated.best_params(log_flops, **self.given) - endless.best_params(log_flops)
         # A law that has no split of its own moves none.
         return np.asarray(best + np.where(np.isfinite(moved), moved, 0.0))
 
-    def _own_best(self, log_flops: Floats) -> Floats:
-        given = {name: np.asarray(value, dtype=np.float64) for name, value in self.given.items()}
-        found = self.definition.log_optimum(self.values, log_flops=log_flops + np.log(self.data_per_flop), **given)
-        return np.asarray(found)
-
     def log_tokens(self, log_flops: Floats, log_params: Floats) -> Floats:
         """Return ln D that a budget pays for at a size."""
-        return np.asarray(log_flops + np.log(self.data_per_flop / 6) - log_params)
+        return np.asarray(log_flops + np.log(self.base.data_per_flop() / 6) - log_params)
 
     def log_ratio(self, flops: float) -> Floats:
         """Return ln(D*/N*) at a budget, of the law and of each draw."""
@@ -199,12 +149,16 @@ class PlanLaw:
 
     def run_loss(self, params: float, tokens: float) -> Estimate:
         """Return the loss of one run at a point: the law's value, and an interval with a run's noise in it."""
-        value, *drawn = self.loss(self.constant(params), self.constant(tokens)).tolist()
-        answered = np.isfinite(drawn)
-        if answered.sum() < 2:
-            return Estimate(value=value)
-        low, high = one_run(np.array(drawn)[answered, None], self.noise[answered])
-        return Estimate(value=value, low=float(low[0]), high=float(high[0]))
+        return self.base.predict_run(params=params, tokens=tokens, **self.given).run
+
+
+def _with_values(law: EstimatedLaw, definition: type[Law], every: Floats) -> EstimatedLaw:
+    """Return a law of another form: `every` (1 + draws, parameters) its values and draws, the values first."""
+    params = {
+        name: Estimate.from_draws(drawn[1:], value=float(drawn[0]))
+        for name, drawn in zip(definition.parameters, every.T, strict=True)
+    }
+    return replace(law, definition=definition, params=params, draws=every[1:])
 
 
 @dataclass(frozen=True, eq=False)
@@ -267,10 +221,9 @@ def with_repetition(law: PlanLaw, *, unique_tokens: float) -> PlanLaw:
 
     Half-lives of repetition are as published, their draws spread over what the published runs allow.
     """
-    share = stream(0, "half-lives of repetition", law.identity).uniform(size=len(law.values) - 1)
+    share = stream(0, "half-lives of repetition", law.base.observations).uniform(size=len(law.base.draws))
     drawn = np.exp(np.column_stack([np.interp(share, LEVELS, LOG_R_D), np.interp(1 - share, LEVELS, LOG_R_N)]))
-    half_lives = np.vstack([PUBLISHED_HALF_LIVES, drawn])
+    every = np.column_stack([law.base.every, np.vstack([PUBLISHED_HALF_LIVES, drawn])])
     return replace(
-        law, definition=Repeated, values=np.column_stack([law.values, half_lives]),
-        given={"unique_tokens": unique_tokens}, endless=law,
-    )  # fmt: skip
+        law, base=_with_values(law.base, Repeated, every), given={"unique_tokens": unique_tokens}, endless=law.base
+    )

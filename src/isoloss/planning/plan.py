@@ -13,7 +13,7 @@ from isoloss.core.errors import InputError, Unidentified
 from isoloss.core.estimate import Estimate
 from isoloss.data_dependence.data_dependent import FittedDataDependent
 from isoloss.fitting.domain import LawWarning, extrapolation_warnings
-from isoloss.fitting.fitted import FittedLaw
+from isoloss.fitting.estimated import EstimatedLaw
 from isoloss.laws.law import Floats
 from isoloss.optima.best_size import best_sizes
 from isoloss.planning.beyond import look_beyond
@@ -26,7 +26,7 @@ from isoloss.planning.shipped import shipped_law
 from isoloss.planning.splits import Question, Splits, split
 from isoloss.runs.observations import Observations
 
-AnyLaw = FittedLaw | FittedDataDependent
+AnyLaw = EstimatedLaw | FittedDataDependent
 
 FARTHEST = 100.0  # times the law's largest budget: beyond it a plan is refused unless it is insisted on
 FAR = 10.0  # from here on an insisted plan needs a second form of the law
@@ -63,14 +63,14 @@ def plan(
     """
     question = Question(flops=flops, params=params, tokens=tokens, target_loss=target_loss)
     laws = shipped_law() if laws is None else laws
-    asked = [laws] if isinstance(laws, FittedLaw | FittedDataDependent) else list(laws)
+    asked = [laws] if isinstance(laws, EstimatedLaw | FittedDataDependent) else list(laws)
     corpus = corpus or statistics_of_law(asked[0])
     forms = [plan_law(one, corpus) for one in asked]
     _refuse_mixed(forms)
     if extrapolate and len(forms) == 1 and isinstance(asked[0], FittedDataDependent):
         forms.append(forms[0].in_form(OTHER_FORM))  # its runs are of many corpora: no other form is fitted to them
     if flops is not None:
-        _refuse_far(forms, flops / forms[0].domain.flops_high, extrapolate)
+        _refuse_far(forms, flops / forms[0].base.domain.flops_high, extrapolate)
     unsound: tuple[LawWarning, ...] = ()
     if extrapolate:
         forms, unsound = sound_forms(forms, flops, corpus)
@@ -78,7 +78,7 @@ def plan(
     law, decided, said_of_repeats = _decide(deciding, question, corpus, repeat=repeat)
     if repeat:
         _refuse_worn_out(forms[0], decided, corpus)
-    extrapolation = max(1.0, float(decided.flops[0]) / law.domain.flops_high)
+    extrapolation = max(1.0, float(decided.flops[0]) / law.base.domain.flops_high)
     _refuse_far(forms, extrapolation, extrapolate)
     size, length = float(decided.params[0]), float(decided.tokens[0])
     said, unsaid = _forms(forms, question)
@@ -88,12 +88,12 @@ def plan(
         loss=with_interval(law.loss(law.constant(size), law.constant(length))),
         run_loss=law.run_loss(size, length),
         regret=_regret(law, decided),
-        params_convention=law.params_convention,
-        data_unit=law.data_unit,
+        params_convention=law.base.params_convention,
+        data_unit=law.base.data_unit,
         extrapolation=extrapolation,
         forms=said,
-        reason=f"{law.definition.formula}, {_whose(asked[0], corpus)}{_split_by(deciding)}",
-        warnings=(*extrapolation_warnings(law.domain, float(decided.flops[0])), *_outside(asked[0], corpus),
+        reason=f"{law.base.definition.formula}, {_whose(asked[0], corpus)}{_split_by(deciding)}",
+        warnings=(*extrapolation_warnings(law.base.domain, float(decided.flops[0])), *_outside(asked[0], corpus),
                   *_without_interval(asked),
                   *said_of_repeats, *unsaid, *unsound),
     )  # fmt: skip
@@ -117,7 +117,7 @@ def _seen_inside(law: PlanLaw, question: Question, runs: Observations | None) ->
 
 def plan_law(law: AnyLaw, corpus: CorpusStatistics) -> PlanLaw:
     """Return a law as it is for `corpus`: its own, or the data-dependent one at its measure."""
-    return PlanLaw.of_fit(law) if isinstance(law, FittedLaw) else PlanLaw.at_measure(law, corpus)
+    return PlanLaw.of_fit(law) if isinstance(law, EstimatedLaw) else PlanLaw.at_measure(law, corpus)
 
 
 def statistics_of_law(law: AnyLaw) -> CorpusStatistics:
@@ -142,11 +142,11 @@ def _decide(
     if unique is None or endless.tokens[0] <= unique:
         return law, endless, ()
     if not repeat or law.form not in REPEATABLE:
-        return law, endless, worn_thin(float(endless.tokens[0]), corpus, law.data_unit)
+        return law, endless, worn_thin(float(endless.tokens[0]), corpus, law.base.data_unit)
     repeated = with_repetition(law, unique_tokens=unique)
     message = (
-        f"{corpus.name} has {unique:.3g} unique {law.data_unit}; unlimited text would ask for {endless.tokens[0]:.3g}, "
-        f"and four passes, nearly as good, for {endless.tokens[0] / GOOD_AS_NEW:.2g} of text. "
+        f"{corpus.name} has {unique:.3g} unique {law.base.data_unit}; unlimited text would ask for "
+        f"{endless.tokens[0]:.3g}, and four passes, nearly as good, for {endless.tokens[0] / GOOD_AS_NEW:.2g} of text. "
         "Planned with what repeats are worth by Muennighoff et al. 2023, arXiv:2305.16264."
     )
     return repeated, split(repeated, question), (LawWarning(code="repeated_data", message=message),)
@@ -160,11 +160,11 @@ def _refuse_worn_out(law: PlanLaw, decided: Splits, corpus: CorpusStatistics) ->
         bears = float(split(law, Question(tokens=GOOD_AS_NEW * corpus.unique_tokens)).flops[0])
     except Unidentified:
         bears = None
-    refuse_worn_out(float(decided.tokens[0]), corpus, law.data_unit, bears=bears)
+    refuse_worn_out(float(decided.tokens[0]), corpus, law.base.data_unit, bears=bears)
 
 
 def _whose(law: AnyLaw, corpus: CorpusStatistics) -> str:
-    if isinstance(law, FittedLaw):
+    if isinstance(law, EstimatedLaw):
         return f"fitted to {law.rows_used} runs of {law.group}"
     value = corpus.measures[law.measure].value
     return (
@@ -180,7 +180,7 @@ def _split_by(law: PlanLaw) -> str:
 
 def _outside(law: AnyLaw, corpus: CorpusStatistics) -> tuple[LawWarning, ...]:
     """Return the warning that a corpus's measure lies outside those that a data-dependent law was fitted on."""
-    if isinstance(law, FittedLaw):
+    if isinstance(law, EstimatedLaw):
         return ()
     value, known = corpus.measures[law.measure].value, sorted(law.complexity.values())
     if known[0] <= value <= known[-1]:
@@ -215,9 +215,9 @@ def _refuse_mixed(forms: Sequence[PlanLaw]) -> None:
     first = forms[0]
     for at, other in enumerate(forms[1:], start=1):
         for name, what in (
-            ("params_convention", "count parameters"), ("data_unit", "count data"), ("identity", "fitted runs"),
+            ("params_convention", "count parameters"), ("data_unit", "count data"), ("observations", "fitted runs"),
         ):  # fmt: skip
-            found, expected = getattr(other, name), getattr(first, name)
+            found, expected = getattr(other.base, name), getattr(first.base, name)
             if found != expected:
                 raise InputError(
                     f"law {at + 1} ({other.form}) is not another form of the first ({first.form}): {what}: found "
@@ -236,7 +236,7 @@ def _refuse_far(forms: Sequence[PlanLaw], extrapolation: float, extrapolate: boo
     if extrapolation > FARTHEST and not extrapolate:
         raise InputError(
             f"the budget is {extrapolation:,.0f} times the largest that the law was fitted on "
-            f"({forms[0].domain.flops_high:.2e} FLOPs)",
+            f"({forms[0].base.domain.flops_high:.2e} FLOPs)",
             place="--flops",
             fix="--anchor porian puts the corpus's shift onto a published frontier; or train larger runs and fit "
             "again; or allow it with --extrapolate, which widens the intervals by the spread between forms of the law",
@@ -255,8 +255,8 @@ def _regret(law: PlanLaw, decided: Splits) -> Estimate:
     def losses(params: float, tokens: float) -> Floats:
         return law.loss(law.constant(params), law.constant(tokens))
 
-    thumb = float(np.sqrt(decided.flops[0] / (6 * law.flops_factor * RULE_OF_THUMB)))
+    thumb = float(np.sqrt(decided.flops[0] / (6 * law.base.flops_factor * RULE_OF_THUMB)))
     return with_interval(
-        losses(thumb, RULE_OF_THUMB * thumb * law.data_per_token)
+        losses(thumb, RULE_OF_THUMB * thumb * law.base.data_per_token)
         - losses(float(decided.params[0]), float(decided.tokens[0]))
     )

@@ -80,10 +80,11 @@ def split(law: PlanLaw, question: Question) -> Splits:
     asked = question.given()
     with np.errstate(over="ignore", invalid="ignore"):  # a draw without an answer has NaN, and keeps it
         params, tokens = _ANSWERS[frozenset(asked)](law, **asked)
-        flops = 6 * params * tokens / law.data_per_flop
+        flops = 6 * params * tokens / law.base.data_per_flop()
     if not (np.isfinite(params[0]) and np.isfinite(tokens[0])):
         raise Unidentified(
-            f"under the {law.form} law of {law.corpus!r} {_what(question)} has no answer", fix=_way_out(law, question)
+            f"under the {law.form} law of {law.base.group!r} {_what(question)} has no answer",
+            fix=_way_out(law, question),
         )
     return Splits(params=params, tokens=tokens, flops=flops)
 
@@ -141,11 +142,11 @@ def _of_budget(law: PlanLaw, *, flops: float) -> Pair:
 
 
 def _budget_and_params(law: PlanLaw, *, flops: float, params: float) -> Pair:
-    return law.constant(params), law.constant(flops * law.data_per_flop / (6 * params))
+    return law.constant(params), law.constant(flops * law.base.data_per_flop() / (6 * params))
 
 
 def _budget_and_tokens(law: PlanLaw, *, flops: float, tokens: float) -> Pair:
-    return law.constant(flops * law.data_per_flop / (6 * tokens)), law.constant(tokens)
+    return law.constant(flops * law.base.data_per_flop() / (6 * tokens)), law.constant(tokens)
 
 
 def _of_params(law: PlanLaw, *, params: float) -> Pair:

@@ -13,7 +13,8 @@ from isoloss.data_dependence.balance import BalanceVerdict
 from isoloss.data_dependence.predictor_comparison import PredictorComparison
 from isoloss.diagnostics.backtest import Backtest
 from isoloss.diagnostics.coverage import Coverage
-from isoloss.fitting.fitted import FittedLaw, FrontierPoint
+from isoloss.fitting.estimated import FrontierPoint
+from isoloss.fitting.fitted import FittedLaw
 from isoloss.optima.best_size import BestSize
 from isoloss.optima.lack_of_fit import LackOfFit
 from isoloss.runs.evaluation import Evaluation

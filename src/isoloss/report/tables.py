@@ -9,7 +9,8 @@ from isoloss.core.estimate import Estimate
 from isoloss.core.numbers import MISSING, duration, fixed, plain, power_of_ten, si
 from isoloss.data_dependence.balance import measured_as
 from isoloss.diagnostics.backtest import NEAREST
-from isoloss.fitting.fitted import FittedLaw, FrontierPoint
+from isoloss.fitting.estimated import FrontierPoint
+from isoloss.fitting.fitted import FittedLaw
 from isoloss.report.blocks import Cell, Column, Row, Table, estimate_cell, number_cell
 from isoloss.report.data import CorpusSummary, ReportData, RunRow
 from isoloss.report.figures.marks import anchor

@@ -18,7 +18,8 @@ from isoloss.diagnostics.backtest import DRAWS, Backtest, backtest
 from isoloss.diagnostics.coverage import Coverage, simulate_coverage
 from isoloss.fitting.checks import leave_out, root_mean_square
 from isoloss.fitting.choice import LawChoice
-from isoloss.fitting.fitted import FittedLaw, FrontierPoint
+from isoloss.fitting.estimated import FrontierPoint
+from isoloss.fitting.fitted import FittedLaw
 from isoloss.laws.settings import EXCLUDED_FLAGS
 from isoloss.optima.mean_split import middle_budget
 from isoloss.runs.observations import Observations

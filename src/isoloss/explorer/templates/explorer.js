@@ -107,7 +107,7 @@
   const jointLaw = (joint, measure) => ({
     corpus: `any corpus of ${joint.measure} ${plain(measure)}`, form: "chinchilla", convention: joint.convention,
     width: 5, rows: Formulas.atMeasure(joint, measure), perToken: joint.perToken, domain: joint.domain, unit: joint.unit,
-    strict: false, remark: joint.remark,
+    remark: joint.remark,
   });
   const collect = () => {
     rows = [];

@@ -148,12 +148,12 @@ const Formulas = (() => {
     return sorted[below] + (sorted[above] - sorted[below]) * (at - below);
   };
 
-  // The first of the values with the interval of the others. `strict`: none where too many draws lack the quantity.
-  const estimate = (values, strict) => {
+  // The first of the values with the interval of the others. None where too many draws lack the quantity.
+  const estimate = (values) => {
     const value = values[0];
     const finite = values.subarray(1).filter(Number.isFinite).sort();
     const missing = values.length - 1 - finite.length;
-    if (finite.length < 2 || (strict && missing > ((1 - LEVEL) / 2) * (values.length - 1))) {
+    if (finite.length < 2 || missing > ((1 - LEVEL) / 2) * (values.length - 1)) {
       return { value, low: null, high: null };
     }
     return { value, low: quantile(finite, (1 - LEVEL) / 2), high: quantile(finite, (1 + LEVEL) / 2) };
@@ -197,10 +197,10 @@ const Formulas = (() => {
       form.loss(law.rows.subarray(width * row, width * (row + 1)), x, x + logRatio[row]),
     );
     const found = {
-      params: estimate(logParams.map(Math.exp), law.strict),
-      tokens: estimate(logParams.map((x, row) => Math.exp(x + logRatio[row])), law.strict),
-      ratio: exponential(estimate(logRatio, law.strict)),
-      loss: estimate(loss, law.strict),
+      params: estimate(logParams.map(Math.exp)),
+      tokens: estimate(logParams.map((x, row) => Math.exp(x + logRatio[row]))),
+      ratio: exponential(estimate(logRatio)),
+      loss: estimate(loss),
     };
     const at = { params: found.params.value, tokens: found.tokens.value, flops };
     return { ...found, extrapolation: extrapolation(law, at) };
@@ -213,8 +213,8 @@ const Formulas = (() => {
       const at = { params: Math.exp(logParams[0]), tokens: Math.exp(logParams[0] + logRatio[0]), flops };
       return {
         flops,
-        params: estimate(logParams.map(Math.exp), law.strict),
-        ratio: exponential(estimate(logRatio, law.strict)),
+        params: estimate(logParams.map(Math.exp)),
+        ratio: exponential(estimate(logRatio)),
         inside: extrapolation(law, at) === 1,
       };
     });

@@ -148,7 +148,7 @@ def _breadth(found: GzipAnalysis) -> Claim:
 
 
 def _quarter(found: GzipAnalysis) -> Claim:
-    values = found.dependent.values_at(CODE)[0]
+    values = found.dependent.at(CODE).values
     reference = np.array([HUBER_240[name] for name in NAMES])
     at = float(np.log(CODE_BUDGET))
     ours, theirs = (float(Chinchilla.log_optimum(law, log_flops=at)) for law in (values, reference))

@@ -50,7 +50,7 @@ def animation(found: GzipAnalysis) -> bytes:
 
 
 def _at_paper(found: GzipAnalysis) -> dict[str, MappedLaw]:
-    return {f"gzip {fixed(ratio, 2)}": MappedLaw(values=found.dependent.values_at(ratio)[0]) for ratio in PAPER}
+    return {f"gzip {fixed(ratio, 2)}": MappedLaw(values=found.dependent.at(ratio).values) for ratio in PAPER}
 
 
 def _mapped(name: str, title: str, caption: str, alt: str, laws: Mapping[str, MappedLaw]) -> Drawing:
@@ -91,7 +91,7 @@ def contours_at(found: GzipAnalysis) -> Drawing:
 
 def frontier_blends(found: GzipAnalysis) -> Drawing:
     """Return the frontier at gzip .6 blended with Chinchilla's coefficients by shares of 1, ½ and 0."""
-    values = found.dependent.values_at(PAPER[1])[0]
+    values = found.dependent.at(PAPER[1]).values
     laws = {
         f"ε = {share:g} at gzip {PAPER[1]}": MappedLaw(values=blend(values, CHINCHILLA, share=share))
         for share in SHARES

@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 
 from isoloss.core.errors import InputError
 from isoloss.core.estimate import Estimate
-from isoloss.fitting.fitted import FittedLaw
+from isoloss.fitting.estimated import EstimatedLaw
 from isoloss.optima.best_size import BestSize
 from isoloss.planning.plan_result import WIDEST, Plan, span
 from isoloss.report.theme import (
@@ -44,7 +44,7 @@ class Answer:
     loss: Estimate | None = None
 
 
-def of_law(law: FittedLaw, *, flops: Sequence[float] = ()) -> Figure:
+def of_law(law: EstimatedLaw, *, flops: Sequence[float] = ()) -> Figure:
     """Return a law's frontier over the budgets of its runs, and beyond to `flops`, which are marked.
 
     Raises Unidentified or NotApplicable where the law has no frontier.
@@ -58,7 +58,7 @@ def of_law(law: FittedLaw, *, flops: Sequence[float] = ()) -> Figure:
     return splits(curves={title: curve}, points={"asked": marked} if marked else {}, unit=law.data_unit)
 
 
-def of_laws(laws: Iterable[FittedLaw], *, flops: Sequence[float] = ()) -> Figure:
+def of_laws(laws: Iterable[EstimatedLaw], *, flops: Sequence[float] = ()) -> Figure:
     """Return the frontiers of several corpora's laws in one drawing; see `of_law`."""
     found = list(laws)
     if len(found) == 1:

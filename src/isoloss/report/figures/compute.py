@@ -10,7 +10,8 @@ from matplotlib.lines import Line2D
 from isoloss.core.errors import Unidentified
 from isoloss.core.estimate import Estimate
 from isoloss.core.numbers import si
-from isoloss.fitting.fitted import FittedLaw, FrontierPoint
+from isoloss.fitting.estimated import FrontierPoint
+from isoloss.fitting.fitted import FittedLaw
 from isoloss.report.figures.marks import band, draw_runs, key, marks
 from isoloss.report.theme import (
     FRONTIER,

@@ -14,7 +14,8 @@ from matplotlib.patches import Rectangle
 from isoloss.core.errors import Unidentified
 from isoloss.core.numbers import fixed, power_of_ten, si
 from isoloss.fitting.domain import Domain
-from isoloss.fitting.fitted import FittedLaw, FrontierPoint
+from isoloss.fitting.estimated import FrontierPoint
+from isoloss.fitting.fitted import FittedLaw
 from isoloss.report.figures.marks import Mark, band, draw_runs, key, marks
 from isoloss.report.theme import (
     FRONTIER,
