@@ -7,7 +7,7 @@ HOME_FILES := pyproject.toml README.md CITATION.cff .github Makefile
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 INSTALL := $(PIP) install --no-build-isolation
 
-.PHONY: demo test whole check machines fuzz browser docs lock build home clean
+.PHONY: demo test whole check machines pythons fuzz browser docs lock build home clean
 
 demo: $(VENV)/.demo
 	$(BIN)/isoloss demo
@@ -41,6 +41,18 @@ machines: $(VENV)/.test
 			-m "not slow and not browser" $(NUMERIC) || failed="$$failed $$machine"; \
 		rm -rf "$$cache"; \
 	done; [ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
+
+# The tests of analysis under other Pythons, without torch and Ray: `make pythons PYTHONS=python3.13` for one.
+PYTHONS ?= python3.12 python3.13
+ANALYSIS := $(addprefix tests/,core laws fitting cli/test_cli_habits.py cli/test_cli_schemas.py cli/test_cli_errors.py cli/test_cli_fit.py)
+pythons:
+	@for python in $(PYTHONS); do \
+		venv=build/$$(basename $$python); echo "== $$python"; \
+		$$python -m venv $$venv && grep -vE '^(torch|ray)==' locks/test.txt > $$venv/lock.txt && \
+		$$venv/bin/python -m pip install --quiet --no-deps -r $$venv/lock.txt && \
+		$$venv/bin/python -m pip install --quiet --no-deps --no-build-isolation -e . && \
+		$$venv/bin/python -m pytest -q -m "not slow and not browser" $(ANALYSIS) || exit 1; \
+	done
 
 # Hostile studies, tables, grammars, laws, archives and texts for five minutes; `make fuzz SEED=7 SECONDS=60` for others.
 SEED ?= 0

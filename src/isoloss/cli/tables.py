@@ -93,12 +93,12 @@ def show_grammar_score(found: "GrammarScore") -> None:
 
 def show_frontier(points: "Sequence[FrontierPoint]") -> None:
     """Print the best split of every budget."""
-    table = _table("FLOPs", "N* (params)", "D* (tokens)", "loss, nats", "ln(D*/N*)", "beyond the runs")
+    table = _table("FLOPs", "N* (params)", "D* (tokens)", "loss, nats", "D*/N*", "beyond the runs")
     table.caption = "95 % intervals"
     for point in points:
         table.add_row(
             f"{point.flops:.3g}", rounded(point.params), rounded(point.tokens), interval(point.loss, digits=4),
-            interval(point.log_ratio, digits=2), _beyond(point.extrapolation),
+            rounded(point.log_ratio.exponential()), _beyond(point.extrapolation),
         )  # fmt: skip
     _console().print(table)
 

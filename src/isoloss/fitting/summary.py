@@ -110,13 +110,14 @@ def _columns(law: "FittedLaw") -> tuple[str, ...]:
 
 
 def _rows(law: "FittedLaw") -> list[tuple[str, ...]]:
-    """Return the cells of every parameter, then of a and of the balance in the middle of the rows' budgets."""
+    """Return the cells of every parameter, then of a and of the best tokens per parameter of a middle budget."""
     rows = [
         _row(name + (" (fixed)" if name in law.fixed else ""), estimate, law.draws[:, i])
         for i, (name, estimate) in enumerate(law.params.items())
     ]
     try:
         exponent, budget = law.exponent_a(), law.middle_flops
+        ratio, ratio_draws = law.log_ratio(budget), law.log_ratio_draws(budget)
         return [
             *rows,
             _row(
@@ -124,7 +125,8 @@ def _rows(law: "FittedLaw") -> list[tuple[str, ...]]:
                 exponent,
                 law.definition.exponent_a(law.draws, log_flops=np.log(budget / law.flops_factor)),
             ),
-            _row(f"ln D*/N* {budget:.1e}", law.log_ratio(budget), law.log_ratio_draws(budget)),
+            _row(f"D*/N* {budget:.1e}", ratio.exponential(), np.exp(ratio_draws)),
+            _row(f"ln D*/N* {budget:.1e}", ratio, ratio_draws),
         ]
     except Unidentified:
         return rows

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isoloss.core.errors import InputError
+from isoloss.core.numbers import percent, power_of_ten
 from isoloss.core.rng import stream
 from isoloss.fitting.checks import leave_out, refuse_unfittable, root_mean_square
 from isoloss.fitting.domain import LawWarning
@@ -57,15 +58,14 @@ class LackOfFit:
 
     def sentence(self) -> str:
         """Return the verdict in plain English."""
-        if not self.refused or self.shift is None:
+        if not self.refused or self.shift is None or self.flops is None:
             return f"{self.form} is not refused on {self.corpus} (p = {self.probability:.2g})."
-        more = "more" if self.shift > 0 else "fewer"
         closest = f"; {self.closest} predicts unseen runs best" if self.closest else ""
-        instead = f" {self.fitting} fits." if self.fitting else f" No form here fits{closest}."
+        instead = f"The form {self.fitting} fits" if self.fitting else f"No form here fits{closest}"
         return (
-            f"{self.form} misses the runs of {self.corpus} by {self.misfit:.1%} of ln L, more than their noise "
-            f"(p = {self.probability:.2g}), and asks for {np.exp(abs(self.shift)):.2g} times {more} tokens per "
-            f"parameter than they show at {self.flops:.2g} FLOPs.{instead}"
+            f"{self.form} does not fit the runs of {self.corpus}: it misses their losses by {percent(self.misfit)}, "
+            f"more than noise explains (p = {self.probability:.2g}). At {power_of_ten(self.flops)} FLOPs it asks for "
+            f"{np.exp(self.shift):.2g} times the tokens per parameter that the runs show. {instead}."
         )
 
     def warning(self) -> LawWarning:
