@@ -208,3 +208,30 @@ def test_a_folder_without_runs_is_refused(tmp_path, archive):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="without runs that are known here"):
         import_runs(tmp_path / "empty", archive, Mapped())
+
+
+STEPS = [*range(100, 900, 100)]
+
+
+@pytest.mark.parametrize("name", ["step", "_steps", "trainer/global_step", "iteration"])
+def test_rows_that_look_like_one_curve_are_said_to(tmp_path, name):
+    rows = "".join(f"{step},{4 - step / 1000}\n" for step in STEPS)
+    (tmp_path / "log.csv").write_text(f"{name},loss\n{rows}")
+    with pytest.raises(BadTable) as refused:
+        import_runs(tmp_path / "log.csv", tmp_path / "a", Mapped(loss="loss", params="50M", batch_tokens=1000))
+    assert f"--step {name}" in str(refused.value.fix)
+    each = Mapped(loss="loss", params="50M", tokens=f'"{name}" * 1000')
+    found = import_runs(tmp_path / "log.csv", tmp_path / "b", each)
+    assert any(f"--step {name}" in str(warning["message"]) for warning in found.warnings)
+    curve = Mapped(loss="loss", params="50M", batch_tokens=1000, step=name)
+    one = import_runs(tmp_path / "log.csv", tmp_path / "c", curve)
+    assert [(row["tokens"], row["loss_nats"]) for row in one.rows] == [(800_000, 3.2)]
+    assert not one.warnings
+
+
+def test_runs_of_other_steps_are_not_taken_for_a_curve(tmp_path):
+    rows = "".join(f"{step},{step * 1000},{4 - step / 1000}\n" for step in [500, 100, 300, 200, 800, 400])
+    (tmp_path / "runs.csv").write_text(f"steps,tokens,loss\n{rows}")
+    found = import_runs(tmp_path / "runs.csv", tmp_path / "a", Mapped(loss="loss", params="50M"))
+    assert len(found.rows) == 6
+    assert not found.warnings

@@ -17,7 +17,7 @@ from isoloss.core.errors import BadTable, InputError
 from isoloss.core.fingerprint import fingerprint
 from isoloss.runs import events, logs, wandb_files
 from isoloss.runs.archive import Archive
-from isoloss.runs.logged import LoggedRun
+from isoloss.runs.logged import Logged, LoggedRun
 from isoloss.runs.mapping import IMPORT_VERSION, row_of
 from isoloss.runs.mapping import Mapped as Mapped
 from isoloss.runs.table_curves import table_runs
@@ -35,14 +35,6 @@ class Imported:
     rows: list[dict[str, Any]]
     table: Path
     warnings: list[dict[str, str | None]] = field(default_factory=list)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Logged:
-    """The runs of a source, and what is to be said of the source itself."""
-
-    runs: list[LoggedRun]
-    notes: Sequence[str] = ()
 
 
 def import_runs(source: Path, archive: Archive | Path, mapped: Mapped) -> Imported:
@@ -92,7 +84,7 @@ def read_logs(source: Path, mapped: Mapped) -> Logged:
         rows = json_lines(source)
         if rows and all(map(logs.is_gzip_paper, rows)):
             return Logged(runs=logs.read_gzip_paper(rows, place=str(source)))
-    return Logged(runs=table_runs(source, mapped))
+    return table_runs(source, mapped)
 
 
 def _arrow(rows: Sequence[Mapping[str, Any]], source: Path) -> Any:

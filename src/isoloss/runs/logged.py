@@ -36,6 +36,9 @@ class LoggedRun:
     hidden: frozenset[str] = frozenset()
     """Fields that are the answer to what was asked, and no columns of the source."""
 
+    steps_column: str | None = None
+    """The column of steps that the rows of a table ascend in, where each was taken for a run of its own."""
+
     def last_point(self, name: str) -> tuple[int, float] | None:
         """Return the last step of the curve `name` and its value there; None where there is no such curve."""
         curve = self.curves.get(name)
@@ -59,6 +62,14 @@ class LoggedRun:
         """The last step of the run, 0 where no curve tells."""
         last = max((curve[-1][0] for curve in self.curves.values() if curve), default=0)
         return max(last, self.steps or 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Logged:
+    """The runs of a source, and what is to be said of the source itself."""
+
+    runs: list[LoggedRun]
+    notes: Sequence[str] = ()
 
 
 def value_at(curve: Curve, step: int) -> float:

@@ -165,13 +165,14 @@ class _Settled:
 
     def _missing(self, what: str, name: str | None) -> BadTable:
         run = self.run
+        curve = f"if the rows are one training curve: --step {run.steps_column}; or " if run.steps_column else ""
         if name is not None and name in run.fields:
             return BadTable(
                 f"{what}: {name!r} is empty", place=run.place,
-                fix=f"fill it, or leave such rows out: --where '\"{name}\" IS NOT NULL'",
+                fix=f"{curve}fill it, or leave such rows out: --where '\"{name}\" IS NOT NULL'",
             )  # fmt: skip
         asked = f"nothing is called {name!r}" if name else "the source does not say it"
-        return BadTable(f"{what}: {asked}", place=run.place, fix=_fix(run, what, name))
+        return BadTable(f"{what}: {asked}", place=run.place, fix=curve + _fix(run, what, name))
 
 
 def _axis_factor(run: LoggedRun, name: str) -> float | None:

@@ -1,5 +1,6 @@
 """Tables of somebody's runs, read as logged runs: a row each, or a curve each where there is a column of steps."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from isoloss.core.errors import BadTable, did_you_mean
 from isoloss.runs.columns import Columns, is_formula, number_or_none, same_column, whole_step
 from isoloss.runs.importers import open_table
-from isoloss.runs.logged import Curve, LoggedRun, Value, settled
+from isoloss.runs.logged import Curve, Logged, LoggedRun, Value, settled
 from isoloss.runs.mapping import Mapped
 from isoloss.runs.tables import ROW, query_table
 
@@ -17,12 +18,16 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 GUESSES = {"params": "params", "tokens": "tokens", "loss": "loss_nats"}
+STEPS = re.compile(r"(^|[^a-z])(step|iter|iteration|update)s?$", re.IGNORECASE)
+FEWEST_POINTS = 5  # of a curve
 WANDB_STEP = "_step"  # of histories that were exported from wandb
 Row = Mapping[str, Any]
 
 
-def table_runs(source: Path, mapped: Mapped) -> list[LoggedRun]:
+def table_runs(source: Path, mapped: Mapped) -> Logged:
     """Return the runs of a table: a row each, or with `step` a group of rows each.
+
+    Rows that ascend in a column of steps, and that nothing tells to be points of a curve, are said to look so.
 
     Raises BadTable for a column that is not there, and for a row without a name of its run or a whole step.
     """
@@ -39,7 +44,22 @@ def table_runs(source: Path, mapped: Mapped) -> list[LoggedRun]:
     for row in table.to_pylist():
         groups.setdefault(_run_name(row, mapped, source), []).append(row)
     runs = [_run(name, rows, mapped, source, roles) for name, rows in groups.items()]
-    return [replace(run, hidden=frozenset(formulas), notes=[*notes, *run.notes]) for run in runs]
+    steps = None if mapped.step or mapped.run else _column_of_steps(table)
+    runs = [replace(run, hidden=frozenset(formulas), notes=[*notes, *run.notes], steps_column=steps) for run in runs]
+    doubt = (
+        f"every row counts as a run, and the rows ascend in {steps!r}: where they are points of one training curve, "
+    )
+    return Logged(runs=runs, notes=[doubt + f"import them with --step {steps}"] if steps else [])
+
+
+def _column_of_steps(table: "pa.Table") -> str | None:
+    """Return the column that is called steps and ascends as those of a training curve do, or None."""
+    for name in filter(STEPS.search, table.column_names):
+        steps = [whole_step(value) for value in table[name].to_pylist()]
+        whole = [step for step in steps if step is not None]
+        if len(set(whole)) >= FEWEST_POINTS and len(whole) == len(steps) and whole == sorted(whole):
+            return name
+    return None
 
 
 def _require_columns(table: "pa.Table", mapped: Mapped, source: Path) -> None:
