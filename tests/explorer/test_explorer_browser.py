@@ -1,6 +1,7 @@
 """The explorer in a browser: what its sliders say is what the library says, from a file, for everybody."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from explorer_sources import HOSTILE, TRUTHS, every_form, explored
 from playwright.sync_api import Browser, Page
 
 from isoloss.explorer.page import write_explorer
-from isoloss.explorer.sources import of_laws
+from isoloss.explorer.sources import PageLaw, Source, of_laws
 from isoloss.fitting.estimated import FrontierPoint
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.planning.shipped import shipped_law
@@ -191,4 +192,29 @@ def test_a_phone_shows_it_in_the_dark(browser: Browser, written: Path) -> None:
     )
     assert colours == ["rgb(20, 23, 27)", "#14171b"]
     assert visit.faults == []
+    visit.page.context.close()
+
+
+def test_an_interval_that_says_nothing_is_not_written_out(
+    browser: Browser, laws: dict[str, FittedLaw], tmp_path: Path
+) -> None:
+    """Half the draws with α near 0 stretch it over a factor of 200; a third with A = 0 leave none: as the library."""
+    law = laws["chinchilla"]
+    wide, none = law.draws.copy(), law.draws.copy()
+    wide[::2, law.definition.parameters.index("alpha")] = 1e-9
+    none[::3, law.definition.parameters.index("A")] = 0
+    cases = {"tame": law, "wide": replace(law, draws=wide), "none": replace(law, draws=none)}
+    sources = [Source(name="a", laws=tuple(PageLaw.of(replace(one, group=name)) for name, one in cases.items()))]
+    visit = Visit(browser, write_explorer(sources, tmp_path / "page.html"), DESK)
+    for name, one in cases.items():
+        flops = float(visit.page.evaluate("document.body.dataset.flops"))
+        ratio = one.optimum(flops).log_ratio.exponential()
+        data = visit.page.evaluate(
+            "key => ({ ...document.querySelector(`[data-key='${key}']`).dataset })", f"0:c:{name}"
+        )
+        ends = [None if data[f"ratio{end}"] == "null" else float(data[f"ratio{end}"]) for end in ("low", "high")]
+        assert ends == [end if end is None else pytest.approx(end, rel=SAME) for end in (ratio.low, ratio.high)]
+        shown = visit.page.locator(f"[data-key='0:c:{name}'] .interval").inner_text()
+        assert ("–" in shown) == (name == "tame")
+        assert shown
     visit.page.context.close()

@@ -153,9 +153,13 @@
     row.item.dataset.extrapolation = String(found.extrapolation);
     const [a, b] = [unitWord(row.law), unitWord(row.law).slice(0, -1)];
     const wide = found.ratio.low !== null && found.ratio.high > WIDEST * found.ratio.low;
+    const drawn = row.law.rows.length > row.law.width; // the first row is the fit itself
+    const known = wide ? `[not known within a factor of ${WIDEST}]`
+      : found.ratio.low === null && drawn ? "[no interval: many draws of the law have no best split]"
+      : interval(found.ratio, plain);
     words.append(
       element("strong", { textContent: `${plain(found.ratio.value)} ${a} a parameter` }),
-      " ", element("span", { className: "interval", textContent: wide ? `[not known within a factor of ${WIDEST}]` : interval(found.ratio, plain) }),
+      " ", element("span", { className: "interval", textContent: known }),
       element("span", {
         className: "split",
       }, part(`${si(found.tokens.value)} ${a} ${wide ? "" : interval(found.tokens, si)} on`), " ", part(`${si(found.params.value)} parameters ${wide ? "" : interval(found.params, si)}`)),
