@@ -54,7 +54,8 @@ def table_runs(source: Path, mapped: Mapped) -> Logged:
 
 def _column_of_steps(table: "pa.Table") -> str | None:
     """Return the column that is called steps and ascends as those of a training curve do, or None."""
-    for name in filter(STEPS.search, table.column_names):
+    names: list[str] = table.column_names
+    for name in filter(STEPS.search, names):
         steps = [whole_step(value) for value in table[name].to_pylist()]
         whole = [step for step in steps if step is not None]
         if len(set(whole)) >= FEWEST_POINTS and len(whole) == len(steps) and whole == sorted(whole):
