@@ -22,8 +22,8 @@ from isoloss.fitting.fitted import FittedLaw
 from isoloss.fitting.fitting import fit
 from isoloss.planning.beyond import FORMS, LOSS_FACTOR, RATIO_FACTOR, look_beyond
 from isoloss.planning.shipped import shipped_runs
-from isoloss.runs.importers import read_runs
 from isoloss.runs.observations import Observations, observations
+from isoloss.runs.read_runs import read_runs
 
 CUTS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
 BANDS = {"3": (2.0, 5.5), "10": (5.5, 14.0), "20": (14.0, 32.0)}

@@ -26,8 +26,8 @@ from isoloss.core.rng import stream
 from isoloss.fitting.engine import find_optimum, pose, starting_points, warm
 from isoloss.fitting.fitting import fit
 from isoloss.laws.chinchilla import Chinchilla
-from isoloss.runs.importers import read_runs
 from isoloss.runs.observations import Observations, observations
+from isoloss.runs.read_runs import read_runs
 
 DELTA = 1e-3
 

@@ -49,9 +49,9 @@ if TYPE_CHECKING:
     from isoloss.planning.plan import plan as plan
     from isoloss.planning.shipped import shipped_law as shipped_law
     from isoloss.runs.archive import Archive as Archive
-    from isoloss.runs.importers import read_runs as read_runs
     from isoloss.runs.observations import Observations as Observations
     from isoloss.runs.observations import observations as observations
+    from isoloss.runs.read_runs import read_runs as read_runs
     from isoloss.study.lab import Lab as Lab
     from isoloss.study.spec import Study as Study
 
@@ -92,7 +92,7 @@ _HOMES = {
     "observations": "isoloss.runs.observations",
     "open_corpus": "isoloss.planning.corpus_statistics",
     "plan": "isoloss.planning.plan",
-    "read_runs": "isoloss.runs.importers",
+    "read_runs": "isoloss.runs.read_runs",
     "shipped_law": "isoloss.planning.shipped",
 }
 

@@ -213,10 +213,10 @@ def test_bfloat16_on_a_processor_without_it_is_said_to_cost_more(isoloss, tmp_pa
     (tmp_path / "wide.toml").write_text(STUDY)
     (tmp_path / "half.toml").write_text(STUDY + 'dtype = "bfloat16"\n')
     calls = [("check", f"{name}.toml", "--json") for name in ("wide", "half")]
-    monkeypatch.setattr("isoloss.study.plan.multiplies_bfloat16", lambda: True)
+    monkeypatch.setattr("isoloss.study.run_plan.multiplies_bfloat16", lambda: True)
     design, as_well = (isoloss(*call).json["warnings"] for call in calls)
     assert design == as_well
-    monkeypatch.setattr("isoloss.study.plan.multiplies_bfloat16", lambda: False)
+    monkeypatch.setattr("isoloss.study.run_plan.multiplies_bfloat16", lambda: False)
     wide, half = (isoloss(*call).json for call in calls)
     assert wide["warnings"] == design
     (warning,) = (said for said in half["warnings"] if said not in design)

@@ -14,8 +14,8 @@ from isoloss.fitting.fitted import FittedLaw
 from isoloss.fitting.fitting import fit, fit_groups, posed_again
 from isoloss.laws import compiled
 from isoloss.laws.chinchilla import Chinchilla
-from isoloss.runs.importers import read_runs
 from isoloss.runs.observations import observations
+from isoloss.runs.read_runs import read_runs
 from laws_tables import DEMO_LAW, simulated
 
 

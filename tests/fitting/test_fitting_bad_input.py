@@ -9,8 +9,8 @@ from isoloss.core.errors import BadTable, InputError
 from isoloss.fitting.domain import LawWarning
 from isoloss.fitting.fitting import fit
 from isoloss.laws.chinchilla import Chinchilla
-from isoloss.runs.importers import read_runs
 from isoloss.runs.observations import Observations, observations
+from isoloss.runs.read_runs import read_runs
 from laws_tables import DATA, chinchilla_rows, gzip_rows, simulated
 
 

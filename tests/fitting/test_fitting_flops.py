@@ -12,8 +12,8 @@ from isoloss.fitting.fitting import fit
 from isoloss.optima.isoflop import fit_isoflop
 from isoloss.planning.laws import PlanLaw
 from isoloss.planning.splits import Question, split
-from isoloss.runs.importers import read_runs
 from isoloss.runs.observations import Observations, observations
+from isoloss.runs.read_runs import read_runs
 from laws_tables import simulated
 
 CASE = Path(__file__).parents[3] / "shared" / "cases" / "11-moe" / "moe.csv"

@@ -10,8 +10,8 @@ from isoloss.diagnostics.profile import profile
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.fitting.fitting import fit
 from isoloss.planning.laws import PlanLaw
-from isoloss.runs.importers import read_runs
 from isoloss.runs.observations import Observations, observations
+from isoloss.runs.read_runs import read_runs
 
 CASES = Path(__file__).parents[3] / "shared" / "cases" / "12-one-ratio"
 SIZES = np.geomspace(2e7, 2.6e9, 12)

@@ -18,8 +18,8 @@ from isoloss.fitting.table_checks import table_warnings
 from isoloss.laws.chinchilla import Chinchilla
 from isoloss.laws.loss_to_loss import pair_losses
 from isoloss.laws.registry import APPROACHES, open_law
-from isoloss.runs.importers import read_runs
 from isoloss.runs.observations import observations
+from isoloss.runs.read_runs import read_runs
 from isoloss.runs.replicates import count_replicates
 from laws_zoo import CASES
 
@@ -171,7 +171,7 @@ def test_an_archive_says_how_its_columns_count(monkeypatch):
         "vocab_size": [256, 256], "params": [10, 20], "params_total": [30, 40], "tokens": [1e6, 2e6],
         "loss_nats": [3.0, 2.0], "params_convention": ["with_head", "with_head"],
     }  # fmt: skip
-    monkeypatch.setattr("isoloss.runs.importers._is_archive", lambda source: True)
+    monkeypatch.setattr("isoloss.runs.read_runs._is_archive", lambda source: True)
     table = pd.DataFrame(rows)
     assert read_runs(table).params_convention == "with_head"
     assert read_runs(table, params="params_total").params_convention == "total"

@@ -14,7 +14,7 @@ from isoloss.core.errors import BadTable, InputError, WorkError
 from isoloss.published import studies
 from isoloss.published.fetch import PublicFile, fetch
 from isoloss.published.folder import read_folder
-from isoloss.published.public import fetch_study, public
+from isoloss.published.public_originals import fetch_study, public
 
 Originals = Callable[[Path], dict[str, bytes]]
 STUDIES = {
@@ -40,7 +40,7 @@ def moved(monkeypatch: pytest.MonkeyPatch, web: Web) -> Callable[[str], None]:
     """Have a study's originals stand on the web of this machine."""
 
     def move(study: str) -> None:
-        module = import_module(f"isoloss.published.{study}.public")
+        module = import_module(f"isoloss.published.{study}.originals")
         files = tuple(replace(file, url=f"{web.address}/{file.name}") for file in module.PUBLIC.originals)
         monkeypatch.setattr(module, "PUBLIC", replace(module.PUBLIC, originals=files))
 

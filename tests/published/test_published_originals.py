@@ -13,15 +13,15 @@ from published_web import HTTP, Web, chinchilla_original, datablations_original,
 from isoloss.core.errors import BadTable, InputError, WorkError
 from isoloss.published import porian, studies
 from isoloss.published.folder import Columns, read_folder
-from isoloss.published.porian import originals, public
+from isoloss.published.porian import originals
 from isoloss.published.porian.analysis import PorianAnalysis
 from isoloss.published.porian.data import ORIGIN
 from isoloss.published.porian.originals import CONFIGURATIONS, SUMMARIES, originals_in, tables_of_originals
 from isoloss.published.porian.printed import ACCURACY, PRINTED, SENSITIVITY
 from isoloss.published.porian.rows import porian_counts, porian_shapes
-from isoloss.published.public import fetch_curves, fetch_study
+from isoloss.published.public_originals import fetch_curves, fetch_study
 from isoloss.published.reproduction import Reproduction
-from isoloss.runs.importers import read_runs
+from isoloss.runs.read_runs import read_runs
 from isoloss.runs.table_files import read_csv
 
 pytest.importorskip("pandas")
@@ -111,9 +111,9 @@ def test_what_the_package_says_was_printed_is_what_was(porian_tables: dict[str, 
 
 def moved(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the summaries and the curves stand on the web of this machine."""
-    files = tuple(replace(file, url=f"{web.address}/{file.name}") for file in public.PUBLIC.originals)
-    curves = replace(public.PUBLIC.curves, url=f"{web.address}/curves")
-    monkeypatch.setattr(public, "PUBLIC", replace(public.PUBLIC, originals=files, curves=curves))
+    files = tuple(replace(file, url=f"{web.address}/{file.name}") for file in originals.PUBLIC.originals)
+    curves = replace(originals.PUBLIC.curves, url=f"{web.address}/curves")
+    monkeypatch.setattr(originals, "PUBLIC", replace(originals.PUBLIC, originals=files, curves=curves))
 
 
 def test_the_summaries_are_fetched_and_pinned_and_the_curves_next_to_data(

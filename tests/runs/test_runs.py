@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from isoloss.core.errors import BadTable, DamagedArchive, InputError, NewerArchive
 from isoloss.runs.archive import Archive
-from isoloss.runs.importers import read_runs
 from isoloss.runs.ladders import LADDER_TOLERANCE, ladder
 from isoloss.runs.neighbours import with_neighbour_flags
 from isoloss.runs.presets import published
+from isoloss.runs.read_runs import read_runs
 from isoloss.runs.record import Loss, RunRecord
 from isoloss.runs.rules import PowerRule, branch_step, cooldown_steps, lr_fraction, round_tokens
 from isoloss.runs.shapes import count, openlm_ffn

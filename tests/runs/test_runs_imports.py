@@ -9,8 +9,8 @@ import pytest
 
 from isoloss.core.errors import BadTable, InputError
 from isoloss.runs.archive import Archive
-from isoloss.runs.importers import read_runs
-from isoloss.runs.imports import Mapped, import_runs
+from isoloss.runs.imported import Mapped, import_runs
+from isoloss.runs.read_runs import read_runs
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data" / "gzip2024"
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from isoloss.core.errors import BadTable, InputError
-from isoloss.runs.imports import Imported, Mapped, import_runs
+from isoloss.runs.imported import Imported, Mapped, import_runs
 from isoloss.runs.logged import joined, sessions, value_at
 
 CASES = Path(__file__).parents[3] / "shared" / "cases"

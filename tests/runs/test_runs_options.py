@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from isoloss.core.errors import BadTable, did_you_mean
-from isoloss.runs.importers import read_runs
 from isoloss.runs.observations import observations
+from isoloss.runs.read_runs import read_runs
 
 TABLE = {
     "n": [1e7, 1e7, 2e7, 2e7, 1e7, 2e7], "d": [1e9, 1e9, 1e9, 1e9, 1e9, 1e9], "l": [3.1, 3.0, 2.9, 2.8, 3.3, 2.7],

@@ -11,7 +11,7 @@ from isoloss.core.errors import BadStudy, InputError
 from isoloss.runs.rules import BATCHES, RATES, WARMUPS, HalfLife, PowerRule, Timescale, whole_windows
 from isoloss.runs.shapes import count
 from isoloss.runs.spec import ModelSpec
-from isoloss.study.plan import plan_runs
+from isoloss.study.run_plan import plan_runs
 from isoloss.study.spec import Study, training_in_words
 
 LAPTOP = (Path(__file__).parents[1] / "helpers" / "earlier_demo.toml").read_text(

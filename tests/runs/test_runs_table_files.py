@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from isoloss.core.errors import BadTable
 from isoloss.runs.archive import Archive
 from isoloss.runs.columns import grouping_doubt
-from isoloss.runs.importers import open_table, read_runs
-from isoloss.runs.imports import Mapped, import_runs
+from isoloss.runs.imported import Mapped, import_runs
+from isoloss.runs.read_runs import open_table, read_runs
 
 CASES = Path(__file__).parents[3] / "shared" / "cases"
 N = [20_000_000, 50_000_000, 1_300_000_000]

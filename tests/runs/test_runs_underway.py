@@ -6,7 +6,7 @@ import pytest
 
 from isoloss.core.errors import BadTable
 from isoloss.runs.archive import Archive
-from isoloss.runs.importers import read_runs
+from isoloss.runs.read_runs import read_runs
 from isoloss.runs.spec import ModelSpec, Optimiser, RunSpec
 from isoloss.runs.underway import TrunkProgress, lock_path, note_job, note_progress
 

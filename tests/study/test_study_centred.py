@@ -12,7 +12,7 @@ from isoloss.study.centred import on_a_step, place
 from isoloss.study.check import check_study
 from isoloss.study.grid import Grid
 from isoloss.study.lab import Lab
-from isoloss.study.plan import plan_runs
+from isoloss.study.run_plan import plan_runs
 from isoloss.study.spec import Study
 
 GRID = Grid.model_validate({"design": "centred", "flops": [3e9, 9.6e10], "least_tokens": 2e3})

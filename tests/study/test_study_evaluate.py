@@ -9,7 +9,7 @@ import pytest
 from isoloss import cli
 from isoloss.core.errors import BadStudy, InputError
 from isoloss.runs.evaluation import evaluation_table
-from isoloss.runs.importers import read_runs
+from isoloss.runs.read_runs import read_runs
 from isoloss.study.lab import Lab
 from isoloss.study.spec import Study, load_study
 

@@ -7,7 +7,7 @@ import pytest
 from isoloss.core.errors import BadStudy, InputError
 from isoloss.study.grid import USUAL_RATIO, Grid
 from isoloss.study.layout import budget_sizes, poor_budgets, unlike
-from isoloss.study.plan import plan_runs
+from isoloss.study.run_plan import plan_runs
 from isoloss.study.spec import Study, shipped_text
 
 SIZES = (4.5e3, 8e3, 1.4e4, 2.5e4, 4.5e4, 8e4, 1.4e5)

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from isoloss.core.errors import BadCorpus, BadGrammar, InputError
-from isoloss.runs.importers import read_runs
+from isoloss.runs.read_runs import read_runs
 from isoloss.study.check import check_study
 from isoloss.study.lab import Lab
-from isoloss.study.plan import plan_runs
+from isoloss.study.run_plan import plan_runs
 from isoloss.study.spec import Study
 
 TOML = """

@@ -15,8 +15,8 @@ from isoloss.core.estimate import Estimate
 from isoloss.core.progress import Quiet
 from isoloss.runs.observations import observations
 from isoloss.study.analysis import analyse
-from isoloss.study.plan import require_runnable
 from isoloss.study.result import StudyResult
+from isoloss.study.run_plan import require_runnable
 from isoloss.study.spec import Holdout, Study
 
 STUDY = Study.shipped("laptop")

@@ -23,8 +23,8 @@ from isoloss.core.rng import derive_seed, stream
 from isoloss.laws.law import Floats
 from isoloss.optima.best_size import usual_budgets
 from isoloss.optima.surfaces import LocalSurface, local_surface
-from isoloss.runs.importers import read_runs
 from isoloss.runs.observations import Observations
+from isoloss.runs.read_runs import read_runs
 
 FOLDER = Path(str(files("isoloss.arena"))) / "floorbench"
 OPEN, SEALED, LANGUAGES = FOLDER / "runs.csv", FOLDER / "sealed.csv", FOLDER / "languages.csv"

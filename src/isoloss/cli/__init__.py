@@ -105,7 +105,7 @@ def registered() -> "Typer":
         explore,
         fit,
         grammar,
-        imports,
+        import_runs,
         isoflop,
         measure,
         models,
@@ -118,7 +118,22 @@ def registered() -> "Typer":
     )
     from isoloss.cli.app import app
 
-    del arena, explore, fit, grammar, imports, isoflop, measure, models, planning, push, reproduce, schema, study, tune
+    del (
+        arena,
+        explore,
+        fit,
+        grammar,
+        import_runs,
+        isoflop,
+        measure,
+        models,
+        planning,
+        push,
+        reproduce,
+        schema,
+        study,
+        tune,
+    )
     return app
 
 

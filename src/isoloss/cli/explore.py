@@ -59,7 +59,7 @@ def explore(
     from isoloss.cli.output import open_progress, print_json
     from isoloss.explorer.page import write_explorer
     from isoloss.explorer.sources import open_source
-    from isoloss.runs.importers import UNSTATED
+    from isoloss.runs.read_runs import UNSTATED
 
     columns: dict[str, Any] = {
         "tokens": tokens, "loss": loss, "flops": flops, "where": where, "corpus": group,
@@ -88,7 +88,7 @@ def explore(
 
 def own_trunk(runs: Path) -> str | None:
     """Return the column of training curves of a table that has one by the name of ours."""
-    from isoloss.runs.importers import open_table
+    from isoloss.runs.read_runs import open_table
 
     if not runs.is_file() or runs.suffix == ".json":
         return None

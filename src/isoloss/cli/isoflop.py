@@ -95,7 +95,7 @@ def isoflop(
     from isoloss.optima.best_size import best_sizes
     from isoloss.optima.lack_of_fit import lack_of_fit
     from isoloss.report.figure_file import require_drawable, write_figure
-    from isoloss.runs.importers import read_runs
+    from isoloss.runs.read_runs import read_runs
 
     require_drawable(figure)
     check_page(page)

@@ -188,7 +188,7 @@ def plan(
     from isoloss.planning.plan_result import Making
     from isoloss.planning.recipe import recipes
     from isoloss.report.figure_file import require_drawable, write_figure
-    from isoloss.study.planner import Request, make_plans
+    from isoloss.study.plan_request import Request, make_plans
 
     require_drawable(figure)
     given = {"params": params, "tokens": tokens, "target_loss": target_loss}

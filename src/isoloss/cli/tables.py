@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from isoloss.study.evaluation import Evaluated
     from isoloss.study.expected import Expected
     from isoloss.study.layout import BudgetSizes
-    from isoloss.study.plan import PlannedRun
+    from isoloss.study.run_plan import PlannedRun
     from isoloss.training.grammar_score import GrammarScore
 
 COLUMN_GAP = 3

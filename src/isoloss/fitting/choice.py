@@ -15,8 +15,8 @@ import numpy as np
 from isoloss.core.errors import BadTable, InputError
 from isoloss.fitting.checks import leave_out, refuse_unfittable, root_mean_square
 from isoloss.fitting.engine import find_optimum, linearise, pose, row_weights, starting_points
-from isoloss.fitting.floor import IRREDUCIBLE, floor_of
 from isoloss.fitting.intervals import noise_around
+from isoloss.fitting.known_floor import IRREDUCIBLE, floor_of
 from isoloss.fitting.unseen import left_out, unseen_errors, whitened_squares
 from isoloss.laws.law import Floats, Law
 from isoloss.laws.registry import laws

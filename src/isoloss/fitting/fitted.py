@@ -11,7 +11,7 @@ from isoloss.fitting.choice import LawChoice
 from isoloss.fitting.domain import LawWarning
 from isoloss.fitting.estimated import EstimatedLaw
 from isoloss.fitting.evidence import Convergence, Exclusion, IntervalMethod, Outlier
-from isoloss.fitting.floor import KnownFloor
+from isoloss.fitting.known_floor import KnownFloor
 from isoloss.laws.law import Floats
 from isoloss.laws.settings import Objective, WeightsName
 from isoloss.runs.observations import Observations

@@ -35,8 +35,8 @@ from isoloss.fitting.engine import (
 )
 from isoloss.fitting.evidence import Exclusion, IntervalMethod
 from isoloss.fitting.fitted import FittedLaw
-from isoloss.fitting.floor import IRREDUCIBLE, KnownFloor, floor_of, floor_warnings, score_floor
 from isoloss.fitting.intervals import choose_method, noise_around, resample
+from isoloss.fitting.known_floor import IRREDUCIBLE, KnownFloor, floor_of, floor_warnings, score_floor
 from isoloss.fitting.table_checks import table_warnings
 from isoloss.laws.formula import check_definition, check_kernel
 from isoloss.laws.law import Floats, Law

@@ -16,7 +16,7 @@ from isoloss.core.schema import refuse_newer
 from isoloss.fitting.choice import LawChoice
 from isoloss.fitting.domain import Domain, LawWarning, Line
 from isoloss.fitting.evidence import Convergence, Exclusion, IntervalMethod
-from isoloss.fitting.floor import KnownFloor
+from isoloss.fitting.known_floor import KnownFloor
 from isoloss.laws.law import Floats, Law
 from isoloss.laws.registry import open_law
 from isoloss.laws.settings import Objective, WeightsName

@@ -21,8 +21,8 @@ from isoloss.core.errors import InputError
 from isoloss.laws.optimum import least_loss_on_budget, slope_of_optimum
 from isoloss.laws.settings import FitOptions, FitSettings
 from isoloss.laws.starts import best_of_many
-from isoloss.runs.importers import Source, read_runs
 from isoloss.runs.observations import RUN_COLUMNS, Observations
+from isoloss.runs.read_runs import Source, read_runs
 
 if TYPE_CHECKING:
     from isoloss.fitting.fitted import FittedLaw

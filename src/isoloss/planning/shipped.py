@@ -14,8 +14,8 @@ from isoloss.data_dependence.coefficients import Form
 from isoloss.data_dependence.data_dependent import DataDependent, FittedDataDependent
 from isoloss.data_dependence.law_files import LawFile, load_law
 from isoloss.data_dependence.pooled_split import pool_table
-from isoloss.runs.importers import read_runs
 from isoloss.runs.observations import Observations
+from isoloss.runs.read_runs import read_runs
 
 FOLDER = Path(str(files("isoloss.planning"))) / "shipped"
 LAW, TEXTS = FOLDER / "law.json", FOLDER / "texts.csv"

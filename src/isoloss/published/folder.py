@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from isoloss.core.errors import BadTable, InputError, did_you_mean
 from isoloss.core.files import replacing
-from isoloss.runs.importers import open_table
+from isoloss.runs.read_runs import open_table
 
 Columns = dict[str, NDArray[Any]]
 """A table as columns: numbers with NaN where missing, texts with an empty one."""

@@ -13,7 +13,7 @@ from isoloss.core.pool import Helpers
 from isoloss.core.progress import QUIET, Progress
 from isoloss.published.fetch import Fetched
 from isoloss.published.folder import Origin
-from isoloss.published.public import fetch_curves, fetch_study, originals_in, public, write_tables
+from isoloss.published.public_originals import fetch_curves, fetch_study, originals_in, public, write_tables
 from isoloss.published.reproduction import Reproduction
 
 STUDIES = ("porian", "gzip", "chinchilla", "datablations")
@@ -42,7 +42,7 @@ def fetched_sources(
     """Return a study's sources after fetching its public originals into the cache.
 
     With a folder of its data, what is fetched are its training curves. Raises InputError for a study without any
-    there, and what `isoloss.published.public.fetch_study` raises.
+    there, and what `isoloss.published.public_originals.fetch_study` raises.
     """
     source = public(study)
     if folder is None:

@@ -1,6 +1,6 @@
 """A run as its source tells it: scalars by name, and curves by tag, each step once.
 
-What of it is N, D and the loss is for `isoloss.runs.imports` to settle.
+What of it is N, D and the loss is for `isoloss.runs.imported` to settle.
 """
 
 import math

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from isoloss.core.errors import BadTable, did_you_mean
 from isoloss.runs.columns import Columns, is_formula, number_or_none, same_column, whole_step
-from isoloss.runs.importers import open_table
 from isoloss.runs.logged import Curve, Logged, LoggedRun, Value, settled
 from isoloss.runs.mapping import Mapped
+from isoloss.runs.read_runs import open_table
 from isoloss.runs.tables import ROW, query_table
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from isoloss.corpus.corpus import Outline
 from isoloss.corpus.sources import PcfgSource
 from isoloss.study.expected import Expected, expect, not_to_be_found
 from isoloss.study.layout import BudgetSizes, budget_sizes, poor_budgets, unlike
-from isoloss.study.plan import PlannedRun, arithmetic_warnings, core_seconds, plan_runs, require_runnable
+from isoloss.study.run_plan import PlannedRun, arithmetic_warnings, core_seconds, plan_runs, require_runnable
 from isoloss.study.soundness import CorpusWarning, corpus_warnings
 from isoloss.study.spec import Study
 from isoloss.training.job import trunk_jobs

@@ -19,7 +19,7 @@ from isoloss.optima.best_size import BestSize, best_sizes
 from isoloss.planning.shipped import shipped_law
 from isoloss.study.grid import USUAL_RATIO, Grid
 from isoloss.study.layout import BudgetSizes, held_sizes, lengths_by_size
-from isoloss.study.plan import GRID, PlannedRun
+from isoloss.study.run_plan import GRID, PlannedRun
 
 FORM = "coupled"
 REPLICATES = 6  # of all corpora together: each takes a fifth of a second

@@ -31,9 +31,9 @@ from isoloss.study.centred import Placement, centres_of, place
 from isoloss.study.evaluation import Evaluated, evaluate, given_subjects, kept_subjects
 from isoloss.study.left_out import with_complexity
 from isoloss.study.memory import recall, remember
-from isoloss.study.plan import GRID, PlannedRun, Variant, plan_runs, require_runnable
 from isoloss.study.proposal import Proposal, Quantity, laws_for_proposal, propose
 from isoloss.study.result import StudyResult
+from isoloss.study.run_plan import GRID, PlannedRun, Variant, plan_runs, require_runnable
 from isoloss.study.shard import Shard
 from isoloss.study.soundness import CorpusWarning, corpus_warnings, run_warnings
 from isoloss.study.spec import EvaluateStudy, Study

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from isoloss.study.grid import BUDGET_STEP, WANTED_SIZES, Grid
-from isoloss.study.plan import GRID, PlannedRun
+from isoloss.study.run_plan import GRID, PlannedRun
 
 # A run this near to a budget's tokens counts as one at them: token counts are whole batches, and sizes real shapes.
 NEAR = 1.1

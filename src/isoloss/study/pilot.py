@@ -13,7 +13,7 @@ from isoloss.core.errors import BadCorpus, InputError
 from isoloss.core.machine import workers_for
 from isoloss.corpus.corpus import Outline
 from isoloss.planning.recipe import recipes
-from isoloss.study.plan import core_seconds, plan_runs
+from isoloss.study.run_plan import core_seconds, plan_runs
 from isoloss.study.spec import STUDY_SCHEMA, Study
 from isoloss.training.job import trunk_jobs
 

@@ -16,7 +16,7 @@ from isoloss.laws.law import Floats
 from isoloss.planning.design import Candidate, NextRuns, Noise, next_runs
 from isoloss.runs.observations import Observations
 from isoloss.study.corpus_fits import fit_of_study, hold_out, with_law_chosen
-from isoloss.study.plan import PlannedRun, point
+from isoloss.study.run_plan import PlannedRun, point
 from isoloss.study.spec import FurtherRun, Study
 
 Quantity = Literal["log_ratio", "exponent_a", "loss"]

@@ -15,8 +15,8 @@ from isoloss.runs.flags import MEANINGS
 from isoloss.runs.record import RunRecord
 from isoloss.runs.spec import ModelSpec
 from isoloss.study.centred import in_words
-from isoloss.study.plan import GRID, PlannedRun
 from isoloss.study.result import StudyResult
+from isoloss.study.run_plan import GRID, PlannedRun
 from isoloss.study.spec import training_in_words
 
 

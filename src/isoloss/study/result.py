@@ -12,7 +12,7 @@ from isoloss.study.analysis import Analysis
 from isoloss.study.centred import Placement
 from isoloss.study.evaluation import Evaluated
 from isoloss.study.layout import unlike
-from isoloss.study.plan import PlannedRun
+from isoloss.study.run_plan import PlannedRun
 from isoloss.study.soundness import CorpusWarning
 from isoloss.study.spec import Study
 

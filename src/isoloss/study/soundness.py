@@ -10,7 +10,7 @@ from isoloss.corpus.corpus import Corpus, Outline
 from isoloss.corpus.split import LEAST_HELDOUT_DOCUMENTS
 from isoloss.runs.archive import Archive
 from isoloss.runs.record import RunRecord
-from isoloss.study.plan import PlannedRun
+from isoloss.study.run_plan import PlannedRun
 
 # Token frequencies of the two sides of seven folders of source code and prose, two seeds and two shares each, differ by
 # 4.1 % of the entropy at most (docs/log.md, 2026-11-29).

@@ -6,7 +6,7 @@ import numpy as np
 
 from isoloss.core.errors import WorkError
 from isoloss.runs.record import RunRecord
-from isoloss.study.plan import PlannedRun, horizons
+from isoloss.study.run_plan import PlannedRun, horizons
 from isoloss.study.spec import Study
 from isoloss.tuning.sweep import SweptRun
 from isoloss.tuning.tuning import Tuning, fit_tuning

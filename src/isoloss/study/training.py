@@ -12,7 +12,7 @@ from isoloss.runs.archive import Archive
 from isoloss.runs.damage import mend
 from isoloss.runs.shapes import count
 from isoloss.runs.spec import RunSpec
-from isoloss.study.plan import arithmetic_warnings, seconds_per_token
+from isoloss.study.run_plan import arithmetic_warnings, seconds_per_token
 from isoloss.training.events import Advanced, Note, Report, RunEnded
 from isoloss.training.job import TrunkJob, trunk_jobs
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from isoloss.core.errors import BadTable
 from isoloss.laws.law import Floats
 from isoloss.runs.columns import Columns, number_in, same_column
-from isoloss.runs.importers import Source, name_of, open_table
+from isoloss.runs.read_runs import Source, name_of, open_table
 from isoloss.runs.tables import query_table
 from isoloss.tuning.sweep import SweptRun
 
@@ -33,7 +33,7 @@ def read_sweep(
 
     The keywords name columns, or formulas over them: `batch_tokens="bs * 2048"`. A loss that is missing, NaN or
     infinite is a run that diverged. Sizes, tokens and batches within 5 % of each other are one; `batch_tokens=None`
-    says that there is one batch. Raises BadTable as `isoloss.runs.importers.read_runs` does.
+    says that there is one batch. Raises BadTable as `isoloss.runs.read_runs.read_runs` does.
     """
     table = open_table(source)
     if where is not None:

@@ -15,6 +15,7 @@ from isoloss.core.errors import BadTable, InputError
 from isoloss.laws.law import Floats
 from isoloss.published.fetch import PublicFile
 from isoloss.published.folder import Columns
+from isoloss.published.public_originals import Public
 from isoloss.published.unpickle import read_frame
 
 if TYPE_CHECKING:
@@ -65,6 +66,14 @@ SUMMARIES = tuple(
         sha256=DIGESTS[name],
     )
     for name in CONFIGURATIONS
+)  # fmt: skip
+PUBLIC = Public(
+    originals=SUMMARIES,
+    curves=PublicFile(
+        name=CURVES, url=f"{RAW_DATA}/859f146abdb9c03f679fb04e9a870402f5585757/data/{CURVES}",
+        most_bytes=2**25,  # it has 9.0 MB
+    ),
+    tables_of=None,
 )  # fmt: skip
 
 

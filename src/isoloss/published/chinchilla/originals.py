@@ -9,7 +9,7 @@ import numpy as np
 from isoloss.core.errors import BadTable, did_you_mean
 from isoloss.published.fetch import PublicFile
 from isoloss.published.folder import Columns
-from isoloss.published.public import Public
+from isoloss.published.public_originals import Public
 
 POINTS = "svg_extracted_data.csv"
 COLUMNS = {"params": "Model Size", "flops": "Training FLOP", "loss": "loss"}

@@ -15,7 +15,7 @@ import numpy as np
 from isoloss.core.errors import BadTable
 from isoloss.published.fetch import PublicFile
 from isoloss.published.folder import Columns
-from isoloss.published.public import Public
+from isoloss.published.public_originals import Public
 
 NOTEBOOK = "parametric_fit.ipynb"
 LOSSES, TOKENS, PARAMS = "NAMES_TO_VAL_LOSSES", "TOKENS_MAP", "PARAMS_MAP"

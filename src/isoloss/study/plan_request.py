@@ -29,8 +29,8 @@ from isoloss.planning.laws import PlanLaw
 from isoloss.planning.plan import AnyLaw, plan, plan_law, statistics_of_law
 from isoloss.planning.plan_result import Making, Plan
 from isoloss.planning.reference_frontiers import reference_frontiers
-from isoloss.runs.importers import read_runs
 from isoloss.runs.observations import Observations
+from isoloss.runs.read_runs import read_runs
 from isoloss.study.lab import Lab
 from isoloss.study.pilot import CONTEXT, fitting_pilot, seconds_of
 

@@ -38,7 +38,7 @@ class FetchedStudy:
 
 def public(study: str) -> Public:
     """Return a study's originals. The study is one of `isoloss.published.studies.STUDIES`."""
-    found: Public = import_module(f"isoloss.published.{study}.public").PUBLIC
+    found: Public = import_module(f"isoloss.published.{study}.originals").PUBLIC
     return found
 
 

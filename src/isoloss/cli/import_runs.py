@@ -62,7 +62,7 @@ def import_(
     from isoloss.cli.output import print_json
     from isoloss.cli.rows import plain
     from isoloss.core.errors import InputError, did_you_mean
-    from isoloss.runs.imports import Mapped, import_runs
+    from isoloss.runs.imported import Mapped, import_runs
     from isoloss.runs.shapes import PARAMS_CONVENTIONS
 
     if convention is not None and convention not in PARAMS_CONVENTIONS:

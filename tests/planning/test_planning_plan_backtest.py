@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from isoloss.core.errors import InputError
-from isoloss.planning.backtest import backtest_plans
+from isoloss.planning.plan_backtest import backtest_plans
 from isoloss.runs.observations import observations
 from laws_tables import simulated
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from isoloss.core.errors import BadTable
 from isoloss.published.fetch import PublicFile
 from isoloss.published.folder import Columns
-from isoloss.published.public import Public
+from isoloss.published.public_originals import Public
 
 RUNS, PILOT = "results_new.jsonl", "scaling_results.jsonl"
 PILOT_TABLE = "pilot_runs_125_march2024.csv"
