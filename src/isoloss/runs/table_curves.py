@@ -59,7 +59,7 @@ def _column_of_steps(table: "pa.Table") -> str | None:
         steps = [whole_step(value) for value in table[name].to_pylist()]
         whole = [step for step in steps if step is not None]
         if len(set(whole)) >= FEWEST_POINTS and len(whole) == len(steps) and whole == sorted(whole):
-            return name
+            return str(name)
     return None
 
 
