@@ -191,6 +191,8 @@ def test_rows_of_all_corpora_at_once_are_those_of_each(tmp_path):
     for name, own in found.items():
         assert own.fingerprint == table.where(corpus=name).fingerprint
         assert own.rows.tolist() == table.where(corpus=name).rows.tolist()
+    # A study in which no run is flagged fits its flagged runs again: none.
+    assert table.select(np.zeros(len(table), dtype=bool)).by_corpus() == {}
 
 
 @pytest.mark.parametrize("cells", [["612345.678", "1"], ["1.234", "612345"], ["0.5", "912345.25"]])

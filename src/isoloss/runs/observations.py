@@ -200,8 +200,9 @@ class Observations:
         """Return the rows of every corpus, in order of first appearance."""
         names, place = self._grouped
         ends = np.cumsum(np.bincount(place, minlength=len(names)))
-        rows = np.split(np.argsort(place, kind="stable"), ends[:-1])
-        return {name: self.select(own) for name, own in zip(names, rows, strict=True)}
+        order = np.argsort(place, kind="stable")
+        starts = np.concatenate([[0], ends])
+        return {name: self.select(order[starts[i] : ends[i]]) for i, name in enumerate(names)}
 
     def __str__(self) -> str:
         """Return the first runs as a table, with what is known of all of them."""
