@@ -178,13 +178,14 @@ def _refuse_idle_options(study: "Study | EvaluateStudy", *, executor: str, **giv
 
 def _check_evaluations(study: "EvaluateStudy", *, base: Path, json: bool) -> None:
     from isoloss.cli.output import print_json, say
+    from isoloss.core.numbers import counted_corpora
     from isoloss.study.evaluation import given_subjects
 
     models = given_subjects(study.evaluate.models, base=base)
     if json:
         print_json({"name": study.name, "models": [model.name for model in models]})
     else:
-        say(f"{len(models)} models on {len(study.corpus)} corpora. The study is valid; nothing was executed.")
+        say(f"{len(models)} models on {counted_corpora(len(study.corpus))}. The study is valid; nothing was executed.")
 
 
 def _evaluate(study: "EvaluateStudy", *, base: Path, out: Path | None, json: bool) -> None:

@@ -188,15 +188,15 @@ def show_grammars(found: "Sequence[FoundGrammar]") -> None:
 
 def show_check(checked: "Checked") -> None:
     """Print what a study will do and cost: a row a size, then a row a budget."""
-    from isoloss.core.numbers import duration
+    from isoloss.core.numbers import counted_corpora, duration
 
     console = _console()
     console.print(_sizes_table(checked))
     if checked.budgets:
         console.print(_budgets_table(checked))
     console.print(
-        f"{len(checked.runs)} runs on {len(checked.corpora)} corpora, {checked.trained_tokens:,} tokens to train "
-        f"(shared trunks once), {checked.flops:.2e} FLOPs, about {duration(checked.seconds_estimate)} "
+        f"{len(checked.runs)} runs on {counted_corpora(len(checked.corpora))}, {checked.trained_tokens:,} tokens "
+        f"to train (shared trunks once), {checked.flops:.2e} FLOPs, about {duration(checked.seconds_estimate)} "
         f"of training on {checked.workers} cores, and {duration(checked.analysis_seconds)} for measures, fits and "
         "report."
     )

@@ -116,6 +116,11 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
+def counted_corpora(count: int) -> str:
+    """Return how many corpora there are, in words: `1 corpus`, `3 corpora`."""
+    return f"{count} {'corpus' if count == 1 else 'corpora'}"
+
+
 def listed(words: Sequence[str]) -> str:
     """Return words as a sentence lists them: a, b and c."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from isoloss.core.numbers import plain, power_of_ten, si
+from isoloss.core.numbers import counted_corpora, plain, power_of_ten, si
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.report.blocks import Paste
 from isoloss.report.checklist import algorithm, first_law
@@ -50,7 +50,7 @@ def methods_paragraph(data: ReportData) -> str:
     """Return how the study was made and fitted, in sentences with its own numbers and the keys of `bibtex`."""
     law, runs = first_law(data), data.observations
     assert law is not None, "a paragraph is of a study with a law"
-    corpora = f"{len(runs.corpora)} corpora" if len(runs.corpora) > 1 else "one corpus"
+    corpora = counted_corpora(len(runs.corpora))
     sentences = [
         f"We use {len(runs)} training runs on {corpora} ({', '.join(runs.corpora)}): models of {_span(runs.params)} "
         f"parameters on {_span(runs.tokens)} {runs.data_unit}.",

@@ -1,6 +1,6 @@
 """The report as a sequence of sections: what it says and in which order. HTML and Markdown are written from it."""
 
-from isoloss.core.numbers import duration, power_of_ten
+from isoloss.core.numbers import counted_corpora, duration, power_of_ten
 from isoloss.fitting.domain import LawWarning
 from isoloss.report.blocks import Block, Note, Notes, Section
 from isoloss.report.checklist import checklist_table
@@ -53,7 +53,7 @@ def key_numbers(data: ReportData) -> tuple[Note, ...]:
     flagged = sum(bool(row.flags) for row in data.runs)
     flops = sum(row.flops for row in data.runs)
     return (
-        Note(title="corpus" if len(data.corpora) == 1 else "corpora", text=str(len(data.corpora))),
+        Note(title=counted_corpora(len(data.corpora)).split()[1], text=str(len(data.corpora))),
         Note(title="runs with a loss", text=f"{finished} of {len(data.runs)}"),
         Note(title="flagged", text=str(flagged)),
         Note(title="FLOPs of all runs", text=power_of_ten(flops) if flops else "0"),

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from isoloss.core.display import rows_table
 from isoloss.core.errors import BadTable, InputError, did_you_mean
 from isoloss.core.fingerprint import fingerprint
+from isoloss.core.numbers import counted_corpora
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -272,7 +273,7 @@ class Observations:
         """Show the first runs as a table, and how many there are."""
         shown = self.select(range(min(len(self), SHOWN_ROWS)))
         rows = shown.to_arrow().to_pylist()
-        footnote = f"{len(self):,} runs on {len(self.corpora)} corpora; the first {len(rows)} are shown."
+        footnote = f"{len(self):,} runs on {counted_corpora(len(self.corpora))}; the first {len(rows)} are shown."
         return rows_table(rows, note=footnote)
 
     def to_arrow(self) -> "pa.Table":
