@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from isoloss.core.estimate import Estimate
 from isoloss.core.numbers import duration, fixed, plain, power_of_ten, si, value_and_interval
+from isoloss.core.reading import toml_in
 
 SCALES = {"k": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
 
@@ -87,3 +88,10 @@ def test_durations_read_as_people_say_them(seconds: float, text: str) -> None:
 def test_an_intervals_variance_is_the_square_of_the_standard_error_it_came_from(value: float, stderr: float) -> None:
     assert Estimate.from_stderr(value, stderr).variance == pytest.approx(stderr**2)
     assert Estimate(value=value).variance == 0
+
+
+@pytest.mark.parametrize("digits", [20, 5000, 100_000])
+def test_a_whole_number_of_any_length_is_refused_in_the_words_of_the_file(digits):
+    with pytest.raises(ValueError) as refused:
+        toml_in(f"seed = {'9' * digits}")
+    assert "sys." not in str(refused.value)

@@ -1,13 +1,14 @@
 """Damage is found by checksum and named; what can be repaired is, and a run is trained again only where it must be."""
 
 import json
+import os
 
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from isoloss.core.errors import DamagedArchive
+from isoloss.core.errors import DamagedArchive, InputError
 from isoloss.runs.archive import Archive
 from isoloss.runs.damage import mend
 from isoloss.runs.record import Loss, RunRecord
@@ -126,3 +127,41 @@ def test_a_second_damage_does_not_cover_the_first(tmp_path):
         spoil(archive.record_path(RUN), "cut", cut)
         mend(archive, [RUN])
     assert len(list((tmp_path / "damaged").iterdir())) == 2
+
+
+@pytest.mark.parametrize("made", ["folder", "pipe", "loop", "link to nothing"])
+def test_what_is_no_file_in_the_place_of_a_record_is_to_be_removed(tmp_path, made):
+    archive = written(tmp_path)
+    path = archive.record_path(RUN)
+    path.unlink()
+    if made == "folder":
+        path.mkdir()
+    elif made == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to(path.name if made == "loop" else "nothing")
+    with pytest.raises(DamagedArchive) as found:
+        list(archive.records())
+    assert found.value.place == str(path)
+    assert "remove it" in str(found.value.fix)
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", b"[]", b'{"schema": "1"}', b'{"schema": true}'])
+def test_a_damaged_sign_of_an_archive_may_be_deleted_as_its_error_says(tmp_path, content):
+    written(tmp_path)
+    sign = tmp_path / "archive.json"
+    sign.write_bytes(content)
+    with pytest.raises(DamagedArchive) as found:
+        Archive.reopen(tmp_path)
+    assert found.value.place == str(sign)
+    sign.unlink()
+    assert [record.fingerprint for record in Archive.reopen(tmp_path).records()] == [RUN]
+    assert sign.is_file()
+
+
+def test_a_folder_of_other_runs_is_no_archive(tmp_path):
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "events.json").write_text("{}")
+    with pytest.raises(InputError):
+        Archive.reopen(tmp_path)
+    assert not (tmp_path / "archive.json").exists()

@@ -42,6 +42,10 @@ def toml_in(text: str) -> dict[str, Any]:
         _refuse_large(found)
     except RecursionError as error:
         raise ValueError("brackets are nested too deeply") from error
+    except tomllib.TOMLDecodeError:
+        raise
+    except ValueError as error:  # Python converts no number of thousands of digits
+        raise ValueError("a whole number beyond 64 bits") from error
     return found
 
 

@@ -44,7 +44,7 @@ ALL_RUNS = (
     "SELECT corpus, params, tokens, loss_nats, stderr, status, flags, progress, train_nats, flops, width, depth, "
     "peak_lr, wall_seconds, run, error FROM runs ORDER BY corpus, params, tokens"
 )
-REMARK = "delete this file, and it is written anew; nothing else stands in it"
+REMARK = "delete this file: it is written anew, and nothing else stands in it"
 
 Columns = Mapping[str, Sequence[float] | np.ndarray[Any, Any]]
 
@@ -70,8 +70,9 @@ class Archive:
 
     @staticmethod
     def stands_in(folder: Path | str) -> bool:
-        """Whether `folder` is an archive."""
-        return (Path(folder) / "archive.json").is_file()
+        """Whether `folder` is an archive: it says so, or holds records, where what says so was deleted as damaged."""
+        folder = Path(folder)
+        return (folder / "archive.json").is_file() or any((folder / "runs").glob("run*-*.json"))
 
     def corpus_folder(self, corpus: str) -> Path:
         """Return the folder of a corpus by fingerprint."""
@@ -263,7 +264,13 @@ def _read_checksums(path: Path) -> tuple[dict[str, Any], dict[str, str] | None]:
 
 def _read_json(path: Path, *, fix: str = REPAIR) -> dict[str, Any]:
     with files.storage_errors(path):
-        text = files.regular(path).read_bytes()
+        try:
+            text = files.regular(path).read_bytes()
+        except OSError as error:
+            if path.is_file() or (not path.is_symlink() and not path.exists()):
+                raise
+            what = files.kind_of(path) if path.exists() else "a broken link"
+            raise DamagedArchive(f"{what}, expected a file", place=str(path), fix=f"remove it, then {fix}") from error
     try:
         content = own_json(text)
     except ValueError as error:

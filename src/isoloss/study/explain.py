@@ -113,7 +113,7 @@ def first_misread(content: object, model: object, key: str = "") -> Misread | No
         names = {(field.alias or name): name for name, field in fields.items()}
         parts = [(name, value, getattr(model, names[name])) for name, value in content.items() if name in names]
     elif isinstance(content, Sequence) and not isinstance(content, str) and isinstance(model, Sequence):
-        parts = [(str(i + 1), *pair) for i, pair in enumerate(zip(content, model, strict=False))]
+        parts = [(str(i), *pair) for i, pair in enumerate(zip(content, model, strict=False))]
     else:
         is_number = isinstance(model, int | float) and not isinstance(model, bool)
         return Misread(key, content, "number") if is_number and isinstance(content, str | bool) else None
