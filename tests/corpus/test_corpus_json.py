@@ -181,3 +181,18 @@ def test_case_of_a_long_window_names_the_remedy():
         documents(cases("08-zstd-long-window") / "long31.jsonl.zst")
     assert "window" in caught.value.message
     assert "zstd -dc --long=31" in str(caught.value.fix)
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.json", "lines.json"])
+def test_rows_without_the_field_are_skipped_and_counted_where_others_have_it(tmp_path, name):
+    rows = [{"text": "one " * 20}, {"id": 2}, {"text": "three " * 20}, {}]
+    whole = json.dumps(rows) if name == "rows.json" else "".join(json.dumps(row) + "\n" for row in rows)
+    (tmp_path / name).write_text(whole)
+    skipped = Counter()
+    read = [document.content for document in read_documents(tmp_path / name, skipped=skipped)]
+    assert read == [row["text"].encode() for row in rows if "text" in row]
+    assert skipped.total() == 2
+    with pytest.raises(BadCorpus):
+        list(read_documents(tmp_path / name))
+    with pytest.raises(BadCorpus):
+        list(read_documents(tmp_path / name, text_field="body", skipped=Counter()))

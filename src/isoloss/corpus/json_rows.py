@@ -39,6 +39,10 @@ class BrokenRow(Exception):
     """A row that is no JSON or holds no text."""
 
 
+class NoField(BadCorpus):
+    """A row that lacks the field that holds the text."""
+
+
 class NoRows(BadCorpus):
     """A file of JSON that holds no rows."""
 
@@ -76,7 +80,7 @@ def encoded(text: str) -> bytes:
 
 def no_field(name: str, known: list[str], place: str) -> BadCorpus:
     """Return the error for a row that lacks the field."""
-    return BadCorpus(f"no field {name!r}", place=place, fix=f"set {SET_TEXT_FIELD}; {did_you_mean(name, known)}")
+    return NoField(f"no field {name!r}", place=place, fix=f"set {SET_TEXT_FIELD}; {did_you_mean(name, known)}")
 
 
 def line_text(line: bytes, name: str, place: str, *, offset: int = 0) -> bytes:
@@ -94,6 +98,7 @@ def read_lines(path: Path, name: str, skipped: Counter[str] | None) -> Iterator[
     """Yield the rows of a file of lines. Broken ones are counted in `skipped`, or one error names them all."""
     broken: list[tuple[int, str]] = []
     rows = offset = 0
+    known = False
     with decompressing(path) as stream:
         for number, line in enumerate(bounded_lines(stream, path), start=1):
             offset, before = offset + len(line), offset
@@ -104,8 +109,14 @@ def read_lines(path: Path, name: str, skipped: Counter[str] | None) -> Iterator[
             place = f"{path}:{number}"
             try:
                 text = line_text(line, name, place, offset=before)
+                known = True
             except BrokenRow as problem:
                 broken.append((number, str(problem)))
+                continue
+            except NoField as problem:
+                if skipped is None or not known:  # a wrong name is no fault of the rows
+                    raise
+                broken.append((number, problem.message))
                 continue
             if skipped is not None or not broken:  # else what follows is only counted
                 yield text, place
@@ -147,12 +158,18 @@ def _read_values(path: Path, name: str, skipped: Counter[str] | None) -> Iterato
         values = _Values(stream, path)
         is_array = values.peek() == "["
         rows = values.elements() if is_array else values.sequence()
+        known = False
         for number, row in enumerate(rows, start=1):
             place = f"{path}, row {number}"
+            if known and skipped is not None and isinstance(row, dict) and name not in row:
+                skipped[BROKEN_ROW] += 1
+                continue
             if not is_array and isinstance(row, dict) and name not in row:
                 raise _no_rows(path, f"object {number} of the file has no field {name!r}", known=list(map(str, row)))
             try:
-                yield row_text(row, name, place), place
+                text = row_text(row, name, place)
+                known = True
+                yield text, place
             except BrokenRow as problem:
                 if skipped is None:
                     raise BadCorpus(str(problem), place=place, fix=FIX_BROKEN_ROWS) from problem
