@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from isoloss.core import files
+from isoloss.core.arrow import floats_of
 from isoloss.core.errors import InputError, did_you_mean
 from isoloss.core.estimate import Estimate
 from isoloss.core.reading import own_json
@@ -199,11 +200,11 @@ def read_draws(path: Path, names: Sequence[str]) -> Floats:
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(files.regular(path))
+        table = pq.ParquetFile(files.regular(path)).read()
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"the draws cannot be read: {error}", place=str(path), fix="fit the law again") from error
     try:
-        draws = np.column_stack([table[name].to_numpy().astype(np.float64) for name in names])
+        draws = np.column_stack([floats_of(table[name]) for name in names])
     except (KeyError, ValueError, TypeError, pa.ArrowException) as error:
         raise InputError(f"the draws are not those of the law: {error}", place=str(path), fix=REFIT) from error
     if not np.isfinite(draws).all():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from isoloss.core.arrow import floats_of
 from isoloss.core.errors import BadTable, did_you_mean
 from isoloss.core.shown import shown
 from isoloss.runs.tables import ROW, query_table
@@ -33,7 +34,7 @@ class Columns:
     def __init__(self, table: "pa.Table", *, place: str) -> None:
         self.table = table
         self.place = place
-        self.rows: NDArray[np.int64] = table[ROW].to_numpy()
+        self.rows: NDArray[np.int64] = floats_of(table[ROW]).astype(np.int64)
 
     @property
     def names(self) -> list[str]:
@@ -107,8 +108,7 @@ class Columns:
         column = self._column(name)
         kind = column.type
         if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-            numbers: Floats = column.cast(pa.float64(), safe=False).to_numpy()
-            return numbers
+            return floats_of(column)
         return self._parsed(name, column.to_pylist())
 
     def numbers_or_one(self, given: str | float | None) -> Floats | float | None:

@@ -98,11 +98,10 @@ class Observations:
     @cached_property
     def _grouped(self) -> tuple[list[str], NDArray[np.int32]]:
         """The corpora in order of first appearance, and the place of each row's among them."""
-        # Arrow's hash table: a hundred times as fast on a million rows as sorting or comparing text.
-        import pyarrow as pa
-
-        encoded = pa.array(self.corpus).dictionary_encode()
-        return encoded.dictionary.to_pylist(), encoded.indices.to_numpy()
+        # A hash table: far faster on a million rows than sorting or comparing text.
+        places: dict[str, int] = {}
+        of_rows = [places.setdefault(corpus, len(places)) for corpus in self.corpus.tolist()]
+        return list(places), np.array(of_rows, dtype=np.int32)
 
     @property
     def sources(self) -> dict[str, str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from isoloss.core.arrow import counted
 from isoloss.core.errors import BadTable, InputError, did_you_mean
 from isoloss.core.files import regular
 from isoloss.runs.archive import PASSED_OVER, Archive
@@ -173,7 +174,7 @@ def open_table(source: Source) -> "pa.Table":
         raise BadTable(
             f"column {taken[0]!r} stands twice or is reserved", place=name_of(source), fix="rename or drop it"
         )
-    return table.append_column(ROW, pa.array(np.arange(1, table.num_rows + 1)))
+    return table.append_column(ROW, counted(table.num_rows))
 
 
 def _of_columns(columns: Mapping[str, Any]) -> "pa.Table":

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from isoloss.core.arrow import floats_of
 from isoloss.core.errors import BadTable
 from isoloss.runs.columns import NO_NUMBERS, grouping_doubt
 
@@ -105,7 +106,7 @@ def _localised(table: "pa.Table", read: Callable[..., "pa.Table"]) -> "pa.Table"
 
 def _thousandths(column: "pa.ChunkedArray") -> bool:
     """Whether the numbers that may be in doubt are whole thousandths: most columns need no second look."""
-    values = column.drop_null().to_numpy()
+    values = floats_of(column.drop_null())
     scaled = values[np.abs(values) < LARGEST_SPLIT] * 1000
     return bool(len(scaled) and np.all(np.abs(scaled - np.round(scaled)) <= ROUND_OFF * np.abs(scaled)))
 

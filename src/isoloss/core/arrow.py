@@ -1,0 +1,29 @@
+"""Arrow columns of numbers to and from arrays, without pyarrow's own ways: those import pandas where it is installed.
+
+That takes a third of a second of every `isoloss fit`.
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def floats_of(column: "pa.ChunkedArray") -> NDArray[np.float64]:
+    """Return a column of numbers without gaps. Raises ArrowException where it has gaps or holds no numbers."""
+    import pyarrow as pa
+
+    if column.null_count:
+        raise pa.ArrowInvalid(f"{column.null_count} gaps in a column of numbers")
+    chunks = [np.from_dlpack(chunk) for chunk in column.cast(pa.float64(), safe=False).chunks]
+    return np.concatenate([np.empty(0), *chunks])
+
+
+def counted(rows: int) -> "pa.Array":
+    """Return the numbers from 1 to `rows` as a column."""
+    import pyarrow as pa
+
+    return pa.Array.from_buffers(pa.int64(), rows, [None, pa.py_buffer(np.arange(1, rows + 1, dtype=np.int64))])
