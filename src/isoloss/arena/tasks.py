@@ -79,14 +79,6 @@ class NextRuns:
         predicted = law.predict(params=self.wanted.params, tokens=self.wanted.tokens)
         return float(np.abs(np.log(predicted) - np.log(self.wanted.loss_nats)).mean())
 
-    def at_random(self, generator: np.random.Generator) -> tuple[int, ...]:
-        """Return a choice in random order, each run that can still be paid."""
-        chosen: list[int] = []
-        for place in generator.permutation(len(self.candidates)).tolist():
-            if self._cost([*chosen, place]) <= self.flops:
-                chosen.append(place)
-        return tuple(chosen)
-
     def _cost(self, chosen: Sequence[int]) -> float:
         return float(self.table.flops[self.candidates[list(chosen)]].sum())
 

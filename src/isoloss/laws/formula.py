@@ -47,7 +47,7 @@ def check_definition(law: type[Law]) -> None:
             )
     if hasattr(law, "kernel") and not is_jitted(law.kernel):
         raise InputError(
-            "the kernel is a plain function of Python", place=place, fix="write @isoloss.laws.compiled above it"
+            "the kernel is a plain function of Python", place=place, fix="write @isoloss.compiled above it"
         )
     if not hasattr(law, "kernel"):
         _check_limits(law, place)
