@@ -1,6 +1,8 @@
-"""Methods against tables: every method on the same ones, one after another."""
+"""Methods against tables: every method on the same ones, as many at a time as there are cores."""
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from isoloss.arena.floorbench import floorbench
@@ -8,6 +10,7 @@ from isoloss.arena.referee import Limits, run_method
 from isoloss.arena.scores import Entry, score
 from isoloss.arena.tasks import Task, real, simulated
 from isoloss.core.errors import InputError
+from isoloss.core.machine import cores
 
 REPEATS = 4
 
@@ -18,12 +21,15 @@ def all_tasks(*, repeats: int, seed: int) -> tuple[Task, ...]:
 
 
 def compete(sources: Sequence[Path], tasks: Sequence[Task], *, limits: Limits | None = None) -> Iterator[Entry]:
-    """Yield the scores of every method, named by its file, as soon as it is done.
+    """Yield the scores of every method, named by its file and in this order, each in one thread of its own process.
 
     Raises InputError for two files of one name: their rows could not be distinguished.
     """
     names = [source.stem for source in sources]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise InputError(f"two methods called {twice[0]!r}", fix="give one of the files another name")
-    for source in sources:
-        yield score(source.stem, tasks, run_method(source, tasks, limits=limits))
+    with ThreadPoolExecutor(cores()) as pool:
+        for source, answers in zip(
+            sources, pool.map(partial(run_method, tasks=tasks, limits=limits), sources), strict=True
+        ):
+            yield score(source.stem, tasks, answers)

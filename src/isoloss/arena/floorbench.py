@@ -84,19 +84,19 @@ def languages() -> tuple[Language, ...]:
 @cache
 def open_runs() -> Observations:
     """Return the runs of the open part that have no flag."""
-    return _runs(OPEN)
+    return _runs(OPEN, where="coalesce(flags, '') = ''")
 
 
 @cache
 def sealed_runs() -> Observations:
-    """Return the runs of the sealed part."""
+    """Return all runs of the sealed part: what is asked for is what comes, whatever a run's flags."""
     return _runs(SEALED)
 
 
-def _runs(path: Path) -> Observations:
+def _runs(path: Path, *, where: str | None = None) -> Observations:
     return read_runs(
-        path, corpus="language", trunk="trunk", stderr="stderr", extra={"seed": "seed"},
-        where="coalesce(flags, '') = ''", params_convention="with_head",
+        path, corpus="language", trunk="trunk", stderr="stderr", extra={"seed": "seed"}, where=where,
+        params_convention="with_head",
     )  # fmt: skip
 
 
@@ -123,28 +123,29 @@ def measured(name: str) -> Measured:
 
 
 def floorbench(*, seed: int) -> Iterator[Task]:
-    """Yield the tables of every language: all its runs, those but the dearest budget, each seed, runs to choose from.
+    """Yield the tables of every language: runs to choose from, those but the dearest budget, each seed, all its runs.
 
-    A language without open runs has no table; one without sealed runs is asked for no loss and offers no choice.
+    The fullest comes last, so that a method that remembers earlier tables gains little. A language without open runs
+    has no table; one without sealed runs is asked for no loss and offers no choice.
     """
     for language in languages():
         own, sealed = (table.select(table.corpus == language.name) for table in (open_runs(), sealed_runs()))
         if not len(own):
             continue
-        for name, table in _parts(own):
-            yield _task(language, table, sealed, name=f"{language.name}, {name}", seed=seed)
         if len(sealed):
             yield _choice(language, own, sealed, seed=seed)
+        for name, table in _parts(own):
+            yield _task(language, table, sealed, name=f"{language.name}, {name}", seed=seed)
 
 
 def _parts(own: Observations) -> Iterator[tuple[str, Observations]]:
     """Yield the tables that a language's runs give, by name."""
-    yield "all runs", own
     yield "without the dearest budget", own.select(_levels(own) < _levels(own).max())
     seeds = np.unique(own.column("seed"))
     if len(seeds) > 1:
         for place, one in enumerate(seeds):
             yield f"seed {place + 1}", own.select(own.column("seed") == one)
+    yield "all runs", own
 
 
 def _levels(own: Observations) -> NDArray[np.int64]:

@@ -59,14 +59,17 @@ def heldout_folders() -> list[str]:
 
 
 class Guard:
-    """Refuses files outside `folder`, processes and connections; `refused` lists what was asked for."""
+    """Refuses files outside `folder`, processes and connections; `refused` lists what was asked for.
 
-    def __init__(self, folder: Path) -> None:
+    `shown` is read alone.
+    """
+
+    def __init__(self, folder: Path, *, shown: Path) -> None:
         package = _package()
         paths: list[str] = [sys.prefix, sys.base_prefix, *sysconfig.get_paths().values(), *(p for p in sys.path if p)]
         caches = [os.environ.get("NUMBA_CACHE_DIR", ""), os.path.expanduser("~/.cache/numba")]
         self._written = [_real(path) for path in (str(folder), *caches) if path]
-        self._read = [*map(_real, paths), package, *self._written]
+        self._read = [*map(_real, paths), package, *self._written, _real(shown)]
         # Truths, held-out runs, and how both are drawn.
         self._hidden = [os.path.join(package, "arena"), *heldout_folders()]
         self._entries = os.path.join(package, "arena", "entries")

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from isoloss.arena.tasks import Shown, Task
 from isoloss.core.errors import InputError, did_you_mean
 from isoloss.core.estimate import Estimate
-from isoloss.core.files import regular
+from isoloss.core.files import regular, write_json
 
 Status = Literal["ok", "error", "nonsense", "forbidden", "memory", "time", "crash", "not_tried"]
 STATUS_WORDS: dict[Status, str] = {
@@ -33,6 +33,8 @@ LIMIT_SECONDS, LIMIT_GB = 60.0, 4.0
 MOST_STOPS = 2  # a method that hangs or crashes so often is given no further table
 START_SECONDS = 60.0  # to start Python and import the method, on top of the first table's limit
 LOOK_SECONDS = 0.02
+FARTHEST_SPLIT = 40.0  # of ln(D/N): units move it by less than 7, no text by so much
+MOST_SIGNS = 300  # of a message
 KEPT = ("PATH", "HOME", "LANG", "LC_ALL", "PYTHONPATH", "NUMBA_CACHE_DIR", "SYSTEMROOT", "LD_LIBRARY_PATH")
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 
@@ -86,41 +88,65 @@ def run_method(source: Path, tasks: Sequence[Task], *, limits: Limits | None = N
     """Return a method's answer to every table; a table on which it stops has an answer that says how."""
     limits = limits or Limits()
     with tempfile.TemporaryDirectory(prefix="isoloss-arena-") as name:
-        folder = Path(name)
-        _write_folder(folder, regular(source), tasks, limits)
+        desk = Desk(own=Path(name) / "own", inbox=Path(name) / "inbox")
+        _write_folders(desk, regular(source), tasks, limits)
         stopped: dict[int, Answer] = {}
-        while (first := _first_open(folder, len(tasks), stopped)) < len(tasks) and len(stopped) < MOST_STOPS:
-            status = _run_from(folder, first, len(tasks), limits)
+        while (first := _first_open(desk, len(tasks), stopped)) < len(tasks) and len(stopped) < MOST_STOPS:
+            status = _run_from(desk, first, tasks, limits)
             if status is not None:
-                place = _first_open(folder, len(tasks), stopped)
+                place = _first_open(desk, len(tasks), stopped)
                 if place < len(tasks):
                     stopped[place] = status
-        return [
-            stopped.get(place) or _read_answer(folder / f"{place:03}.answer.json", task)
-            for place, task in enumerate(tasks)
-        ]
+        return [stopped.get(place) or _read_answer(desk.answer(place), task) for place, task in enumerate(tasks)]
 
 
-def _first_open(folder: Path, count: int, stopped: dict[int, Answer]) -> int:
+@dataclass(frozen=True, kw_only=True)
+class Desk:
+    """Where a method works: `own` is the folder it may write in, `inbox` holds the one table that it is at."""
+
+    own: Path
+    inbox: Path
+
+    def answer(self, place: int) -> Path:
+        """Return the file of the answer to a table."""
+        return self.own / f"{place:03}.answer.json"
+
+    def answered(self, place: int) -> bool:
+        """Whether there is an answer: a file, for a stranger may have put a pipe there."""
+        return os.path.isfile(self.answer(place))  # False, too, where the folder is gone or closed
+
+
+def _first_open(desk: Desk, count: int, stopped: dict[int, Answer]) -> int:
     """Return the first table without an answer that the method was not stopped on."""
     places = (place for place in range(count) if place not in stopped)
-    return next((place for place in places if not (folder / f"{place:03}.answer.json").exists()), count)
+    return next((place for place in places if not desk.answered(place)), count)
 
 
-def _write_folder(folder: Path, source: Path, tasks: Sequence[Task], limits: Limits) -> None:
+def _write_folders(desk: Desk, source: Path, tasks: Sequence[Task], limits: Limits) -> None:
+    desk.own.mkdir()
+    desk.inbox.mkdir()
     settings = {
         "name": source.name, "memory_gb": limits.memory_gb, "tables": len(tasks),
         "cpu_seconds": math.ceil(START_SECONDS + limits.seconds * len(tasks)),
     }  # fmt: skip
-    (folder / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
-    (folder / "method.py").write_bytes(source.read_bytes())
-    for place, task in enumerate(tasks):
-        (folder / f"{place:03}.csv").write_text(_rows(task.shown), encoding="utf-8")
-        asked = {
-            "params": task.shown.asked_params.tolist(), "tokens": task.shown.asked_tokens.tolist(),
-            "budgets": list(task.shown.budgets), "seed": task.shown.seed, "candidates": _candidates(task.shown),
-        }  # fmt: skip
-        (folder / f"{place:03}.json").write_text(json.dumps(asked), encoding="utf-8")
+    write_json(desk.own / "settings.json", settings)
+    (desk.own / "method.py").write_bytes(source.read_bytes())
+
+
+def _hand_over(desk: Desk, tasks: Sequence[Task], place: int) -> None:
+    """Lay the table at `place` into the inbox, in place of the one before: a method sees one at a time."""
+    for earlier in desk.inbox.iterdir():
+        earlier.unlink()
+    shown = tasks[place].shown
+    runs = {
+        "params": shown.params.tolist(), "tokens": shown.tokens.tolist(), "loss_nats": shown.loss_nats.tolist(),
+        "trunk": shown.trunk, "seed": shown.seed,
+    }  # fmt: skip
+    asked = {
+        "params": shown.asked_params.tolist(), "tokens": shown.asked_tokens.tolist(),
+        "budgets": list(shown.budgets), "candidates": _candidates(shown),
+    }  # fmt: skip
+    write_json(desk.inbox / f"{place:03}.json", {"runs": runs, "asked": asked})
 
 
 def _candidates(shown: Shown) -> dict[str, Any] | None:
@@ -132,35 +158,34 @@ def _candidates(shown: Shown) -> dict[str, Any] | None:
     }  # fmt: skip
 
 
-def _rows(shown: Shown) -> str:
-    columns = (shown.params.tolist(), shown.tokens.tolist(), shown.loss_nats.tolist(), shown.trunk)
-    lines = (f"{n!r},{d!r},{loss!r},{trunk}" for n, d, loss, trunk in zip(*columns, strict=True))
-    return "\n".join(("params,tokens,loss_nats,trunk", *lines)) + "\n"
-
-
-def _run_from(folder: Path, first: int, count: int, limits: Limits) -> Answer | None:
+def _run_from(desk: Desk, first: int, tasks: Sequence[Task], limits: Limits) -> Answer | None:
     """Run the worker from a table on until it is done; return how it stopped before that, or None."""
+    _hand_over(desk, tasks, first)
     environment = {name: os.environ[name] for name in KEPT if name in os.environ}
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "isoloss.arena.worker", str(folder), str(first)], cwd=folder,
-        env={**environment, **ONE_THREAD, "TMPDIR": str(folder)}, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL, start_new_session=True,
+        [sys.executable, "-P", "-m", "isoloss.arena.worker", str(desk.own), str(desk.inbox), str(first)], cwd=desk.own,
+        env={**environment, **ONE_THREAD, "TMPDIR": str(desk.own)}, stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
     try:
-        return _watch(process, folder, first, count, limits)
+        return _watch(process, desk, first, tasks, limits)
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
 
-def _watch(process: "subprocess.Popen[bytes]", folder: Path, first: int, count: int, limits: Limits) -> Answer | None:
-    """Wait for one answer after another; return how the process stopped, None where it answered all."""
+def _watch(
+    process: "subprocess.Popen[bytes]", desk: Desk, first: int, tasks: Sequence[Task], limits: Limits
+) -> Answer | None:
+    """Hand over one table after another; return how the process stopped, None where it answered all."""
     place, deadline = first, time.monotonic() + START_SECONDS + limits.seconds
-    while place < count:
+    while place < len(tasks):
         ended = process.poll()
-        if (folder / f"{place:03}.answer.json").exists():
+        if desk.answered(place):
             place, deadline = place + 1, time.monotonic() + limits.seconds
+            if place < len(tasks):
+                _hand_over(desk, tasks, place)
         elif ended is not None:
             why = f"killed by signal {-ended}" if ended < 0 else f"exit code {ended}"
             return Answer(status="crash", message=why)
@@ -172,21 +197,41 @@ def _watch(process: "subprocess.Popen[bytes]", folder: Path, first: int, count: 
 
 
 def _read_answer(path: Path, task: Task) -> Answer:
-    """Return what a worker wrote, every number checked: a file that a stranger's code made."""
-    if not path.exists():
+    """Return what a worker wrote, every number checked: a file that a stranger's code made, and may have spoilt."""
+    if not os.path.isfile(path):
         return Answer(status="not_tried", message=f"stopped {MOST_STOPS} times before")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["status"] != "ok":
             known = {str(one): one for one in STATUS_WORDS}.get(content["status"], "nonsense")
-            return Answer(status=known, message=str(content["message"]), offline=content["offline"])
+            return Answer(status=known, message=_one_line(content["message"]), offline=content["offline"])
         return Answer(
-            status="ok", seconds=float(content["seconds"]), losses=_losses(content["losses"], task),
-            floor=_estimate(content["floor"]), splits=tuple(map(_estimate, content["splits"])),
+            status="ok", seconds=_seconds(content["seconds"]), losses=_losses(content["losses"], task),
+            floor=_estimate(content["floor"]), splits=tuple(map(_split, content["splits"])),
             chosen=_chosen(content["chosen"], task), offline=bool(content["offline"]),
         )  # fmt: skip
-    except (ValueError, KeyError, TypeError) as error:
-        return Answer(status="nonsense", message=str(error))
+    except Exception as error:  # whatever it wrote, the others go on
+        return Answer(status="nonsense", message=_one_line(error))
+
+
+def _one_line(found: object) -> str:
+    """Return a stranger's words as one line that any terminal and page can show."""
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in str(found)[:MOST_SIGNS]).split())
+
+
+def _seconds(found: Any) -> float:
+    seconds = float(found)
+    if not (math.isfinite(seconds) and seconds >= 0):
+        raise ValueError(f"{seconds} seconds")
+    return seconds
+
+
+def _split(found: Any) -> Estimate | None:
+    """Return ln(D*/N*). Raises ValueError for a split that no unit of N and D explains."""
+    split = _estimate(found)
+    if split is not None and abs(split.value) > FARTHEST_SPLIT:
+        raise ValueError(f"a split of exp({split.value:.4g}) tokens per parameter")
+    return split
 
 
 def _losses(found: list[Any] | None, task: Task) -> tuple[Estimate, ...] | None:

@@ -1,13 +1,11 @@
 """One method in a process of its own: reads tables, calls `fit`, writes the answers. Run by `isoloss.arena.referee`.
 
-    python -m isoloss.arena.worker FOLDER FIRST
+    python -m isoloss.arena.worker FOLDER INBOX FIRST
 
-FOLDER holds settings.json, method.py, and for every table NNN.csv and NNN.json (what is asked); answers go to
-NNN.answer.json, one at a time, from the table FIRST on.
+FOLDER holds settings.json and method.py; answers go to NNN.answer.json there, one at a time, from the table FIRST on.
+INBOX gets one table at a time, NNN.json: its runs and what is asked of them.
 """
 
-import csv
-import io
 import json
 import os
 import sys
@@ -20,7 +18,7 @@ from typing import Any
 from isoloss.arena.guard import Guard, leave_network, limit_memory
 
 HALF_SPAN, POINTS = 7.0, 701  # of ln N around an even split of the budget's logarithm
-MOST_WORDS = 300
+LOOK_SECONDS = 0.002
 
 
 @dataclass(frozen=True)
@@ -42,27 +40,32 @@ class Table:
         return 6 * self.params * self.tokens
 
 
-def main(folder: Path, first: int) -> None:
-    """Answer the tables of `folder` from `first` on."""
+def main(folder: Path, inbox: Path, first: int) -> None:
+    """Answer the tables of `inbox` from `first` on."""
     settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
     limit_memory(settings["memory_gb"], settings["cpu_seconds"])
     offline = leave_network()  # before any thread starts
     import numpy  # noqa: F401  # its own files are read before the guard stands
 
-    source = (folder / "method.py").read_text(encoding="utf-8")
-    tables = [
-        ((folder / f"{place:03}.csv").read_text(), json.loads((folder / f"{place:03}.json").read_text()))
-        for place in range(first, settings["tables"])
-    ]
-    guard = Guard(folder)
+    source = (folder / "method.py").read_bytes()
+    guard = Guard(folder, shown=inbox)
     guard.install()
     fit, fault = _load(source, settings["name"], guard)
-    for place, (rows, asked) in enumerate(tables, start=first):
-        answer = fault or _answer(fit, rows, asked, guard)
+    for place in range(first, settings["tables"]):
+        table = _wait_for(inbox / f"{place:03}.json")
+        answer = fault or _answer(fit, table["runs"], table["asked"], guard)
         _write(folder / f"{place:03}.answer.json", {**answer, "offline": offline})
 
 
-def _load(source: str, name: str, guard: Guard) -> tuple[Any, dict[str, Any] | None]:
+def _wait_for(path: Path) -> dict[str, Any]:
+    """Return the next table, as soon as it is there: files there are whole."""
+    while not path.exists():
+        time.sleep(LOOK_SECONDS)
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def _load(source: bytes, name: str, guard: Guard) -> tuple[Any, dict[str, Any] | None]:
     """Return the method's `fit`, or what is wrong with the method."""
     module = types.ModuleType("method")
     sys.modules["method"] = module  # dataclasses look their module up
@@ -73,38 +76,43 @@ def _load(source: str, name: str, guard: Guard) -> tuple[Any, dict[str, Any] | N
         return None, _fault(error, guard)
 
 
-def _answer(fit: Any, rows: str, asked: dict[str, Any], guard: Guard) -> dict[str, Any]:
+def _answer(fit: Any, runs: dict[str, Any], asked: dict[str, Any], guard: Guard) -> dict[str, Any]:
     """Return what the method says of one table, or how it failed."""
     import numpy as np
 
-    started = time.perf_counter()
+    started = time.process_time()
     try:
         with np.errstate(all="ignore"):
-            found = _asked(fit(_table(rows, asked["seed"])), asked)
+            found = _asked(fit(_table(runs)), asked)
     except BaseException as error:
         return _fault(error, guard)
     if guard.refused:
         return _fault(PermissionError(), guard)
-    return {"status": "ok", "seconds": time.perf_counter() - started, **found}
+    return {"status": "ok", "seconds": time.process_time() - started, **found}
 
 
 def _fault(error: BaseException, guard: Guard) -> dict[str, Any]:
     """Return the answer of a method that raised `error`."""
     if guard.refused:
-        return {"status": "forbidden", "message": "; ".join(dict.fromkeys(guard.refused))[:MOST_WORDS]}
+        return {"status": "forbidden", "message": "; ".join(dict.fromkeys(guard.refused))}
     status = "memory" if isinstance(error, MemoryError) else "error"
     if isinstance(error, KeyError) and error.args == ("fit",):
         return {"status": status, "message": "the file defines no function `fit`"}
-    return {"status": status, "message": f"{type(error).__name__}: {error}"[:MOST_WORDS]}
+    return {"status": status, "message": f"{type(error).__name__}: {_words(error)}"}
 
 
-def _table(rows: str, seed: int) -> Table:
+def _words(error: BaseException) -> str:
+    try:
+        return str(error)
+    except BaseException:  # a stranger's class: its words may fail, too
+        return "without words"
+
+
+def _table(runs: dict[str, Any]) -> Table:
     import numpy as np
 
-    columns = list(zip(*list(csv.reader(io.StringIO(rows)))[1:], strict=True))
-    numbers = [np.array([float(cell) for cell in column]) for column in columns[:3]]
-    n, d, losses = numbers
-    return Table(n, d, losses, np.array(columns[3]), seed)
+    n, d, losses = (np.array(runs[name], dtype=float) for name in ("params", "tokens", "loss_nats"))
+    return Table(n, d, losses, np.array(runs["trunk"]), runs["seed"])
 
 
 def _asked(method: Any, asked: dict[str, Any]) -> dict[str, Any]:
@@ -139,7 +147,7 @@ def _losses(method: Any, n: Any, d: Any) -> list[list[float | None]] | None:
         return None
     if not len(n):
         return []
-    values = np.asarray(method.predict(n, d), dtype=float)
+    values = np.asarray(_at(method.predict, n, d), dtype=float)
     if values.shape != n.shape:
         raise ValueError(f"predict returned the shape {values.shape} for {n.shape} points")
     lows, highs = _ends(_draws(method, n, d)) if hasattr(method, "draws") else (None, None)
@@ -149,10 +157,15 @@ def _losses(method: Any, n: Any, d: Any) -> list[list[float | None]] | None:
     ]
 
 
+def _at(asked: Any, n: Any, d: Any) -> Any:
+    """Return what a method's function says at points: it gets arrays of its own, since it may change them."""
+    return asked(n.copy(), d.copy())
+
+
 def _draws(method: Any, n: Any, d: Any) -> Any:
     import numpy as np
 
-    drawn = np.asarray(method.draws(n, d), dtype=float)
+    drawn = np.asarray(_at(method.draws, n, d), dtype=float)
     if drawn.ndim != 2 or drawn.shape[1] != len(n):
         raise ValueError(f"draws returned the shape {drawn.shape}, expected (draws, {len(n)})")
     return drawn
@@ -174,7 +187,7 @@ def _floor(method: Any) -> list[float | None] | None:
     if not hasattr(method, "predict"):
         return None
     endless = np.array([np.inf])
-    value = float(np.asarray(method.predict(endless, endless), dtype=float)[0])
+    value = float(np.asarray(_at(method.predict, endless, endless), dtype=float)[0])
     if not np.isfinite(value):
         return None
     if not hasattr(method, "draws"):
@@ -193,7 +206,7 @@ def _split(method: Any, flops: float) -> list[float | None] | None:
     log_n = np.log(flops / 6) / 2 + np.linspace(-HALF_SPAN, HALF_SPAN, POINTS)
     n = np.exp(log_n)
     d = flops / 6 / n
-    value = _lowest(np.asarray(method.predict(n, d), dtype=float)[None], log_n, flops)[0]
+    value = _lowest(np.asarray(_at(method.predict, n, d), dtype=float)[None], log_n, flops)[0]
     if not np.isfinite(value):
         return None
     if not hasattr(method, "draws"):
@@ -220,9 +233,11 @@ def _lowest(losses: Any, log_n: Any, flops: float) -> Any:
 
 def _triple(found: Any) -> list[float | None] | None:
     """Return a number, or (value, low, high), as three; None for no answer."""
+    import numpy as np
+
     if found is None:
         return None
-    if isinstance(found, int | float) or not hasattr(found, "__len__"):
+    if np.ndim(found) == 0:
         return [float(found), None, None]
     value, low, high = found
     return [float(value), None if low is None else float(low), None if high is None else float(high)]
@@ -241,4 +256,4 @@ def _write(target: Path, answer: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115  # what a method prints is nobody's
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
