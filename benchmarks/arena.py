@@ -2,11 +2,15 @@
 
 python benchmarks/arena.py            # run the entries, write both
 python benchmarks/arena.py --page     # write the page again from the numbers that are there
+
+Packages of others are scored, too, where they are installed: benchmarks/peers/requirements.txt.
 """
 
 import argparse
 import json
+import resource
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 from isoloss.arena.arena import REPEATS, all_tasks, compete
@@ -15,6 +19,7 @@ from isoloss.arena.referee import OURS, Limits, method_file
 from isoloss.core.files import write_json, write_text
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
+PEERS = {"chinchilla": Path(__file__).parent / "peers" / "pypi_chinchilla.py"}  # by the module that must be there
 
 
 def main() -> None:
@@ -28,10 +33,19 @@ def main() -> None:
     if not options.page:
         started, entries = time.perf_counter(), []
         tasks = all_tasks(repeats=options.repeats, seed=0)
-        for entry in compete([method_file(name) for name in OURS], tasks, limits=Limits(seconds=options.seconds)):
+        installed = {name: path for name, path in PEERS.items() if find_spec(name)}
+        missing = sorted(set(PEERS) - set(installed))
+        for name in missing:
+            print(f"{name} is not installed, so it is not scored: benchmarks/peers/requirements.txt", flush=True)
+        sources = [*map(method_file, OURS), *installed.values()]
+        for entry in compete(sources, tasks, limits=Limits(seconds=options.seconds)):
             entries.append(entry.to_json())
             print(f"{entry.method}: {time.perf_counter() - started:.0f} s", flush=True)
-        settings = {"repeats": options.repeats, "seed": 0, "wall_seconds": time.perf_counter() - started}
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        settings = {
+            "repeats": options.repeats, "seed": 0, "wall_seconds": time.perf_counter() - started,
+            "processor_seconds": used.ru_utime + used.ru_stime, "not_installed": missing,
+        }  # fmt: skip
         write_json(numbers, {"settings": settings, "entries": entries})
     write_text(options.out / "arena.md", page(json.loads(numbers.read_text(encoding="utf-8"))))
 

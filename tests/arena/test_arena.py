@@ -101,13 +101,48 @@ FAULTS = {
     "forbidden": "def fit(table):\n    import isoloss.planning.shipped as s\n    return open(s.RUNS).read()",
     "crash": "import os\ndef fit(table): os._exit(3)",
     "no_fit": "answer = 42",
+    "fork": "import os\ndef fit(table): os.fork()",
+    "pool": "import multiprocessing\ndef fit(table): return multiprocessing.Pool(2).map(abs, [1])",
+    "far_split": "class M:\n    def best(self, flops): return 1e300\ndef fit(table): return M()",
+    "speechless": "class E(Exception):\n    def __str__(self): raise self\ndef fit(table): raise E",
+    "spoilt": "import os\ndef fit(table):\n    open('000.answer.json', 'w').write('[' * 100_000)\n    os._exit(0)",
 }
+STATUSES = dict.fromkeys(("fork", "pool"), "forbidden") | dict.fromkeys(("far_split", "spoilt"), "nonsense")
 
 
-@pytest.mark.parametrize(("name", "status"), [(name, name.replace("no_fit", "error")) for name in FAULTS])
-def test_a_method_that_fails_is_scored_as_such(tmp_path, tasks, name, status):
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_method_that_fails_is_scored_as_such(tmp_path, tasks, name):
     answers = run_method(write(tmp_path, name, FAULTS[name]), tasks[:1])
-    assert [answer.status for answer in answers] == [status], answers[0].message
+    known = name in ("error", "nonsense", "forbidden", "crash")
+    assert answers[0].status == STATUSES.get(name, name if known else "error"), answers[0].message
+
+
+def test_a_message_is_one_line_that_can_be_shown(tmp_path, tasks):
+    raising = write(tmp_path, "loud", "def fit(table): raise ValueError('\\ud800 \\x1b[2J\\nnext' + 'x' * 10**6)")
+    (answer,) = run_method(raising, tasks[:1])
+    assert answer.status == "error"
+    assert answer.message.isprintable()
+    assert len(answer.message) < 1000
+
+
+@pytest.mark.parametrize(
+    "act", ["os.mkfifo('000.answer.json')", "os.mkdir('000.answer.json')", "shutil.rmtree(os.getcwd())"]
+)
+def test_a_method_that_spoils_its_folder_stops_nothing(tmp_path, tasks, act):
+    spoiling = write(tmp_path, "spoil", f"import os, shutil\ndef fit(table):\n    {act}\n    os._exit(0)")
+    answers = run_method(spoiling, tasks[:1])
+    assert answers[0].status == "crash", answers[0].message
+
+
+def test_a_method_sees_one_table_at_a_time_and_arrays_of_its_own(tmp_path, tasks):
+    code = (
+        "import glob, os, sys\nclass M:\n    def predict(self, n, d):\n        n *= 0; d *= 0\n        return n + 1\n"
+        "    def draws(self, n, d):\n        assert (n > 0).all() and (d > 0).all()\n        return [n * 0 + 1.0] * 2\n"
+        "def fit(table):\n    print('shown to nobody')\n    assert len(os.listdir(sys.argv[2])) == 1\n"
+        "    assert not glob.glob('*.csv')\n    table.params[:] = 1\n    return M()\n"
+    )
+    answers = run_method(write(tmp_path, "curious", code), tasks[:2])
+    assert [answer.status for answer in answers] == ["ok", "ok"], answers[0].message
 
 
 def test_a_method_that_hangs_is_stopped_and_then_not_tried(tmp_path, tasks, monkeypatch):
