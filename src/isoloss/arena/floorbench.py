@@ -123,7 +123,7 @@ def measured(name: str) -> Measured:
 
 
 def floorbench(*, seed: int) -> Iterator[Task]:
-    """Yield the tables of every language: runs to choose from, those but the dearest budget, each seed, all its runs.
+    """Yield the tables of every language: runs to choose from, all but the most expensive budget, each seed, all runs.
 
     The fullest comes last, so that a method that remembers earlier tables gains little. A language without open runs
     has no table; one without sealed runs is asked for no loss and offers no choice.
@@ -140,7 +140,7 @@ def floorbench(*, seed: int) -> Iterator[Task]:
 
 def _parts(own: Observations) -> Iterator[tuple[str, Observations]]:
     """Yield the tables that a language's runs give, by name."""
-    yield "without the dearest budget", own.select(_levels(own) < _levels(own).max())
+    yield "without the most expensive budget", own.select(_levels(own) < _levels(own).max())
     seeds = np.unique(own.column("seed"))
     if len(seeds) > 1:
         for place, one in enumerate(seeds):

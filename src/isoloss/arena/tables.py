@@ -25,10 +25,14 @@ WHOLE = ", all runs"
 
 
 def track_rows(entries: Sequence[Entry], track: Track, *, kind: str | None = None) -> list[tuple[str, ...]]:
-    """Return one row of words a method, in the order of `HEADS`; numbers over fewer tables than answered name them."""
+    """Return one row of words a method that was tried, in the order of `HEADS`.
+
+    Numbers over fewer tables than answered name them.
+    """
     return [
         (one.method, _answered(one, track, kind), *(_cell(one, track, head, kind) for head in HEADS[track][2:]))
         for one in entries
+        if one.statuses(track, kind=kind)
     ]
 
 
