@@ -35,7 +35,7 @@ def values(name: str, sequences, *, token_bytes: int = 4):
     return measure.values(sample_of(sequences))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     arrays(np.uint16, st.tuples(st.integers(1, 5), st.integers(2, 600)), elements=st.integers(0, 2**15 - 1)),
     st.sampled_from([2, 4, 8]),

@@ -100,7 +100,7 @@ def test_wanting_nothing_is_refused():
 
 
 @given(seed=st.integers(0, 2**32), terminals=st.one_of(st.none(), st.integers(2, 500)))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_candidates_stay_in_range(seed, terminals):
     rng = np.random.default_rng(seed)
     spec = anywhere(rng, terminals=terminals)

@@ -41,7 +41,7 @@ def documents(path: Path, **keys) -> list[str]:
     return [document.content.decode() for document in read_documents(path, **keys)]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     found=st.lists(any_text, min_size=2, max_size=6),
     layout=st.sampled_from(sorted(LAYOUTS)),

@@ -136,7 +136,7 @@ def as_parquet(texts) -> bytes:
 any_text = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)  # a lone surrogate has no UTF-8
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     texts=st.lists(any_text, min_size=1, max_size=5),
     kind=st.sampled_from([(".jsonl", jsonl), (".csv", as_csv), (".parquet", as_parquet)]),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from isoloss.complexity.measure import measure_corpus
@@ -167,7 +167,6 @@ def test_files_beyond_what_is_read_are_chosen_by_what_they_hold(texts, tmp_path,
     assert (again.fingerprint, content(again)) == (first.fingerprint, content(first))
 
 
-@settings(deadline=None)
 @given(
     tokens=st.integers(0, 3000), context=st.integers(1, 64), of=st.integers(1, 40), picked=st.sets(st.integers(0, 39))
 )
@@ -181,7 +180,6 @@ def test_the_pieces_of_a_document_are_a_division_of_it(tokens, context, of, pick
     assert some.length(tokens, context) == sum(Share((n,), of).length(tokens, context) for n in some.pieces)
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.integers(1, 400), min_size=1, max_size=40, unique=True), st.integers(1, 3000), st.integers(0, 9),
     st.randoms(use_true_random=False),

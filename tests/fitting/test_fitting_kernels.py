@@ -62,7 +62,7 @@ def test_kernel_is_the_formula_and_its_derivatives():
     np.testing.assert_allclose(jacobian.T, approx_fprime(free, log_loss, 1e-7), atol=2e-6)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 2**32 - 1))
 def test_bounded_step_solves_the_quadratic_problem(seed):
     generator = np.random.default_rng(seed)

@@ -42,7 +42,7 @@ def test_the_mean_reaches_the_published_optimum_of_the_sum():
     assert found.objective * 240 == pytest.approx(0.001018274018, rel=1e-9)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(scale=st.floats(-6, 6), objective=st.sampled_from(OBJECTIVES), seed=st.integers(0, 50))
 def test_no_scale_moves_the_optimum_of_a_simulated_study(scale, objective, seed):
     problem = posed(simulated(seed=seed), objective)

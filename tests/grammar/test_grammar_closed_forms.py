@@ -51,7 +51,7 @@ def assert_ends_as_one_type(grammar: Grammar, p: float) -> None:
 @given(p=PROBABILITIES)
 @example(p=0.50000001201)
 @example(p=float(np.nextafter(0.5, 1)))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_branching_process_of_one_type(p):
     grammar = Grammar.from_rules([[(p, [-1, -1]), (1 - p, [1])]], nonterminals=["S"], terminals=["a"], start=np.ones(1))
     assert_ends_as_one_type(grammar, p)
@@ -63,7 +63,7 @@ def test_a_branching_process_of_one_type(p):
 
 
 @given(p=PROBABILITIES)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_branching_process_of_two_types(p):
     """S → T T with probability p, T → S: the same root, by a matrix whose radius √(2p) is an eigenvalue of two."""
     rules = [[(p, [-2, -2]), (1 - p, [1])], [(1.0, [-1])]]
@@ -82,7 +82,7 @@ def test_criticality_costs_no_accuracy(excess):
 
 
 @given(grammar=small_grammars(shortest=0))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_termination_is_the_smallest_fixed_point(grammar):
     q = grammar.termination_probabilities
     assert np.all((q >= 0) & (q <= 1))
@@ -96,7 +96,7 @@ def test_termination_is_the_smallest_fixed_point(grammar):
 
 
 @given(grammar=small_grammars(shortest=0))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_radius_below_one_means_certain_end(grammar):
     reachable = grammar.termination_probabilities[grammar.reachable]
     if grammar.spectral_radius < 1 - 1e-9:
@@ -109,7 +109,7 @@ def test_radius_below_one_means_certain_end(grammar):
 
 
 @given(grammar=small_grammars())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_lengths_and_entropies_solve_their_recursions(grammar):
     """Length and entropy by direct iteration over derivation depth: h_A = entropy of the rule + Σ p Σ h_B."""
     assume(grammar.spectral_radius < 0.9)

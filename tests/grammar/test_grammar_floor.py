@@ -26,7 +26,7 @@ def random_grammar(*size: int, seed: int = 0, **options) -> Grammar:
 
 
 @given(grammar=small_grammars(), seed=st.integers(0, 2**32))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_equals_enumeration_of_derivations(grammar, seed):
     assume(emits(grammar))  # of any spectral radius
     documents = sample_documents(grammar, documents=3, document_tokens=6, seed=seed)
@@ -35,7 +35,7 @@ def test_equals_enumeration_of_derivations(grammar, seed):
 
 
 @given(grammar=small_grammars(), seed=st.integers(0, 2**32), length=st.integers(0, 40))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_next_token_probabilities_sum_to_one(grammar, seed, length):
     assume(emits(grammar))
     prefix = sample_documents(grammar, documents=1, document_tokens=length + 1, seed=seed)[0, :length]

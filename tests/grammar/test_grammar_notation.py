@@ -129,7 +129,7 @@ def test_no_text_breaks_the_reader(text):
 
 
 @given(small_grammars(shortest=0))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_what_is_written_down_is_read_back(grammar):
     assume(grammar.reachable.all() and grammar.termination_probabilities.min() > 0)
     assume(np.count_nonzero(grammar.start) == 1)

@@ -39,7 +39,7 @@ def assert_follows(grammar: Grammar, *, tokens: int, documents: int = 20_000, se
 
 
 @given(grammar=small_grammars())
-@settings(max_examples=15, deadline=None, derandomize=True)
+@settings(max_examples=15, derandomize=True)
 def test_documents_follow_the_grammar(grammar):
     assume(emits(grammar))
     assert_follows(grammar, tokens=4)

@@ -42,7 +42,7 @@ def test_sentences_keep_their_odds():
 
 
 @given(grammar=small_grammars(shortest=0))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_conditioning_makes_the_end_certain_and_is_done_once(grammar):
     if grammar.termination_probability == 0:
         with pytest.raises(BadGrammar, match="no derivation from the start ever ends"):
@@ -76,7 +76,7 @@ def test_starts_are_weighted_by_how_often_they_end():
 
 
 @given(grammar=small_grammars(shortest=0))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_empty_rules_go_and_lengths_stay(grammar):
     assume(grammar.spectral_radius < 0.95 and grammar.tokens_per_sentence > 0)
     full, empty_sentence = without_empty(grammar)

@@ -112,7 +112,7 @@ def numeric_optimum(law: type[Law], values, log_flops):
 
 
 @pytest.mark.parametrize("law", [Chinchilla, Kaplan])
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 2**32 - 1), log_flops=st.floats(np.log(1e17), np.log(1e24)))
 def test_numeric_frontier_is_the_closed_form(law, seed, log_flops):
     truth = CASES[law.name].values
@@ -127,7 +127,7 @@ def test_numeric_frontier_is_the_closed_form(law, seed, log_flops):
     np.testing.assert_allclose(slope[inside], law.exponent_a(draws, log_flops=log_flops)[inside], atol=2e-5)
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=30, derandomize=True)
 @given(seed=st.integers(0, 2**32 - 1), log_flops=st.floats(np.log(1e18), np.log(1e24)))
 def test_farseers_stationary_split_is_the_numeric_frontier(seed, log_flops):
     truth = CASES["farseer"].values

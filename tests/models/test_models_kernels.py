@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from isoloss.models.cpu import _kernels
@@ -84,7 +84,6 @@ def test_a_turn_is_a_rotation_and_is_turned_back():
     np.testing.assert_allclose(found, qkv, atol=1e-6)
 
 
-@settings(deadline=None)  # the first call compiles
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 40), st.sampled_from([0.0, 1.0]))
 def test_products_of_columns_of_wider_matrices(m, n, k, beta):
     a, b = floats(m, k + 3)[:, 2 : k + 2], floats(k, n + 5, seed=1)[:, 1 : n + 1]

@@ -94,7 +94,7 @@ def test_logits_and_loss_equal_transformers(numerics, tied):
     assert set(theirs.state_dict()) - set(to_transformers(ours)) == ({"lm_head.weight"} if tied else set())
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(shapes(), st.integers(1, 3), st.sampled_from([0.0, 0.03]))
 @example(
     ModelSpec(width=2, depth=3, heads=1, ffn=59, vocab_size=2, context=89), 3, 0.0

@@ -58,7 +58,7 @@ def test_a_sound_run_is_left_alone(tmp_path):
     assert {path: path.stat().st_ino for path in tmp_path.rglob("*")} == before
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @example("record", "cut", 1.0)
 @example("record", "flip", 0.00443)  # in the schema's name, then in its number
 @example("record", "flip", 0.0096)

@@ -56,7 +56,7 @@ rows_of_a_log = st.lists(
 ).filter(lambda rows: any(taken for taken, _, _ in rows) and any(counted for _, counted, _ in rows))  # fmt: skip
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(log=rows_of_a_log)
 def test_d_of_a_sparse_log_is_that_of_the_last_loss(tmp_path, log):
     """Evaluations and counters come at steps of their own, with words between: D is BATCH times the loss's step."""
@@ -73,7 +73,6 @@ def test_d_of_a_sparse_log_is_that_of_the_last_loss(tmp_path, log):
         assert row["loss_nats"] == pytest.approx(loss_at(100 * (last + 1) * BATCH))
 
 
-@settings(deadline=None)
 @given(
     ends=st.lists(st.integers(2, 30), min_size=1, max_size=4), rng=st.randoms(use_true_random=False),
     every=st.integers(1, 3),
@@ -281,7 +280,7 @@ def test_an_offline_run_of_wandb_is_read(tmp_path):
     assert one(import_runs(OFFLINE, tmp_path / "out", by_call))["tokens"] == 2100 * BATCH  # the logged counter counts
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(at=st.integers(0, 4074), flip=st.integers(0, 255))
 def test_a_damaged_offline_run_is_read_as_far_as_it_goes_or_refused(tmp_path, at, flip):
     (content,) = (path.read_bytes() for path in OFFLINE.glob("*.wandb"))

@@ -39,7 +39,7 @@ WRITERS = {  # (how whole numbers are written, how fractions are, what delimiter
 }
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), writer=st.sampled_from(sorted(WRITERS)))
 def test_a_table_is_its_numbers_however_it_is_written(tmp_path, data, writer):
     whole, fraction, delimiters = WRITERS[writer]

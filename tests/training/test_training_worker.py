@@ -85,7 +85,7 @@ def test_runs_of_one_seed_read_the_same_windows_in_the_same_order_whatever_their
     assert sorted(small.order) == list(range(400))  # one epoch: every window once
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=6), st.sampled_from(["wsd", "cosine"]))
 def test_kills_repeat_at_most_what_followed_the_last_checkpoint(new_archive, monkeypatch, kills, kind):
     specs = [tiny_spec(steps, kind=kind) for steps in ((4, 12, 24) if kind == "wsd" else (24,))]
