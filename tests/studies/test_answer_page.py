@@ -128,7 +128,7 @@ def test_the_page_says_what_the_committed_runs_say():
 def test_texts_left_out_in_turn_lie_where_the_others_say():
     """Each at its own n-gram entropy, its own error counted: what lies inside does not refute intervals at 95 %.
 
-    html lies on the end of its interval, to a few thousandths: on another processor one more or one fewer may be inside.
+    html lies on the end of its interval, to a few thousandths: on another processor it may be outside.
     """
     given = readings.load(STUDIES / "answer", measures=MEASURED)
     six = [
