@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from answer.estimates import SIX_ND_BUDGETS
 from answer.readings import Readings, Row, as_observations
+from answer.words import ends_of
 from isoloss.core.estimate import Estimate
 from isoloss.optima.best_size import BestSize, best_sizes
 
@@ -24,13 +25,13 @@ class Pilot:
     @property
     def held(self) -> bool:
         """Whether the pilot's interval holds what all runs say."""
-        low, high = _ends(self.alone)
+        _, low, high = ends_of(self.alone)
         return low <= self.whole <= high
 
     @property
     def width(self) -> float:
         """The factor between the ends of the pilot's interval."""
-        low, high = _ends(self.alone)
+        _, low, high = ends_of(self.alone)
         return high / low
 
     @property
@@ -38,7 +39,7 @@ class Pilot:
         """Whether the pilot and the other seeds differ by no more than both intervals allow; None where unknown."""
         if self.others is None:
             return None
-        (low, high), (least, most) = _ends(self.alone), _ends(self.others)
+        (_, low, high), (_, least, most) = ends_of(self.alone), ends_of(self.others)
         allowed = math.hypot(math.log(high / low), math.log(most / least)) / 2
         return abs(math.log(self.alone.value / self.others.value)) <= allowed
 
@@ -65,9 +66,3 @@ def pilots(readings: Readings, corpora: Sequence[str], *, draws: int) -> list[Pi
 
 def _splits(rows: Sequence[Row], draws: int) -> list[BestSize]:
     return list(best_sizes(as_observations(rows, counting="6ND"), budgets=SIX_ND_BUDGETS, draws=draws))
-
-
-def _ends(interval: Estimate) -> tuple[float, float]:
-    assert interval.low is not None
-    assert interval.high is not None
-    return interval.low, interval.high

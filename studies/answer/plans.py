@@ -8,6 +8,7 @@ import numpy as np
 
 from answer.estimates import Balance
 from answer.readings import Floats
+from answer.words import ends_of
 from isoloss.core.estimate import Estimate
 from isoloss.core.rng import stream
 from isoloss.data_dependence.pooled_split import PooledSplit, pool_splits
@@ -36,9 +37,8 @@ class LeftOut:
     @property
     def width(self) -> float:
         """The factor between the ends of the interval."""
-        assert self.planned.low is not None
-        assert self.planned.high is not None
-        return self.planned.high / self.planned.low
+        _, low, high = ends_of(self.planned)
+        return high / low
 
 
 def left_out_plans(
@@ -62,8 +62,7 @@ def _planned(one: Balance, pooled: PooledSplit, mean: PooledSplit, law: FittedLa
     ratios = pooled.log_ratio(np.full(len(steps), np.log(pooled.budget)), steps)
     planned = Estimate.from_draws(ratios[1:], value=float(ratios[0]))
     seen = Estimate.from_draws(ratios[1:] + one.sd * generator.standard_normal(DRAWS))
-    assert seen.low is not None
-    assert seen.high is not None
+    _, low, high = ends_of(seen)
     budgets = np.array([each.flops for each in one.split.budgets])
 
     def cost(split: PooledSplit) -> float:
@@ -71,7 +70,7 @@ def _planned(one: Balance, pooled: PooledSplit, mean: PooledSplit, law: FittedLa
         return float(np.mean([regret(law, flops, ratio) for flops, ratio in zip(budgets, ratios, strict=True)]))
 
     return LeftOut(
-        corpus=one.corpus, own=math.exp(one.theta.value), held=seen.low < one.theta.value < seen.high,
+        corpus=one.corpus, own=math.exp(one.theta.value), held=low < one.theta.value < high,
         planned=planned.exponential(),
         regret=cost(pooled), regret_of_one=cost(mean),
     )  # fmt: skip
