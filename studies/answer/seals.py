@@ -183,34 +183,44 @@ def row(corpus: str, form: str, weight: float, quantity: str, at: Place | None, 
 
 
 def lay_out(readings: Readings, sealed: Sequence[str], commit: str) -> list[Path]:
-    """Write the study files of the runs of `sealed` texts, a file a place, and return their paths.
+    """Write the study files of the runs of `sealed` texts and return their paths: a file a place for the losses, and
+    one for the further sizes of the texts whose split is sealed.
 
     Raises ValueError where `commit` is no id.
     """
     seed = int(commit[:8], 16)
-    groups: dict[tuple[int, int], list[str]] = {}
+    groups: dict[Place, list[str]] = {}
     for corpus in sealed:
-        place = loss_place(readings, corpus)
-        groups.setdefault((place.params, place.tokens), []).append(corpus)
+        groups.setdefault(loss_place(readings, corpus), []).append(corpus)
+    texts = {
+        f"sealed-losses-{number}": study_text(readings, f"sealed-losses-{number}", place, corpora, seed)
+        for number, (place, corpora) in enumerate(sorted(groups.items(), key=lambda one: one[0].params), start=1)
+    }
+    split = [corpus for corpus in SPLIT_TEXTS if corpus in sealed]
+    if split:
+        first, *further = [
+            Place(params=round(params), tokens=round(BUDGET / 6 / params)) for params in SPLIT_PARAMS
+            if params != LOSS_PARAMS
+        ]  # fmt: skip
+        texts["sealed-splits"] = study_text(readings, "sealed-splits", first, split, seed, further)
     paths = []
-    for number, ((params, tokens), corpora) in enumerate(sorted(groups.items()), start=1):
-        path = STUDIES / f"sealed-{number}.toml"
-        files.write_text(path, study_text(readings, path.stem, Place(params=params, tokens=tokens), corpora, seed))
-        Study.load(path)
-        paths.append(path)
+    for name, text in texts.items():
+        paths.append(STUDIES / f"{name}.toml")
+        files.write_text(paths[-1], text)
+        Study.load(paths[-1])
     return paths
 
 
-def study_text(readings: Readings, name: str, place: Place, corpora: Sequence[str], seed: int) -> str:
-    """Return a study file: one run a text, and the further sizes of the texts whose split is sealed."""
+def study_text(
+    readings: Readings, name: str, place: Place, corpora: Sequence[str], seed: int, further: Sequence[Place] = ()
+) -> str:
+    """Return a study file: each text at one place, and at `further` ones."""
     like = (STUDIES / "texts-new.toml").read_text(encoding="utf-8")
-    training = like[like.index("[training]") :]
-    further = [
-        f'[[run]]\ncorpus = "{corpus}"\nparams = {params:g}\ntokens = {BUDGET / 6 / params:.6g}\nseed = {seed}\n'
+    training = like[like.index("[training]") : like.index("\n# The budget of 1e12")]
+    runs = [
+        f'[[run]]\ncorpus = "{corpus}"\nparams = {at.params}\ntokens = {at.tokens}\nseed = {seed}\n'
         for corpus in corpora
-        if corpus in SPLIT_TEXTS
-        for params in SPLIT_PARAMS
-        if params != LOSS_PARAMS
+        for at in further
     ]
     head = (
         "# What do data do to compute-optimal training? The sealed runs, at ten times the largest budget.\n"
@@ -220,7 +230,7 @@ def study_text(readings: Readings, name: str, place: Place, corpora: Sequence[st
     )
     grid = (f"[grid]\nparams = [{place.params}]\ntokens = [{place.tokens}]\nseeds = [{seed}]\ncontext = 256\n"
             "tied = true\n")  # fmt: skip
-    return "\n".join([head, *(corpus_text(readings, corpus) for corpus in corpora), grid, *further, training])
+    return "\n".join([head, *(corpus_text(readings, corpus) for corpus in corpora), grid, training, *runs])
 
 
 def corpus_text(readings: Readings, corpus: str) -> str:
