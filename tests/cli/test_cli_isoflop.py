@@ -29,6 +29,10 @@ def test_the_exponent_of_the_planted_law_comes_back(capsys, sweep, curve):
     assert run(["isoflop", sweep, *COLUMNS, "--curve", curve, "--noise", "0.001", "--json"]) == 0
     (found,) = json.loads(capsys.readouterr().out)["isoflop"]
     assert [budget["status"] for budget in found["budgets"]] == ["ok"] * 5
+    for budget in found["budgets"]:
+        ratio, size = budget["tokens_per_param"], budget["params"]
+        assert ratio["value"] == pytest.approx(budget["flops"] / 6 / size["value"] ** 2)
+        assert ratio["low"] <= ratio["value"] <= ratio["high"]
     exponent = found["laws"]["params"]["exponent"]
     assert exponent["low"] < 0.28 / 0.62 < exponent["high"]
     assert exponent["value"] == pytest.approx(0.28 / 0.62, abs=0.02)  # a grid step of ln N over the span of ln C

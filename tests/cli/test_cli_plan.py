@@ -206,3 +206,10 @@ def test_a_plan_without_a_corpus_is_refused_where_it_needs_one(capsys, table, la
     assert code == 2
     assert said in told["error"]["message"]
     assert told["error"]["fix"]
+
+
+def test_budgets_planned_without_a_corpus_speak_of_no_corpus(capsys, law):
+    assert run(["plan", "--law", law, "--flops", "1e11,1e12"]) == 0
+    output = capsys.readouterr().out
+    assert "passes over" not in output
+    assert "of all" not in output

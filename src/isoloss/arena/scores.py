@@ -27,7 +27,8 @@ class Score:
     loss as the mean of |ln L̂ − ln L| over points 3, 10 and 30 times ahead, each counted to the nearest. `*_held` say
     whether the 95 % interval holds the truth. `regret` is what following the split would lose, in nats per token, at
     the budget inside the runs and at ten times the largest compute. `next_error` is how well a law fitted to what was
-    seen and chosen foretells dear runs. `floor` with its ends is what the method said, `floor_true` what is true.
+    seen and chosen predicts runs of more compute. `floor` with its ends is what the method said, `floor_true` the
+    truth.
     """
 
     task: str

@@ -3,7 +3,7 @@
 Four tracks. `floorbench` and `next` are of runs on languages whose floor is known (`isoloss.arena.floorbench`).
 `simulated` draws tables from five surfaces of known form (`isoloss.arena.truths`), so that the floor, the best split
 and every loss are known exactly. `runs` are the runs that come with isoloss, a table a corpus: the method sees the
-cheap ones and is asked for the dear ones. Nobody knows their floor or their best split, and neither is scored.
+cheap ones and is asked for those of more compute. Nobody knows their floor or their best split, and neither is scored.
 """
 
 from collections.abc import Iterator, Sequence

@@ -66,7 +66,7 @@ def _show(entries: "Sequence[Entry]") -> None:
     titles = {
         "floorbench": "FloorBench: trained runs on languages whose floor is known, sealed runs held out",
         "next": "FloorBench: which runs next, at a tenth of the compute",
-        "simulated": "simulated tables, truth known", "runs": "bundled runs, the dearest held out",
+        "simulated": "simulated tables, truth known", "runs": "bundled runs, those of most compute held out",
     }  # fmt: skip
     for track in get_args(Track):
         shown = table(*HEADS[track])

@@ -59,7 +59,7 @@ def explore(
     from isoloss.cli.output import open_progress, print_json
     from isoloss.explorer.page import write_explorer
     from isoloss.explorer.sources import open_source
-    from isoloss.runs.read_runs import UNSTATED
+    from isoloss.runs.observations import UNSTATED
 
     columns: dict[str, Any] = {
         "tokens": tokens, "loss": loss, "flops": flops, "where": where, "corpus": group,

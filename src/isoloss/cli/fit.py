@@ -181,7 +181,8 @@ def fit(
     from isoloss.laws.settings import FitSettings
     from isoloss.optima.lack_of_fit import warned_of_misfit
     from isoloss.report.figure_file import require_drawable, write_figure
-    from isoloss.runs.read_runs import UNSTATED, read_runs
+    from isoloss.runs.observations import UNSTATED
+    from isoloss.runs.read_runs import read_runs
 
     require_drawable(figure)
     budgets = fit_output.numbers_of(frontier)

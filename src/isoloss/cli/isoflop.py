@@ -243,13 +243,16 @@ def _show_third(third: "Sequence[ThirdApproach]", fits: "Sequence[Any]") -> None
         if each.exponent_a is None:
             console().print(f"no approach 3 on {each.group}: {each.reason}")
             continue
-        shown = table(f"{each.group}: N*", "approach 2", "approach 3", "tokens per parameter, approach 3")
+        console().print(
+            f"\nbest size N*{_of(each.group)} by approach 2, and by approach 3, Chinchilla's form fitted to all runs"
+        )
+        shown = table("FLOPs", "approach 2", "approach 3", "tokens per parameter, approach 3")
         one, laws = second.get(each.group, (None, None))
         valleys = {o.flops: o.over_params for o in one.optima} if one else {}
         for point in each.frontier:
             valley = valleys.get(point.flops)
             shown.add_row(
-                f"{point.flops:.3g} FLOPs", rounded(valley.estimate, gap=" ") if valley else "–",
+                f"{point.flops:.3g}", rounded(valley.estimate, gap=" ") if valley else "–",
                 rounded(point.params, gap=" "), f"{point.tokens.value / point.params.value:.3g}",
             )  # fmt: skip
         a = rounded(laws.params.exponent, gap=" ") if laws else "–"
@@ -262,6 +265,7 @@ def _show_best(optima: "Sequence[BestSize]") -> None:
     from isoloss.cli.tables import rounded
     from isoloss.core.numbers import grouped
 
+    console().print("best size of each budget, by several forms, with 95 % intervals:")
     shown = table("corpus", "FLOPs", "parameters", "tokens", "tokens per parameter", "loss, nats")
     for one in optima:
         cells = ["–"] * 4
@@ -272,6 +276,13 @@ def _show_best(optima: "Sequence[BestSize]") -> None:
     outside = [(one.corpus, f"{one.flops:.3g} FLOPs: {one.reason}") for one in optima if not one.inside]
     for words, names in grouped(outside).items():
         console().print(f"{names} at {words}")
+
+
+def _of(group: str) -> str:
+    """Return whose runs these are, to follow a heading; nothing where the table names no corpus."""
+    from isoloss.runs.observations import NO_GROUP
+
+    return "" if group == NO_GROUP else f" on {group}"
 
 
 def _laws(found: "IsoFlop") -> "tuple[IsoFlopLaws | None, str | None]":
@@ -289,13 +300,14 @@ def _show(group: str, found: "IsoFlop", laws: "IsoFlopLaws | None", reason: str 
     from isoloss.cli.tables import rounded
     from isoloss.optima.isoflop import STATUS_WORDS
 
-    shown = table(group, "sizes", "N*", "D*", "loss, nats", "optimum")
+    console().print(f"\napproach 2{_of(group)}: a curve through the losses of each budget's runs")
+    shown = table("FLOPs", "sizes", "N*", "D*", "tokens per parameter", "loss, nats", "optimum")
     for one in found.optima:
-        valleys = (one.over_params, one.over_tokens)
-        best = [rounded(valley.estimate, gap=" ") if valley else "–" for valley in valleys]
+        valleys = [valley and valley.estimate for valley in (one.over_params, one.over_tokens)]
+        best = [rounded(each, gap=" ") if each else "–" for each in (*valleys, one.tokens_per_param)]
         loss = "–" if one.loss is None else f"{one.loss:.4f}"
         optimum = "inside" if one.status == "ok" else STATUS_WORDS[one.status]
-        shown.add_row(f"{one.flops:.3g} FLOPs", str(len(one.params)), *best, loss, optimum)
+        shown.add_row(f"{one.flops:.3g}", str(len(one.params)), *best, loss, optimum)
     console().print(shown)
     for name, formula in QUANTITIES.items() if laws else ():
         law = getattr(laws, name)

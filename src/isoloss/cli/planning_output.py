@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from isoloss.cli.output import console, table
+from isoloss.core.numbers import grouped
+from isoloss.runs.observations import bracketed
 
 if TYPE_CHECKING:
     from isoloss.core.estimate import Estimate
@@ -50,18 +52,20 @@ def show_plans(found: "Sequence[Plan]") -> None:
         return
     first, out = found[0], console()
     unit = first.data_unit
-    headings = (f"parameters ({first.params_convention})", unit, f"{unit} per parameter", "loss, nats")
-    shown = table("FLOPs", *headings, f"passes over {first.corpus}")
+    headings = (f"parameters{bracketed(first.params_convention)}", unit, f"{unit} per parameter", "loss, nats")
+    reads = any(one.epochs for one in found)  # a plan without a corpus has no text to pass over
+    shown = table("FLOPs", *headings, *(["passes over the corpus"] if reads else []))
     for one in found:
         alone = (one.flops, one.params, one.tokens)
-        passes = "–" if one.epochs is None else f"{one.epochs.value:.3g}"
+        passes = ["–" if one.epochs is None else f"{one.epochs.value:.3g}"] if reads else []
         shown.add_row(
             *(f"{each.value:.3g}" for each in alone), _cell(one.tokens_per_param, ".3g", hidden=one.is_wide),
-            "–" if one.loss is None else _cell(one.loss, ".3f"), passes,
+            "–" if one.loss is None else _cell(one.loss, ".3f"), *passes,
         )  # fmt: skip
     out.print(shown)
-    for reason in dict.fromkeys(one.reason for one in found):
-        out.print(f"why: {reason}")
+    reasons = grouped((f"{one.flops.value:.3g}", one.reason) for one in found)
+    for reason, budgets in reasons.items():
+        out.print(f"why{f', at {budgets} FLOPs' if len(reasons) > 1 else ''}: {reason}")
     for warning in dict.fromkeys(w for one in found for w in (*_leading(one), *_following(one))):
         out.print(f"[{warning.code}] {warning.message}")
 
@@ -117,13 +121,13 @@ def _show_plan(found: "Plan") -> None:
     out.print()
     shown = table("", "plan", "95 % low", "95 % high")
     rows: list[tuple[str, Estimate | None, str]] = [
-        (f"parameters N ({found.params_convention})", found.params, ".3g"),
+        (f"parameters N{bracketed(found.params_convention)}", found.params, ".3g"),
         (f"training {unit} D", found.tokens, ".3g"),
         ("FLOPs", found.flops, ".3g"),
-        ("D/N", found.tokens_per_param, ".3g"),
+        (f"{unit} per parameter, D/N", found.tokens_per_param, ".3g"),
         ("loss, nats per token", found.loss, ".4f"),
         ("loss of one run, its noise included", found.run_loss, ".4f"),
-        ("20 tokens a parameter would lose", found.regret, "+.4f"),
+        ("20 tokens per parameter would lose", found.regret, "+.4f"),
         ("passes over the corpus", found.epochs, ".3g"),
         (f"batch, {unit}", found.batch_tokens, ".3g"),
         ("peak rate", found.peak_lr, ".2g"),

@@ -108,7 +108,7 @@ def show_predictions(runs: "Sequence[Prediction]") -> None:
     names = {"params": "N (params)", "tokens": "D (tokens)", "flops": "C (FLOPs)"}
     columns = list(dict.fromkeys(name for run in runs for name in run.columns))
     table = _table(*(names.get(name, name) for name in columns), "law, nats", "one run, nats", "beyond the runs")
-    table.caption = "95 % intervals: of the law, and of a single run with its point and trunk noise"
+    table.caption = "95 % intervals: of the law, and of a single run, its own noise included"
     for run in runs:
         table.add_row(
             *(f"{run.columns[name]:.3g}" if name in run.columns else "–" for name in columns),
@@ -266,6 +266,8 @@ def _range(values: "Sequence[float]", digits: str) -> str:
 
 def show_measured(measured: Sequence["MeasuredPath"]) -> None:
     """Print the corpora, then every measure of each, on one scale a measure."""
+    from isoloss.corpus.dropped import in_words
+
     console = _console()
     read = _table("corpus", "bytes", "tokens", "documents")
     for corpus in measured:
@@ -296,8 +298,7 @@ def show_measured(measured: Sequence["MeasuredPath"]) -> None:
     for corpus in measured:
         for name, reason in corpus.unidentified.items():
             console.print(f"{name} of {corpus.name}: {reason}")
-        if any(corpus.dropped.values()):
-            left_out = ", ".join(f"{count:,} {reason}" for reason, count in corpus.dropped.items() if count)
+        if left_out := in_words(corpus.dropped):
             console.print(f"left out of {corpus.name}: {left_out}")
 
 

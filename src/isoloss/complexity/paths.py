@@ -23,6 +23,7 @@ from isoloss.core.progress import QUIET, Progress, Task
 from isoloss.core.rng import stream
 from isoloss.corpus.corpus import Ints, Tokens
 from isoloss.corpus.documents import Fit, encode, no_text_fix, texts
+from isoloss.corpus.dropped import in_words
 from isoloss.corpus.paths import FoundFile, find_files
 from isoloss.corpus.readers import Document, holds_one, is_plain, read_whole, require_rows, row_problem, text_problem
 from isoloss.corpus.tokenizers import Tokenizer, open_tokenizer
@@ -219,7 +220,7 @@ def _read(name: str, tokenizer: Tokenizer, rows: _Rows, *, seed: int) -> _Read:
                 read.hold(document, tokenizer, fit)
     fit.check()
     if not read.lengths:
-        reasons = ", ".join(f"{count} {reason}" for reason, count in read.dropped.items()) or "no row is at hand"
+        reasons = in_words(read.dropped) or "no row is at hand"
         raise BadCorpus(f"no text among {len(files)} file(s): {reasons}", place=name, fix=no_text_fix(read.dropped))
     return read
 

@@ -21,6 +21,7 @@ from isoloss.core.errors import BadCorpus
 from isoloss.core.progress import Progress
 from isoloss.corpus.corpus import Tokens
 from isoloss.corpus.documents import Fit, encode, no_text_fix
+from isoloss.corpus.dropped import in_words
 from isoloss.corpus.interventions import on_text, tercile
 from isoloss.corpus.near import NearDuplicates
 from isoloss.corpus.readers import Document
@@ -308,9 +309,9 @@ def _tokens_to_read(source: TextSource, train_tokens: int) -> float:
 
 def nothing_left(place: str, dropped: dict[str, int] | Counter[str], context: int) -> BadCorpus:
     """Return the error for a source none of whose documents can be used."""
-    reasons = ", ".join(f"{count} {reason}" for reason, count in dropped.items()) or "no document in them"
+    reasons = in_words(dropped) or "no document in them"
     return BadCorpus(
-        f"no document remains: {reasons} (short: under {context} tokens)",
+        f"no document remains: {reasons} (too short: under {context} tokens)",
         place=place,
         fix=f"{no_text_fix(Counter(dropped))}, or lower the context",
     )

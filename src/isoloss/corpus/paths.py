@@ -19,6 +19,7 @@ from pathlib import Path
 from isoloss.core.errors import BadCorpus, nearest
 from isoloss.core.files import kind_of
 from isoloss.corpus.compressed import reading
+from isoloss.corpus.dropped import in_words
 
 PACKAGE = re.compile(r"\{package:([^{}]*)\}")
 
@@ -179,7 +180,7 @@ def _fixed_part(pattern: Path) -> Path:
 def _raise_empty(path: Path, root: Path, written: str, passed_over: dict[Path, str]) -> None:
     if not root.is_dir():
         raise BadCorpus(f"no folder {root}", place=written, fix="correct the path")
-    reasons = "".join(f"; {count} {reason} passed over" for reason, count in Counter(passed_over.values()).items())
+    reasons = f"; passed over: {in_words(Counter(passed_over.values()))}" if passed_over else ""
     if path.is_dir():
         fix = "name a folder that holds text; what a link leads to is read where it is named by itself"
         raise BadCorpus(f"no file below {root}{reasons}", place=written, fix=fix)

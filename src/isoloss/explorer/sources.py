@@ -20,8 +20,8 @@ from isoloss.optima.best_size import BestSize, best_sizes
 from isoloss.optima.lack_of_fit import lack_of_fit
 from isoloss.planning.laws import PlanLaw
 from isoloss.runs.archive import Archive
-from isoloss.runs.observations import Observations
-from isoloss.runs.read_runs import COUNTED_BY, UNSTATED, open_table, read_runs
+from isoloss.runs.observations import UNSTATED, Observations
+from isoloss.runs.read_runs import COUNTED_BY, open_table, read_runs
 
 FORMS = ("chinchilla", "coupled", "ceiling")
 """Forms that are fitted to runs where none are named: those that the best size of a budget weighs."""

@@ -13,7 +13,7 @@ from isoloss.core.estimate import LEVEL, Estimate
 from isoloss.fitting.domain import Domain, LawWarning, extrapolation_warnings, off_line_warnings
 from isoloss.laws.law import Floats, Law
 from isoloss.laws.registry import law_name
-from isoloss.runs.observations import RUN_COLUMNS, DataUnit
+from isoloss.runs.observations import NO_GROUP, RUN_COLUMNS, DataUnit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -78,6 +78,11 @@ class EstimatedLaw:
     rows_used: int
     bytes_per_token: float | None = None
     flops_factor: float = 1.0
+
+    @property
+    def whose(self) -> str:
+        """What the law was fitted to, in words: "24 runs of code", or "24 runs" of a table that names no corpus."""
+        return f"{self.rows_used} runs{'' if self.group == NO_GROUP else f' of {self.group}'}"
 
     @property
     def values(self) -> Floats:

@@ -10,6 +10,7 @@ from isoloss.core.display import html_table
 from isoloss.core.errors import Unidentified
 from isoloss.core.estimate import Estimate
 from isoloss.laws.law import Floats
+from isoloss.runs.observations import bracketed
 
 if TYPE_CHECKING:
     from isoloss.fitting.fitted import FittedLaw
@@ -19,8 +20,8 @@ NAME_WIDTH, NUMBER_WIDTH = 20, 17
 METHODS = {
     "rows": "rows resampled",
     "trunks": "training curves resampled",
-    "parametric_trunks": "simulated from the law with point and trunk noise, refitted",
-    "none": "none; ask for bootstrap=1000",
+    "parametric_trunks": "simulated from the law with the noise of points and of training curves, refitted",
+    "none": "none; ask for them: bootstrap=1000 in Python, --bootstrap 1000 in a shell",
 }
 
 Pair = tuple[str, str]
@@ -98,7 +99,7 @@ def _key_numbers(law: "FittedLaw") -> list[tuple[Pair, Pair]]:
 def _spans(law: "FittedLaw") -> list[Pair]:
     """Return the ranges of N and of D; where the table tells but one of them, or neither, those of C are the second."""
     titles = {"params": "parameters", "tokens": law.data_unit, "flops": "FLOPs"}
-    counted = {"params": f" ({law.params_convention})"}
+    counted = {"params": bracketed(law.params_convention)}
     known = [(name, law.domain.ranges[name]) for name in titles if name in law.domain.ranges]
     spans = [(titles[name], f"{low:.3g} to {high:.3g}{counted.get(name, '')}") for name, (low, high) in known]
     return [*spans, *((titles[name], "not given") for name in titles if name not in law.domain.ranges)][:2]

@@ -7,7 +7,7 @@ import numpy as np
 
 from isoloss.core.errors import BadTable, InputError
 from isoloss.laws.law import Floats
-from isoloss.runs.observations import Observations, observations
+from isoloss.runs.observations import NO_GROUP, Observations, observations
 
 SMOOTHING = 0.05  # half the window, as a share of the points before (Porian et al. 2024)
 BUDGET_TOLERANCE = 0.1
@@ -24,7 +24,7 @@ class TrainingCurve:
     params: float
     tokens: Floats
     loss_nats: Floats
-    corpus: str = "all"
+    corpus: str = NO_GROUP
     total_tokens: float | None = None
 
     def __post_init__(self) -> None:

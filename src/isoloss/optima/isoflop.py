@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isoloss.core.errors import BadTable, InputError, Unidentified, did_you_mean
+from isoloss.core.estimate import Estimate
 from isoloss.core.rng import stream
 from isoloss.laws.law import Floats
 from isoloss.optima.isoflop_curves import Valley, akima_valley, parabola_valley
@@ -40,7 +41,8 @@ STATUS_WORDS: dict[Status, str] = {
 class BudgetOptimum:
     """The runs of one budget in ascending size (k,), and their valley over parameters and over data.
 
-    Valleys are None where `status` says why there is no optimum.
+    Valleys are None where `status` says why there is no optimum. `flops_factor` is what the table's FLOPs are of
+    6 · params · tokens.
     """
 
     flops: float
@@ -50,11 +52,24 @@ class BudgetOptimum:
     status: Status
     over_params: Valley | None = None
     over_tokens: Valley | None = None
+    flops_factor: float = 1.0
 
     @property
     def loss(self) -> float | None:
         """The loss at the optimum, never below the lowest run's: a curve through few losses may dip below them all."""
         return max(self.over_params.best_loss, float(self.loss_nats.min())) if self.over_params else None
+
+    @property
+    def tokens_per_param(self) -> Estimate | None:
+        """Tokens per parameter at the best size: the budget over 6 N*², with the interval of N*."""
+        if self.over_params is None:
+            return None
+        size = self.over_params.estimate
+        low, high = (None if end is None else self._ratio(end) for end in (size.high, size.low))
+        return replace(size, value=self._ratio(size.value), low=low, high=high)
+
+    def _ratio(self, params: float) -> float:
+        return self.flops / (6 * self.flops_factor * params**2)
 
     def to_json(self) -> dict[str, Any]:
         """Return the optimum as plain data, or why there is none."""
@@ -65,6 +80,7 @@ class BudgetOptimum:
             "why": STATUS_WORDS[self.status],
             "params": self.over_params.estimate.to_json() if self.over_params else None,
             "tokens": self.over_tokens.estimate.to_json() if self.over_tokens else None,
+            "tokens_per_param": self.tokens_per_param.to_json() if self.tokens_per_param else None,
             "loss": self.loss,
         }
 
@@ -151,7 +167,12 @@ def fit_isoflop(
         source = normals or stream(seed, "isoflop", f"{flops:.6e}").standard_normal
         deviation = _deviation(runs, noise)
         optima.append(
-            _optimum(runs, flops, interpolation, deviation, draws=draws, per_gap=per_gap, floor=least, normals=source)
+            replace(
+                _optimum(
+                    runs, flops, interpolation, deviation, draws=draws, per_gap=per_gap, floor=least, normals=source
+                ),
+                flops_factor=observations.flops_factor,
+            )
         )
     if all(optimum.status == "too_few_sizes" for optimum in optima):
         raise BadTable(

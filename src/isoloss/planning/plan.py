@@ -165,7 +165,7 @@ def _refuse_worn_out(law: PlanLaw, decided: Splits, corpus: CorpusStatistics) ->
 
 def _whose(law: AnyLaw, corpus: CorpusStatistics) -> str:
     if isinstance(law, EstimatedLaw):
-        return f"fitted to {law.rows_used} runs of {law.group}"
+        return f"fitted to {law.whose}"
     value = corpus.measures[law.measure].value
     return (
         f"its coefficients functions of {law.measure} fitted to {law.rows_used} runs of {len(law.corpora)} corpora, "

@@ -20,6 +20,7 @@ from isoloss.planning.corpus_statistics import CorpusStatistics
 from isoloss.planning.recipe import Recipe, recipe_for
 from isoloss.planning.splits import Splits
 from isoloss.runs.ladders import ladder
+from isoloss.runs.observations import bracketed
 from isoloss.runs.shapes import Counts, ParamsConvention, count
 from isoloss.runs.spec import ModelSpec
 
@@ -115,7 +116,7 @@ class Plan:
     def _repr_html_(self) -> str:
         """Show the plan as a table of its numbers, and why."""
         numbers = {
-            f"parameters ({self.params_convention})": self.params, f"training {self.data_unit}": self.tokens,
+            f"parameters{bracketed(self.params_convention)}": self.params, f"training {self.data_unit}": self.tokens,
             f"{self.data_unit} per parameter": self.tokens_per_param, "FLOPs": self.flops,
             "loss, nats per token": self.loss, "loss of one run": self.run_loss,
             "20 tokens per parameter would lose": self.regret, "passes over the corpus": self.epochs,

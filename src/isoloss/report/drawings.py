@@ -19,6 +19,7 @@ from isoloss.report.figures.residuals import residuals
 from isoloss.report.tables import by_complexity, exponent
 from isoloss.report.theme import short
 from isoloss.report.verdicts import balance_line, kind_of
+from isoloss.runs.observations import UNSTATED
 
 HOLLOW = "Hollow marks are runs that the fit left out; their shape names the flag."
 
@@ -257,4 +258,4 @@ def _count(panels: int) -> str:
 
 def _convention(data: ReportData) -> str:
     convention = data.observations.params_convention
-    return "" if convention == "unstated" else f"Parameters are counted {convention.replace('_', ' ')}."
+    return "" if convention == UNSTATED else f"Parameters are counted {convention.replace('_', ' ')}."

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from isoloss.core.errors import BadTable
+from isoloss.runs.observations import UNSTATED
 
 Curve = list[tuple[int, float]]
 """Values by step, ascending, each step once."""
@@ -30,7 +31,7 @@ class LoggedRun:
     fields: Mapping[str, Value]
     curves: Mapping[str, Curve] = field(default_factory=dict)
     guesses: Mapping[str, str] = field(default_factory=dict)
-    params_convention: str = "unstated"
+    params_convention: str = UNSTATED
     steps: int | None = None
     notes: Sequence[str] = ()
     hidden: frozenset[str] = frozenset()

@@ -9,6 +9,7 @@ from isoloss.core.errors import BadTable
 from isoloss.core.reading import json_in
 from isoloss.runs.columns import number_or_none, whole_step
 from isoloss.runs.logged import LoggedRun, joined, sessions
+from isoloss.runs.observations import UNSTATED
 from isoloss.runs.shapes import DEFAULT_CONVENTION, count
 from isoloss.runs.spec import ModelSpec
 
@@ -52,7 +53,7 @@ def _state(path: Path) -> LoggedRun:
     steps = fields.get("global_step")
     return LoggedRun(
         name=run.resolve().name, place=str(path), fields=fields, curves=curves, guesses=guesses, notes=notes,
-        params_convention=DEFAULT_CONVENTION if shape else "unstated",
+        params_convention=DEFAULT_CONVENTION if shape else UNSTATED,
         steps=steps if isinstance(steps, int) and not isinstance(steps, bool) else None,
     )  # fmt: skip
 

@@ -9,6 +9,7 @@ from isoloss.core.errors import BadTable, did_you_mean
 from isoloss.core.fingerprint import fingerprint
 from isoloss.runs.columns import number_in, same_column
 from isoloss.runs.logged import Curve, LoggedRun, Value, falls
+from isoloss.runs.observations import NO_GROUP, UNSTATED
 from isoloss.runs.tables import ORDER, REALS, WHOLES
 
 IMPORT_VERSION = 1
@@ -50,7 +51,7 @@ def row_of(run: LoggedRun, mapped: Mapped) -> tuple[dict[str, Any], list[str]]:
     if not (1 <= params <= MOST and 1 <= tokens <= MOST):
         said = f"params {params:g} and tokens {tokens:g}, expected numbers from 1 to {MOST:.0e}"
         raise BadTable(said, place=run.place, fix="check --params and --tokens")
-    convention = run.params_convention if mapped.params is None else "unstated"
+    convention = run.params_convention if mapped.params is None else UNSTATED
     row = {
         "name": run.name, "trunk": run.name, "corpus": _corpus(run, mapped), "params": round(params),
         "tokens": round(tokens), "flops": settled.number("flops") if mapped.flops else 6 * params * tokens,
@@ -205,7 +206,7 @@ def _corpus(run: LoggedRun, mapped: Mapped) -> str:
         return mapped.corpus
     column = mapped.group or run.guesses.get("group")
     if column is None:
-        return "all"
+        return NO_GROUP
     found = run.at(column, None)
     if found is None:
         said = f"column {column!r} is empty" if column in run.fields else f"no column {column!r}"

@@ -20,14 +20,22 @@ Floats = NDArray[np.float64]
 DataUnit = Literal["tokens", "bytes"]
 
 OBSERVATIONS_VERSION = 1
-SHOWN_ROWS = 10  # of a table, in a notebook
 RUN_COLUMNS = ("params", "tokens", "flops")
+NO_GROUP = "all"
+"""The corpus of rows whose table names none."""
+UNSTATED = "unstated"
+"""The way of counting parameters of a table that does not say it."""
 # No run has sizes, tokens, FLOPs or losses outside these, and their powers stay finite.
 SMALLEST, LARGEST = 1e-15, 1e40
 # FLOPs of all rows are one multiple of 6ND where these multiples span less than this factor, and 6ND itself where that
 # multiple is within so much of 1: columns are written to a few digits.
 STEADY_SPAN, SAME_FLOPS = 2.0, 1.01
-SHOWN_ROWS = 10  # of a table that is printed
+SHOWN_ROWS = 10  # of a table that is printed or shown in a notebook
+
+
+def bracketed(params_convention: str) -> str:
+    """Return how parameters are counted, to follow a heading; nothing where that is not stated."""
+    return "" if params_convention == UNSTATED else f" ({params_convention})"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -62,7 +70,7 @@ class Observations:
     tokenizer: NDArray[np.str_] | None = None
     vocab: Floats | None = None
     source: NDArray[np.str_] | None = None
-    params_convention: str = "unstated"
+    params_convention: str = UNSTATED
     flops_convention: str = "6ND"
     data_unit: DataUnit = "tokens"
     named: Mapping[str, str] = field(default_factory=dict)
@@ -299,7 +307,7 @@ def observations(
     flops: Sequence[float] | Floats | None = None,
     run: Sequence[str] | NDArray[np.str_] | None = None,
     trunk: Sequence[str] | NDArray[np.str_] | None = None,
-    corpus: Sequence[str] | NDArray[np.str_] | str = "all",
+    corpus: Sequence[str] | NDArray[np.str_] | str = NO_GROUP,
     stderr: Sequence[float] | Floats | None = None,
     flags: Sequence[Sequence[str]] | None = None,
     complexity: Mapping[str, Sequence[float] | Floats] | None = None,
@@ -310,7 +318,7 @@ def observations(
     tokenizer: Sequence[str] | NDArray[np.str_] | None = None,
     vocab: Sequence[float] | Floats | float | None = None,
     source: Sequence[str] | NDArray[np.str_] | None = None,
-    params_convention: str = "unstated",
+    params_convention: str = UNSTATED,
     data_unit: DataUnit = "tokens",
     named: Mapping[str, str] | None = None,
 ) -> Observations:

@@ -14,7 +14,7 @@ from isoloss.core.errors import BadTable, InputError, did_you_mean
 from isoloss.core.files import regular
 from isoloss.runs.archive import PASSED_OVER, Archive
 from isoloss.runs.columns import Columns, Floats, same_column
-from isoloss.runs.observations import DataUnit, Observations, observations
+from isoloss.runs.observations import NO_GROUP, UNSTATED, DataUnit, Observations, observations
 from isoloss.runs.shapes import DEFAULT_CONVENTION
 from isoloss.runs.table_files import READERS
 from isoloss.runs.tables import ROW, first_line, query_table
@@ -29,7 +29,6 @@ class ArrowExportable(Protocol):
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
 
 
-UNSTATED = "unstated"
 COUNTED_BY = {"params_total": "total", "params_non_embedding": "non_embedding"}
 """Columns of an archive that count parameters by a convention of their own."""
 
@@ -97,7 +96,7 @@ def read_runs(
     given: dict[str, Any] = dict(
         loss_nats=losses,
         **known,
-        corpus=columns.groups(corpus) if corpus else "all",
+        corpus=columns.groups(corpus) if corpus else NO_GROUP,
         trunk=columns.texts(trunk) if trunk else None,
         stderr=columns.numbers(stderr) if stderr else None,
         run=columns.texts("run") if ours else None,

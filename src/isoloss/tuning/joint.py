@@ -19,6 +19,7 @@ from isoloss.core.estimate import Estimate
 from isoloss.core.numbers import in_brackets, significant
 from isoloss.core.rng import stream
 from isoloss.laws.law import Floats
+from isoloss.runs.observations import NO_GROUP
 from isoloss.tuning.sweep import BatchOptimum, RateOptimum, SweptRun, averaged, batch_optima, rate_optima
 from isoloss.tuning.tuning import DRAWS, mostly_inside
 
@@ -148,7 +149,7 @@ class TunedSweep:
         }  # fmt: skip
 
 
-def fit_sweep(runs: Iterable[SweptRun], *, group: str = "all", seed: int = 0) -> TunedSweep:
+def fit_sweep(runs: Iterable[SweptRun], *, group: str = NO_GROUP, seed: int = 0) -> TunedSweep:
     """Return every cell's best rate and batch, and how they follow parameters, tokens and batch.
 
     Optima on the edge of the grid are left out of the laws, and so are cells with most of theirs there. Runs that

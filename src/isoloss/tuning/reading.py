@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from isoloss.core.errors import BadTable
 from isoloss.laws.law import Floats
 from isoloss.runs.columns import Columns, number_in, same_column
+from isoloss.runs.observations import NO_GROUP
 from isoloss.runs.read_runs import Source, name_of, open_table
 from isoloss.runs.tables import query_table
 from isoloss.tuning.sweep import SweptRun
@@ -43,7 +44,7 @@ def read_sweep(
     read = {name: _positive(columns, name) for name in (params, tokens, rate)}
     batches = np.ones(len(losses)) if batch_tokens is None else _positive(columns, batch_tokens)
     seeds = np.zeros(len(losses)) if seed is None else columns.numbers(seed)
-    groups = np.full(len(losses), "all") if group is None else columns.groups(group)
+    groups = np.full(len(losses), NO_GROUP) if group is None else columns.groups(group)
     found: dict[str, list[SweptRun]] = {}
     for name in dict.fromkeys(groups.tolist()):
         own = groups == name

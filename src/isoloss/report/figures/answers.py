@@ -54,7 +54,7 @@ def of_law(law: EstimatedLaw, *, flops: Sequence[float] = ()) -> Figure:
     along = law.frontier(flops=np.geomspace(low, high, CURVE_POINTS).tolist())
     curve = [Answer(flops=point.flops, log_ratio=point.log_ratio, loss=point.loss) for point in along]
     marked = [Answer(flops=p.flops, log_ratio=p.log_ratio, loss=p.loss) for p in law.frontier(flops=list(flops))]
-    title = f"{law.law}, {law.rows_used} runs of {law.group}"
+    title = f"{law.law}, {law.whose}"
     return splits(curves={title: curve}, points={"asked": marked} if marked else {}, unit=law.data_unit)
 
 
