@@ -163,6 +163,41 @@ def arrows(groups: Mapping[str, Sequence[Pair]], measure: str, values: Mapping[s
 
 
 @drawn
+def grammars(
+    balances: Sequence[Balance], gzip: Floats, floors: Mapping[str, float], laws: Mapping[str, Mapping[str, FittedLaw]]
+) -> Figure:
+    """Return two panels: tokens per parameter of grammars against gzip, and each form's E against the exact floor."""
+    colours = dict(zip(laws, (BLUE, VERMILLION), strict=True))
+    key: list[Entry] = [
+        (Line2D([], [], color=MUTED), "bars: 95 % intervals"),
+        *((Line2D([], [], linestyle="none", marker="o", markersize=5, color=colours[form]), f"E of {form}")
+          for form in laws),
+        (Line2D([], [], color=MUTED, linestyle=(0, (4, 2))), "E equals the floor"),
+    ]  # fmt: skip
+    figure, [[splits], [constants]] = Panels(width=3.9, height=3.4, columns=2, gap_x=0.75).grid(2, key=key)
+    splits.set_yscale("log")
+    for one, x in zip(balances, gzip, strict=True):
+        low, high = one.theta.low, one.theta.high
+        if low is not None and high is not None:
+            splits.plot([x, x], np.exp([low, high]), color=INK, linewidth=1, alpha=0.5)
+        splits.plot(x, math.exp(one.theta.value), marker="o", markersize=4, color=INK)
+    splits.set(xlabel=MEASURE_NAMES["gzip"], ylabel="best tokens per parameter")
+    log_axis(splits.yaxis, kind="plain")
+    for form, fitted in laws.items():
+        for name, floor in floors.items():
+            if name not in fitted:
+                continue
+            e = fitted[name].params["E"]
+            if e.low is not None and e.high is not None:
+                constants.plot([floor, floor], [e.low, e.high], color=colours[form], linewidth=1, alpha=0.4)
+            constants.plot(floor, e.value, marker="o", markersize=4, color=colours[form], alpha=0.8)
+    ends = [0.0, 1.1 * max(floors.values())]
+    constants.plot(ends, ends, color=MUTED, linewidth=0.9, linestyle=(0, (4, 2)), zorder=1)
+    constants.set(xlim=ends, ylim=ends, xlabel="exact floor, nats per token", ylabel="fitted E, nats per token")
+    return figure
+
+
+@drawn
 def sealed(seals: Mapping[str, Sequence[SealedLoss]]) -> Figure:
     """Return a panel a seal: measured loss against the one sealed, with the line of equality."""
     figure, grid = Panels(width=3.9, height=3.4, columns=2, gap_x=0.75).grid(len(seals))

@@ -33,7 +33,7 @@ from answer.pilots import Pilot, pilots
 from answer.plans import LeftOut, left_out_plans
 from answer.readings import NEW, OLD, TEXTS, Counting, Readings, as_observations, kinds, table
 from answer.verdicts import SealedLoss, Slope
-from answer.words import factor, off, per_decade, percent, probability, value
+from answer.words import factor, measured_number, off, per_decade, percent, probability, value
 from isoloss.core.estimate import Estimate
 from isoloss.core.numbers import fixed, power_of_ten, si
 from isoloss.fitting.fitted import FittedLaw
@@ -46,6 +46,8 @@ INTERVENTIONS = {
     "-names": "without comments and names", "-tercile1": "most compressible third",
     "-tercile3": "least compressible third", "-bpe": "BPE of 1,024",
 }  # fmt: skip
+FLOOR = "floor"  # the exact entropy of a grammar's language
+EQUAL_FLOOR, EQUAL_GZIP = "equal-floor", "equal-gzip"  # the two series of grammars
 FRONTIER_BUDGETS = tuple(float(f"{budget:.3g}") for budget in np.geomspace(6e10, 1e12, 5))
 
 
@@ -59,6 +61,7 @@ class Found:
     counted: Mapping[Counting, list[Balance]]
     pairs: Mapping[str, list[Pair]]
     grammars: list[Balance]
+    cheap: list[Balance]
     laws: Mapping[str, Mapping[str, FittedLaw]]
     sealed_forms: Sequence[Mapping[str, str]]
 
@@ -86,6 +89,8 @@ class Found:
         names = [one.corpus for one in of]
         if measure == verdicts.PROXY:
             return verdicts.proxies(self.readings, names)
+        if measure == FLOOR:
+            return np.array([self.floors[name] for name in names])
         return self.readings.measure(measure, names)
 
     @cached_property
@@ -94,6 +99,22 @@ class Found:
         slopes = [self.slope(measure, self.texts) for measure in verdicts.SECONDARY]
         known = [one for one in slopes if one is not None]
         return verdicts.corrected(known) if known else []
+
+    @cached_property
+    def floors(self) -> dict[str, float]:
+        """The exact floor of every finished grammar, in nats per token."""
+        return {one.corpus: float(self.readings.corpora[one.corpus]["floor"]) for one in self.grammars}
+
+    @cached_property
+    def grammar_slopes(self) -> list[tuple[str, Slope]]:
+        """The slopes of θ over grammars, each with what it was taken over."""
+        known = [one for one in self.grammars if one.known]
+        asked = [("all", "gzip"), ("all", "ngram"), ("all", FLOOR), (EQUAL_FLOOR, "gzip"), (EQUAL_GZIP, FLOOR)]
+        found = [
+            (group, self.slope(measure, [one for one in known if group == "all" or one.corpus.startswith(group)]))
+            for group, measure in asked
+        ]
+        return [(group, slope) for group, slope in found if slope is not None]
 
     @cached_property
     def errors(self) -> dict[str, float]:
@@ -153,6 +174,7 @@ def analyse(readings: Readings, *, sealed_forms: Path, draws: int = DRAWS) -> Fo
         readings=readings, texts=known, outside=[one for one in found if not one.known], counted=counted,
         pairs=pairs_by_kind(readings, draws=few),
         grammars=balances(readings, grammars, budgets=CHEAP_BUDGETS, draws=few),
+        cheap=[one for one in balances(readings, names, budgets=CHEAP_BUDGETS, draws=few) if one.known],
         laws={form: laws_of(readings, [*finished, *grammars], form) for form in FORMS},
         sealed_forms=table(sealed_forms) if sealed_forms.exists() else [],
     )  # fmt: skip
@@ -190,6 +212,11 @@ def pictures(found: Found) -> dict[str, Figure]:
                   if verdicts.CONFIRMATORY in own}  # fmt: skip
         drawn["interventions"] = figures.arrows(
             {title: pairs for title, pairs in groups.items() if pairs}, verdicts.CONFIRMATORY, values
+        )
+    known = [one for one in found.grammars if one.known]
+    if known:
+        drawn["grammars"] = figures.grammars(
+            known, found.values("gzip", known), found.floors, {form: found.laws[form] for form in FORMS}
         )
     weighted = [one for one in found.second_seal if one.what == "weighted"]
     seals = {
@@ -241,7 +268,7 @@ def written(found: Found) -> str:
     )  # fmt: skip
     environment.filters |= {
         "value": value, "factor": factor, "p": probability, "si": si, "fixed": fixed, "power": power_of_ten,
-        "percent": percent, "off": off, "per_decade": per_decade,
+        "percent": percent, "off": off, "per_decade": per_decade, "measured": measured_number,
     }  # fmt: skip
     return environment.get_template("page.md.j2").render(
         found=found, NEW=NEW, OLD=OLD, TEXTS=TEXTS, BUDGETS=BUDGETS, CHEAP=CHEAP_BUDGETS, SIX=SIX_ND_BUDGETS,
@@ -249,6 +276,7 @@ def written(found: Found) -> str:
         shift=shift, unpaired=unpaired(found),
         placebo_p=placebo_p, extremes=extremes(found), np=np, math=math,
         score=score, weights=weights(found.texts),
+        FORMS=FORMS, FLOOR=FLOOR, EQUAL_FLOOR=EQUAL_FLOOR, EQUAL_GZIP=EQUAL_GZIP,
     )  # fmt: skip
 
 

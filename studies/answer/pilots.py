@@ -19,29 +19,37 @@ class Pilot:
     corpus: str
     flops: float
     alone: Estimate
-    whole: float
+    whole: Estimate
     others: Estimate | None
 
     @property
     def held(self) -> bool:
         """Whether the pilot's interval holds what all runs say."""
         _, low, high = ends_of(self.alone)
-        return low <= self.whole <= high
+        return low <= self.whole.value <= high
 
     @property
     def width(self) -> float:
         """The factor between the ends of the pilot's interval."""
-        _, low, high = ends_of(self.alone)
-        return high / low
+        return _width(self.alone)
+
+    @property
+    def whole_width(self) -> float:
+        """The factor between the ends of the interval by all runs."""
+        return _width(self.whole)
 
     @property
     def agrees(self) -> bool | None:
         """Whether the pilot and the other seeds differ by no more than both intervals allow; None where unknown."""
         if self.others is None:
             return None
-        (_, low, high), (_, least, most) = ends_of(self.alone), ends_of(self.others)
-        allowed = math.hypot(math.log(high / low), math.log(most / least)) / 2
+        allowed = math.hypot(math.log(self.width), math.log(_width(self.others))) / 2
         return abs(math.log(self.alone.value / self.others.value)) <= allowed
+
+
+def _width(split: Estimate) -> float:
+    _, low, high = ends_of(split)
+    return high / low
 
 
 def pilots(readings: Readings, corpora: Sequence[str], *, draws: int) -> list[Pilot]:
@@ -58,7 +66,7 @@ def pilots(readings: Readings, corpora: Sequence[str], *, draws: int) -> list[Pi
                 found.append(
                     Pilot(
                         corpus=corpus, flops=one.flops, alone=one.tokens_per_param,
-                        whole=whole.tokens_per_param.value, others=others.tokens_per_param,
+                        whole=whole.tokens_per_param, others=others.tokens_per_param,
                     )
                 )  # fmt: skip
     return found

@@ -59,31 +59,34 @@ class Readings:
     studies: Sequence[Study]
 
     @cached_property
-    def progress(self) -> dict[str, Progress]:
-        """How far every corpus is, in the order of the study files; the first file that names a corpus counts."""
-        found: dict[str, Progress] = {}
-        ended = {corpus: Counter(map(cell, own)) for corpus, own in self._by_corpus.items()}
+    def planned(self) -> dict[str, Counter[Cell] | None]:
+        """What all study files together plan for a corpus, in the order of the files; None before its first run."""
+        found: dict[str, Counter[Cell] | None] = {}
         for study in self.studies:
             for name in _names(study):
-                if name in found:
-                    continue
                 if name not in self.corpora:
-                    found[name] = Progress(corpus=name, ended=0, planned=None)
+                    found[name] = None
                     continue
-                planned = planned_runs(study, name, vocab_size=int(self.corpora[name]["vocab_size"]))
-                there = sum((planned & ended.get(name, Counter())).values())
-                found[name] = Progress(corpus=name, ended=there, planned=planned.total())
+                more = planned_runs(study, name, vocab_size=int(self.corpora[name]["vocab_size"]))
+                found[name] = (found.get(name) or Counter()) + more
+        return found
+
+    @cached_property
+    def progress(self) -> dict[str, Progress]:
+        """How far every corpus is, in the order of the study files."""
+        found: dict[str, Progress] = {}
+        for name, planned in self.planned.items():
+            if planned is None:
+                found[name] = Progress(corpus=name, ended=0, planned=None)
+                continue
+            ended = Counter(map(cell, self._by_corpus.get(name, [])))
+            found[name] = Progress(corpus=name, ended=(planned & ended).total(), planned=planned.total())
         return found
 
     @cached_property
     def cells(self) -> dict[str, set[Cell]]:
-        """The cells of every corpus's grid, and of the runs that its study names beside it."""
-        found: dict[str, set[Cell]] = {}
-        for study in self.studies:
-            for name in _names(study):
-                if name in self.corpora and name not in found:
-                    found[name] = set(planned_runs(study, name, vocab_size=int(self.corpora[name]["vocab_size"])))
-        return found
+        """The cells of every corpus's grids, and of the runs that its studies name beside them."""
+        return {name: set(planned) for name, planned in self.planned.items() if planned is not None}
 
     def finished(self, names: Iterable[str]) -> list[str]:
         """Return those of `names` whose grid is finished."""

@@ -11,6 +11,7 @@ from answer.estimates import Balance, per_compute
 from answer.readings import Floats, Readings, cell
 from isoloss.core.estimate import Estimate
 from isoloss.data_dependence.meta import MetaRegression, holm, mean_between, meta_regression, scatter_between
+from isoloss.fitting.fitted import FittedLaw
 
 CONFIRMATORY = "ngram"
 SECONDARY = ("gzip", "gzip-bytes", "zstd-bytes-blocks", "ppmd-bytes-blocks", "unigram", "alpha_d", "spectrum")
@@ -89,6 +90,28 @@ def difference(balances: Sequence[Balance], inside: Sequence[bool]) -> Slope | N
     """
     indicator = np.array(inside, dtype=float)
     return None if min(indicator.sum(), (1 - indicator).sum()) < 2 else slope_on("kind", balances, indicator)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FloorErrors:
+    """A form's E less the exact floor over `grammars`, in nats per token; of how many E's interval holds the floor."""
+
+    grammars: int
+    mean: float
+    rmse: float
+    held: int
+
+
+def floor_errors(laws: Mapping[str, FittedLaw], floors: Mapping[str, float]) -> FloorErrors | None:
+    """Return how far E of the `laws` is from the `floors` of their grammars; None of no grammar."""
+    found = {name: laws[name].params["E"] for name in floors if name in laws}
+    if not found:
+        return None
+    off = np.array([e.value - floors[name] for name, e in found.items()])
+    held = sum(
+        e.low is not None and e.high is not None and e.low <= floors[name] <= e.high for name, e in found.items()
+    )
+    return FloorErrors(grammars=len(found), mean=float(off.mean()), rmse=float(np.sqrt((off**2).mean())), held=held)
 
 
 def proxies(readings: Readings, corpora: Sequence[str]) -> Floats:

@@ -24,6 +24,11 @@ def percent(estimate: Estimate, step: float) -> str:
     return f"{first} % [{' to '.join(rest)}]" if rest else f"{first} %"
 
 
+def measured_number(number: float | None) -> str:
+    """Return a number of nats or a ratio, a dash where there is none."""
+    return "–" if number is None else f"{number:.3f}"
+
+
 def off(error: float) -> str:
     """Return an error of a logarithm as a percentage of what it is the logarithm of."""
     return f"{100 * math.expm1(error):.0f} %"
