@@ -187,10 +187,9 @@ def grammars(
         for name, floor in floors.items():
             if name not in fitted:
                 continue
-            e = fitted[name].params["E"]
-            if e.low is not None and e.high is not None:
-                constants.plot([floor, floor], [e.low, e.high], color=colours[form], linewidth=1, alpha=0.4)
-            constants.plot(floor, e.value, marker="o", markersize=4, color=colours[form], alpha=0.8)
+            constants.plot(
+                floor, fitted[name].params["E"].value, marker="o", markersize=4, color=colours[form], alpha=0.8
+            )
     ends = [0.0, 1.1 * max(floors.values())]
     constants.plot(ends, ends, color=MUTED, linewidth=0.9, linestyle=(0, (4, 2)), zorder=1)
     constants.set(xlim=ends, ylim=ends, xlabel="exact floor, nats per token", ylabel="fitted E, nats per token")

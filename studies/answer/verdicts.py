@@ -20,6 +20,7 @@ LEVEL = 0.95
 FEWEST = 4  # texts of a line: with three, one degree of freedom is left
 SMALL_SCATTER = 0.25  # stated in the plan: below it "data do not matter here"
 SPLIT_SIZES = 5
+SMALLEST_FLOOR = 0.01  # nats per token: E below it is no floor at all
 SAME_CELL = 0.03  # in ln N and ln D: a size of the ladder is within 5 % of the one asked for
 
 
@@ -94,24 +95,24 @@ def difference(balances: Sequence[Balance], inside: Sequence[bool]) -> Slope | N
 
 @dataclass(frozen=True, kw_only=True)
 class FloorErrors:
-    """A form's E less the exact floor over `grammars`, in nats per token; of how many E's interval holds the floor."""
+    """A form's E less the exact floor over `grammars`, in nats per token; `nothing` of them have E = 0."""
 
     grammars: int
     mean: float
     rmse: float
-    held: int
+    nothing: int
 
 
 def floor_errors(laws: Mapping[str, FittedLaw], floors: Mapping[str, float]) -> FloorErrors | None:
     """Return how far E of the `laws` is from the `floors` of their grammars; None of no grammar."""
-    found = {name: laws[name].params["E"] for name in floors if name in laws}
-    if not found:
+    fitted = {name: laws[name].params["E"].value for name in floors if name in laws}
+    if not fitted:
         return None
-    off = np.array([e.value - floors[name] for name, e in found.items()])
-    held = sum(
-        e.low is not None and e.high is not None and e.low <= floors[name] <= e.high for name, e in found.items()
-    )
-    return FloorErrors(grammars=len(found), mean=float(off.mean()), rmse=float(np.sqrt((off**2).mean())), held=held)
+    off = np.array([e - floors[name] for name, e in fitted.items()])
+    return FloorErrors(
+        grammars=len(fitted), mean=float(off.mean()), rmse=float(np.sqrt((off**2).mean())),
+        nothing=sum(e < SMALLEST_FLOOR for e in fitted.values()),
+    )  # fmt: skip
 
 
 def proxies(readings: Readings, corpora: Sequence[str]) -> Floats:
