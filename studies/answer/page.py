@@ -46,6 +46,17 @@ INTERVENTIONS = {
     "-names": "without comments and names", "-tercile1": "most compressible third",
     "-tercile3": "least compressible third", "-bpe": "BPE of 1,024",
 }  # fmt: skip
+WHY_LEFT_OUT = {
+    "unconverged": "their loss hardly beats the entropy of single bytes: models of this size learn next to nothing",
+    "saturated": "their loss is at its floor",
+    "diverged": "their training diverged",
+}
+MEASURE_TITLES = {
+    "zstd-bytes-blocks": "zstd on long blocks", "ppmd-bytes-blocks": "PPMd on long blocks",
+    "gzip-bytes": "gzip on raw bytes",
+    "unigram": "the entropy of single bytes", "alpha_d": "the decay exponent of data",
+    "spectrum": "the suffix spectrum",
+}  # fmt: skip
 FLOOR = "floor"  # the exact entropy of a grammar's language
 EQUAL_FLOOR, EQUAL_GZIP = "equal-floor", "equal-gzip"  # the two series of grammars
 FRONTIER_BUDGETS = tuple(float(f"{budget:.3g}") for budget in np.geomspace(6e10, 1e12, 5))
@@ -92,6 +103,13 @@ class Found:
         if measure == FLOOR:
             return np.array([self.floors[name] for name in names])
         return self.readings.measure(measure, names)
+
+    def mean_change(self, measure: str, pairs: Sequence[Pair]) -> float | None:
+        """Return how much an intervention adds to a measure on average; None where a corpus was not measured."""
+        before = self.readings.measure(measure, [pair.source for pair in pairs])
+        after = self.readings.measure(measure, [pair.corpus for pair in pairs])
+        change = float(np.mean(after - before))
+        return change if math.isfinite(change) else None
 
     @cached_property
     def secondary(self) -> list[Slope]:
@@ -269,6 +287,7 @@ def written(found: Found) -> str:
     environment.filters |= {
         "value": value, "factor": factor, "p": probability, "si": si, "fixed": fixed, "power": power_of_ten,
         "percent": percent, "off": off, "per_decade": per_decade, "measured": measured_number,
+        "named": named_measure,
     }  # fmt: skip
     return environment.get_template("page.md.j2").render(
         found=found, NEW=NEW, OLD=OLD, TEXTS=TEXTS, BUDGETS=BUDGETS, CHEAP=CHEAP_BUDGETS, SIX=SIX_ND_BUDGETS,
@@ -276,8 +295,13 @@ def written(found: Found) -> str:
         shift=shift, unpaired=unpaired(found),
         placebo_p=placebo_p, extremes=extremes(found), np=np, math=math,
         score=score, weights=weights(found.texts),
-        FORMS=FORMS, FLOOR=FLOOR, EQUAL_FLOOR=EQUAL_FLOOR, EQUAL_GZIP=EQUAL_GZIP,
+        WHY_LEFT_OUT=WHY_LEFT_OUT, FORMS=FORMS, FLOOR=FLOOR, EQUAL_FLOOR=EQUAL_FLOOR, EQUAL_GZIP=EQUAL_GZIP,
     )  # fmt: skip
+
+
+def named_measure(name: str) -> str:
+    """Return what a measure is called in a sentence."""
+    return MEASURE_TITLES.get(name, name)
 
 
 def weights(texts: Sequence[Balance]) -> dict[str, float]:
