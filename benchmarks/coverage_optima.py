@@ -281,19 +281,17 @@ def page(rows: Sequence[Mapping[str, str]]) -> list[str]:
         "single runs of six sizes, three of which hold the budget. Surfaces and designs: `isoloss.arena.truths`.",
         "",
         f"Wanted: a bias under {BIAS:g}, intervals of 95 % that hold at least {HOLD:.0%}, no wider than {RATIO:g} "
-        f"times those of the true form fitted alone. A miss is called clear beyond two standard errors. Cells have "
+        f"times those of the true form fitted alone. Cells have "
         f"{few} to {many} replicates; with {few} a share of 95 % is known to ± {error(few):.0f} points, with {many} to "
-        f"± {error(many):.0f}: what a cell reaches is shown no better than that. The five surfaces of a design "
-        "share their noise, seed by seed, and miss together.",
+        f"± {error(many):.0f}. The five surfaces of a design share their noise, seed by seed, and miss together.",
         "",
         "## What holds and what does not",
         "",
         f"- Bias: reached in {count - tally('bias')} of {count} cells. The largest is {worst.bias:+.3f} "
         f"({name_of(worst)}).",
-        f"- Coverage: reached in {count - tally('coverage')} of {count} cells; missed in {tally('coverage')}, "
-        f"clearly in {missed.count('coverage, clearly')}. {total:.1%} of all intervals hold. The lowest is "
-        f"{least.hold:.1%} "
-        f"({name_of(least)}).",
+        f"- Coverage: {count - tally('coverage')} of {count} cells reach it. {total:.1%} of all intervals hold. The "
+        f"lowest cell has {least.hold:.1%} ({name_of(least)}). Of the {tally('coverage')} cells that miss, "
+        f"{missed.count('coverage, clearly')} miss by more than two standard errors.",
         f"- Width: reached in {count - tally('width')} of {count} cells. The largest ratio is {widest.ratio:.2f} "
         f"({name_of(widest)}).",
         "",
@@ -303,14 +301,14 @@ def page(rows: Sequence[Mapping[str, str]]) -> list[str]:
         "",
         "Bias, s.d. and width are of ln(D*/N*). The true form alone is fitted in every "
         f"{ALONE_EVERY}th simulation; whether Chinchilla's is refused is asked in every {REFUSED_EVERY}th, at three "
-        f"budgets, as `isoloss fit` does. It is seen to misfit where noise does so once in {1 / REFUSAL:.0f}, and "
-        f"refused where that moves ln(D*/N*) by more than {MOVED:g} too.",
+        f"budgets, as `isoloss fit` does. Misfit is reported at p < {REFUSAL:g}. The form is refused if it also moves "
+        f"ln(D*/N*) by more than {MOVED:g}, which is {MOVED:.0%} of tokens per parameter.",
         "",
         "## Designs that do not hold their answer",
         "",
         f"Sizes and budget {FAR:g} times as large or as small, token counts as they were: the best size lies outside. "
-        "`foreign` is `sparse` at a budget that two of its sizes hold. Surfaces whose losses would leave what a model "
-        "can have are left out.",
+        "`foreign` is the design `sparse` at a budget for which only two sizes have runs. Surfaces with losses that no "
+        "model could have are left out.",
         "",
         *wrong_table({cell: own for cell, own in groups.items() if cell.design not in ASKED}),
     ]

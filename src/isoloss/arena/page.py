@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from isoloss.arena.referee import entry_sentences
 from isoloss.arena.scores import NAMES, SAID, Entry, Score
 from isoloss.arena.tables import HEADS, advice, faults, form_rows, interval_rows, track_rows
 from isoloss.arena.tasks import USED_DESIGNS
@@ -15,10 +16,10 @@ Written by `python benchmarks/arena.py`. What every column means: [the arena](..
 their runs: [FloorBench](floorbench.md).
 """
 FLOORBENCH = """\
-Small models trained on twelve languages whose best possible loss is known exactly. Sealed runs of one size a language
-are asked for and never shown, at 3, 10 and 30 times the largest open compute. The split is judged by a local surface of
-all open runs of a language: a reference that errs by about .12, from runs that the methods see too. It favours
-`weighted`, which such a surface is a part of. Tables of one language are not independent.
+Small models trained on twelve languages whose best possible loss is known exactly. A method sees the open runs of a
+language. It predicts hidden runs of one size at 3, 10 and 30 times the largest compute that it has seen. Its split is
+compared with that of a local surface fitted to all open runs of the language. Caution: this reference errs by about .12
+itself, and it is a part of `weighted`, so it flatters that method. Tables of one language are not independent.
 """
 SIMULATED = """\
 Five forms that isoloss itself fits: a method may do better or worse where the truth has no such form. Three entries
@@ -44,6 +45,8 @@ def page(content: Mapping[str, Any]) -> str:
         *_missing(settings.get("not_installed", ())),
         "## Which method when\n",
         "\n".join(f"- {sentence}" for sentence in advice(entries)) + "\n",
+        "## The methods\n",
+        "\n".join(f"- `{name}`: {sentence}" for name, sentence in entry_sentences().items()) + "\n",
         "## FloorBench\n",
         FLOORBENCH,
         "Test languages, on which nothing was tuned:\n",
@@ -76,8 +79,8 @@ def page(content: Mapping[str, Any]) -> str:
 
 def _missing(names: Sequence[str]) -> list[str]:
     """Return the sentence on packages of others that were not there to be scored."""
-    told = ", ".join(f"`{name}`" for name in names)
-    return [f"Not installed where this ran, so not scored: {told} (benchmarks/peers).\n"] if names else []
+    listed = ", ".join(f"`{name}`" for name in names)
+    return [f"Not installed where this ran, so not scored: {listed} (benchmarks/peers).\n"] if names else []
 
 
 def _next(entries: Sequence[Entry]) -> list[str]:

@@ -1,5 +1,6 @@
 """Runs a method on tables in a process of its own, within its limits: it may fail on any of them and stops nothing."""
 
+import ast
 import json
 import math
 import os
@@ -82,6 +83,12 @@ def method_file(name: str) -> Path:
         raise InputError(what, place=name, fix=f"name a file METHOD.py with a function `fit`, or an entry; "
                          f"{did_you_mean(name, OURS)}")  # fmt: skip
     return path
+
+
+def entry_sentences() -> dict[str, str]:
+    """Return what each entry of ours does, in the first sentence of its file."""
+    files = {name: ast.parse(method_file(name).read_text(encoding="utf-8")) for name in OURS}
+    return {name: (ast.get_docstring(parsed) or "").split("\n")[0] for name, parsed in files.items()}
 
 
 def run_method(source: Path, tasks: Sequence[Task], *, limits: Limits | None = None) -> list[Answer]:

@@ -54,8 +54,14 @@ def interval_rows(entries: Sequence[Entry]) -> tuple[tuple[str, ...], list[tuple
     return ("language", "true floor", *(one.method for one in saying)), rows
 
 
+HELD = {"floor_error": "floor_held", "split_error": "split_held"}
+
+
 def advice(entries: Sequence[Entry]) -> list[str]:
-    """Return which method was best on the test languages of FloorBench, a sentence for every question."""
+    """Return which method was best on the test languages of FloorBench, a sentence for every question.
+
+    Where methods give intervals, how many of them hold the truth stands next to the error.
+    """
     questions = (
         ("The floor", "floor_error", "nats per token off in the median"),
         ("The best split inside the runs", "split_error", "off in ln(D*/N*) in the median"),
@@ -68,15 +74,20 @@ def advice(entries: Sequence[Entry]) -> list[str]:
     for question, name, unit in questions:
         most = max((len(one.over("floorbench", name, kind="test")) for one in entries), default=0)
         ranked = sorted(
-            (value, one.method)
+            (value, f"`{one.method}`, {value:.3f}{_held_of(one, name)}")
             for one in entries
             if len(values := one.over("floorbench", name, kind="test")) == most and most
             if (value := summed(name, values)) is not None
         )
         if ranked:
-            told = "; then ".join(f"`{method}`, {value:.3f}" for value, method in ranked[:3])
-            found.append(f"{question}: {told} ({unit}, {most} tables).")
+            best = "; then ".join(words for _, words in ranked[:3])
+            found.append(f"{question}: {best} ({unit}, {most} tables).")
     return found
+
+
+def _held_of(entry: Entry, error: str) -> str:
+    held = entry.over("floorbench", HELD[error], kind="test") if error in HELD else ()
+    return f" with {int(sum(held))} of {len(held)} intervals that hold" if len(held) else ""
 
 
 def _interval(score: Score | None) -> str:
