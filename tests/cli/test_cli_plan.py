@@ -213,3 +213,18 @@ def test_budgets_planned_without_a_corpus_speak_of_no_corpus(capsys, law):
     output = capsys.readouterr().out
     assert "passes over" not in output
     assert "of all" not in output
+
+
+@pytest.mark.parametrize("question", [["--flops", "1e3"], ["--target-loss", "6"]])
+def test_no_plan_loses_more_than_a_uniform_guess(capsys, corpus, law, question):
+    """A law far below its runs says losses that no run has: ln 256 is 5.55."""
+    code, output = called(capsys, corpus, "--law", law, *question)
+    assert code == 1
+    assert "uniform guess" in output["error"]["message"]
+
+
+def test_an_interval_of_loss_ends_at_a_uniform_guess(capsys, corpus):
+    code, output = called(capsys, corpus, "--flops", "1e8")
+    assert code == 0
+    assert output["loss"]["high"] <= np.log(256)
+    assert output["run_loss"]["high"] <= np.log(256)

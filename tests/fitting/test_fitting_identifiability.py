@@ -7,6 +7,7 @@ import pytest
 
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.fitting.fitting import fit, fit_groups
+from isoloss.runs.observations import observations
 from laws_tables import DEMO_LAW, chinchilla_rows, gzip_rows, simulated
 
 SIZES = np.geomspace(1e4, 1e6, 6)
@@ -59,3 +60,12 @@ def test_no_law_of_the_gzip_papers_runs_determines_all_its_exponents():
     laws: list[FittedLaw] = fit_groups(gzip_rows())
     for law in laws:
         assert "flat_profile" in {warning.code for warning in law.warnings}, law.group
+
+
+@pytest.mark.parametrize("digits", [9, 10, 11, 13])
+def test_losses_written_to_many_digits_converge(digits):
+    """What is left of rows that follow the law is rounding: it shows no direction to go on in."""
+    n, d = (each.ravel() for each in np.meshgrid([1e7, 3e7, 1e8, 3e8], [1e9, 3e9, 1e10]))
+    losses = np.round(1.7 + 400 / n**0.34 + 410 / d**0.28, digits)
+    law = fit(observations(params=n, tokens=d, loss_nats=losses))
+    assert law.convergence.converged

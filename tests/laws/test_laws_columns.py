@@ -122,7 +122,7 @@ def test_a_column_without_a_value_is_none_and_one_with_some_is_asked_for_the_res
     rows = bare("offset_params")
     empty = rows | {"tokens": [None] * len(rows["params"])}
     assert not read_runs(empty, needs=("params",)).has("tokens")
-    with pytest.raises(BadTable, match="missing values"):
+    with pytest.raises(BadTable, match="empty cells?"):
         read_runs(rows | {"tokens": [1e9, *[None] * (len(rows["params"]) - 1)]}, needs=("params",))
 
 

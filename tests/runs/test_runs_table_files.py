@@ -200,3 +200,52 @@ def test_numbers_between_thousands_and_millions_are_read_as_written(tmp_path, ce
     (tmp_path / "runs.csv").write_text("params,loss\n" + "".join(f"{cell},2\n" for cell in [*cells, "7.5"]))
     table = open_table(tmp_path / "runs.csv")
     assert table["params"].to_pylist() == [*map(float, cells), 7.5]
+
+
+@pytest.mark.parametrize("shape", ["records", "columns", "by_row", "lines"])
+def test_an_exported_json_file_is_a_table(tmp_path, shape):
+    rows = [{"n": n, "d": d, "loss": loss} for n, d, loss in zip(N, D, LOSS, strict=True)]
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    path = tmp_path / "runs.json"
+    path.write_text({
+        "records": json.dumps(rows, indent=1),
+        "columns": json.dumps(columns),
+        "by_row": json.dumps({name: dict(enumerate(cells)) for name, cells in columns.items()}),
+        "lines": "\n".join(map(json.dumps, rows)),
+    }[shape])  # fmt: skip
+    table = read_runs(path, params="n", tokens="d", loss="loss")
+    assert table.params.tolist() == N
+    assert table.loss_nats.tolist() == LOSS
+
+
+@pytest.mark.parametrize("text", ["3", '{"a": [1, 2], "b": [1]}', '[{"n": 1}, 5]', "[" * 100_000, '[{"n": 1}, {"n":'])
+def test_json_that_is_no_table_is_refused(tmp_path, text):
+    (tmp_path / "runs.json").write_text(text)
+    with pytest.raises(BadTable):
+        open_table(tmp_path / "runs.json")
+
+
+def test_a_misspelt_name_with_a_slash_is_answered_with_the_nearest(tmp_path):
+    (tmp_path / "runs.csv").write_text("n,d,eval/loss\n1e7,1e9,3\n")
+    with pytest.raises(BadTable) as refused:
+        read_runs(tmp_path / "runs.csv", params="n", tokens="d", loss="val/loss")
+    assert refused.value.fix.startswith("did you mean 'eval/loss'")
+
+
+def test_blanks_around_names_are_no_part_of_them(tmp_path):
+    (tmp_path / "runs.csv").write_text("n | d | loss\n1e7 | 1e9 | 3\n2e7 | 1e9 | 2.9\n")
+    assert read_runs(tmp_path / "runs.csv", params="n", tokens="d", loss="loss").loss_nats.tolist() == [3, 2.9]
+
+
+def test_a_table_in_utf_16_is_named_as_that(tmp_path):
+    (tmp_path / "runs.csv").write_text("n,d,loss\n1e7,1e9,3\n", encoding="utf-16")
+    with pytest.raises(BadTable, match="UTF-16"):
+        read_runs(tmp_path / "runs.csv", params="n", tokens="d", loss="loss")
+
+
+def test_a_name_in_other_letters_is_answered_with_the_nearest(tmp_path):
+    (tmp_path / "runs.csv").write_text(",N,D,Val Loss\n0,1e7,1e9,3\n")
+    for asked, found in (("n", "'N'"), ("val_loss", "'Val Loss'")):
+        with pytest.raises(BadTable) as refused:
+            read_runs(tmp_path / "runs.csv", params="N", tokens="D", loss=asked)
+        assert refused.value.fix.startswith(f"did you mean {found}? known: D, N, Val Loss")

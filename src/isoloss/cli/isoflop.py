@@ -112,7 +112,7 @@ def isoflop(
     found, unequal = _by_budget(table, settings)
     third = _approach_3(table, optima, found, seed=seed)
     fits = [(name, one, *_laws(one)) for name, one in found.items()]
-    warnings = _warnings(table)
+    warnings = [*_without_any(table, optima), *_warnings(table)]
     if figure is not None:
         from isoloss.report.figures.answers import of_optima
 
@@ -144,7 +144,7 @@ def isoflop(
         for found_in_group in fits:
             _show(*found_in_group)
         for words, names in grouped(unequal.items()).items():
-            typer.echo(f"no approach 2 on {names}: {words}")
+            typer.echo(f"no approach 2{_of(names)}: {words}")
         _show_third(third, fits)
         for warning in warnings:
             typer.echo(f"note: {warning}")
@@ -152,6 +152,17 @@ def isoflop(
             typer.echo(f"figure: {figure}")
     if not any(law for _, _, law, _ in fits) and not any(each.inside for each in optima):
         raise typer.Exit(1)
+
+
+def _without_any(table: "Observations", optima: "Sequence[BestSize]") -> list[str]:
+    """Return for which corpora there is no best size of any budget, and what their runs lack."""
+    answered = {one.corpus for one in optima}
+    return [
+        f"no best size{_of(name)}: around no budget do three sizes have runs of fewer and of more tokens; train "
+        "several token counts at each of three sizes or more"
+        for name in table.corpora
+        if name not in answered
+    ]
 
 
 def _warnings(table: "Observations") -> list[str]:
@@ -209,8 +220,8 @@ def _sharing(rows: "Observations", settings: "dict[str, Any]") -> str:
             continue
         ways.append(f"let rows that near share a budget (--tolerance {tolerance:g} finds some)")
         break
-    ways.append("or go by the best sizes above, which need no equal budgets")
-    return f"no three sizes share a budget within {100 * settings['tolerance']:g} %; {', '.join(ways)}"
+    ways.append("the best sizes by several forms need no equal budgets")
+    return f"no three sizes share a budget within {100 * settings['tolerance']:g} %; {'; '.join(ways)}"
 
 
 def _approach_3(
@@ -241,7 +252,7 @@ def _show_third(third: "Sequence[ThirdApproach]", fits: "Sequence[Any]") -> None
     second = {name: (one, laws) for name, one, laws, _ in fits}
     for each in third:
         if each.exponent_a is None:
-            console().print(f"no approach 3 on {each.group}: {each.reason}")
+            console().print(f"no approach 3{_of(each.group)}: {each.reason}")
             continue
         console().print(
             f"\nbest size N*{_of(each.group)} by approach 2, and by approach 3, Chinchilla's form fitted to all runs"
@@ -265,6 +276,8 @@ def _show_best(optima: "Sequence[BestSize]") -> None:
     from isoloss.cli.tables import rounded
     from isoloss.core.numbers import grouped
 
+    if not optima:
+        return
     console().print("best size of each budget, by several forms, with 95 % intervals:")
     shown = table("corpus", "FLOPs", "parameters", "tokens", "tokens per parameter", "loss, nats")
     for one in optima:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from isoloss.cli.output import console, table
-from isoloss.core.numbers import grouped
+from isoloss.core.numbers import grouped, listed
 from isoloss.runs.observations import bracketed
 
 if TYPE_CHECKING:
@@ -66,8 +66,14 @@ def show_plans(found: "Sequence[Plan]") -> None:
     reasons = grouped((f"{one.flops.value:.3g}", one.reason) for one in found)
     for reason, budgets in reasons.items():
         out.print(f"why{f', at {budgets} FLOPs' if len(reasons) > 1 else ''}: {reason}")
-    for warning in dict.fromkeys(w for one in found for w in (*_leading(one), *_following(one))):
-        out.print(f"[{warning.code}] {warning.message}")
+    said = grouped(
+        (f"{one.flops.value:.3g}", f"[{warning.code}] {warning.message}")
+        for one in found
+        for warning in (*_leading(one), *_following(one))
+    )
+    everywhere = listed([f"{one.flops.value:.3g}" for one in found])
+    for sentence, budgets in said.items():
+        out.print(sentence if budgets == everywhere else f"{sentence} (at {budgets} FLOPs)")
 
 
 def show_beyond(found: "Beyond") -> None:

@@ -93,8 +93,9 @@ def show_grammar_score(found: "GrammarScore") -> None:
 
 def show_frontier(points: "Sequence[FrontierPoint]") -> None:
     """Print the best split of every budget."""
-    table = _table("FLOPs", "N* (params)", "D* (tokens)", "loss, nats", "D*/N*", "beyond the runs")
-    table.caption = "95 % intervals"
+    table = _table("FLOPs", "N* (params)", "D* (tokens)", "loss, nats", "tokens per parameter", "beyond the runs")
+    if any(point.params.low is not None for point in points):
+        table.caption = "95 % intervals"
     for point in points:
         table.add_row(
             f"{point.flops:.3g}", rounded(point.params), rounded(point.tokens), interval(point.loss, digits=4),

@@ -85,15 +85,15 @@ def _plain(recipes: "Sequence[tuple[float, float, dict[str, Estimate]]]") -> lis
 def _show(found: "TunedSweep", recipes: "Sequence[tuple[float, float, dict[str, Estimate]]]") -> None:
     from isoloss.cli.output import console, table
     from isoloss.cli.tables import rounded
+    from isoloss.runs.observations import NO_GROUP
 
-    shown = table(
-        found.group, "D (tokens)", "runs", "best rate", "within 1 %", "best batch", "within 1 %", "loss, nats"
-    )
+    sizes = "N (params)" if found.group == NO_GROUP else f"{found.group}: N"
+    shown = table(sizes, "D (tokens)", "runs", "best rate", "within 1 %", "best batch", "within 1 %", "loss, nats")
     for cell in found.cells:
         shown.add_row(
             f"{cell.params:.3g}", f"{cell.tokens:.3g}", str(cell.runs), *_cells(cell), f"{cell.loss_nats:.4f}"
         )
-    shown.caption = "Rows are sizes N. ≤ and ≥: on the edge of the grid, there or beyond."
+    shown.caption = "≤ and ≥: on the edge of the grid, there or beyond."
     console().print(shown)
     for sentence in found.sentences():
         console().print(sentence)

@@ -119,9 +119,10 @@ class Interrupted(WorkError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name closest to `name`, or None where nothing is close."""
-    close = get_close_matches(name[:MOST_LETTERS], list(known)[:MOST_COMPARED], n=1, cutoff=0.5)
-    return close[0] if close else None
+    """Return the known name closest to `name`, in letters of whatever case, or None where nothing is close."""
+    by_letters = {each.casefold().strip(): each for each in reversed(list(known)[:MOST_COMPARED])}
+    close = get_close_matches(name[:MOST_LETTERS].casefold().strip(), list(by_letters), n=1, cutoff=0.5)
+    return by_letters[close[0]] if close else None
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -129,7 +130,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
     Of more than a reader looks through, the nearest few stand for all.
     """
-    names = sorted(known)
+    names = sorted(each for each in known if each.strip())
     close = nearest(name, names)
     guess = f"did you mean {close!r}? " if close else ""
     if len(names) <= MOST_NAMES:

@@ -159,11 +159,13 @@ class Domain:
             f"sizes, small ones first: {wanted}. Until then fit a law of one of them (--law offset_params).",
         )
 
-    def require_apart(self, group: str) -> None:
+    def require_apart(self, group: str | None) -> None:
         """Raise Unidentified where parameters and tokens move together in the rows of `group`."""
         if (said := self.together) is not None:
             reason, fix = said.message.split(". ", 1)
-            raise Unidentified(f"{group}: {reason.partition(':')[0]}", fix=fix)
+            raise Unidentified(
+                f"{f'{group}: ' if group else ''}{reason.partition(':')[0]}", fix=f"{fix[0].lower()}{fix[1:]}"
+            )
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data: null for an end that is not known."""

@@ -195,8 +195,10 @@ def find_optimum(problem: Problem, starts: Floats) -> Optimum:
         vertices = [descend_to_vertex(problem, point) for point in (free, *others)]
         vertex = min(vertices, key=lambda found: found.objective)
         free, objective, norm = vertex.free, vertex.objective, vertex.promise
+    # Of residuals that are rounding for the most part, so is the direction: it is no gradient to go on along.
+    unclear = _kernels.ROUNDING * np.sqrt(problem.weights.sum() / (2 * objective)) if objective > 0 else 0.0
     convergence = Convergence(
-        converged=norm <= CONVERGED,
+        converged=bool(norm <= CONVERGED + unclear),
         starts=len(starts),
         starts_agreeing=int(agreeing.sum()),
         gradient_norm=norm,

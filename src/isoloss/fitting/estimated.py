@@ -254,7 +254,7 @@ class EstimatedLaw:
 
     def require_apart(self) -> None:
         """Raise Unidentified where parameters and tokens move together in the rows: no budget has a best split."""
-        self.domain.require_apart(repr(self.group))
+        self.domain.require_apart(None if self.group == NO_GROUP else self.group)
 
     def _budget_of(self, params: float, given: Mapping[str, float]) -> float:
         """Return the FLOPs whose best split has `params` parameters: N* grows with C."""

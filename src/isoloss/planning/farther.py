@@ -11,6 +11,7 @@ import numpy as np
 
 from isoloss.core.errors import Unidentified
 from isoloss.core.estimate import Estimate
+from isoloss.core.numbers import listed
 from isoloss.fitting.domain import LawWarning
 from isoloss.planning.beyond import AT_ONCE, GRID, LOSS_FACTOR, Beyond, fault_of
 from isoloss.planning.corpus_statistics import CorpusStatistics
@@ -73,7 +74,7 @@ def widened(drafted: Plan, forms: Sequence[PlanLaw], corpus: CorpusStatistics) -
         drafted, log_ratio=replace(middle, low=low, high=high), params=shifted(drafted.params, -1),
         tokens=shifted(drafted.tokens, 1), loss=_holding(drafted.loss, said, drafted.extrapolation, corpus),
         run_loss=_holding(drafted.run_loss, said, drafted.extrapolation, corpus),
-        reason=f"{drafted.reason}; intervals span {', '.join(drafted.forms)}",
+        reason=f"{drafted.reason}; intervals hold what {listed(list(drafted.forms))} say",
     )  # fmt: skip
 
 
@@ -120,6 +121,19 @@ def refuse_absurd(drafted: Plan, corpus: CorpusStatistics, *, split_asked: bool)
             f"({_ceiling(corpus):.3g})",
             fix=f"{fix}; or name the law's tokenizer with --tokenizer, if its tokens are others",
         )
+
+
+def within_uniform(drafted: Plan, corpus: CorpusStatistics) -> Plan:
+    """Return the plan with intervals of loss that end at ln V: a uniform guess over the vocabulary loses no more."""
+    ceiling = _ceiling(corpus)
+
+    def cut(loss: Estimate | None) -> Estimate | None:
+        if loss is None:
+            return None
+        low, high = (None if end is None else min(end, ceiling) for end in (loss.low, loss.high))
+        return replace(loss, low=low, high=high)
+
+    return replace(drafted, loss=cut(drafted.loss), run_loss=cut(drafted.run_loss))
 
 
 def _unit(drafted: Plan, corpus: CorpusStatistics) -> float | None:

@@ -25,9 +25,8 @@ def refuse_worn_out(tokens: float, corpus: CorpusStatistics, unit: str, *, bears
     least = "" if corpus.unique_tokens else "at least "
     within = "" if bears is None else f"ask for what the text can bear, four passes: --flops {bears:.2g}; or "
     raise InputError(
-        f"the plan would read {corpus.name} {least}{tokens / unique:,.0f} times, its {unique:.3g} {unit}: past "
+        f"the plan would read {corpus.name} {least}{_times(tokens / unique)}, its {unique:.3g} {unit}: past "
         f"{MOST_PASSES:.0f} passes one more is worth less than a tenth of new text (Muennighoff et al. 2023)",
-        place="plan",
         fix=f"{within}bring {tokens / GOOD_AS_NEW:.2g} {unit} of text{_in_bytes(tokens / GOOD_AS_NEW, corpus)}, "
         "which four passes make enough; or, if these files are a sample of more, plan for endless text with "
         "--no-repeat",
@@ -47,10 +46,14 @@ def worn_thin(tokens: float, corpus: CorpusStatistics, unit: str) -> tuple[LawWa
         f"{_in_bytes(tokens / GOOD_AS_NEW, corpus)}."
     )
     message = (
-        f"the plan reads the {unique:.3g} {unit} of {corpus.name} {times:,.1f} times and takes every pass for new "
+        f"the plan reads the {unique:.3g} {unit} of {corpus.name} {_times(times)} and takes every pass for new "
         f"text: up to four passes that is nearly so, past them repeats are worth less and less.{wanted}"
     )
     return (LawWarning(code="tokens_repeat", message=message),)
+
+
+def _times(passes: float) -> str:
+    return f"{passes:.3g} times" if passes < 1000 else f"{passes:,.0f} times" if passes < 1e5 else f"{passes:.1e} times"
 
 
 def _in_bytes(tokens: float, corpus: CorpusStatistics) -> str:

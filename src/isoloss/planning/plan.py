@@ -18,7 +18,7 @@ from isoloss.laws.law import Floats
 from isoloss.optima.best_size import best_sizes
 from isoloss.planning.beyond import look_beyond
 from isoloss.planning.corpus_statistics import CorpusStatistics
-from isoloss.planning.farther import as_seen, refuse_absurd, sound_forms, widened
+from isoloss.planning.farther import as_seen, refuse_absurd, sound_forms, widened, within_uniform
 from isoloss.planning.laws import REPEATABLE, PlanLaw, with_repetition
 from isoloss.planning.passes import GOOD_AS_NEW, MOST_PASSES, refuse_worn_out, worn_thin
 from isoloss.planning.plan_result import MAKING, Making, Plan, finished, sizes, with_interval
@@ -102,9 +102,8 @@ def plan(
             drafted = as_seen(drafted, look_beyond(runs, flops=[question.given()["flops"]]))
         else:
             drafted = widened(drafted, forms, corpus)
-    if extrapolate:
-        refuse_absurd(drafted, corpus, split_asked=params is None and tokens is None)
-    return finished(drafted, corpus, making)
+    refuse_absurd(drafted, corpus, split_asked=params is None and tokens is None)
+    return finished(within_uniform(drafted, corpus), corpus, making)
 
 
 def _seen_inside(law: PlanLaw, question: Question, runs: Observations | None) -> PlanLaw:

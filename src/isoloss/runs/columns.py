@@ -128,9 +128,9 @@ class Columns:
         if column.null_count:
             at = np.flatnonzero(column.is_null().to_numpy())
             raise BadTable(
-                f"{len(at)} missing values, expected numbers or names everywhere",
+                f"{len(at)} empty {'cell' if len(at) == 1 else 'cells'}, expected numbers or names everywhere",
                 place=f"{self.place}, column {name}, row {some(self.rows[at])}",
-                fix="fill the rows, or leave them out with --where",
+                fix=f"fill the rows, or leave them out: --where '\"{name}\" IS NOT NULL'",
             )
         return column
 
@@ -139,7 +139,13 @@ class Columns:
         for name in self.names:
             if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", formula):
                 self.refuse_doubt(name)
-        found = query_table(self.table, f"SELECT {ROW}, ({formula}) AS found FROM runs ORDER BY {ROW}", name="runs")
+        try:
+            found = query_table(self.table, f"SELECT {ROW}, ({formula}) AS found FROM runs ORDER BY {ROW}", name="runs")
+        except BadTable as error:  # eval/loss may be a formula, and a misspelt name
+            raise BadTable(
+                f"no column {formula!r}, and no formula over columns: {error.message}", place=self.place,
+                fix=did_you_mean(formula, self.names),
+            ) from error  # fmt: skip
         if found.num_rows != len(self.rows) or found.column_names != [ROW, "found"]:
             raise BadTable(
                 f"{found.num_rows} values for {len(self.rows)} rows", place=f"{self.place}, column {formula}",

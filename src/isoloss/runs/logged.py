@@ -89,6 +89,26 @@ def settled(points: Iterable[tuple[int, float]]) -> Curve:
     return sorted(dict(points).items())
 
 
+def without_dead_ends(points: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
+    """Return the points, in the order they were logged, without what a resumed run had logged beyond its checkpoint.
+
+    Where steps fall and go on from there, at least one of them logged before, what stood at that step and beyond is
+    left out. Points in another order (shuffled, descending, started anew) are returned as they are.
+    """
+    pieces: list[list[tuple[int, float]]] = [[]]
+    for point in points:
+        if pieces[-1] and point[0] < pieces[-1][-1][0]:
+            pieces.append([])
+        pieces[-1].append(point)
+    kept = pieces[0]
+    for piece in pieces[1:]:
+        start, logged = piece[0][0], {step for step, _ in kept}
+        if len(piece) < 2 or start <= kept[0][0] or logged.isdisjoint(step for step, _ in piece):
+            return list(points)
+        kept = [*(point for point in kept if point[0] < start), *piece]
+    return kept
+
+
 def joined(sessions: Iterable[Session], *, place: str) -> tuple[dict[str, Curve], list[str]]:
     """Return the curves of a run that was logged in several sessions, one after another, and what is to be said of it.
 

@@ -1,5 +1,6 @@
 """Tables of runs from anywhere: CSV, Parquet, JSONL, data frames, or an archive folder, checked at the door."""
 
+import codecs
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -246,14 +247,19 @@ def _guarded(reader: Any, path: Path) -> "pa.Table":
     except PermissionError:
         raise
     except (pa.ArrowException, UnicodeError, OSError) as error:  # OSError: Arrow's word for damaged Parquet
-        reason = first_line(error)[:200]
-        raise BadTable(
-            f"cannot be read as {path.suffix[1:]}: {reason}",
-            place=str(path),
-            fix="check the file's format and encoding",
-        ) from error
+        reason, fix = first_line(error)[:200], "check the file's format and encoding"
+        if _beginning(path) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            reason, fix = "it is UTF-16", "save it as UTF-8, or iconv -f utf-16 -t utf-8"
+        elif isinstance(error, pa.ArrowInvalid) and path.suffix.lower() in (".csv", ".tsv"):
+            fix = "name the columns in the first line, and write as many cells in every other"
+        raise BadTable(f"cannot be read as {path.suffix[1:]}: {reason}", place=str(path), fix=fix) from error
 
 
 def name_of(source: Source) -> str:
     """Return how messages name a source: a file by its path, anything else by its kind."""
     return str(source) if isinstance(source, str | Path) else type(source).__name__
+
+
+def _beginning(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(2)

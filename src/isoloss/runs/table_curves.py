@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from isoloss.core.errors import BadTable, did_you_mean
 from isoloss.runs.columns import Columns, is_formula, number_or_none, same_column, whole_step
-from isoloss.runs.logged import Curve, Logged, LoggedRun, Value, settled
+from isoloss.runs.logged import Curve, Logged, LoggedRun, Value, settled, without_dead_ends
 from isoloss.runs.mapping import Mapped
 from isoloss.runs.read_runs import open_table
 from isoloss.runs.tables import ROW, query_table
@@ -111,21 +111,30 @@ def _run(name: str, rows: Sequence[Row], mapped: Mapped, source: Path, roles: se
 
 
 def _curves(name: str, rows: Sequence[Row], step: str, source: Path, roles: set[str]) -> LoggedRun:
-    """Return the rows of a run as curves by step. Of two rows at a step the later counts; empty cells are no points."""
+    """Return the rows of a run as curves by step, without what a resumed run threw away.
+
+    Of two rows at a step the later counts; empty cells are no points.
+    """
     steps = [_step(row, step, source) for row in rows]
     curves: dict[str, Curve] = {}
     fields: dict[str, Value] = {}
     notes = [*_repeated(steps, step)]
+    lost: set[int] = set()
     for column in rows[0]:
         if column in (ROW, step):
             continue
         cells = [(at, row[column], row[ROW]) for at, row in zip(steps, rows, strict=True) if row[column] is not None]
         points, stray = _points(cells, as_numbers=column in roles)
         if points:
-            curves[column] = settled(points)
+            curves[column] = settled(without_dead_ends(points))
+            lost |= {at for at, _ in points} - {at for at, _ in curves[column]}
             notes += _passed_over(stray, column)
         else:
             fields[column] = next((value for _, value, _ in reversed(cells) if _plain(value)), None)
+    if lost:
+        notes.append(
+            f"rows of steps {min(lost)} to {max(lost)} are left out: the run was resumed before them, and ended"
+        )
     place = f"{source}, row {max(zip(steps, (row[ROW] for row in rows), strict=True))[1]}"
     return LoggedRun(name=name, place=place, fields=fields, curves=curves, guesses=GUESSES, notes=notes)
 

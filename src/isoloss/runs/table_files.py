@@ -1,11 +1,11 @@
-"""Files of runs as Arrow tables: CSV in whatever way it is written, lines of JSON, Parquet."""
+"""Files of runs as Arrow tables: CSV in whatever way it is written, JSON, Parquet."""
 
 import codecs
 import csv
 import io
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from isoloss.core.arrow import floats_of
 from isoloss.core.errors import BadTable
+from isoloss.core.reading import json_in
 from isoloss.runs.columns import NO_NUMBERS, grouping_doubt
 
 if TYPE_CHECKING:
@@ -63,7 +64,13 @@ def read_csv(path: Path) -> "pa.Table":
             f"one column alone, {table.column_names[0]!r}", place=str(path),
             fix="separate columns by commas, semicolons or tabs, the same number of them in every line",
         )  # fmt: skip
-    return _localised(table, read)
+    return _with_plain_names(_localised(table, read))
+
+
+def _with_plain_names(table: "pa.Table") -> "pa.Table":
+    """Return the table without blanks around the names of its columns, where they stay different without them."""
+    names = [name.strip() for name in table.column_names]
+    return table.rename_columns(names) if len(set(names)) == len(names) else table
 
 
 def _refuse_wide(path: Path, delimiter: str) -> None:
@@ -174,9 +181,36 @@ def _no_object(path: Path, number: int, message: str) -> BadTable:
 
 def read_jsonl(path: Path) -> "pa.Table":
     """Return lines of JSON as a table, a column a key."""
+    return _table_of(json_lines(path), path)
+
+
+def read_json(path: Path) -> "pa.Table":
+    """Return a `.json` file as a table: an array of objects, one object of columns, or lines of JSON.
+
+    Columns are arrays, or objects by row as pandas writes them. Raises BadTable for anything else.
+    """
+    try:
+        content = json_in(path.read_bytes().removeprefix(codecs.BOM_UTF8).decode("utf-8"))
+    except ValueError:  # several objects, or no JSON
+        return read_jsonl(path)
+    if isinstance(content, dict):
+        columns = [list(each.values()) if isinstance(each, dict) else each for each in content.values()]
+        if columns and all(isinstance(each, list) and len(each) == len(columns[0]) for each in columns):
+            content = [dict(zip(content, cells, strict=True)) for cells in zip(*columns, strict=True)]
+        elif not any(isinstance(each, list | dict) for each in columns):
+            content = [content]  # one line of JSON
+    if not isinstance(content, list) or not all(isinstance(row, dict) for row in content):
+        raise BadTable(
+            "neither an array of objects nor one object of columns", place=str(path),
+            fix='write one object a run, [{"params": 1e8, …}, …]; logs of a Hugging Face trainer are imported by their '
+            "name, trainer_state.json",
+        )  # fmt: skip
+    return _table_of(content, path)
+
+
+def _table_of(rows: Sequence[Mapping[str, Any]], path: Path) -> "pa.Table":
     import pyarrow as pa
 
-    rows = json_lines(path)
     names = list(dict.fromkeys(name for row in rows for name in row))
     if len(names) > MOST_COLUMNS:
         raise _too_wide(len(names), path)
@@ -227,5 +261,6 @@ def read_parquet(path: Path) -> "pa.Table":
 
 LINES = (".jsonl", ".ndjson")
 READERS: dict[str, Callable[[Path], "pa.Table"]] = {
-    ".csv": read_csv, ".tsv": read_csv, **dict.fromkeys(LINES, read_jsonl), ".parquet": read_parquet,
+    ".csv": read_csv, ".tsv": read_csv, ".json": read_json, **dict.fromkeys(LINES, read_jsonl),
+    ".parquet": read_parquet,
 }  # fmt: skip

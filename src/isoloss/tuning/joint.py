@@ -135,7 +135,7 @@ class TunedSweep:
         found += [f"{reason[0].upper()}{reason[1:]}." for reason in self.reasons]
         if edges:
             found.append(
-                f"{len(edges)} of {len(self.cells)} cells have their optimum on the edge of the grid: it lies there or "
+                f"{len(edges)} of {len(self.cells)} cells: the optimum is on the edge of the grid. It lies there or "
                 "beyond, and the law takes nothing from that side. Widen those grids."
             )
         return found
