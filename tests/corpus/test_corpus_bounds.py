@@ -4,6 +4,8 @@ import gzip
 import json
 from collections import Counter
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from isoloss.complexity.paths import measure_paths
@@ -49,3 +51,17 @@ def test_an_array_in_one_long_line_is_read_row_by_row(tmp_path):
     (tmp_path / "rows.json").write_text(json.dumps(rows))
     read = [document.content.decode() for document in read_documents(tmp_path / "rows.json", skipped=Counter())]
     assert read == [row["text"] for row in rows]
+
+
+@pytest.mark.parametrize("before", [[], ["short"] * 3000], ids=["alone", "after_others"])
+def test_a_row_of_parquet_beyond_the_bound_is_refused(tmp_path, before):
+    pq.write_table(pa.table({"text": [*before, LONG]}), tmp_path / "rows.parquet")
+    with pytest.raises(BadCorpus) as refused:
+        measure_paths([str(tmp_path / "rows.parquet")])
+    assert "rows.parquet" in str(refused.value.place)
+
+
+def test_rows_of_parquet_within_the_bound_are_read(tmp_path):
+    texts = [f"row {number} " + "b" * 5000 for number in range(200)]
+    pq.write_table(pa.table({"text": texts, "other": [LONG] * 200}), tmp_path / "rows.parquet")
+    assert [document.content.decode() for document in read_documents(tmp_path / "rows.parquet")] == texts

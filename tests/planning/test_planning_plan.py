@@ -228,9 +228,9 @@ def test_passes_over_a_text_of_bytes_are_counted_in_the_frontiers_tokens(joint):
 
 def test_a_corpus_read_until_repeats_are_worth_nothing_is_no_plan(runs):
     """Past 36 passes one more is worth less than a tenth of new text: the budget of four passes is named instead."""
-    law, few = fit(runs, law="kaplan", bootstrap=20), replace(ENDLESS, unique_tokens=1e3)
+    law, few = fit(runs, law="kaplan", bootstrap=20), replace(ENDLESS, unique_tokens=2e4)
     with pytest.raises(InputError, match="times") as refused:
-        plan(law, corpus=few, flops=1e12)
+        plan(law, corpus=few, flops=1e13)
     bears = float(refused.value.fix.split("--flops ")[1].split(";")[0])
     # The budget is printed with two digits, and D* goes with about its root.
     assert plan(law, corpus=few, flops=bears, repeat=False).epochs.value == pytest.approx(4, rel=0.05)

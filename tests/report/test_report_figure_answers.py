@@ -69,3 +69,11 @@ def test_a_figure_is_the_file_that_was_asked_for(law, tmp_path, suffix):
         assert ElementTree.fromstring(content).tag.endswith("svg")
     with pytest.raises(InputError, match="svg or .png"):
         require_drawable(path.with_suffix(".pdf"))
+
+
+def test_one_budget_alone_is_drawn():
+    """A budget of 1e11 as N D gives it: not a round number, and the only one on a logarithmic axis."""
+    answer = Answer(flops=100_000_000_000.0002, log_ratio=Estimate(value=3.3, low=3.0, high=3.6))
+    axes = splits(curves={}, points={"plan": [answer]}).axes[0]
+    low, high = axes.get_xlim()
+    assert low < answer.flops < high

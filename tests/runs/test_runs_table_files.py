@@ -4,11 +4,14 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from isoloss.core.errors import BadTable
+from isoloss.runs import table_files
 from isoloss.runs.archive import Archive
 from isoloss.runs.columns import grouping_doubt
 from isoloss.runs.imported import Mapped, import_runs
@@ -249,3 +252,17 @@ def test_a_name_in_other_letters_is_answered_with_the_nearest(tmp_path):
         with pytest.raises(BadTable) as refused:
             read_runs(tmp_path / "runs.csv", params="N", tokens="D", loss=asked)
         assert refused.value.fix.startswith(f"did you mean {found}? known: D, N, Val Loss")
+
+
+def test_text_of_a_parquet_table_is_bounded(tmp_path, monkeypatch):
+    monkeypatch.setattr(table_files, "MOST_TEXT", 1 << 20)
+    names = pa.DictionaryArray.from_arrays(pa.array([0] * 5000, pa.int32()), pa.array(["x" * 1000]))
+    pq.write_table(pa.table({"params": [1e7] * 5000, "name": names}), tmp_path / "runs.parquet")
+    with pytest.raises(BadTable, match="text of more"):
+        open_table(tmp_path / "runs.parquet")
+
+
+def test_a_name_as_long_as_a_text_is_no_name(tmp_path):
+    (tmp_path / "runs.csv").write_text(f"n,d,loss,corpus\n1e7,1e9,3,{'x' * 5000}\n")
+    with pytest.raises(BadTable, match="characters"):
+        read_runs(tmp_path / "runs.csv", params="n", tokens="d", loss="loss", corpus="corpus")

@@ -30,6 +30,8 @@ def test_shipped_studies_load_and_state_their_question(name):
         ("value = 5e-3", "value = -5e-3", "found -0.005"),
         ('name = "python"', 'name = "cpp"', "repeated: cpp"),
         ('name = "python"', 'name = "../cpp"', "also a file name"),
+        ("schema = 1", "schema = 1.0", "expected a whole number"),
+        ("schema = 1", "schema = true", "expected a whole number"),
         ("schema = 1", "schema = 9", r"schema 9[\s\S]*upgrade"),
         ("schema = 1", "schema = = 1", "not valid TOML.*line 3"),
         ("seed = 17", 'seed = "many"', "seed: .*found 'many'"),

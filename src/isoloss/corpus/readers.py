@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 from isoloss.core.errors import BadCorpus
 from isoloss.core.registry import Registry
@@ -39,6 +39,9 @@ from isoloss.corpus.json_rows import (
     read_lines,
     row_text,
 )
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
 
 TEXT_FIELD = "text"  # what the field that holds the text is called unless somebody says so
 LINES = (".jsonl", ".ndjson")  # files each of whose lines is a row
@@ -207,10 +210,17 @@ def _read_parquet(path: Path, text_field: str, skipped: Counter[str] | None) -> 
         with seekable(path) as stream, pq.ParquetFile(stream) as table:
             if text_field not in table.schema_arrow.names:
                 raise no_field(text_field, table.schema_arrow.names, str(path))
-            batches = table.iter_batches(batch_size=1024, columns=[text_field])
+            if pa.types.is_string(table.schema_arrow.field(text_field).type):
+                # As a dictionary, a text that stands in many rows is held once.
+                table = pq.ParquetFile(stream, read_dictionary=[text_field])
+            batches = table.iter_batches(batch_size=_batch_rows(table.metadata, text_field, path), columns=[text_field])
             values = chain.from_iterable(batch.column(0) for batch in batches)
             for row, value in enumerate(values, start=1):
                 place = f"{path}:{row}"
+                if pa.types.is_dictionary(value.type):
+                    value = value.value
+                if pa.types.is_string(value.type) and value.is_valid and len(value.as_buffer()) > LONGEST_DOCUMENT:
+                    raise too_long(place)
                 try:
                     yield Document(field_text(_plain(value), text_field), place)
                 except BrokenRow as problem:
@@ -219,6 +229,21 @@ def _read_parquet(path: Path, text_field: str, skipped: Counter[str] | None) -> 
                     skipped[BROKEN_ROW] += 1
     except pa.ArrowException as error:
         raise BadCorpus(f"not Parquet: {error}", place=str(path), fix="name a Parquet file") from error
+
+
+def _batch_rows(metadata: "pq.FileMetaData", column: str, path: Path) -> int:
+    """Return how many rows of a Parquet file's column are unpacked at once: no more than fill the longest document.
+
+    Raises BadCorpus where a row is longer on average.
+    """
+    longest = 1.0
+    for group in (metadata.row_group(number) for number in range(metadata.num_row_groups)):
+        chunks = (group.column(number) for number in range(group.num_columns))
+        size = sum(one.total_uncompressed_size for one in chunks if one.path_in_schema.split(".")[0] == column)
+        longest = max(longest, size / max(group.num_rows, 1))
+    if longest > LONGEST_DOCUMENT:
+        raise too_long(path)
+    return max(1, min(1024, int(LONGEST_DOCUMENT / longest)))
 
 
 def _plain(value: Any) -> object:

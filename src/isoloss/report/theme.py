@@ -238,7 +238,7 @@ def padded_log(values: Sequence[float] | np.ndarray, *, pad: float = 0.06) -> tu
     """Return limits that leave a margin of `pad` of the logarithmic span (or 10 % of one value) around `values`."""
     logs = np.log(np.asarray(values, dtype=float))
     low, high = float(logs.min()), float(logs.max())
-    margin = pad * (high - low) if high - low > 1e-6 else 0.1  # one value may be written in two ways
+    margin = pad * (high - low) if high > low else 0.1
     return float(np.exp(low - margin)), float(np.exp(high + margin))
 
 

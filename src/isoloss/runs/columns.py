@@ -21,6 +21,7 @@ Floats = NDArray[np.float64]
 # Whatever holds none of these is a name, and a wrong one is answered with the nearest.
 _OPERATORS = re.compile(r"[-+*/()\"]")
 _WITH_SUFFIX = re.compile(r"\s*([-+.\deE]+?)\s*([kKmMbBgGtT])\s*")
+LONGEST_NAME = 1_000
 NO_NUMBERS = frozenset({"nan", "+nan", "-nan", "inf", "+inf", "-inf", "infinity", "+infinity", "-infinity"})
 """What stands for a number that is none, in lower case."""
 # A number whose marks could stand between thousands or before decimals: 1.234, 12,345. A leading 0 speaks for decimals.
@@ -72,6 +73,11 @@ class Columns:
                 fix="name another column, or write it as text",
             ) from None  # fmt: skip
         texts = [self._text(name, value) for value in encoded.dictionary.to_pylist()]
+        if (longest := max(map(len, texts), default=0)) > LONGEST_NAME:
+            raise BadTable(
+                f"a name of {longest:,} characters, at most {LONGEST_NAME:,} are read",
+                place=f"{self.place}, column {name}", fix="name a column of short names",
+            )  # fmt: skip
         values = np.array([shown(text) for text in texts], dtype=np.str_)
         if len(set(values.tolist())) < len(set(texts)):
             raise BadTable(

@@ -25,6 +25,8 @@ LARGEST_SPLIT = 1e6  # numbers beyond it are not those of one group of thousands
 ROUND_OFF = 1e-15  # of a number read from its digits, and then times 1000
 MOST_DIGITS = 18  # of a number that is kept whole
 MOST_ROWS = 50_000_000  # a few bytes of Parquet can stand for any number of equal rows
+LONGEST_CELL = 1 << 28  # bytes of text, as in documents
+MOST_TEXT = 1 << 30  # bytes of a column of text: a few of Parquet can stand for any number of equal cells
 LOOKED_AT = 1 << 16  # bytes from which the delimiter is read
 # Digits in groups of three, and a decimal comma: each unambiguous where there are two groups, or other than three
 # digits behind the comma.
@@ -245,6 +247,7 @@ def _number(value: object) -> float | None:
 
 def read_parquet(path: Path) -> "pa.Table":
     """Return a Parquet file. Raises BadTable for more columns or rows than are read, ArrowException for damage."""
+    import pyarrow as pa
     from pyarrow import parquet
 
     size = parquet.read_metadata(path)
@@ -254,9 +257,35 @@ def read_parquet(path: Path) -> "pa.Table":
         raise BadTable(
             f"{size.num_rows:,} rows, at most {MOST_ROWS:,} are read", place=str(path), fix="give one row a run"
         )
-    table = parquet.read_table(path)
+    texts = [field.name for field in parquet.read_schema(path) if _is_text(field.type)]
+    table = parquet.read_table(path, read_dictionary=texts)  # a text that stands in many rows is held once
     table.validate(full=True)  # text that is no UTF-8 would be found by whoever reads it
+    for at, name in enumerate(table.column_names):
+        if name in texts:
+            _refuse_long(table[name], place=f"{path}, column {name}")
+            table = table.set_column(at, name, table[name].cast(pa.string()))
     return table
+
+
+def _is_text(kind: Any) -> bool:
+    import pyarrow as pa
+
+    return pa.types.is_string(kind.value_type if pa.types.is_dictionary(kind) else kind)
+
+
+def _refuse_long(column: "pa.ChunkedArray", *, place: str) -> None:
+    """Raise BadTable for cells that are longer than those of other tables, one by one or all of them together."""
+    import pyarrow.compute as pc
+
+    total = 0
+    for chunk in column.chunks:
+        lengths = pc.cast(pc.binary_length(chunk.dictionary), "int64")
+        total += pc.sum(lengths.take(chunk.indices)).as_py() or 0
+        if (pc.max(lengths).as_py() or 0) > LONGEST_CELL or total > MOST_TEXT:
+            raise BadTable(
+                f"text of more than {LONGEST_CELL >> 20} MiB in a cell, or {MOST_TEXT >> 20:,} MiB in all", place=place,
+                fix="keep the columns of parameters, tokens, losses and names",
+            )  # fmt: skip
 
 
 LINES = (".jsonl", ".ndjson")

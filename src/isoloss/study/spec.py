@@ -368,8 +368,12 @@ def shipped_text(name: str) -> str:
 
 
 def _require_schema(content: dict[str, Any], *, place: str) -> None:
-    found = content.get("schema")
-    if isinstance(found, int) and found > STUDY_SCHEMA:
+    found = content.get("schema", STUDY_SCHEMA)
+    if type(found) is not int:
+        raise BadStudy(
+            f"schema: found {found!r}, expected a whole number", place=place, fix=f"write schema = {STUDY_SCHEMA}"
+        )
+    if found > STUDY_SCHEMA:
         raise BadStudy(
             f"written for study schema {found}; this isoloss reads up to {STUDY_SCHEMA}",
             place=place,

@@ -155,7 +155,8 @@ def _panel(
             axes.plot(flops, values, marker=marker, linestyle="none", markersize=5, color=shade)
     if ratio:
         axes.axhline(RULE_OF_THUMB, color=MUTED, linewidth=1, linestyle=(0, (4, 2)), zorder=1)
-    axes.set(xscale="log", yscale="log", xlim=padded_log(budgets), ylim=padded_log(seen))
+    # Limits first: one budget alone leaves a logarithmic axis without any of its own.
+    axes.set(xlim=padded_log(budgets), ylim=padded_log(seen), xscale="log", yscale="log")
     axes.set_xlabel("training FLOPs C", fontsize=KEY_POINTS)
     log_axis(axes.xaxis, kind="power")
     log_axis(axes.yaxis, kind="si" if ratio else "plain")
