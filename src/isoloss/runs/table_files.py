@@ -270,7 +270,7 @@ def read_parquet(path: Path) -> "pa.Table":
 def _is_text(kind: Any) -> bool:
     import pyarrow as pa
 
-    return pa.types.is_string(kind.value_type if pa.types.is_dictionary(kind) else kind)
+    return bool(pa.types.is_string(kind.value_type if pa.types.is_dictionary(kind) else kind))
 
 
 def _refuse_long(column: "pa.ChunkedArray", *, place: str) -> None:
