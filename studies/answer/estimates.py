@@ -17,6 +17,8 @@ from isoloss.optima.mean_split import MeanSplit, mean_splits
 BUDGETS = (6e10, 2.5e11, 1e12)
 # Interventions and grammars are trained on the cheaper part of that grid, which holds the first two.
 CHEAP_BUDGETS = BUDGETS[:2]
+# A vocabulary of 1,024 makes small models dearer: its grid begins at a larger budget, and ends at a smaller one.
+BPE_BUDGETS = (1.2e11, 2.5e11, 5e11)
 # Exact FLOPs are 2.5 times 6 · N · D at 25,000 parameters.
 SIX_ND_BUDGETS = tuple(float(f"{budget / 2.5:.3g}") for budget in BUDGETS)
 DRAWS, FEW_DRAWS = 400, 100
@@ -133,7 +135,9 @@ class Pair:
     after: Balance
 
 
-def paired(readings: Readings, corpora: Sequence[str], *, draws: int = DRAWS) -> list[Pair]:
+def paired(
+    readings: Readings, corpora: Sequence[str], *, budgets: Sequence[float] = CHEAP_BUDGETS, draws: int = DRAWS
+) -> list[Pair]:
     """Return the change of every finished intervention whose source is finished too.
 
     A source counts on the cells that its interventions have, with all its seeds. Form weights
@@ -151,9 +155,7 @@ def paired(readings: Readings, corpora: Sequence[str], *, draws: int = DRAWS) ->
             cells[source_of(name)] = cells.get(source_of(name), set()) | shared
     for name in ready:
         cells.setdefault(source_of(name), readings.cells[source_of(name)])
-    found = {
-        one.corpus: one for one in balances(readings, list(cells), budgets=CHEAP_BUDGETS, draws=draws, cells=cells)
-    }
+    found = {one.corpus: one for one in balances(readings, list(cells), budgets=budgets, draws=draws, cells=cells)}
     return [
         Pair(
             corpus=name, source=source_of(name), before=found[source_of(name)], after=found[name],

@@ -15,6 +15,7 @@ from scipy import stats
 from answer import figures, verdicts
 from answer.claims import Claim, claims
 from answer.estimates import (
+    BPE_BUDGETS,
     BUDGETS,
     CHEAP_BUDGETS,
     DRAWS,
@@ -40,11 +41,12 @@ from isoloss.fitting.fitted import FittedLaw
 from isoloss.optima.best_size import best_sizes
 
 POINTS = {"small": (1.1e4, 9.6e5), "middle": (3e4, 1.41e6), "large": (1.0e5, 8.5e6)}  # of the first seal
+BPE = "-bpe"
 INTERVENTIONS = {
     "-noise15": "15 % of bytes at random", "-noise05": "5 % of bytes at random", "-lines": "lines shuffled",
     "-relabelled": "byte values permuted (placebo)", "-comments": "without comments",
     "-names": "without comments and names", "-tercile1": "most compressible third",
-    "-tercile3": "least compressible third", "-bpe": "BPE of 1,024",
+    "-tercile3": "least compressible third", BPE: "BPE of 1,024",
 }  # fmt: skip
 WHY_LEFT_OUT = {
     "unconverged": "their loss hardly beats the entropy of single bytes: models of this size learn next to nothing",
@@ -201,7 +203,9 @@ def analyse(readings: Readings, *, sealed_forms: Path, draws: int = DRAWS) -> Fo
 def pairs_by_kind(readings: Readings, *, draws: int) -> dict[str, list[Pair]]:
     """Return the pairs of every intervention that has any."""
     endings = {ending: readings.names(ending) for ending in INTERVENTIONS}
-    every = paired(readings, [name for names in endings.values() for name in names], draws=draws)
+    like_texts = [name for ending, names in endings.items() if ending != BPE for name in names]
+    every = paired(readings, like_texts, draws=draws)
+    every += paired(readings, endings[BPE], budgets=BPE_BUDGETS, draws=draws)
     found = {ending: [pair for pair in every if pair.corpus.endswith(ending)] for ending in endings}
     return {ending: pairs for ending, pairs in found.items() if pairs}
 
@@ -290,7 +294,8 @@ def written(found: Found) -> str:
         "named": named_measure,
     }  # fmt: skip
     return environment.get_template("page.md.j2").render(
-        found=found, NEW=NEW, OLD=OLD, TEXTS=TEXTS, BUDGETS=BUDGETS, CHEAP=CHEAP_BUDGETS, SIX=SIX_ND_BUDGETS,
+        found=found, NEW=NEW, OLD=OLD, TEXTS=TEXTS, BUDGETS=BUDGETS, CHEAP=CHEAP_BUDGETS,
+        BPE_BUDGETS=BPE_BUDGETS, SIX=SIX_ND_BUDGETS,
         verdicts=verdicts, INTERVENTIONS=INTERVENTIONS, POINTS=POINTS, per_compute=per_compute, single=single,
         shift=shift, unpaired=unpaired(found),
         placebo_p=placebo_p, extremes=extremes(found), np=np, math=math,
