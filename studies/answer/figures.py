@@ -146,19 +146,25 @@ def _in_words(measure: str, slope: Slope) -> str:
 
 @drawn
 def arrows(groups: Mapping[str, Sequence[Pair]], measure: str, values: Mapping[str, float]) -> Figure:
-    """Return a panel an intervention: an arrow from each source to what became of it, θ against a measure."""
+    """Return a panel an intervention: an arrow from each source to what became of it, against a measure."""
     figure, grid = Panels(width=2.95, height=2.6, columns=3, gap_x=0.55).grid(len(groups))
     for (title, pairs), (axes,) in zip(groups.items(), grid, strict=True):
+        axes.set_yscale("log")
         for pair in pairs:
-            start = values[pair.source], pair.before.theta.value
-            end = values[pair.corpus], pair.after.theta.value
+            start = values[pair.source], math.exp(pair.before.theta.value)
+            end = values[pair.corpus], math.exp(pair.after.theta.value)
             axes.plot(*start, marker="o", markersize=3.5, color=MUTED)
-            axes.plot([end[0]] * 2, [pair.after.theta.low, pair.after.theta.high], color=BLUE, linewidth=0.8, alpha=0.5)
+            low, high = pair.after.tokens_per_param.low, pair.after.tokens_per_param.high
+            axes.plot([end[0]] * 2, [low, high], color=BLUE, linewidth=0.8, alpha=0.5)
             axes.annotate("", end, start, arrowprops={"arrowstyle": "->", "color": BLUE, "linewidth": 1.3})
-        axes.set(xlabel=MEASURE_NAMES.get(measure, measure), ylabel="ln(D*/N*)")
+        axes.set(xlabel=MEASURE_NAMES.get(measure, measure), ylabel="best tokens per parameter")
         axes.set_title(title)
         axes.margins(0.2)
-        name_marks(axes, [Named(name=pair.source, x=values[pair.corpus], y=pair.after.theta.value) for pair in pairs])
+        log_axis(axes.yaxis, kind="plain")
+        marks = [
+            Named(name=pair.source, x=values[pair.corpus], y=math.exp(pair.after.theta.value)) for pair in pairs
+        ]  # fmt: skip
+        name_marks(axes, marks)
     return figure
 
 
