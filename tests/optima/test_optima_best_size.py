@@ -8,7 +8,7 @@ import pytest
 
 from isoloss.core.errors import InputError
 from isoloss.laws.coupled import Coupled
-from isoloss.optima.best_size import best_sizes, covered_sizes, usual_budgets
+from isoloss.optima.best_size import Reach, best_sizes, usual_budgets
 from isoloss.runs.observations import observations
 
 STUDIES = Path(__file__).parents[2] / "studies"
@@ -75,7 +75,8 @@ def test_usual_budgets_lie_inside_the_runs():
     table = staircase(1.0)
     budgets = usual_budgets(table)
     assert len(budgets) == 3
-    assert all(covered_sizes(table, budget).sum() >= 3 for budget in budgets)
+    reach = Reach.of(table)
+    assert all(reach.covered(budget).sum() >= 3 for budget in budgets)
 
 
 def test_the_same_seed_gives_the_same_draws():

@@ -9,6 +9,7 @@ that of all forms' draws together, so it holds run noise, trunk effects and the 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -156,11 +157,10 @@ def inside_range(table: Observations) -> tuple[float, float] | None:
     if len(table) < FEWEST_SIZES:
         return None
     budgets = np.geomspace(table.flops.min(), table.flops.max(), BUDGETS_TRIED)
-    reached = [covered_sizes(table, budget) for budget in budgets.tolist()]
-    covered = [own.sum() >= FEWEST_SIZES for own in reached]
+    reach, log_loss = Reach.of(table), plain_quadratic(table)
+    covered = [reach.covered(budget).sum() >= FEWEST_SIZES for budget in budgets.tolist()]
     within = [
-        held and _seems_inside(table, budget, own)
-        for budget, own, held in zip(budgets.tolist(), reached, covered, strict=True)
+        held and _seems_inside(reach, budget, log_loss) for budget, held in zip(budgets.tolist(), covered, strict=True)
     ]
     found = _longest_stretch(within if any(within) else covered)
     return None if found is None else (float(budgets[found[0]]), float(budgets[found[1]]))
@@ -180,27 +180,42 @@ def _longest_stretch(held: Sequence[bool]) -> tuple[int, int] | None:
     return best
 
 
-def _seems_inside(table: Observations, budget: float, reached: NDArray[np.bool_]) -> bool:
+def _seems_inside(reach: "Reach", budget: float, log_loss: Callable[[Floats, Floats], Floats]) -> bool:
     """Whether a plain quadratic of all rows is least between the sizes that have runs around a budget."""
-    x, z = np.log(table.params), np.log(table.tokens)
-    sizes, _ = distinct_sizes(table.params)
-    log_n = np.linspace(np.log(sizes[reached][0]), np.log(sizes[reached][-1]), POINTS)
-    log_d = np.log(budget) - flops_per_token(table)(log_n)
-    best = plain_quadratic(x, z, np.log(table.loss_nats), log_n, log_d).argmin()
+    log_n = np.linspace(*reach.ends(budget), POINTS)
+    best = log_loss(log_n, np.log(budget) - reach.log_flops_per_token(log_n)).argmin()
     return bool(0 < best < POINTS - 1)
 
 
-def covered_sizes(table: Observations, budget: float) -> NDArray[np.bool_]:
-    """Return which of the table's sizes have runs on both sides of the budget's tokens, or within a tenth of them."""
-    sizes, member = distinct_sizes(table.params)
-    per_token = flops_per_token(table)
-    wanted = np.log(budget) - per_token(np.log(sizes))
-    margin = np.log(NEAR_TOKENS)
-    reached = np.zeros(len(sizes), dtype=bool)
-    for place in range(len(sizes)):
-        own = np.log(table.tokens[member == place])
-        reached[place] = own.min() <= wanted[place] + margin and own.max() >= wanted[place] - margin
-    return reached
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Reach:
+    """The sizes of a table's runs (k,) with ln of the fewest and of the most tokens, and ln(C/D) as a curve in ln N."""
+
+    sizes: Floats
+    fewest: Floats
+    most: Floats
+    log_flops_per_token: Callable[[Floats], Floats]
+
+    @classmethod
+    def of(cls, table: Observations) -> "Reach":
+        """Return what the runs of a table reach."""
+        sizes, member = distinct_sizes(table.params)
+        tokens = [np.log(table.tokens[member == place]) for place in range(len(sizes))]
+        return cls(
+            sizes=sizes, fewest=np.array([own.min() for own in tokens]), most=np.array([own.max() for own in tokens]),
+            log_flops_per_token=flops_per_token(table),
+        )  # fmt: skip
+
+    def covered(self, budget: float) -> NDArray[np.bool_]:
+        """Return which sizes have runs on both sides of the budget's tokens, or within a tenth of them."""
+        wanted = np.log(budget) - self.log_flops_per_token(np.log(self.sizes))
+        margin = np.log(NEAR_TOKENS)
+        return np.asarray((self.fewest <= wanted + margin) & (self.most >= wanted - margin))
+
+    def ends(self, budget: float) -> tuple[float, float]:
+        """Return ln of the smallest and of the largest size that has runs on both sides of the budget's tokens."""
+        covered = self.sizes[self.covered(budget)]
+        return float(np.log(covered[0])), float(np.log(covered[-1]))
 
 
 def flops_per_token(table: Observations) -> Callable[[Floats], Floats]:
@@ -247,6 +262,11 @@ class _Fitting:
     draws: int
     seed: int
 
+    @cached_property
+    def reach(self) -> Reach:
+        """Return what the runs reach."""
+        return Reach.of(self.table)
+
     def stream(self, form: str) -> np.random.Generator:
         """Return the numbers of a form's draws, the same at every budget: draws of several budgets go together."""
         return stream(self.seed, "surface", form, self.table.fingerprint)
@@ -254,7 +274,7 @@ class _Fitting:
     def laws(self) -> list[Surface]:
         """Return the parametric surfaces that the rows determine."""
         found: list[Surface] = []
-        sizes = len(distinct_sizes(self.table.params)[0])
+        sizes = len(self.reach.sizes)
         for form in (form for form, fewest in FEWEST_SIZES_OF.items() if sizes >= fewest):
             try:
                 surface = law_surface(
@@ -282,23 +302,19 @@ class _Fitting:
 def _of_corpus(fitting: _Fitting, budgets: Sequence[float] | None) -> "list[BestSize | _Searched]":
     table = fitting.table
     asked = tuple(dict.fromkeys(usual_budgets(table))) if budgets is None else tuple(budgets)
-    held = {budget: covered_sizes(table, budget) if len(table) else np.zeros(0, dtype=bool) for budget in asked}
-    if not any(reached.sum() >= FEWEST_SIZES for reached in held.values()) or len(table) < FEWEST_ROWS:
+    held = {budget: int(fitting.reach.covered(budget).sum()) if len(table) else 0 for budget in asked}
+    if not any(count >= FEWEST_SIZES for count in held.values()) or len(table) < FEWEST_ROWS:
         reason = f"{len(table)} runs do not hold a budget: three sizes need runs on both sides of its tokens"
         return [BestSize(corpus=fitting.corpus, flops=budget, inside=False, reason=reason) for budget in asked or ()]
     laws = fitting.laws()
     return [_at(fitting, budget, held[budget], laws) for budget in asked]
 
 
-def _at(
-    fitting: _Fitting, budget: float, reached: NDArray[np.bool_], laws: Sequence[Surface]
-) -> "BestSize | _Searched":
-    if (count := int(reached.sum())) < FEWEST_SIZES:
+def _at(fitting: _Fitting, budget: float, count: int, laws: Sequence[Surface]) -> "BestSize | _Searched":
+    if count < FEWEST_SIZES:
         reason = f"{count} sizes have runs on both sides of this budget's tokens, three are needed"
         return BestSize(corpus=fitting.corpus, flops=budget, inside=False, reason=reason)
-    sizes, _ = distinct_sizes(fitting.table.params)
-    ends = float(np.log(sizes[reached][0])), float(np.log(sizes[reached][-1]))
-    per_token = flops_per_token(fitting.table)
+    ends, per_token = fitting.reach.ends(budget), fitting.reach.log_flops_per_token
     within = np.linspace(*ends, POINTS)
     local = fitting.local(budget, within, np.log(budget) - per_token(within))
     log_n = np.linspace(ends[0] - BEYOND, ends[1] + BEYOND, POINTS)

@@ -6,6 +6,7 @@ which says nothing of shape beyond the runs: a quadratic whose third-order terms
 Legend: n rows, m points, S draws, T trunks, K coefficients.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -169,12 +170,16 @@ def trunk_evidence(table: Observations) -> Floats | None:
     return noise_around_surface(table, residuals, plain, np.ones(len(y)), None).evidence
 
 
-def plain_quadratic(x: Floats, z: Floats, y: Floats, log_n: Floats, log_d: Floats) -> Floats:
-    """Return at points (m,) the least-squares quadratic of ln L `y` (n,) in ln N `x` and ln D `z`."""
-    columns, points = (
-        third_order(a - x.mean(), b - z.mean())[:, :FIRST_THIRD_ORDER] for a, b in ((x, z), (log_n, log_d))
-    )
-    return np.asarray(points @ np.linalg.lstsq(columns, y, rcond=None)[0])
+def plain_quadratic(table: Observations) -> Callable[[Floats, Floats], Floats]:
+    """Return the least-squares quadratic of a table's ln L, as a function of points ln N and ln D (m,)."""
+    x, z = np.log(table.params), np.log(table.tokens)
+    columns = third_order(x - x.mean(), z - z.mean())[:, :FIRST_THIRD_ORDER]
+    found = np.linalg.lstsq(columns, np.log(table.loss_nats), rcond=None)[0]
+
+    def log_loss(log_n: Floats, log_d: Floats) -> Floats:
+        return np.asarray(third_order(log_n - x.mean(), log_d - z.mean())[:, :FIRST_THIRD_ORDER] @ found)
+
+    return log_loss
 
 
 def noise_around_surface(
