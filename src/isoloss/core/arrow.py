@@ -18,8 +18,9 @@ def floats_of(column: "pa.ChunkedArray") -> NDArray[np.float64]:
 
     if column.null_count:
         raise pa.ArrowInvalid(f"{column.null_count} gaps in a column of numbers")
-    chunks = [np.from_dlpack(chunk) for chunk in column.cast(pa.float64(), safe=False).chunks]
-    return np.concatenate([np.empty(0), *chunks])
+    if column.type not in (pa.float64(), pa.int64()):  # a cast loads all of Arrow's functions, which takes a while
+        column = column.cast(pa.float64(), safe=False)
+    return np.concatenate([np.empty(0), *(np.from_dlpack(chunk) for chunk in column.chunks)])
 
 
 def counted(rows: int) -> "pa.Array":

@@ -31,12 +31,12 @@ from isoloss.runs.checksums import file_digest, opened, with_checksums
 from isoloss.runs.documents import DocumentLosses
 from isoloss.runs.neighbours import with_neighbour_flags
 from isoloss.runs.record import RECORD_SCHEMA, RunRecord
-from isoloss.runs.tables import flat_table, query_table, with_imported
+from isoloss.runs.sql import PASSED_OVER, query_table
+from isoloss.runs.tables import flat_table, with_imported
 from isoloss.runs.underway import underway
 
 ARCHIVE_SCHEMA = 1
 MOST_ROWS = 50_000_000  # of a curve or of documents
-PASSED_OVER = b"isoloss.passed_over"
 KINDS = ("curves", "documents")
 TWIN = b"isoloss.record"
 REPAIR = "run the study again: it finds what is damaged and repairs it"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from isoloss.core.arrow import floats_of
 from isoloss.core.errors import BadTable, did_you_mean
 from isoloss.core.shown import shown
-from isoloss.runs.tables import ROW, query_table
+from isoloss.runs.sql import ROW, query_table
 
 if TYPE_CHECKING:
     import pyarrow as pa

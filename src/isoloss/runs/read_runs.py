@@ -13,12 +13,10 @@ from numpy.typing import NDArray
 from isoloss.core.arrow import counted
 from isoloss.core.errors import BadTable, InputError, did_you_mean
 from isoloss.core.files import regular
-from isoloss.runs.archive import PASSED_OVER, Archive
 from isoloss.runs.columns import Columns, Floats, same_column
 from isoloss.runs.observations import NO_GROUP, UNSTATED, DataUnit, Observations, observations
-from isoloss.runs.shapes import DEFAULT_CONVENTION
+from isoloss.runs.sql import PASSED_OVER, ROW, first_line, query_table
 from isoloss.runs.table_files import READERS
-from isoloss.runs.tables import ROW, first_line, query_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -189,7 +187,11 @@ def _of_columns(columns: Mapping[str, Any]) -> "pa.Table":
 
 
 def _is_archive(source: Source) -> bool:
-    return isinstance(source, str | Path) and Archive.stands_in(source)
+    if not isinstance(source, str | Path) or not Path(source).is_dir():
+        return False
+    from isoloss.runs.archive import Archive
+
+    return Archive.stands_in(source)
 
 
 def _stated(said: str, known: str, source: Source) -> str:
@@ -206,6 +208,8 @@ def _convention(table: "pa.Table", source: Source, column: str) -> str:
     """Return by which convention an archive's column counts. Raises BadTable where it counts by two."""
     if column != "params":
         return COUNTED_BY.get(column, UNSTATED)
+    from isoloss.runs.shapes import DEFAULT_CONVENTION
+
     found = sorted(set(table["params_convention"].to_pylist()))
     if len(found) > 1:
         raise BadTable(
@@ -217,8 +221,10 @@ def _convention(table: "pa.Table", source: Source, column: str) -> str:
 
 def _read_path(path: Path) -> "pa.Table":
     if path.is_dir():
-        if Archive.stands_in(path):
+        if _is_archive(path):
             from pyarrow import compute
+
+            from isoloss.runs.archive import Archive
 
             table = Archive(path).table()
             return table.filter(compute.equal(table["status"], "finished"))

@@ -12,7 +12,7 @@ from isoloss.runs.columns import Columns, is_formula, number_or_none, same_colum
 from isoloss.runs.logged import Curve, Logged, LoggedRun, Value, settled, without_dead_ends
 from isoloss.runs.mapping import Mapped
 from isoloss.runs.read_runs import open_table
-from isoloss.runs.tables import ROW, query_table
+from isoloss.runs.sql import ROW, query_table
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -115,7 +115,7 @@ def _localised(table: "pa.Table", read: Callable[..., "pa.Table"]) -> "pa.Table"
 
 def _thousandths(column: "pa.ChunkedArray") -> bool:
     """Whether the numbers that may be in doubt are whole thousandths: most columns need no second look."""
-    values = floats_of(column.drop_null())
+    values = floats_of(column.drop_null() if column.null_count else column)
     scaled = values[np.abs(values) < LARGEST_SPLIT] * 1000
     return bool(len(scaled) and np.all(np.abs(scaled - np.round(scaled)) <= ROUND_OFF * np.abs(scaled)))
 

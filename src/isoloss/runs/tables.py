@@ -1,20 +1,18 @@
-"""Runs as tables of plain columns: records, runs under way and imported runs in one, and SQL over them."""
+"""Runs as tables of plain columns: records, runs under way and imported runs in one."""
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from isoloss.core.errors import MOST_NAMES, BadTable, DamagedArchive, nearest_few
+from isoloss.core.errors import DamagedArchive
 from isoloss.core.files import regular
 from isoloss.runs.record import RunRecord
 from isoloss.runs.shapes import DEFAULT_CONVENTION, count
 from isoloss.runs.spec import RunSpec
+from isoloss.runs.sql import first_line
 from isoloss.runs.underway import OpenRun
 
-ROW = "__row__"  # position of a row in its source, kept through conditions for messages
 IMPORTED = "imported"
-MOST_MEMORY = "1GB"  # of a query in addition to the table itself
 
 TEXTS = ("run", "trunk", "corpus", "status", "error", "params_convention", "source")
 WHOLES = ("params", "params_total", "params_non_embedding", "tokens", "width", "depth", "heads", "ffn", "vocab_size",
@@ -97,37 +95,3 @@ def with_imported(table: Any, folder: Path) -> Any:
             ) from error  # fmt: skip
         known.update(runs)
     return table
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of what a library says of an error."""
-    return next(iter(str(error).splitlines()), type(error).__name__)
-
-
-def query_table(table: Any, sql: str, *, name: str) -> Any:
-    """Run one SQL query over `table` under `name`, with no access to files or network, and return an Arrow table."""
-    import duckdb
-    import pyarrow as pa
-
-    connection = duckdb.connect(":memory:")
-    try:
-        connection.register(name, table)
-        connection.execute(
-            f"SET memory_limit = '{MOST_MEMORY}'; SET enable_external_access = false; SET lock_configuration = true"
-        )
-        relation = connection.sql(sql)
-        if relation is None:
-            raise BadTable("the statement returns no table", place="SQL", fix=f"write SELECT … FROM {name}")
-        found = relation.to_arrow_table()
-        repeated = [column for column in found.column_names if found.column_names.count(column) > 1]
-        if repeated:
-            raise BadTable(f"two columns are called {repeated[0]!r}", place="SQL", fix="name one of them: … AS other")
-        return found
-    except (duckdb.Error, pa.ArrowException, UnicodeError, RuntimeError, OverflowError) as error:
-        known = [column for column in table.column_names if column != ROW]
-        more = f" and {len(known) - MOST_NAMES:,} more" if known[MOST_NAMES:] else ""
-        asked = re.search(r'column "([^"]+)"', str(error))
-        listed = ", ".join(nearest_few(asked[1] if asked else "", known) if more else known) + more
-        raise BadTable(first_line(error), place="SQL", fix=f"columns of {name}: {listed}") from error
-    finally:
-        connection.close()

@@ -11,7 +11,7 @@ from isoloss.laws.law import Floats
 from isoloss.runs.columns import Columns, number_in, same_column
 from isoloss.runs.observations import NO_GROUP
 from isoloss.runs.read_runs import Source, name_of, open_table
-from isoloss.runs.tables import query_table
+from isoloss.runs.sql import query_table
 from isoloss.tuning.sweep import SweptRun
 
 # Sizes, horizons and batches this near are one: whole numbers of steps move tokens by as much.

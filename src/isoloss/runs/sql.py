@@ -1,0 +1,44 @@
+"""SQL over a table of runs, which can reach nothing else."""
+
+import re
+from typing import Any
+
+from isoloss.core.errors import MOST_NAMES, BadTable, nearest_few
+
+ROW = "__row__"  # position of a row in its source, kept through conditions for messages
+PASSED_OVER = b"isoloss.passed_over"  # what an archive's table says, in its metadata, of records that it leaves out
+MOST_MEMORY = "1GB"  # of a query in addition to the table itself
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of what a library says of an error."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+def query_table(table: Any, sql: str, *, name: str) -> Any:
+    """Run one SQL query over `table` under `name`, with no access to files or network, and return an Arrow table."""
+    import duckdb
+    import pyarrow as pa
+
+    connection = duckdb.connect(":memory:")
+    try:
+        connection.register(name, table)
+        connection.execute(
+            f"SET memory_limit = '{MOST_MEMORY}'; SET enable_external_access = false; SET lock_configuration = true"
+        )
+        relation = connection.sql(sql)
+        if relation is None:
+            raise BadTable("the statement returns no table", place="SQL", fix=f"write SELECT … FROM {name}")
+        found = relation.to_arrow_table()
+        repeated = [column for column in found.column_names if found.column_names.count(column) > 1]
+        if repeated:
+            raise BadTable(f"two columns are called {repeated[0]!r}", place="SQL", fix="name one of them: … AS other")
+        return found
+    except (duckdb.Error, pa.ArrowException, UnicodeError, RuntimeError, OverflowError) as error:
+        known = [column for column in table.column_names if column != ROW]
+        more = f" and {len(known) - MOST_NAMES:,} more" if known[MOST_NAMES:] else ""
+        asked = re.search(r'column "([^"]+)"', str(error))
+        listed = ", ".join(nearest_few(asked[1] if asked else "", known) if more else known) + more
+        raise BadTable(first_line(error), place="SQL", fix=f"columns of {name}: {listed}") from error
+    finally:
+        connection.close()
