@@ -336,32 +336,29 @@ def _limits(found: "Complexity") -> tuple[float, float, float]:
 
 def show_rows(table: "Any") -> None:
     """Print an Arrow table: whole in a pipe; on a terminal as many of its first columns as fit, the others named."""
+    from rich.cells import cell_len
+
     console = _console()
-    names = list(map(shown, table.column_names))
     rows = [[_cell(value) for value in row.values()] for row in plain_rows(table)]
-    widths = [COLUMN_GAP + max(map(_width, column)) for column in zip(names, *rows, strict=True)]
-    ends = list(accumulate(widths))
+    names = list(map(shown, table.column_names))
+    columns = [_aligned(column, left=at == 0) for at, column in enumerate(zip(names, *rows, strict=True))]
+    ends = list(accumulate(COLUMN_GAP + cell_len(column[0]) for column in columns))
     fitting = max(1, sum(end <= console.width for end in ends)) if console.is_terminal else len(names)
     # rich lays out a table in milliseconds a row.
-    sizes = [width - COLUMN_GAP for width in widths[:fitting]]
-    rule = "─" * (sum(sizes) + COLUMN_GAP * (fitting - 1))
-    print(_aligned(names, sizes), rule, *(_aligned(row, sizes) for row in rows), sep="\n")
+    head, *lines = [(" " * COLUMN_GAP).join(line).rstrip() for line in zip(*columns[:fitting], strict=True)]
+    print(head, "─" * (ends[fitting - 1] - COLUMN_GAP), *lines, sep="\n")
     if fitting < len(names):
         console.print(f"no room for {', '.join(names[fitting:])}: a wider terminal, --sql or --json shows them")
 
 
-def _width(text: str) -> int:
-    """Return how many columns of a terminal a text takes."""
+def _aligned(cells: Sequence[str], *, left: bool) -> list[str]:
+    """Return the cells of a column at one width, to the left or to the right of it."""
     from rich.cells import cell_len
 
-    return len(text) if text.isascii() else cell_len(text)
-
-
-def _aligned(cells: Sequence[str], sizes: Sequence[int]) -> str:
-    """Return cells in one line, the first to the left of its column and the others to the right."""
-    spaces = [" " * (size - _width(cell)) for cell, size in zip(cells, sizes, strict=False)]
-    first, *others = zip(cells, spaces, strict=False)
-    return (" " * COLUMN_GAP).join(["".join(first), *("".join(reversed(pair)) for pair in others)]).rstrip()
+    widths = [len(cell) if cell.isascii() else cell_len(cell) for cell in cells]
+    most = max(widths)
+    spaces = [" " * (most - width) for width in widths]
+    return [cell + space if left else space + cell for cell, space in zip(cells, spaces, strict=True)]
 
 
 def show_imported(

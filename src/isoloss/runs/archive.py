@@ -24,6 +24,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from isoloss.core import files
+from isoloss.core.arrow import values_of
 from isoloss.core.errors import DamagedArchive, InputError, UnknownName
 from isoloss.core.reading import own_json
 from isoloss.core.schema import refuse_newer
@@ -202,7 +203,7 @@ class Archive:
                 reason, place=str(path),
                 fix=REPAIR,
             ) from error  # fmt: skip
-        return {key: table[key].to_numpy() for key in table.column_names}
+        return {key: values_of(table[key]) for key in table.column_names}
 
     def document_losses(self, run: str) -> DocumentLosses:
         """Return the final loss of every held-out document of a run."""

@@ -12,6 +12,7 @@ from typing import Any
 from isoloss.core.files import regular
 
 KEY = "seal"
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def file_digest(path: Path) -> str:
@@ -41,5 +42,4 @@ def opened(content: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str] |
 
 
 def _digest(content: Mapping[str, Any], files: Mapping[str, str]) -> str:
-    text = json.dumps([content, files], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(_ENCODER.encode([content, files]).encode()).hexdigest()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from isoloss.core.arrow import counted
+from isoloss.core.arrow import counted, wholes
 from isoloss.core.errors import BadTable, InputError, did_you_mean
 from isoloss.core.files import regular
 from isoloss.runs.columns import Columns, Floats, same_column
@@ -222,12 +222,11 @@ def _convention(table: "pa.Table", source: Source, column: str) -> str:
 def _read_path(path: Path) -> "pa.Table":
     if path.is_dir():
         if _is_archive(path):
-            from pyarrow import compute
-
             from isoloss.runs.archive import Archive
 
             table = Archive(path).table()
-            return table.filter(compute.equal(table["status"], "finished"))
+            statuses = table["status"].to_pylist()
+            return table.take(wholes([at for at, status in enumerate(statuses) if status == "finished"]))
         raise InputError("a folder, but no archive of runs", place=str(path), fix="give a file, or a results folder")
     if not path.exists():
         raise InputError("no such file", place=str(path), fix="check the path")

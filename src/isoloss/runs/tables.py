@@ -1,9 +1,10 @@
 """Runs as tables of plain columns: records, runs under way and imported runs in one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from isoloss.core.arrow import lists_of_texts, reals, texts, wholes
 from isoloss.core.errors import DamagedArchive
 from isoloss.core.files import regular
 from isoloss.runs.record import RunRecord
@@ -30,10 +31,11 @@ def flat_table(records: Sequence[RunRecord], open_runs: Sequence[OpenRun], *, na
         *({**_spec_columns(record.spec, names), **_record_columns(record)} for record in records),
         *({**_spec_columns(run.spec, names), **_open_columns(run)} for run in open_runs),
     ]
-    kinds = {"flags": pa.list_(pa.string())}
-    kinds |= dict.fromkeys(TEXTS, pa.string()) | dict.fromkeys(WHOLES, pa.int64()) | dict.fromkeys(REALS, pa.float64())
+    kinds: dict[str, Callable[[Any], pa.Array]] = {"flags": lists_of_texts}
+    kinds |= dict.fromkeys(TEXTS, texts) | dict.fromkeys(WHOLES, wholes) | dict.fromkeys(REALS, reals)
     try:
-        return pa.Table.from_pylist(rows, schema=pa.schema([(name, kinds[name]) for name in ORDER]))
+        columns = [kinds[name]([row.get(name) for row in rows]) for name in ORDER]
+        return pa.Table.from_arrays(columns, names=list(ORDER))
     except (pa.ArrowException, OverflowError, UnicodeError) as error:
         fix = "remove records that were written by hand"
         raise DamagedArchive(f"runs that fit no table: {error}", fix=fix) from error
