@@ -32,7 +32,7 @@ from answer.estimates import (
 from answer.laws import FORMS, laws_of
 from answer.pilots import Pilot, pilots
 from answer.plans import LeftOut, left_out_plans
-from answer.readings import NEW, OLD, TEXTS, Counting, Readings, as_observations, kinds, table
+from answer.readings import NEW, OLD, SERIES, TEXTS, Counting, Readings, as_observations, kinds, table
 from answer.verdicts import SealedLoss, Slope
 from answer.words import factor, measured_number, off, per_decade, percent, probability, value
 from isoloss.core.estimate import Estimate
@@ -60,7 +60,7 @@ MEASURE_TITLES = {
     "spectrum": "the suffix spectrum",
 }  # fmt: skip
 FLOOR = "floor"  # the exact entropy of a grammar's language
-EQUAL_FLOOR, EQUAL_GZIP = "equal-floor", "equal-gzip"  # the two series of grammars
+ALL = "all grammars"
 FRONTIER_BUDGETS = tuple(float(f"{budget:.3g}") for budget in np.geomspace(6e10, 1e12, 5))
 
 
@@ -129,9 +129,10 @@ class Found:
     def grammar_slopes(self) -> list[tuple[str, Slope]]:
         """The slopes of θ over grammars, each with what it was taken over."""
         known = [one for one in self.grammars if one.known]
-        asked = [("all", "gzip"), ("all", "ngram"), ("all", FLOOR), (EQUAL_FLOOR, "gzip"), (EQUAL_GZIP, FLOOR)]
+        groups = {ALL: ("",), **SERIES}
+        asked = [(ALL, "gzip"), (ALL, "ngram"), (ALL, FLOOR), ("equal floor", "gzip"), ("equal gzip ratio", FLOOR)]
         found = [
-            (group, self.slope(measure, [one for one in known if group == "all" or one.corpus.startswith(group)]))
+            (group, self.slope(measure, [one for one in known if one.corpus.startswith(groups[group])]))
             for group, measure in asked
         ]
         return [(group, slope) for group, slope in found if slope is not None]
@@ -300,7 +301,7 @@ def written(found: Found) -> str:
         shift=shift, unpaired=unpaired(found),
         placebo_p=placebo_p, extremes=extremes(found), np=np, math=math,
         score=score, weights=weights(found.texts),
-        WHY_LEFT_OUT=WHY_LEFT_OUT, FORMS=FORMS, FLOOR=FLOOR, EQUAL_FLOOR=EQUAL_FLOOR, EQUAL_GZIP=EQUAL_GZIP,
+        WHY_LEFT_OUT=WHY_LEFT_OUT, FORMS=FORMS, FLOOR=FLOOR, ALL=ALL,
     )  # fmt: skip
 
 
