@@ -5,6 +5,8 @@ import sys
 import numpy as np
 import pytest
 
+from isoloss.cli.fit_output import points_of
+from isoloss.core.errors import InputError
 from isoloss.laws.registry import laws
 
 
@@ -198,3 +200,20 @@ def test_auto_chooses_a_law_and_says_which_were_tried(fits, grid, tmp_path):
     tried = {one["law"]: one["score"] for one in found["choice"]["tried"]}
     assert tried["chinchilla"] < tried["kaplan"]
     assert found["predictions"][0]["loss"]["value"] == pytest.approx(chinchilla(1e9, 1e11), rel=1e-3)
+
+
+def test_a_run_is_predicted_by_the_names_of_what_the_law_reads(tmp_path, grid, fits, isoloss):
+    n, d = grid
+    path = write(tmp_path / "runs.csv", params=n, tokens=d, loss=chinchilla(n, d))
+    (placed,), (named,) = (
+        fits(path, "--loss", "loss", "--predict", point) for point in ("1e9,2e10", "tokens=2e10, params=1e9")
+    )
+    assert placed["predictions"] == named["predictions"]
+    refused = isoloss("fit", path, "--loss", "loss", "--json", "--predict", "params=1e9,token=2e10")
+    assert refused.json["error"]["fix"].startswith("did you mean 'tokens'")
+
+
+def test_two_numbers_are_too_few_for_a_law_of_three_columns():
+    with pytest.raises(InputError) as refused:
+        points_of(["1e9,2e10"], laws["critical_batch"])
+    assert "batch_tokens=" in refused.value.fix

@@ -20,7 +20,7 @@ from laws_tables import simulated
 from tiny_training import tiny_spec, write_corpus
 
 PAGE = Path(__file__).parents[2] / "docs" / "extending.md"
-NAMES = ("page_law", "page_kernel", "page_measure", "page_executor")
+NAMES = ("page_law", "page_kernel", "page_measure", "page_executor", "page_processes")
 TRUTH = {"E": 0.0, "A": 0.5 * 1e5**0.35, "B": 0.4 * 1e6**0.4, "alpha": 0.35, "beta": 0.4}
 
 
@@ -137,6 +137,17 @@ def test_an_executor_of_ones_own_trains_what_the_archive_lacks(page, tmp_path):
         assert sorted(record.fingerprint for record in records) == wanted
         assert {record.status for record in records} == {"finished"}
     assert sorted(event.run for event in events if event.kind == "run_ended") == wanted, "nothing is trained twice"
+
+
+def test_an_executor_that_starts_processes_trains_and_writes_down_what_died(page, tmp_path, monkeypatch):
+    archive = Archive(tmp_path / "archive")
+    write_corpus(archive)
+    sound, doomed = (trunk_jobs([tiny_spec(4, seed=seed)]) for seed in (0, 1))
+    (record,) = executor("page_processes:Processes").run(sound, archive)
+    assert record.status == "finished"
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    (record,) = executor("page_processes:Processes").run(doomed, archive)
+    assert record.status == "failed"
 
 
 def test_every_registered_law_is_exported():

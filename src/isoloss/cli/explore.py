@@ -57,9 +57,12 @@ def explore(
     that a study has fitted, are shown unchanged. Two sources are shown side by side.
     """
     from isoloss.cli.output import open_progress, print_json
+    from isoloss.runs.observations import UNSTATED
+
+    # A table that cannot be read is refused before what draws is loaded.
+    trunks = [(path, trunk or own_trunk(path)) for path in (source, second) if path is not None]
     from isoloss.explorer.page import write_explorer
     from isoloss.explorer.sources import open_source
-    from isoloss.runs.observations import UNSTATED
 
     columns: dict[str, Any] = {
         "tokens": tokens, "loss": loss, "flops": flops, "where": where, "corpus": group,
@@ -69,10 +72,9 @@ def explore(
     progress = open_progress(as_json=json)
     sources = [
         open_source(
-            path, columns=columns | {"trunk": trunk or own_trunk(path)}, forms=law or (), bootstrap=bootstrap,
-            seed=seed, progress=progress,
+            path, columns=columns | {"trunk": own}, forms=law or (), bootstrap=bootstrap, seed=seed, progress=progress
         )
-        for path in (source, second) if path is not None
+        for path, own in trunks
     ]  # fmt: skip
     write_explorer(sources, out)
     if open_page:

@@ -30,7 +30,7 @@ LAWS = (
 
 @app.command()
 def fit(
-    runs: Annotated[Path, typer.Argument(help="CSV, TSV, Parquet or JSONL with one row a run, or a results folder.")],
+    runs: Annotated[Path, typer.Argument(help="CSV, TSV, Parquet, JSON or JSONL, a row a run; or a results folder.")],
     params: Annotated[
         str, typer.Option(help='Column of model sizes N, or a formula over columns: "n_millions * 1e6".')
     ] = "params",
@@ -113,7 +113,10 @@ def fit(
     ] = None,
     predict: Annotated[
         list[str] | None,
-        typer.Option(help="Predict the loss of a run that was not trained: N,D, or the one column that the law reads."),
+        typer.Option(
+            help="Predict the loss of a run that was not trained: N,D, the one column that the law reads, or "
+            "NAME=NUMBER for each of them: params=7e9,tokens=1e12,lr=3e-4."
+        ),
     ] = None,
     profile: Annotated[
         str | None,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isoloss.cli.output import print_json, say
-from isoloss.core.errors import InputError, Unidentified
+from isoloss.core.errors import InputError, Unidentified, did_you_mean
 
 if TYPE_CHECKING:
     from isoloss.core.progress import Progress
@@ -187,19 +187,34 @@ def numbers_of(text: str | None, *, option: str = "--frontier") -> list[float]:
 
 
 def points_of(texts: Sequence[str], law: "type[Law]") -> list[dict[str, float]]:
-    """Return params and tokens of every `N,D`, or the one column that a law reads of a single number.
+    """Return the columns of every point: `NAME=NUMBER,…`, `N,D`, or the one column that a law reads of one number.
 
-    Raises InputError for anything else.
+    Raises InputError for anything else, and for a column that the law does not read.
     """
-    points = [numbers_of(text, option="--predict") for text in texts]
+    return [_named(text, law) if "=" in text else _placed(text, law) for text in texts]
+
+
+def _named(text: str, law: "type[Law]") -> dict[str, float]:
+    pairs = [part.partition("=") for part in text.split(",")]
+    values = numbers_of(",".join(value for _, _, value in pairs), option="--predict")
+    names = [name.strip() for name, _, _ in pairs]
+    for name in names:
+        if name not in law.columns:
+            raise InputError(f"{law.name} reads no {name!r}", place="--predict", fix=did_you_mean(name, law.columns))
+    return dict(zip(names, values, strict=True))
+
+
+def _placed(text: str, law: "type[Law]") -> dict[str, float]:
+    point = numbers_of(text, option="--predict")
     columns = {2: ("params", "tokens")} | ({1: law.columns} if len(law.columns) == 1 else {})
-    for text, point in zip(texts, points, strict=True):
-        if len(point) not in columns:
-            alone = f"; or {law.columns[0]} alone" if 1 in columns else ""
-            raise InputError(
-                f"found {text!r}, expected two numbers{alone}", place="--predict", fix=f"write N,D as 7e9,1.4e11{alone}"
-            )
-    return [dict(zip(columns[len(point)], point, strict=True)) for point in points]
+    needed = [name for name in law.columns if name not in (*columns[2], *law.defaults)]
+    if len(point) not in columns or (needed and len(law.columns) > 1):
+        alone = f"; or {law.columns[0]} alone" if 1 in columns else ""
+        named = ",".join(f"{name}=…" for name in law.columns)
+        ways = f"name what {law.name} reads: --predict {named}" if needed else f"write N,D as 7e9,1.4e11{alone}"
+        wanted = f"{len(law.columns)} numbers by name" if needed else f"two numbers{alone}"
+        raise InputError(f"found {text!r}, expected {wanted}", place="--predict", fix=ways)
+    return dict(zip(columns[len(point)], point, strict=True))
 
 
 def column_or_number(text: str | None) -> str | float | None:

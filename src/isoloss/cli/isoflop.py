@@ -41,7 +41,7 @@ class ThirdApproach:
 
 @app.command()
 def isoflop(
-    runs: Annotated[Path, typer.Argument(help="CSV, TSV, Parquet or JSONL with one row a run, or a results folder.")],
+    runs: Annotated[Path, typer.Argument(help="CSV, TSV, Parquet, JSON or JSONL, a row a run; or a results folder.")],
     params: Annotated[str, typer.Option(help="Column of model sizes N, or a formula over columns.")] = "params",
     tokens: Annotated[str, typer.Option(help="Column of training tokens D, or a formula.")] = "tokens",
     loss: Annotated[str, typer.Option(help="Column of final losses in nats per token, or a formula.")] = "loss_nats",

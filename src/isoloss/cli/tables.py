@@ -109,7 +109,8 @@ def show_predictions(runs: "Sequence[Prediction]") -> None:
     names = {"params": "N (params)", "tokens": "D (tokens)", "flops": "C (FLOPs)"}
     columns = list(dict.fromkeys(name for run in runs for name in run.columns))
     table = _table(*(names.get(name, name) for name in columns), "law, nats", "one run, nats", "beyond the runs")
-    table.caption = "95 % intervals: of the law, and of a single run, its own noise included"
+    if any(run.loss.low is not None for run in runs):
+        table.caption = "95 % intervals: of the law, and of a single run, its own noise included"
     for run in runs:
         table.add_row(
             *(f"{run.columns[name]:.3g}" if name in run.columns else "–" for name in columns),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @app.command()
 def tune(
-    runs: Annotated[Path, typer.Argument(help="CSV, TSV, Parquet or JSONL with one row a run of a sweep.")],
+    runs: Annotated[Path, typer.Argument(help="CSV, TSV, Parquet, JSON or JSONL with one row a run of a sweep.")],
     params: Annotated[str, typer.Option(help="Column of model sizes N, or a formula over columns.")] = "params",
     tokens: Annotated[str, typer.Option(help="Column of training tokens D, or a formula.")] = "tokens",
     rate: Annotated[str, typer.Option(help="Column of peak learning rates, or a formula.")] = "peak_lr",

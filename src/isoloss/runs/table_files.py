@@ -216,7 +216,16 @@ def _table_of(rows: Sequence[Mapping[str, Any]], path: Path) -> "pa.Table":
     names = list(dict.fromkeys(name for row in rows for name in row))
     if len(names) > MOST_COLUMNS:
         raise _too_wide(len(names), path)
-    return pa.table({name: column_of([row.get(name) for row in rows]) for name in names})
+    columns = {}
+    for name in names:
+        try:
+            columns[name] = column_of([row.get(name) for row in rows])
+        except UnicodeEncodeError as error:
+            raise BadTable(
+                f"a lone surrogate, {error.object[error.start]!r}, which is no character",
+                place=f"{path}, column {name}", fix="write the text in UTF-8, or leave the column out",
+            ) from error  # fmt: skip
+    return pa.table(columns)
 
 
 def column_of(values: Sequence[object]) -> "pa.Array":
