@@ -95,3 +95,13 @@ def test_a_whole_number_of_any_length_is_refused_in_the_words_of_the_file(digits
     with pytest.raises(ValueError) as refused:
         toml_in(f"seed = {'9' * digits}")
     assert "sys." not in str(refused.value)
+
+
+def test_a_printed_estimate_is_its_value_and_interval():
+    assert str(Estimate(value=218068672.37, low=190426224.7, high=None)) == "2.181e+08"
+    printed = str(Estimate(value=0.446727, low=0.41247, high=0.48258))
+    assert [float(part) for part in printed.replace("[", "").replace("]", "").replace(",", "").split()] == [
+        0.4467,
+        0.4125,
+        0.4826,
+    ]

@@ -295,3 +295,9 @@ def test_a_loss_below_the_least_is_refused_with_the_least(law):
 def test_without_a_law_the_one_that_comes_along_plans():
     found = plan(corpus=open_corpus(Path(__file__).parents[2] / "docs" / "log.md"), flops=1e12, repeat=False)
     assert "functions of ngram" in found.reason
+
+
+def test_a_printed_plan_is_a_sentence_and_its_cautions(runs):
+    printed = str(plan(fit(runs, bootstrap=20), flops=1e12))
+    assert "tokens per parameter" in printed
+    assert "Estimate(" not in printed

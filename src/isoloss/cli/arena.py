@@ -30,7 +30,7 @@ def arena(
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """Score methods of fitting: error and coverage of floor and split, loss ahead of the runs, regret, seconds.
+    """Score methods of fitting on tables whose truth is known: least possible loss, best split, losses beyond the runs.
 
     Example: `isoloss arena mine.py chinchilla weighted`
 

@@ -42,8 +42,9 @@ def next_(
 
     Example: `isoloss next mine.toml --flops 1e13 --at 1e15 --write more.toml`
 
-    The draws of each corpus's law say how a run's loss would move the quantity; runs are chosen one after another,
-    tokens of a shared trunk paid once. The expected width is a forecast: it assumes that the law's form is right.
+    The draws of each corpus's law say how much one more run would narrow the interval. Runs are chosen one after
+    another. Steps that several runs share (a trunk) are paid for once. The expected width is a forecast: it takes the
+    law's form for right.
     """
     from isoloss.cli import planning_output
     from isoloss.cli.output import open_progress, print_json, say

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from isoloss.cli.output import console, table
 from isoloss.core.numbers import grouped, listed
-from isoloss.runs.observations import bracketed
+from isoloss.runs.observations import NO_GROUP, bracketed
 
 if TYPE_CHECKING:
     from isoloss.core.estimate import Estimate
@@ -121,7 +121,8 @@ def _show_plan(found: "Plan") -> None:
     """Print what to train, how sure that is, why, and what to be careful about."""
     unit = found.data_unit
     out = console()
-    out.print(f"{found.corpus}, {found.flops.value:.3g} FLOPs: {found.sentence()}")
+    whose = "" if found.corpus == NO_GROUP else f"{found.corpus}, "
+    out.print(f"{whose}{found.flops.value:.3g} FLOPs: {found.sentence()}")
     for warning in _leading(found):
         out.print(warning.message)
     out.print()

@@ -125,7 +125,10 @@ def demo(out: Out = None, workers: Workers = None, json: Json = False) -> None:
 
 @app.command()
 def report(folder: Folder, allow: Allow = None, json: Json = False) -> None:
-    """Fit again and rewrite the report of a results folder. Trains nothing."""
+    """Fit again and rewrite the report of a results folder. Trains nothing.
+
+    Example: `isoloss report results/laptop`
+    """
     from isoloss.cli.output import open_progress, print_json, say
     from isoloss.study.lab import Lab
 

@@ -45,6 +45,11 @@ class Estimate:
         half = NormalDist().inv_cdf((1 + level) / 2) * stderr
         return cls(value=value, low=value - half, high=value + half, level=level)
 
+    def __str__(self) -> str:
+        """Return the value and its interval to four digits: 0.4467 [0.4125, 0.4826]."""
+        ends = "" if self.low is None or self.high is None else f" [{self.low:.4g}, {self.high:.4g}]"
+        return f"{self.value:.4g}{ends}"
+
     @property
     def width(self) -> float | None:
         """The interval's full width, or None without one."""

@@ -107,6 +107,11 @@ class Plan:
             f"{ratio.value:.3g} {unit} per parameter{' [no usable interval]' if self.is_wide else ends}"
         )
 
+    def __str__(self) -> str:
+        """Return the plan in a sentence, why, and what to be careful about: what `print` shows."""
+        cautions = (f"[{warning.code}] {warning.message}" for warning in self.warnings)
+        return "\n".join([f"{self.flops.value:.3g} FLOPs: {self.sentence()}", f"why: {self.reason}", *cautions])
+
     def plot(self) -> "Figure":
         """Return the plan drawn next to what each form of its law says: tokens per parameter and loss."""
         from isoloss.report.figures.answers import of_plans
