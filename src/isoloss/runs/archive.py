@@ -16,12 +16,13 @@ curve and its documents; the documents carry a twin of the record.
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from isoloss.core import files
 from isoloss.core.arrow import values_of
@@ -252,9 +253,11 @@ def read_record(path: Path) -> RunRecord:
 
 
 def _read_checksums(path: Path) -> tuple[dict[str, Any], dict[str, str] | None]:
-    content = _read_json(path)
+    content = _read_json(path, parse=from_json)  # a quarter of the time of looking at every number
     try:
         bare, digests = opened(content)
+        if digests is None:
+            bare = _read_json(path)  # nothing says that its numbers are those that were written
         if not isinstance(bare.get("schema"), int):
             raise ValueError("it has no schema")
     except (ValueError, TypeError, AttributeError) as error:
@@ -263,7 +266,7 @@ def _read_checksums(path: Path) -> tuple[dict[str, Any], dict[str, str] | None]:
     return bare, digests
 
 
-def _read_json(path: Path, *, fix: str = REPAIR) -> dict[str, Any]:
+def _read_json(path: Path, *, fix: str = REPAIR, parse: Callable[[bytes], Any] = own_json) -> dict[str, Any]:
     with files.storage_errors(path):
         try:
             text = files.regular(path).read_bytes()
@@ -273,7 +276,7 @@ def _read_json(path: Path, *, fix: str = REPAIR) -> dict[str, Any]:
             what = files.kind_of(path) if path.exists() else "a broken link"
             raise DamagedArchive(f"{what}, expected a file", place=str(path), fix=f"remove it, then {fix}") from error
     try:
-        content = own_json(text)
+        content = parse(text)
     except ValueError as error:
         raise DamagedArchive(f"cannot be read: {error}", place=str(path), fix=fix) from error
     if not isinstance(content, dict):
