@@ -119,7 +119,9 @@ class TestWholeStudy:
         _, first = finished
         written = {path: path.stat().st_mtime_ns for path in (base / "out" / "runs").iterdir()}
         corpora = {path: path.stat().st_mtime_ns for path in (base / "out" / "corpora").rglob("*.npy")}
+        report = {path: path.stat().st_mtime_ns for path in (base / "out" / "report").rglob("*")}
         again = Lab(base / "out", base=base).run(Study.parse(TOML, place="tiny.toml"))
+        assert {path: path.stat().st_mtime_ns for path in (base / "out" / "report").rglob("*")} == report
         assert {path: path.stat().st_mtime_ns for path in (base / "out" / "runs").iterdir()} == written
         assert {path: path.stat().st_mtime_ns for path in (base / "out" / "corpora").rglob("*.npy")} == corpora
         for key in ("corpora", "runs", "comparison", "balance"):
@@ -145,6 +147,12 @@ class TestWholeStudy:
         files = lab.report(lab.remembered_study())
         assert files.html.exists()
         assert files.markdown.exists()
+
+    def test_a_report_with_another_page_than_was_written_is_written_anew(self, finished, base):
+        page = base / "out" / "report" / "report.html"
+        page.write_text("not the report")
+        Lab(base / "out", base=base).run(Study.parse(TOML, place="tiny.toml"))
+        assert page.read_text().startswith("<!doctype html>")
 
     def test_runs_can_be_queried_by_the_names_of_corpora(self, finished, base):
         table = Lab.reopen(base / "out").query("SELECT corpus, count(*) AS n FROM runs GROUP BY corpus ORDER BY corpus")

@@ -10,7 +10,7 @@ import importlib.util
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cache
@@ -96,7 +96,7 @@ def package_folder(name: str) -> Path:
     place = f"{{package:{name}}}"
     spec = importlib.util.find_spec(name) if name.isidentifier() else None
     if spec is None:
-        close = nearest(name, importlib.metadata.packages_distributions())
+        close = nearest(name, _distributions())
         guess = f"did you mean {{package:{close}}}? " if close else ""
         raise BadCorpus(
             f"no import package {name!r} is installed here",
@@ -110,10 +110,16 @@ def package_folder(name: str) -> Path:
 
 def package_origin(name: str) -> dict[str, str]:
     """Return which distribution brought an import package, and its version: what it takes to get the same files."""
-    distributions = importlib.metadata.packages_distributions().get(name, [])
+    distributions = _distributions().get(name, [])
     if not distributions:
         return {"distribution": "unknown", "version": "unknown"}
     return {"distribution": distributions[0], "version": importlib.metadata.version(distributions[0])}
+
+
+@cache
+def _distributions() -> Mapping[str, list[str]]:
+    """Return the distributions of every import package: a second and more where many are installed."""
+    return importlib.metadata.packages_distributions()
 
 
 def _absolute(pattern: str, base: Path | None) -> str:

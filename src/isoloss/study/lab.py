@@ -5,7 +5,8 @@ A results folder is an archive (`isoloss.runs.archive`) with, next to it:
     study.json      the study last run here, and which corpus each of its names stands for
     designs/        grammars that the study's designs found
     laws/           fitted laws: JSON, draws in Parquet
-    report/         the page, its Markdown twin, the figures
+    measures/       measures of corpora that were taken here
+    report/         the page, its Markdown twin, the figures, and what they were made from
     isoloss.log     what happened when
 """
 
@@ -15,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from isoloss.complexity.measure import Complexity, measure_corpus
+from isoloss.complexity.measure import Complexity
 from isoloss.core.errors import InputError, Unidentified, WorkError
 from isoloss.core.progress import Progress, Quiet
 from isoloss.corpus.build import build
@@ -29,6 +30,7 @@ from isoloss.runs.record import RunRecord
 from isoloss.study.analysis import Analysis, analyse, analyse_sweep
 from isoloss.study.centred import Placement, centres_of, place
 from isoloss.study.evaluation import Evaluated, evaluate, given_subjects, kept_subjects
+from isoloss.study.kept import keep_report, kept_measure, report_identity, standing_report
 from isoloss.study.left_out import with_complexity
 from isoloss.study.memory import recall, remember
 from isoloss.study.proposal import Proposal, Quantity, laws_for_proposal, propose
@@ -106,7 +108,7 @@ class Lab:
         if last >= STAGES.index("fit"):
             result.analysis = self._fit(study, result.records)
         if last >= STAGES.index("report"):
-            result.report = self._write_report(result).html
+            result.report = self._report_of(result).html
         result.seconds = time.perf_counter() - started
         return result
 
@@ -193,8 +195,8 @@ class Lab:
                 for measure in settings.measures:
                     task.advance(0, detail=f"{name}: {measure}")
                     try:
-                        measured[name][measure] = measure_corpus(
-                            corpus, measure, settings=settings.settings, seed=study.seed
+                        measured[name][measure] = kept_measure(
+                            self.folder / "measures", corpus, measure, settings=settings.settings, seed=study.seed
                         )
                     except Unidentified as error:
                         unidentified[name][measure] = error.reason
@@ -395,6 +397,12 @@ class Lab:
             params_convention=convention,
         )
 
+    def _report_of(self, result: StudyResult) -> "ReportFiles":
+        """Return the report of a study, written anew unless it stands and nothing that it says can have changed."""
+        identity = report_identity(result, self.archive)
+        standing = None if identity is None else standing_report(self.folder / "report", identity)
+        return standing or self._write_report(result)
+
     def _write_report(self, result: StudyResult) -> "ReportFiles":
         from isoloss.report.page import write_report
         from isoloss.study.reporting import report_data
@@ -402,4 +410,6 @@ class Lab:
         with self.progress.task("report", total=1) as task:
             written = write_report(report_data(result, self.archive), self.folder / "report")
             task.advance(1)
+        if (identity := report_identity(result, self.archive)) is not None:
+            keep_report(self.folder / "report", identity, written)
         return written
