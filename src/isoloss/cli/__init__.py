@@ -4,6 +4,7 @@ import gc
 import os
 import signal
 import sys
+from importlib import import_module
 from io import TextIOWrapper
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
     from isoloss.core.errors import InputError
 
+VERBS = ("arena", "explore", "fit", "grammar", "import_runs", "isoflop", "measure", "models", "planning", "push",
+         "reproduce", "schema", "study", "tune")  # fmt: skip
 INTERRUPTED, TERMINATED = 130, 143  # 128 + SIGINT, 128 + SIGTERM, as shells count
 WORK_FAILED = 1
 MOST_OF_A_NAME = 300
@@ -105,42 +108,11 @@ def run(arguments: list[str]) -> int:
 
 
 def registered() -> "Typer":
-    """Return the application with all its verbs."""
-    # Each module registers its own.
-    from isoloss.cli import (
-        arena,
-        explore,
-        fit,
-        grammar,
-        import_runs,
-        isoflop,
-        measure,
-        models,
-        planning,
-        push,
-        reproduce,
-        schema,
-        study,
-        tune,
-    )
+    """Return the application with all its verbs: each of its modules registers its own."""
     from isoloss.cli.app import app
 
-    del (
-        arena,
-        explore,
-        fit,
-        grammar,
-        import_runs,
-        isoflop,
-        measure,
-        models,
-        planning,
-        push,
-        reproduce,
-        schema,
-        study,
-        tune,
-    )
+    for module in VERBS:
+        import_module(f"isoloss.cli.{module}")
     return app
 
 

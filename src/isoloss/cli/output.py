@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 OUTPUT_SCHEMA = 1
 UNPRINTABLE = re.compile("[\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")  # JSON itself escapes the others
 MOST_TOLD = 2_000  # characters of a message
-FIRST_SIGN_SECONDS = 1.5
+FIRST_SIGN_SECONDS = 1.0
 asked_quiet = False  # by --quiet, for the command that runs
 WIDE = 132  # columns for pipes, where no terminal says how wide it is
 
