@@ -10,7 +10,7 @@ from scipy import stats
 
 from answer import verdicts
 from answer.estimates import Balance, mean_with_interval
-from answer.words import value
+from answer.words import probability, value
 from isoloss.core.numbers import fixed
 
 if TYPE_CHECKING:
@@ -58,7 +58,10 @@ def _gzip(found: "Found") -> tuple[str, str]:
         return _open(found.texts, "texts")
     raised = next(one.p_corrected for one in found.secondary if one.measure == "gzip")
     assert raised is not None
-    per_tenth = f"slope {_interval(slope.slope, scale=0.1)} per .1 of gzip, p = {raised:.2g} corrected"
+    per_tenth = f"texts: slope {_interval(slope.slope, scale=0.1)} per .1 of gzip, p = {raised:.2g} corrected"
+    grammars = found.slope("gzip", [one for one in found.grammars if one.known])
+    if grammars is not None:
+        per_tenth += f"; grammars: {_interval(grammars.slope, scale=0.1)}, {probability(grammars.p)}"
     if raised >= SIGNIFICANT:
         return "not shown", per_tenth
     return ("shown" if slope.slope.value > 0 else "the other way round"), per_tenth
