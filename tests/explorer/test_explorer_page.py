@@ -77,3 +77,10 @@ def test_a_form_without_a_formula_in_the_page_is_refused_by_name() -> None:
         open_source(LAW, forms=["no_such"])
     with pytest.raises(InputError, match="3 sources"):
         write_explorer([explored("cpp", every_form("cpp"))] * 3, Path("x.html"))
+
+
+def test_an_array_of_runs_in_json_is_a_table_and_no_law(tmp_path: Path) -> None:
+    rows = simulated("cpp").to_arrow().select(["params", "tokens", "loss_nats"]).to_pylist()
+    (tmp_path / "runs.json").write_text(json.dumps(rows))
+    found = open_source(tmp_path / "runs.json", forms=("chinchilla",), bootstrap=5)
+    assert [law.form for law in found.laws] == ["chinchilla"]

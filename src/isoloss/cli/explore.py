@@ -23,7 +23,7 @@ Page = Annotated[
 @app.command()
 def explore(
     source: Annotated[
-        Path, typer.Argument(help="A law's file (JSON), a results folder, or a table of runs (CSV, Parquet, JSONL).")
+        Path, typer.Argument(help="A law's file (JSON), a results folder, or a table of runs (CSV, Parquet, JSON).")
     ],
     second: Annotated[Path | None, typer.Argument(help="Another of these, side by side with the first.")] = None,
     params: Annotated[str, typer.Option(help="Column of model sizes N, or a formula over columns.")] = "params",

@@ -14,7 +14,7 @@ def import_(
         Path,
         typer.Argument(
             help="TensorBoard event files or a folder of them, trainer_state.json or a folder of checkpoints, wandb's "
-            "offline runs, the gzip paper's JSONL, or a table: CSV, TSV, JSONL, Parquet."
+            "offline runs, the gzip paper's JSONL, or a table: CSV, TSV, JSON, JSONL, Parquet."
         ),
     ],
     out: Annotated[Path, typer.Option(help="Results folder to bring the runs into.")] = Path("results/imported"),

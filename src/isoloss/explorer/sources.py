@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from isoloss.core.errors import BadTable, InputError
+from isoloss.core.files import regular
 from isoloss.core.progress import QUIET, Progress
 from isoloss.data_dependence.data_dependent import FittedDataDependent
 from isoloss.data_dependence.law_files import load_law
@@ -27,6 +28,7 @@ FORMS = ("chinchilla", "coupled", "ceiling")
 """Forms that are fitted to runs where none are named: those that the best size of a budget weighs."""
 DRAWN = (*FORMS, "kaplan", "repeated", "farseer")
 """Forms whose formulas the page has."""
+LOOKED_AT = 1 << 10  # bytes from which an array is told from a law
 LAWS_FOLDER = "laws"
 
 
@@ -77,6 +79,15 @@ def require_drawn(form: str) -> None:
         )
 
 
+def _is_array(path: Path) -> bool:
+    """Whether a file of JSON begins as an array: a table of runs, and no law."""
+    try:
+        with regular(path).open("rb") as stream:
+            return stream.read(LOOKED_AT).lstrip().startswith(b"[")
+    except OSError:
+        return False  # whoever reads it says why
+
+
 def open_source(
     path: Path,
     *,
@@ -93,7 +104,7 @@ def open_source(
     """
     for form in forms:
         require_drawn(form)
-    if path.suffix == ".json":
+    if path.suffix == ".json" and not _is_array(path):
         return of_laws([load_law(path).law], name=path.stem)
     own, joint = _stored(path / LAWS_FOLDER) if path.is_dir() else ([], [])
     named = dict(columns or {})

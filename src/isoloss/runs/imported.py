@@ -41,8 +41,8 @@ def import_runs(source: Path, archive: Archive | Path, mapped: Mapped) -> Import
     """Bring the runs of `source` into an archive, or into one that is made in a folder once they are read.
 
     Reads TensorBoard event files, trainer_state.json, wandb's offline runs, the gzip paper's JSONL, and tables (CSV,
-    TSV, JSONL, Parquet). Raises InputError for a source that is none of these, BadTable where N, D or a loss is missing
-    or no number.
+    TSV, JSON, JSONL, Parquet). Raises InputError for a source that is none of these, BadTable where N, D or a loss is
+    missing or no number.
     """
     logged = read_logs(source, mapped)
     settled = [row_of(run, mapped) for run in logged.runs]

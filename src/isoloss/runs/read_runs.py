@@ -1,4 +1,4 @@
-"""Tables of runs from anywhere: CSV, Parquet, JSONL, data frames, or an archive folder, checked at the door."""
+"""Tables of runs from anywhere: CSV, Parquet, JSON, data frames, or an archive folder, checked at the door."""
 
 import codecs
 import json
