@@ -160,3 +160,14 @@ def test_python_m_isoloss_is_the_command():
 def test_json_errors_stay_json_for_what_is_refused(tmp_path, isoloss):
     (tmp_path / "deep.toml").write_text("a = " + "[" * 100_000)
     assert json.loads(isoloss("check", str(tmp_path / "deep.toml"), "--json").out)["error"]["kind"]
+
+
+@pytest.mark.parametrize(
+    "asked", [("fit", "--bootstrap"), ("isoflop", "--draws"), ("explore", "--bootstrap"), ("measure", "--samples")]
+)
+def test_no_interval_has_a_billion_draws(tmp_path, isoloss, asked):
+    verb, option = asked
+    (tmp_path / "runs.csv").write_text("params,tokens,loss_nats\n1e7,1e9,3\n")
+    output = isoloss(verb, str(tmp_path / "runs.csv"), option, "1000000000000")
+    assert output.code == 2
+    assert "1000000" in output.err

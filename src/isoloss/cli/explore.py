@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from isoloss.cli.app import Convention, Json, Seed, app
+from isoloss.core.bounds import MOST_DRAWS
 
 if TYPE_CHECKING:
     from isoloss.explorer.sources import Source
@@ -42,7 +43,9 @@ def explore(
         list[str] | None,
         typer.Option(help="Form to fit to runs, repeatable; without it chinchilla, coupled and ceiling."),
     ] = None,
-    bootstrap: Annotated[int, typer.Option(min=0, help="Resamples for the intervals of fits made here.")] = 200,
+    bootstrap: Annotated[
+        int, typer.Option(min=0, max=MOST_DRAWS, help="Resamples for the intervals of fits made here.")
+    ] = 200,
     out: Annotated[Path, typer.Option(help="The page.")] = Path("explore.html"),
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     seed: Seed = 0,

@@ -8,6 +8,7 @@ import typer
 
 from isoloss.cli.app import Convention, Figure, Json, Seed, app, typed
 from isoloss.cli.explore import Page
+from isoloss.core.bounds import MOST_DRAWS
 
 if TYPE_CHECKING:
     from isoloss.data_dependence.data_dependent import FittedDataDependent
@@ -92,7 +93,9 @@ def fit(
     starts: Annotated[
         Starts, typer.Option(help="hoffmann: the 4,500 of Hoffmann et al.; auto: few, as good.")
     ] = "auto",
-    bootstrap: Annotated[int, typer.Option(min=0, help="Resamples for the intervals; 0 gives none.")] = 0,
+    bootstrap: Annotated[
+        int, typer.Option(min=0, max=MOST_DRAWS, help="Resamples for the intervals; 0 gives none.")
+    ] = 0,
     trunk: Annotated[
         str | None, typer.Option(help="Column naming the training curve of a row: rows of one are resampled together.")
     ] = None,

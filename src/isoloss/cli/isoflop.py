@@ -9,6 +9,7 @@ import typer
 
 from isoloss.cli.app import Figure, Json, Seed, app
 from isoloss.cli.explore import Page, check_page, own_trunk, write_page
+from isoloss.core.bounds import MOST_DRAWS
 
 if TYPE_CHECKING:
     from isoloss.core.estimate import Estimate
@@ -70,7 +71,7 @@ def isoflop(
         float | None, typer.Option(help="Standard deviation of a loss between seeds, in nats: intervals come from it.")
     ] = None,
     tolerance: Annotated[float, typer.Option(help="Rows within this share of a budget belong to it.")] = 0.02,
-    draws: Annotated[int, typer.Option(min=2, help="Curves redrawn with noise.")] = 1000,
+    draws: Annotated[int, typer.Option(min=2, max=MOST_DRAWS, help="Curves redrawn with noise.")] = 1000,
     figure: Figure = None,
     page: Page = None,
     seed: Seed = 0,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from isoloss.cli.app import Json, Seed, app, typed
+from isoloss.core.bounds import MOST_DRAWS
 
 if TYPE_CHECKING:
     from isoloss.complexity.paths import MeasuredPath
@@ -40,7 +41,7 @@ def measure(
     token_bytes: Annotated[
         int, typer.Option(min=1, max=8, help="Bytes a token is written with (the paper: 4). Part of the measure.")
     ] = 4,
-    samples: Annotated[int, typer.Option(min=2, help="Sequences drawn.")] = 1000,
+    samples: Annotated[int, typer.Option(min=2, max=MOST_DRAWS, help="Sequences drawn.")] = 1000,
     block_tokens: Annotated[int, typer.Option(min=256, help="Tokens a block, for -blocks, -curve and heaps.")] = 65_536,
     text_field: Annotated[str, typer.Option(help="Column or key that holds the text, where files have rows.")] = "text",
     broken_rows: Annotated[

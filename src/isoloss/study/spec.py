@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from isoloss.complexity.base import MeasureSettings
+from isoloss.core.bounds import MOST_DRAWS
 from isoloss.core.errors import BadStudy, did_you_mean
 from isoloss.core.files import regular
 from isoloss.core.frozen import Frozen
@@ -208,7 +209,6 @@ class Holdout(Frozen):
 
 
 DATA_DEPENDENT = "data_dependent"
-MOST_DRAWS = 1_000_000
 
 
 class Fit(Frozen):
