@@ -135,9 +135,9 @@ def test_a_formula_keeps_rows_apart_and_reaches_nothing_else(tmp_path):
     assert kept.rows.tolist() == GRID.rows[GRID.params > 2e4].tolist()
     named = {"tokens": "data_b*1e9", "loss": "bits"}
     for formula, said in (
-        ("size_mm * 1e6", "columns of runs: size_m"),
+        ("size_mm * 1e6", "did you mean 'size_m'"),
         ("max(size_m)", "GROUP BY"),
-        ("size_m) FROM read_csv('/etc/passwd') --", "SQL"),
+        ("size_m) FROM read_csv('/etc/passwd') --", "disabled"),
         ("size_m - size_m", "above zero"),
         ("sizem", "did you mean 'size_m'"),
     ):

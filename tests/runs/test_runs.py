@@ -342,7 +342,7 @@ def test_a_condition_keeps_the_row_numbers_of_the_source():
 @pytest.mark.parametrize(
     ("column", "value", "said"),
     [("n", float("nan"), "row 2.*nan"), ("d", -5.0, "row 2.*-5.*above zero"), ("val", 0.0, "row 2.*0"),
-     ("d", float("inf"), "row 2.*inf"), ("val", None, "row 2.*missing")],
+     ("d", float("inf"), "row 2.*inf"), ("val", None, "row 2.*empty")],
 )  # fmt: skip
 def test_bad_numbers_name_their_column_and_row(tmp_path, column, value, said):
     rows = {key: list(values) for key, values in ROWS.items()}
