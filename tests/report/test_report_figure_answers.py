@@ -9,9 +9,9 @@ import pytest
 from isoloss.core.errors import InputError
 from isoloss.core.estimate import Estimate
 from isoloss.fitting.fitting import fit
-from isoloss.optima.best_size import BestSize
+from isoloss.optima.best_size import BestSize, BestSizes
 from isoloss.report.figure_file import require_drawable, write_figure
-from isoloss.report.figures.answers import Answer, of_laws, of_optima, splits
+from isoloss.report.figures.answers import Answer, of_laws, splits
 from laws_tables import simulated
 
 
@@ -52,7 +52,7 @@ def test_optima_outside_the_runs_are_left_out_and_none_at_all_is_refused():
     ratio = Estimate(value=20.0, low=15.0, high=30.0)
     inside = BestSize(corpus="text", flops=1e20, inside=True, reason="", tokens_per_param=ratio)
     outside = BestSize(corpus="code", flops=1e20, inside=False, reason="at the edge")
-    (axes,) = of_optima([inside, outside]).axes
+    (axes,) = BestSizes([inside, outside]).plot().axes
     assert len(drawn_points(axes)) == 1
     with pytest.raises(InputError, match="nothing to draw"):
         outside.plot()

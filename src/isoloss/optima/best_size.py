@@ -112,6 +112,16 @@ class BestSize:
                 "misfit": self.misfit, "forms": forms}  # fmt: skip
 
 
+class BestSizes(Rows[BestSize]):
+    """The best splits of several budgets or corpora: a list, a table in a notebook, and a drawing."""
+
+    def plot(self) -> "Figure":
+        """Return all optima drawn: tokens per parameter and loss. Raises InputError where none is inside."""
+        from isoloss.report.figures.answers import of_optima
+
+        return of_optima(self)
+
+
 def best_sizes(
     observations: Observations,
     *,
@@ -120,7 +130,7 @@ def best_sizes(
     shifts: Floats | None = None,
     draws: int = DRAWS,
     seed: int = 0,
-) -> Rows[BestSize]:
+) -> BestSizes:
     """Return the best split of every budget on every corpus of a table; by default of three budgets inside its runs.
 
     A budget counts FLOPs as the table does: its own column, or 6 · params · tokens. Flagged runs are left out. Corpora
@@ -136,7 +146,7 @@ def best_sizes(
     for fitting in fittings:
         found += _of_corpus(fitting, budgets)
     shared = _pooled([one for one in found if isinstance(one, _Searched)]) if pooled else None
-    return Rows(one.mixed(shared) if isinstance(one, _Searched) else one for one in found)
+    return BestSizes(one.mixed(shared) if isinstance(one, _Searched) else one for one in found)
 
 
 def usual_budgets(table: Observations) -> tuple[float, ...]:
