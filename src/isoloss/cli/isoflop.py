@@ -273,20 +273,24 @@ def _show_third(third: "Sequence[ThirdApproach]", fits: "Sequence[Any]") -> None
 
 
 def _show_best(optima: "Sequence[BestSize]") -> None:
-    from isoloss.cli.output import console, table
+    from isoloss.cli.output import console, natural_width, table
     from isoloss.cli.tables import rounded
     from isoloss.core.numbers import grouped
 
     if not optima:
         return
-    console().print("best size of each budget, by several forms, with 95 % intervals:")
-    shown = table("corpus", "FLOPs", "parameters", "tokens", "tokens per parameter", "loss, nats")
-    for one in optima:
-        cells = ["–"] * 4
-        if one.params and one.tokens and one.tokens_per_param and one.loss:
-            cells = [rounded(each, gap=" ") for each in (one.params, one.tokens, one.tokens_per_param, one.loss)]
-        shown.add_row(one.corpus, f"{one.flops:.3g}", *cells)
-    console().print(shown)
+    out = console()
+    out.print("best size of each budget, by several forms, with 95 % intervals:")
+    for gap in (" ", "\n"):
+        shown = table("corpus", "FLOPs", "parameters", "tokens", "tokens per parameter", "loss, nats")
+        for one in optima:
+            cells = ["–"] * 4
+            if one.params and one.tokens and one.tokens_per_param and one.loss:
+                cells = [rounded(each, gap=gap) for each in (one.params, one.tokens, one.tokens_per_param, one.loss)]
+            shown.add_row(one.corpus, f"{one.flops:.3g}", *cells)
+        if natural_width(shown) <= out.width:
+            break
+    out.print(shown)
     outside = [(one.corpus, f"{one.flops:.3g} FLOPs: {one.reason}") for one in optima if not one.inside]
     for words, names in grouped(outside).items():
         console().print(f"{names} at {words}")

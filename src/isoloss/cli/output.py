@@ -24,6 +24,7 @@ UNPRINTABLE = re.compile("[\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")  
 MOST_TOLD = 2_000  # characters of a message
 FIRST_SIGN_SECONDS = 1.0
 asked_quiet = False  # by --quiet, for the command that runs
+UNBOUNDED = 100_000  # columns that no table reaches
 WIDE = 132  # columns for pipes, where no terminal says how wide it is
 
 
@@ -127,13 +128,33 @@ def _cell(cell: Any) -> Any:
     return shown(cell) if isinstance(cell, str) and not isinstance(cell, Lines) else cell
 
 
+def natural_width(thing: Any) -> int:
+    """Return the columns that a table takes when nothing in it is cut off; 0 for what is no table."""
+    from rich.console import Console
+    from rich.measure import Measurement
+    from rich.table import Table
+
+    if not isinstance(thing, Table):
+        return 0
+    unbounded = Console(width=UNBOUNDED)
+    return Measurement.get(unbounded, unbounded.options, thing).maximum
+
+
 def console(*, at_least: int = WIDE) -> "Console":
-    """Return standard output: a terminal as wide as it is, a pipe wide enough for tables."""
+    """Return standard output: a terminal as wide as it is, a pipe wide enough for tables.
+
+    A table that is wider still is printed whole: no number is cut off at its end.
+    """
     from rich.console import Console
 
     class Shown(Console):
         def print(self, *things: Any, **options: Any) -> None:
-            super().print(*(shown_lines(thing) if isinstance(thing, str) else thing for thing in things), **options)
+            width = self.width
+            self.width = max(width, *(natural_width(thing) for thing in things), 1)
+            try:
+                super().print(*(shown_lines(thing) if isinstance(thing, str) else thing for thing in things), **options)
+            finally:
+                self.width = width
 
     found = Shown(highlight=False, markup=False, emoji=False)
     return found if found.is_terminal else Shown(highlight=False, markup=False, emoji=False, width=max(WIDE, at_least))
