@@ -53,10 +53,7 @@ class Balance:
     @property
     def tokens_per_param(self) -> Estimate:
         """The geometric mean of the best tokens per parameter."""
-        low, high = self.theta.low, self.theta.high
-        assert low is not None
-        assert high is not None
-        return Estimate(value=math.exp(self.theta.value), low=math.exp(low), high=math.exp(high))
+        return self.theta.exponential()
 
 
 def balances(

@@ -151,20 +151,19 @@ def arrows(groups: Mapping[str, Sequence[Pair]], measure: str, values: Mapping[s
     for (title, pairs), (axes,) in zip(groups.items(), grid, strict=True):
         axes.set_yscale("log")
         for pair in pairs:
-            start = values[pair.source], math.exp(pair.before.theta.value)
-            end = values[pair.corpus], math.exp(pair.after.theta.value)
+            after = pair.after.tokens_per_param
+            start, end = (values[pair.source], pair.before.tokens_per_param.value), (values[pair.corpus], after.value)
             axes.plot(*start, marker="o", markersize=3.5, color=MUTED)
-            low, high = pair.after.tokens_per_param.low, pair.after.tokens_per_param.high
-            axes.plot([end[0]] * 2, [low, high], color=BLUE, linewidth=0.8, alpha=0.5)
+            axes.plot([end[0]] * 2, [after.low, after.high], color=BLUE, linewidth=0.8, alpha=0.5)
             axes.annotate("", end, start, arrowprops={"arrowstyle": "->", "color": BLUE, "linewidth": 1.3})
         axes.set(xlabel=MEASURE_NAMES.get(measure, measure), ylabel="best tokens per parameter")
         axes.set_title(title)
         axes.margins(0.2)
         log_axis(axes.yaxis, kind="plain")
-        marks = [
-            Named(name=pair.source, x=values[pair.corpus], y=math.exp(pair.after.theta.value)) for pair in pairs
-        ]  # fmt: skip
-        name_marks(axes, marks)
+        name_marks(
+            axes,
+            [Named(name=one.source, x=values[one.corpus], y=one.after.tokens_per_param.value) for one in pairs],
+        )
     return figure
 
 
@@ -183,10 +182,9 @@ def grammars(
     figure, [[splits], [constants]] = Panels(width=3.9, height=3.4, columns=2, gap_x=0.75).grid(2, key=key)
     splits.set_yscale("log")
     for one, x in zip(balances, gzip, strict=True):
-        low, high = one.theta.low, one.theta.high
-        if low is not None and high is not None:
-            splits.plot([x, x], np.exp([low, high]), color=INK, linewidth=1, alpha=0.5)
-        splits.plot(x, math.exp(one.theta.value), marker="o", markersize=4, color=INK)
+        best = one.tokens_per_param
+        splits.plot([x, x], [best.low, best.high], color=INK, linewidth=1, alpha=0.5)
+        splits.plot(x, best.value, marker="o", markersize=4, color=INK)
     splits.set(xlabel=MEASURE_NAMES["gzip"], ylabel="best tokens per parameter")
     log_axis(splits.yaxis, kind="plain")
     for form, fitted in laws.items():

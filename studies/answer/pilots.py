@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from answer.estimates import SIX_ND_BUDGETS
 from answer.readings import Readings, Row, as_observations
-from answer.words import ends_of
+from answer.words import ends_of, spread
 from isoloss.core.estimate import Estimate
 from isoloss.optima.best_size import BestSize, best_sizes
 
@@ -31,25 +31,20 @@ class Pilot:
     @property
     def width(self) -> float:
         """The factor between the ends of the pilot's interval."""
-        return _width(self.alone)
+        return spread(self.alone)
 
     @property
     def whole_width(self) -> float:
         """The factor between the ends of the interval by all runs."""
-        return _width(self.whole)
+        return spread(self.whole)
 
     @property
     def agrees(self) -> bool | None:
         """Whether the pilot and the other seeds differ by no more than both intervals allow; None where unknown."""
         if self.others is None:
             return None
-        allowed = math.hypot(math.log(self.width), math.log(_width(self.others))) / 2
+        allowed = math.hypot(math.log(self.width), math.log(spread(self.others))) / 2
         return abs(math.log(self.alone.value / self.others.value)) <= allowed
-
-
-def _width(split: Estimate) -> float:
-    _, low, high = ends_of(split)
-    return high / low
 
 
 def pilots(readings: Readings, corpora: Sequence[str], *, draws: int) -> list[Pilot]:

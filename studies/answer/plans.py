@@ -8,7 +8,7 @@ import numpy as np
 
 from answer.estimates import Balance
 from answer.readings import Floats
-from answer.words import ends_of
+from answer.words import ends_of, spread
 from isoloss.core.estimate import Estimate
 from isoloss.core.rng import stream
 from isoloss.data_dependence.pooled_split import PooledSplit, pool_splits
@@ -37,8 +37,7 @@ class LeftOut:
     @property
     def width(self) -> float:
         """The factor between the ends of the interval."""
-        _, low, high = ends_of(self.planned)
-        return high / low
+        return spread(self.planned)
 
 
 def left_out_plans(

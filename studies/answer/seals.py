@@ -216,7 +216,7 @@ def study_text(
 ) -> str:
     """Return a study file: each text at one place, and at `further` ones."""
     like = (STUDIES / "texts-new.toml").read_text(encoding="utf-8")
-    training = like[like.index("[training]") : like.index("\n# The budget of 1e12")]
+    training = like[like.index("[training]") :].partition("\n\n")[0] + "\n"
     runs = [
         f'[[run]]\ncorpus = "{corpus}"\nparams = {at.params}\ntokens = {at.tokens}\nseed = {seed}\n'
         for corpus in corpora

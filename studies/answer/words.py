@@ -45,6 +45,12 @@ def ends_of(estimate: Estimate) -> list[float]:
     return [end for end in (estimate.value, estimate.low, estimate.high) if end is not None]
 
 
+def spread(estimate: Estimate) -> float:
+    """Return the factor between the ends of an interval."""
+    _, low, high = ends_of(estimate)
+    return high / low
+
+
 def probability(p: float) -> str:
     """Return a p-value."""
     return f"p = {p:.2g}" if p >= 1e-3 else "p < .001"

@@ -150,7 +150,7 @@ def console(*, at_least: int = WIDE) -> "Console":
     class Shown(Console):
         def print(self, *things: Any, **options: Any) -> None:
             width = self.width
-            self.width = max(width, *(natural_width(thing) for thing in things), 1)
+            self.width = max([width, *map(natural_width, things)])
             try:
                 super().print(*(shown_lines(thing) if isinstance(thing, str) else thing for thing in things), **options)
             finally:

@@ -5,6 +5,7 @@ from html import escape
 from typing import Protocol, TypeVar
 
 from isoloss.core.estimate import Estimate
+from isoloss.core.numbers import in_brackets
 
 
 class Showable(Protocol):
@@ -46,10 +47,8 @@ def shown(value: object) -> str:
     match value:
         case None:
             return "–"
-        case Estimate(low=float(low), high=float(high)):
-            return f"{value.value:.3g} [{low:.3g}, {high:.3g}]"
         case Estimate():
-            return f"{value.value:.3g}"
+            return in_brackets(value, "{:.3g}".format)
         case float():
             return f"{value:.4g}"
         case _:

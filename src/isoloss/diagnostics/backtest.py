@@ -23,7 +23,7 @@ from isoloss.fitting.table_checks import EQUAL_SIZES
 from isoloss.laws.law import Floats, Law
 from isoloss.laws.registry import laws as registry
 from isoloss.laws.settings import USUAL, FitSettings
-from isoloss.runs.observations import NO_GROUP, Observations
+from isoloss.runs.observations import Observations
 
 Holdout = Literal["flops", "params", "corpus"]
 HOLDOUTS: tuple[Holdout, ...] = ("flops", "params", "corpus")
@@ -149,8 +149,7 @@ def backtest(
                 task.advance(0, detail=f"{name} without {part}")
                 found.append(_by_law(name, seen, unseen, part, settings, bootstrap=bootstrap, seed=seed))
                 task.advance(1)
-    group = used.corpora[0] if len(used.corpora) == 1 else NO_GROUP
-    return Backtest(group=group, holdout=holdout, level=LEVEL, parts=tuple(found), scores=_scores(found))
+    return Backtest(group=used.group, holdout=holdout, level=LEVEL, parts=tuple(found), scores=_scores(found))
 
 
 def backtest_groups(observations: Observations, *, holdout: Holdout = "flops", **settings: Any) -> list[Backtest]:

@@ -42,7 +42,7 @@ from isoloss.laws.formula import check_definition, check_kernel
 from isoloss.laws.law import Floats, Law
 from isoloss.laws.registry import laws, open_law
 from isoloss.laws.settings import USUAL, FitOptions, FitSettings, WeightsName
-from isoloss.runs.observations import NO_GROUP, Observations
+from isoloss.runs.observations import Observations
 
 FEW_FAILED_REFITS = 0.05
 FOLLOWS_FROM_LINE = ("bound_reached", "flat_direction", "flat_profile", "frontier_not_identified")
@@ -238,7 +238,7 @@ def _at_optimum(
         domain = replace(domain, line=None)
     return FittedLaw(
         definition=problem.law,
-        group=used.corpora[0] if len(used.corpora) == 1 else NO_GROUP,
+        group=used.group,
         params={name: Estimate(value=float(v)) for name, v in zip(problem.law.parameters, values, strict=True)},
         draws=np.empty((0, len(values))),
         noise=np.empty((0, 2)),

@@ -24,7 +24,7 @@ from isoloss.fitting.fitted import FittedLaw
 from isoloss.fitting.fitting import fit
 from isoloss.laws.law import Floats, Law
 from isoloss.laws.settings import EXCLUDED_FLAGS
-from isoloss.runs.observations import NO_GROUP, Observations
+from isoloss.runs.observations import Observations
 
 FORMS = ("chinchilla", "coupled", "ceiling", "farseer", "kaplan")
 UPPER = 16.0  # the upper budgets: those within this factor of the largest
@@ -136,7 +136,7 @@ def look_beyond(
     fitted = [_fitted(table, step, forms, place) for step in steps]
     mixture = _mixture(table, steps, fitted, place)
     return Beyond(
-        group=table.corpora[0] if len(table.corpora) == 1 else NO_GROUP,
+        group=table.group,
         flops_high=place.flops_high,
         cuts=tuple(step.top for step in steps[1:]),
         noise=mixture.noise,

@@ -103,6 +103,11 @@ class Observations:
         """Corpus names in order of first appearance."""
         return list(self._grouped[0])
 
+    @property
+    def group(self) -> str:
+        """The corpus of a table that has one alone; of several, the name that stands for all."""
+        return self.corpora[0] if len(self.corpora) == 1 else NO_GROUP
+
     @cached_property
     def _grouped(self) -> tuple[list[str], NDArray[np.int32]]:
         """The corpora in order of first appearance, and the place of each row's among them."""

@@ -11,8 +11,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
 import isoloss
 from isoloss.complexity.base import MeasureSettings
 from isoloss.complexity.measure import Complexity, measure_corpus
@@ -36,9 +34,7 @@ VERSION = 1  # raise when an identity leaves out what it held
 LIBRARIES = ("numpy", "scipy", "numba", "matplotlib")
 
 
-def kept_measure(
-    folder: Path, corpus: Corpus, measure: str, *, settings: MeasureSettings, seed: int
-) -> Complexity:  # fmt: skip
+def kept_measure(folder: Path, corpus: Corpus, measure: str, *, settings: MeasureSettings, seed: int) -> Complexity:
     """Return a measure of a corpus as it stands in `folder`, or else take it and keep it there.
 
     Raises as `measure_corpus`.
@@ -56,7 +52,7 @@ def kept_measure(
     path = folder / f"{fingerprint(content, kind='measure', version=VERSION)}.json"
     try:
         return Complexity.model_validate(_read(path))
-    except (OSError, ValueError, ValidationError):
+    except (OSError, ValueError):  # pydantic's is a ValueError
         found = taken()
         files.write_json(path, with_checksums(found.model_dump(mode="json"), files={}))
         return found

@@ -305,7 +305,7 @@ class Lab:
             unidentified=self.unidentified(study), records=records, analysis=self._fit(study, records),
             evaluated=self.evaluate(study), warnings=self._warnings(study, records), placements=self.placements(study),
         )  # fmt: skip
-        return self._write_report(result)
+        return self._write_report(result, report_identity(result, self.archive))
 
     def remembered_study(self) -> Study:
         """Return the study last run in this folder, its corpora opened by fingerprint: no source is read again."""
@@ -401,15 +401,15 @@ class Lab:
         """Return the report of a study, written anew unless it stands and nothing that it says can have changed."""
         identity = report_identity(result, self.archive)
         standing = None if identity is None else standing_report(self.folder / "report", identity)
-        return standing or self._write_report(result)
+        return standing or self._write_report(result, identity)
 
-    def _write_report(self, result: StudyResult) -> "ReportFiles":
+    def _write_report(self, result: StudyResult, identity: str | None) -> "ReportFiles":
         from isoloss.report.page import write_report
         from isoloss.study.reporting import report_data
 
         with self.progress.task("report", total=1) as task:
             written = write_report(report_data(result, self.archive), self.folder / "report")
             task.advance(1)
-        if (identity := report_identity(result, self.archive)) is not None:
+        if identity is not None:
             keep_report(self.folder / "report", identity, written)
         return written
