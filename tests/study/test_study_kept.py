@@ -1,9 +1,12 @@
 """What a second run takes from the results folder, and what it computes anew."""
 
+import json
+
 import pytest
 
+from isoloss.cli import run
 from isoloss.report.page import HTML_NAME, MARKDOWN_NAME, ReportFiles
-from isoloss.study import kept
+from isoloss.study import kept, lab
 from isoloss.study.lab import Lab
 from isoloss.study.spec import Study
 
@@ -76,31 +79,76 @@ def test_a_damaged_measure_is_taken_anew(tmp_path, taken):
     assert len(taken) == 4
 
 
-def written(folder):
-    folder.mkdir()
+ANSWER = {"laws": [{"group": "a", "params": {"E": 1.5}}], "contest": []}
+
+
+def written(root):
+    folder, law = root / kept.REPORT, root / kept.LAWS / "a.json"
     files = ReportFiles(
         html=folder / HTML_NAME, markdown=folder / MARKDOWN_NAME, figures=(folder / "figures" / "a.svg",)
     )
-    (folder / "figures").mkdir()
-    for path in (files.html, files.markdown, *files.figures):
+    for path in (files.html, files.markdown, *files.figures, law):
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(path.name)
-    kept.keep_report(folder, "report1-a", files)
+    kept.keep_report(root, "report1-a", files, ANSWER)
     return files
 
 
 def test_a_report_stands_while_it_is_whole_and_made_from_the_same(tmp_path):
-    folder = tmp_path / "report"
-    files = written(folder)
-    assert kept.standing_report(folder, "report1-a") == files
-    assert kept.standing_report(folder, "report1-b") is None
+    files = written(tmp_path)
+    assert kept.standing_report(tmp_path, "report1-a") == kept.KeptReport(written=files, answer=ANSWER)
+    assert kept.standing_report(tmp_path, "report1-b") is None
 
 
-@pytest.mark.parametrize("name", [HTML_NAME, "figures/a.svg", kept.MADE_FROM])
+@pytest.mark.parametrize(
+    "name", [f"report/{HTML_NAME}", "report/figures/a.svg", f"report/{kept.MADE_FROM}", "laws/a.json"]
+)
 @pytest.mark.parametrize("content", [None, b"", b"[]", b"{}"])
 def test_a_report_with_a_damaged_file_does_not_stand(tmp_path, name, content):
-    folder = tmp_path / "report"
-    written(folder)
-    (folder / name).unlink()
+    written(tmp_path)
+    (tmp_path / name).unlink()
     if content is not None:
-        (folder / name).write_bytes(content)
-    assert kept.standing_report(folder, "report1-a") is None
+        (tmp_path / name).write_bytes(content)
+    assert kept.standing_report(tmp_path, "report1-a") is None
+
+
+def test_an_answer_that_json_cannot_hold_is_not_kept(tmp_path):
+    files = written(tmp_path)
+    kept.keep_report(tmp_path, "report1-c", files, {"budget_flops": float("inf")})
+    assert kept.standing_report(tmp_path, "report1-c") is None
+
+
+GRID = TOML.replace("params = [6e3]", "params = [6e3, 9e3, 1.3e4]").replace("[8e3]", "[4e3, 8e3, 1.6e4]")
+
+
+def outcome(out, *flags, capsys):
+    assert run(["run", str(out.parent / "grid.toml"), "--out", str(out), *flags]) == 0
+    return capsys.readouterr().out
+
+
+def test_a_second_run_fits_nothing_and_says_the_same(tmp_path, capsys, monkeypatch):
+    (tmp_path / "grid.toml").write_text(GRID)
+    out = tmp_path / "results"
+    first, as_json = outcome(out, capsys=capsys), json.loads(outcome(out, "--json", capsys=capsys))
+    fits = []
+
+    def counted(*args, **keys):
+        fits.append(1)
+        return analyse(*args, **keys)
+
+    analyse = lab.analyse
+    monkeypatch.setattr(lab, "analyse", counted)
+    assert outcome(out, capsys=capsys) == first
+    again = json.loads(outcome(out, "--json", capsys=capsys))
+    assert {**again, "seconds": 0} == {**as_json, "seconds": 0}
+    assert not fits
+    # In Python the fits themselves are wanted, and the report is not written again.
+    page = out / "report" / HTML_NAME
+    before = page.stat().st_mtime_ns
+    assert Lab(out).run(Study.parse(GRID, place="grid.toml")).analysis is not None
+    assert fits
+    assert page.stat().st_mtime_ns == before
+    (out / "laws" / "language.json").write_text("{}")
+    assert outcome(out, capsys=capsys) == first
+    assert len(fits) == 2
+    assert page.stat().st_mtime_ns > before

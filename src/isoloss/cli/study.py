@@ -220,7 +220,9 @@ def _conduct(study: "Study", *, base: Path, out: Path | None, until: Until, json
     from isoloss.study.lab import Lab
 
     lab = Lab(folder, base=base, progress=progress, **where)
-    result = lab.run(study, until=until.value)
+    # A sweep's tables and those of several rates are printed from the fits themselves.
+    take_kept = study.tune is None and not study.training.rate_arms
+    result = lab.run(study, until=until.value, take_kept=take_kept)
     if json:
         print_json(result.to_json())
     else:

@@ -1,13 +1,14 @@
 """What a study came to, on standard output: one line a corpus, what differs by how much, and what this cannot say."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from isoloss.cli.output import console as _console
 from isoloss.cli.output import table as _table
 from isoloss.cli.tables import interval, show_evaluated
 from isoloss.core.errors import Unidentified
-from isoloss.core.estimate import LEVEL
-from isoloss.core.numbers import plain, si
+from isoloss.core.estimate import LEVEL, Estimate
+from isoloss.core.numbers import listed, plain, si
 from isoloss.study.centred import in_words
 
 if TYPE_CHECKING:
@@ -15,10 +16,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from isoloss.core.estimate import Estimate
     from isoloss.fitting.fitted import FittedLaw
-    from isoloss.optima.best_size import BestSize
-    from isoloss.optima.lack_of_fit import LackOfFit
     from isoloss.study.analysis import Analysis
     from isoloss.study.result import StudyResult
     from isoloss.tuning.sweep import RateOptimum
@@ -40,7 +38,10 @@ def show_result(result: "StudyResult") -> None:
     if result.evaluated is not None:
         show_evaluated(result.evaluated)
     if result.analysis is not None:
-        _show_analysis(result.analysis)
+        _show_tuning(result.analysis)
+        if result.analysis.rate_arms:
+            console.print(_variants_table(result.analysis))
+    _show_answer(result.answer)
     for warning in result.warnings:
         console.print(f"warning: {warning.corpus}: {warning.message}")
     for record in result.failed:
@@ -49,37 +50,34 @@ def show_result(result: "StudyResult") -> None:
         console.print(f"report: {result.report}", soft_wrap=True)
 
 
-def _show_analysis(analysis: "Analysis") -> None:
+def _show_answer(answer: Mapping[str, Any]) -> None:
+    """Print what the fits came to, from the keys of `--json`: a kept answer has nothing else."""
     console = _console()
-    _show_tuning(analysis)
-    if analysis.rate_arms:
-        console.print(_variants_table(analysis))
-    for name, reason in analysis.no_law.items():
+    for name, reason in answer.get("no_law", {}).items():
         console.print(f"no law for {name}: {reason}")
-    for kept in analysis.holdout:
+    for kept in answer.get("holdout", []):
         console.print(
-            f"{kept.runs} runs on {kept.corpus} kept from the fit: {kept.law} misses ln L by {kept.rmse:.2g} "
-            "(root mean square)"
+            f"{kept['runs']} runs on {kept['corpus']} kept from the fit: {kept['law']} misses ln L by "
+            f"{kept['rmse']:.2g} (root mean square)"
         )
-    for verdict in analysis.balance:
-        console.print(" ".join(verdict.sentences()), highlight=False)
-    refused = [one for one in analysis.best.lack_of_fit if one.refused] if analysis.best else []
-    if refused:
+    for verdict in answer.get("balance", []):
+        console.print(" ".join(verdict["sentences"]), highlight=False)
+    if refused := [one for one in answer.get("lack_of_fit", []) if one["refused"]]:
         console.print(_refusals(refused), highlight=False)
-    for comparison in analysis.predictor_comparisons:
+    for comparison in answer["contest"]:
         # With so few sources no p could be small: the report has the numbers, and they say nothing.
-        if comparison.measures[0].loss.smallest_p_value < 1 - LEVEL:
-            console.print(" ".join(comparison.sentences()), highlight=False)
+        if any(one["kind"] == comparison["kind"] and one["smallest_p_value"] < 1 - LEVEL
+               for one in answer["comparison"]):  # fmt: skip
+            console.print(" ".join(comparison["sentences"]), highlight=False)
 
 
-def _refusals(refused: "Sequence[LackOfFit]") -> str:
+def _refusals(refused: "Sequence[Mapping[str, Any]]") -> str:
     """Return in one sentence which corpora a form misses: the report has one for each."""
-    from isoloss.core.numbers import listed
-
-    misfits = sorted(one.misfit for one in refused)
+    misfits = sorted(one["misfit"] for one in refused)
     span = f"{misfits[0]:.1%}" if len(misfits) == 1 else f"{misfits[0]:.1%} to {misfits[-1]:.1%}"
+    corpora = listed([one["corpus"] for one in refused])
     return (
-        f"The form {refused[0].form} alone misses the runs of {listed([one.corpus for one in refused])} by more than "
+        f"The form {refused[0]['form']} alone misses the runs of {corpora} by more than "
         f"their noise explains (by {span} of the loss), and would place the split elsewhere."
     )
 
@@ -140,35 +138,37 @@ def _law_cells(law: "FittedLaw | None", budget: float) -> tuple[str, str]:
 
 def _corpora_table(result: "StudyResult") -> "Table":
     """Return one line a corpus: how hard it is to compress and to predict, and its best split at one budget."""
-    best = result.analysis.best if result.analysis else None
+    answer = result.answer
+    optima = {one["corpus"]: one for one in answer.get("optima", []) if one["flops"] == answer["budget_flops"]}
     measures = [m for m in result.study.complexity.measures if any(m in found for found in result.complexity.values())]
     floors = any(corpus.floor for corpus in result.corpora.values())
-    split = ("best N", "best D", "tokens per parameter") if best else ()
+    split = ("best N", "best D", "tokens per parameter") if optima else ()
     table = _table("corpus", *measures, *(["floor"] if floors else []), *split)
-    optima = best.at_budget() if best else {}
     for name, corpus in result.corpora.items():
         complexity = result.complexity.get(name, {})
         table.add_row(
             name,
             *(f"{complexity[measure].value.value:.3f}" if measure in complexity else "–" for measure in measures),
             *([f"{corpus.floor.value:.3f}" if corpus.floor else "–"] if floors else []),
-            *(_split_cells(optima.get(name)) if best else ()),
+            *(_split_cells(optima.get(name)) if optima else ()),
         )
-    if best:
-        table.caption = f"Best split of {best.budget:.2g} FLOPs (6·N·D), by several forms of the loss. [95 % intervals]"
+    if optima:
+        table.caption = (
+            f"Best split of {answer['budget_flops']:.2g} FLOPs (6·N·D), by several forms of the loss. [95 % intervals]"
+        )
         if floors:
             table.caption += " Floor: the least possible loss, in nats per token."
     return table
 
 
-def _split_cells(best: "BestSize | None") -> tuple[str, str, str]:
+def _split_cells(best: Mapping[str, Any] | None) -> tuple[str, str, str]:
     """Return the best N, the best D and tokens per parameter; where the optimum is outside the runs, on which side."""
-    if best is None or best.params is None or best.tokens is None or best.tokens_per_param is None:
-        return "–", "–", "–" if best is None or best.side is None else f"{best.side} the sizes trained"
-    return si(best.params.value, 2), si(best.tokens.value, 2), ratio(best.tokens_per_param)
+    if best is None or not best["inside"]:
+        return "–", "–", "–" if best is None or best["side"] is None else f"{best['side']} the sizes trained"
+    return si(best["params"]["value"], 2), si(best["tokens"]["value"], 2), ratio(Estimate(**best["tokens_per_param"]))
 
 
-def ratio(estimate: "Estimate") -> str:
+def ratio(estimate: Estimate) -> str:
     """Return tokens per parameter to two digits, with the interval."""
     if estimate.low is None or estimate.high is None:
         return plain(estimate.value, 2)

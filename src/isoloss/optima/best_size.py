@@ -109,7 +109,7 @@ class BestSize:
             for f in self.forms
         ]
         return {"corpus": self.corpus, "flops": self.flops, **estimates, "inside": self.inside, "reason": self.reason,
-                "misfit": self.misfit, "forms": forms}  # fmt: skip
+                "side": self.side, "misfit": self.misfit, "forms": forms}  # fmt: skip
 
 
 class BestSizes(Rows[BestSize]):

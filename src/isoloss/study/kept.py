@@ -1,11 +1,13 @@
 """What a results folder keeps of a study's answer, so that a second run computes nothing that cannot have changed.
 
-Measures and the report are kept, each with the identity of all that it was made from, the program's own files and its
-libraries included. What was made by somebody else's code, which may change, is never kept.
+Measures, the answer and its report are kept, each with the identity of all that it was made from, the program's own
+files and its libraries included. What was made by somebody else's code, which may change, is never kept.
 """
 
 import hashlib
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -29,9 +31,18 @@ from isoloss.study.spec import Study
 if TYPE_CHECKING:
     from isoloss.report.page import ReportFiles
 
+REPORT, LAWS = "report", "laws"  # folders of a results folder
 MADE_FROM = "made_from.json"
 VERSION = 1  # raise when an identity leaves out what it held
 LIBRARIES = ("numpy", "scipy", "numba", "matplotlib")
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeptReport:
+    """A report that stands in a results folder, and the numbers of its fits as `Analysis.to_json` returns them."""
+
+    written: "ReportFiles"
+    answer: dict[str, Any]
 
 
 def kept_measure(folder: Path, corpus: Corpus, measure: str, *, settings: MeasureSettings, seed: int) -> Complexity:
@@ -59,7 +70,7 @@ def kept_measure(folder: Path, corpus: Corpus, measure: str, *, settings: Measur
 
 
 def report_identity(result: StudyResult, archive: Archive) -> str | None:
-    """Return the identity of all that a study's report is made from; None where it may change without showing.
+    """Return the identity of all that a study's fits and report are made from; None where it may change unseen.
 
     That is where code of somebody else takes part, and where records carry no checksums.
     """
@@ -90,27 +101,38 @@ def report_identity(result: StudyResult, archive: Archive) -> str | None:
     return fingerprint(content, kind="report", version=VERSION)
 
 
-def standing_report(folder: Path, identity: str) -> "ReportFiles | None":
-    """Return the report in `folder` where it was made from just that and is whole, else None."""
+def standing_report(folder: Path, identity: str) -> KeptReport | None:
+    """Return what stands in a results folder where it was made from just that and every file is whole, else None."""
     from isoloss.report.page import HTML_NAME, MARKDOWN_NAME, ReportFiles
 
     try:
-        content = _read(folder / MADE_FROM)
+        content = _read(folder / REPORT / MADE_FROM)
         digests: Mapping[str, str] = content["files"]
         whole = all(file_digest(folder / name) == digest for name, digest in digests.items())
-    except (OSError, ValueError, KeyError, AttributeError):
+        answer = dict(content["answer"])
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
         return None
     if content.get("made_from") != identity or not whole:
         return None
-    figures = tuple(folder / name for name in digests if name not in (HTML_NAME, MARKDOWN_NAME))
-    return ReportFiles(html=folder / HTML_NAME, markdown=folder / MARKDOWN_NAME, figures=figures)
+    html, markdown = folder / REPORT / HTML_NAME, folder / REPORT / MARKDOWN_NAME
+    drawn = tuple(folder / name for name in digests if name.startswith(f"{REPORT}/"))
+    figures = tuple(path for path in drawn if path not in (html, markdown))
+    return KeptReport(written=ReportFiles(html=html, markdown=markdown, figures=figures), answer=answer)
 
 
-def keep_report(folder: Path, identity: str, written: "ReportFiles") -> None:
-    """Write down what a report was made from, and the digests of its files."""
-    paths = (written.html, written.markdown, *written.figures)
+def keep_report(folder: Path, identity: str, written: "ReportFiles", answer: Mapping[str, Any]) -> None:
+    """Write down what a report was made from, the numbers of its fits, and the digests of its files and laws.
+
+    An answer that JSON cannot hold, for a number in it is infinite, is not kept: the next run computes it again.
+    """
+    try:
+        plain = json.loads(json.dumps(answer, allow_nan=False))
+    except ValueError:
+        return
+    paths = (written.html, written.markdown, *written.figures, *sorted((folder / LAWS).glob("*.json")))
     digests = {path.relative_to(folder).as_posix(): file_digest(path) for path in paths}
-    files.write_json(folder / MADE_FROM, with_checksums({"made_from": identity, "files": digests}, files={}))
+    content = {"made_from": identity, "files": digests, "answer": plain}
+    files.write_json(folder / REPORT / MADE_FROM, with_checksums(content, files={}))
 
 
 def _read(path: Path) -> dict[str, Any]:

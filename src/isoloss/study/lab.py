@@ -30,7 +30,7 @@ from isoloss.runs.record import RunRecord
 from isoloss.study.analysis import Analysis, analyse, analyse_sweep
 from isoloss.study.centred import Placement, centres_of, place
 from isoloss.study.evaluation import Evaluated, evaluate, given_subjects, kept_subjects
-from isoloss.study.kept import keep_report, kept_measure, report_identity, standing_report
+from isoloss.study.kept import LAWS, REPORT, keep_report, kept_measure, report_identity, standing_report
 from isoloss.study.left_out import with_complexity
 from isoloss.study.memory import recall, remember
 from isoloss.study.proposal import Proposal, Quantity, laws_for_proposal, propose
@@ -86,8 +86,12 @@ class Lab:
         """Return the lab of an existing results folder. Raises InputError where there is none."""
         return cls(Archive.reopen(folder).folder, progress=progress)
 
-    def run(self, study: Study, *, until: Stage = "report") -> StudyResult:
-        """Do everything up to the stage `until` and return what there is then."""
+    def run(self, study: Study, *, until: Stage = "report", take_kept: bool = False) -> StudyResult:
+        """Do everything up to the stage `until` and return what there is then.
+
+        `take_kept` takes the answer and the report of an earlier run where nothing that they were made from has
+        changed: the result then has `kept_answer` in place of an `analysis`.
+        """
         started = time.perf_counter()
         last = STAGES.index(until)
         if self.shard is not None and last > STAGES.index("train"):
@@ -105,10 +109,10 @@ class Lab:
             result.planned, result.placements = self._own(study), self.placements(study)
             result.evaluated = self.evaluate(study)
         result.warnings = self._warnings(study, result.records)
-        if last >= STAGES.index("fit"):
+        if last == STAGES.index("fit"):
             result.analysis = self._fit(study, result.records)
-        if last >= STAGES.index("report"):
-            result.report = self._report_of(result).html
+        if last == STAGES.index("report"):
+            self._report_of(result, take_kept=take_kept)
         result.seconds = time.perf_counter() - started
         return result
 
@@ -355,14 +359,14 @@ class Lab:
             documents={run: self.archive.document_losses(run) for run in table.run.tolist()},
         )  # fmt: skip
         for name, law in analysis.laws.items():
-            law.save(self.folder / "laws" / f"{name}.json")
+            law.save(self.folder / LAWS / f"{name}.json")
         for law in analysis.further_laws:
-            law.save(self.folder / "laws" / f"{law.group}.{law.law.replace(':', '.')}.json")
+            law.save(self.folder / LAWS / f"{law.group}.{law.law.replace(':', '.')}.json")
         for joint in analysis.data_dependent:
             members = [self.corpora(study)[name] for name in joint.corpora]
             tokenizers = {corpus.tokenizer for corpus in members}
             save_data_dependent(
-                joint, self.folder / "laws" / f"{members[0].kind}.{joint.measure}.json",
+                joint, self.folder / LAWS / f"{members[0].kind}.{joint.measure}.json",
                 settings=study.complexity.settings.model_dump(),
                 tokenizer=tokenizers.pop() if len(tokenizers) == 1 else None,
             )  # fmt: skip
@@ -397,19 +401,23 @@ class Lab:
             params_convention=convention,
         )
 
-    def _report_of(self, result: StudyResult) -> "ReportFiles":
-        """Return the report of a study, written anew unless it stands and nothing that it says can have changed."""
+    def _report_of(self, result: StudyResult, *, take_kept: bool) -> None:
+        """Add the fits and the report of a study, made anew unless they stand and nothing that they say has changed."""
         identity = report_identity(result, self.archive)
-        standing = None if identity is None else standing_report(self.folder / "report", identity)
-        return standing or self._write_report(result, identity)
+        standing = None if identity is None else standing_report(self.folder, identity)
+        if standing is not None and take_kept:
+            result.kept_answer = standing.answer
+        else:
+            result.analysis = self._fit(result.study, result.records)
+        result.report = (standing.written if standing else self._write_report(result, identity)).html
 
     def _write_report(self, result: StudyResult, identity: str | None) -> "ReportFiles":
         from isoloss.report.page import write_report
         from isoloss.study.reporting import report_data
 
         with self.progress.task("report", total=1) as task:
-            written = write_report(report_data(result, self.archive), self.folder / "report")
+            written = write_report(report_data(result, self.archive), self.folder / REPORT)
             task.advance(1)
         if identity is not None:
-            keep_report(self.folder / "report", identity, written)
+            keep_report(self.folder, identity, written, result.answer)
         return written

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from isoloss.study.spec import Study
 class StudyResult:
     """A study as far as it was run: later stages are None or empty where `until` stopped before them.
 
+    `kept_answer` holds what the fits came to, as JSON has it, where they stood in the folder and were not made again:
+    `analysis` is None then.
     `complexity` holds each corpus's measures, and `unidentified` why a corpus lacks one. `placements` say where the
     second pass of a centred grid lies.
     """
@@ -32,6 +35,7 @@ class StudyResult:
     unidentified: dict[str, dict[str, str]] = field(default_factory=dict)
     records: Sequence[RunRecord] = ()
     analysis: Analysis | None = None
+    kept_answer: dict[str, Any] | None = None
     evaluated: Evaluated | None = None
     placements: Sequence[Placement] = ()
     warnings: Sequence[CorpusWarning] = ()
@@ -53,9 +57,15 @@ class StudyResult:
         """Which corpora of a kind differ in more than text, in a sentence; None where none do."""
         return unlike((corpus.kind, name, corpus.vocab_size) for name, corpus in self.corpora.items())
 
+    @cached_property
+    def answer(self) -> dict[str, Any]:
+        """The keys of `isoloss run --json` that fits give."""
+        if self.analysis is not None:
+            return self.analysis.to_json()
+        return self.kept_answer or {"laws": [], "comparison": [], "contest": []}
+
     def to_json(self) -> dict[str, Any]:
         """Return the keys of `isoloss run --json`."""
-        analysis = self.analysis.to_json() if self.analysis else {"laws": [], "comparison": [], "contest": []}
         return {
             "name": self.study.name,
             "corpora": [self._corpus_json(name) for name in self.corpora],
@@ -69,7 +79,7 @@ class StudyResult:
             "following_horizon": list(self.study.training.following_horizon),
             "unlike": self.unlike,
             "centred": [one.to_json() for one in self.placements],
-            **analysis,
+            **self.answer,
             **(self.evaluated.to_json() if self.evaluated else {"evaluations": [], "not_evaluated": []}),
             "warnings": [warning.to_json() for warning in self.warnings],
             "report": str(self.report) if self.report else None,
