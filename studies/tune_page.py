@@ -5,6 +5,8 @@ python studies/tune_page.py results/tune
 """
 
 import sys
+from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -22,7 +24,7 @@ def main() -> None:
     """Print every table of the page."""
     lab = Lab.reopen(sys.argv[1])
     tunings = lab.fit(lab.remembered_study()).tuning
-    print(rules(tunings), trunks(tunings), optima(tunings), sep="\n")
+    print(rules(tunings), trunks(tunings), optima(tunings), batches(tunings), sep="\n")
 
 
 def rules(tunings: dict[str, Tuning]) -> str:
@@ -98,6 +100,36 @@ def optima(tunings: dict[str, Tuning]) -> str:
                 f"{best.loss_nats:.3f} |"
             )
     return "\n".join(rows) + "\n"
+
+
+def batches(tunings: dict[str, Tuning]) -> str:
+    """Return what each batch costs against the next larger one, at the best rates of both: mean over cells, in %."""
+    losses = {
+        (name, optimum.cell, optimum.batch_tokens): optimum.loss_nats
+        for name, tuning in tunings.items()
+        for optimum in tuning.rates
+    }
+    tried = sorted({batch for _, _, batch in losses})
+    horizons = sorted({tokens for tuning in tunings.values() for tokens in (o.tokens for o in tuning.rates)})
+    rows = ["| batch | against | all cells | " + " | ".join(f"D = {tokens:,}" for tokens in horizons) + " |",
+            "|---|---|---|" + "---|" * len(horizons)]  # fmt: skip
+    for small, large in pairwise(tried):
+        found = {
+            (name, optimum.cell): (optimum.tokens, 100 * np.log(optimum.loss_nats / losses[name, optimum.cell, large]))
+            for name, tuning in tunings.items()
+            for optimum in tuning.rates
+            if optimum.batch_tokens == small
+        }
+        groups = [list(found.values()), *([one for one in found.values() if one[0] == tokens] for tokens in horizons)]
+        rows.append(
+            f"| {small} | {large} | " + " | ".join(mean([percent for _, percent in one]) for one in groups) + " |"
+        )
+    return "\n".join(rows) + "\n"
+
+
+def mean(values: Sequence[float]) -> str:
+    """Return a mean and its standard error."""
+    return f"{np.mean(values):+.2f} ± {np.std(values, ddof=1) / len(values) ** 0.5:.2f}"
 
 
 def rate(optimum: RateOptimum) -> str:
