@@ -155,6 +155,11 @@ class Found:
         return verdicts.second_seal(self.readings, self.sealed_forms)
 
     @cached_property
+    def beyond(self) -> list[SealedLoss]:
+        """The same losses as isoloss predicts them beyond the runs: not sealed."""
+        return verdicts.predicted_beyond(self.readings, self.sealed_forms)
+
+    @cached_property
     def sealed_splits(self) -> list[SealedLoss]:
         """The splits that forms predicted at ten times the largest budget, where they have been measured."""
         return verdicts.sealed_splits(self.readings, self.sealed_forms)

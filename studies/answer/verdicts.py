@@ -8,10 +8,11 @@ import numpy as np
 from scipy import stats
 
 from answer.estimates import Balance, per_compute
-from answer.readings import Floats, Readings, cell
+from answer.readings import Floats, Readings, as_observations, cell
 from isoloss.core.estimate import Estimate
 from isoloss.data_dependence.meta import MetaRegression, holm, mean_between, meta_regression, scatter_between
 from isoloss.fitting.fitted import FittedLaw
+from isoloss.planning.beyond import look_beyond
 
 CONFIRMATORY = "ngram"
 SECONDARY = ("gzip", "gzip-bytes", "zstd-bytes-blocks", "ppmd-bytes-blocks", "unigram", "alpha_d", "spectrum")
@@ -21,6 +22,7 @@ FEWEST = 4  # texts of a line: with three, one degree of freedom is left
 SMALL_SCATTER = 0.25  # stated in the plan: below it "data do not matter here"
 SPLIT_SIZES = 5
 SMALLEST_FLOOR = 0.01  # nats per token: E below it is no floor at all
+BEYOND = "isoloss beyond the runs"
 SAME_CELL = 0.03  # in ln N and ln D: a size of the ladder is within 5 % of the one asked for
 
 
@@ -208,6 +210,23 @@ def second_seal(readings: Readings, path_rows: Sequence[Mapping[str, str]]) -> l
             low, high = (float(row[name]) if row[name] else None for name in ("low", "high"))
             point = float(row["params"]), float(row["tokens"])
             found += _measured(readings, row["corpus"], row["form"], point, float(row["value"]), low, high)
+    return found
+
+
+def predicted_beyond(readings: Readings, path_rows: Sequence[Mapping[str, str]]) -> list[SealedLoss]:
+    """Return what isoloss predicts beyond the runs, where the second seal's losses have been measured.
+
+    It is not sealed: it is computed with the runs of the grids alone, after the sealed runs.
+    """
+    points = {
+        row["corpus"]: (float(row["params"]), float(row["tokens"])) for row in path_rows if row["quantity"] == "loss"
+    }
+    found = []
+    for corpus, point in points.items():
+        if not _measured(readings, corpus, BEYOND, point, math.nan, None, None):
+            continue
+        said = look_beyond(as_observations(readings.own(corpus)), runs=[point]).runs[0].loss
+        found += _measured(readings, corpus, BEYOND, point, said.value, said.low, said.high)
     return found
 
 
