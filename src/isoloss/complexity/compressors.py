@@ -5,8 +5,7 @@ import lzma
 import zlib
 from abc import abstractmethod
 from concurrent.futures import ThreadPoolExecutor
-from importlib import import_module
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +15,7 @@ from isoloss.complexity.bootstrap import Summary
 from isoloss.complexity.sample import Sample
 from isoloss.core.errors import InputError
 from isoloss.core.machine import cores
+from isoloss.core.optional import optional
 from isoloss.corpus.corpus import Tokens
 
 PIECE = 64  # sequences a thread takes at a time: long enough to outweigh handing over the interpreter lock
@@ -111,7 +111,7 @@ class Zstd(CompressionRatio):
 
     def __init__(self, settings: MeasureSettings) -> None:
         super().__init__(settings)
-        self._zstandard = require("zstandard", place="measure zstd")
+        self._zstandard = optional("zstandard", extra="compressors", place="measure zstd")
 
     def size(self, raw: bytes) -> int:
         """Return the size of the Zstandard frame."""
@@ -124,7 +124,7 @@ class Brotli(CompressionRatio):
 
     def __init__(self, settings: MeasureSettings) -> None:
         super().__init__(settings)
-        self._brotli = require("brotli", place="measure brotli")
+        self._brotli = optional("brotli", extra="compressors", place="measure brotli")
 
     def size(self, raw: bytes) -> int:
         """Return the size of the Brotli stream."""
@@ -142,21 +142,9 @@ class Ppmd(CompressionRatio):
 
     def __init__(self, settings: MeasureSettings) -> None:
         super().__init__(settings)
-        self._pyppmd = require("pyppmd", place="measure ppmd")
+        self._pyppmd = optional("pyppmd", extra="compressors", place="measure ppmd")
 
     def size(self, raw: bytes) -> int:
         """Return the size of the PPMd stream."""
         encoder = self._pyppmd.Ppmd7Encoder(self.ORDER, self.MEMORY_BYTES)
         return len(encoder.encode(raw)) + len(encoder.flush())
-
-
-def require(module: str, *, place: str) -> Any:
-    """Return an optional compressor's module. Raises InputError naming the extra that brings it."""
-    try:
-        return import_module(module)
-    except ImportError as error:
-        raise InputError(
-            f"needs the package {module}, which is not installed",
-            place=place,
-            fix="pip install 'isoloss[compressors]'",
-        ) from error

@@ -10,9 +10,10 @@ import numpy as np
 from pydantic import JsonValue
 
 from isoloss.core import files
-from isoloss.core.errors import InputError, WorkError
+from isoloss.core.errors import WorkError
 from isoloss.core.estimate import Estimate
 from isoloss.core.numbers import fixed, in_brackets
+from isoloss.core.optional import optional
 from isoloss.corpus.corpus import Corpus, Side
 
 SPLITS: dict[Side, str] = {"train": "train", "heldout": "test"}
@@ -29,7 +30,7 @@ def push(corpus: Corpus, target: str | Path, *, complexity: Mapping[str, Estimat
     if isinstance(target, Path):
         _write(corpus, target, complexity or {})
         return
-    hub = _hub()
+    hub = optional("huggingface_hub", extra="datasets", what="pushing to the hub", place="push")
     with tempfile.TemporaryDirectory(prefix="isoloss-push-") as folder:
         _write(corpus, Path(folder), complexity or {})
         try:
@@ -122,15 +123,3 @@ def _tables(corpus: Corpus, side: Side) -> Iterator[Any]:
             columns["floor_nats"] = pa.array(known, type=pa.float64())
         yield pa.table(columns)
         first = last
-
-
-def _hub() -> Any:
-    try:
-        import huggingface_hub
-    except ImportError as error:
-        raise InputError(
-            "pushing to the hub needs the package huggingface_hub, which is not installed",
-            place="push",
-            fix="pip install 'isoloss[datasets]'",
-        ) from error
-    return huggingface_hub

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from isoloss.core.errors import InputError
+from isoloss.core.optional import optional
 
 WORD = re.compile(rb"[\w\x80-\xff]+")
 SHINGLE_WORDS = 5
@@ -33,7 +33,7 @@ class NearDuplicates:
 
     def __init__(self, threshold: float) -> None:
         """Take pairs at `threshold` and above. Raises InputError where the package rensa is not installed."""
-        self._rensa = _rensa()
+        self._rensa = optional("rensa", extra="text", what="looking for near duplicates", place="near_duplicates")
         self.threshold = threshold
         self._sketches: list[Any] = []
         self._index = self._empty_index()
@@ -77,15 +77,3 @@ def bands(threshold: float) -> int:
     while count < MINIMA and (1 - threshold ** (MINIMA // count)) ** count > LARGEST_MISS:
         count *= 2
     return count
-
-
-def _rensa() -> Any:
-    try:
-        import rensa
-    except ImportError as error:
-        raise InputError(
-            "looking for near duplicates needs the package rensa, which is not installed",
-            place="near_duplicates",
-            fix="pip install 'isoloss[text]'",
-        ) from error
-    return rensa

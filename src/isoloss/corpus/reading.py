@@ -8,7 +8,8 @@ from typing import Any, Protocol
 
 from pydantic import JsonValue
 
-from isoloss.core.errors import BadCorpus, InputError
+from isoloss.core.errors import BadCorpus
+from isoloss.core.optional import optional
 from isoloss.core.progress import Task
 from isoloss.core.rng import derive_seed
 from isoloss.corpus.compressed import reading
@@ -156,14 +157,7 @@ class DatasetReading:
 
 
 def _open(source: DatasetSource, base: Path | None) -> Any:
-    try:
-        import datasets
-    except ImportError as error:
-        raise InputError(
-            "a data set needs the package datasets, which is not installed",
-            place=f"dataset {source.dataset}",
-            fix="pip install 'isoloss[datasets]'",
-        ) from error
+    datasets = optional("datasets", extra="datasets", what="a data set", place=f"dataset {source.dataset}")
     folder = (base or Path()) / source.dataset
     try:
         if (folder / "dataset_dict.json").is_file() or (folder / "dataset_info.json").is_file():

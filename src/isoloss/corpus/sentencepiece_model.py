@@ -2,12 +2,13 @@
 
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isoloss.core.errors import InputError
+from isoloss.core.optional import optional
 from isoloss.corpus.token_ids import Ids, read_model
 
 
@@ -19,7 +20,8 @@ class SentencePieceModel:
 
     def __init__(self, content: bytes, *, place: str) -> None:
         """Raises InputError naming `place` where `content` is no model."""
-        self._model = _library().SentencePieceProcessor()
+        library = optional("sentencepiece", extra="text", what="a SentencePiece model", place="tokenizer")
+        self._model = library.SentencePieceProcessor()
         try:
             self._model.LoadFromSerializedProto(content)
         except (RuntimeError, OSError) as error:
@@ -41,15 +43,3 @@ class SentencePieceModel:
         """Return the document that `ids` stand for, as far as the model keeps it."""
         text: str = self._model.decode(ids.tolist())
         return text.encode("utf-8")
-
-
-def _library() -> Any:
-    try:
-        import sentencepiece
-    except ImportError as error:
-        raise InputError(
-            "a SentencePiece model needs the package sentencepiece, which is not installed",
-            place="tokenizer",
-            fix="pip install 'isoloss[text]'",
-        ) from error
-    return sentencepiece

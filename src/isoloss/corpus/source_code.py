@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from isoloss.core.errors import InputError
+from isoloss.core.optional import optional
 
 Language = Literal["python", "c"]
 
@@ -124,21 +124,11 @@ def _place(text: str, line_start: int, utf8_bytes: int) -> int:
 
 def _lex_c(text: str) -> Iterator[tuple[str, bool, bool]]:
     """Yield the text of every token, and whether it is a comment, or a name."""
-    pygments = _pygments()
-    for kind, value in pygments.lexers.c_cpp.CLexer(stripnl=False, ensurenl=False).get_tokens(text):
-        comment = kind in pygments.token.Comment
-        directive = kind in pygments.token.Comment.Preproc or kind in pygments.token.Comment.PreprocFile
-        yield value, comment and not directive, kind in pygments.token.Name
-
-
-def _pygments() -> Any:
-    try:
-        import pygments.lexers.c_cpp
-        import pygments.token
-    except ImportError as error:
-        raise InputError(
-            "taking C apart needs the package pygments, which is not installed",
-            place="interventions",
-            fix="pip install 'isoloss[text]'",
-        ) from error
-    return pygments
+    lexers, token = (
+        optional(f"pygments.{name}", extra="text", what="taking C apart", place="interventions")
+        for name in ("lexers.c_cpp", "token")
+    )
+    for kind, value in lexers.CLexer(stripnl=False, ensurenl=False).get_tokens(text):
+        comment = kind in token.Comment
+        directive = kind in token.Comment.Preproc or kind in token.Comment.PreprocFile
+        yield value, comment and not directive, kind in token.Name

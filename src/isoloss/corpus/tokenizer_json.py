@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isoloss.core.errors import BadCorpus, InputError
+from isoloss.core.optional import optional
 from isoloss.core.reading import json_in
 from isoloss.corpus.token_ids import Ids, read_model
 
@@ -20,10 +21,9 @@ class TokenizerJson:
 
     def __init__(self, content: bytes, *, place: str) -> None:
         """Raises InputError naming `place` where `content` is no tokenizer, or would drop characters unseen."""
+        library = _library()
         try:
-            self._tokenizer = _library().Tokenizer.from_str(content.decode("utf-8"))
-        except InputError:
-            raise
+            self._tokenizer = library.Tokenizer.from_str(content.decode("utf-8"))
         except Exception as error:  # the library raises bare Exception
             raise InputError(
                 f"not a tokenizer.json: {error}", place=place, fix="give one that tokenizers wrote"
@@ -110,12 +110,4 @@ def _names(part: Any, kind: str) -> bool:
 
 
 def _library() -> Any:
-    try:
-        import tokenizers
-    except ImportError as error:
-        raise InputError(
-            "a tokenizer.json, or one to be trained, needs the package tokenizers, which is not installed",
-            place="tokenizer",
-            fix="pip install 'isoloss[text]'",
-        ) from error
-    return tokenizers
+    return optional("tokenizers", extra="text", what="a tokenizer.json, or one to be trained,", place="tokenizer")

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from isoloss.core.errors import BadTable, InputError
+from isoloss.core.errors import BadTable
+from isoloss.core.optional import optional
 from isoloss.runs.logged import Curve, LoggedRun, joined, sessions
 
 HELDOUT = ("eval", "val", "test", "heldout")
@@ -104,19 +105,17 @@ def _read(folder: Path) -> _Folder:
 
 
 def _scalars(file: Path) -> Iterator[tuple[str, int, float]]:
-    try:
-        from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
-        from tensorboard.util.tensor_util import make_ndarray
-    except ImportError as error:
-        fix = "pip install 'isoloss[tensorboard]'"
-        raise InputError("event files need tensorboard, which is not installed", place=str(file), fix=fix) from error
+    loader, tensors = (
+        optional(f"tensorboard.{name}", extra="tensorboard", what="an event file", place=str(file))
+        for name in ("backend.event_processing.event_file_loader", "util.tensor_util")
+    )
     plugins: dict[str, str] = {}
-    for event in EventFileLoader(str(file)).Load():
+    for event in loader.EventFileLoader(str(file)).Load():
         for value in event.summary.value:
             plugin = _plugin(value) or plugins.get(value.tag, "")
             plugins[value.tag] = plugin
             if plugin == "scalars" and value.HasField("tensor"):
-                yield value.tag, event.step, float(make_ndarray(value.tensor))
+                yield value.tag, event.step, float(tensors.make_ndarray(value.tensor))
 
 
 def _plugin(value: Any) -> str:
