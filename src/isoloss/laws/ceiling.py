@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from isoloss.laws._arithmetic import compiled, exponential, logarithm
-from isoloss.laws.chinchilla import Chinchilla
-from isoloss.laws.law import Floats, Law
+from isoloss.laws.chinchilla import Chinchilla, OfTwoTerms
+from isoloss.laws.law import Floats
 from isoloss.laws.starts import spread
 
 LOWEST_TERM, HIGHEST_TERM = -25.0, 5.0  # of ln h at the centre of the data: h = e⁵ lies within 1 % of the ceiling
@@ -46,7 +46,7 @@ def _ceiling(free: Any, features: Any, log_loss: Any, jacobian: Any) -> None:
     logarithm(log_loss)
 
 
-class Ceiling(Law):
+class Ceiling(OfTwoTerms):
     """L = E + (L0 − E) h/(1 + h), h = a/N^α + b/D^β. Free: E, ln a − α·mean ln N, ln b − β·mean ln D, α, β, ln L0.
 
     L0 may be held at ln of the vocabulary. Free, it is a ceiling of the runs seen: models leave the loss of a uniform
@@ -60,23 +60,6 @@ class Ceiling(Law):
     fixable = ("E", "alpha", "beta", "L0")
     fixable_with: ClassVar = {"a": ("alpha",), "b": ("beta",)}
     kernel = _ceiling
-
-    @staticmethod
-    def features(*, params: Floats, tokens: Floats) -> Floats:
-        """Return (ln N, ln D)."""
-        return np.column_stack([np.log(params), np.log(tokens)])
-
-    @staticmethod
-    def to_free(values: Floats, origin: Floats) -> Floats:
-        """Return (E, p, q, α, β, ln L0) with a and b taken at the centre of the data."""
-        values = np.asarray(values, dtype=np.float64)
-        return np.concatenate([Chinchilla.to_free(values[..., :5], origin), np.log(values[..., 5:])], axis=-1)
-
-    @staticmethod
-    def to_values(free: Floats, origin: Floats) -> Floats:
-        """Return (E, a, b, α, β, L0)."""
-        free = np.asarray(free, dtype=np.float64)
-        return np.concatenate([Chinchilla.to_values(free[..., :5], origin), np.exp(free[..., 5:])], axis=-1)
 
     @staticmethod
     def bounds(features: Floats, log_loss: Floats) -> tuple[Floats, Floats]:
@@ -106,16 +89,6 @@ class Ceiling(Law):
         E, a, b, alpha, beta, L0 = np.moveaxis(values, -1, 0)
         h = a * np.power(params, -alpha) + b * np.power(tokens, -beta)
         return np.asarray(E + (L0 - E) * (1 - 1 / (1 + h)))
-
-    @staticmethod
-    def log_optimum(values: Floats, *, log_flops: float | Floats, **given: Floats) -> Floats:
-        """Return Chinchilla's ln N_opt for h, which the loss rises with; NaN where a term does not fall."""
-        return Chinchilla.log_optimum(values[..., :5], log_flops=log_flops)
-
-    @staticmethod
-    def exponent_a(values: Floats, *, log_flops: float = 0.0, **given: Floats) -> Floats:
-        """Return a = β/(α+β), the same at every budget; NaN where a term does not fall."""
-        return Chinchilla.exponent_a(values[..., :5])
 
 
 def _under(free: Floats, log_loss: Floats, *, ceiling: float) -> Floats:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isoloss.laws._arithmetic import compiled, exponential, logarithm
-from isoloss.laws.law import Law
+from isoloss.laws.law import OfLogarithms
 from isoloss.laws.starts import EXPONENTS, linear_terms
 
 Floats = NDArray[np.float64]
@@ -34,7 +34,55 @@ def _chinchilla(free: Any, features: Any, log_loss: Any, jacobian: Any) -> None:
     logarithm(log_loss)
 
 
-class Chinchilla(Law):
+class OfTwoTerms(OfLogarithms):
+    """A law whose first parameters are those of Chinchilla's: E, A, B, α, β. Its others may follow."""
+
+    others_by_logarithm: ClassVar[bool] = True
+    """Whether a fit searches the other parameters by their logarithms."""
+
+    @classmethod
+    def to_free(cls, values: Floats, origin: Floats) -> Floats:
+        """Return (E, a, b, α, β) with A and B taken at the centre of the data, and the others."""
+        values = np.asarray(values, dtype=np.float64)
+        E, A, B, alpha, beta = np.moveaxis(values[..., :5], -1, 0)
+        own = np.stack([E, np.log(A) - alpha * origin[0], np.log(B) - beta * origin[1], alpha, beta], axis=-1)
+        others = values[..., 5:]
+        return np.concatenate([own, np.log(others) if cls.others_by_logarithm else others], axis=-1)
+
+    @classmethod
+    def to_values(cls, free: Floats, origin: Floats) -> Floats:
+        """Return (E, A, B, α, β) and the others."""
+        free = np.asarray(free, dtype=np.float64)
+        E, a, b, alpha, beta = np.moveaxis(free[..., :5], -1, 0)
+        own = np.stack([E, np.exp(a + alpha * origin[0]), np.exp(b + beta * origin[1]), alpha, beta], axis=-1)
+        others = free[..., 5:]
+        return np.concatenate([own, np.exp(others) if cls.others_by_logarithm else others], axis=-1)
+
+    @classmethod
+    def log_optimum(cls, values: Floats, *, log_flops: float | Floats, **given: Floats) -> Floats:
+        """Return ln N_opt = [ln(αA/βB) + β ln(C/6)]/(α+β), NaN where a term does not fall.
+
+        Hoffmann et al. 2022, eq. 4.
+        """
+        A, B, alpha, beta = np.moveaxis(values[..., 1:5], -1, 0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            optimum = (np.log(alpha * A) - np.log(beta * B) + beta * (log_flops - np.log(6))) / (alpha + beta)
+        return np.where(cls.falls(values), optimum, np.nan)
+
+    @classmethod
+    def exponent_a(cls, values: Floats, *, log_flops: float = 0.0, **given: Floats) -> Floats:
+        """Return a = β/(α+β), the same at every budget; NaN where a term does not fall."""
+        alpha, beta = values[..., 3], values[..., 4]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(cls.falls(values), beta / (alpha + beta), np.nan)
+
+    @staticmethod
+    def falls(values: Floats) -> NDArray[np.bool_]:
+        """Return whether the loss falls both with N and with D: without both there is no interior optimum."""
+        return np.asarray((values[..., 1:5] > 0).all(axis=-1))
+
+
+class Chinchilla(OfTwoTerms):
     """L = E + A/N^α + B/D^β. Free parameters: E, ln A − α·mean ln N, ln B − β·mean ln D, α, β.
 
     E is free itself and not its logarithm: E = 0 is then a bound that a fit can reach, and not a valley without an end.
@@ -47,23 +95,6 @@ class Chinchilla(Law):
     fixable = ("E", "alpha", "beta")
     fixable_with: ClassVar = {"A": ("alpha",), "B": ("beta",)}
     kernel = _chinchilla
-
-    @staticmethod
-    def features(*, params: Floats, tokens: Floats) -> Floats:
-        """Return (ln N, ln D)."""
-        return np.column_stack([np.log(params), np.log(tokens)])
-
-    @staticmethod
-    def to_free(values: Floats, origin: Floats) -> Floats:
-        """Return (E, a, b, α, β) with A and B taken at the centre of the data."""
-        E, A, B, alpha, beta = np.moveaxis(np.asarray(values, dtype=np.float64), -1, 0)
-        return np.stack([E, np.log(A) - alpha * origin[0], np.log(B) - beta * origin[1], alpha, beta], axis=-1)
-
-    @staticmethod
-    def to_values(free: Floats, origin: Floats) -> Floats:
-        """Return (E, A, B, α, β)."""
-        E, a, b, alpha, beta = np.moveaxis(np.asarray(free, dtype=np.float64), -1, 0)
-        return np.stack([E, np.exp(a + alpha * origin[0]), np.exp(b + beta * origin[1]), alpha, beta], axis=-1)
 
     @staticmethod
     def bounds(features: Floats, log_loss: Floats) -> tuple[Floats, Floats]:
@@ -103,26 +134,3 @@ class Chinchilla(Law):
         """Return E + A/N^α + B/D^β."""
         E, A, B, alpha, beta = np.moveaxis(values, -1, 0)
         return np.asarray(E + A * np.power(params, -alpha) + B * np.power(tokens, -beta))
-
-    @staticmethod
-    def log_optimum(values: Floats, *, log_flops: float | Floats, **given: Floats) -> Floats:
-        """Return ln N_opt = [ln(αA/βB) + β ln(C/6)]/(α+β), NaN where a term does not fall.
-
-        Hoffmann et al. 2022, eq. 4.
-        """
-        _, A, B, alpha, beta = np.moveaxis(values, -1, 0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            optimum = (np.log(alpha * A) - np.log(beta * B) + beta * (log_flops - np.log(6))) / (alpha + beta)
-        return np.where(_falls(values), optimum, np.nan)
-
-    @staticmethod
-    def exponent_a(values: Floats, *, log_flops: float = 0.0, **given: Floats) -> Floats:
-        """Return a = β/(α+β), the same at every budget; NaN where a term does not fall."""
-        alpha, beta = values[..., 3], values[..., 4]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(_falls(values), beta / (alpha + beta), np.nan)
-
-
-def _falls(values: Floats) -> NDArray[np.bool_]:
-    """Whether the loss falls both with N and with D: without both there is no interior optimum."""
-    return np.asarray((values[..., 1:] > 0).all(axis=-1))

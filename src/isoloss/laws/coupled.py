@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from isoloss.laws._arithmetic import compiled, exponential, logarithm
-from isoloss.laws.chinchilla import Chinchilla
-from isoloss.laws.law import Floats, Law
-from isoloss.laws.starts import EXPONENTS, LEAST_TERM, nonnegative_fits, spread
+from isoloss.laws.chinchilla import Chinchilla, OfTwoTerms
+from isoloss.laws.law import Floats
+from isoloss.laws.starts import EXPONENTS, log_scales, spread
 
 LEAST_COUPLING, MOST_COUPLING = 0.05, 2.0  # at .05 the sum is within 3.5 % of the larger term everywhere
 START_COUPLINGS = (0.2, 0.5)
@@ -56,7 +56,7 @@ def _coupled(free: Any, features: Any, log_loss: Any, jacobian: Any) -> None:
     logarithm(log_loss)
 
 
-class Coupled(Law):
+class Coupled(OfTwoTerms):
     """L = E + [(A/N^α)^(1/γ) + (B/D^β)^(1/γ)]^γ. Free: E, ln A − α·mean ln N, ln B − β·mean ln D, α, β, γ."""
 
     name = "coupled"
@@ -65,24 +65,8 @@ class Coupled(Law):
     parameters = ("E", "A", "B", "alpha", "beta", "gamma")
     fixable = ("E", "alpha", "beta", "gamma")
     fixable_with: ClassVar = {"A": ("alpha",), "B": ("beta",)}
+    others_by_logarithm = False
     kernel = _coupled
-
-    @staticmethod
-    def features(*, params: Floats, tokens: Floats) -> Floats:
-        """Return (ln N, ln D)."""
-        return np.column_stack([np.log(params), np.log(tokens)])
-
-    @staticmethod
-    def to_free(values: Floats, origin: Floats) -> Floats:
-        """Return (E, a, b, α, β, γ) with A and B taken at the centre of the data."""
-        values = np.asarray(values, dtype=np.float64)
-        return np.concatenate([Chinchilla.to_free(values[..., :5], origin), values[..., 5:]], axis=-1)
-
-    @staticmethod
-    def to_values(free: Floats, origin: Floats) -> Floats:
-        """Return (E, A, B, α, β, γ)."""
-        free = np.asarray(free, dtype=np.float64)
-        return np.concatenate([Chinchilla.to_values(free[..., :5], origin), free[..., 5:]], axis=-1)
 
     @staticmethod
     def bounds(features: Floats, log_loss: Floats) -> tuple[Floats, Floats]:
@@ -113,19 +97,14 @@ class Coupled(Law):
             of_tokens = (np.log(B) - beta * np.log(tokens)) / gamma
         return np.asarray(E + np.exp(gamma * np.logaddexp(of_params, of_tokens)))
 
-    @staticmethod
-    def log_optimum(values: Floats, *, log_flops: float | Floats, **given: Floats) -> Floats:
+    @classmethod
+    def log_optimum(cls, values: Floats, *, log_flops: float | Floats, **given: Floats) -> Floats:
         """Return ln N_opt = [ln A − ln B + γ ln(α/β) + β ln(C/6)]/(α+β), NaN where a term does not fall."""
         _, A, B, alpha, beta, gamma = np.moveaxis(values, -1, 0)
         with np.errstate(divide="ignore", invalid="ignore"):
             lean = np.log(A) - np.log(B) + gamma * (np.log(alpha) - np.log(beta))
             optimum = (lean + beta * (log_flops - np.log(6))) / (alpha + beta)
-        return np.where((values[..., 1:5] > 0).all(axis=-1), optimum, np.nan)
-
-    @staticmethod
-    def exponent_a(values: Floats, *, log_flops: float = 0.0, **given: Floats) -> Floats:
-        """Return a = β/(α+β), the same at every budget; NaN where a term does not fall."""
-        return Chinchilla.exponent_a(values[..., :5])
+        return np.where(cls.falls(values), optimum, np.nan)
 
 
 def _starts_at(features: Floats, log_loss: Floats, *, gamma: float, floor: float) -> Floats:
@@ -134,12 +113,7 @@ def _starts_at(features: Floats, log_loss: Floats, *, gamma: float, floor: float
     target = np.log(np.exp(log_loss) - floor)
     middle = float(target.mean())
     relative = [
-        np.exp(np.clip((-e[:, None] * z - (target - middle)) / gamma, -300, 300))
-        for e, z in ((alpha, features[:, 0]), (beta, features[:, 1]))
+        (-e[:, None] * z - (target - middle)) / gamma for e, z in ((alpha, features[:, 0]), (beta, features[:, 1]))
     ]
-    size = np.maximum(*relative).max(axis=1)
-    found = nonnegative_fits(np.stack(relative, axis=2) / size[:, None, None])
-    kept = np.maximum(found, LEAST_TERM * found.max(axis=1, keepdims=True) + 1e-300)
-    levels = middle + gamma * (np.log(kept) - np.log(size)[:, None])
     fixed = np.ones_like(alpha)
-    return np.column_stack([floor * fixed, levels, alpha, beta, gamma * fixed])
+    return np.column_stack([floor * fixed, middle + gamma * log_scales(relative), alpha, beta, gamma * fixed])

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from isoloss.laws._arithmetic import compiled
-from isoloss.laws.law import Floats, Law
+from isoloss.laws.law import Floats, OfLogarithms
 from isoloss.laws.starts import linear_terms
 
 # Nc = exp(a/α) stays in double precision with exponents from here and terms no smaller than e⁻⁵ of the mean loss.
@@ -73,7 +73,7 @@ def _critical_batch(free: Any, features: Any, log_loss: Any, jacobian: Any) -> N
         jacobian[6, i] = -scale * noise * level
 
 
-class CriticalBatch(Law):
+class CriticalBatch(OfLogarithms):
     """Kaplan's law of parameters, tokens and batch. Free: E, both terms at the centre of the data, αN, αS, ln B*, κ."""
 
     name = "critical_batch"
@@ -84,11 +84,6 @@ class CriticalBatch(Law):
     fixable = ("E", "alpha_N", "alpha_S", "B_star", "kappa")
     fixable_with: ClassVar = {"Nc": ("alpha_N",), "Sc": ("alpha_S",)}
     kernel = _critical_batch
-
-    @staticmethod
-    def features(*, params: Floats, tokens: Floats, batch_tokens: Floats) -> Floats:
-        """Return (ln N, ln D, ln B)."""
-        return np.column_stack([np.log(params), np.log(tokens), np.log(batch_tokens)])
 
     @staticmethod
     def to_free(values: Floats, origin: Floats) -> Floats:

@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from isoloss.laws._arithmetic import compiled, exponential, logarithm
-from isoloss.laws.law import Floats, Law
+from isoloss.laws.law import Floats, OfLogarithms
 from isoloss.laws.power import LEAST_EXPONENT, LEAST_LEVEL, MOST_EXPONENT
-from isoloss.laws.starts import EXPONENTS, LEAST_TERM, nonnegative_fits, spread
+from isoloss.laws.starts import EXPONENTS, log_scales, spread
 
 EVENLY_SPREAD = 32
 
@@ -40,7 +40,7 @@ def _kaplan(free: Any, features: Any, log_loss: Any, jacobian: Any) -> None:
         jacobian[3, i] = log_sum[i] + (larger - w * u - (1.0 - w) * v) / alpha_d - (1.0 - w) * features[1, i]
 
 
-class Kaplan(Law):
+class Kaplan(OfLogarithms):
     """L = [(Nc/N)^(αN/αD) + Dc/D]^αD. Free parameters: ln L of each term alone at the centre of the data, αN, αD.
 
     It has no irreducible loss: with unlimited parameters and data the loss goes to zero.
@@ -53,11 +53,6 @@ class Kaplan(Law):
     fixable = ("alpha_N", "alpha_D")
     fixable_with: ClassVar = {"Nc": ("alpha_N",), "Dc": ("alpha_D",)}
     kernel = _kaplan
-
-    @staticmethod
-    def features(*, params: Floats, tokens: Floats) -> Floats:
-        """Return (ln N, ln D)."""
-        return np.column_stack([np.log(params), np.log(tokens)])
 
     @staticmethod
     def to_free(values: Floats, origin: Floats) -> Floats:
@@ -90,13 +85,8 @@ class Kaplan(Law):
         """
         alpha_n, alpha_d = np.array(list(product(EXPONENTS, repeat=2))).T
         exponents = (-(alpha_n / alpha_d)[:, None] * features[:, 0], np.tile(-features[:, 1], (len(alpha_d), 1)))
-        relative = [np.exp(np.clip(e - (log_loss - log_loss.mean()) / alpha_d[:, None], -300, 300)) for e in exponents]
-        size = np.maximum(*relative).max(axis=1)
-        found = nonnegative_fits(np.stack(relative, axis=2) / size[:, None, None])
-        scales = (
-            np.log(np.maximum(found, LEAST_TERM * found.max(axis=1, keepdims=True) + 1e-300)) - np.log(size)[:, None]
-        )
-        levels = log_loss.mean() + alpha_d[:, None] * scales
+        relative = [e - (log_loss - log_loss.mean()) / alpha_d[:, None] for e in exponents]
+        levels = log_loss.mean() + alpha_d[:, None] * log_scales(relative)
         return np.vstack(
             [np.column_stack([levels, alpha_n, alpha_d]), spread(*Kaplan.bounds(features, log_loss), EVENLY_SPREAD)]
         )

@@ -205,3 +205,12 @@ class Law(ABC):
             return cls.log_optimum(values, log_flops=at, **given)
 
         return slope_of_optimum(log_optimum, log_flops=log_flops)
+
+
+class OfLogarithms(Law):
+    """A law that reads the logarithms of its columns."""
+
+    @classmethod
+    def features(cls, *args: Any, **columns: Any) -> Floats:
+        """Return the logarithms of the law's columns, (n, k)."""
+        return np.asarray(np.log(super().features(**columns)))

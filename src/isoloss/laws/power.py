@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from isoloss.laws._arithmetic import compiled, exponential, logarithm
-from isoloss.laws.law import Floats, Law
+from isoloss.laws.law import Floats, OfLogarithms
 from isoloss.laws.starts import EXPONENTS, linear_terms
 
 # Below it, and with a term at the centre of the data below e⁻⁵, the scale Nc = exp(a/α) leaves double precision.
@@ -45,21 +45,10 @@ def _offset(free: Any, features: Any, log_loss: Any, jacobian: Any) -> None:
     logarithm(log_loss)
 
 
-class _OfOne(Law):
-    """A law of one column, whose feature is its logarithm."""
-
-    source = "Kaplan et al. 2020, arXiv:2001.08361"
-
-    @staticmethod
-    def features(*args: Any, **columns: Any) -> Floats:
-        """Return the logarithm of the one column."""
-        (column,) = columns.values()
-        return np.asarray(np.log(column)[:, None])
-
-
-class _Power(_OfOne):
+class _Power(OfLogarithms):
     """L = (xc/x)^α. Free parameters: ln L at the centre of the data, α."""
 
+    source = "Kaplan et al. 2020, arXiv:2001.08361"
     kernel = _power
 
     @staticmethod
@@ -131,7 +120,7 @@ class KaplanFlops(_Power):
     fixable_with: ClassVar = {"Cc": ("alpha_C",)}
 
 
-class _Offset(_OfOne):
+class _Offset(OfLogarithms):
     """L = E + A/x^α. Free parameters: E, ln A − α·mean ln x, α."""
 
     source = "Henighan et al. 2020, arXiv:2010.14701"

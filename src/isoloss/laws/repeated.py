@@ -15,8 +15,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from isoloss.laws._arithmetic import compiled, exponential, logarithm
-from isoloss.laws.chinchilla import Chinchilla
-from isoloss.laws.law import Floats, Law
+from isoloss.laws.chinchilla import Chinchilla, OfTwoTerms
+from isoloss.laws.law import Floats
 from isoloss.laws.starts import linear_terms
 
 # Below it the best N for U tokens, a power 1/α, leaves double precision.
@@ -79,7 +79,7 @@ def _repeated(free: Any, features: Any, log_loss: Any, jacobian: Any) -> None:
     logarithm(log_loss)
 
 
-class Repeated(Law):
+class Repeated(OfTwoTerms):
     """Chinchilla's law of effective parameters and data. Free: Chinchilla's, and the logarithms of R_D* and R_N*."""
 
     name = "repeated"
@@ -103,18 +103,6 @@ class Repeated(Law):
     def origin(features: Floats) -> Floats:
         """Return the means of ln N and ln U, and 0: repetitions are counted from none."""
         return np.array([features[:, 0].mean(), features[:, 1].mean(), 0.0])
-
-    @staticmethod
-    def to_free(values: Floats, origin: Floats) -> Floats:
-        """Return Chinchilla's free parameters, with B at the centre of ln U, then ln R_D*, ln R_N*."""
-        values = np.asarray(values, dtype=np.float64)
-        return np.concatenate([Chinchilla.to_free(values[..., :5], origin), np.log(values[..., 5:])], axis=-1)
-
-    @staticmethod
-    def to_values(free: Floats, origin: Floats) -> Floats:
-        """Return (E, A, B, α, β, R_D*, R_N*)."""
-        free = np.asarray(free, dtype=np.float64)
-        return np.concatenate([Chinchilla.to_values(free[..., :5], origin), np.exp(free[..., 5:])], axis=-1)
 
     @staticmethod
     def bounds(features: Floats, log_loss: Floats) -> tuple[Floats, Floats]:
@@ -146,8 +134,13 @@ class Repeated(Law):
     def log_optimum(cls, values: Floats, *, log_flops: float | Floats, **given: Floats) -> Floats:
         """Return ln N of the least loss; where data are never scarce, Chinchilla's own, since nothing repeats."""
         if given:
-            return super().log_optimum(values, log_flops=log_flops, **given)
-        return Chinchilla.log_optimum(values[..., :5], log_flops=log_flops)
+            return super(OfTwoTerms, cls).log_optimum(values, log_flops=log_flops, **given)
+        return super().log_optimum(values, log_flops=log_flops)
+
+    @classmethod
+    def exponent_a(cls, values: Floats, *, log_flops: float = 0.0, **given: Floats) -> Floats:
+        """Return d ln N* / d ln C at a budget, where text may repeat."""
+        return super(OfTwoTerms, cls).exponent_a(values, log_flops=log_flops, **given)
 
     @staticmethod
     def loss(values: Floats, *, params: Floats, tokens: Floats, unique_tokens: Floats) -> Floats:

@@ -55,6 +55,18 @@ def linear_terms(terms: Sequence[Floats], log_loss: Floats) -> Floats:
     return np.asarray(np.log(np.maximum(found, LEAST_TERM * np.exp(log_loss.mean()))))
 
 
+def log_scales(exponents: Sequence[Floats]) -> Floats:
+    """Return ln of the factors (m, 2) with which terms e^`exponents`, two of (m, n), together come nearest to one.
+
+    A factor of zero is raised to `LEAST_TERM` of the other.
+    """
+    terms = [np.exp(np.clip(each, -300, 300)) for each in exponents]
+    size = np.maximum(*terms).max(axis=1)
+    found = nonnegative_fits(np.stack(terms, axis=2) / size[:, None, None])
+    kept = np.maximum(found, LEAST_TERM * found.max(axis=1, keepdims=True) + 1e-300)
+    return np.asarray(np.log(kept) - np.log(size)[:, None])
+
+
 def spread(low: Floats, high: Floats, count: int) -> Floats:
     """Return `count` points (count, p) that fill the box from `low` to `high` evenly, always the same.
 
