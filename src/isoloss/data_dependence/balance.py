@@ -14,6 +14,7 @@ import numpy as np
 from isoloss.core.errors import InputError
 from isoloss.core.estimate import LEVEL, Estimate
 from isoloss.core.numbers import listed, power_of_ten
+from isoloss.core.plain_json import fields_json
 from isoloss.data_dependence.meta import MetaRegression, meta_regression
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.optima.mean_split import MeanSplit
@@ -75,29 +76,18 @@ class BalanceVerdict:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data."""
-        return {
-            "kind": self.kind,
-            "measure": self.measure,
+        corpora = [
+            # Every budget lies inside the runs, or the corpus has no part.
+            fields_json(one, without=("variance",)) | {"extrapolation": 1.0}
+            for one in self.corpora
+        ]
+        return fields_json(self, without=("smallest_with_one_more",)) | {
             "budget": self.budget,
-            "budgets": list(self.budgets),
-            "corpora": [
-                {
-                    "corpus": c.corpus, "complexity": c.complexity.to_json(), "log_ratio": c.log_ratio.to_json(),
-                    "extrapolation": 1.0,  # every budget lies inside the runs, or the corpus has no part
-                }
-                for c in self.corpora
-            ],
+            "corpora": corpora,
             "left_out": list(self.left_out),
             "left_out_reasons": dict(self.left_out),
-            "verdict": self.verdict,
-            "prior": self.prior,
-            "slope": None if self.slope is None else self.slope.to_json(),
-            "smallest_detectable": self.smallest_detectable,
-            "scatter": self.scatter,
-            "p_slope": self.p_slope,
-            "p_equal": self.p_equal,
             "sentences": list(self.sentences()),
-        }  # fmt: skip
+        }
 
 
 def common_budget(laws: Sequence[FittedLaw]) -> float:

@@ -8,13 +8,14 @@ of the corpus where the corpora show a slope (Hartung & Knapp's test), and is on
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from scipy.special import ndtr, ndtri
 
 from isoloss.core.errors import InputError
+from isoloss.core.plain_json import fields_json
 from isoloss.data_dependence.meta import meta_regression, scatter_posterior
 from isoloss.laws.law import Floats
 from isoloss.optima.best_size import BestSize
@@ -102,9 +103,7 @@ class PooledSplit:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data."""
-        return asdict(self) | {
-            "corpora": {name: list(own) for name, own in self.corpora.items()}, "along": dict(self.along),
-        }  # fmt: skip
+        return fields_json(self)
 
 
 def pool_splits(splits: Sequence[MeanSplit], *, measured: Mapping[str, float] | None = None) -> PooledSplit | None:

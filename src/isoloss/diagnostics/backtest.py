@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from isoloss.core.errors import BadTable, InputError, did_you_mean
 from isoloss.core.estimate import LEVEL
+from isoloss.core.plain_json import fields_json
 from isoloss.core.progress import QUIET, Progress
 from isoloss.fitting.checks import leave_out, root_mean_square
 from isoloss.fitting.fitting import fit
@@ -56,10 +57,7 @@ class HeldOut:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data."""
-        return {
-            "law": self.law, "part": self.part, "runs": self.runs, "beyond": self.beyond, "rmse": self.rmse,
-            "bias": self.bias, "held": self.held, "half_width": self.half_width, "reason": self.reason,
-        }  # fmt: skip
+        return fields_json(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,11 +88,7 @@ class Backtest:
 
     def to_json(self) -> dict[str, Any]:
         """Return one element of `backtest`."""
-        return {
-            "group": self.group, "holdout": self.holdout, "level": self.level,
-            "scores": [vars(score) for score in self.scores], "parts": [part.to_json() for part in self.parts],
-            "sentences": list(self.sentences()),
-        }  # fmt: skip
+        return fields_json(self) | {"sentences": list(self.sentences())}
 
     def sentences(self) -> tuple[str, ...]:
         """Return in plain English which law predicted best, and whether its intervals kept their promise."""

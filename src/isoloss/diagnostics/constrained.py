@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from isoloss.fitting._kernels import TAIL_CURVATURE
+from isoloss.fitting._kernels import TAIL_CURVATURE, huber_sum
 from isoloss.fitting.engine import Problem, width
 from isoloss.laws.law import Floats
 
@@ -38,7 +38,7 @@ class Constrained:
 def objective_at(problem: Problem, free: Floats) -> float:
     """Return Σ w ρ_δ(r)."""
     predicted, _ = problem.evaluate(free)
-    return _huber(problem.targets - predicted, problem.weights, width(problem))
+    return float(huber_sum(problem.targets - predicted, problem.weights, width(problem)))
 
 
 def minimise_at(problem: Problem, quantity: Quantity, value: float, start: Floats) -> Constrained:
@@ -69,15 +69,6 @@ def gradient_of(quantity: Quantity, free: Floats) -> Floats:
     """Return ∇g (p,) by central differences."""
     steps = STEP * np.maximum(np.abs(free), 1.0)
     return np.asarray((quantity(free + np.diag(steps)) - quantity(free - np.diag(steps))) / (2 * steps))
-
-
-def _huber(residuals: Floats, weights: Floats, delta: float) -> float:
-    size = np.abs(residuals)
-    inside = size <= delta
-    loss = np.where(inside, 0.5 * residuals**2, 0.0)
-    if not inside.all():
-        loss = np.where(inside, loss, delta * (size - 0.5 * delta))
-    return float(weights @ loss)
 
 
 def _model(problem: Problem, free: Floats) -> tuple[Floats, Floats, Floats]:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from isoloss.core.errors import InputError, did_you_mean
 from isoloss.core.estimate import LEVEL
+from isoloss.core.plain_json import fields_json
 from isoloss.core.rng import stream
 from isoloss.diagnostics.constrained import Quantity, gradient_of, minimise_at, objective_at
 from isoloss.fitting.engine import Problem, best_ends, linearise, near, solve, width
@@ -64,10 +65,7 @@ class Profile:
 
     def to_json(self) -> dict[str, Any]:
         """Return one element of `profiles`."""
-        return {
-            "quantity": self.quantity, "value": self.value, "low": self.low, "high": self.high, "level": self.level,
-            "curve": [{"value": point.value, "rise": point.rise} for point in self.curve],
-        }  # fmt: skip
+        return fields_json(self)
 
 
 def profile(
@@ -190,7 +188,7 @@ def _by_units(linear: _Linear, unit: NDArray[Any], freedom: int, delta: float, *
     """Return threshold and error where every unit (row or trunk) brings its own squared influence."""
     from scipy.special import stdtrit
 
-    slope, _ = _huber_moments(linear.residuals, delta)
+    slope = _share_inside(linear.residuals, delta)
     psi = np.clip(linear.residuals, -delta, delta)
     of_unit = np.bincount(unit, weights=linear.influence * psi)
     variance = float((of_unit**2).sum()) * len(linear.residuals) / freedom
@@ -218,16 +216,15 @@ def _by_simulation(
     return float(np.quantile(rises, level)), float(high - low) / 2
 
 
-def _huber_moments(residuals: Floats, delta: float) -> tuple[float, float]:
-    """Return E[ψ′] and E[ψ²] over the residuals; the density at ±δ is smoothed, since few rows may lie inside."""
+def _share_inside(residuals: Floats, delta: float) -> float:
+    """Return E[ψ′] over the residuals; the density at ±δ is smoothed, since few rows may lie inside."""
     if np.isinf(delta):
-        return 1.0, float(np.mean(residuals**2))
+        return 1.0
     from scipy.special import ndtr
 
     spread = 1.4826 * float(np.median(np.abs(residuals)))
     bandwidth = 1.06 * max(spread, np.finfo(float).tiny) * len(residuals) ** -0.2
-    inside = ndtr((delta - residuals) / bandwidth) - ndtr((-delta - residuals) / bandwidth)
-    return float(inside.mean()), float(np.mean(np.minimum(np.abs(residuals), delta) ** 2))
+    return float((ndtr((delta - residuals) / bandwidth) - ndtr((-delta - residuals) / bandwidth)).mean())
 
 
 class _Walk:

@@ -7,12 +7,13 @@ equals the one with the fewest parameters is chosen.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Unpack
 
 import numpy as np
 
 from isoloss.core.errors import BadTable, InputError
+from isoloss.core.plain_json import fields_json
 from isoloss.fitting.checks import leave_out, refuse_unfittable, root_mean_square
 from isoloss.fitting.engine import find_optimum, linearise, pose, row_weights, starting_points
 from isoloss.fitting.intervals import noise_around
@@ -68,10 +69,7 @@ class LawChoice:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data."""
-        return {
-            "law": self.law, "equal": list(self.equal), "tried": [asdict(one) for one in self.tried],
-            "curves": self.curves, "rows": self.rows,
-        }  # fmt: skip
+        return fields_json(self)
 
 
 def choose_law(

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from isoloss.core.errors import NotApplicable, Unidentified
+from isoloss.core.plain_json import fields_json
 from isoloss.runs.observations import RUN_COLUMNS, Observations
 
 FAR_IN_COMPUTE = 10.0  # beyond the fitted rows' FLOPs, where a prediction is warned of
@@ -30,7 +31,7 @@ class LawWarning:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data."""
-        return {"code": self.code, "message": self.message, "rows": list(self.rows)}
+        return fields_json(self)
 
 
 @dataclass(frozen=True, kw_only=True)

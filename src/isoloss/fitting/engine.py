@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,11 +84,15 @@ def pose(
     *,
     law: type[Law],
     objective: Objective,
-    delta: float,
-    weights: Floats,
-    fixed: Mapping[str, float],
+    delta: float = 1.0,
+    weights: Floats | None = None,
+    fixed: Mapping[str, float] = MappingProxyType({}),
 ) -> Problem:
-    """Return the problem of fitting `law` to a table. Raises InputError for an unknown objective or fixed parameter."""
+    """Return the problem of fitting `law` to a table; without `weights` rows count alike.
+
+    Raises InputError for an unknown objective or fixed parameter.
+    """
+    weights = np.ones(len(observations)) if weights is None else weights
     if objective not in OBJECTIVES:
         raise InputError(f"unknown objective {objective!r}", fix=did_you_mean(objective, OBJECTIVES))
     if not 0 < delta < np.inf:

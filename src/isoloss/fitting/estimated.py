@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from isoloss.core.display import Rows
 from isoloss.core.errors import InputError, NotApplicable, Unidentified, did_you_mean
 from isoloss.core.estimate import LEVEL, Estimate
+from isoloss.core.plain_json import fields_json
 from isoloss.fitting.domain import Domain, LawWarning, extrapolation_warnings, off_line_warnings
 from isoloss.laws.law import Floats, Law
 from isoloss.laws.registry import law_name
@@ -48,11 +49,7 @@ class FrontierPoint:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data: one element of `frontier`."""
-        estimates = {name: getattr(self, name).to_json() for name in ("params", "tokens", "loss", "log_ratio")}
-        return {
-            "flops": self.flops, **estimates, "interpolated": self.interpolated, "extrapolation": self.extrapolation,
-            "warnings": [warning.to_json() for warning in self.warnings],
-        }  # fmt: skip
+        return fields_json(self)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

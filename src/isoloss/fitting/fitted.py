@@ -1,12 +1,13 @@
 """What a fit leaves behind: the law at its optimum with its draws, and the evidence that it is one."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from isoloss.core.errors import Unidentified
+from isoloss.core.plain_json import fields_json
 from isoloss.fitting.choice import LawChoice
 from isoloss.fitting.domain import LawWarning
 from isoloss.fitting.estimated import EstimatedLaw
@@ -92,38 +93,14 @@ class FittedLaw(EstimatedLaw):
             exponent = self.exponent_a().to_json()
         except Unidentified:
             exponent = None
-        convergence = asdict(self.convergence) | {"active_bounds": list(self.convergence.active_bounds)}
         condition = self.convergence.condition_number
-        convergence["condition_number"] = condition if np.isfinite(condition) else None
         return {
-            "group": self.group,
+            **fields_json(self, without=("definition", "draws", "noise", "convergence")),
+            **fields_json(self.convergence),
             "law": self.law,
-            "params": {name: estimate.to_json() for name, estimate in self.params.items()},
             "exponent_a": exponent,
-            "objective": self.objective,
-            "delta": self.delta,
-            "objective_value": self.objective_value,
-            **convergence,
-            "warnings": [warning.to_json() for warning in self.warnings],
-            "domain": self.domain.to_json(),
-            "rmse": self.rmse,
-            "rows_used": self.rows_used,
-            "excluded": [asdict(exclusion) for exclusion in self.excluded],
-            "params_convention": self.params_convention,
-            "data_unit": self.data_unit,
-            "interval_method": self.interval_method,
+            "condition_number": condition if np.isfinite(condition) else None,
             "n_draws": len(self.draws),
-            "observations": self.observations,
-            "seed": self.seed,
-            "fixed": list(self.fixed),
-            "weights": self.weights,
-            "floor": None if self.floor is None else self.floor.to_json(),
-            "bytes_per_token": self.bytes_per_token,
-            "flops_factor": self.flops_factor,
-            "fit_seconds": self.fit_seconds,
-            "bootstrap_seconds": self.bootstrap_seconds,
-            "trunk_evidence": list(self.trunk_evidence),
-            "choice": None if self.choice is None else self.choice.to_json(),
         }
 
     def save(self, path: Path | str) -> None:

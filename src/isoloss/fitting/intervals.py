@@ -96,9 +96,18 @@ def noise_around(
     Where enough rows are replicates, theirs: what a law misses at every seed alike is no noise.
     """
     residuals, jacobian = linearise(problem, free, targets=targets)
+    fitted = fitted_or_replicated(observations, jacobian)
+    return trunk_noise(residuals, fitted, observations.trunk, problem.weights, others=others)
+
+
+def fitted_or_replicated(observations: Observations, fitted: Floats) -> Floats:
+    """Return the directions in which rows show no noise: a column a replicated size and token count, where enough are.
+
+    Else those that a law was fitted along (n, parameters).
+    """
     if len(observations) <= MOST_REPLICATED_ROWS and count_replicates(observations) >= FEWEST_REPLICATES:
-        jacobian = replicate_cells(observations).astype(np.float64)
-    return trunk_noise(residuals, jacobian, observations.trunk, problem.weights, others=others)
+        return replicate_cells(observations).astype(np.float64)
+    return fitted
 
 
 def _counts(units: NDArray[Any], draws: int, generator: np.random.Generator) -> Floats:

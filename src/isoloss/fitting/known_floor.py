@@ -8,6 +8,7 @@ import numpy as np
 
 from isoloss.core.errors import InputError, did_you_mean
 from isoloss.core.estimate import LEVEL, Estimate
+from isoloss.core.plain_json import fields_json
 from isoloss.fitting.domain import LawWarning
 from isoloss.laws.law import Floats, Law
 from isoloss.laws.settings import FloorUse
@@ -50,10 +51,7 @@ class KnownFloor:
 
     def to_json(self) -> dict[str, Any]:
         """Return the key `floor` of a fit."""
-        return {
-            "value": self.value, "held": self.held, "E": self.E.to_json(), "stderr": self.stderr, "z": self.z,
-            "inside": self.inside, "sentence": self.sentence(),
-        }  # fmt: skip
+        return fields_json(self) | {"sentence": self.sentence()}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "KnownFloor":

@@ -96,8 +96,8 @@ def trunk_noise(
     """
     _, trunk_of = np.unique(trunks, return_inverse=True)
     scale = np.sqrt(weights)
-    fitted = _orthonormal(jacobian * scale[:, None])
-    left = _without(fitted, residuals * scale)
+    fitted = orthonormal(jacobian * scale[:, None])
+    left = without(fitted, residuals * scale)
     freedom = len(residuals) - fitted.shape[1]
     # Where every row is a trunk of its own, trunk effects are point noise by another name.
     alone = trunk_of.max() + 1 == len(residuals)
@@ -132,18 +132,18 @@ def _between_trunks(fitted: Floats, left: Floats, trunk_of: NDArray[np.int64], s
     if trunks > MANY_TRUNKS:
         spectrum = np.asarray(np.bincount(trunk_of, weights=scale**2), dtype=np.float64)
         return spectrum, np.bincount(trunk_of, weights=scale * left) ** 2 / spectrum
-    members = _without(fitted, np.equal.outer(trunk_of, np.arange(trunks)) * scale[:, None])
+    members = without(fitted, np.equal.outer(trunk_of, np.arange(trunks)) * scale[:, None])
     spectrum, vectors = np.linalg.eigh(members.T @ members)
     seen = spectrum > 1e-9 * spectrum.max()
     return spectrum[seen], (vectors[:, seen].T @ (members.T @ left)) ** 2 / spectrum[seen]
 
 
-def _orthonormal(columns: Floats) -> Floats:
-    """Return an orthonormal basis (n, rank) of the space of `columns` (n, p)."""
+def orthonormal(columns: Floats, *, least: float = 0.0) -> Floats:
+    """Return an orthonormal basis (n, rank) of the space of `columns` (n, p); directions below `least` are none."""
     left, sizes, _ = np.linalg.svd(columns, full_matrices=False)
-    return np.asarray(left[:, sizes > sizes.max(initial=0) * 1e-10])
+    return np.asarray(left[:, sizes > max(least, sizes.max(initial=0) * 1e-10)])
 
 
-def _without(basis: Floats, values: Floats) -> Floats:
+def without(basis: Floats, values: Floats) -> Floats:
     """Return `values` less their projection on `basis`."""
     return np.asarray(values - basis @ (basis.T @ values))

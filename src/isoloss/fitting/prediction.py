@@ -13,6 +13,7 @@ import numpy as np
 
 from isoloss.core.errors import InputError
 from isoloss.core.estimate import LEVEL, Estimate
+from isoloss.core.plain_json import fields_json
 from isoloss.fitting.domain import LawWarning, extrapolation_warnings, off_line_warnings
 from isoloss.laws.law import Floats
 
@@ -39,10 +40,7 @@ class Prediction:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data: one element of `predictions`."""
-        return {
-            **self.columns, "loss": self.loss.to_json(), "run": self.run.to_json(),
-            "extrapolation": self.extrapolation, "warnings": [warning.to_json() for warning in self.warnings],
-        }  # fmt: skip
+        return {**self.columns, **fields_json(self, without=("columns",))}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

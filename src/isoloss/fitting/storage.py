@@ -1,27 +1,24 @@
 """Fitted laws as files: JSON that anybody can read, the draws as Parquet next to it."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar, get_type_hints
 
 import numpy as np
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, create_model, model_validator
 
 from isoloss.core import files
 from isoloss.core.arrow import floats_of
 from isoloss.core.errors import InputError, did_you_mean
-from isoloss.core.estimate import Estimate
 from isoloss.core.reading import own_json
 from isoloss.core.schema import refuse_newer
 from isoloss.fitting.choice import LawChoice
-from isoloss.fitting.domain import Domain, LawWarning, Line
-from isoloss.fitting.evidence import Convergence, Exclusion, IntervalMethod
-from isoloss.fitting.known_floor import KnownFloor
+from isoloss.fitting.domain import Domain, Line
+from isoloss.fitting.evidence import Convergence
 from isoloss.laws.law import Floats, Law
 from isoloss.laws.registry import open_law
-from isoloss.laws.settings import Objective, WeightsName
-from isoloss.runs.observations import RUN_COLUMNS, DataUnit
+from isoloss.runs.observations import RUN_COLUMNS
 
 if TYPE_CHECKING:
     from isoloss.fitting.fitted import FittedLaw
@@ -58,41 +55,25 @@ class StoredDomain(BaseModel):
         return self
 
 
-class _Stored(BaseModel):
-    """A law of one corpus as its file has it, every value of the kind that it was written as."""
+def stored_model(
+    *kinds: type, without: Collection[str], base: type[BaseModel] = BaseModel, **own: Any
+) -> type[BaseModel]:
+    """Return what a file holds of dataclasses: every field but `without`, of its kind, none missing.
 
-    law: str
-    group: str
-    params: dict[str, Estimate]
-    objective: Objective
-    delta: float
-    objective_value: float
-    converged: bool
-    starts: int
-    starts_agreeing: int
-    gradient_norm: float
-    condition_number: float | None
-    active_bounds: tuple[str, ...]
-    iterations: int
-    warnings: tuple[LawWarning, ...]
-    domain: StoredDomain
-    rmse: float
-    rows_used: int
-    excluded: tuple[Exclusion, ...]
-    params_convention: str
-    data_unit: DataUnit
-    interval_method: IntervalMethod
-    observations: str
-    seed: int
-    fit_seconds: float
-    fixed: tuple[str, ...]
-    weights: WeightsName
-    bootstrap_seconds: float
-    trunk_evidence: tuple[float, ...]
-    floor: KnownFloor | None
-    bytes_per_token: Positive | None
-    flops_factor: Positive = 1.0  # files of earlier versions lack it
-    choice: LawChoice | None = None  # so do they this
+    `own` says which are otherwise, each as (kind, what stands for it where it is missing, or ... where it may not be).
+    """
+    known = {name: (hint, ...) for kind in kinds for name, hint in get_type_hints(kind).items() if name not in without}
+    return create_model("Stored", __base__=base, **(known | own))
+
+
+def _stored(kind: "type[FittedLaw]") -> type[BaseModel]:
+    """Return a law of one corpus as its file has it."""
+    return stored_model(
+        kind, Convergence, without=("definition", "draws", "noise", "convergence"),
+        law=(str, ...), domain=(StoredDomain, ...), condition_number=(float | None, ...),
+        bytes_per_token=(Positive | None, ...),
+        flops_factor=(Positive, 1.0), choice=(LawChoice | None, None),  # files of earlier versions lack them
+    )  # fmt: skip
 
 
 Kind = TypeVar("Kind", bound=BaseModel)
@@ -138,7 +119,7 @@ def _require_findable(law: "FittedLaw") -> None:
 def load(kind: "type[FittedLaw]", source: Path) -> "FittedLaw":
     """Return the law in `source` as a `kind`; see `FittedLaw.load`."""
     content = _read_law(source)
-    stored = stored_as(_Stored, content, place=source)
+    stored: Any = stored_as(_stored(kind), content, place=source)
     definition = open_law(stored.law)
     if tuple(stored.params) != definition.parameters:
         raise InputError(
@@ -212,7 +193,7 @@ def read_draws(path: Path, names: Sequence[str]) -> Floats:
     return draws
 
 
-def _law(kind: "type[FittedLaw]", stored: _Stored, definition: type[Law], *, draws: Floats) -> "FittedLaw":
+def _law(kind: "type[FittedLaw]", stored: Any, definition: type[Law], *, draws: Floats) -> "FittedLaw":
     condition = stored.condition_number
     about = {key: getattr(stored, key) for key in Convergence.__dataclass_fields__}
     parts: dict[str, Any] = {

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from isoloss.core.display import Rows
 from isoloss.core.errors import InputError
 from isoloss.core.estimate import Estimate
+from isoloss.core.plain_json import fields_json
 from isoloss.core.rng import stream
 from isoloss.fitting.checks import leave_out
 from isoloss.fitting.choice import FEWEST_SIZES_OF
@@ -100,16 +101,7 @@ class BestSize:
 
     def to_json(self) -> dict[str, Any]:
         """Return one element of `optima`."""
-        estimates = {
-            name: None if (found := getattr(self, name)) is None else found.to_json()
-            for name in ("params", "tokens", "tokens_per_param", "loss")
-        }
-        forms = [
-            {"form": f.form, "weight": f.weight, "tokens_per_param": f.tokens_per_param, "misfit": f.misfit}
-            for f in self.forms
-        ]
-        return {"corpus": self.corpus, "flops": self.flops, **estimates, "inside": self.inside, "reason": self.reason,
-                "side": self.side, "misfit": self.misfit, "forms": forms}  # fmt: skip
+        return fields_json(self, without=("log_ratio_draws",))
 
 
 class BestSizes(Rows[BestSize]):
@@ -153,9 +145,16 @@ def usual_budgets(table: Observations) -> tuple[float, ...]:
     """Return three budgets inside the runs of a corpus, lower, middle and upper; none where none is inside."""
     if (found := inside_range(table)) is None:
         return ()
-    low, high = found
-    # A tenth of the way in from either end in ln C: at the very ends sizes are fewest.
-    return tuple(float(f"{low * (high / low) ** share:.3g}") for share in (0.1, 0.5, 0.9))
+    return three_of(*found)
+
+
+def three_of(low: float, high: float) -> tuple[float, float, float]:
+    """Return three budgets of a range to three digits, a tenth of the way in ln C from either end and its middle.
+
+    At the very ends sizes are fewest.
+    """
+    first, middle, last = (float(f"{low * (high / low) ** share:.3g}") for share in (0.1, 0.5, 0.9))
+    return first, middle, last
 
 
 def inside_range(table: Observations) -> tuple[float, float] | None:

@@ -5,7 +5,7 @@ N* ∝ C^a and D* ∝ C^b. Budgets along one curve are not independent, so inter
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,5 +107,4 @@ def _of_tokens(lines: Floats) -> Floats:
 
 
 def _law(flops: Floats, values: Floats, lines: Floats) -> PowerLine:
-    line = fit_power_law(flops, values)
-    return PowerLine(slope=line.slope, log_coefficient=line.log_coefficient, r2=line.r2, draws=lines)
+    return replace(fit_power_law(flops, values), draws=lines)

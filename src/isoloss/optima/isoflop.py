@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from isoloss.core.errors import BadTable, InputError, Unidentified, did_you_mean
 from isoloss.core.estimate import Estimate
+from isoloss.core.plain_json import fields_json
 from isoloss.core.rng import stream
 from isoloss.laws.law import Floats
 from isoloss.optima.isoflop_curves import Valley, akima_valley, parabola_valley
@@ -112,7 +113,8 @@ class IsoFlop:
             reasons = "; ".join(f"{o.flops:.2e} FLOPs: {STATUS_WORDS[o.status]}" for o in self.optima)
             raise Unidentified(f"{len(found)} budgets have an optimum ({reasons})", fix="train more sizes a budget")
         flops = np.array([o.flops for o in found])
-        sizes, data = ([v for o in found if (v := over(o)) is not None] for over in (_over_params, _over_tokens))
+        sizes = [o.over_params for o in found if o.over_params is not None]
+        data = [o.over_tokens for o in found if o.over_tokens is not None]
         count = min(len(valley.draws) for valley in (*sizes, *data))
         return IsoFlopLaws(
             params=_through(flops, sizes, count, weighted),
@@ -131,7 +133,7 @@ class IsoFlopLaws:
 
     def to_json(self) -> dict[str, Any]:
         """Return the three laws as plain data."""
-        return {"params": self.params.to_json(), "tokens": self.tokens.to_json(), "ratio": self.ratio.to_json()}
+        return fields_json(self)
 
 
 def fit_isoflop(
@@ -239,14 +241,6 @@ def _ratio_law(flops: Floats, sizes: Sequence[Valley], count: int, each: float) 
     return fit_power_law(
         flops, [np.median(ratio) for ratio in ratios], draws=np.array([ratio[:count] for ratio in ratios])
     )
-
-
-def _over_params(optimum: BudgetOptimum) -> Valley | None:
-    return optimum.over_params
-
-
-def _over_tokens(optimum: BudgetOptimum) -> Valley | None:
-    return optimum.over_tokens
 
 
 def _budgets(

@@ -1,14 +1,14 @@
 """What an exponent costs: the same analysis on ever more budgets, accuracy next to the FLOPs of the runs."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from isoloss.core.errors import InputError
 from isoloss.laws.law import Floats
 from isoloss.optima.isoflop import FEWEST_SIZES, IsoFlop, fit_isoflop
-from isoloss.optima.power_line import PowerLine, fit_power_law
+from isoloss.optima.power_line import PowerLine
 from isoloss.optima.seed_noise import SeedNoise
 from isoloss.runs.observations import Observations
 
@@ -58,22 +58,12 @@ def accuracy_by_cost(
             observations, interpolation="akima", noise=noise, budgets=ordered[:count], floor=floor, draws=draws,
             seed=seed, normals=normals,
         )  # fmt: skip
-        law = _law(found, start or ordered[0])
+        kept = tuple(optimum for optimum in found.optima if optimum.flops >= (start or ordered[0]))
+        law = replace(found, optima=kept).laws().params
         points.append(
             CostPoint(budgets=count, flops=found.found[-1].flops, cost=_cost(found, anytime=anytime), law=law)
         )
     return points
-
-
-def _law(found: IsoFlop, start: float) -> PowerLine:
-    kept = [optimum for optimum in found.found if optimum.flops >= start]
-    valleys = [optimum.over_params for optimum in kept if optimum.over_params is not None]
-    data = [optimum.over_tokens for optimum in kept if optimum.over_tokens is not None]
-    count = min(len(valley.draws) for valley in (*valleys, *data))
-    return fit_power_law(
-        [optimum.flops for optimum in kept], [valley.median for valley in valleys],
-        log_std=[valley.log_std for valley in valleys], draws=np.array([valley.draws[:count] for valley in valleys]),
-    )  # fmt: skip
 
 
 def _cost(found: IsoFlop, *, anytime: bool) -> float:

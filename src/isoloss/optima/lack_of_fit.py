@@ -16,16 +16,17 @@ from numpy.typing import NDArray
 
 from isoloss.core.errors import InputError
 from isoloss.core.numbers import percent, power_of_ten
+from isoloss.core.plain_json import fields_json
 from isoloss.core.rng import stream
-from isoloss.fitting.checks import leave_out, refuse_unfittable, root_mean_square
+from isoloss.fitting.checks import leave_out, root_mean_square
 from isoloss.fitting.domain import LawWarning
-from isoloss.fitting.engine import find_optimum, linearise, pose, starting_points
+from isoloss.fitting.engine import linearise
 from isoloss.fitting.fitted import FittedLaw
+from isoloss.fitting.noise import orthonormal, without
 from isoloss.laws.law import Floats, Law
-from isoloss.laws.registry import open_law
 from isoloss.laws.settings import EXCLUDED_FLAGS
 from isoloss.optima.best_size import BEYOND, BestSize, best_sizes, flops_per_token
-from isoloss.optima.surfaces import LOCAL, noise_around_surface, third_order
+from isoloss.optima.surfaces import LOCAL, least_squares, noise_around_surface, third_order
 from isoloss.runs.observations import Observations
 
 REFUSAL = 0.05  # the share of true forms that is refused, at most
@@ -78,11 +79,7 @@ class LackOfFit:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data."""
-        return {
-            "corpus": self.corpus, "form": self.form, "misfit": self.misfit, "probability": self.probability,
-            "shift": self.shift, "flops": self.flops, "fitting": self.fitting, "refused": self.refused,
-            "closest": self.closest, "sentence": self.sentence(),
-        }  # fmt: skip
+        return fields_json(self) | {"sentence": self.sentence()}
 
 
 def lack_of_fit(
@@ -193,14 +190,11 @@ class _Tested:
 
 def _test(table: Observations, form: str, *, seed: int) -> _Tested:
     """Return a form at its best fit, tested. Raises InputError where the rows cannot determine it."""
-    law = open_law(form)
-    refuse_unfittable(table, law=law, fixed={})
-    problem = pose(table, law=law, objective="gaussian", delta=1.0, weights=np.ones(len(table)), fixed={})
-    best = find_optimum(problem, starting_points(problem, "auto")).free
+    problem, best = least_squares(table, form)
     residuals, own = linearise(problem, best)
     return _Tested(
-        form=form, law=law, values=law.to_values(best, problem.origin), misfit=root_mean_square(residuals),
-        probability=_probability(table, form, residuals, own, seed=seed),
+        form=form, law=problem.law, values=problem.law.to_values(best, problem.origin),
+        misfit=root_mean_square(residuals), probability=_probability(table, form, residuals, own, seed=seed),
     )  # fmt: skip
 
 
@@ -222,9 +216,8 @@ def _probability(table: Observations, form: str, residuals: Floats, own: Floats,
 def _ratios(rows: Floats, own: Floats, further: Floats, trunk_of: NDArray[np.int64], ratio: float) -> Floats:
     """Return the F ratio of each of `rows` (b, n): what `further` columns add to `own`, over what is left."""
     y, J, Z = (_whitened(each, trunk_of, ratio) for each in (rows.T, own, further))
-    basis = _orthonormal(J)
-    y = y - basis @ (basis.T @ y)
-    extra = _orthonormal(Z - basis @ (basis.T @ Z))
+    basis = orthonormal(J)
+    y, extra = without(basis, y), orthonormal(without(basis, Z))
     added = ((extra.T @ y) ** 2).sum(axis=0)
     left = len(y) - basis.shape[1] - extra.shape[1]
     return np.asarray((added / extra.shape[1]) / (((y**2).sum(axis=0) - added) / left))
@@ -241,12 +234,4 @@ def _whitened(columns: Floats, trunk_of: NDArray[np.int64], ratio: float) -> Flo
 
 def _in_addition(own: Floats, columns: Floats) -> Floats:
     """Return an orthonormal basis of what `columns` have next to `own`."""
-    basis = _orthonormal(own)
-    scaled = columns / np.linalg.norm(columns, axis=0)
-    return _orthonormal(scaled - basis @ (basis.T @ scaled), least=SEEN)
-
-
-def _orthonormal(columns: Floats, *, least: float = 0.0) -> Floats:
-    """Return an orthonormal basis (n, rank) of the space of `columns` (n, k); directions below `least` are none."""
-    left, sizes, _ = np.linalg.svd(columns, full_matrices=False)
-    return np.asarray(left[:, sizes > max(least, 1e-10 * sizes.max(initial=0.0))])
+    return orthonormal(without(orthonormal(own), columns / np.linalg.norm(columns, axis=0)), least=SEEN)

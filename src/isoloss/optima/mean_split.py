@@ -14,13 +14,12 @@ import numpy as np
 
 from isoloss.core.errors import InputError
 from isoloss.core.estimate import Estimate
+from isoloss.core.plain_json import fields_json
 from isoloss.fitting.checks import leave_out
 from isoloss.laws.law import Floats
 from isoloss.laws.settings import EXCLUDED_FLAGS
-from isoloss.optima.best_size import DRAWS, BestSize, best_sizes, inside_range
+from isoloss.optima.best_size import DRAWS, BestSize, best_sizes, inside_range, three_of
 from isoloss.runs.observations import Observations
-
-SHARES = (0.1, 0.5, 0.9)  # of the range of ln C that every corpus holds: at its very ends sizes are fewest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,13 +38,7 @@ class MeanSplit:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data."""
-        return {
-            "corpus": self.corpus,
-            "log_ratio": None if self.log_ratio is None else self.log_ratio.to_json(),
-            "sd": self.sd,
-            "reason": self.reason,
-            "budgets": [one.to_json() for one in self.budgets],
-        }
+        return fields_json(self, without=("draws",))
 
 
 def shared_budgets(observations: Observations) -> tuple[float, ...]:
@@ -63,8 +56,7 @@ def shared_budgets(observations: Observations) -> tuple[float, ...]:
             "no corpus has a budget inside its runs",
             fix="add runs: three sizes with runs on both sides of a budget's tokens",
         )
-    low, high = _most_shared(ranges)
-    return tuple(float(f"{low * (high / low) ** share:.3g}") for share in SHARES)
+    return three_of(*_most_shared(ranges))
 
 
 def middle_budget(table: Observations) -> float:

@@ -67,7 +67,7 @@ def fit_saturating(
         raise BadTable("the least loss does not fall with compute", fix="check the columns of FLOPs and loss")
     weights = np.ones_like(loss) if log_std is None else 1 / np.asarray(log_std, dtype=np.float64) ** 2
     table = observations(flops=budget, loss_nats=loss)
-    problem = pose(table, law=OffsetFlops, objective="gaussian", delta=1.0, weights=weights, fixed={})
+    problem = pose(table, law=OffsetFlops, objective="gaussian", weights=weights)
     ends = solve(problem, starting_points(problem, "auto"))
     best = ends.free[ends.objective.argmin()]
     E, A, alpha = OffsetFlops.to_values(best, problem.origin).tolist()

@@ -14,14 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isoloss.fitting.checks import refuse_unfittable, root_mean_square
-from isoloss.fitting.engine import best_ends, find_optimum, linearise, pose, starting_points
-from isoloss.fitting.intervals import FEWEST_REPLICATES, MOST_REPLICATED_ROWS
+from isoloss.fitting.engine import Problem, best_ends, find_optimum, linearise, pose, starting_points
+from isoloss.fitting.intervals import fitted_or_replicated
 from isoloss.fitting.noise import TrunkNoise, trunk_noise
 from isoloss.fitting.unseen import left_out, unseen_errors
 from isoloss.laws.law import Floats, Law
 from isoloss.laws.registry import open_law
 from isoloss.runs.observations import Observations
-from isoloss.runs.replicates import count_replicates, replicate_cells
 
 LOCAL = "local"
 FEWEST_ROWS = 9
@@ -96,6 +95,17 @@ class LocalSurface:
         return np.asarray(self.coefficients @ third_order(log_n - self.origin[0], log_d - self.origin[1]).T)
 
 
+def least_squares(table: Observations, form: str) -> tuple[Problem, Floats]:
+    """Return the problem of fitting a law of the registry to ln L by least squares, and its best free parameters.
+
+    Raises InputError where the rows cannot determine it.
+    """
+    law = open_law(form)
+    refuse_unfittable(table, law=law, fixed={})
+    problem = pose(table, law=law, objective="gaussian")
+    return problem, find_optimum(problem, starting_points(problem, "auto")).free
+
+
 def law_surface(
     table: Observations, form: str, *, draws: int, generator: np.random.Generator, others: Floats | None = None,
     shifts: Floats | None = None,
@@ -106,17 +116,14 @@ def law_surface(
     where given, and refit. `others` is what other corpora say of the trunks' share (`isoloss.fitting.noise`). Raises
     InputError where the rows cannot determine it.
     """
-    law = open_law(form)
-    refuse_unfittable(table, law=law, fixed={})
-    problem = pose(table, law=law, objective="gaussian", delta=1.0, weights=np.ones(len(table)), fixed={})
-    best = find_optimum(problem, starting_points(problem, "auto")).free
+    problem, best = least_squares(table, form)
     residuals, jacobian = linearise(problem, best)
     noise = noise_around_surface(table, residuals, jacobian, problem.weights, others)
     moved = problem.evaluate(best)[0] + noise.draw_noise(generator, noise.draw_deviations(generator, draws))
     moved = moved if shifts is None else moved + shifts
     refits = best_ends(problem, np.tile(best, (draws, 1, 1)), targets=moved)
     return LawSurface(
-        form=form, law=law, values=law.to_values(np.vstack([best, refits.free]), problem.origin),
+        form=form, law=problem.law, values=problem.law.to_values(np.vstack([best, refits.free]), problem.origin),
         misfit=root_mean_square(residuals), unseen=unseen_errors(problem, best, table.trunk),
     )  # fmt: skip
 
@@ -186,8 +193,7 @@ def noise_around_surface(
     table: Observations, residuals: Floats, fitted: Floats, weights: Floats, others: Floats | None
 ) -> TrunkNoise:
     """Return the noise around a surface: that of replicates where enough rows are, what a form misses left out."""
-    if len(table) <= MOST_REPLICATED_ROWS and count_replicates(table) >= FEWEST_REPLICATES:
-        fitted = replicate_cells(table).astype(np.float64)
+    fitted = fitted_or_replicated(table, fitted)
     return trunk_noise(residuals, fitted, table.trunk, weights, others=others, prior_exponent=TRUNK_PRIOR)
 
 

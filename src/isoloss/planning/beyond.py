@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from isoloss.core.errors import BadTable, InputError, Unidentified
 from isoloss.core.estimate import Estimate
+from isoloss.core.plain_json import fields_json
 from isoloss.fitting.checks import leave_out
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.fitting.fitting import fit
@@ -67,7 +68,7 @@ class BeyondRun:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data."""
-        return {**vars(self), "loss": self.loss.to_json()}
+        return fields_json(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +84,7 @@ class BeyondSplit:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data."""
-        return {name: value.to_json() if isinstance(value, Estimate) else value for name, value in vars(self).items()}
+        return fields_json(self)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -108,10 +109,7 @@ class Beyond:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data."""
-        return vars(self) | {
-            "cuts": list(self.cuts), "forms": [one._asdict() for one in self.forms], "left_out": dict(self.left_out),
-            "runs": [one.to_json() for one in self.runs], "splits": [one.to_json() for one in self.splits],
-        }  # fmt: skip
+        return fields_json(self) | {"forms": [one._asdict() for one in self.forms]}
 
 
 def look_beyond(

@@ -13,6 +13,7 @@ from typing import Any, cast, get_args
 
 from isoloss.core.errors import InputError
 from isoloss.core.estimate import Estimate
+from isoloss.core.plain_json import fields_json
 from isoloss.runs.ladders import ladder
 from isoloss.runs.shapes import Counts, ParamsConvention, count
 
@@ -41,8 +42,7 @@ class Converted:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data."""
-        estimates = {name: getattr(self, name).to_json() for name in ("params", "flops", "log_ratio")}
-        return {"params_convention": self.params_convention, **estimates}
+        return fields_json(self)
 
 
 def converted(

@@ -95,10 +95,8 @@ class PlanLaw:
             [self.loss(self.constant(n), self.constant(d)) for n, d in zip(params, tokens, strict=True)], 1
         )
         definition = open_law(form)
-        problem = pose(
-            observations(params=params, tokens=tokens, loss_nats=losses[0]), law=definition, objective="gaussian",
-            delta=1.0, weights=np.ones(len(params)), fixed={},
-        )  # fmt: skip
+        table = observations(params=params, tokens=tokens, loss_nats=losses[0])
+        problem = pose(table, law=definition, objective="gaussian")
         found = find_optimum(problem, starting_points(problem, "auto"))
         points = np.tile(np.vstack([found.free, found.others]), (len(losses), 1, 1))
         ends = best_ends(problem, points, targets=np.log(losses))

@@ -14,6 +14,7 @@ import numpy as np
 
 from isoloss.core.errors import InputError, Unidentified
 from isoloss.core.estimate import Estimate
+from isoloss.core.plain_json import fields_json
 from isoloss.data_dependence.balance import common_budget
 from isoloss.data_dependence.coefficients import to_values
 from isoloss.data_dependence.covariates import corpus_complexity
@@ -49,10 +50,7 @@ class Judged:
 
     def to_json(self) -> dict[str, Any]:
         """Return the judgement as plain data."""
-        return {
-            "corpus": self.corpus, "source": self.source, "flops": self.flops, "regret": dict(self.regret),
-            "log_ratio": dict(self.log_ratio), "best_log_ratio": self.best_log_ratio,
-        }  # fmt: skip
+        return fields_json(self)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ import numpy as np
 from isoloss.core.display import rows_table
 from isoloss.core.errors import InputError, Unidentified
 from isoloss.core.estimate import Estimate, exponential
+from isoloss.core.plain_json import fields_json
 from isoloss.fitting.domain import LawWarning
 from isoloss.laws.law import Floats
 from isoloss.planning.conversion import Converted, Shapes, converted
@@ -133,16 +134,7 @@ class Plan:
 
     def to_json(self) -> dict[str, Any]:
         """Return the keys of `isoloss plan --json`."""
-        content = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        plain = {name: value.to_json() if isinstance(value, Estimate) else value for name, value in content.items()}
-        return plain | {
-            "tokens_per_param": self.tokens_per_param.to_json(),
-            "shape": self.shape.model_dump() if self.shape else None,
-            "counts": self.counts.model_dump() if self.counts else None,
-            "converted": self.converted.to_json() if self.converted else None,
-            "forms": {name: estimate.to_json() for name, estimate in self.forms.items()},
-            "warnings": [warning.to_json() for warning in self.warnings],
-        }
+        return fields_json(self) | {"tokens_per_param": self.tokens_per_param.to_json()}
 
 
 def span(log_ratio: Estimate) -> float:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from isoloss.core.errors import Unidentified
 from isoloss.core.estimate import Estimate
+from isoloss.core.plain_json import fields_json
 from isoloss.core.rng import stream
 from isoloss.runs.observations import Observations
 
@@ -39,10 +40,7 @@ class ReplicateNoise:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data."""
-        return {
-            "trunk_sd": self.trunk_sd.to_json(), "branch_sd": self.branch_sd.to_json(), "sizes": self.sizes,
-            "trunks": self.trunks, "trunk_freedom": self.trunk_freedom, "branch_freedom": self.branch_freedom,
-        }  # fmt: skip
+        return fields_json(self)
 
 
 def replicate_noise(table: Observations, *, seed: int = 0) -> ReplicateNoise:

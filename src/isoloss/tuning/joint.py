@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from isoloss.core.errors import InputError
 from isoloss.core.estimate import Estimate
 from isoloss.core.numbers import in_brackets, significant
+from isoloss.core.plain_json import fields_json
 from isoloss.core.rng import stream
 from isoloss.laws.law import Floats
 from isoloss.runs.observations import NO_GROUP
@@ -64,11 +65,7 @@ class JointPower:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data, without draws."""
-        return {
-            "at": dict(self.at), "level": self.level.to_json(),
-            "exponents": {name: one.to_json() for name, one in self.exponents.items()},
-            "optima": self.optima, "sizes": self.sizes, "scatter": self.scatter, "formula": self.formula(),
-        }  # fmt: skip
+        return fields_json(self, without=("draws",)) | {"formula": self.formula()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,11 +90,7 @@ class CellOptimum:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data."""
-        pairs = ("rate_within", "batch_within")
-        return {
-            **vars(self),
-            **{name: None if getattr(self, name) is None else list(getattr(self, name)) for name in pairs},
-        }
+        return fields_json(self)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -142,11 +135,7 @@ class TunedSweep:
 
     def to_json(self) -> dict[str, Any]:
         """Return one element of `sweeps`."""
-        return {
-            "group": self.group, "cells": [cell.to_json() for cell in self.cells],
-            "rate": self.rate and self.rate.to_json(), "batch": self.batch and self.batch.to_json(),
-            "reasons": list(self.reasons), "sentences": self.sentences(),
-        }  # fmt: skip
+        return fields_json(self, without=("rates",)) | {"sentences": self.sentences()}
 
 
 def fit_sweep(runs: Iterable[SweptRun], *, group: str = NO_GROUP, seed: int = 0) -> TunedSweep:

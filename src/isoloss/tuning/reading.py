@@ -1,6 +1,5 @@
 """A sweep of rate × batch out of anybody's table: one row a run, with its size, tokens, rate, batch and loss."""
 
-from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -98,9 +97,5 @@ def _merged(values: Floats) -> Floats:
     kinds, member = np.unique(values, return_inverse=True)
     breaks = [0, *(1 if np.log(high / low) > SAME else 0 for low, high in pairwise(kinds.tolist()))]
     chain = np.cumsum(breaks)
-    middles = [float(np.exp(np.log(_of(kinds, chain, number)).mean())) for number in range(chain[-1] + 1)]
-    return np.asarray(np.round(np.array(middles)[chain[member]]))
-
-
-def _of(kinds: Floats, chain: Sequence[int] | NDArray[np.int64], number: int) -> Floats:
-    return np.asarray(kinds[np.asarray(chain) == number])
+    middles = np.exp(np.bincount(chain, np.log(kinds)) / np.bincount(chain))
+    return np.asarray(np.round(middles[chain[member]]))

@@ -8,7 +8,7 @@ the grid's edge, the optimum lies there or beyond: such optima are flagged and n
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -51,25 +51,31 @@ class Vertex(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RateOptimum:
-    """The best peak rate of one line; where it stands on the grid's `edge`, the best of the rates tried.
+class _Optimum:
+    """The least loss of one cell along a grid; where it stands on the grid's `edge`, the least of those tried.
 
-    `curvature` is d² ln loss / d (ln rate)², None on the edge.
+    `curvature` is the second derivative of ln loss by the logarithm of what the grid varies, None on the edge.
     """
 
     params: int
     tokens: int
     seed: int
-    batch_tokens: int
-    peak_lr: float
     loss_nats: float
     curvature: float | None = None
     edge: Edge | None = None
 
     @property
-    def cell(self) -> "Cell":
-        """The cell that the line belongs to."""
+    def cell(self) -> Cell:
+        """The cell that the optimum is of."""
         return Cell(self.params, self.tokens, self.seed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RateOptimum(_Optimum):
+    """The best peak rate of one line: one batch of one cell."""
+
+    batch_tokens: int
+    peak_lr: float
 
     @property
     def within(self) -> tuple[float, float] | None:
@@ -78,29 +84,15 @@ class RateOptimum:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BatchOptimum:
-    """The best batch of one cell, each batch at its own best rate; on the `edge`, the best of the batches tried.
+class BatchOptimum(_Optimum):
+    """The best batch of one cell, each batch at its own best rate."""
 
-    `curvature` is d² ln loss / d (ln batch)², None on the edge.
-    """
-
-    params: int
-    tokens: int
-    seed: int
     batch_tokens: float
-    loss_nats: float
-    curvature: float | None = None
-    edge: Edge | None = None
 
     @property
     def within(self) -> tuple[float, float] | None:
         """The batches whose loss is within 1 % of the least, by the parabola; None on the edge."""
         return _within(self.batch_tokens, self.curvature)
-
-    @property
-    def cell(self) -> "Cell":
-        """The cell that the optimum is of."""
-        return Cell(self.params, self.tokens, self.seed)
 
 
 def _within(value: float, curvature: float | None) -> tuple[float, float] | None:
@@ -175,15 +167,20 @@ def _rate_optimum(line: Sequence[SweptRun]) -> RateOptimum | None:
     losses = np.array([np.inf if run.loss_nats is None else run.loss_nats for run in line])
     if not np.isfinite(losses).any():
         return None
-    least, first = int(np.argmin(losses)), line[0]
-    bottom = vertex(np.log(rates), np.log(losses))
+    first, (best, found) = line[0], _least(rates, losses)
     return RateOptimum(
-        params=first.params, tokens=first.tokens, seed=first.seed, batch_tokens=first.batch_tokens,
-        peak_lr=float(rates[least]) if isinstance(bottom, str) else float(np.exp(bottom.place)),
-        loss_nats=float(losses[least]) if isinstance(bottom, str) else float(np.exp(bottom.log_loss)),
-        curvature=None if isinstance(bottom, str) else bottom.curvature,
-        edge=bottom if isinstance(bottom, str) else None,
+        params=first.params, tokens=first.tokens, seed=first.seed, batch_tokens=first.batch_tokens, peak_lr=best,
+        **found,
     )  # fmt: skip
+
+
+def _least(places: Floats, losses: Floats) -> tuple[float, dict[str, Any]]:
+    """Return where the loss is least along ascending `places`, and what an optimum says of it."""
+    bottom, least = vertex(np.log(places), np.log(losses)), int(np.argmin(losses))
+    if isinstance(bottom, str):
+        return float(places[least]), {"loss_nats": float(losses[least]), "edge": bottom}
+    found = {"loss_nats": float(np.exp(bottom.log_loss)), "curvature": bottom.curvature}
+    return float(np.exp(bottom.place)), found
 
 
 def batch_optima(optima: Sequence[RateOptimum]) -> list[BatchOptimum]:
@@ -200,12 +197,5 @@ def batch_optima(optima: Sequence[RateOptimum]) -> list[BatchOptimum]:
 def _batch_optimum(cell: Sequence[RateOptimum]) -> BatchOptimum:
     batches = np.array([optimum.batch_tokens for optimum in cell], dtype=float)
     losses = np.array([optimum.loss_nats for optimum in cell])
-    least, first = int(np.argmin(losses)), cell[0]
-    bottom = vertex(np.log(batches), np.log(losses))
-    return BatchOptimum(
-        params=first.params, tokens=first.tokens, seed=first.seed,
-        batch_tokens=float(batches[least]) if isinstance(bottom, str) else float(np.exp(bottom.place)),
-        loss_nats=float(losses[least]) if isinstance(bottom, str) else float(np.exp(bottom.log_loss)),
-        curvature=None if isinstance(bottom, str) else bottom.curvature,
-        edge=bottom if isinstance(bottom, str) else None,
-    )  # fmt: skip
+    first, (best, found) = cell[0], _least(batches, losses)
+    return BatchOptimum(params=first.params, tokens=first.tokens, seed=first.seed, batch_tokens=best, **found)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from isoloss.core.estimate import Estimate
 from isoloss.core.numbers import in_brackets, significant
+from isoloss.core.plain_json import fields_json
 from isoloss.core.rng import stream
 from isoloss.laws.law import Floats
 from isoloss.runs.rules import PowerRule, six_digits
@@ -48,11 +49,7 @@ class PowerFit:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data, without draws."""
-        return {
-            "at_params": self.at_params, "at_tokens": self.at_tokens, "level": self.level.to_json(),
-            "params_exponent": self.params_exponent.to_json(), "tokens_exponent": self.tokens_exponent.to_json(),
-            "cells": self.cells, "scatter": self.scatter,
-        }  # fmt: skip
+        return fields_json(self, without=("draws",))
 
     def rule(self, *, follow_tokens: bool, source: str) -> PowerRule:
         """Return the fit as a rule that a study takes; where tokens are not followed, at their middle."""
@@ -108,35 +105,12 @@ class Tuning:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data."""
-        return {
-            "corpus": self.corpus,
-            "horizons": list(self.horizons),
-            "rates": [
-                {
-                    "params": o.params, "tokens": o.tokens, "seed": o.seed, "batch_tokens": o.batch_tokens,
-                    "peak_lr": o.peak_lr, "loss_nats": o.loss_nats, "edge": o.edge,
-                    "within": None if o.within is None else list(o.within),
-                }
-                for o in self.rates
-            ],
-            "batches": [
-                {
-                    "params": o.params, "tokens": o.tokens, "seed": o.seed, "batch_tokens": o.batch_tokens,
-                    "loss_nats": o.loss_nats, "edge": o.edge,
-                }
-                for o in self.batches
-            ],
-            "reference_batch": self.reference_batch,
-            "rate": self.rate and self.rate.to_json(),
-            "batch_exponent": self.batch_exponent and self.batch_exponent.to_json(),
-            "batch": self.batch and self.batch.to_json(),
-            "shift": self.shift and self.shift.to_json(),
-            "cost": self.cost and self.cost.to_json(),
-            "verdict": self.verdict,
-            "reasons": list(self.reasons),
+        return fields_json(self) | {
+            "rates": [fields_json(one, without=("curvature",)) | {"within": one.within} for one in self.rates],
+            "batches": [fields_json(one, without=("curvature",)) for one in self.batches],
             "sentences": list(self.sentences()),
             "training": self.training(),
-        }  # fmt: skip
+        }
 
 
 def fit_tuning(corpus: str, runs: Iterable[SweptRun], *, seed: int) -> Tuning:
