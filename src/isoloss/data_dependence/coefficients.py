@@ -20,6 +20,7 @@ from isoloss.core.errors import InputError, did_you_mean
 
 Floats = NDArray[np.float64]
 Form = Literal["shared", "linear", "log_linear"]
+Method = Literal["joint", "two_stage"]
 FORMS: tuple[Form, ...] = get_args(Form)
 
 COEFFICIENTS = ("E", "A0", "B0", "alpha", "beta")

@@ -15,7 +15,7 @@ Forms are given, as published, or chosen by how well they predict sources that w
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,7 @@ from isoloss.data_dependence.coefficients import (
     PUBLISHED_FORMS,
     Floats,
     Form,
+    Method,
     Scale,
     checked_forms,
     to_coefficients,
@@ -52,8 +53,7 @@ from isoloss.laws.chinchilla import Chinchilla
 from isoloss.laws.settings import USUAL, FitSettings
 from isoloss.runs.observations import DataUnit, Observations
 
-Method = Literal["joint", "two_stage"]
-METHODS: tuple[Method, ...] = ("joint", "two_stage")
+METHODS: tuple[Method, ...] = get_args(Method)
 CHOOSE, PUBLISHED = "choose", "published"
 # Fewer hold no line with a deviation from it once one is left out.
 SOURCES_TO_CHOOSE = 4
@@ -157,7 +157,7 @@ class FittedDataDependent:
         """Return the law that `save`, a study or `isoloss fit --complexity` wrote. Raises InputError without it."""
         from isoloss.data_dependence.storage import load_data_dependent
 
-        return load_data_dependent(cls, Path(path)).law
+        return load_data_dependent(cls, Path(path))[0]
 
     def to_json(self) -> dict[str, Any]:
         """Return one element of `data_dependent`."""

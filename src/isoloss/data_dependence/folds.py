@@ -7,7 +7,7 @@ the second stage can be repeated for every measure and every permutation of it.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import combinations, pairwise
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,24 +37,30 @@ NOTHING_FOLLOWS = np.zeros(len(COEFFICIENTS), dtype=bool)
 class FirstStage:
     """All that the second stage needs. `sources` names the sources, `source_of` (J,) each corpus's.
 
-    `folds` and `scored` are the kernel's. `pooled` (J, 6) is what one law for all, learned without the corpus's source,
-    says of its coefficients and balance; `proxy` (J, 6) the same after the corpus's cheapest run is seen. Those runs,
-    `proxy_rows` (J,) of the table, are not scored. `converged` is the share of folds whose fit did.
+    `folds` are the kernel's. `pooled` (J, 6) is what one law for all, learned without the corpus's source, says of its
+    coefficients and balance; `proxy` (J, 6) the same after the corpus's cheapest run is seen. Those runs, `proxy_rows`
+    (J,) of the table, are not among the `scored_rows`. `converged` is the share of folds whose fit did.
     """
 
     rows: Rows
     sources: tuple[str, ...]
     source_of: NDArray[np.int64]
     folds: Folds
-    scored: Scored
+    scored_rows: Rows
     pooled: Floats
     proxy: Floats
     proxy_rows: NDArray[np.int64]
     converged: float
 
+    @property
+    def scored(self) -> Scored:
+        """The scored rows as the kernel takes them."""
+        rows = self.scored_rows
+        return Scored(x=rows.x, z=rows.z, y=rows.y, ends=np.array([0, *(part.stop for part in rows.slices)]))
+
     def errors(self, coefficients: Floats) -> Floats:
         """Return the root mean square of ln L − ln L̂ on every corpus, by its row of `coefficients` (J, 6)."""
-        predicted, _ = log_loss(coefficients[None, :, : len(COEFFICIENTS)], self._scored_rows(), jacobian=False)
+        predicted, _ = log_loss(coefficients[None, :, : len(COEFFICIENTS)], self.scored_rows, jacobian=False)
         squares = (self.scored.y - predicted[0]) ** 2
         return np.asarray(np.sqrt(np.add.reduceat(squares, self.scored.ends[:-1]) / np.diff(self.scored.ends)))
 
@@ -74,14 +80,6 @@ class FirstStage:
         count = known.astype(float) @ member.T
         with np.errstate(invalid="ignore"):
             return np.asarray(total / count)
-
-    def _scored_rows(self) -> Rows:
-        ends = self.scored.ends
-        slices = tuple(slice(int(a), int(b)) for a, b in pairwise(ends))
-        return Rows(
-            corpora=self.rows.corpora, index=np.arange(ends[-1]), x=self.scored.x, z=self.scored.z, y=self.scored.y,
-            slices=slices, origin=self.rows.origin,
-        )  # fmt: skip
 
 
 def first_stage(observations: Observations, *, flops: float, balance: Mapping[str, float]) -> FirstStage:
@@ -116,7 +114,7 @@ def first_stage(observations: Observations, *, flops: float, balance: Mapping[st
         sources=sources,
         source_of=source_of,
         folds=folds,
-        scored=_scored(rows, proxy_rows),
+        scored_rows=_scored(rows, proxy_rows),
         pooled=_with_balance(pooled_eta, rows, log_data),
         proxy=_with_balance(proxy_eta, rows, log_data),
         proxy_rows=rows.index[proxy_rows],
@@ -126,8 +124,7 @@ def first_stage(observations: Observations, *, flops: float, balance: Mapping[st
 
 def published_forms() -> NDArray[np.int64]:
     """Return the kernel's numbers of the published forms, the balance a line."""
-    numbers: dict[Form, int] = {"shared": 0, "linear": 1, "log_linear": 2}
-    return np.array([*(numbers[PUBLISHED_FORMS[name]] for name in COEFFICIENTS), 1])
+    return np.array([*(FORMS.index(PUBLISHED_FORMS[name]) for name in COEFFICIENTS), 1])
 
 
 def _together(observations: Observations, rows: Rows) -> Floats:
@@ -180,16 +177,13 @@ def _conditioned(
 
     With σ and τ of the fold without the corpus's source.
     """
-    one = Rows(
-        corpora=rows.corpora, index=proxy_rows, x=rows.x[proxy_rows], z=rows.z[proxy_rows], y=rows.y[proxy_rows],
-        slices=tuple(slice(j, j + 1) for j in range(len(proxy_rows))), origin=rows.origin,
-    )  # fmt: skip
-    return most_likely(one, SHARED, mean, scatter=fits.scatter[source_of], noise=fits.noise[source_of])
+    return most_likely(
+        rows.taken(proxy_rows), SHARED, mean, scatter=fits.scatter[source_of], noise=fits.noise[source_of]
+    )
 
 
-def _scored(rows: Rows, proxy_rows: NDArray[np.int64]) -> Scored:
-    keep = np.ones(len(rows.y), dtype=bool)
-    keep[proxy_rows] = False
+def _scored(rows: Rows, proxy_rows: NDArray[np.int64]) -> Rows:
+    """Return the rows that do not serve as the proxy."""
     lengths = [part.stop - part.start - 1 for part in rows.slices]
     if min(lengths) < 1:
         poorest = rows.corpora[int(np.argmin(lengths))]
@@ -197,4 +191,4 @@ def _scored(rows: Rows, proxy_rows: NDArray[np.int64]) -> Scored:
             f"corpus {poorest!r} has one run, which serves as the proxy, and no other run is left to predict",
             fix="leave the corpus out, or add runs",
         )
-    return Scored(x=rows.x[keep], z=rows.z[keep], y=rows.y[keep], ends=np.concatenate([[0], np.cumsum(lengths)]))
+    return rows.taken(np.setdiff1d(np.arange(len(rows.y)), proxy_rows))

@@ -13,6 +13,7 @@ Legend: B jobs, J corpora, n rows, q functions' parameters.
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -74,6 +75,12 @@ class Rows:
             slices=tuple(slice(int(a), int(b)) for a, b in zip(starts, ends, strict=True)),
             origin=origin,
         )
+
+    def taken(self, which: NDArray[np.int64]) -> "Rows":
+        """Return the rows at the places `which`, in their order; every corpus keeps one at least."""
+        ends = np.cumsum(np.bincount(self.corpus_of[which], minlength=len(self.slices)))
+        slices = tuple(slice(int(a), int(b)) for a, b in pairwise([0, *ends]))
+        return replace(self, index=self.index[which], x=self.x[which], z=self.z[which], y=self.y[which], slices=slices)
 
     @property
     def corpus_of(self) -> NDArray[np.int64]:

@@ -27,5 +27,5 @@ def load_law(path: Path | str) -> LawFile:
     source = Path(path)
     if read_json(source).get("kind") != DATA_DEPENDENT_KIND:
         return LawFile(law=FittedLaw.load(source))
-    stored = load_data_dependent(FittedDataDependent, source)
-    return LawFile(law=stored.law, settings=stored.settings, tokenizer=stored.tokenizer)
+    law, settings, tokenizer = load_data_dependent(FittedDataDependent, source)
+    return LawFile(law=law, settings=settings, tokenizer=tokenizer)

@@ -59,13 +59,17 @@ class MetaRegression(_Line):
         critical = float(stdtrit(degrees, (1 + level) / 2)) if np.isfinite(degrees) else float(ndtri((1 + level) / 2))
         if self.scatter == 0 or np.isinf(degrees):
             return self.stderr * (critical + float(ndtri(POWER)))
+        return self.stderr * shown_shift(critical, degrees)
 
-        from scipy import optimize, stats
 
-        def shortfall(shift: float) -> float:
-            return float(stats.nct.sf(critical, degrees, shift)) - POWER
+def shown_shift(critical: float, freedom: float) -> float:
+    """Return the noncentrality at which Student's t statistic passes `critical` four times in five."""
+    from scipy import optimize, stats
 
-        return self.stderr * float(optimize.brentq(shortfall, 0.0, 3 * critical + 5))
+    def shortfall(shift: float) -> float:
+        return float(stats.nct.sf(critical, freedom, shift)) - POWER
+
+    return float(optimize.brentq(shortfall, 0.0, 4 * critical + 5))
 
 
 def meta_regression(

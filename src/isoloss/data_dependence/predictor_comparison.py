@@ -9,8 +9,6 @@ from isoloss.core.estimate import LEVEL, Estimate
 from isoloss.core.numbers import percent
 from isoloss.data_dependence.coefficients import Floats, Form
 
-POWER = 0.8
-
 
 @dataclass(frozen=True, kw_only=True)
 class Errors:
@@ -51,6 +49,18 @@ class Errors:
         below = self.difference.high is not None and self.difference.high < 0
         return below and self.p_adjusted < 1 - LEVEL
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the errors and what they are against as plain JSON data."""
+        return {
+            "heldout_error": self.heldout,
+            "pooled_error": self.pooled,
+            "proxy_error": self.proxy,
+            "p_value": self.p_value,
+            "p_adjusted": self.p_adjusted,
+            "difference": self.difference.to_json(),
+            "against": {rival: estimate.to_json() for rival, estimate in self.against.items()},
+        }
+
 
 @dataclass(frozen=True, kw_only=True)
 class PredictorResult:
@@ -88,19 +98,13 @@ class PredictorResult:
         return {
             "kind": self.kind,
             "measure": self.measure,
-            "heldout_error": self.loss.heldout,
-            "pooled_error": self.loss.pooled,
-            "proxy_error": self.loss.proxy,
-            "p_value": self.loss.p_value,
-            "p_adjusted": self.loss.p_adjusted,
+            **self.loss.to_json(),
             "smallest_p_value": self.loss.smallest_p_value,
-            "difference": self.loss.difference.to_json(),
-            "against": {rival: estimate.to_json() for rival, estimate in self.loss.against.items()},
             "corpora": {
                 name: {"heldout_error": heldout, "pooled_error": pooled, "proxy_error": self.proxies[name]}
                 for name, (heldout, pooled) in self.corpora.items()
             },
-            "balance": None if self.balance is None else _balance_json(self.balance),
+            "balance": None if self.balance is None else self.balance.to_json(),
             "forms": self.forms,
             "sentences": [self.sentence()],
         }
@@ -113,18 +117,6 @@ class PredictorResult:
             f"{percent(self.loss.heldout)} against {percent(self.loss.pooled)} of the loss "
             f"(p = {self.loss.p_value:.2g}, corrected {self.loss.p_adjusted:.2g})."
         )
-
-
-def _balance_json(errors: Errors) -> dict[str, Any]:
-    return {
-        "heldout_error": errors.heldout,
-        "pooled_error": errors.pooled,
-        "proxy_error": errors.proxy,
-        "p_value": errors.p_value,
-        "p_adjusted": errors.p_adjusted,
-        "difference": errors.difference.to_json(),
-        "against": {rival: estimate.to_json() for rival, estimate in errors.against.items()},
-    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,15 +211,12 @@ def smallest_explained(sources: int, measures: int) -> float:
     Of the t test of a slope through that many sources, its level divided by the number of measures: ρ²/(1 − ρ²) is the
     square of the noncentrality over the number of sources. 1 where there are too few to test.
     """
-    from scipy import optimize, stats
+    from scipy.special import stdtrit
+
+    from isoloss.data_dependence.meta import shown_shift
 
     freedom = sources - 2
     if freedom < 1:
         return 1.0
-    critical = float(stats.t.ppf(1 - (1 - LEVEL) / measures / 2, freedom))
-
-    def shortfall(shift: float) -> float:
-        return float(stats.nct.sf(critical, freedom, shift)) - POWER
-
-    shift = float(optimize.brentq(shortfall, 0.0, 4 * critical + 5))
+    shift = shown_shift(float(stdtrit(freedom, 1 - (1 - LEVEL) / measures / 2)), freedom)
     return shift**2 / (shift**2 + sources)

@@ -1,9 +1,8 @@
 """Data-dependent laws as files: JSON that anybody can read, the draws as Parquet next to it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import numpy as np
 from pydantic import BaseModel, Field, model_validator
@@ -12,9 +11,8 @@ from isoloss.complexity.base import MeasureSettings
 from isoloss.core import files
 from isoloss.core.errors import InputError
 from isoloss.core.schema import refuse_newer
-from isoloss.data_dependence.coefficients import COEFFICIENTS, Form
+from isoloss.data_dependence.coefficients import COEFFICIENTS
 from isoloss.data_dependence.pooled_split import PooledSplit
-from isoloss.fitting.evidence import Exclusion
 from isoloss.fitting.storage import (
     DATA_DEPENDENT_KIND,
     Positive,
@@ -23,8 +21,8 @@ from isoloss.fitting.storage import (
     read_draws,
     read_json,
     stored_as,
+    stored_model,
 )
-from isoloss.runs.observations import DataUnit
 
 if TYPE_CHECKING:
     from isoloss.data_dependence.data_dependent import FittedDataDependent
@@ -37,42 +35,32 @@ CONVERGED = "converged"
 
 Five = tuple[float, float, float, float, float]  # one of each of `COEFFICIENTS`
 Line = tuple[float, float]
-Method = Literal["joint", "two_stage"]
 
 
-class _Stored(BaseModel):
+class _OfOneLaw(BaseModel):
     """A law of several corpora as its file has it, every value of the kind that it was written as."""
-
-    measure: str
-    method: Method
-    forms: dict[str, Form]
-    functions: tuple[Line, Line, Line, Line, Line]
-    scatter: Five
-    origin: Line
-    own: dict[str, Five] = Field(min_length=1)
-    complexity: dict[str, float]
-    noise: float
-    converged: bool
-    domain: StoredDomain
-    rows_used: int
-    excluded: tuple[Exclusion, ...]
-    params_convention: str
-    data_unit: DataUnit
-    observations: str
-    bytes_per_token: Positive | None
-    flops_factor: Positive = 1.0  # files of earlier versions lack it, and the split too
-    pooled_split: PooledSplit | None = None
-    unconverged_draws: tuple[int, ...] | None = None
-    settings: MeasureSettings | None
-    tokenizer: str | None
 
     @model_validator(mode="after")
     def _of_one_law(self) -> Self:
-        if set(self.forms) != set(COEFFICIENTS):
+        stored: Any = self
+        if set(stored.forms) != set(COEFFICIENTS):
             raise ValueError(f"forms are of {', '.join(COEFFICIENTS)}")
-        if self.own.keys() != self.complexity.keys():
+        if stored.own.keys() != stored.complexity.keys():
             raise ValueError("the corpora of own and complexity differ")
         return self
+
+
+def _stored(kind: "type[FittedDataDependent]") -> type[BaseModel]:
+    return stored_model(
+        kind, base=_OfOneLaw,
+        without=("functions", "draws", "scatter_draws", "corpora", "laws", "draws_converged", "pooled"),
+        functions=(tuple[Line, Line, Line, Line, Line], ...), scatter=(Five, ...), origin=(Line, ...),
+        own=(Annotated[dict[str, Five], Field(min_length=1)], ...), domain=(StoredDomain, ...),
+        bytes_per_token=(Positive | None, ...), settings=(MeasureSettings | None, ...), tokenizer=(str | None, ...),
+        # Files of earlier versions lack these.
+        flops_factor=(Positive, 1.0), pooled_split=(PooledSplit | None, None),
+        unconverged_draws=(tuple[int, ...] | None, None),
+    )  # fmt: skip
 
 
 def save_data_dependent(
@@ -110,17 +98,10 @@ def save_data_dependent(
     files.write_json(target, content)
 
 
-@dataclass(frozen=True, kw_only=True)
-class StoredDataDependent:
-    """A data-dependent law out of its file, and how its corpora were measured, None where nobody said."""
-
-    law: "FittedDataDependent"
-    settings: Mapping[str, int] | None
-    tokenizer: str | None
-
-
-def load_data_dependent(kind: "type[FittedDataDependent]", source: Path) -> StoredDataDependent:
-    """Return the law in `source` as a `kind`.
+def load_data_dependent(
+    kind: "type[FittedDataDependent]", source: Path
+) -> tuple["FittedDataDependent", Mapping[str, int] | None, str | None]:
+    """Return the law in `source` as a `kind`; the measure's settings and the tokenizer, None where nobody said.
 
     Raises InputError for another file, NewerArchive for a newer version's.
     """
@@ -128,15 +109,12 @@ def load_data_dependent(kind: "type[FittedDataDependent]", source: Path) -> Stor
     if content.get("kind") != DATA_DEPENDENT_KIND:
         raise InputError("a law of one corpus", place=str(source), fix="open it with FittedLaw.load")
     refuse_newer(content.get("schema"), DATA_DEPENDENT_SCHEMA, place=source)
-    stored = stored_as(_Stored, content, place=source)
-    return StoredDataDependent(
-        law=_data_dependent(kind, stored, source),
-        tokenizer=stored.tokenizer,
-        settings=stored.settings.model_dump() if stored.settings else None,
-    )
+    stored: Any = stored_as(_stored(kind), content, place=source)
+    settings = stored.settings.model_dump() if stored.settings else None
+    return _data_dependent(kind, stored, source), settings, stored.tokenizer
 
 
-def _data_dependent(kind: "type[FittedDataDependent]", stored: _Stored, source: Path) -> "FittedDataDependent":
+def _data_dependent(kind: "type[FittedDataDependent]", stored: Any, source: Path) -> "FittedDataDependent":
     lines = [f"{name}_{part}" for name in COEFFICIENTS for part in _PARTS]
     names = [*lines, *(f"{name}_scatter" for name in COEFFICIENTS)]
     # Files of versions that did not judge every draw lack the column, and the mask with it.
