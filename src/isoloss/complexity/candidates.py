@@ -12,7 +12,7 @@ from isoloss.core.errors import BadGrammar
 from isoloss.core.estimate import Estimate
 from isoloss.core.machine import cores
 from isoloss.grammar.families import ZipfGrammar
-from isoloss.grammar.floor import FINE_NATS, document_floor, estimate_floor, scored_means
+from isoloss.grammar.floor import FINE_NATS, document_floor, estimate_floor, mean_over_documents, scored_means
 from isoloss.grammar.pcfg import Grammar
 from isoloss.grammar.sampler import sample_documents
 
@@ -107,8 +107,7 @@ class Candidate:
             tolerance = self.ruler.tolerances.floor / SHARPER / max(self.ruler.wanted.floor, FINE_NATS)
             return estimate_floor(language, context=context, seed=seed, tolerance=tolerance, workers=cores())
         documents = sample_documents(language, documents=COARSE_FLOOR_DOCUMENTS, document_tokens=context, seed=seed)
-        means = scored_means(document_floor(language, documents))
-        return Estimate.from_stderr(float(means.mean()), float(means.std(ddof=1) / np.sqrt(len(means))))
+        return mean_over_documents(scored_means(document_floor(language, documents)))
 
     @property
     def seed(self) -> int:

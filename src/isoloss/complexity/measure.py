@@ -126,5 +126,4 @@ def _bits_per_byte(
     if bytes_per_token is None or unit not in ("ratio", "nats_per_token"):
         return None
     factor = (8 * token_bytes if unit == "ratio" else 1 / math.log(2)) / bytes_per_token
-    low, high = (None if limit is None else factor * limit for limit in (value.low, value.high))
-    return Estimate(value=factor * value.value, low=low, high=high, level=value.level)
+    return value.scaled(factor)

@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import IO, AnyStr, cast
 
@@ -110,22 +111,9 @@ def seekable(path: Path) -> Iterator[IO[bytes]]:
             yield plain
 
 
-def _open_gzip(path: Path) -> IO[bytes]:
-    import gzip
-
-    return cast(IO[bytes], gzip.open(path, "rb"))
-
-
-def _open_xz(path: Path) -> IO[bytes]:
-    import lzma
-
-    return cast(IO[bytes], lzma.open(path, "rb"))
-
-
-def _open_bz2(path: Path) -> IO[bytes]:
-    import bz2
-
-    return cast(IO[bytes], bz2.open(path, "rb"))
+def _opener(module: str) -> Opener:
+    """Return what opens a file with a module of the standard library, which is imported when it is needed."""
+    return lambda path: cast(IO[bytes], import_module(module).open(path))
 
 
 def _open_zstd(path: Path) -> IO[bytes]:
@@ -135,7 +123,7 @@ def _open_zstd(path: Path) -> IO[bytes]:
     return cast(IO[bytes], io.BufferedReader(pa.CompressedInputStream(pa.OSFile(str(path)), "zstd")))
 
 
-openers.add(".gz", _open_gzip)
-openers.add(".xz", _open_xz)
-openers.add(".bz2", _open_bz2)
+openers.add(".gz", _opener("gzip"))
+openers.add(".xz", _opener("lzma"))
+openers.add(".bz2", _opener("bz2"))
 openers.add(".zst", _open_zstd)

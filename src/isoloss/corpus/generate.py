@@ -5,9 +5,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from isoloss.core.estimate import Estimate
 from isoloss.core.fingerprint import fingerprint
 from isoloss.core.frozen import Frozen
 from isoloss.core.machine import cores
@@ -18,7 +16,7 @@ from isoloss.corpus.corpus import Corpus
 from isoloss.corpus.sources import PcfgSource
 from isoloss.corpus.tokenizers import token_dtype
 from isoloss.grammar.families import ExplicitGrammar, GrammarSpec
-from isoloss.grammar.floor import document_floor, scored_means
+from isoloss.grammar.floor import document_floor, mean_over_documents, scored_means
 from isoloss.grammar.pcfg import Grammar
 from isoloss.grammar.sampler import sample_blocks, sample_documents
 
@@ -141,7 +139,6 @@ def _write_train(built: Path, grammar: Grammar, recipe: Recipe, progress: Progre
 
 
 def _record(source: PcfgSource, recipe: Recipe, grammar: Grammar, built: Path) -> Corpus:
-    train, heldout = (np.load(built / f"{side}.npy", mmap_mode="r") for side in ("train", "heldout"))
     parameters = source.grammar.model_dump(mode="json")
     return Corpus(
         fingerprint=recipe.fingerprint,
@@ -149,21 +146,8 @@ def _record(source: PcfgSource, recipe: Recipe, grammar: Grammar, built: Path) -
         kind="generated",
         source={"kind": source.source, "parameters": parameters, **recipe.model_dump()},
         tokenizer="grammar",
-        vocab_size=grammar.vocabulary_size,
-        n_tokens=len(train),
-        n_documents=recipe.documents,
-        heldout_tokens=len(heldout),
-        heldout_documents=recipe.heldout_documents,
         bytes_per_token=None,
         document_tokens=recipe.document_tokens,
-        **store.unigram_nats(built, grammar.vocabulary_size),
-        heldout_in_train=store.heldout_in_train(built, recipe.document_tokens),
-        floor=_mean(np.load(built / "floor.npy")),
+        **store.measured(built, vocab_size=grammar.vocabulary_size, context=recipe.document_tokens),
+        floor=mean_over_documents(np.load(built / "floor.npy")),
     )
-
-
-def _mean(floors: NDArray[np.float64]) -> Estimate:
-    """Return the mean over documents, which are independent draws, with its normal interval."""
-    if len(floors) == 1:
-        return Estimate(value=float(floors[0]))
-    return Estimate.from_stderr(float(floors.mean()), float(floors.std(ddof=1) / np.sqrt(len(floors))))

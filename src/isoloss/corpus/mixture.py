@@ -97,14 +97,8 @@ def _record(source: MixtureSource, parts: Sequence[Corpus], built: Path, identit
         },
         tokenizer=first.tokenizer,
         tokenizer_identity=first.tokenizer_identity,
-        vocab_size=first.vocab_size,
-        n_tokens=sum(part.n_tokens for part in parts),
-        n_documents=sum(part.n_documents for part in parts),
-        heldout_tokens=sum(part.heldout_tokens for part in parts),
-        heldout_documents=sum(part.heldout_documents for part in parts),
         bytes_per_token=_mean_bytes(parts),
-        **store.unigram_nats(built, first.vocab_size),
-        heldout_in_train=store.heldout_in_train(built, context),
+        **store.measured(built, vocab_size=first.vocab_size, context=context),
     )  # fmt: skip
 
 

@@ -117,6 +117,23 @@ def place(corpus: Corpus, built: Path, target: Path) -> Corpus:
     return Corpus.open(target).renamed(corpus.name)
 
 
+def measured(folder: Path, *, vocab_size: int, context: int) -> dict[str, Any]:
+    """Return what a record says of the arrays in `folder`, called as in `Corpus`; `context` is a window's tokens."""
+
+    def length(name: str) -> int:
+        return len(np.load(folder / f"{name}.npy", mmap_mode="r"))
+
+    return {
+        "vocab_size": vocab_size,
+        "n_tokens": length("train"),
+        "n_documents": length("train_documents") - 1,
+        "heldout_tokens": length("heldout"),
+        "heldout_documents": length("heldout_documents") - 1,
+        **unigram_nats(folder, vocab_size),
+        "heldout_in_train": heldout_in_train(folder, context),
+    }
+
+
 def unigram_nats(folder: Path, vocab_size: int) -> dict[str, float]:
     """Return the cross-entropies in nats of both sides' tokens under the training frequencies, add-one smoothed.
 

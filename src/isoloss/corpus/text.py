@@ -132,7 +132,6 @@ def _record(
     built: Path,
     context: int,
 ) -> Corpus:
-    train, heldout = (np.load(built / f"{side}.npy", mmap_mode="r") for side in ("train", "heldout"))
     unused = int(gathered.lengths[split.heldout].sum() - split.heldout_length.sum())
     beyond = len(gathered.lengths) - len(split.train) - len(split.heldout)
     return Corpus(
@@ -147,14 +146,8 @@ def _record(
         },
         tokenizer=source.tokenizer,
         tokenizer_identity=gathered.tokenizer.identity,
-        vocab_size=changes.vocab_size,
         compact_from=gathered.tokenizer.vocab_size if source.compact else None,
-        n_tokens=len(train),
-        n_documents=len(split.train),
-        heldout_tokens=len(heldout),
-        heldout_documents=len(split.heldout),
         bytes_per_token=gathered.bytes_per_token,
-        **store.unigram_nats(built, changes.vocab_size),
-        heldout_in_train=store.heldout_in_train(built, context),
+        **store.measured(built, vocab_size=changes.vocab_size, context=context),
         dropped={**gathered.dropped, "beyond_limit": beyond, "heldout_tokens_unused": unused},
     )

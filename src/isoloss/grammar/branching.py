@@ -3,13 +3,15 @@
 Matrices are |N| × |N|, indexed by nonterminal. `M[A, B]` is the mean number of B on one right-hand side of A.
 """
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+if TYPE_CHECKING:
+    from isoloss.grammar.pcfg import Grammar
+
 Floats = NDArray[np.float64]
-Ints = NDArray[np.signedinteger[Any]]
 Mask = NDArray[np.bool_]
 
 # A spectral radius this close to 1 counts as 1. Round-off of sums of products of weights stays below 1e-13 for
@@ -18,25 +20,6 @@ CRITICAL_TOLERANCE = 1e-12
 NEWTON_TOLERANCE = 1e-15
 # Quadratic from a few steps on: about 10 are seen. Near-critical grammars gain a bit a step at first: 53 in all.
 NEWTON_STEPS = 200
-
-
-class Rules(Protocol):
-    """What is asked of a grammar here; `isoloss.grammar.pcfg.Grammar` says what each is."""
-
-    @property
-    def nonterminals(self) -> tuple[str, ...]: ...  # noqa: D102
-    @property
-    def weights(self) -> Floats: ...  # noqa: D102
-    @property
-    def mean_matrix(self) -> Floats: ...  # noqa: D102
-    @property
-    def rule_lhs(self) -> Ints: ...  # noqa: D102
-    @property
-    def symbol_rule(self) -> Ints: ...  # noqa: D102
-    @property
-    def children(self) -> tuple[Ints, Ints]: ...  # noqa: D102
-    def sum_rules(self, values: Floats) -> Floats: ...  # noqa: D102
-    def multiply_symbols(self, values: Floats) -> Floats: ...  # noqa: D102
 
 
 def reaches(matrix: Floats, targets: Mask) -> Mask:
@@ -73,7 +56,7 @@ def component_radii(matrix: Floats) -> Floats:
     return radii
 
 
-def productive(grammar: Rules) -> Mask:
+def productive(grammar: "Grammar") -> Mask:
     """Return which nonterminals can derive a finite string at all."""
     known = np.zeros(len(grammar.nonterminals), dtype=bool)
     while True:
@@ -83,7 +66,7 @@ def productive(grammar: Rules) -> Mask:
         known = grown
 
 
-def certain(grammar: Rules, finite: Mask) -> Mask:
+def certain(grammar: "Grammar", finite: Mask) -> Mask:
     """Return which nonterminals end with probability one, given which can end at all.
 
     One ends surely where all that it reaches is productive and in components of radius at most 1. (A component of
@@ -93,7 +76,7 @@ def certain(grammar: Rules, finite: Mask) -> Mask:
     return ~reaches(grammar.mean_matrix, doomed)
 
 
-def termination_probabilities(grammar: Rules) -> Floats:
+def termination_probabilities(grammar: "Grammar") -> Floats:
     """Return q, shape (|N|,): the probability that a derivation from each nonterminal ends.
 
     The smallest solution of q_A = Σ p(A → γ) ∏ q_B. Zeros and ones are found exactly, from the grammar's graph and
@@ -124,7 +107,7 @@ def termination_probabilities(grammar: Rules) -> Floats:
     return q
 
 
-def _shortfall(grammar: Rules, survival: Floats) -> Floats:
+def _shortfall(grammar: "Grammar", survival: Floats) -> Floats:
     """f(q) − q of f_A(q) = Σ p(A → γ) ∏ q, from the survival probabilities u = 1 − q, without cancellation.
 
     1 − ∏ (1 − u_B) is Σ u_B less a remainder of second order, both sums of positive terms. So f(q) − q = (I − M) u +
@@ -143,7 +126,7 @@ def _shortfall(grammar: Rules, survival: Floats) -> Floats:
     return (np.eye(len(survival)) - grammar.mean_matrix) @ survival + grammar.sum_rules(remainder)
 
 
-def _jacobian(grammar: Rules, q: Floats, products: Floats) -> Floats:
+def _jacobian(grammar: "Grammar", q: Floats, products: Floats) -> Floats:
     """∂f_A/∂q_B of f_A(q) = Σ p(A → γ) ∏ q: each occurrence of B contributes the rule's product without it."""
     jacobian = np.zeros((len(q), len(q)))
     position, child = grammar.children

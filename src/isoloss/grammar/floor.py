@@ -104,6 +104,13 @@ def scored_means(losses: Floats) -> Floats:
     return np.asarray(losses[:, 1:].mean(axis=1))
 
 
+def mean_over_documents(means: Floats) -> Estimate:
+    """Return the mean over documents, which are independent draws, with its normal interval; of one without."""
+    if len(means) == 1:
+        return Estimate(value=float(means[0]))
+    return Estimate.from_stderr(float(means.mean()), float(means.std(ddof=1) / np.sqrt(len(means))))
+
+
 def estimate_floor(
     grammar: Grammar,
     *,

@@ -12,6 +12,7 @@ from isoloss.core.display import rows_table
 from isoloss.core.errors import BadTable, InputError, did_you_mean
 from isoloss.core.fingerprint import fingerprint
 from isoloss.core.numbers import counted_corpora
+from isoloss.runs.columns import some
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -407,9 +408,8 @@ def _refuse(name: str, column: Floats, bad: NDArray[np.bool_], rows: NDArray[np.
     if not bad.any():
         return
     at = np.flatnonzero(bad)
-    shown = ", ".join(str(rows[i]) for i in at[:5]) + (f" and {len(at) - 5} more" if len(at) > 5 else "")
     raise BadTable(
         f"found {column[at[0]]:g}, expected {expected}",
-        place=f"column {name}, row {shown}",
+        place=f"column {name}, row {some(rows[at])}",
         fix="correct the rows, or leave them out (on the command line: --where)",
     )

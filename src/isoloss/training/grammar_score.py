@@ -9,7 +9,7 @@ from pydantic import JsonValue
 
 from isoloss.core.errors import InputError
 from isoloss.core.estimate import Estimate
-from isoloss.grammar.floor import document_floor
+from isoloss.grammar.floor import document_floor, mean_over_documents
 from isoloss.grammar.pcfg import Grammar
 from isoloss.grammar.sampler import sample_documents
 from isoloss.models.folder import read_folder, read_spec
@@ -28,21 +28,21 @@ class GrammarScore:
     @property
     def loss(self) -> Estimate:
         """The model's mean loss per token."""
-        return _mean(self.losses)
+        return mean_over_documents(self.losses.mean(axis=1))
 
     @property
     def floor(self) -> Estimate:
         """The best possible mean loss per token of the same documents."""
-        return _mean(self.floors)
+        return mean_over_documents(self.floors.mean(axis=1))
 
     @property
     def excess(self) -> Estimate:
         """The difference, its interval that of the paired differences of documents."""
-        return _mean(self.losses - self.floors)
+        return mean_over_documents((self.losses - self.floors).mean(axis=1))
 
     def excess_of(self, first: int, last: int) -> Estimate:
         """Return the mean excess of positions `first` to `last`, from 2 to the context."""
-        return _mean((self.losses - self.floors)[:, first - 2 : last - 1])
+        return mean_over_documents((self.losses - self.floors)[:, first - 2 : last - 1].mean(axis=1))
 
     def to_json(self) -> dict[str, JsonValue]:
         """Return the score as `isoloss grammar score --json` prints it."""
@@ -86,9 +86,3 @@ def score_model(
         with torch.no_grad(), arithmetic.autocast():
             found.append(model.token_nats(tokens_BT.to(arithmetic.device)).cpu().numpy())
     return GrammarScore(losses=np.concatenate(found), floors=document_floor(language, sampled, workers=workers)[:, 1:])
-
-
-def _mean(values: Floats) -> Estimate:
-    """Return the mean over tokens, with the interval of the mean over documents."""
-    means = values.mean(axis=1)
-    return Estimate.from_stderr(float(means.mean()), float(means.std(ddof=1) / np.sqrt(len(means))))
