@@ -86,9 +86,9 @@ def test_one_process_a_gpu_and_each_its_own(tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,GPU-7")
     spec = tiny_spec(5)
     on_gpu = spec.model_copy(update={"numerics": spec.numerics.model_copy(update={"device": "cuda"})})
-    places = LocalExecutor()._places(trunk_jobs([on_gpu]), Archive(tmp_path))
+    places = LocalExecutor().places(trunk_jobs([on_gpu]), Archive(tmp_path))
     assert [place.environment["CUDA_VISIBLE_DEVICES"] for place in places] == ["4", "GPU-7"]
-    (own,) = LocalExecutor(1)._places(trunk_jobs([spec]), Archive(tmp_path))
+    (own,) = LocalExecutor(1).places(trunk_jobs([spec]), Archive(tmp_path))
     assert "CUDA_VISIBLE_DEVICES" not in own.environment
 
 

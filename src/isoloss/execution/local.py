@@ -4,48 +4,28 @@ the longest first.
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from isoloss.core.errors import InputError
 from isoloss.core.machine import workers_for
-from isoloss.execution.base import Executor
-from isoloss.execution.work import RUN_TRUNK, device_of, environment, require, threads_of, unfinished
-from isoloss.execution.worker_pool import Place, WorkerPool
+from isoloss.execution.work import RUN_TRUNK, device_of, environment, threads_of
+from isoloss.execution.worker_pool import Place, PoolExecutor
 from isoloss.runs.archive import Archive
-from isoloss.runs.record import RunRecord
-from isoloss.training.events import Report
 from isoloss.training.job import CHECKPOINT_SECONDS, TrunkJob
 
 
-class LocalExecutor(Executor):
-    """Processes on this machine, as many as its cores hold, or one a GPU; `workers` overrides."""
+class LocalExecutor(PoolExecutor):
+    """Processes on this machine, as many as its cores hold, or one a GPU; `workers` overrides.
+
+    Where the study trains on a GPU and there is none here, `run` raises InputError.
+    """
 
     def __init__(
         self, workers: int | None = None, checkpoint_seconds: float = CHECKPOINT_SECONDS, *, trainer: str = RUN_TRUNK
     ) -> None:
         self.workers, self.checkpoint_seconds, self.trainer = workers, checkpoint_seconds, trainer
 
-    def run(
-        self, jobs: Sequence[TrunkJob], archive: Archive, *, on_event: Report = lambda event: None
-    ) -> Iterator[RunRecord]:
-        """Yield the record of every run of `jobs`, once, as it is there.
-
-        Runs that the archive holds are not trained again, interrupted ones go on. A trunk whose worker dies is tried
-        once more, then its runs are recorded as failed. Leaving the iterator or an exception in it, Ctrl-C included,
-        stops the workers, which write their checkpoints first. Raises InputError without torch or a GPU that is asked
-        for, and what a worker refuses a job with: StorageError, BadCorpus, DamagedArchive.
-        """
-        todo = yield from unfinished(jobs, archive)
-        if not todo:
-            return
-        require("torch", extra="train")
-        pool = WorkerPool(archive, on_event=on_event, checkpoint_seconds=self.checkpoint_seconds)
-        try:
-            yield from pool.train(todo, places=self._places(todo, archive))
-        finally:
-            pool.dismiss()
-
-    def _places(self, jobs: Sequence[TrunkJob], archive: Archive) -> list[Place]:
+    def places(self, jobs: Sequence[TrunkJob], archive: Archive) -> list[Place]:
         """Return a place for every worker: a share of the cores, or a GPU and a share of the cores."""
         command = (sys.executable, "-m", "isoloss.execution.worker_main", str(archive.folder.resolve()), self.trainer)
         threads = threads_of(jobs)

@@ -13,7 +13,7 @@ from isoloss.core import files
 from isoloss.core.errors import InputError
 from isoloss.core.machine import cores
 from isoloss.execution.base import Executor
-from isoloss.execution.messages import Assignment, JobEnded, JobRefused, Started
+from isoloss.execution.messages import MESSAGES, Assignment, JobEnded, JobRefused, Started
 from isoloss.execution.work import (
     ATTEMPTS,
     RUN_TRUNK,
@@ -149,10 +149,8 @@ class _Tasks:
         """Pass on what the tasks reported."""
         import ray
 
-        from isoloss.execution.ray_task import message
-
         for text in ray.get(self.mailbox.take.remote()):
-            reported = message(text)
+            reported = MESSAGES.validate_json(text)
             match reported:
                 case Started():
                     self._count(reported.trunk)
@@ -171,11 +169,9 @@ class _Tasks:
     def _ended(self, reference: Any) -> Iterator[RunRecord]:
         import ray
 
-        from isoloss.execution.ray_task import message
-
         job, started = self.running.pop(reference)
         try:
-            last = message(ray.get(reference))
+            last = MESSAGES.validate_json(ray.get(reference))
         except ray.exceptions.RayError as error:
             reason = f"{type(error).__name__}: {str(error).splitlines()[0]}"
             yield from self.records.of_dead(job, reason=reason, seconds=time.monotonic() - started)

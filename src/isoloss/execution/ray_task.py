@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from isoloss.core.errors import IsolossError, StorageError
-from isoloss.execution.messages import MESSAGES, Assignment, JobEnded, JobRefused, Message, Started
+from isoloss.execution.messages import Assignment, JobEnded, JobRefused, Message, Started
 from isoloss.execution.work import train_job
 from isoloss.runs.archive import Archive
 from isoloss.training.job import Stopped
@@ -71,11 +71,6 @@ def require_shared(folder: Path, marker: str, *, node: str) -> None:
             f"node {node} does not see this results folder", place=str(folder),
             fix="put it (--out) on a file system that every node of the cluster mounts at this path",
         )  # fmt: skip
-
-
-def message(text: str) -> Message:
-    """Return a message by its text."""
-    return MESSAGES.validate_json(text)
 
 
 _STOPS: dict[Any, threading.Event] = {}

@@ -8,14 +8,16 @@ import subprocess
 import tempfile
 import threading
 import time
+from abc import abstractmethod
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from pydantic import ValidationError
 
+from isoloss.execution.base import Executor
 from isoloss.execution.messages import MESSAGES, Assignment, Failing, JobEnded, JobRefused, Message
-from isoloss.execution.work import ATTEMPTS, STOP_SECONDS, Records
+from isoloss.execution.work import ATTEMPTS, STOP_SECONDS, Records, require, unfinished
 from isoloss.runs.archive import Archive
 from isoloss.runs.record import RunRecord
 from isoloss.training.events import Advanced, Note, Report, RunEnded
@@ -121,6 +123,40 @@ class WorkerPool:
             self.todo.appendleft(job)
             return
         yield from self.records.of_dead(job, reason=reason, seconds=seconds)
+
+
+class PoolExecutor(Executor):
+    """An executor of worker processes that this process starts, one a place."""
+
+    workers: int | None
+    checkpoint_seconds: float
+    needs: ClassVar[tuple[str, ...]] = ("torch",)
+    """The libraries that the workers import."""
+
+    @abstractmethod
+    def places(self, jobs: Sequence[TrunkJob], archive: Archive) -> list[Place]:
+        """Return a place for every worker. Raises InputError where there is none for such jobs."""
+
+    def run(
+        self, jobs: Sequence[TrunkJob], archive: Archive, *, on_event: Report = lambda event: None
+    ) -> Iterator[RunRecord]:
+        """Yield the record of every run of `jobs`, once, as it is there.
+
+        Runs that the archive holds are not trained again, interrupted ones go on. A trunk whose worker dies is tried
+        once more, then its runs are recorded as failed. Leaving the iterator or an exception in it, Ctrl-C included,
+        stops the workers, which write their checkpoints first. Raises InputError without torch or a place, and what a
+        worker refuses a job with: StorageError, BadCorpus, DamagedArchive.
+        """
+        todo = yield from unfinished(jobs, archive)
+        if not todo:
+            return
+        for module in self.needs:
+            require(module, extra="train")
+        pool = WorkerPool(archive, on_event=on_event, checkpoint_seconds=self.checkpoint_seconds)
+        try:
+            yield from pool.train(todo, places=self.places(todo, archive))
+        finally:
+            pool.dismiss()
 
 
 class _Worker:
