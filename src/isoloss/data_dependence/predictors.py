@@ -257,8 +257,8 @@ def step_down(gains: Floats) -> Floats:
     return result
 
 
-def _needed(gains: Floats, level: float = 0.05) -> float | None:
+def _needed(gains: Floats) -> float | None:
     """Return the change of the error that would be shown at 5 % among all measures; None where none could be."""
     best = np.sort(gains.min(axis=1))
-    allowed = int(np.floor(level * len(best) + 1e-9))
+    allowed = int(np.floor(0.05 * len(best) + 1e-9))
     return float(best[allowed - 1]) if allowed >= 1 else None

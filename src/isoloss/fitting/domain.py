@@ -178,17 +178,6 @@ class Domain:
         others = {name: list(ends) for name, ends in self.ranges.items() if name not in RUN_COLUMNS}
         return ends | {"others": others, "line": None if self.line is None else asdict(self.line)}
 
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "Domain":
-        """Return the ranges that `to_json` wrote."""
-        known = {name: (content[f"{name}_low"], content[f"{name}_high"]) for name in RUN_COLUMNS}
-        others = {name: (low, high) for name, (low, high) in content["others"].items()}
-        line = content.get("line")  # files of earlier versions lack it
-        return cls(
-            ranges={name: ends for name, ends in known.items() if ends[0] is not None} | others,
-            line=Line(**line) if line else None,
-        )
-
 
 def extrapolation_warnings(domain: Domain, flops: float | None) -> tuple[LawWarning, ...]:
     """Return the warning that a budget lies more than ten times outside the compute of the fitted rows, or none."""

@@ -258,22 +258,18 @@ def best_ends(
     targets: Floats | None = None,
     weights: Floats | None = None,
     target_of: NDArray[np.int64] | None = None,
-    weight_of: NDArray[np.int64] | None = None,
 ) -> Solutions:
     """Return, for every case, the best end from its points (cases, points, p).
 
-    Case i has `targets[target_of[i]]` and `weights[weight_of[i]]`, by default one row each; without them the
-    problem's own.
+    Case i has `targets[target_of[i]]`, by default `targets[i]`, and `weights[i]`; without them the problem's own.
     """
     cases, each, p = points.shape
     index = np.arange(cases)
-
-    def of_jobs(given: NDArray[np.int64] | None, rows: Floats | None) -> NDArray[np.int64] | None:
-        return None if rows is None else np.repeat(index if given is None else given, each)
-
+    case = np.repeat(index, each)
+    target = case if target_of is None else target_of[case]
     ends = solve(
         problem, points.reshape(cases * each, p), targets=targets, weights=weights,
-        target_of=of_jobs(target_of, targets), weight_of=of_jobs(weight_of, weights),
+        target_of=None if targets is None else target, weight_of=None if weights is None else case,
     )  # fmt: skip
     best = ends.objective.reshape(cases, each).argmin(axis=1) + index * each
     return Solutions(

@@ -1,6 +1,5 @@
 """The known floor: where a corpus's best possible loss is exact, a law can take it for E, or be judged by it."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,12 +51,6 @@ class KnownFloor:
     def to_json(self) -> dict[str, Any]:
         """Return the key `floor` of a fit."""
         return fields_json(self) | {"sentence": self.sentence()}
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "KnownFloor":
-        """Return what `to_json` wrote."""
-        fields = {name: content[name] for name in ("value", "held", "stderr", "z", "inside")}
-        return cls(**fields, E=Estimate(**content["E"]))
 
 
 def floor_of(observations: Observations, *, law: type[Law], use: FloorUse) -> float | None:

@@ -43,8 +43,10 @@ class StoredDomain(BaseModel):
     line: Line | None = None  # files of earlier versions lack it
 
     def opened(self) -> Domain:
-        """Return the ranges. Raises ValueError where one end alone is known."""
-        return Domain.from_json(self.model_dump())
+        """Return the ranges."""
+        ends = {name: (getattr(self, f"{name}_low"), getattr(self, f"{name}_high")) for name in RUN_COLUMNS}
+        known = {name: pair for name, pair in ends.items() if pair[0] is not None}
+        return Domain(ranges=known | self.others, line=self.line)
 
     @model_validator(mode="after")
     def _both_ends(self) -> Self:

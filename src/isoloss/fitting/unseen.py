@@ -9,10 +9,10 @@ from isoloss.laws.law import Floats
 MOST_FOLDS = 24
 
 
-def left_out(trunks: NDArray[np.str_], *, most: int = MOST_FOLDS) -> NDArray[np.bool_]:
+def left_out(trunks: NDArray[np.str_]) -> NDArray[np.bool_]:
     """Return which rows (folds, n) each fold leaves out: a trunk each, or groups of trunks where there are many."""
     names, member = np.unique(trunks, return_inverse=True)
-    groups = min(len(names), most)
+    groups = min(len(names), MOST_FOLDS)
     return np.asarray((member % groups)[None, :] == np.arange(groups)[:, None])
 
 
