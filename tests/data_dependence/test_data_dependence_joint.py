@@ -45,7 +45,7 @@ def test_the_gradient_is_that_of_the_objective(real):
         gradient = np.empty(6)
         value, reached = _joint_outer_kernels.criterion(
             search.shared, at, point, trial, _joint_kernels.arrow_of(len(rows.slices), q),
-            _joint_kernels.room_of(n, 6), gradient, np.empty((6, 6)),
+            _joint_kernels.Room(np.zeros(n), np.zeros(n)), gradient, np.empty((6, 6)),
         )  # fmt: skip
         assert reached
         return value, gradient

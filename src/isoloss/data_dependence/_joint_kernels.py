@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from isoloss.fitting._kernels import cholesky_solve
 from isoloss.laws._arithmetic import compiled, exponential, leaf, logarithm, part
 
 K = 5
@@ -62,16 +61,14 @@ class Point(NamedTuple):
 
 
 class Arrow(NamedTuple):
-    """A symmetric system of (η, γ): `own` (J, 5, 5) what the rows say, `block` own + T⁻¹, `inverse` of it, and γ's.
+    """A symmetric system of (η, γ): `own` (J, 5, 5) what the rows say, `inverse` that of own + T⁻¹, and γ's.
 
-    `held` (J, 5, q) is block⁻¹ own X; `normal` (q, q) the Schur complement of γ, `cover` its inverse.
+    `held` (J, 5, q) is (own + T⁻¹)⁻¹ own X; `cover` (q, q) the inverse of γ's Schur complement.
     """
 
     own: Any
-    block: Any
     inverse: Any
     held: Any
-    normal: Any
     cover: Any
     toward: Any
     step: Any
@@ -80,13 +77,10 @@ class Arrow(NamedTuple):
 
 
 class Room(NamedTuple):
-    """Room for rows: ρ′, ρ″ (n,), and for solving."""
+    """Room for rows: ρ′, ρ″ (n,)."""
 
     score: Any
     curvature: Any
-    matrix: Any
-    factor: Any
-    unit: Any
 
 
 @compiled
@@ -102,34 +96,21 @@ def point_of(J: int, q: int, n: int) -> Any:
 def arrow_of(J: int, q: int) -> Any:
     """An empty system."""
     return Arrow(
-        np.zeros((J, K, K)), np.zeros((J, K, K)), np.zeros((J, K, K)), np.zeros((J, K, q)), np.zeros((q, q)),
-        np.zeros((q, q)), np.zeros((J, K)), np.zeros((J, K)), np.zeros(q), np.zeros(q),
+        np.zeros((J, K, K)), np.zeros((J, K, K)), np.zeros((J, K, q)), np.zeros((q, q)),
+        np.zeros((J, K)), np.zeros((J, K)), np.zeros(q), np.zeros(q),
     )  # fmt: skip
 
 
-@compiled
-def room_of(n: int, widest: int) -> Any:
-    """Empty room for n rows and systems of `widest` unknowns."""
-    return Room(np.zeros(n), np.zeros(n), np.zeros((widest, widest)), np.zeros((widest, widest)), np.zeros(widest))
-
-
-@leaf
+@part
 def copy_point(source: Any, target: Any) -> None:
     """Make `target` the same point."""
-    J, q, n = source.eta.shape[0], source.gamma.size, source.residual.size
-    for j in range(J):
-        for a in range(K):
-            target.eta[j, a] = source.eta[j, a]
-            target.theta[j, a] = source.theta[j, a]
-            target.slope[j, a] = source.slope[j, a]
-            target.bent[j, a] = source.bent[j, a]
-    for c in range(q):
-        target.gamma[c] = source.gamma[c]
-    for i in range(n):
-        target.residual[i] = source.residual[i]
-    for a in range(K):
-        for i in range(n):
-            target.first[a, i] = source.first[a, i]
+    target.eta[:] = source.eta
+    target.gamma[:] = source.gamma
+    target.theta[:] = source.theta
+    target.slope[:] = source.slope
+    target.bent[:] = source.bent
+    target.residual[:] = source.residual
+    target.first[:] = source.first
 
 
 @leaf
@@ -175,6 +156,15 @@ def evaluate(job: Any, point: Any) -> None:
 
 
 @leaf
+def deviation(job: Any, point: Any, j: int, a: int) -> Any:
+    """u of a corpus's coefficient."""
+    away = point.eta[j, a]
+    for c in range(job.centre.size):
+        away -= job.columns[j, a, c] * point.gamma[c]
+    return away
+
+
+@leaf
 def penalised(job: Any, point: Any, variance: Any, sigma: float) -> float:
     """P at a point; not a number, or infinite, where a row that counts has no finite loss."""
     total = 0.0
@@ -186,10 +176,7 @@ def penalised(job: Any, point: Any, variance: Any, sigma: float) -> float:
     total *= STEEPNESS * CORNER * CORNER
     for j in range(point.eta.shape[0]):
         for k in range(K):
-            away = point.eta[j, k]
-            for c in range(point.gamma.size):
-                away -= job.columns[j, k, c] * point.gamma[c]
-            total += 0.5 * away * away / variance[k]
+            total += 0.5 * deviation(job, point, j, k) ** 2 / variance[k]
     for c in range(point.gamma.size):
         away = point.gamma[c] - job.centre[c]
         total += 0.5 * job.precision[c] * away * away
@@ -268,59 +255,61 @@ def fill_curvature(job: Any, point: Any, sigma: float, room: Any, arrow: Any) ->
         add_bending(job, point, bending, job.ends[j], job.ends[j + 1], j, arrow.own[j])
 
 
-@part
-def invert(size: int, inverse: Any, room: Any) -> bool:
-    """Fill the inverse of the leading positive definite block of `room.matrix`; False where it is not definite."""
-    solution = np.empty(size)
-    for c in range(size):
-        for r in range(size):
-            room.unit[r] = 1.0 if r == c else 0.0
-            for k in range(size):
-                room.factor[r, k] = room.matrix[r, k]
-        if not cholesky_solve(room.factor, room.unit, size, solution):
-            return False
-        for r in range(size):
-            inverse[r, c] = solution[r]
-    return True
+@leaf
+def invert(matrix: Any) -> Any:
+    """Replace a positive definite matrix by its inverse, by Gauss's and Jordan's steps; return ln of its determinant.
+
+    That is NaN where the matrix is not definite.
+    """
+    size, total = matrix.shape[0], 0.0
+    for k in range(size):
+        pivot = matrix[k, k]
+        if not pivot > 0:
+            return np.nan
+        total += np.log(pivot)
+        matrix[k, k] = 1.0
+        for c in range(size):
+            matrix[k, c] /= pivot
+        for i in range(size):
+            if i != k:
+                share = matrix[i, k]
+                matrix[i, k] = 0.0
+                for c in range(size):
+                    matrix[i, c] -= share * matrix[k, c]
+    return total
 
 
 @part
-def factorise(job: Any, variance: Any, damping: Any, arrow: Any, room: Any) -> bool:
-    """Fill the blocks' inverses and γ's normal matrix; `damping` (J, 5) is added to the diagonal of what rows say.
+def factorise(job: Any, variance: Any, damping: Any, arrow: Any) -> Any:
+    """Fill the inverses and return ln|K|, K the whole system; NaN where it is not positive definite.
 
-    Σ Xᵀ (T⁻¹ − T⁻¹ block⁻¹ T⁻¹) X is taken as Σ Xᵀ T⁻¹ block⁻¹ own X, which keeps its digits where τ is small.
+    `damping` (J, 5) is added to the diagonal of what rows say. Σ Xᵀ (T⁻¹ − T⁻¹ (own + T⁻¹)⁻¹ T⁻¹) X is taken as
+    Σ Xᵀ T⁻¹ (own + T⁻¹)⁻¹ own X, which keeps its digits where τ is small.
     """
     J, q = arrow.own.shape[0], job.centre.size
-    for c in range(q):
-        for d in range(q):
-            arrow.normal[c, d] = job.precision[c] if c == d else 0.0
+    total = 0.0
+    arrow.cover[:] = np.diag(job.precision)
     for j in range(J):
+        arrow.inverse[j] = arrow.own[j]
         for a in range(K):
-            for b in range(K):
-                arrow.block[j, a, b] = arrow.own[j, a, b]
-            arrow.block[j, a, a] += damping[j, a] + 1 / variance[a]
-            for b in range(K):
-                room.matrix[a, b] = arrow.block[j, a, b]
-        if not invert(K, arrow.inverse[j], room):
-            return False
+            arrow.inverse[j, a, a] += damping[j, a] + 1 / variance[a]
+        total += invert(arrow.inverse[j])
+        if np.isnan(total):
+            return total
         for a in range(K):
             for c in range(q):
-                total = 0.0
+                held = 0.0
                 for b in range(K):
                     for d in range(K):
                         own = arrow.own[j, b, d] + (damping[j, b] if b == d else 0.0)
-                        total += arrow.inverse[j, a, b] * own * job.columns[j, d, c]
-                arrow.held[j, a, c] = total
-        for c in range(q):
-            for d in range(q):
-                total = 0.0
-                for a in range(K):
-                    total += job.columns[j, a, c] / variance[a] * arrow.held[j, a, d]
-                arrow.normal[c, d] += total
-    for c in range(q):
-        for d in range(q):
-            room.matrix[c, d] = 0.5 * (arrow.normal[c, d] + arrow.normal[d, c])
-    return bool(invert(q, arrow.cover, room))
+                        held += arrow.inverse[j, a, b] * own * job.columns[j, d, c]
+                arrow.held[j, a, c] = held
+        for a in range(K):
+            for c in range(q):
+                for d in range(q):
+                    arrow.cover[c, d] += job.columns[j, a, c] / variance[a] * arrow.held[j, a, d]
+    arrow.cover[:] = 0.5 * (arrow.cover + arrow.cover.T)
+    return total + invert(arrow.cover)
 
 
 @part
@@ -359,12 +348,10 @@ def fill_descent(job: Any, point: Any, variance: Any, sigma: float, room: Any, a
             total = 0.0
             for i in range(job.ends[j], job.ends[j + 1]):
                 total += room.score[i] * column[i]
-            away = point.eta[j, a]
+            back = deviation(job, point, j, a) / variance[a]
+            arrow.toward[j, a] = total * point.slope[j, a] / sigma - back
             for c in range(job.centre.size):
-                away -= job.columns[j, a, c] * point.gamma[c]
-            arrow.toward[j, a] = total * point.slope[j, a] / sigma - away / variance[a]
-            for c in range(job.centre.size):
-                arrow.gamma_toward[c] += job.columns[j, a, c] * away / variance[a]
+                arrow.gamma_toward[c] += job.columns[j, a, c] * back
 
 
 @leaf
@@ -379,25 +366,13 @@ def promised(arrow: Any) -> float:
     return 0.5 * total
 
 
-@part
-def stride(point: Any, arrow: Any, job: Any, trial: Any) -> None:
-    """Fill the trial with the point one step on."""
-    for j in range(point.eta.shape[0]):
-        for a in range(K):
-            trial.eta[j, a] = point.eta[j, a] + arrow.step[j, a]
-    for c in range(point.gamma.size):
-        trial.gamma[c] = point.gamma[c] + arrow.gamma_step[c]
-    evaluate(job, trial)
-
-
 @compiled
 def minimise_inner(job: Any, variance: Any, sigma: float, point: Any, trial: Any, arrow: Any, room: Any) -> Any:
     """Minimise P by η and γ from `point`, in place; return P and whether the end was reached.
 
     Damping is in units of the expected information: it shortens steps along what the rows know.
     """
-    J = point.eta.shape[0]
-    damping, shift = 0.0, np.zeros((J, K))
+    damping, scale = 0.0, np.empty(point.eta.shape)
     value = penalised(job, point, variance, sigma)
     if not np.isfinite(value):
         return value, False
@@ -407,19 +382,17 @@ def minimise_inner(job: Any, variance: Any, sigma: float, point: Any, trial: Any
             fill_scores(job, point, sigma, room)
             fill_descent(job, point, variance, sigma, room, arrow)
             fill_information(job, point, sigma, arrow)
-            scale = np.empty((J, K))
-            for j in range(J):
+            for j in range(point.eta.shape[0]):
                 for a in range(K):
                     scale[j, a] = arrow.own[j, a, a] + 1 / variance[a]
             fill_curvature(job, point, sigma, room, arrow)
-        for j in range(J):
-            for a in range(K):
-                shift[j, a] = damping * scale[j, a]
         moved = False
-        if factorise(job, variance, shift, arrow, room):
+        if not np.isnan(factorise(job, variance, damping * scale, arrow)):
             solve_arrow(job, variance, arrow)
             promise = promised(arrow)
-            stride(point, arrow, job, trial)
+            trial.eta[:] = point.eta + arrow.step
+            trial.gamma[:] = point.gamma + arrow.gamma_step
+            evaluate(job, trial)
             found = penalised(job, trial, variance, sigma)
             if damping == 0.0 and 0 <= promise < LAST_PROMISE and np.isfinite(found):
                 copy_point(trial, point)

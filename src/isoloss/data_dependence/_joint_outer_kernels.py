@@ -20,15 +20,16 @@ import numpy as np
 from isoloss.data_dependence._joint_kernels import (
     EFFICIENCY,
     K,
+    Room,
     arrow_of,
     copy_point,
+    deviation,
     factorise,
     fill_curvature,
     fill_information,
     fill_scores,
     minimise_inner,
     point_of,
-    room_of,
     solve_arrow,
 )
 from isoloss.fitting._kernels import cholesky_solve
@@ -37,33 +38,6 @@ from isoloss.laws._arithmetic import compiled, leaf, part
 OUTER = 6
 MOST_STEPS = 200
 LONGEST_STEP, SHORTEST_SHARE = 1.0, 1e-6  # of ln τ and ln σ; of a step
-
-
-@leaf
-def log_determinant(matrix: Any, size: int) -> float:
-    """ln of the determinant after `cholesky_solve` has left its factor in the lower triangle."""
-    total = 0.0
-    for a in range(size):
-        total += 2 * np.log(matrix[a, a])
-    return total
-
-
-@part
-def log_curvature(job: Any, arrow: Any, room: Any) -> Any:
-    """ln|K| of the system that was factorised."""
-    total, q = 0.0, job.centre.size
-    spare = np.empty(room.unit.size)
-    for j in range(arrow.own.shape[0]):
-        for a in range(K):
-            for b in range(K):
-                room.matrix[a, b] = arrow.block[j, a, b]
-        cholesky_solve(room.matrix, room.unit, K, spare)
-        total += log_determinant(room.matrix, K)
-    for c in range(q):
-        for d in range(q):
-            room.matrix[c, d] = 0.5 * (arrow.normal[c, d] + arrow.normal[d, c])
-    cholesky_solve(room.matrix, room.unit, q, spare)
-    return total + log_determinant(room.matrix, q)
 
 
 @part
@@ -151,14 +125,15 @@ def criterion(
     fill_scores(job, point, sigma, room)
     fill_information(job, point, sigma, arrow)
     none = np.zeros((J, K))
-    if not factorise(job, variance, none, arrow, room):
+    curved = factorise(job, variance, none, arrow)
+    if np.isnan(curved):
         return np.inf, False
     rows = 0.0
     gradient[:] = 0.0
     for i in range(job.y.size):
         rows += job.weight[i]
         gradient[K] -= room.score[i] * point.residual[i] / sigma
-    value += EFFICIENCY * rows * outer[K] + 0.5 * log_curvature(job, arrow, room)
+    value += EFFICIENCY * rows * outer[K] + 0.5 * curved
     gradient[K] += EFFICIENCY * rows
     for a in range(K):
         away = outer[a] - job.middle
@@ -177,20 +152,11 @@ def criterion(
     arrow.gamma_toward[:] = 0.0
     # How the inner optimum moves: by the true curvature of P.
     fill_curvature(job, point, sigma, room, arrow)
-    if not factorise(job, variance, none, arrow, room):
+    if np.isnan(factorise(job, variance, none, arrow)):
         return np.inf, False
     solve_arrow(job, variance, arrow)
     add_motion(job, point, variance, sigma, room, arrow, gradient)
     return value, True
-
-
-@leaf
-def deviation(job: Any, point: Any, j: int, a: int) -> Any:
-    """u of a corpus's coefficient."""
-    away = point.eta[j, a]
-    for c in range(job.centre.size):
-        away -= job.columns[j, a, c] * point.gamma[c]
-    return away
 
 
 @leaf
@@ -209,45 +175,29 @@ def add_motion(job: Any, point: Any, variance: Any, sigma: float, room: Any, arr
 
 
 @part
-def outer_step(curvature: Any, gradient: Any, room: Any, step: Any) -> Any:
+def outer_step(curvature: Any, gradient: Any, step: Any) -> Any:
     """Fill the step −curvature⁻¹ gradient, shortened to the longest allowed.
 
     Return what the whole one promises, and whether it was shortened.
     """
-    right = np.empty(OUTER)
-    for a in range(OUTER):
-        right[a] = -gradient[a]
-        for b in range(OUTER):
-            room.matrix[a, b] = curvature[a, b]
-    if not cholesky_solve(room.matrix, right, OUTER, step):
+    if not cholesky_solve(curvature.copy(), -gradient, OUTER, step):
         return np.inf, False
-    promise, longest = 0.0, 0.0
-    for a in range(OUTER):
-        promise -= 0.5 * step[a] * gradient[a]
-        longest = max(longest, abs(step[a]))
+    promise, longest = -0.5 * (step * gradient).sum(), np.abs(step).max()
     if longest > LONGEST_STEP:
-        for a in range(OUTER):
-            step[a] *= LONGEST_STEP / longest
+        step *= LONGEST_STEP / longest
     return promise, longest > LONGEST_STEP
 
 
 @part
 def learn(curvature: Any, step: Any, change: Any) -> None:
     """Update the curvature by what a step changed of the gradient (Broyden–Fletcher–Goldfarb–Shanno)."""
-    along, own = 0.0, 0.0
-    moved = np.zeros(OUTER)
-    for a in range(OUTER):
-        for b in range(OUTER):
-            moved[a] += curvature[a, b] * step[b]
-        along += step[a] * change[a]
-        own += step[a] * moved[a]
+    moved = (curvature * step).sum(axis=1)
+    along, own = (step * change).sum(), (step * moved).sum()
     # Powell's damping (1978) keeps the curvature positive where the step's own is not.
     share = 1.0 if along >= 0.2 * own else 0.8 * own / (own - along)
     mixed = share * change + (1 - share) * moved
     along = share * along + (1 - share) * own
-    for a in range(OUTER):
-        for b in range(OUTER):
-            curvature[a, b] += mixed[a] * mixed[b] / along - moved[a] * moved[b] / own
+    curvature += np.outer(mixed, mixed) / along - np.outer(moved, moved) / own
 
 
 @compiled
@@ -259,7 +209,7 @@ def minimise_outer(job: Any, outer: Any, point: Any, tolerance: float) -> Any:
     """
     J, q, n = point.eta.shape[0], point.gamma.size, job.y.size
     trial, spare, arrow = point_of(J, q, n), point_of(J, q, n), arrow_of(J, q)
-    room = room_of(n, max(q, OUTER))
+    room = Room(np.zeros(n), np.zeros(n))
     gradient, found_gradient, step = np.zeros(OUTER), np.zeros(OUTER), np.zeros(OUTER)
     curvature, expected = np.zeros((OUTER, OUTER)), np.zeros((OUTER, OUTER))
     motion = np.full(2, np.inf)
@@ -268,7 +218,7 @@ def minimise_outer(job: Any, outer: Any, point: Any, tolerance: float) -> Any:
         return np.inf, np.inf, motion
     fresh = True
     for _ in range(MOST_STEPS):
-        promise, long = outer_step(curvature, gradient, room, step)
+        promise, long = outer_step(curvature, gradient, step)
         last = 0 <= promise < tolerance
         share, moved, found = 1.0, False, np.inf
         while share > SHORTEST_SHARE and not moved:
@@ -279,7 +229,7 @@ def minimise_outer(job: Any, outer: Any, point: Any, tolerance: float) -> Any:
             if not moved:
                 share *= 0.3
         if moved and last:
-            fill_motion(job, point, trial, np.exp(target[K]), motion)
+            motion = motion_of(job, point, trial, np.exp(target[K]))
         if moved:
             learn(curvature, share * step, found_gradient - gradient)
             if long:
@@ -298,19 +248,14 @@ def minimise_outer(job: Any, outer: Any, point: Any, tolerance: float) -> Any:
 
 
 @compiled
-def fill_motion(job: Any, before: Any, after: Any, sigma: float, motion: Any) -> None:
-    """Fill the largest change of ln L̂ of rows that count, in units of σ, and of a corpus's ln(D*/N*) at N₀ D₀."""
-    motion[:] = 0.0
-    for i in range(job.y.size):
-        if job.weight[i] > 0:
-            motion[0] = max(motion[0], abs(after.residual[i] - before.residual[i]) / sigma)
-    for j in range(before.eta.shape[0]):
-        motion[1] = max(motion[1], abs(middle_balance(after.theta[j]) - middle_balance(before.theta[j])))
+def motion_of(job: Any, before: Any, after: Any, sigma: float) -> Any:
+    """The largest change of ln L̂ of rows that count, in units of σ, and of a corpus's ln(D*/N*) at N₀ D₀ (2,)."""
+    of_rows = np.where(job.weight > 0, np.abs(after.residual - before.residual) / sigma, 0.0).max()
+    return np.array([of_rows, np.abs(middle_balance(after.theta) - middle_balance(before.theta)).max()])
 
 
-@leaf
-def middle_balance(theta: Any) -> float:
+@part
+def middle_balance(theta: Any) -> Any:
     """ln(D*/N*) at the budget of N₀ and D₀, less ln(D₀/N₀): −2 ln(α A₀ / β B₀)/(α + β) (Hoffmann et al. 2022)."""
-    alpha, beta = theta[3], theta[4]
-    balance: float = -2 * (np.log(alpha * theta[1]) - np.log(beta * theta[2])) / (alpha + beta)
-    return balance
+    alpha, beta = theta[:, 3], theta[:, 4]
+    return -2 * (np.log(alpha * theta[:, 1]) - np.log(beta * theta[:, 2])) / (alpha + beta)

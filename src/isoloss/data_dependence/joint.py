@@ -206,8 +206,7 @@ class _Search:
 
 def _alike(job: _joint_kernels.Job, one: _End, other: _End) -> bool:
     """Return whether two ends predict the same."""
-    motion = np.empty(2)
-    _joint_outer_kernels.fill_motion(job, one.point, other.point, float(np.exp(one.outer[-1])), motion)
+    motion = _joint_outer_kernels.motion_of(job, one.point, other.point, float(np.exp(one.outer[-1])))
     return bool(motion.max() < STILL)
 
 
@@ -256,7 +255,7 @@ def most_likely(rows: Rows, scale: Scale, mean: Floats, *, scatter: Floats, nois
         _joint_kernels.evaluate(job, point)
         _joint_kernels.minimise_inner(
             job, scatter[j] ** 2, float(noise[j]), point, trial, _joint_kernels.arrow_of(1, 5),
-            _joint_kernels.room_of(n, 6),
+            _joint_kernels.Room(np.zeros(n), np.zeros(n)),
         )  # fmt: skip
         found[j] = point.eta[0]
     return found
