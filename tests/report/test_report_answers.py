@@ -115,7 +115,7 @@ def test_the_residual_figure_holds_the_band_that_it_speaks_of(small_study: Repor
     small_study = replace(
         small_study, laws={"python": small_study.laws["python"]}, observations=quiet["python"],
     )  # fmt: skip
-    figure = residual_picture(small_study).wide()
+    figure = residual_picture(small_study).draw()
     for axes in figure.axes:
         low, high = axes.get_ylim()
         assert low < -1.2

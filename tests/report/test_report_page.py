@@ -252,7 +252,7 @@ def test_the_comparison_of_predictors_is_drawn_measure_by_measure_with_its_rival
     assert picture.alt.count("one cheap run") == 2 + balances
     assert "(shown)" not in picture.alt
     assert "Real text: losses: gzip" in picture.alt
-    assert len(picture.wide().axes) == 2 + balances
+    assert len(picture.draw().axes) == 2 + balances
     assert predictor_picture(replace(study, predictor_comparisons=())) is None
 
 

@@ -1,6 +1,6 @@
 """What a page is made of, the same for HTML and Markdown: sections of prose, pictures, tables and notes."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from matplotlib.figure import Figure
@@ -63,25 +63,34 @@ class Table:
         return any(column.long for column in self.columns) and not any(column.numeric for column in self.columns)
 
 
-Draw = Callable[[], Figure]
-"""What draws a figure when the page is written."""
+Draw = Callable[..., Figure]
+"""What draws a figure when the page is written: for a wide screen, or for a phone where `layout="narrow"` is given."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Drawing:
     """A figure with everything that is said about it: how to read it and what it shows, for those who do not see it.
 
-    `wide` draws it, `narrow` draws the same for a phone; where absent, the figure is shown on wide screens alone. Where
-    helping processes draw, both are pickled. `numbers` are the columns that it draws, written next to it as CSV.
+    Where helping processes work along, `draw` is pickled. A `wide_only` figure is shown on wide screens alone.
+    `numbers` are the columns that it draws, written next to it as CSV.
     """
 
     name: str
     title: str
     caption: str
     alt: str
-    wide: Draw
-    narrow: Draw | None = None
+    draw: Draw
+    wide_only: bool = False
     numbers: Mapping[str, Sequence[object]] = field(default_factory=dict)
+
+
+def columns_of(names: Sequence[str], rows: Iterable[Sequence[object]]) -> dict[str, list[object]]:
+    """Return rows as the numbers of a drawing: columns by name."""
+    columns: dict[str, list[object]] = {name: [] for name in names}
+    for row in rows:
+        for column, value in zip(columns.values(), row, strict=True):
+            column.append(value)
+    return columns
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -52,8 +52,7 @@ def contour_sheet(data: ReportData) -> Drawing:
         alt=f"{_count(len(names))} of iso-loss contours, a corpus each. At {budget} FLOPs the best split is: "
         + "; ".join(f"{name}: {split_sentence(law, data.budget_flops)}" for name, law in data.laws.items())
         + ".",
-        wide=draw,
-        narrow=partial(draw, layout="narrow"),
+        draw=draw,
     )
 
 
@@ -67,9 +66,10 @@ def contour_pages(data: ReportData) -> list[Drawing]:
             caption=f"{name} alone, to be read as the sheet of all corpora.",
             alt=f"Iso-loss contours of {name}. Best split of {power_of_ten(data.budget_flops)} FLOPs: "
             f"{split_sentence(data.laws[name], data.budget_flops)}.",
-            wide=partial(
+            draw=partial(
                 contours, data.observations, data.laws, budget=data.budget_flops, corpora=[name], titles=titles
             ),
+            wide_only=True,
         )
         for number, name in enumerate(corpus_order(data), start=1)
         if name in data.laws
@@ -113,8 +113,7 @@ def balance_picture(data: ReportData) -> Drawing | None:
         alt=f"Best tokens per parameter against {measured}. "
         + "; ".join(f"{p.name}: {measured} {fixed(p.complexity.value, 2)}, "
                     f"{plain(float(np.exp(p.log_ratio.value)), 2)} tokens per parameter" for p in points) + ".",
-        wide=draw,
-        narrow=partial(draw, layout="narrow"),
+        draw=draw,
     )  # fmt: skip
 
 
@@ -162,8 +161,7 @@ def compute_picture(data: ReportData) -> Drawing:
         alt=f"{_count(len(names))} of held-out loss against training FLOPs. Lowest loss of a run: "
         + "; ".join(f"{name}: {fixed(_lowest(data, name), 3)}" for name in names)
         + ".",
-        wide=draw,
-        narrow=partial(draw, layout="narrow"),
+        draw=draw,
     )
 
 
@@ -188,8 +186,7 @@ def excess_picture(data: ReportData) -> Drawing | None:
         alt=f"{_count(len(floors))} of loss minus exact floor against training FLOPs: "
         + "; ".join(f"{name}: floor {fixed(floor.value, 3)} nats per token" for name, floor in floors.items())
         + ".",
-        wide=partial(excess_over_floor, data.observations, data.laws, floors=floors),
-        narrow=partial(excess_over_floor, data.observations, data.laws, floors=floors, layout="narrow"),
+        draw=partial(excess_over_floor, data.observations, data.laws, floors=floors),
     )
 
 
@@ -211,8 +208,7 @@ def coefficient_picture(data: ReportData) -> Drawing:
         alt="Coefficients with intervals. Exponent a: "
         + "; ".join(f"{n}: {text}" for n, text in exponents.items())
         + ".",
-        wide=draw,
-        narrow=partial(draw, layout="narrow"),
+        draw=draw,
     )
 
 
@@ -229,8 +225,7 @@ def residual_picture(data: ReportData) -> Drawing:
             f"zero; a bend is a defect of its form. The shaded band is ±1 %. {HOLLOW}"
         ),
         alt=f"Residuals of ln loss against parameters and data. Root mean square: {errors}.",
-        wide=partial(residuals, data.observations, laws),
-        narrow=partial(residuals, data.observations, laws, layout="narrow"),
+        draw=partial(residuals, data.observations, laws),
     )
 
 
@@ -247,8 +242,7 @@ def curve_picture(data: ReportData) -> Drawing | None:
             "model size, small dark to large bright; the number at each end is the size."
         ),
         alt=f"{_count(len(names))} of training loss against tokens seen, one line a run.",
-        wide=partial(training_curves, data.curves, corpora=names),
-        narrow=partial(training_curves, data.curves, corpora=names, layout="narrow"),
+        draw=partial(training_curves, data.curves, corpora=names),
     )
 
 

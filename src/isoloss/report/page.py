@@ -160,7 +160,7 @@ def _drawings(blocks: Sequence[Block]) -> list[Drawing]:
 def _pictures(parts: Sequence[Section], helpers: Helpers | None, done: Callable[[], None]) -> dict[str, Picture]:
     """Return the drawings, drawn, by name."""
     found = drawings_of(parts)
-    calls = [partial(render.rendered, drawing.wide, drawing.narrow) for drawing in found.values()]
+    calls = [partial(render.rendered, drawing.draw, wide_only=drawing.wide_only) for drawing in found.values()]
     drawn = Shared(calls, helpers).collect(done)
     return {
         drawing.name: _picture(drawing, number, result)

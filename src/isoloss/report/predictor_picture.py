@@ -36,8 +36,7 @@ def predictor_picture(data: ReportData) -> Drawing | None:
         ),
         alt="Error less that of one law for all. "
         + "; ".join(f"{panel.title}: " + ", ".join(_said(bar) for bar in panel.bars) for panel in panels) + ".",
-        wide=draw,
-        narrow=partial(draw, layout="narrow"),
+        draw=draw,
     )  # fmt: skip
 
 

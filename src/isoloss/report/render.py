@@ -12,6 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
+from isoloss.report.blocks import Draw
 from isoloss.report.theme import PAPER, POINTS_PER_INCH, SENTINELS, styled
 
 PNG_DPI = 160
@@ -42,12 +43,11 @@ class Rendered:
     png: bytes
 
 
-def rendered(wide: Callable[[], Figure], narrow: Callable[[], Figure] | None) -> Rendered:
-    """Return what two drawing functions draw."""
-    figure = wide()
-    return Rendered(
-        wide=raw_svg(figure), narrow=raw_svg(narrow()) if narrow is not None else None, png=png_bytes(figure)
-    )
+def rendered(draw: Draw, *, wide_only: bool) -> Rendered:
+    """Return what a function draws for a wide screen and, unless it is for that alone, for a phone."""
+    figure = draw()
+    narrow = None if wide_only else raw_svg(draw(layout="narrow"))
+    return Rendered(wide=raw_svg(figure), narrow=narrow, png=png_bytes(figure))
 
 
 @contextmanager

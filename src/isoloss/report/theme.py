@@ -4,7 +4,7 @@ Every colour is a sentinel: `render.inline_svg` turns it into a CSS variable, so
 the dark page.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
@@ -161,6 +161,14 @@ class Panels:
             panels.append([figure.add_axes((s / wide, y / high, part / wide, self.height / high)) for s in starts])
         return figure, panels
 
+    def label(self, grid: Sequence[Sequence[Axes]], titles: Iterable[str], *, x: str, y: str) -> None:
+        """Give each panel of `grid` its title, and its axes their labels where they stand on the edge of the sheet."""
+        left, bottom = edge_panels(len(grid), self.columns)
+        for index, ((axes, *_), title) in enumerate(zip(grid, titles, strict=True)):
+            axes.set_title(title)
+            axes.set_xlabel(x if index in bottom else "")
+            axes.set_ylabel(y if index in left else "")
+
 
 def _key_rows(entries: Sequence[Entry], *, room: float) -> list[list[Entry]]:
     """Return the legend's rows, as many entries a row as fit in `room` inches."""
@@ -273,6 +281,16 @@ def name_point(axes: Axes, text: str, place: tuple[float, float], *, offset: tup
         text, place, xytext=offset, textcoords="offset points", fontsize=7.5, zorder=6, annotation_clip=False,
         ha="center" if offset[0] == 0 else "left", va="bottom" if offset[0] == 0 else "center", bbox=ON_PAPER,
     )  # fmt: skip
+
+
+ON_CURVES = {"facecolor": PAPER, "edgecolor": "none", "alpha": 0.8, "pad": 1.5}
+"""The box behind a note that lies over curves."""
+
+
+def note_in_corner(axes: Axes, note: str) -> None:
+    """Write lines into the upper left corner of a panel."""
+    axes.text(0.03, 0.97, note, transform=axes.transAxes, va="top", fontsize=8, linespacing=1.3, zorder=6,
+              bbox=ON_CURVES)  # fmt: skip
 
 
 def sequence(places: Sequence[float] | np.ndarray) -> list[str]:

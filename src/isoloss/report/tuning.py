@@ -138,8 +138,7 @@ def rates_picture(data: ReportData) -> Drawing:
             "edge and are not fitted."
         ),
         alt=" ".join(tuning.sentences()[0] for tuning in data.tuning.values()),
-        wide=draw,
-        narrow=partial(draw, layout="narrow"),
+        draw=draw,
     )
 
 

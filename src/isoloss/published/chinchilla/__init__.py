@@ -32,11 +32,11 @@ from isoloss.published.chinchilla.data import (
 )
 from isoloss.published.chinchilla.stopping import StoppedSearch, search_with
 from isoloss.published.figures.optima import OptimaPanel, Reference, optima_against_compute
-from isoloss.published.figures.series import Series, SeriesPanel, series_numbers, series_panels
+from isoloss.published.figures.series import Series, SeriesPanel, series_drawing
 from isoloss.published.figures.valleys import valleys
 from isoloss.published.folder import read_folder
 from isoloss.published.reproduction import Claim, Reproduction, Row
-from isoloss.report.blocks import Cell, Column, Drawing, Section, Table, estimate_cell, number_cell
+from isoloss.report.blocks import Cell, Column, Drawing, Section, Table, columns_of, estimate_cell, number_cell
 from isoloss.report.blocks import Row as TableRow
 from isoloss.report.figures.contours import contours
 from isoloss.runs.observations import Observations
@@ -284,26 +284,25 @@ def _approaches(found: ChinchillaAnalysis) -> Drawing:
         caption="Marks are the minima of parabolas through points near each budget, redrawn with 0.005 nats of noise; "
         "the dotted line is the frontier of the parametric law.",
         alt="Optimal parameters against compute by two approaches: both near 20 tokens per parameter.",
-        wide=partial(optima_against_compute, [panel], columns=1),
-        narrow=partial(optima_against_compute, [panel], layout="narrow"),
+        draw=partial(optima_against_compute, [panel]),
         numbers={"flops": panel.flops.tolist(), "params": panel.values.tolist(), "log_std": panel.log_std.tolist()},
     )  # fmt: skip
 
 
 def _valleys(found: ChinchillaAnalysis) -> Drawing:
     curves = {"Points near nine budgets": found.isoflop}
-    numbers = {"flops": [], "params": [], "loss_nats": [], "status": []}  # type: dict[str, list[object]]
-    for optimum in found.isoflop.optima:
-        for params, loss in zip(optimum.params.tolist(), optimum.loss_nats.tolist(), strict=True):
-            for column, value in zip(numbers, (optimum.flops, params, loss, optimum.status), strict=True):
-                numbers[column].append(value)
+    points = (
+        (optimum.flops, params, loss, optimum.status)
+        for optimum in found.isoflop.optima
+        for params, loss in zip(optimum.params.tolist(), optimum.loss_nats.tolist(), strict=True)
+    )
     return Drawing(
         name="isoflop", title="Loss at about equal compute",
         caption="Points within 15 % of a budget and the parabola through them; where it has no minimum inside, the "
         "budget has no optimum.",
         alt="Loss against model size near nine budgets, with parabolas.",
-        wide=partial(valleys, curves, columns=1, least_ratio=0.1),
-        narrow=partial(valleys, curves, least_ratio=0.1, layout="narrow"), numbers=numbers,
+        draw=partial(valleys, curves, least_ratio=0.1),
+        numbers=columns_of(("flops", "params", "loss_nats", "status"), points),
     )  # fmt: skip
 
 
@@ -315,8 +314,7 @@ def _contours(found: ChinchillaAnalysis) -> Drawing:
         name="contours", title="The law over parameters and tokens",
         caption="Contours of equal loss of the refitted law, the points, and the frontier with its 95 % interval.",
         alt="Contours of the refitted law with 240 points and the efficient frontier.",
-        wide=partial(contours, runs, laws, budget=middle, titles=titles),
-        narrow=partial(contours, runs, laws, budget=middle, titles=titles, layout="narrow"),
+        draw=partial(contours, runs, laws, budget=middle, titles=titles),
         numbers={"params": runs.params.tolist(), "tokens": runs.tokens.tolist(), "loss_nats": runs.loss_nats.tolist()},
     )  # fmt: skip
 
@@ -335,12 +333,10 @@ def _residuals(found: ChinchillaAnalysis) -> Drawing:
         for title, label, x in (("Against parameters", "parameters N", runs.params),
                                 ("Against tokens", "tokens D", runs.tokens))
     ]  # fmt: skip
-    return Drawing(
-        name="residuals", title="Residuals of the published law and of the refitted one",
+    return series_drawing(
+        panels, name="residuals", title="Residuals of the published law and of the refitted one",
         caption="ln L − ln L̂ in percent. The published law's residuals are not centred on zero.",
         alt="Residuals of 240 points: those of the published law lie off zero, those of the refitted law around it.",
-        wide=partial(series_panels, panels, columns=2), narrow=partial(series_panels, panels, layout="narrow"),
-        numbers=series_numbers(panels),
     )  # fmt: skip
 
 

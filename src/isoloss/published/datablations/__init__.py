@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +22,7 @@ from isoloss.published.datablations.data import (
     PUBLISHED_R2,
     runs,
 )
-from isoloss.published.figures.series import Series, SeriesPanel, series_numbers, series_panels
+from isoloss.published.figures.series import Series, SeriesPanel, series_drawing
 from isoloss.published.folder import read_folder
 from isoloss.published.reproduction import Claim, Reproduction, Row
 from isoloss.report.blocks import Cell, Column, Drawing, Section, Table, estimate_cell, number_cell
@@ -184,13 +183,11 @@ def _profile(found: RepeatAnalysis) -> Drawing:
         series={"best R_N* for each R_D*": Series(x=PROFILE, y=excess)},
         upright={"published": PUBLISHED["R_D"], "best": found.best.params["R_D"].value},
     )  # fmt: skip
-    return Drawing(
-        name="profile", title="How well the half-life is determined",
+    return series_drawing(
+        [panel], name="profile", title="How well the half-life is determined",
         caption="The least objective at every half-life, R_N* free. Upright lines are the published value (left) and "
         "the best (right). A flat valley is a number that the runs do not know.",
         alt="The objective as a function of the half-life of repeated data is nearly flat beyond ten repetitions.",
-        wide=partial(series_panels, [panel], columns=1), narrow=partial(series_panels, [panel], layout="narrow"),
-        numbers=series_numbers([panel]),
     )  # fmt: skip
 
 
@@ -203,12 +200,10 @@ def _worth(found: RepeatAnalysis) -> Drawing:
                            (f"least within 1 %, {plain(low)}", low), (f"most within 1 %, {plain(high)}", high))
     }  # fmt: skip
     panel = SeriesPanel(title="Effective over seen tokens", xlabel="epochs", ylabel="D′/D", y="linear", series=series)
-    return Drawing(
-        name="worth", title="What repeated tokens are worth",
+    return series_drawing(
+        [panel], name="worth", title="What repeated tokens are worth",
         caption="Effective tokens over tokens seen, by the half-life. At four epochs all agree; at forty they differ.",
         alt="Worth of repeated tokens against epochs for four half-lives.",
-        wide=partial(series_panels, [panel], columns=1), narrow=partial(series_panels, [panel], layout="narrow"),
-        numbers=series_numbers([panel]),
     )  # fmt: skip
 
 
@@ -222,12 +217,10 @@ def _residuals(found: RepeatAnalysis) -> Drawing:
             for name, law in (("published point", found.published), ("best optimum", found.best))
         },
     )  # fmt: skip
-    return Drawing(
-        name="residuals", title="Residuals against epochs",
+    return series_drawing(
+        [panel], name="residuals", title="Residuals against epochs",
         caption="ln L − ln L̂ in percent at the published point and at the best optimum. The base law is held at its "
         f"published values, and runs of at most two epochs lie {plain(100 * float(np.mean(early)), 2)} % above it on "
         "average: the half-lives take up some of its misfit.",
         alt="Residuals against epochs; both points leave the same pattern.",
-        wide=partial(series_panels, [panel], columns=1), narrow=partial(series_panels, [panel], layout="narrow"),
-        numbers=series_numbers([panel]),
     )  # fmt: skip

@@ -19,12 +19,12 @@ from isoloss.report.theme import (
     FRONTIER,
     INK,
     MUTED,
+    ON_CURVES,
     PAPER,
     Entry,
     Layout,
     Panels,
     drawn,
-    edge_panels,
     log_axis,
     sequence,
 )
@@ -33,6 +33,7 @@ from isoloss.runs.observations import Floats
 GRID = 60
 LEVELS = 9
 FRAME_DPI = 110
+FRAME_MILLISECONDS = 450
 Limits = tuple[float, float]
 
 
@@ -65,8 +66,8 @@ def law_map(
     else:
         shape = Panels(width=2.95, height=2.75, columns=3, left=0.7, right=0.4, gap_x=0.68, gap_y=0.8)
     figure, grid = shape.grid(len(laws), key=_key(reference_name, budgeted=budgeted))
-    left, bottom = edge_panels(len(laws), shape.columns)
-    for index, ((name, law), (axes,)) in enumerate(zip(laws.items(), grid, strict=True)):
+    shape.label(grid, laws, x="parameters N", y="training tokens D")
+    for law, (axes,) in zip(laws.values(), grid, strict=True):
         axes.set(xscale="log", yscale="log", xlim=params, ylim=tokens)
         axes.grid(False)
         _contours(axes, law.values, params, tokens)
@@ -74,9 +75,6 @@ def law_map(
         _frontier(axes, reference, params, INK, (0, (5, 2)), 1.3)
         if law.params is not None and law.tokens is not None:
             axes.scatter(law.params, law.tokens, s=10, color=INK, edgecolors=PAPER, linewidths=0.4, zorder=4)
-        axes.set_title(name)
-        axes.set_xlabel("parameters N" if index in bottom else "")
-        axes.set_ylabel("training tokens D" if index in left else "")
         log_axis(axes.xaxis, most=5)
         log_axis(axes.yaxis, most=5)
     return figure
@@ -107,7 +105,7 @@ def _budget(axes: Axes, values: Floats, reference: Floats, budget: float) -> lis
     added: list[Artist] = [
         *axes.plot(ends, budget / (6 * ends), color=MUTED, linewidth=1, linestyle=(0, (1, 1.5)), zorder=2),
         axes.text(0.97, 0.03, f"{power_of_ten(budget)} FLOPs", transform=axes.transAxes, ha="right",
-                  bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.8, "pad": 1.5}),
+                  bbox=ON_CURVES),
     ]  # fmt: skip
     for law, colour, marker in ((reference, INK, "o"), (values, FRONTIER, "*")):
         log_best = float(Chinchilla.log_optimum(law, log_flops=float(np.log(budget))))
@@ -155,7 +153,7 @@ def budget_frames(
     return frames
 
 
-def animated(frames: Sequence[NDArray[np.uint8]], *, milliseconds: int = 450) -> bytes:
+def animated(frames: Sequence[NDArray[np.uint8]]) -> bytes:
     """Return pictures of one size (height, width, 3) as an animated GIF that repeats."""
     from io import BytesIO
 
@@ -166,5 +164,5 @@ def animated(frames: Sequence[NDArray[np.uint8]], *, milliseconds: int = 450) ->
     palette = pictures[0].quantize(64)
     mapped = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
     buffer = BytesIO()
-    mapped[0].save(buffer, format="GIF", save_all=True, append_images=mapped[1:], duration=milliseconds, loop=0)
+    mapped[0].save(buffer, format="GIF", save_all=True, append_images=mapped[1:], duration=FRAME_MILLISECONDS, loop=0)
     return buffer.getvalue()

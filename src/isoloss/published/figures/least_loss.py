@@ -19,7 +19,6 @@ from isoloss.report.theme import (
     Layout,
     Panels,
     drawn,
-    edge_panels,
     log_axis,
     padded_log,
 )
@@ -27,6 +26,7 @@ from isoloss.runs.observations import Floats
 
 MARKERS = ("o", "v", "s", "P", "D", "^")
 LINE_POINTS = 61
+COMPUTE, LEAST_LOSS = "training FLOPs C", "least loss, nats per token"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -35,14 +35,12 @@ class LeastLoss:
 
     flops: Floats
     loss_nats: Floats
-    fit: SaturatingFit | None = None
+    fit: SaturatingFit
 
 
 @drawn
-def least_losses(
-    series: Mapping[str, LeastLoss], *, fitted: Sequence[str], reach: float = 1.0, layout: Layout = "wide"
-) -> Figure:
-    """Return one panel with every series, and the laws of the `fitted` ones `reach` times beyond the budgets."""
+def least_losses(series: Mapping[str, LeastLoss], *, fitted: Sequence[str], layout: Layout = "wide") -> Figure:
+    """Return one panel with every series, and the laws of the `fitted` ones."""
     narrow = layout == "narrow"
     shape = Panels(width=2.85 if narrow else 5.2, height=2.6 if narrow else 3.4, columns=1, left=0.66)
     entries = [
@@ -51,37 +49,35 @@ def least_losses(
     ]
     figure, ((axes,),) = shape.grid(1, key=[*entries, *_law_key()])
     everything = np.concatenate([one.flops for one in series.values()])
-    low, high = float(everything.min()), float(everything.max())
-    axes.set(xscale="log", yscale="log", xlim=padded_log([low / reach, high * reach], pad=0.03))
+    axes.set(xscale="log", yscale="log", xlim=padded_log(everything, pad=0.03))
     for (name, one), colour, marker in zip(series.items(), COLOURS, MARKERS, strict=False):
         axes.plot(one.flops, one.loss_nats, marker=marker, markersize=4.6, color=colour, linewidth=0.8,
                   markeredgecolor=PAPER, markeredgewidth=0.4, zorder=4)  # fmt: skip
-        if name in fitted and one.fit is not None:
+        if name in fitted:
             _law(axes, one.fit, colour)
-    _label(axes, np.concatenate([one.loss_nats for one in series.values()]), bottom=True, left=True)
+    axes.set(xlabel=COMPUTE, ylabel=LEAST_LOSS)
+    _scale(axes, np.concatenate([one.loss_nats for one in series.values()]))
     return figure
 
 
 @drawn
-def least_losses_apart(series: Mapping[str, LeastLoss], *, columns: int = 3, layout: Layout = "wide") -> Figure:
+def least_losses_apart(series: Mapping[str, LeastLoss], *, layout: Layout = "wide") -> Figure:
     """Return one panel a series with its own law: inside the fitted budgets solid, beyond them dashed."""
     if layout == "narrow":
         shape = Panels(width=2.85, height=2.2, columns=1, left=0.62, gap_y=0.86)
     else:
-        shape = Panels(width=2.85, height=2.3, columns=columns, left=0.66, gap_x=0.5, gap_y=0.74)
+        shape = Panels(width=2.85, height=2.3, columns=3, left=0.66, gap_x=0.5, gap_y=0.74)
     figure, grid = shape.grid(len(series), key=_law_key())
     flops = np.concatenate([one.flops for one in series.values()])
     losses = np.concatenate([one.loss_nats for one in series.values()])
-    left, bottom = edge_panels(len(series), shape.columns)
-    for index, ((name, one), (axes,)) in enumerate(zip(series.items(), grid, strict=True)):
+    shape.label(grid, series, x=COMPUTE, y=LEAST_LOSS)
+    for one, (axes,) in zip(series.values(), grid, strict=True):
         axes.set(xscale="log", yscale="log", xlim=padded_log(flops, pad=0.05))
         axes.plot(one.flops, one.loss_nats, "o", markersize=4.4, color=COLOURS[0], markeredgecolor=PAPER,
                   markeredgewidth=0.4, zorder=4)  # fmt: skip
-        if one.fit is not None:
-            _law(axes, one.fit, COLOURS[0])
-            axes.text(0.97, 0.95, equation(one.fit), transform=axes.transAxes, ha="right", va="top", fontsize=8)
-        axes.set_title(name)
-        _label(axes, losses, bottom=index in bottom, left=index in left)
+        _law(axes, one.fit, COLOURS[0])
+        axes.text(0.97, 0.95, equation(one.fit), transform=axes.transAxes, ha="right", va="top", fontsize=8)
+        _scale(axes, losses)
     return figure
 
 
@@ -92,17 +88,14 @@ def equation(fit: SaturatingFit) -> str:
 
 def _law(axes: Axes, fit: SaturatingFit, colour: str) -> None:
     along = np.geomspace(*axes.get_xlim(), LINE_POINTS)
-    if len(fit.draws):
-        axes.fill_between(along, *fit.band(along), color=colour, alpha=0.18, linewidth=0)
+    axes.fill_between(along, *fit.band(along), color=colour, alpha=0.18, linewidth=0)
     axes.plot(along, fit.loss_at(along), color=colour, linewidth=1.1, linestyle=(0, (4, 2)), zorder=3)
     within = np.geomspace(*fit.flops, LINE_POINTS)
     axes.plot(within, fit.loss_at(within), color=colour, linewidth=2.2, zorder=3)
 
 
-def _label(axes: Axes, losses: Floats, *, bottom: bool, left: bool) -> None:
+def _scale(axes: Axes, losses: Floats) -> None:
     axes.set_ylim(padded_log(losses, pad=0.08))
-    axes.set_xlabel("training FLOPs C" if bottom else "")
-    axes.set_ylabel("least loss, nats per token" if left else "")
     log_axis(axes.xaxis, kind="power", most=5)
     log_axis(axes.yaxis, kind="plain")
 

@@ -1,7 +1,7 @@
 """Optima of budgets against compute, the power law through them, and the laws of others next to it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -26,6 +26,7 @@ from isoloss.report.theme import (
     drawn,
     edge_panels,
     log_axis,
+    note_in_corner,
     padded_log,
 )
 from isoloss.runs.observations import Floats
@@ -70,11 +71,10 @@ class OptimaPanel:
     flops: Floats
     values: Floats
     log_std: Floats
-    fit: PowerLine | None
+    fit: PowerLine
     notes: tuple[str, ...] = ()
     warmup: PowerLine | None = None
-    colour: str = BLUE
-    references: tuple[Reference, ...] = field(default_factory=tuple)
+    references: tuple[Reference, ...] = ()
 
 
 @drawn
@@ -106,7 +106,7 @@ def _panels(columns: int, layout: Layout) -> Panels:
 def _range(panels: Sequence[OptimaPanel], limits: tuple[float, float]) -> tuple[float, float]:
     """Return the vertical range: all optima with their errors, and room above for the notes."""
     seen = np.concatenate([p.values * np.exp(sign * p.log_std) for p in panels for sign in (-1, 1)])
-    laws = [p.fit.values_at(limits) for p in panels if p.fit is not None]
+    laws = [p.fit.values_at(limits) for p in panels]
     low, high = padded_log(np.concatenate([seen, *laws]), pad=0.04)
     notes = max((len(p.notes) for p in panels), default=0)
     return low, high * (high / low) ** (0.13 * notes)
@@ -117,27 +117,20 @@ def _panel(axes: Axes, panel: OptimaPanel, grid: Floats) -> None:
         axes.fill_between(grid, axes.get_ylim()[0], panel.warmup.values_at(grid), color=MUTED, alpha=0.22, linewidth=0)
     for reference, dashes in zip(panel.references, DASHES, strict=False):
         axes.plot(grid, reference.at(grid, panel.quantity), color=INK, linewidth=1.1, linestyle=dashes, zorder=2)
-    if panel.fit is not None:
-        if len(panel.fit.draws):
-            axes.fill_between(grid, *panel.fit.band(grid), color=panel.colour, alpha=0.22, linewidth=0)
-        axes.plot(grid, panel.fit.values_at(grid), color=panel.colour, linewidth=1.8, zorder=3)
+    axes.fill_between(grid, *panel.fit.band(grid), color=BLUE, alpha=0.22, linewidth=0)
+    axes.plot(grid, panel.fit.values_at(grid), color=BLUE, linewidth=1.8, zorder=3)
     errors = panel.values * (1 - np.exp(-panel.log_std)), panel.values * (np.exp(panel.log_std) - 1)
     axes.errorbar(
-        panel.flops, panel.values, yerr=errors, fmt="o", markersize=4.2, color=panel.colour, ecolor=panel.colour,
-        elinewidth=1, capsize=2, markeredgecolor=PAPER, markeredgewidth=0.5, zorder=4,
+        panel.flops, panel.values, yerr=errors, fmt="o", markersize=4.2, color=BLUE, ecolor=BLUE, elinewidth=1,
+        capsize=2, markeredgecolor=PAPER, markeredgewidth=0.5, zorder=4,
     )  # fmt: skip
-    if panel.notes:
-        axes.text(
-            0.03, 0.97, "\n".join(panel.notes), transform=axes.transAxes, va="top", fontsize=8, linespacing=1.3,
-            bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.8, "pad": 1.5}, zorder=6,
-        )  # fmt: skip
+    note_in_corner(axes, "\n".join(panel.notes))
 
 
 def _key(panels: Sequence[OptimaPanel]) -> list[Entry]:
-    colour = panels[0].colour
     entries: list[Entry] = [
-        (Line2D([], [], linestyle="none", marker="o", markersize=4.6, color=colour), "optimum ± 1 s.d. of its draws"),
-        ((band(colour), Line2D([], [], color=colour, linewidth=1.8)), "power law, 95 % interval"),
+        (Line2D([], [], linestyle="none", marker="o", markersize=4.6, color=BLUE), "optimum ± 1 s.d. of its draws"),
+        ((band(BLUE), Line2D([], [], color=BLUE, linewidth=1.8)), "power law, 95 % interval"),
     ]
     references = max((panel.references for panel in panels), key=len)
     entries += [

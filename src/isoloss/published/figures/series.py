@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -12,8 +13,20 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from isoloss.core.numbers import plain
 from isoloss.published.figures.optima import COLOURS
+from isoloss.report.blocks import Drawing, columns_of
 from isoloss.report.figures.marks import band
-from isoloss.report.theme import INK, PAPER, Entry, Layout, Panels, drawn, edge_panels, log_axis, padded_log
+from isoloss.report.theme import (
+    INK,
+    PAPER,
+    Entry,
+    Layout,
+    Panels,
+    drawn,
+    edge_panels,
+    log_axis,
+    note_in_corner,
+    padded_log,
+)
 from isoloss.runs.observations import Floats
 
 Scale = Literal["si", "power", "plain", "linear"]
@@ -48,15 +61,21 @@ class SeriesPanel:
     level: float | None = None
 
 
+def series_drawing(panels: Sequence[SeriesPanel], *, name: str, title: str, caption: str, alt: str) -> Drawing:
+    """Return panels with their words and their numbers."""
+    draw = partial(series_panels, panels)
+    return Drawing(name=name, title=title, caption=caption, alt=alt, draw=draw, numbers=series_numbers(panels))
+
+
 @drawn
-def series_panels(panels: Sequence[SeriesPanel], *, columns: int = 3, layout: Layout = "wide") -> Figure:
+def series_panels(panels: Sequence[SeriesPanel], *, layout: Layout = "wide") -> Figure:
     """Return one panel each; axes are logarithmic unless `linear`."""
     names = list(dict.fromkeys(name for panel in panels for name in panel.series))
     looks = {name: index for index, name in enumerate(names)}
     if layout == "narrow":
         shape = Panels(width=2.75, height=2.2, columns=1, left=0.75, right=0.12, gap_y=0.86)
     else:
-        shape = Panels(width=2.75, height=2.3, columns=columns, left=0.75, right=0.15, gap_x=0.82, gap_y=0.8)
+        shape = Panels(width=2.75, height=2.3, columns=3, left=0.75, right=0.15, gap_x=0.82, gap_y=0.8)
     figure, grid = shape.grid(len(panels), key=_key(panels, names) if len(names) > 1 else ())
     _, bottom = edge_panels(len(panels), shape.columns)
     for index, (panel, (axes,)) in enumerate(zip(panels, grid, strict=True)):
@@ -69,14 +88,13 @@ def series_panels(panels: Sequence[SeriesPanel], *, columns: int = 3, layout: La
 
 def series_numbers(panels: Sequence[SeriesPanel]) -> dict[str, list[object]]:
     """Return what the panels draw as columns."""
-    columns: dict[str, list[object]] = {name: [] for name in ("panel", "series", "x", "y", "low", "high")}
-    for panel in panels:
-        for name, one in panel.series.items():
-            for i, (x, y) in enumerate(zip(one.x.tolist(), one.y.tolist(), strict=True)):
-                low, high = (None if end is None else float(end[i]) for end in (one.low, one.high))
-                for column, value in zip(columns, (panel.title, name, x, y, low, high), strict=True):
-                    columns[column].append(value)
-    return columns
+    named = [(panel.title, name, one) for panel in panels for name, one in panel.series.items()]
+    rows = [
+        (title, name, x, y, *(None if end is None else float(end[i]) for end in (one.low, one.high)))
+        for title, name, one in named
+        for i, (x, y) in enumerate(zip(one.x.tolist(), one.y.tolist(), strict=True))
+    ]
+    return columns_of(("panel", "series", "x", "y", "low", "high"), rows)
 
 
 def _panel(axes: Axes, panel: SeriesPanel, looks: Mapping[str, int]) -> None:
@@ -99,9 +117,7 @@ def _panel(axes: Axes, panel: SeriesPanel, looks: Mapping[str, int]) -> None:
         axes.axhline(panel.level, color=INK, linewidth=0.8)
     for place in panel.upright.values():
         axes.axvline(place, color=INK, linewidth=1, linestyle=(0, (1, 1.5)))
-    if panel.note:
-        axes.text(0.03, 0.97, panel.note, transform=axes.transAxes, va="top", fontsize=8, linespacing=1.3, zorder=6,
-                  bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.8, "pad": 1.5})  # fmt: skip
+    note_in_corner(axes, panel.note)
 
 
 def _limits(axes: Axes, panel: SeriesPanel) -> None:

@@ -17,7 +17,6 @@ from isoloss.report.theme import (
     Layout,
     Panels,
     drawn,
-    edge_panels,
     log_axis,
     name_point,
     padded_log,
@@ -29,7 +28,6 @@ from isoloss.report.theme import (
 def valleys(
     found: Mapping[str, IsoFlop],
     *,
-    columns: int = 3,
     least_ratio: float = 0.5,
     ylim: tuple[float, float] | None = None,
     layout: Layout = "wide",
@@ -38,24 +36,21 @@ def valleys(
 
     Points of fewer than `least_ratio` tokens per parameter, far up the valley's side, are not shown.
     """
-    shape = _panels(columns, layout)
+    shape = _panels(layout)
     figure, grid = shape.grid(len(found), key=_key(found))
     budgets = sorted({optimum.flops for one in found.values() for optimum in one.optima})
     colours = dict(zip(budgets, sequence(np.linspace(0, 1, len(budgets))), strict=True))
-    left, bottom = edge_panels(len(found), shape.columns)
-    for index, ((name, one), (axes,)) in enumerate(zip(found.items(), grid, strict=True)):
+    shape.label(grid, found, x="parameters N", y="loss, nats per token")
+    for one, (axes,) in zip(found.values(), grid, strict=True):
         axes.set(xscale="log", yscale="log")
         _panel(axes, one, colours, least_ratio, ylim)
-        axes.set_title(name)
-        axes.set_xlabel("parameters N" if index in bottom else "")
-        axes.set_ylabel("loss, nats per token" if index in left else "")
     return figure
 
 
-def _panels(columns: int, layout: Layout) -> Panels:
+def _panels(layout: Layout) -> Panels:
     if layout == "narrow":
         return Panels(width=2.75, height=2.5, columns=1, left=0.62, right=0.45, gap_y=0.86)
-    return Panels(width=2.85, height=2.6, columns=columns, left=0.66, right=0.5, gap_x=0.72, gap_y=0.74)
+    return Panels(width=2.85, height=2.6, columns=3, left=0.66, right=0.5, gap_x=0.72, gap_y=0.74)
 
 
 def _panel(

@@ -10,11 +10,11 @@ from isoloss.data_dependence.coefficient_lines import blend, frontier_log_tokens
 from isoloss.laws.chinchilla import Chinchilla
 from isoloss.published.chinchilla.data import HUBER_240, NAMES
 from isoloss.published.figures.law_map import MappedLaw, animated, budget_frames, law_map
-from isoloss.published.figures.series import Series, SeriesPanel, series_numbers, series_panels
+from isoloss.published.figures.series import Series, SeriesPanel, series_drawing
 from isoloss.published.folder import Columns
 from isoloss.published.gzip.analysis import MAIN, GzipAnalysis
 from isoloss.published.gzip.data import LOSSES, SYMBOLS
-from isoloss.report.blocks import Drawing
+from isoloss.report.blocks import Drawing, columns_of
 from isoloss.report.data import Curve
 from isoloss.report.figures.curves import training_curves
 
@@ -56,25 +56,20 @@ def _at_paper(found: GzipAnalysis) -> dict[str, MappedLaw]:
 def _mapped(name: str, title: str, caption: str, alt: str, laws: Mapping[str, MappedLaw]) -> Drawing:
     params, tokens = WINDOW
     draw = partial(law_map, laws, reference=CHINCHILLA, reference_name="Chinchilla", params=params, tokens=tokens)
-    return Drawing(name=name, title=title, caption=caption, alt=alt, wide=draw, numbers=map_numbers(laws),
-                   narrow=partial(draw, layout="narrow"))  # fmt: skip
+    return Drawing(name=name, title=title, caption=caption, alt=alt, draw=draw, numbers=map_numbers(laws))
 
 
 def map_numbers(laws: Mapping[str, MappedLaw]) -> dict[str, list[object]]:
     """Return both frontiers of every panel inside the window, with the loss there, and the coefficients behind them."""
-    columns: dict[str, list[object]] = {
-        name: [] for name in ("panel", "frontier", "params", "tokens", "loss_nats", *NAMES)
-    }
+    rows: list[tuple[object, ...]] = []
     log_params = np.log(np.geomspace(*WINDOW[0], FRONTIER_POINTS))
     for panel, law in laws.items():
         for frontier, values in ((panel, law.values), ("Chinchilla", CHINCHILLA)):
             params, tokens = np.exp(log_params), np.exp(np.clip(frontier_log_tokens(values, log_params), -50, 120))
             loss = Chinchilla.loss(values, params=params, tokens=tokens)
-            for i in np.flatnonzero((tokens > WINDOW[1][0]) & (tokens < WINDOW[1][1])):
-                row = (panel, frontier, *map(float, (params[i], tokens[i], loss[i], *values)))
-                for name, value in zip(columns, row, strict=True):
-                    columns[name].append(value)
-    return columns
+            inside = np.flatnonzero((tokens > WINDOW[1][0]) & (tokens < WINDOW[1][1]))
+            rows += [(panel, frontier, *map(float, (params[i], tokens[i], loss[i], *values))) for i in inside]
+    return columns_of(("panel", "frontier", "params", "tokens", "loss_nats", *NAMES), rows)
 
 
 def contours_at(found: GzipAnalysis) -> Drawing:
@@ -134,12 +129,10 @@ def coefficients(found: GzipAnalysis) -> Drawing:
                 "least squares": Series(x=along, y=np.array([line.at(h) for h in along])),
             },
         ))  # fmt: skip
-    return Drawing(
-        name="coefficients", title="Coefficients against gzip",
+    return series_drawing(
+        panels, name="coefficients", title="Coefficients against gzip",
         caption="The paper's second stage: each coefficient of the five laws regressed on the gzip ratio.",
         alt="Five panels, one a coefficient, each with five grammars and a straight line.",
-        wide=partial(series_panels, panels), narrow=partial(series_panels, panels, layout="narrow"),
-        numbers=series_numbers(panels),
     )  # fmt: skip
 
 
@@ -156,13 +149,11 @@ def fragility(found: GzipAnalysis) -> Drawing:
             series[COLUMN_NAMES[loss]] = Series(x=x[kept], y=values[kept], points=True)
         panels.append(SeriesPanel(title=title, xlabel="gzip ratio", ylabel="exponent a of N*", x="linear", y="linear",
                                   series=series, level=0.5))  # fmt: skip
-    return Drawing(
-        name="fragility", title="How far the exponent depends on choices",
+    return series_drawing(
+        panels, name="fragility", title="How far the exponent depends on choices",
         caption="a = β/(α+β) of every grammar by the loss column that is fitted, with and without the runs that were "
         "still falling faster than D^−½ at their end. The line is equal scaling.",
         alt="Two panels of the exponent against gzip: loss columns disagree, and unconverged runs decide as well.",
-        wide=partial(series_panels, panels, columns=2), narrow=partial(series_panels, panels, layout="narrow"),
-        numbers=series_numbers(panels),
     )  # fmt: skip
 
 
@@ -173,17 +164,17 @@ def curves_picture(found: GzipAnalysis) -> Drawing:
     shown = [Curve(corpus=c.corpus, params=c.params, tokens=c.tokens, train_nats=c.loss_nats)
              for c in longest.values()]  # fmt: skip
     titles = {corpus: short_name(found, corpus) for corpus in found.corpora}
-    numbers: dict[str, list[object]] = {name: [] for name in ("corpus", "params", "tokens", "train_nats")}
-    for curve in longest.values():
-        for tokens, loss in zip(curve.tokens.tolist(), curve.loss_nats.tolist(), strict=True):
-            for name, value in zip(numbers, (curve.corpus, curve.params, tokens, loss), strict=True):
-                numbers[name].append(value)
+    steps = (
+        (curve.corpus, curve.params, tokens, loss)
+        for curve in longest.values()
+        for tokens, loss in zip(curve.tokens.tolist(), curve.loss_nats.tolist(), strict=True)
+    )
     return Drawing(
         name="curves", title="Training curves",
         caption="The longest run of every size. ln 32001 = 10.37 is where an untrained model stands.",
         alt="Five panels of training loss against tokens, one line a size.",
-        wide=partial(training_curves, shown, corpora=found.corpora, titles=titles),
-        narrow=partial(training_curves, shown, corpora=found.corpora, titles=titles, layout="narrow"), numbers=numbers,
+        draw=partial(training_curves, shown, corpora=found.corpora, titles=titles),
+        numbers=columns_of(("corpus", "params", "tokens", "train_nats"), steps),
     )  # fmt: skip
 
 
@@ -199,12 +190,10 @@ def areas(found: GzipAnalysis) -> Drawing:
         )
     panel = SeriesPanel(title="9.5M tokens", xlabel="parameters N", ylabel="mean training loss, nats per token", x="si",
                         y="linear", series=series)  # fmt: skip
-    return Drawing(
-        name="areas", title="Learnability: the area under the training curve",
+    return series_drawing(
+        [panel], name="areas", title="Learnability: the area under the training curve",
         caption="The area over tokens divided by them: what a run paid on average. The question is the paper's own.",
         alt="Mean training loss against model size for five grammars.",
-        wide=partial(series_panels, [panel], columns=1), narrow=partial(series_panels, [panel], layout="narrow"),
-        numbers=series_numbers([panel]),
     )  # fmt: skip
 
 
@@ -226,11 +215,9 @@ def pilot(tables: dict[str, Columns]) -> Drawing:
         panels.append(SeriesPanel(title=f"gzip {fixed(float(ratio), 2)}", xlabel="epoch",
                                   ylabel="validation loss, nats per token", x="linear", y="linear",
                                   series=series))  # fmt: skip
-    return Drawing(
-        name="pilot", title="The pilot runs by epoch",
+    return series_drawing(
+        panels, name="pilot", title="The pilot runs by epoch",
         caption="Validation loss of the largest pilot corpus of each grammar over ten epochs at a constant rate: most "
         "small models are still falling at the tenth.",
         alt="One panel a grammar: validation loss against epoch for five sizes.",
-        wide=partial(series_panels, panels), narrow=partial(series_panels, panels, layout="narrow"),
-        numbers=series_numbers(panels),
     )  # fmt: skip

@@ -15,7 +15,7 @@ from isoloss.published.figures.optima import OptimaPanel, Quantity, Reference, o
 from isoloss.published.figures.valleys import valleys
 from isoloss.published.porian.analysis import Analysed, PorianAnalysis
 from isoloss.published.porian.data import BUDGETS, CHINCHILLA_BUDGET
-from isoloss.report.blocks import Drawing
+from isoloss.report.blocks import Drawing, columns_of
 
 DATASETS = {"rw": "RefinedWeb", "owt2": "OpenWebText2"}
 # Kaplan et al. 2020 count petaflop-days; 1.3e9 and 0.73 are their law adjusted for the learning rate.
@@ -88,37 +88,33 @@ def _warmup_law(one: Analysed) -> PowerLine:
     return PowerLine(slope=one.laws.params.slope, log_coefficient=one.laws.params.log_coefficient, r2=1.0)
 
 
-def _drawing(name: str, title: str, caption: str, alt: str, panels: Sequence[OptimaPanel], columns: int) -> Drawing:
-    return Drawing(
-        name=name, title=title, caption=caption, alt=alt, wide=partial(optima_against_compute, panels, columns=columns),
-        narrow=partial(optima_against_compute, panels, layout="narrow"), numbers=panel_numbers(panels),
-    )  # fmt: skip
+def _drawing(
+    name: str, title: str, caption: str, alt: str, panels: Sequence[OptimaPanel], *, columns: int = 3
+) -> Drawing:
+    draw = partial(optima_against_compute, panels, columns=columns)
+    return Drawing(name=name, title=title, caption=caption, alt=alt, draw=draw, numbers=panel_numbers(panels))
 
 
 def panel_numbers(panels: Sequence[OptimaPanel]) -> dict[str, list[object]]:
     """Return what the panels draw as columns: optima, their spread, and the law with its band at their budgets."""
-    columns: dict[str, list[object]] = {
-        name: [] for name in ("panel", "quantity", "flops", "value", "log_std", "law", "law_low", "law_high")
-    }
+    rows: list[tuple[object, ...]] = []
     for panel in panels:
-        law = panel.fit.values_at(panel.flops) if panel.fit else np.full(len(panel.flops), np.nan)
-        low, high = panel.fit.band(panel.flops) if panel.fit else (law, law)
-        for row in zip(panel.flops, panel.values, panel.log_std, law, low, high, strict=True):
-            for name, value in zip(columns, (panel.title, panel.quantity, *map(float, row)), strict=True):
-                columns[name].append(value)
-    return columns
+        law, (low, high) = panel.fit.values_at(panel.flops), panel.fit.band(panel.flops)
+        numbers = zip(panel.flops, panel.values, panel.log_std, law, low, high, strict=True)
+        rows += [(panel.title, panel.quantity, *map(float, row)) for row in numbers]
+    return columns_of(("panel", "quantity", "flops", "value", "log_std", "law", "law_low", "law_high"), rows)
 
 
 def _steps(found: PorianAnalysis, dataset: str) -> Drawing:
     laws = (HOFFMANN, KAPLAN, ADJUSTED)
     panels = [_panel(one, "params", title, laws) for title, one in five(found, dataset).items()]
-    path = " → ".join(fixed(panel.fit.slope, 3) for panel in panels if panel.fit)
+    path = " → ".join(fixed(panel.fit.slope, 3) for panel in panels)
     return _drawing(
         f"steps-{dataset}", f"From Kaplan's law to Hoffmann's in five steps, {DATASETS[dataset]}",
         f"Optimal parameters against compute after each correction. The exponent goes {path}. Marks are medians of "
         "1,000 redrawn curves with one standard deviation; dashed, Hoffmann et al.'s law; dotted, Kaplan et al.'s; "
         "dash-dotted, the one that they adjusted for the learning rate.",
-        f"Five panels of optimal parameters against compute on {DATASETS[dataset]}; exponents {path}.", panels, 3,
+        f"Five panels of optimal parameters against compute on {DATASETS[dataset]}; exponents {path}.", panels,
     )  # fmt: skip
 
 
@@ -132,7 +128,7 @@ def _all_panels(found: PorianAnalysis, dataset: str) -> Drawing:
         f"panels-{dataset}", f"Tokens per parameter, parameters and tokens at the optimum, {DATASETS[dataset]}",
         "One row a step, one column a quantity. Grey is the warm-up in tokens: where it reaches the optimal tokens, "
         "training at the optimum is all warm-up.",
-        f"Fifteen panels: ρ*, N* and D* against compute for five steps on {DATASETS[dataset]}.", panels, 3,
+        f"Fifteen panels: ρ*, N* and D* against compute for five steps on {DATASETS[dataset]}.", panels,
     )  # fmt: skip
 
 
@@ -143,25 +139,19 @@ def _isoflop(found: PorianAnalysis, dataset: str) -> Drawing:
         caption="Each curve is one budget, from 1.25e16 (dark) to 2.56e19 FLOPs (light), doubling; its star is the "
         "optimum. Points below half a token per parameter are not shown.",
         alt=f"Five panels of loss against model size on {DATASETS[dataset]}, one curve a budget, with their minima.",
-        wide=partial(valleys, curves, ylim=CLOSE[dataset]),
-        narrow=partial(valleys, curves, ylim=CLOSE[dataset], layout="narrow"),
-        numbers=valley_numbers(curves),
+        draw=partial(valleys, curves, ylim=CLOSE[dataset]), numbers=valley_numbers(curves),
     )  # fmt: skip
 
 
 def valley_numbers(curves: Mapping[str, IsoFlop]) -> dict[str, list[object]]:
     """Return the points of equal compute and each budget's optimum as columns."""
-    columns: dict[str, list[object]] = {
-        name: [] for name in ("panel", "flops", "params", "tokens", "loss_nats", "optimal_params", "status")
-    }
+    rows: list[tuple[object, ...]] = []
     for title, one in curves.items():
         for optimum in one.optima:
             best = optimum.over_params.median if optimum.over_params and optimum.status == "ok" else None
-            for row in zip(optimum.params, optimum.tokens, optimum.loss_nats, strict=True):
-                values = (title, optimum.flops, *map(float, row), best, optimum.status)
-                for name, value in zip(columns, values, strict=True):
-                    columns[name].append(value)
-    return columns
+            points = zip(optimum.params, optimum.tokens, optimum.loss_nats, strict=True)
+            rows += [(title, optimum.flops, *map(float, row), best, optimum.status) for row in points]
+    return columns_of(("panel", "flops", "params", "tokens", "loss_nats", "optimal_params", "status"), rows)
 
 
 def _warmup(found: PorianAnalysis) -> Drawing:
@@ -171,7 +161,7 @@ def _warmup(found: PorianAnalysis) -> Drawing:
         "warmup", "Why the warm-up matters", "Optimal tokens against compute on RefinedWeb. Under the long warm-up "
         "small budgets are mostly warm-up (grey), which pushes their optimum towards more tokens and smaller models.",
         "Two panels of optimal tokens against compute: under the long warm-up, optima of small budgets lie inside it.",
-        panels, 2,
+        panels,
     )  # fmt: skip
 
 
@@ -179,11 +169,11 @@ def _attention(found: PorianAnalysis) -> Drawing:
     panels = [
         _panel(one, "params", one.config.label) for key, one in found.configs.items() if key.startswith("rw_att_")
     ]
-    path = " → ".join(fixed(panel.fit.slope, 3) for panel in panels if panel.fit)
+    path = " → ".join(fixed(panel.fit.slope, 3) for panel in panels)
     return _drawing(
         "attention", "Counting attention's FLOPs as well",
         f"The steps again on RefinedWeb, with N counted as N + 2048·width·depth. The exponent goes {path}.",
-        f"Four panels of optimal effective parameters against compute; exponents {path}.", panels, 2,
+        f"Four panels of optimal effective parameters against compute; exponents {path}.", panels, columns=2,
     )  # fmt: skip
 
 
@@ -196,7 +186,7 @@ def _adjusted(found: PorianAnalysis) -> Drawing:
         "Tuned rate and batch with Kaplan et al.'s counting (no head, no embedding) and their long warm-up come near "
         "the law that they adjusted for a constant rate.",
         f"Three panels against compute: the exponent of N* is {fixed(one.laws.params.slope, 3)}, next to 0.73.",
-        panels, 3,
+        panels,
     )  # fmt: skip
 
 
@@ -219,9 +209,7 @@ def _loss(found: PorianAnalysis, dataset: str) -> Drawing:
         caption=f"Each correction lowers the least loss. The line is E + A/C^α fitted to {tuned.lower()} between 1e16 "
         "and 5e17 FLOPs (solid) and drawn on (dashed) with its 95 % interval.",
         alt=f"Least loss against compute for five configurations on {DATASETS[dataset]} with one fitted law.",
-        wide=partial(least_losses, series, fitted=[tuned]),
-        narrow=partial(least_losses, series, fitted=[tuned], layout="narrow"),
-        numbers=loss_numbers(series),
+        draw=partial(least_losses, series, fitted=[tuned]), numbers=loss_numbers(series),
     )  # fmt: skip
 
 
@@ -231,20 +219,18 @@ def _loss_apart(found: PorianAnalysis, dataset: str) -> Drawing:
         name=f"least-loss-each-{dataset}", title=f"The loss law of each step, {DATASETS[dataset]}",
         caption="Fitted to six budgets (solid), held against the others (dashed, 95 % interval of 200 redrawn fits).",
         alt=f"Five panels of least loss against compute on {DATASETS[dataset]}, each with its own fitted law.",
-        wide=partial(least_losses_apart, series), narrow=partial(least_losses_apart, series, layout="narrow"),
-        numbers=loss_numbers(series),
+        draw=partial(least_losses_apart, series), numbers=loss_numbers(series),
     )  # fmt: skip
 
 
 def loss_numbers(series: Mapping[str, LeastLoss]) -> dict[str, list[object]]:
     """Return least losses and their laws as columns."""
-    columns: dict[str, list[object]] = {name: [] for name in ("series", "flops", "loss_nats", "law", "E", "A", "alpha")}
-    for title, one in series.items():
-        for flops, loss in zip(one.flops.tolist(), one.loss_nats.tolist(), strict=True):
-            law = (float(one.fit.loss_at(flops)[0]), one.fit.E, one.fit.A, one.fit.alpha) if one.fit else (None,) * 4
-            for name, value in zip(columns, (title, flops, loss, *law), strict=True):
-                columns[name].append(value)
-    return columns
+    rows = (
+        (title, flops, loss, float(one.fit.loss_at(flops)[0]), one.fit.E, one.fit.A, one.fit.alpha)
+        for title, one in series.items()
+        for flops, loss in zip(one.flops.tolist(), one.loss_nats.tolist(), strict=True)
+    )
+    return columns_of(("series", "flops", "loss_nats", "law", "E", "A", "alpha"), rows)
 
 
 def _accuracy(found: PorianAnalysis) -> Drawing:
@@ -257,18 +243,18 @@ def _accuracy(found: PorianAnalysis) -> Drawing:
             low=np.array([end.low for end in ends]), high=np.array([end.high for end in ends]),
             error=np.array([point.error_against(0.5) for point in points]),
         )  # fmt: skip
-    numbers: dict[str, list[object]] = {name: [] for name in ("panel", "cost", "exponent", "low", "high", "error")}
-    for title, curve in curves.items():
-        for row in zip(curve.cost, curve.exponent, curve.low, curve.high, curve.error, strict=True):
-            for name, value in zip(numbers, (title, *map(float, row)), strict=True):
-                numbers[name].append(value)
+    rows = (
+        (title, *map(float, row))
+        for title, curve in curves.items()
+        for row in zip(curve.cost, curve.exponent, curve.low, curve.high, curve.error, strict=True)
+    )
     return Drawing(
         name="accuracy", title="Accuracy against the cost of the experiments",
         caption="The exponent from ever more budgets of the tuned configuration on RefinedWeb. One run a size serves "
         "all its budgets. Upright lines are the costs of the sweeps over rate and batch, as the paper states them.",
         alt="Two panels: the interval of the exponent narrows around 0.5 as the cost of its experiments grows.",
-        wide=partial(accuracy_against_cost, curves, nominal=0.5, marks=SWEEP_COSTS),
-        narrow=partial(accuracy_against_cost, curves, nominal=0.5, marks=SWEEP_COSTS, layout="narrow"), numbers=numbers,
+        draw=partial(accuracy_against_cost, curves, nominal=0.5, marks=SWEEP_COSTS),
+        numbers=columns_of(("panel", "cost", "exponent", "low", "high", "error"), rows),
     )  # fmt: skip
 
 
@@ -289,5 +275,5 @@ def _repaired(found: PorianAnalysis) -> Drawing:
         f"Noise that rises with the loss, and weights from the draws alone; {len(BUDGETS)} budgets. Marks are the "
         "released optima.",
         "Four panels of optimal parameters against compute, as released and repaired: the laws nearly agree.",
-        panels, 2,
+        panels, columns=2,
     )  # fmt: skip

@@ -1,14 +1,13 @@
 """What the raw curves add to the page: the sweep and its power laws, seed noise, tuned settings, loss curves."""
 
 from collections.abc import Iterator
-from functools import partial
 
 import numpy as np
 
 from isoloss.core.errors import BadTable, Unidentified
 from isoloss.core.numbers import fixed, plain, si
 from isoloss.optima.seed_noise import noise_rule, seed_spread
-from isoloss.published.figures.series import Series, SeriesPanel, series_numbers, series_panels
+from isoloss.published.figures.series import Series, SeriesPanel, series_drawing
 from isoloss.published.porian.printed import PRINTED
 from isoloss.published.porian.raw import IdealTuning, RawRuns, SweepResult, ideal_tuning, sweep, tuned_table
 from isoloss.published.reproduction import Row
@@ -68,14 +67,12 @@ def _ideal_drawing(found: IdealTuning) -> Drawing:
             series={"rate and batch by the power laws": Series(x=found.flops, y=extra, points=True)},
         ),
     ]  # fmt: skip
-    return Drawing(
-        name="ideal-tuning", title="Ideal tuning over all budgets",
+    return series_drawing(
+        panels, name="ideal-tuning", title="Ideal tuning over all budgets",
         caption="Every swept size at its own best rate and batch, and where the power laws put it: the swept batch "
         f"nearest to the law's, at the law's rate. The laws cost {plain(float(np.median(extra)), 2)} % of the loss at "
         "the median.",
         alt="Loss against compute under ideal tuning and under the power laws, and the difference in percent.",
-        wide=partial(series_panels, panels, columns=2), narrow=partial(series_panels, panels, layout="narrow"),
-        numbers=series_numbers(panels),
     )  # fmt: skip
 
 
@@ -94,12 +91,10 @@ def _sweep_drawing(found: SweepResult) -> Drawing:
             series={"optimum": Series(x=x, y=y, line=False, points=True),
                     "power law": Series(x=along, y=law.values_at(along))},
         ))  # fmt: skip
-    return Drawing(
-        name="sweep", title="Best batch and rate over size",
+    return series_drawing(
+        panels, name="sweep", title="Best batch and rate over size",
         caption="Optima of parabolas in ln rate and ln batch; the power laws are fitted to sizes inside the grid.",
         alt="Best batch and best rate against model size with power laws.",
-        wide=partial(series_panels, panels, columns=2), narrow=partial(series_panels, panels, layout="narrow"),
-        numbers=series_numbers(panels),
     )  # fmt: skip
 
 
@@ -117,13 +112,11 @@ def _seed_blocks(raw: RawRuns) -> list[Block]:
     series["rule"] = Series(x=along, y=rule.at(along))
     panel = SeriesPanel(title="Seed noise", xlabel="loss, nats per token", ylabel="standard deviation, nats",
                         series=series)  # fmt: skip
-    drawing = Drawing(
-        name="seeds", title="Noise between seeds against loss",
+    drawing = series_drawing(
+        [panel], name="seeds", title="Noise between seeds against loss",
         caption=f"The rule rises from {plain(rule.low)} at {plain(rule.loss_low)} to {plain(rule.high)} at "
         f"{plain(rule.loss_high)} nats.",
         alt="Standard deviation between seeds against the loss, one line a size, and the power law through them.",
-        wide=partial(series_panels, [panel], columns=1), narrow=partial(series_panels, [panel], layout="narrow"),
-        numbers=series_numbers([panel]),
     )  # fmt: skip
     return [drawing]
 
@@ -158,9 +151,7 @@ def _curve_blocks(raw: RawRuns) -> list[Block]:
             ))  # fmt: skip
     if not panels:
         raise BadTable("no loss curves", fix="give the file with all runs")
-    return [Drawing(
-        name="loss-curves", title="Loss curves", caption="One run a size, at most five sizes.",
+    return [series_drawing(
+        panels, name="loss-curves", title="Loss curves", caption="One run a size, at most five sizes.",
         alt="Training and validation loss against compute.",
-        wide=partial(series_panels, panels, columns=2), narrow=partial(series_panels, panels, layout="narrow"),
-        numbers=series_numbers(panels),
     )]  # fmt: skip

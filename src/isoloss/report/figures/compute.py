@@ -22,7 +22,6 @@ from isoloss.report.theme import (
     Layout,
     Panels,
     drawn,
-    edge_panels,
     log_axis,
     padded_log,
     short,
@@ -43,7 +42,6 @@ def loss_against_compute(
     *,
     floors: Mapping[str, Estimate],
     corpora: Sequence[str] | None = None,
-    titles: Mapping[str, str] | None = None,
     layout: Layout = "wide",
 ) -> Figure:
     """Return one panel a corpus: runs coloured by size, the law's curve of each size, the frontier L*(C), the floor.
@@ -56,13 +54,10 @@ def loss_against_compute(
     panels = _panels(layout)
     figure, grid = panels.grid(len(names), key=[*key(looks), *_key(bool(laws), bool(floors))])
     limits = padded_log(observations.flops, pad=0.12)
-    left, bottom = edge_panels(len(names), panels.columns)
-    for index, (name, (axes,)) in enumerate(zip(names, grid, strict=True)):
+    panels.label(grid, map(short, names), x="training FLOPs C", y="loss, nats per token")
+    for name, (axes,) in zip(names, grid, strict=True):
         axes.set(xscale="log", yscale="log", xlim=limits)
         _panel(axes, sizes[name], laws.get(name), floors.get(name))
-        axes.set_title(short((titles or {}).get(name, name)))
-        axes.set_xlabel("training FLOPs C" if index in bottom else "")
-        axes.set_ylabel("loss, nats per token" if index in left else "")
     return figure
 
 

@@ -12,7 +12,6 @@ from isoloss.report.theme import (
     Layout,
     Panels,
     drawn,
-    edge_panels,
     log_axis,
     name_point,
     padded_log,
@@ -40,13 +39,11 @@ def training_curves(
     panels = _panels(layout)
     figure, grid = panels.grid(len(names))
     low, high = padded_log(np.concatenate([curve.tokens[curve.tokens > 0] for curve in curves]), pad=0.04)
-    left, bottom = edge_panels(len(names), panels.columns)
-    for index, (name, (axes,)) in enumerate(zip(names, grid, strict=True)):
+    shown = [short((titles or {}).get(name, name)) for name in names]
+    panels.label(grid, shown, x="training tokens seen", y="training loss, nats per token")
+    for name, (axes,) in zip(names, grid, strict=True):
         axes.set(xscale="log", yscale="log", xlim=(low, high * NAME_ROOM))
         _panel(axes, [curve for curve in curves if curve.corpus == name])
-        axes.set_title(short((titles or {}).get(name, name)))
-        axes.set_xlabel("training tokens seen" if index in bottom else "")
-        axes.set_ylabel("training loss, nats per token" if index in left else "")
     return figure
 
 

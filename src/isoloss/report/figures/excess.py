@@ -36,7 +36,6 @@ def excess_over_floor(
     laws: Mapping[str, FittedLaw],
     *,
     floors: Mapping[str, Estimate],
-    titles: Mapping[str, str] | None = None,
     layout: Layout = "wide",
 ) -> Figure:
     """Return one panel a corpus of known floor: loss − floor against compute, both logarithmic and shared.
@@ -53,14 +52,12 @@ def excess_over_floor(
     clear = np.concatenate([values[values > 0] for values in above.values()])
     least = LEAST_SHARE * float(max(clear.min(), 1e-4)) if clear.size else 1e-3
     highest = max(float(clear.max()) if clear.size else 1e-2, *gaps.values())
-    left, bottom = edge_panels(len(names), panels.columns)
+    panels.label(grid, map(short, names), x="training FLOPs C", y="loss − floor, nats per token")
+    left, _ = edge_panels(len(names), panels.columns)
     for index, (name, (axes,)) in enumerate(zip(names, grid, strict=True)):
         axes.set(xscale="log", yscale="log", ylim=(least, highest * 1.4), xlim=padded_log(observations.flops, pad=0.1))
         _panel(axes, runs[name], laws.get(name), above=np.maximum(above[name], least * 1.15))
         _fitted_floor(axes, gaps[name])
-        axes.set_title(short((titles or {}).get(name, name)))
-        axes.set_xlabel("training FLOPs C" if index in bottom else "")
-        axes.set_ylabel("loss − floor, nats per token" if index in left else "")
         axes.tick_params(labelleft=index in left)
     return figure
 

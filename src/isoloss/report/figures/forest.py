@@ -47,7 +47,6 @@ def forest(
     *,
     kinds: Mapping[str, str],
     floors: Mapping[str, Estimate],
-    titles: Mapping[str, str] | None = None,
     layout: Layout = "wide",
 ) -> Figure:
     """Return one panel a coefficient, one row a corpus, from the top in the order of `laws`.
@@ -58,7 +57,7 @@ def forest(
     names = list(laws)
     columns = {parameter: coefficients(laws, parameter) for parameter in NAMES}
     columns = {parameter: found for parameter, found in columns.items() if found}
-    rows = [short((titles or {}).get(name, name), NAME_LENGTH) for name in names]
+    rows = [short(name, NAME_LENGTH) for name in names]
     panels = _panels(layout, rows)
     figure, grid = panels.grid(len(columns), key=_key({kinds[name] for name in names}, bool(set(floors) & set(names))))
     for index, ((parameter, found), (axes,)) in enumerate(zip(columns.items(), grid, strict=True)):

@@ -29,9 +29,7 @@ LINE_POINTS = 30
 
 
 @drawn
-def best_rates(
-    tunings: Mapping[str, Tuning], *, titles: Mapping[str, str] | None = None, layout: Layout = "wide"
-) -> Figure:
+def best_rates(tunings: Mapping[str, Tuning], *, layout: Layout = "wide") -> Figure:
     """Return one panel a corpus: best rates at the reference batch, their 1 % basins, and the fitted power laws.
 
     Hollow marks stand on the grid's edge, where the best rate lies at the mark or beyond; small marks are best rates at
@@ -41,17 +39,15 @@ def best_rates(
     figure, grid = panels.grid(len(tunings), key=_key())
     every = [optimum for tuning in tunings.values() for optimum in tuning.rates]
     rates = [rate for optimum in every for rate in (optimum.peak_lr, *(optimum.within or ()))]
-    left, bottom = edge_panels(len(tunings), panels.columns)
-    for index, ((name, tuning), (axes,)) in enumerate(zip(tunings.items(), grid, strict=True)):
+    panels.label(grid, (short(name, 28) for name in tunings), x="parameters N", y="best peak rate")
+    left, _ = edge_panels(len(tunings), panels.columns)
+    for index, (tuning, (axes,)) in enumerate(zip(tunings.values(), grid, strict=True)):
         axes.set(xscale="log", yscale="log", ylim=padded_log(rates, pad=0.04))
         axes.set_xlim(padded_log([optimum.params for optimum in every], pad=0.1))
         _panel(axes, tuning)
         log_axis(axes.xaxis, most=4)
         log_axis(axes.yaxis, kind="plain")
         axes.tick_params(labelleft=index in left)
-        axes.set_title(short((titles or {}).get(name, name), 28))
-        axes.set_xlabel("parameters N" if index in bottom else "")
-        axes.set_ylabel("best peak rate" if index in left else "")
     return figure
 
 

@@ -16,13 +16,7 @@ LEAST_LIMIT = 1.4  # percent: the band's own edges are always in sight
 
 
 @drawn
-def residuals(
-    observations: Observations,
-    laws: Mapping[str, FittedLaw],
-    *,
-    titles: Mapping[str, str] | None = None,
-    layout: Layout = "wide",
-) -> Figure:
+def residuals(observations: Observations, laws: Mapping[str, FittedLaw], *, layout: Layout = "wide") -> Figure:
     """Return a pair of panels a corpus: 100 · (ln L − ln L̂) against parameters and against data, one scale for all."""
     names = list(laws)
     runs = {name: observations.where(corpus=name) for name in names}
@@ -38,7 +32,7 @@ def residuals(
             _panel(axes, runs[name], own, x=column, percent=percent[name], limit=limit)
         _label(pair, observations, outer_left=index in left, outer_bottom=index in bottom)
         rmse = f"rms {100 * laws[name].rmse:.2g} %"
-        pair[0].set_title(short((titles or {}).get(name, name), 22))
+        pair[0].set_title(short(name, 22))
         pair[1].set_title(rmse, loc="right", fontweight="normal", fontsize=8)
     return figure
 
