@@ -12,8 +12,20 @@ from isoloss.core.numbers import duration, plain
 from isoloss.core.pool import Helpers, Shared
 from isoloss.core.progress import QUIET, Progress
 from isoloss.published.folder import write_columns
-from isoloss.published.reproduction import Claim, Reproduction, Row
-from isoloss.report.blocks import Answer, Cell, Column, Note, Notes, Section, Table, number_cell
+from isoloss.published.reproduction import Reproduction, Row
+from isoloss.report.blocks import (
+    Answer,
+    Cell,
+    Column,
+    Note,
+    Notes,
+    Section,
+    Table,
+    kept,
+    notes_or_none,
+    number_cell,
+    table_row,
+)
 from isoloss.report.blocks import Row as TableRow
 from isoloss.report.page import Page, ReportFiles, drawings_of, write_page
 
@@ -82,14 +94,13 @@ def _claims(found: Reproduction) -> Section:
         Column(title="claim", unit="and who says so", numeric=False), Column(title="verdict", numeric=False),
         Column(title="why", numeric=False, long=True),
     )  # fmt: skip
-    rows = tuple(_claim_row(claim) for claim in found.claims)
+    rows = tuple(
+        table_row(Cell(text=claim.claim, detail=claim.source), claim.verdict, claim.why,
+                  marked=claim.verdict == "does not hold")
+        for claim in found.claims
+    )  # fmt: skip
     table = Table(name="claims", caption="What is claimed, and what the data say to it.", columns=columns, rows=rows)
     return Section(name="claims", title="Claims", blocks=(table,))
-
-
-def _claim_row(claim: Claim) -> TableRow:
-    cells = Cell(text=claim.claim, detail=claim.source), Cell(text=claim.verdict), Cell(text=claim.why)
-    return TableRow(cells=cells, marked=claim.verdict == "does not hold")
 
 
 def _differing(found: Reproduction) -> Section:
@@ -126,13 +137,12 @@ def _number_row(row: Row) -> TableRow:
     def write(value: float) -> str:
         return plain(value, DIGITS)
 
-    cells = (
-        Cell(text=row.quantity), number_cell(row.published, write), number_cell(row.reproduced, write),
+    return table_row(
+        row.quantity, number_cell(row.published, write), number_cell(row.reproduced, write),
         number_cell(row.difference, lambda value: plain(value, 2)),
         Cell(text=f"{row.tolerance:.0e}{' absolute' if row.absolute else ''}", sort=row.tolerance),
-        Cell(text="yes" if row.within else "no"), Cell(text=row.why),
+        "yes" if row.within else "no", row.why, marked=not row.within,
     )  # fmt: skip
-    return TableRow(cells=cells, marked=not row.within)
 
 
 def _files(found: Reproduction) -> Section:
@@ -140,14 +150,13 @@ def _files(found: Reproduction) -> Section:
         *(f"tables/{name}" for name in (*found.tables, *found.columns)),
         *(f"figures/{name}" for name in found.animations),
     ]
-    notes = tuple(Note(title=name, text="next to this page") for name in names)
-    return Section(name="files", title="Further files", blocks=(Notes(items=notes),) if notes else ())
+    notes = notes_or_none(Note(title=name, text="next to this page") for name in names)
+    return Section(name="files", title="Further files", blocks=kept(notes))
 
 
 def _not_shown(found: Reproduction) -> Section:
-    notes = tuple(Note(title=name, text=reason) for name, reason in found.not_shown.items())
-    return Section(name="missing", title="What this data cannot show",
-                   blocks=(Notes(items=notes),) if notes else ())  # fmt: skip
+    notes = notes_or_none(Note(title=name, text=reason) for name, reason in found.not_shown.items())
+    return Section(name="missing", title="What this data cannot show", blocks=kept(notes))
 
 
 def _origin(found: Reproduction) -> Section:

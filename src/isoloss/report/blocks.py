@@ -117,8 +117,19 @@ class Paste:
     text: str
 
 
+def notes_or_none(items: Iterable[Note], *, warnings: bool = False) -> Notes | None:
+    """Return several notes, or None where there are none."""
+    found = tuple(items)
+    return Notes(items=found, warnings=warnings) if found else None
+
+
 Block = str | Drawing | Table | Notes | Paste
 """A paragraph, a picture, a table, notes, or text to paste."""
+
+
+def kept(*blocks: Block | None) -> tuple[Block, ...]:
+    """Return the blocks that are there."""
+    return tuple(block for block in blocks if block is not None)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -155,6 +166,12 @@ class Answer:
     words: str
     sentence: str
     limits: str
+
+
+def table_row(*cells: Cell | str, anchor: str = "", tip: str = "", marked: bool = False) -> Row:
+    """Return a row of cells; a text is a cell of it alone."""
+    whole = tuple(Cell(text=cell) if isinstance(cell, str) else cell for cell in cells)
+    return Row(cells=whole, anchor=anchor, tip=tip, marked=marked)
 
 
 def estimate_cell(estimate: Estimate | None, *, style: Style = "fixed") -> Cell:

@@ -8,7 +8,7 @@ import numpy as np
 
 from isoloss.core.numbers import fixed, plain, power_of_ten, si
 from isoloss.fitting.fitted import FittedLaw
-from isoloss.report.blocks import Cell, Column, Row, Table
+from isoloss.report.blocks import Column, Table, table_row
 from isoloss.report.data import ReportData
 from isoloss.report.methods import CONVENTIONS, INTERVAL_METHOD, OBJECTIVES, counted
 from isoloss.report.refusals import refusals
@@ -24,7 +24,7 @@ def checklist_table(data: ReportData) -> Table:
         "trust": _trust(data),
     }  # fmt: skip
     rows = tuple(
-        Row(cells=(Cell(text=question), Cell(text=part), Cell(text=answer)), marked=answer == UNRECORDED)
+        table_row(question, part, answer, marked=answer == UNRECORDED)
         for part, answers in parts.items()
         for question, answer in answers.items()
     )

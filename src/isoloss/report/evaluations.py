@@ -1,7 +1,7 @@
 """Trained on × evaluated on: what the largest model of each corpus is worth on every other."""
 
 from isoloss.core.numbers import MISSING, fixed, si
-from isoloss.report.blocks import Cell, Column, Row, Table, number_cell
+from isoloss.report.blocks import Cell, Column, Table, number_cell, table_row
 from isoloss.report.data import ReportData
 from isoloss.runs.evaluation import Evaluation, largest
 
@@ -19,7 +19,7 @@ def evaluation_table(data: ReportData) -> Table:
         own = [best.get((origin, corpus)) for corpus in corpora]
         model = next(one for one in own if one is not None)
         size = Cell(text=si(model.counts.total), sort=model.counts.total)
-        rows.append(Row(cells=(Cell(text=origin), size, number_cell(model.train_tokens, si), *map(_cell, own))))
+        rows.append(table_row(origin, size, number_cell(model.train_tokens, si), *map(_cell, own)))
     return Table(
         name="evaluations", columns=columns, rows=tuple(rows),
         caption=f"Trained on (rows) × evaluated on (columns), of the {len(data.evaluations)} evaluations those of the "

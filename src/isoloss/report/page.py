@@ -20,7 +20,7 @@ from isoloss.core import files
 from isoloss.core.pool import Helpers, Shared
 from isoloss.core.shown import shown
 from isoloss.report import render
-from isoloss.report.blocks import Answer, Block, Drawing, Line, Note, Notes, Paste, Section, Table
+from isoloss.report.blocks import Answer, Block, Drawing, Line, Note, Section
 from isoloss.report.theme import SEQUENCE, SEQUENCE_DARK
 
 if TYPE_CHECKING:
@@ -43,33 +43,21 @@ class ReportFiles:
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """A drawing ready for the templates: inlined for wide and narrow screens, and the names of its files."""
+    """A drawing ready for the templates: inlined for wide and narrow screens, and as files by suffix.
 
-    name: str
+    These are svg, png and, where the drawing brings numbers, csv.
+    """
+
+    drawing: Drawing
     number: str
-    title: str
-    caption: str
-    alt: str
     wide: Markup
     narrow: Markup | None
-    svg: str
-    png: bytes
-    csv: str
+    files: Mapping[str, bytes]
 
     @property
-    def svg_file(self) -> str:
-        """The SVG file, relative to the page."""
-        return f"{FIGURES}/{self.name}.svg"
-
-    @property
-    def png_file(self) -> str:
-        """The PNG file, relative to the page."""
-        return f"{FIGURES}/{self.name}.png"
-
-    @property
-    def csv_file(self) -> str | None:
-        """The CSV file of its numbers, relative to the page; None where the drawing brings none."""
-        return f"{FIGURES}/{self.name}.csv" if self.csv else None
+    def paths(self) -> dict[str, str]:
+        """Where each of its files stands, relative to the page, by suffix."""
+        return {suffix: f"{FIGURES}/{self.drawing.name}.{suffix}" for suffix in self.files}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -125,16 +113,12 @@ def write_page(
     """
     target = Path(folder)
     pictures = _pictures(page.sections, helpers, done)
-    context = _context(page, pictures)
     written: list[Path] = []
     for picture in pictures.values():
-        files.write_text(target / picture.svg_file, picture.svg)
-        files.write_bytes(target / picture.png_file, picture.png)
-        written += [target / picture.svg_file, target / picture.png_file]
-        if picture.csv_file is not None:
-            files.write_text(target / picture.csv_file, picture.csv)
-            written.append(target / picture.csv_file)
-    templates = _templates()
+        for suffix, path in picture.paths.items():
+            files.write_bytes(target / path, picture.files[suffix])
+            written.append(target / path)
+    context, templates = _context(page, pictures), _templates()
     files.write_text(target / MARKDOWN_NAME, _tidy(templates.get_template("page.md.j2").render(context)))
     files.write_text(target / HTML_NAME, templates.get_template("page.html.j2").render(context))
     return ReportFiles(html=target / HTML_NAME, markdown=target / MARKDOWN_NAME, figures=tuple(written))
@@ -169,18 +153,14 @@ def _pictures(parts: Sequence[Section], helpers: Helpers | None, done: Callable[
 
 
 def _picture(drawing: Drawing, number: str, drawn: render.Rendered) -> Picture:
-    raw, narrow = drawn.wide, drawn.narrow
+    name, alt = drawing.name, drawing.alt
+    written = {"svg": render.svg_file(drawn.wide).encode(), "png": drawn.png}
     return Picture(
-        name=drawing.name,
+        drawing=drawing,
         number=number,
-        title=drawing.title,
-        caption=drawing.caption,
-        alt=drawing.alt,
-        wide=Markup(render.inline_svg(raw, name=drawing.name, alt=drawing.alt)),
-        narrow=Markup(render.inline_svg(narrow, name=f"{drawing.name}-narrow", alt=drawing.alt)) if narrow else None,
-        svg=render.svg_file(raw),
-        png=drawn.png,
-        csv=csv_text(drawing.numbers),
+        wide=Markup(render.inline_svg(drawn.wide, name=name, alt=alt)),
+        narrow=Markup(render.inline_svg(drawn.narrow, name=f"{name}-narrow", alt=alt)) if drawn.narrow else None,
+        files=written | ({"csv": csv_text(drawing.numbers).encode()} if drawing.numbers else {}),
     )
 
 
@@ -188,45 +168,12 @@ def _context(page: Page, pictures: dict[str, Picture]) -> dict[str, Any]:
     script = asset("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return {
-        "title": page.title,
-        "kicker": page.kicker,
-        "question": page.question,
-        "version": page.version,
-        "created": page.created.isoformat(),
-        "answers": page.answers,
-        "lines": page.lines,
-        "lines_title": page.lines_title,
-        "key_numbers": page.key_numbers,
-        "sections": [_section(part, pictures) for part in page.sections],
+        "page": page,
+        "pictures": pictures,
         "style": Markup(asset("style.css") + _sequence_style()),
         "script": Markup(script),
         "script_hash": digest,
     }
-
-
-def _section(part: Section, pictures: dict[str, Picture]) -> dict[str, Any]:
-    return {
-        "name": part.name,
-        "title": part.title,
-        "blocks": [_block(block, pictures) for block in part.blocks],
-        "folded_title": part.folded_title,
-        "folded": [_block(block, pictures) for block in part.folded],
-        "folded_for_wide": part.folded_for_wide,
-    }
-
-
-def _block(block: Block, pictures: dict[str, Picture]) -> dict[str, Any]:
-    match block:
-        case Drawing():
-            return {"kind": "picture", "item": pictures[block.name]}
-        case Table():
-            return {"kind": "table", "item": block}
-        case Notes():
-            return {"kind": "notes", "item": block}
-        case Paste():
-            return {"kind": "paste", "item": block}
-        case str():
-            return {"kind": "prose", "item": block}
 
 
 @cache
@@ -237,6 +184,7 @@ def _templates() -> Environment:
         undefined=StrictUndefined,
     )
     environment.filters["md"] = markdown_text
+    environment.filters["kind"] = lambda block: type(block).__name__
     environment.filters["indented"] = lambda text: "\n".join(f"    {line}" for line in str(text).splitlines())
     environment.filters["bracketed"] = lambda text: text if text[0] in "[(" else f"({text})"
     return environment

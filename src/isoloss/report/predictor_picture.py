@@ -49,7 +49,7 @@ def _losses(comparison: PredictorComparison) -> Panel:
     bars = [Bar(name=c.measure, difference=c.loss.difference.scaled(100), shown=c.loss.shown) for c in ordered]
     bars.append(Bar(name=ONE_RUN, difference=ordered[0].loss.proxy_difference.scaled(100), shown=False))
     return Panel(
-        title=f"{_title(comparison)}: losses", axis="error less one law's, % of loss", kind=comparison.kind, bars=bars
+        title=f"{compared(comparison)}: losses", axis="error less one law's, % of loss", kind=comparison.kind, bars=bars
     )
 
 
@@ -61,11 +61,12 @@ def _balances(comparison: PredictorComparison) -> Panel | None:
     bars = [Bar(name=name, difference=errors.difference, shown=errors.shown) for name, errors in ordered]
     bars.append(Bar(name=ONE_RUN, difference=ordered[0][1].proxy_difference, shown=False))
     return Panel(
-        title=f"{_title(comparison)}: ln(D*/N*)",
+        title=f"{compared(comparison)}: ln(D*/N*)",
         axis=f"error less one law's, at {power_of_ten(comparison.budget)} FLOPs",
         kind=comparison.kind, bars=bars,
     )  # fmt: skip
 
 
-def _title(comparison: PredictorComparison) -> str:
+def compared(comparison: PredictorComparison) -> str:
+    """Return what a comparison is of, as a title: corpora of a kind, or all."""
     return KIND_TITLE[comparison.kind] if comparison.kind else "All corpora"

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable
 from functools import partial
+from operator import attrgetter
 
 from isoloss.core.numbers import MISSING, plain
-from isoloss.data_dependence.predictor_comparison import Errors, PredictorComparison, PredictorResult
-from isoloss.report.blocks import Cell, Column, Row, Table, estimate_cell, number_cell
+from isoloss.data_dependence.predictor_comparison import PredictorComparison, PredictorResult
+from isoloss.report.blocks import Column, Row, Table, estimate_cell, number_cell, table_row
 from isoloss.report.data import ReportData
-from isoloss.report.figures.balance import KIND_TITLE
+from isoloss.report.predictor_picture import compared
 
 DIGITS = partial(plain, trim=False)
 ONE_LAW, ONE_RUN = "one law for all", "one run"
@@ -39,34 +40,28 @@ def _name(comparison: PredictorComparison, number: int) -> str:
     return f"{comparison.kind or 'comparison'}-{number}"
 
 
-def _title(comparison: PredictorComparison) -> str:
-    return KIND_TITLE[comparison.kind] if comparison.kind else "All corpora"
-
-
 def _measures(comparison: PredictorComparison, number: int) -> Table:
     first = comparison.measures[0]
     rows = [*map(_row, sorted(comparison.measures, key=lambda c: c.loss.heldout)), *_rivals(first)]
     return Table(
         name=f"contest-{_name(comparison, number)}", columns=COLUMNS, rows=tuple(rows),
-        caption=f"{_title(comparison)}: which measure predicts a source that was never fitted?",
+        caption=f"{compared(comparison)}: which measure predicts a source that was never fitted?",
         note=" ".join(comparison.sentences()),
     )  # fmt: skip
 
 
 def _row(found: PredictorResult) -> Row:
     loss, balance = found.loss, found.balance
-    return Row(
-        cells=(
-            Cell(text=found.measure),
-            number_cell(100 * loss.heldout, DIGITS),
-            estimate_cell(loss.difference.scaled(100)),
-            estimate_cell(loss.against["proxy"].scaled(100)),
-            number_cell(loss.p_value, plain),
-            number_cell(loss.p_adjusted, plain),
-            number_cell(None if balance is None else balance.heldout, DIGITS),
-            number_cell(None if balance is None else balance.p_adjusted, plain),
-            Cell(text=_following(found)),
-        )
+    return table_row(
+        found.measure,
+        number_cell(100 * loss.heldout, DIGITS),
+        estimate_cell(loss.difference.scaled(100)),
+        estimate_cell(loss.against["proxy"].scaled(100)),
+        number_cell(loss.p_value, plain),
+        number_cell(loss.p_adjusted, plain),
+        number_cell(None if balance is None else balance.heldout, DIGITS),
+        number_cell(None if balance is None else balance.p_adjusted, plain),
+        _following(found),
     )
 
 
@@ -77,19 +72,10 @@ def _following(found: PredictorResult) -> str:
 
 
 def _rivals(first: PredictorResult) -> Iterable[Row]:
-    for name, pick in ((ONE_LAW, _pooled), (ONE_RUN, _proxy)):
+    for name, pick in ((ONE_LAW, attrgetter("pooled")), (ONE_RUN, attrgetter("proxy"))):
         balance = None if first.balance is None else pick(first.balance)
-        cells = (Cell(text=name), number_cell(100 * pick(first.loss), DIGITS), *[Cell(text=MISSING)] * 4,
-                 number_cell(balance, DIGITS), *[Cell(text=MISSING)] * 2)  # fmt: skip
-        yield Row(cells=cells)
-
-
-def _pooled(errors: Errors) -> float:
-    return errors.pooled
-
-
-def _proxy(errors: Errors) -> float:
-    return errors.proxy
+        errors, missing = number_cell(100 * pick(first.loss), DIGITS), (MISSING, MISSING)
+        yield table_row(name, errors, *missing, *missing, number_cell(balance, DIGITS), *missing)
 
 
 def _corpora(comparison: PredictorComparison, number: int) -> Table:
@@ -102,16 +88,14 @@ def _corpora(comparison: PredictorComparison, number: int) -> Table:
         Column(title=ONE_LAW, unit="% of loss"), Column(title=ONE_RUN, unit="% of loss"),
     )  # fmt: skip
     rows = [
-        Row(
-            cells=(
-                Cell(text=corpus),
-                Cell(text=source_of[corpus]),
-                *(number_cell(100 * c.corpora[corpus][0], DIGITS) for c in comparison.measures),
-                number_cell(100 * first.corpora[corpus][1], DIGITS),
-                number_cell(100 * first.proxies[corpus], DIGITS),
-            )
+        table_row(
+            corpus,
+            source_of[corpus],
+            *(number_cell(100 * c.corpora[corpus][0], DIGITS) for c in comparison.measures),
+            number_cell(100 * first.corpora[corpus][1], DIGITS),
+            number_cell(100 * first.proxies[corpus], DIGITS),
         )
         for corpus in first.corpora
     ]
     return Table(name=f"left-out-{_name(comparison, number)}", columns=columns, rows=tuple(rows),
-                 caption=f"{_title(comparison)}: the error on every left-out corpus.")  # fmt: skip
+                 caption=f"{compared(comparison)}: the error on every left-out corpus.")  # fmt: skip

@@ -2,7 +2,7 @@
 
 from isoloss.core.numbers import counted_corpora, duration, power_of_ten
 from isoloss.fitting.domain import LawWarning
-from isoloss.report.blocks import Block, Note, Notes, Section
+from isoloss.report.blocks import Block, Note, Notes, Section, kept, notes_or_none
 from isoloss.report.checklist import checklist_table
 from isoloss.report.data import ReportData
 from isoloss.report.drawings import (
@@ -62,10 +62,6 @@ def key_numbers(data: ReportData) -> tuple[Note, ...]:
     )
 
 
-def _kept(*blocks: Block | None) -> tuple[Block, ...]:
-    return tuple(block for block in blocks if block is not None)
-
-
 def _picture(data: ReportData) -> Section:
     if not len(data.observations):
         return Section(
@@ -79,35 +75,31 @@ def _picture(data: ReportData) -> Section:
 
 
 def _tuning(data: ReportData) -> Section:
-    reasons, rules = reason_notes(data), rule_notes(data)
     return Section(
         name="tuning", title="Which rate and batch",
-        blocks=_kept(
-            rates_picture(data), rules_table(data), Notes(items=rules) if rules else None,
-            Notes(items=reasons, warnings=True) if reasons else None, optima_table(data),
+        blocks=kept(
+            rates_picture(data), rules_table(data), notes_or_none(rule_notes(data)),
+            notes_or_none(reason_notes(data), warnings=True), optima_table(data),
         ),
     )  # fmt: skip
 
 
 def _numbers(data: ReportData) -> Section:
-    missing = tuple(Note(title=f"No law for {name}", text=reason) for name, reason in data.no_law.items())
+    missing = (Note(title=f"No law for {name}", text=reason) for name, reason in data.no_law.items())
     return Section(
-        name="numbers", title="The numbers",
-        blocks=_kept(key_table(data), Notes(items=missing, warnings=True) if missing else None),
-    )  # fmt: skip
+        name="numbers", title="The numbers", blocks=kept(key_table(data), notes_or_none(missing, warnings=True))
+    )
 
 
 def _balance(data: ReportData) -> Section:
-    return Section(
-        name="trend", title="Do best tokens per parameter follow the text?",
-        blocks=_kept(balance_picture(data)),
-    )  # fmt: skip
+    title = "Do best tokens per parameter follow the text?"
+    return Section(name="trend", title=title, blocks=kept(balance_picture(data)))
 
 
 def _predictors(data: ReportData) -> Section:
     return Section(
         name="predictors", title="Which measure predicts a corpus never trained on?",
-        blocks=_kept(predictor_picture(data), *predictor_tables(data)),
+        blocks=kept(predictor_picture(data), *predictor_tables(data)),
         folded_title="Every left-out corpus", folded=tuple(corpus_tables(data)),
     )  # fmt: skip
 
@@ -117,7 +109,7 @@ def _compute(data: ReportData) -> Section:
         return Section(name="compute", title="What compute buys", blocks=())
     return Section(
         name="compute", title="What compute buys",
-        blocks=_kept(compute_picture(data), excess_picture(data)),
+        blocks=kept(compute_picture(data), excess_picture(data)),
         folded_title="What to train at each budget", folded=(frontier_table(data),) if data.frontier else (),
     )  # fmt: skip
 
@@ -140,9 +132,8 @@ def _warnings(data: ReportData) -> tuple[Note, ...]:
 
 
 def _trust(data: ReportData) -> Section:
-    warnings = (*_refused(data), *_warnings(data))
-    blocks = _kept(
-        Notes(items=warnings, warnings=True) if warnings else None,
+    blocks = kept(
+        notes_or_none((*_refused(data), *_warnings(data)), warnings=True),
         residual_picture(data) if data.laws else None,
         unfiltered_table(data) if data.laws_unfiltered else None,
         variants_table(data) if data.rate_arms else None,
@@ -178,13 +169,12 @@ def _corpora(data: ReportData) -> Section:
         for measure, reason in corpus.unidentified.items()
     ]
     return Section(
-        name="corpora", title="The corpora",
-        blocks=_kept(corpora_table(data), Notes(items=tuple(notes), warnings=True) if notes else None),
-    )  # fmt: skip
+        name="corpora", title="The corpora", blocks=kept(corpora_table(data), notes_or_none(notes, warnings=True))
+    )
 
 
 def _runs(data: ReportData) -> Section:
-    blocks = _kept(curve_picture(data), runs_table(data) if data.runs else None)
+    blocks = kept(curve_picture(data), runs_table(data) if data.runs else None)
     return Section(name="runs", title="Every run", blocks=blocks)
 
 

@@ -11,7 +11,7 @@ from isoloss.data_dependence.balance import measured_as
 from isoloss.diagnostics.backtest import NEAREST
 from isoloss.fitting.estimated import FrontierPoint
 from isoloss.fitting.fitted import FittedLaw
-from isoloss.report.blocks import Cell, Column, Row, Table, estimate_cell, number_cell
+from isoloss.report.blocks import Cell, Column, Row, Table, estimate_cell, number_cell, table_row
 from isoloss.report.data import CorpusSummary, ReportData, RunRow
 from isoloss.report.figures.marks import anchor
 from isoloss.report.refusals import misfit
@@ -57,7 +57,7 @@ def _key_row(data: ReportData, corpus: CorpusSummary) -> Row:
     ratio = _balance(data, corpus.name)
     own = [row for row in data.runs if row.corpus == corpus.name and row.loss_nats is not None]
     flagged = sum(bool(row.flags) for row in own)
-    cells = (
+    return table_row(
         Cell(text=corpus.name, detail=KIND_NAME[corpus.kind]),
         estimate_cell(data.complexity(corpus.name)),
         estimate_cell(_param(law, "E")),
@@ -69,7 +69,6 @@ def _key_row(data: ReportData, corpus: CorpusSummary) -> Row:
         estimate_cell(ratio),
         Cell(text=str(len(own)), detail=f"{flagged} flagged" if flagged else "", sort=len(own)),
     )
-    return Row(cells=cells)
 
 
 def _balance(data: ReportData, corpus: str) -> Estimate | None:
@@ -129,20 +128,18 @@ def _fit_row(data: ReportData, name: str, law: FittedLaw) -> Row:
     proof = law.convergence
     refused = misfit(data, law.group, law) is not None
     agreeing = f"{proof.starts_agreeing} of {proof.starts}"
-    return Row(
-        cells=(
-            Cell(text=name, detail=law.law),
-            estimate_cell(law.params.get("A"), style="plain"),
-            estimate_cell(law.params.get("B"), style="plain"),
-            number_cell(100 * law.rmse, TWO),
-            number_cell(law.rows_used),
-            number_cell(len(law.excluded)),
-            Cell(text="refused" if refused else agreeing, detail="misses the runs" if refused else "",
-                 sort=-1 if refused else proof.starts_agreeing),
-            number_cell(proof.gradient_norm, power_of_ten),
-            number_cell(proof.condition_number, lambda x: plain(x) if math.isfinite(x) else "∞"),
-            Cell(text=", ".join(proof.active_bounds) or "no"),
-        )
+    return table_row(
+        Cell(text=name, detail=law.law),
+        estimate_cell(law.params.get("A"), style="plain"),
+        estimate_cell(law.params.get("B"), style="plain"),
+        number_cell(100 * law.rmse, TWO),
+        number_cell(law.rows_used),
+        number_cell(len(law.excluded)),
+        Cell(text="refused" if refused else agreeing, detail="misses the runs" if refused else "",
+             sort=-1 if refused else proof.starts_agreeing),
+        number_cell(proof.gradient_norm, power_of_ten),
+        number_cell(proof.condition_number, lambda x: plain(x) if math.isfinite(x) else "∞"),
+        ", ".join(proof.active_bounds) or "no",
     )  # fmt: skip
 
 
@@ -158,16 +155,14 @@ def frontier_table(data: ReportData) -> Table:
 
 
 def _frontier_row(name: str, point: FrontierPoint) -> Row:
-    return Row(
-        cells=(
-            Cell(text=name),
-            number_cell(point.flops, power_of_ten),
-            estimate_cell(point.params, style="si"),
-            estimate_cell(point.tokens, style="si"),
-            estimate_cell(point.log_ratio.exponential(), style="plain"),
-            estimate_cell(point.loss),
-            Cell(text=_reach(point), sort=point.extrapolation),
-        )
+    return table_row(
+        name,
+        number_cell(point.flops, power_of_ten),
+        estimate_cell(point.params, style="si"),
+        estimate_cell(point.tokens, style="si"),
+        estimate_cell(point.log_ratio.exponential(), style="plain"),
+        estimate_cell(point.loss),
+        Cell(text=_reach(point), sort=point.extrapolation),
     )
 
 
@@ -198,7 +193,7 @@ def _unfiltered_row(data: ReportData, name: str) -> Row:
     exponents = [estimate_cell(exponent(law)) for law in pair]
     ratios = [estimate_cell(log_ratio(law, data.budget_flops)) for law in pair]
     errors = [number_cell(100 * law.rmse if law else None, TWO) for law in pair]
-    return Row(cells=(Cell(text=name), *rows, *exponents, *ratios, *errors))
+    return table_row(name, *rows, *exponents, *ratios, *errors)
 
 
 def variants_table(data: ReportData) -> Table:
@@ -224,11 +219,10 @@ def _variant_row(data: ReportData, name: str, factors: Sequence[float]) -> Row:
     exponents = [exponent(laws[factor]) for factor in factors]
     ratios = [log_ratio(laws[factor], data.budget_flops) for factor in factors]
     own = factors.index(1.0)
-    cells = (
-        Cell(text=name), *map(estimate_cell, exponents), *map(estimate_cell, ratios), _range_cell(exponents, own),
+    return table_row(
+        name, *map(estimate_cell, exponents), *map(estimate_cell, ratios), _range_cell(exponents, own),
         _range_cell(ratios, own),
     )  # fmt: skip
-    return Row(cells=cells)
 
 
 def _range_cell(estimates: Sequence[Estimate | None], own: int) -> Cell:
@@ -248,17 +242,15 @@ def replicates_table(data: ReportData) -> Table:
         Column(title="branch noise", unit="% of the loss", about="standard deviation that each run has for itself"),
         Column(title="law's error", unit="% of ln loss", about="root mean square around the law: noise and misfit"),
     )  # fmt: skip
-    rows = []
-    for name, noise in data.replicates.items():
-        law = data.laws.get(name)
-        rows.append(
-            Row(cells=(
-                Cell(text=name), number_cell(noise.sizes), number_cell(noise.trunks),
-                estimate_cell(noise.trunk_sd.scaled(100), style="plain"),
-                estimate_cell(noise.branch_sd.scaled(100), style="plain"),
-                number_cell(100 * law.rmse if law else None, TWO),
-            ))
-        )  # fmt: skip
+    rows = [
+        table_row(
+            name, number_cell(noise.sizes), number_cell(noise.trunks),
+            estimate_cell(noise.trunk_sd.scaled(100), style="plain"),
+            estimate_cell(noise.branch_sd.scaled(100), style="plain"),
+            number_cell(100 * data.laws[name].rmse if name in data.laws else None, TWO),
+        )
+        for name, noise in data.replicates.items()
+    ]  # fmt: skip
     return Table(
         name="replicates", columns=columns, rows=tuple(rows),
         caption="Noise between seeds. Data order is one for all sizes of a seed, and the held-out set is one for all "
@@ -276,17 +268,15 @@ def corpora_table(data: ReportData) -> Table:
         *(Column(title=name) for name in measures),
     )  # fmt: skip
     rows = [
-        Row(
-            cells=(
-                Cell(text=corpus.name, detail=KIND_NAME[corpus.kind]),
-                Cell(text=corpus.source),
-                number_cell(corpus.tokens, si),
-                number_cell(corpus.heldout_tokens, si),
-                number_cell(corpus.vocab_size),
-                number_cell(corpus.bytes_per_token, TWO),
-                number_cell(corpus.unigram_nats, THREE),
-                *(_measure_cell(corpus, name) for name in measures),
-            )
+        table_row(
+            Cell(text=corpus.name, detail=KIND_NAME[corpus.kind]),
+            corpus.source,
+            number_cell(corpus.tokens, si),
+            number_cell(corpus.heldout_tokens, si),
+            number_cell(corpus.vocab_size),
+            number_cell(corpus.bytes_per_token, TWO),
+            number_cell(corpus.unigram_nats, THREE),
+            *(_measure_cell(corpus, name) for name in measures),
         )
         for corpus in by_complexity(data)
     ]
@@ -302,9 +292,7 @@ def exclusions_table(data: ReportData) -> Table:
     """Return every row that a fit left out, with the reason."""
     columns = (CORPUS, Column(title="row"), Column(title="run", numeric=False), Column(title="reason", numeric=False))
     rows = [
-        Row(cells=(Cell(text=name), number_cell(e.row), Cell(text=e.run), Cell(text=e.reason)))
-        for name, law in data.laws.items()
-        for e in law.excluded
+        table_row(name, number_cell(e.row), e.run, e.reason) for name, law in data.laws.items() for e in law.excluded
     ]
     return Table(name="exclusions", columns=columns, rows=tuple(rows), caption="Rows left out of the fits, and why.")
 
@@ -319,8 +307,8 @@ def runs_table(data: ReportData) -> Table:
     unknown = {column for column in OPTIONAL if all(cells[column].text == MISSING for cells in parts)}
     columns = [column for column in RUN_COLUMNS if column not in unknown]
     rows = [
-        Row(
-            cells=tuple(cells[column] for column in columns),
+        table_row(
+            *(cells[column] for column in columns),
             anchor=anchor(row.run),
             tip=run_tip(row),
             marked=bool(row.flags) or row.status != "finished",
@@ -345,7 +333,6 @@ RUN_COLUMNS = (
 
 
 def _run_columns(row: RunRow, corpus: CorpusSummary) -> dict[Column, Cell]:
-    bits = bits_per_byte(row.loss_nats, corpus.bytes_per_token)
     cells = (
         Cell(text=row.corpus),
         number_cell(row.params, si),
@@ -355,7 +342,7 @@ def _run_columns(row: RunRow, corpus: CorpusSummary) -> dict[Column, Cell]:
         number_cell(row.stderr, FOUR),
         number_cell(row.excess_nats, FOUR),
         number_cell(row.excess_stderr, FOUR),
-        number_cell(bits, THREE),
+        number_cell(bits_per_byte(row.loss_nats, corpus.bytes_per_token), THREE),
         Cell(text=f"{row.width}, {row.depth}, {row.heads}", sort=row.width),
         number_cell(row.peak_lr, plain),
         number_cell(row.batch_tokens, si),
@@ -388,14 +375,11 @@ def coverage_table(data: ReportData) -> Table:
     quantities = [q for q in QUANTITIES if any(q in coverage.shares for coverage in data.coverage.values())]
     columns = (CORPUS, *(Column(title=QUANTITIES[q], unit="% held") for q in quantities), Column(title="simulations"))
     rows = [
-        Row(cells=(
-            Cell(text=name),
-            *(
-                estimate_cell(share and share.scaled(100), style="plain")
-                for share in map(coverage.shares.get, quantities)
-            ),
+        table_row(
+            name,
+            *(estimate_cell(s and s.scaled(100), style="plain") for s in map(coverage.shares.get, quantities)),
             number_cell(coverage.simulations),
-        ))
+        )
         for name, coverage in data.coverage.items()
     ]  # fmt: skip
     return Table(
@@ -421,13 +405,13 @@ def backtest_table(data: ReportData, *, every: bool = False) -> Table:
         Column(title="held", unit="% of runs", about="runs inside their 95 % prediction intervals"),
     )
     rows = [
-        Row(cells=(
-            Cell(text=test.group), Cell(text=score.law), number_cell(score.runs),
+        table_row(
+            test.group, score.law, number_cell(score.runs),
             number_cell(max(part.beyond for part in test.parts), plain),
             *(number_cell(None if share is None else 100 * share, TWO)
               for share in (score.rmse, score.bias, score.half_width)),
             number_cell(None if score.held is None else 100 * score.held, plain),
-        ))
+        )
         for test in data.backtest
         for place, score in enumerate(test.scores)
         if every or place == 0 or score.law in (NEAREST, *(law.law for law in data.laws.values()))

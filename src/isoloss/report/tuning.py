@@ -3,7 +3,7 @@
 from functools import partial
 
 from isoloss.core.numbers import MISSING, plain, si
-from isoloss.report.blocks import Answer, Cell, Column, Drawing, Note, Row, Table, estimate_cell
+from isoloss.report.blocks import Answer, Cell, Column, Drawing, Note, Row, Table, estimate_cell, number_cell, table_row
 from isoloss.report.data import ReportData
 from isoloss.report.figures.rates import best_rates, horizons_in_words
 from isoloss.runs.rules import BATCHES, RATES
@@ -51,17 +51,15 @@ def rules_table(data: ReportData) -> Table:
 
 def _fitted_row(name: str, tuning: Tuning) -> Row:
     cost = tuning.cost
-    percent = cost and cost.scaled(100)
-    cells = (
-        Cell(text=name),
+    return table_row(
+        name,
         Cell(text=f"{tuning.reference_batch:,}", sort=tuning.reference_batch),
         estimate_cell(tuning.rate.level if tuning.rate else None, style="plain"),
         *_exponents(tuning.rate),
         estimate_cell(tuning.batch_exponent),
         *_exponents(tuning.batch),
-        estimate_cell(percent, style="plain"),
+        estimate_cell(cost and cost.scaled(100), style="plain"),
     )
-    return Row(cells=cells)
 
 
 def _exponents(fit: PowerFit | None) -> tuple[Cell, Cell]:
@@ -72,10 +70,9 @@ def _exponents(fit: PowerFit | None) -> tuple[Cell, Cell]:
 
 def _published_row(name: str) -> Row:
     rate, batch = RATES[name], BATCHES[name]
-    missing = Cell(text=MISSING)
     exponents = (rate.exponent, rate.tokens_exponent, None, batch.exponent, batch.tokens_exponent)
     cells = [Cell(text=MISSING if value is None else plain(value), sort=value) for value in exponents]
-    return Row(cells=(Cell(text=PUBLISHED[name], detail="published"), missing, missing, *cells, missing))
+    return table_row(Cell(text=PUBLISHED[name], detail="published"), MISSING, MISSING, *cells, MISSING)
 
 
 def optima_table(data: ReportData) -> Table:
@@ -98,15 +95,15 @@ def optima_table(data: ReportData) -> Table:
 
 def _optimum_row(name: str, tuning: Tuning, best: BatchOptimum, batches: list[int]) -> Row:
     own = {o.batch_tokens: o for o in tuning.rates if o.cell == best.cell}
-    cells = (
-        Cell(text=name),
-        Cell(text=si(best.params), sort=best.params),
-        Cell(text=si(best.tokens), sort=best.tokens),
+    return table_row(
+        name,
+        number_cell(best.params, si),
+        number_cell(best.tokens, si),
         *(_rate_cell(own.get(batch)) for batch in batches),
         _edge_cell(best.edge, f"{best.batch_tokens:,.0f}", best.batch_tokens),
-        Cell(text=f"{best.loss_nats:.4f}", sort=best.loss_nats),
+        number_cell(best.loss_nats, "{:.4f}".format),
+        marked=best.edge is not None or any(o.edge is not None for o in own.values()),
     )
-    return Row(cells=cells, marked=best.edge is not None or any(o.edge is not None for o in own.values()))
 
 
 def _rate_cell(optimum: RateOptimum | None) -> Cell:

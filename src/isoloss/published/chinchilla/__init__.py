@@ -36,8 +36,7 @@ from isoloss.published.figures.series import Series, SeriesPanel, series_drawing
 from isoloss.published.figures.valleys import valleys
 from isoloss.published.folder import read_folder
 from isoloss.published.reproduction import Claim, Reproduction, Row
-from isoloss.report.blocks import Cell, Column, Drawing, Section, Table, columns_of, estimate_cell, number_cell
-from isoloss.report.blocks import Row as TableRow
+from isoloss.report.blocks import Column, Drawing, Section, Table, columns_of, estimate_cell, number_cell, table_row
 from isoloss.report.figures.contours import contours
 from isoloss.runs.observations import Observations
 
@@ -230,19 +229,18 @@ def _laws_table(found: ChinchillaAnalysis) -> Table:
     fitted = {"Huber, 240 rows": found.huber, "least absolute deviation, 240 rows": found.lad,
               "Huber, all 245 rows": found.all_rows}  # fmt: skip
     rows = [
-        TableRow(cells=(
-            Cell(text=label), *(estimate_cell(law.params[name], style="plain") for name in NAMES),
+        table_row(
+            label, *(estimate_cell(law.params[name], style="plain") for name in NAMES),
             estimate_cell(law.exponent_a()), number_cell(law.objective_value, lambda value: plain(value, 6)),
-        ))
+        )
         for label, law in fitted.items()
     ]  # fmt: skip
     for label, values in (("Hoffmann et al. 2022, as printed", HOFFMANN), ("Besiroglu et al. 2024, as printed",
                                                                            BESIROGLU)):  # fmt: skip
-        rows.append(TableRow(cells=(
-            Cell(text=label), *(number_cell(values[name], lambda value: plain(value, 5)) for name in NAMES),
-            number_cell(values["beta"] / (values["alpha"] + values["beta"]), lambda value: fixed(value, 3)),
-            Cell(text="–"),
-        )))  # fmt: skip
+        rows.append(table_row(
+            label, *(number_cell(values[name], lambda value: plain(value, 5)) for name in NAMES),
+            number_cell(values["beta"] / (values["alpha"] + values["beta"]), lambda value: fixed(value, 3)), "–",
+        ))  # fmt: skip
     return Table(name="laws", caption="The law fitted in every way, next to the printed ones.", columns=columns,
                  rows=tuple(rows))  # fmt: skip
 
@@ -253,10 +251,8 @@ def _approaches_table(found: ChinchillaAnalysis) -> Table:
     data = {"approach 1": "needs training curves", "approach 2": f"points within 15 % of {len(found.isoflop.found)} "
             "budgets, parabolas", "approach 3": "240 points, Huber"}  # fmt: skip
     rows = tuple(
-        TableRow(cells=(
-            Cell(text=name), estimate_cell(Estimate(value=value, low=low, high=high)),
-            estimate_cell(_exponent(found, name)), Cell(text=data[name]),
-        ))
+        table_row(name, estimate_cell(Estimate(value=value, low=low, high=high)), estimate_cell(_exponent(found, name)),
+                  data[name])
         for name, (value, low, high) in EXPONENTS.items()
     )  # fmt: skip
     return Table(name="approaches", caption="N* ∝ C^a by three approaches.", columns=columns, rows=rows)
@@ -354,11 +350,11 @@ def _stopping_table(found: ChinchillaAnalysis) -> Table:
         Column(title="above the optimum", unit="%, at best"), *(Column(title=name) for name in NAMES),
     )  # fmt: skip
     rows = tuple(
-        TableRow(cells=(
-            Cell(text=one.reduction), number_cell(one.starts), number_cell(one.successes),
+        table_row(
+            one.reduction, number_cell(one.starts), number_cell(one.successes),
             number_cell(100 * (one.objective / found.huber.objective_value - 1), lambda value: plain(value, 3)),
             *(number_cell(value, lambda value: plain(value, 4)) for value in one.values),
-        ))
+        )
         for one in found.stopped
     )  # fmt: skip
     return Table(name="stopping", caption="The same search from the same starts, summed and averaged.",

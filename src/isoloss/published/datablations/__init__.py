@@ -25,8 +25,7 @@ from isoloss.published.datablations.data import (
 from isoloss.published.figures.series import Series, SeriesPanel, series_drawing
 from isoloss.published.folder import read_folder
 from isoloss.published.reproduction import Claim, Reproduction, Row
-from isoloss.report.blocks import Cell, Column, Drawing, Section, Table, estimate_cell, number_cell
-from isoloss.report.blocks import Row as TableRow
+from isoloss.report.blocks import Column, Drawing, Section, Table, estimate_cell, number_cell, table_row
 from isoloss.runs.observations import Observations
 
 PROFILE = np.geomspace(1.5, 3000, 41)  # half-lives at which the profile is drawn
@@ -163,12 +162,12 @@ def _table(found: RepeatAnalysis) -> Table:
     laws = {"published point": found.published, "lower point": found.lower, "best optimum": found.best,
             "all runs, best optimum": found.every_run}  # fmt: skip
     rows = tuple(
-        TableRow(cells=(
-            Cell(text=name), number_cell(law.rows_used), estimate_cell(law.params["R_D"], style="plain"),
+        table_row(
+            name, number_cell(law.rows_used), estimate_cell(law.params["R_D"], style="plain"),
             estimate_cell(law.params["R_N"], style="plain"),
             number_cell(law.objective_value, lambda value: plain(value, 8)),
             number_cell(100 * law.rmse, lambda value: plain(value, 3)),
-        ))
+        )
         for name, law in laws.items()
     )  # fmt: skip
     return Table(name="half-lives", caption="Half-lives of repeated tokens and excess parameters; the base law is held "

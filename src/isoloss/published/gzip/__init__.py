@@ -13,8 +13,17 @@ from isoloss.published.gzip.claims import claims
 from isoloss.published.gzip.data import EXPONENTS, LOSSES, MEDIAN_ERRORS, ORIGIN, SYMBOLS
 from isoloss.published.gzip.drawings import COLUMN_NAMES, animation, drawings, short_name
 from isoloss.published.reproduction import Reproduction, Row
-from isoloss.report.blocks import Cell, Column, Note, Notes, Section, Table, estimate_cell, number_cell
-from isoloss.report.blocks import Row as TableRow
+from isoloss.report.blocks import (
+    Column,
+    Note,
+    Section,
+    Table,
+    estimate_cell,
+    kept,
+    notes_or_none,
+    number_cell,
+    table_row,
+)
 
 DIGITS = "half of the last digit given, and as much again where optima are flat"
 NOT_SHOWN = {
@@ -35,6 +44,7 @@ def reproduce(folder: Path | str, *, progress: Progress = QUIET) -> Reproduction
 
 def reproduction(found: GzipAnalysis, tables: dict[str, Columns], *, seconds: float) -> Reproduction:
     """Return what the fits say about the published numbers and claims."""
+    unfitted = notes_or_none((Note(title=n, text=reason) for n, reason in found.no_law.items()), warnings=True)
     return Reproduction(
         study="gzip", title=ORIGIN.title, origin=f"{ORIGIN.paper}. {ORIGIN.sentence()}",
         question="Do harder-to-compress data ask for more tokens per parameter, and does gzip say by how much?",
@@ -42,9 +52,7 @@ def reproduction(found: GzipAnalysis, tables: dict[str, Columns], *, seconds: fl
         sections=(
             Section(name="laws", title="The laws", blocks=(_laws(found), _lines(found))),
             Section(name="figures", title="The figures", blocks=tuple(drawings(found, tables))),
-            Section(name="unfitted", title="Where nothing could be fitted", blocks=(Notes(items=tuple(
-                Note(title=name, text=reason) for name, reason in found.no_law.items()), warnings=True),)
-                if found.no_law else ()),
+            Section(name="unfitted", title="Where nothing could be fitted", blocks=kept(unfitted)),
         ),
         animations={"contours.gif": partial(animation, found)},
     )  # fmt: skip
@@ -75,13 +83,13 @@ def _laws(found: GzipAnalysis) -> Table:
         law = found.laws[MAIN][corpus]
         own = found.table.where(corpus=corpus).run.tolist()
         exponents = [found.exponent(loss, corpus) for loss in LOSSES] + [found.exponent(MAIN, corpus, converged=True)]
-        table.append(TableRow(cells=(
-            Cell(text=short_name(found, corpus)),
+        table.append(table_row(
+            short_name(found, corpus),
             *(estimate_cell(law.params[name], style="plain") for name in law.params),
             *(number_cell(a, lambda value: fixed(value, 3)) for a in exponents),
             number_cell(sum(run in found.flagged for run in own)),
             number_cell(100 * law.rmse, lambda value: plain(value, 2)),
-        )))  # fmt: skip
+        ))  # fmt: skip
     return Table(name="laws", caption="Chinchilla's law of every grammar, on the training loss of the last 5 % of "
                  "steps; intervals resample rows.", columns=columns, rows=tuple(table))  # fmt: skip
 
@@ -97,6 +105,6 @@ def _lines(found: GzipAnalysis) -> Table:
         for fitted, lines in found.lines.items():
             line = lines[coefficient]
             numbers = [number_cell(value, lambda number: plain(number, 3)) for value in (line.slope, line.r, line.p)]
-            table.append(TableRow(cells=(Cell(text=SYMBOLS[coefficient]), Cell(text=names[fitted]), *numbers)))
+            table.append(table_row(SYMBOLS[coefficient], names[fitted], *numbers))
     return Table(name="lines", caption="Each coefficient regressed on the gzip ratio over five grammars, by the losses "
                  "that are fitted.", columns=columns, rows=tuple(table))  # fmt: skip

@@ -11,8 +11,7 @@ from isoloss.published.figures.series import Series, SeriesPanel, series_drawing
 from isoloss.published.porian.printed import PRINTED
 from isoloss.published.porian.raw import IdealTuning, RawRuns, SweepResult, ideal_tuning, sweep, tuned_table
 from isoloss.published.reproduction import Row
-from isoloss.report.blocks import Block, Cell, Column, Drawing, Section, Table, number_cell
-from isoloss.report.blocks import Row as TableRow
+from isoloss.report.blocks import Block, Column, Drawing, Section, Table, number_cell, table_row
 
 SWEEP = {"BS = c N^e, c (sequences of 2048 tokens)": "batch_c", "BS exponent (R2 0.986)": "batch",
          "LR = c N^e, c": "rate_c", "LR exponent (R2 0.997)": "rate"}  # fmt: skip
@@ -128,10 +127,10 @@ def _tuned_blocks(raw: RawRuns) -> list[Block]:
     columns = (Column(title="parameters"), Column(title="rate"), Column(title="batch", unit="sequences"),
                Column(title="β2"))  # fmt: skip
     table = tuple(
-        TableRow(cells=(
+        table_row(
             number_cell(params, si), number_cell(rate, plain), number_cell(batch, lambda value: f"{value:.0f}"),
-            Cell(text="–") if np.isnan(beta2) else number_cell(beta2, plain),
-        ))
+            "–" if np.isnan(beta2) else number_cell(beta2, plain),
+        )
         for params, rate, batch, beta2 in tuned_table(raw, rows)
     )  # fmt: skip
     return [Table(name="tuned", caption="The tuned settings by size.", columns=columns, rows=table)]

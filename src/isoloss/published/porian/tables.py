@@ -2,13 +2,11 @@
 
 from collections.abc import Sequence
 
-from isoloss.core.estimate import Estimate
 from isoloss.core.numbers import fixed, plain, si
-from isoloss.optima.power_line import PowerLine
 from isoloss.published.porian.analysis import Analysed, PorianAnalysis
 from isoloss.published.porian.drawings import DATASETS
 from isoloss.published.porian.rows import porian_counts, porian_shapes, ratio_range
-from isoloss.report.blocks import Cell, Column, Row, Table, estimate_cell, number_cell
+from isoloss.report.blocks import Cell, Column, Row, Table, estimate_cell, number_cell, table_row
 from isoloss.report.page import markdown_text
 
 _LATEX = str.maketrans({"%": r"\%", "&": r"\&", "_": r"\_", "#": r"\#", "−": "-", "ρ": r"$\rho$", "²": "$^2$"})
@@ -29,21 +27,14 @@ def results_table(found: PorianAnalysis) -> Table:
 def _result(one: Analysed) -> Row:
     a, (low, high) = one.laws.params, ratio_range(one)
     label = one.config.label + (" (attention counted)" if "_att_" in one.config.key else "")
-    return Row(
-        cells=(
-            Cell(text=label),
-            Cell(text=DATASETS[one.config.dataset]),
-            Cell(text=fixed(a.slope, 3), detail=_pair(a), sort=a.slope),
-            number_cell(a.r2, lambda value: fixed(value, 3)),
-            Cell(text=f"({low}, {high})", sort=low),
-            number_cell(a.at(5.88e23).value, si),
-        )
-    )
-
-
-def _pair(law: PowerLine) -> str:
-    exponent: Estimate = law.exponent
-    return f"({fixed(exponent.low or 0, 2)}, {fixed(exponent.high or 0, 2)})"
+    return table_row(
+        label, DATASETS[one.config.dataset],
+        Cell(text=fixed(a.slope, 3), detail=f"({fixed(a.exponent.low or 0, 2)}, {fixed(a.exponent.high or 0, 2)})",
+             sort=a.slope),
+        number_cell(a.r2, lambda value: fixed(value, 3)),
+        Cell(text=f"({low}, {high})", sort=low),
+        number_cell(a.at(5.88e23).value, si),
+    )  # fmt: skip
 
 
 def architecture_table() -> Table:
@@ -56,12 +47,12 @@ def architecture_table() -> Table:
     for shape in porian_shapes():
         counts = porian_counts(shape.width, shape.depth)
         others = (counts["N exact"], counts["N with attention"], counts["N without head"])
-        rows.append(Row(cells=(
+        rows.append(table_row(
             number_cell(shape.depth), number_cell(shape.width),
             number_cell(counts["N"] / 1e6, lambda value: plain(value, 4, trim=False)),
             *(Cell(text=plain(n / 1e6, 4, trim=False), detail=f"({100 * (n / counts['N'] - 1):+.1f} %)", sort=float(n))
               for n in others),
-        )))  # fmt: skip
+        ))  # fmt: skip
     return Table(name="architectures", columns=columns, rows=tuple(rows),
                  caption="The 16 architectures and what each way of counting makes of them.")  # fmt: skip
 
@@ -78,12 +69,12 @@ def repaired_table(found: PorianAnalysis) -> Table:
     for key, one in found.configs.items():
         laws = (one.laws, one.repaired.meant_noise, one.repaired.no_floor, one.repaired.both)
         weighted = one.repaired.loss.E if one.repaired.loss else None
-        rows.append(Row(cells=(
-            Cell(text=key), *(estimate_cell(law.params.exponent) for law in laws),
+        rows.append(table_row(
+            key, *(estimate_cell(law.params.exponent) for law in laws),
             number_cell(one.loss.E, lambda value: fixed(value, 3)),
             number_cell(weighted, lambda value: fixed(value, 3)),
             number_cell(100 * one.repaired.floor_share, lambda value: fixed(value, 0)),
-        )))  # fmt: skip
+        ))  # fmt: skip
     return Table(
         name="repaired", columns=columns, rows=tuple(rows),
         caption="As released next to repaired: noise that rises with the loss, the spread of the draws alone as "
