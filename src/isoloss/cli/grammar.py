@@ -1,5 +1,8 @@
 """`isoloss grammar describe`, `isoloss grammar sample`, `isoloss grammar search` and `isoloss grammar score`."""
 
+from collections.abc import Callable, Mapping
+from functools import update_wrapper
+from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,48 +13,54 @@ from isoloss.cli.app import Json, Seed, grammar_app
 if TYPE_CHECKING:
     from isoloss.grammar.families import GrammarSpec
 
-Family = Annotated[str, typer.Option(help="random, zipf, hierarchical, or explicit (with --file).")]
-Nonterminals = Annotated[int | None, typer.Option(help="random, zipf: nonterminals.")]
-Terminals = Annotated[int | None, typer.Option(help="random, zipf: terminals.")]
-MaxRules = Annotated[int | None, typer.Option(help="random, zipf: rules of a nonterminal, at most.")]
-MaxRhs = Annotated[int | None, typer.Option(help="random, zipf: symbols of a right-hand side, at most.")]
-Pfsa = Annotated[bool, typer.Option(help="random, zipf: right-hand sides of one symbol.")]
-PaperCollision = Annotated[
-    bool, typer.Option(help="random, zipf: the separator is a terminal too, as in the gzip paper's code.")
-]
-Exponent = Annotated[float | None, typer.Option(help="zipf, hierarchical: exponent of the rule weights.")]
-Depth = Annotated[int | None, typer.Option(help="hierarchical: levels.")]
-Branching = Annotated[int | None, typer.Option(help="hierarchical: symbols of a rule.")]
-Vocabulary = Annotated[int | None, typer.Option(help="hierarchical: symbols of a level.")]
-Synonyms = Annotated[int | None, typer.Option(help="hierarchical: rules of a symbol.")]
-File = Annotated[Path | None, typer.Option(help="explicit: rules as text, S -> 'a' S [0.7] | 'b' [0.3]")]
-Conditioned = Annotated[
-    bool,
-    typer.Option(
-        "--conditioned/--unconditioned", help="Whether sentences that never end are left out: exactly, by new weights."
-    ),
-]
+GRAMMAR: dict[str, tuple[Any, Any, str]] = {
+    "family": (str, "random", "random, zipf, hierarchical, or explicit (with --file)."),
+    "nonterminals": (int | None, None, "random, zipf: nonterminals."),
+    "terminals": (int | None, None, "random, zipf: terminals."),
+    "max_rules": (int | None, None, "random, zipf: rules of a nonterminal, at most."),
+    "max_rhs": (int | None, None, "random, zipf: symbols of a right-hand side, at most."),
+    "pfsa": (bool, False, "random, zipf: right-hand sides of one symbol."),
+    "paper_collision": (bool, False, "random, zipf: the separator is a terminal too, as in the gzip paper's code."),
+    "exponent": (float | None, None, "zipf, hierarchical: exponent of the rule weights."),
+    "depth": (int | None, None, "hierarchical: levels."),
+    "branching": (int | None, None, "hierarchical: symbols of a rule."),
+    "vocabulary": (int | None, None, "hierarchical: symbols of a level."),
+    "synonyms": (int | None, None, "hierarchical: rules of a symbol."),
+    "file": (Path | None, None, "explicit: rules as text, S -> 'a' S [0.7] | 'b' [0.3]"),
+    "conditioned": (bool, True, "Whether sentences that never end are left out: exactly, by new weights."),
+}
+"""The options that describe a grammar: type, default and help."""
+NAMES = {"conditioned": "--conditioned/--unconditioned"}
+"""Options that are not named after their parameter."""
 
 GZIP_DOCUMENTS = 1000  # as many as the gzip paper measures a corpus by
 GZIP_TOKENS = 256
 
 
+def takes_grammar(verb: Callable[..., None]) -> Callable[..., None]:
+    """Give a verb the options that describe a grammar in place of its parameter `spec`, which is then that grammar."""
+    options = [
+        Parameter(
+            name, Parameter.POSITIONAL_OR_KEYWORD, default=default,
+            annotation=Annotated[kind, typer.Option(*filter(None, [NAMES.get(name)]), help=text)],
+        )
+        for name, (kind, default, text) in GRAMMAR.items()
+    ]  # fmt: skip
+
+    def called(**given: Any) -> None:
+        verb(spec=_spec({name: given.pop(name) for name in GRAMMAR}), **given)
+
+    own = signature(verb).parameters.values()
+    parameters = [each for one in own for each in (options if one.name == "spec" else [one])]
+    update_wrapper(called, verb, assigned=("__module__", "__name__", "__doc__"))
+    called.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+    return called
+
+
 @grammar_app.command()
+@takes_grammar
 def describe(
-    family: Family = "random",
-    nonterminals: Nonterminals = None,
-    terminals: Terminals = None,
-    max_rules: MaxRules = None,
-    max_rhs: MaxRhs = None,
-    pfsa: Pfsa = False,
-    paper_collision: PaperCollision = False,
-    exponent: Exponent = None,
-    depth: Depth = None,
-    branching: Branching = None,
-    vocabulary: Vocabulary = None,
-    synonyms: Synonyms = None,
-    file: File = None,
-    conditioned: Conditioned = True,
+    spec: "GrammarSpec",
     floor: Annotated[bool, typer.Option("--floor", help="Also the best possible loss of a window.")] = False,
     context: Annotated[int, typer.Option(min=2, help="Tokens of a window, for the floor.")] = 256,
     seed: Seed = 0,
@@ -68,12 +77,9 @@ def describe(
     from isoloss.grammar.describe import describe as describe_grammar
     from isoloss.grammar.sampler import sample_documents
 
-    spec = _spec(family=family, nonterminals=nonterminals, terminals=terminals, max_rules=max_rules, max_rhs=max_rhs,
-                 pfsa=pfsa, paper_collision=paper_collision, exponent=exponent, depth=depth, branching=branching,
-                 vocabulary=vocabulary, synonyms=synonyms, file=file, conditioned=conditioned)  # fmt: skip
     language = spec.language(seed=seed)
     described = describe_grammar(spec.build(seed=seed), context=context, floor=floor, seed=seed,
-                                 condition=conditioned, workers=cores())  # fmt: skip
+                                 condition=spec.conditioned, workers=cores())  # fmt: skip
     documents = sample_documents(language, documents=GZIP_DOCUMENTS, document_tokens=GZIP_TOKENS, seed=seed)
     content = {
         **described.to_json(),
@@ -86,23 +92,11 @@ def describe(
 
 
 @grammar_app.command()
+@takes_grammar
 def sample(
     tokens: Annotated[int, typer.Option(min=1, help="Training tokens to write.")],
     out: Annotated[Path, typer.Option(help="Folder to write the corpus into.")],
-    family: Family = "random",
-    nonterminals: Nonterminals = None,
-    terminals: Terminals = None,
-    max_rules: MaxRules = None,
-    max_rhs: MaxRhs = None,
-    pfsa: Pfsa = False,
-    paper_collision: PaperCollision = False,
-    exponent: Exponent = None,
-    depth: Depth = None,
-    branching: Branching = None,
-    vocabulary: Vocabulary = None,
-    synonyms: Synonyms = None,
-    file: File = None,
-    conditioned: Conditioned = True,
+    spec: "GrammarSpec",
     context: Annotated[int, typer.Option(min=2, help="Tokens of a document: exactly one training window.")] = 256,
     seed: Seed = 0,
     json: Json = False,
@@ -118,10 +112,8 @@ def sample(
     from isoloss.corpus.build import build
     from isoloss.corpus.sources import PcfgSource
 
-    spec = _spec(family=family, nonterminals=nonterminals, terminals=terminals, max_rules=max_rules, max_rhs=max_rhs,
-                 pfsa=pfsa, paper_collision=paper_collision, exponent=exponent, depth=depth, branching=branching,
-                 vocabulary=vocabulary, synonyms=synonyms, file=file, conditioned=conditioned)  # fmt: skip
-    source = PcfgSource.model_validate({"name": family, "tokens": tokens, "grammar": spec.model_dump()})
+    grammar = spec.model_dump()
+    source = PcfgSource.model_validate({"name": grammar["family"], "tokens": tokens, "grammar": grammar})
     started = time.perf_counter()
     corpus = build(source, root=out, context=context, seed=seed, progress=open_progress(as_json=json))
     seconds = time.perf_counter() - started
@@ -181,22 +173,10 @@ def search(
 
 
 @grammar_app.command()
+@takes_grammar
 def score(
     model: Annotated[Path, typer.Argument(help="Folder of a model: transformers' LlamaForCausalLM, or of ours.")],
-    family: Family = "random",
-    nonterminals: Nonterminals = None,
-    terminals: Terminals = None,
-    max_rules: MaxRules = None,
-    max_rhs: MaxRhs = None,
-    pfsa: Pfsa = False,
-    paper_collision: PaperCollision = False,
-    exponent: Exponent = None,
-    depth: Depth = None,
-    branching: Branching = None,
-    vocabulary: Vocabulary = None,
-    synonyms: Synonyms = None,
-    file: File = None,
-    conditioned: Conditioned = True,
+    spec: "GrammarSpec",
     grammar_seed: Annotated[int, typer.Option(min=0, help="Seed that the rules were drawn from.")] = 0,
     documents: Annotated[int, typer.Option(min=2, help="Documents to score.")] = 256,
     context: Annotated[int, typer.Option(min=2, help="Tokens of a document.")] = 256,
@@ -215,9 +195,6 @@ def score(
     from isoloss.core.machine import cores
     from isoloss.training.grammar_score import score_model
 
-    spec = _spec(family=family, nonterminals=nonterminals, terminals=terminals, max_rules=max_rules, max_rhs=max_rhs,
-                 pfsa=pfsa, paper_collision=paper_collision, exponent=exponent, depth=depth, branching=branching,
-                 vocabulary=vocabulary, synonyms=synonyms, file=file, conditioned=conditioned)  # fmt: skip
     found = score_model(model, spec.language(seed=grammar_seed), documents=documents, context=context, seed=seed,
                         workers=cores())  # fmt: skip
     if json:
@@ -226,7 +203,7 @@ def score(
         show_grammar_score(found)
 
 
-def _spec(**options: Any) -> "GrammarSpec":
+def _spec(options: Mapping[str, Any]) -> "GrammarSpec":
     from isoloss.grammar.families import grammar_spec
 
     given = {name: value for name, value in options.items() if value is not None and value is not False}
