@@ -55,8 +55,8 @@ def test_the_studys_tables_come_of_its_originals_to_the_byte(
     web.content = {f"/{file}": content for file, content in originals(folder(name)).items()}
     moved(study)
     found = fetch_study(study, cache=tmp_path, schemes=HTTP)
-    assert {one.known for one in found.originals} == {"recorded on first use"}
-    assert all(one.fresh for one in found.originals)
+    assert {one.known for one in found.fetched} == {"recorded on first use"}
+    assert all(one.fresh for one in found.fetched)
     source = studies.origin(study)
     tables = read_folder(source, found.folder)  # the digests of the tables are pinned
     assert set(tables) == {Path(file.name).stem for file in source.files}
@@ -198,5 +198,5 @@ def test_another_original_of_the_same_form_is_refused_and_leaves_the_place_to_th
     with pytest.raises(BadTable, match="not the file that was published"):
         fetch_study("chinchilla", cache=tmp_path, schemes=HTTP)
     web.content["/svg_extracted_data.csv"] = chinchilla_original(folder("chinchilla2022"))["svg_extracted_data.csv"]
-    (found,) = fetch_study("chinchilla", cache=tmp_path, schemes=HTTP).originals
+    (found,) = fetch_study("chinchilla", cache=tmp_path, schemes=HTTP).fetched
     assert (found.known, found.fresh) == ("recorded on first use", True)

@@ -123,7 +123,7 @@ def test_the_summaries_are_fetched_and_pinned_and_the_curves_next_to_data(
         moved(web, monkeypatch)
         web.content = {f"/{one.name}": (summaries / one.name).read_bytes() for one in SUMMARIES}
         found = fetch_study("porian", cache=tmp_path, schemes=HTTP)
-        assert {one.known for one in found.originals} == {"as pinned"}
+        assert {one.known for one in found.fetched} == {"as pinned"}
         assert originals_in(found.folder) == found.folder
         with pytest.raises(WorkError):
             fetch_curves("porian", cache=tmp_path, schemes=HTTP)

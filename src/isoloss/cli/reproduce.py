@@ -10,8 +10,8 @@ from isoloss.cli.app import Json, app
 
 if TYPE_CHECKING:
     from isoloss.core.progress import Progress
+    from isoloss.published.public_originals import Sources
     from isoloss.published.reproduction import Reproduction
-    from isoloss.published.studies import Sources
     from isoloss.report.page import ReportFiles
 
 
@@ -60,10 +60,11 @@ def reproduce(
     from isoloss.core.pool import helper_pool
     from isoloss.published import studies
     from isoloss.published.page import write_reproduction
+    from isoloss.published.public_originals import Sources
 
     folder = out or Path("results") / f"reproduce-{study.value}"
     progress = open_progress(as_json=json)
-    source = studies.Sources(folder=data, raw=raw)
+    source = Sources(folder=data, raw=raw)
     if fetch:
         source = _fetched(study.value, data, raw, progress, as_json=json)
     with helper_pool(f"isoloss.published.{study.value}", "isoloss.optima.isoflop", "scipy.interpolate") as helpers:

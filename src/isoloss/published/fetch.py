@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from http.client import HTTPException, HTTPMessage
 from pathlib import Path
@@ -51,10 +51,7 @@ class Fetched:
 
     def to_json(self) -> dict[str, Any]:
         """Return one element of `fetched`."""
-        return {
-            "name": self.name, "path": str(self.path), "url": self.url, "sha256": self.sha256, "known": self.known,
-            "fresh": self.fresh,
-        }  # fmt: skip
+        return asdict(self) | {"path": str(self.path)}
 
     def sentence(self) -> str:
         """Return what was done, in one line."""

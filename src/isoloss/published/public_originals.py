@@ -29,11 +29,12 @@ class Public:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FetchedStudy:
-    """A study brought here: the folder that it is read from, and the originals."""
+class Sources:
+    """Where a study's tables lie, its training curves if it has some, and what was fetched."""
 
-    folder: Path
-    originals: tuple[Fetched, ...]
+    folder: Path | None
+    raw: Path | None = None
+    fetched: tuple[Fetched, ...] = ()
 
 
 def public(study: str) -> Public:
@@ -44,7 +45,7 @@ def public(study: str) -> Public:
 
 def fetch_study(
     study: str, *, cache: Path | None = None, progress: Progress = QUIET, schemes: Sequence[str] = HTTPS
-) -> FetchedStudy:
+) -> Sources:
     """Return a study fetched into the cache, its tables made anew of its originals.
 
     Raises what `isoloss.published.fetch.fetch` raises, and BadTable for an original that is not in its format or gives
@@ -54,14 +55,14 @@ def fetch_study(
     folder = (cache or cache_folder()) / study
     found = fetch(source.originals, folder / "originals", progress=progress, schemes=schemes)
     if source.tables_of is None:
-        return FetchedStudy(folder=folder / "originals", originals=tuple(found))
+        return Sources(folder=folder / "originals", fetched=tuple(found))
     try:
         write_tables(study, {one.name: one.path for one in found}, folder)
         read_folder(import_module(f"isoloss.published.{study}.data").ORIGIN, folder)
     except BadTable:
         forget(found)
         raise
-    return FetchedStudy(folder=folder, originals=tuple(found))
+    return Sources(folder=folder, fetched=tuple(found))
 
 
 def fetch_curves(

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from isoloss.published.folder import Columns
@@ -60,7 +60,7 @@ class Claim:
 
     def to_json(self) -> dict[str, str]:
         """Return one element of `claims`."""
-        return {"claim": self.claim, "verdict": self.verdict, "why": self.why, "source": self.source}
+        return asdict(self)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

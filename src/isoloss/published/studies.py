@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,9 +11,8 @@ from typing import Any
 from isoloss.core.errors import InputError, did_you_mean
 from isoloss.core.pool import Helpers
 from isoloss.core.progress import QUIET, Progress
-from isoloss.published.fetch import Fetched
 from isoloss.published.folder import Origin
-from isoloss.published.public_originals import fetch_curves, fetch_study, originals_in, public, write_tables
+from isoloss.published.public_originals import Sources, fetch_curves, fetch_study, originals_in, public, write_tables
 from isoloss.published.reproduction import Reproduction
 
 STUDIES = ("porian", "gzip", "chinchilla", "datablations")
@@ -27,15 +26,6 @@ def origin(study: str) -> Origin:
     return found
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sources:
-    """Where a study's tables lie, its training curves if it has some, and what was fetched."""
-
-    folder: Path | None
-    raw: Path | None = None
-    fetched: tuple[Fetched, ...] = ()
-
-
 def fetched_sources(
     study: str, folder: Path | None, raw: Path | None, *, cache: Path | None = None, progress: Progress = QUIET
 ) -> Sources:
@@ -46,8 +36,7 @@ def fetched_sources(
     """
     source = public(study)
     if folder is None:
-        found = fetch_study(study, cache=cache, progress=progress)
-        return Sources(folder=found.folder, raw=raw, fetched=found.originals)
+        return replace(fetch_study(study, cache=cache, progress=progress), raw=raw)
     if source.curves is not None and raw is not None:
         raise InputError("--raw and --fetch are given with --data", place="--fetch", fix="leave one of them out")
     curves = fetch_curves(study, cache=cache, progress=progress)

@@ -81,19 +81,42 @@ class Curve:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class ReportData:
+class Findings:
+    """What was fitted to the runs of a study.
+
+    Corpora are compared by the complexity `measure`: gzip, or the first that every corpus determines. `laws` are fits
+    without flagged runs, `laws_unfiltered` the same with them, `further_laws` fits of the study's other laws, for
+    comparison: all else rests on its first. `no_law` says why a corpus has none. `balance` has one verdict a kind of
+    corpus (`generated`, or another word for real text), `predictor_comparisons` one of measures as predictors of
+    left-out sources, and `coverage` how often simulated intervals on each corpus's very grid held the truth.
+    `rate_arms` are the laws of the same grid at multiples of its peak rate. `tuning` is what a sweep of rate × batch
+    says of each corpus: a study that has it has that alone. `replicates` are noises of corpora whose sizes were trained
+    under several seeds. `backtest` says how laws that saw a part of the runs predicted the rest.
+    """
+
+    observations: Observations
+    measure: str = "gzip"
+    laws: Mapping[str, FittedLaw] = field(default_factory=dict)
+    laws_unfiltered: Mapping[str, FittedLaw] = field(default_factory=dict)
+    further_laws: Sequence[FittedLaw] = ()
+    no_law: Mapping[str, str] = field(default_factory=dict)
+    predictor_comparisons: Sequence[PredictorComparison] = ()
+    balance: Sequence[BalanceVerdict] = ()
+    coverage: Mapping[str, Coverage] = field(default_factory=dict)
+    backtest: Sequence[Backtest] = ()
+    rate_arms: Mapping[float, Mapping[str, FittedLaw]] = field(default_factory=dict)
+    tuning: Mapping[str, Tuning] = field(default_factory=dict)
+    replicates: Mapping[str, ReplicateNoise] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ReportData(Findings):
     """A study from its question to its answer.
 
-    Corpora are compared at `budget_flops` and by the complexity `measure`. `laws` are fits without flagged runs,
-    `laws_unfiltered` the same with them, `further_laws` fits of other laws, listed next to them; `no_law` says why a
-    corpus has none. `frontier` holds the best splits of some budgets. `balance` has one verdict a kind of corpus
-    (`generated`, or another word for real text), `predictor_comparisons` one of measures as predictors, and `coverage`
-    how often simulated intervals on each corpus's very grid held the truth. `flag_meanings` says when a run earns each
-    flag. `rate_arms` are the laws of the same grid at multiples of its peak rate. `tuning` is what a sweep of rate ×
-    batch says of each corpus: a study that has it is reported by it. `replicates` are noises between seeds.
-    `evaluations` are losses of models on corpora, their own and others. `training` says in a sentence how runs were
-    trained. `backtest` says how laws that saw a part of the runs predicted the rest. `optima` are the best sizes that
-    all forms give together, one a corpus at one budget; `lack_of_fit` says which forms the runs refuse.
+    Corpora are compared at `budget_flops`. `frontier` holds the best splits of some budgets. `flag_meanings` says when
+    a run earns each flag. `evaluations` are losses of models on corpora, their own and others. `training` says in a
+    sentence how runs were trained. `optima` are the best sizes that all forms give together, one a corpus at one
+    budget; `lack_of_fit` says which forms the runs refuse.
     """
 
     title: str
@@ -104,23 +127,10 @@ class ReportData:
     seconds: float
     budget_flops: float
     corpora: Sequence[CorpusSummary]
-    observations: Observations
     runs: Sequence[RunRow]
-    laws: Mapping[str, FittedLaw] = field(default_factory=dict)
-    laws_unfiltered: Mapping[str, FittedLaw] = field(default_factory=dict)
-    further_laws: Sequence[FittedLaw] = ()
-    no_law: Mapping[str, str] = field(default_factory=dict)
     frontier: Mapping[str, Sequence[FrontierPoint]] = field(default_factory=dict)
-    predictor_comparisons: Sequence[PredictorComparison] = ()
-    balance: Sequence[BalanceVerdict] = ()
-    coverage: Mapping[str, Coverage] = field(default_factory=dict)
-    backtest: Sequence[Backtest] = ()
     curves: Sequence[Curve] = ()
-    measure: str = "gzip"
     flag_meanings: Mapping[str, str] = field(default_factory=dict)
-    rate_arms: Mapping[float, Mapping[str, FittedLaw]] = field(default_factory=dict)
-    tuning: Mapping[str, Tuning] = field(default_factory=dict)
-    replicates: Mapping[str, ReplicateNoise] = field(default_factory=dict)
     evaluations: Sequence[Evaluation] = ()
     training: str = ""
     optima: Sequence[BestSize] = ()

@@ -1,6 +1,6 @@
 """From a study's table to its answer: fits with and without flagged runs, left-out corpora, the balance."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -13,7 +13,7 @@ from isoloss.core.progress import Progress, Task
 from isoloss.corpus.corpus import Corpus
 from isoloss.data_dependence.balance import BalanceVerdict, judge_balance
 from isoloss.data_dependence.data_dependent import FittedDataDependent
-from isoloss.data_dependence.predictor_comparison import PredictorComparison, PredictorResult
+from isoloss.data_dependence.predictor_comparison import PredictorResult
 from isoloss.diagnostics.backtest import DRAWS, Backtest, backtest
 from isoloss.diagnostics.coverage import Coverage, simulate_coverage
 from isoloss.fitting.checks import leave_out, root_mean_square
@@ -22,6 +22,7 @@ from isoloss.fitting.estimated import FrontierPoint
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.laws.settings import EXCLUDED_FLAGS
 from isoloss.optima.mean_split import middle_budget
+from isoloss.report.data import Findings
 from isoloss.runs.observations import Observations
 from isoloss.runs.replicates import ReplicateNoise, replicate_noise
 from isoloss.study.best_splits import NO_BEST_SPLITS, BestSplits, Documents, find_best_splits
@@ -46,38 +47,21 @@ class HoldoutError:
     rmse: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class Analysis:
-    """Everything that was fitted. `laws` leave flagged runs out, `laws_unfiltered` keep them; `no_law` says why not.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Analysis(Findings):
+    """Everything that was fitted.
 
-    `further_laws` are fits of the study's other laws, for comparison: all else rests on its first, which `laws` holds.
-    `predictor_comparisons` hold measures as predictors of left-out sources, `data_dependent` the law that each leaves.
-    `measure` is the complexity that balances are held against: gzip, or the first that every corpus determines.
-    `best` holds the best split of every corpus by several forms of the loss, on which all comparisons rest, and
-    `budget` the FLOPs of their table. `rate_arms` are the laws of the grid trained at multiples of its
-    rate, `tuning` what a sweep says of each corpus: a [tune] study has that alone. `replicates` are noises of corpora
-    whose sizes were trained under several seeds. `backtest` is of the largest budgets of each corpus, or of those that
-    the study holds out; `no_backtest` says where none could be made, and why.
+    `data_dependent` is the law that each comparison of predictors leaves. `best` holds the best split of every corpus
+    by several forms of the loss, on which all comparisons rest, and `budget` the FLOPs of their table. Backtests are of
+    the largest budgets of each corpus, or of those that the study holds out; `no_backtest` says where none could be
+    made, and why.
     """
 
-    observations: Observations
-    measure: str
     budget: float
-    laws: dict[str, FittedLaw]
-    laws_unfiltered: dict[str, FittedLaw]
-    further_laws: list[FittedLaw]
-    no_law: dict[str, str]
-    predictor_comparisons: list[PredictorComparison]
-    data_dependent: list[FittedDataDependent]
-    balance: list[BalanceVerdict]
-    coverage: dict[str, Coverage]
-    holdout: list[HoldoutError]
+    data_dependent: Sequence[FittedDataDependent] = ()
+    holdout: Sequence[HoldoutError] = ()
     best: BestSplits | None = None
-    rate_arms: dict[float, dict[str, FittedLaw]] = field(default_factory=dict)
-    tuning: dict[str, Tuning] = field(default_factory=dict)
-    replicates: dict[str, ReplicateNoise] = field(default_factory=dict)
-    backtest: list[Backtest] = field(default_factory=list)
-    no_backtest: dict[str, str] = field(default_factory=dict)
+    no_backtest: Mapping[str, str] = field(default_factory=dict)
 
     def frontier(self) -> dict[str, list[FrontierPoint]]:
         """Return the best split of budgets over each corpus's range; a corpus without an interior optimum has none."""
@@ -240,11 +224,8 @@ def _with_sources(table: Observations, corpora: Mapping[str, Corpus]) -> Observa
 
 def analyse_sweep(study: Study, table: Observations, tuning: dict[str, Tuning]) -> Analysis:
     """Return what a [tune] study came to: no law, for a sweep is no grid."""
-    return Analysis(
-        observations=table, measure=study.complexity.measures[0], budget=middle_budget(table), laws={},
-        laws_unfiltered={}, further_laws=[], no_law={}, predictor_comparisons=[], data_dependent=[], balance=[],
-        coverage={}, holdout=[], tuning=tuning,
-    )  # fmt: skip
+    measure = study.complexity.measures[0]
+    return Analysis(observations=table, measure=measure, budget=middle_budget(table), tuning=tuning)
 
 
 def _replicates(table: Observations) -> dict[str, ReplicateNoise]:

@@ -6,7 +6,7 @@ not, plans the same runs.
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from isoloss.optima.best_size import SIDES, best_sizes
@@ -39,10 +39,7 @@ class Placement:
 
     def to_json(self) -> dict[str, Any]:
         """Return one element of `centred`."""
-        return {
-            "corpus": self.corpus, "flops": self.flops, "tokens_per_param": self.tokens_per_param,
-            "reason": self.reason,
-        }  # fmt: skip
+        return asdict(self)
 
 
 def place(table: Observations, *, corpus: str, grid: Grid) -> Placement:

@@ -16,6 +16,7 @@ follow gzip, they move along the first and stay along the second.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from string import ascii_lowercase
 from typing import Annotated, Literal, Self, get_args
@@ -116,31 +117,20 @@ def expand(
     and the closest grammar.
     """
     expanded: list[CorpusSource] = []
+    point = partial(_point, folder=folder, context=context, settings=settings, progress=progress)
     for source in sources:
-        if isinstance(source, DesignSource):
-            expanded += _corpora(
-                source, folder=folder, context=context, settings=settings, seed=seed, progress=progress
-            )
-        else:
+        if not isinstance(source, DesignSource):
             expanded.append(source)
+            continue
+        own = seed if source.seed is None else source.seed
+        grammars = [grammar for value in source.points for grammar in point(source, value, seed=own)]
+        expanded += [
+            PcfgSource(
+                name=name, grammar=grammar, tokens=source.tokens, heldout_tokens=source.heldout_tokens, seed=source.seed
+            )
+            for name, grammar in zip(source.names, grammars, strict=True)
+        ]
     return expanded
-
-
-def _corpora(
-    source: DesignSource, *, folder: Path, context: int, settings: MeasureSettings, seed: int, progress: Progress
-) -> list[PcfgSource]:
-    own = seed if source.seed is None else source.seed
-    grammars: list[ZipfGrammar] = []
-    for value in source.points:
-        grammars += _point(
-            source, value, folder=folder, context=context, settings=settings, seed=own, progress=progress
-        )
-    return [
-        PcfgSource(
-            name=name, grammar=grammar, tokens=source.tokens, heldout_tokens=source.heldout_tokens, seed=source.seed
-        )
-        for name, grammar in zip(source.names, grammars, strict=True)
-    ]
 
 
 def _point(

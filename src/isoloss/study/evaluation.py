@@ -1,8 +1,6 @@
 """Evaluate models on corpora: folders of transformers or of our own, and the kept weights of results folders."""
 
-import csv
 import hashlib
-import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -191,11 +189,5 @@ def _digest(folder: Path) -> str:
 
 def _write_csv(evaluations: Sequence[Evaluation], path: Path) -> None:
     """Write the evaluations as a table that `isoloss fit` reads."""
-    rows = [one.row() for one in evaluations]
-    if not rows:
-        return
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    files.write_text(path, text.getvalue())
+    if rows := [one.row() for one in evaluations]:
+        files.write_rows(path, list(rows[0]), rows)

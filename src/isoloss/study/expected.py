@@ -8,7 +8,7 @@ study would give: several forms, weighted (`isoloss.optima.best_size`).
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -58,10 +58,7 @@ class Expected:
 
     def to_json(self) -> dict[str, Any]:
         """Return one element of `expected` of `isoloss check --json`."""
-        return {
-            "corpus": self.corpus, "flops": self.flops, "tokens_per_param": self.tokens_per_param, "low": self.low,
-            "high": self.high, "factor": self.factor, "reason": self.reason, "replicates": self.replicates,
-        }  # fmt: skip
+        return asdict(self)
 
 
 def expect(grid: Grid, planned: Mapping[str, Sequence[PlannedRun]], budgets: Sequence[BudgetSizes]) -> list[Expected]:

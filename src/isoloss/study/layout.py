@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from isoloss.study.grid import BUDGET_STEP, WANTED_SIZES, Grid
@@ -33,8 +33,7 @@ class BudgetSizes:
 
     def to_json(self) -> dict[str, Any]:
         """Return one element of `budgets` of `isoloss check --json`."""
-        return {"corpus": self.corpus, "flops": self.flops, "sizes": self.sizes, "below": self.below,
-                "above": self.above, "holds": self.holds}  # fmt: skip
+        return asdict(self) | {"holds": self.holds}
 
 
 def budget_sizes(grid: Grid, planned: Sequence[PlannedRun], corpus: str) -> list[BudgetSizes]:

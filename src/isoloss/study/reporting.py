@@ -1,6 +1,7 @@
 """From a finished study to what its report says."""
 
 from collections.abc import Iterator
+from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -9,7 +10,7 @@ import numpy as np
 from isoloss import __version__
 from isoloss.core.errors import InputError
 from isoloss.corpus.corpus import Corpus
-from isoloss.report.data import CorpusSummary, Curve, ReportData, RunRow
+from isoloss.report.data import CorpusSummary, Curve, Findings, ReportData, RunRow
 from isoloss.runs.archive import Archive
 from isoloss.runs.flags import MEANINGS
 from isoloss.runs.record import RunRecord
@@ -27,6 +28,7 @@ def report_data(result: StudyResult, archive: Archive) -> ReportData:
         raise InputError("the study has no fits yet", fix="run it without --until, or until fit")
     records = {record.fingerprint: record for record in result.records}
     return ReportData(
+        **{each.name: getattr(analysis, each.name) for each in fields(Findings)},
         title=result.study.name,
         question=result.study.question,
         created=datetime.now(UTC),
@@ -35,24 +37,11 @@ def report_data(result: StudyResult, archive: Archive) -> ReportData:
         seconds=sum(record.wall_seconds for record in result.records),
         budget_flops=analysis.budget,
         corpora=[_summary(name, corpus, result) for name, corpus in result.corpora.items()],
-        observations=analysis.observations,
         runs=[_row(run, records[run.spec.fingerprint], result) for run in result.planned
               if run.spec.fingerprint in records],
-        laws=analysis.laws,
-        laws_unfiltered=analysis.laws_unfiltered,
-        further_laws=analysis.further_laws,
-        no_law=analysis.no_law,
         frontier=analysis.frontier(),
-        predictor_comparisons=analysis.predictor_comparisons,
-        balance=analysis.balance,
-        coverage=analysis.coverage,
-        backtest=analysis.backtest,
         curves=list(_curves(result, records, archive)),
-        measure=analysis.measure,
         flag_meanings=MEANINGS,
-        rate_arms=analysis.rate_arms,
-        tuning=analysis.tuning,
-        replicates=analysis.replicates,
         training=_training(result),
         evaluations=result.evaluated.evaluations if result.evaluated else [],
         optima=list(analysis.best.at_budget().values()) if analysis.best else [],

@@ -1,7 +1,6 @@
 """The study file: strict TOML to a frozen `Study`. An unknown key is an error that names its nearest neighbour."""
 
 import re
-from collections.abc import Sequence
 from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -156,15 +155,44 @@ class Evaluate(Frozen):
     cross: bool = False
 
 
-class EvaluateStudy(Frozen):
-    """Given models on given corpora, nothing trained: a study file with `[evaluate]` and without `[grid]`."""
+class OnCorpora(Frozen):
+    """What every study file says: its name, its question, its corpora and how they are measured."""
 
     schema_version: Literal[1] = Field(alias="schema")
     name: str = Field(pattern=NAME_PATTERN)
     question: str = ""
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(ge=0)
     corpus: tuple[StudyCorpus, ...] = Field(min_length=1)
     complexity: ComplexitySettings = ComplexitySettings()
+
+    @model_validator(mode="after")
+    def _named_apart(self) -> Self:
+        names = corpus_names(self.corpus)
+        unfit = [name for name in names if not re.fullmatch(NAME_PATTERN, name)]
+        if unfit:
+            raise ValueError(f"corpus name {unfit[0]!r} is also a file name: use letters, digits, '.', '_' and '-'")
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise ValueError(f"corpus names must differ; repeated: {', '.join(repeated)}")
+        return self
+
+    @property
+    def window(self) -> int:
+        """The tokens of a window."""
+        raise NotImplementedError
+
+    def sources(self, *, folder: Path, progress: Progress = QUIET) -> list[CorpusSource]:
+        """Return the sources of all corpora, designs expanded; grammars they found are kept in `folder`."""
+        return expand(
+            self.corpus, folder=folder, context=self.window, settings=self.complexity.settings, seed=self.seed,
+            progress=progress,
+        )  # fmt: skip
+
+
+class EvaluateStudy(OnCorpora):
+    """Given models on given corpora, nothing trained: a study file with `[evaluate]` and without `[grid]`."""
+
+    seed: int = Field(default=0, ge=0)
     evaluate: Evaluate
     context: int = Field(default=256, gt=1, le=MOST_CONTEXT)
     dtype: Literal["float32", "bfloat16"] = "float32"
@@ -172,8 +200,7 @@ class EvaluateStudy(Frozen):
     threads: int = Field(default=1, gt=0)
 
     @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        _require_names(self.corpus)
+    def _names_models(self) -> Self:
         if not self.evaluate.models:
             raise ValueError("evaluate.models is empty: name folders of models, or add [grid] and [training]")
         return self
@@ -183,23 +210,10 @@ class EvaluateStudy(Frozen):
         """How models compute."""
         return Numerics(dtype=self.dtype, device=self.device, threads=self.threads)
 
-    def sources(self, *, folder: Path, progress: Progress = QUIET) -> list[CorpusSource]:
-        """Return the sources of all corpora, designs expanded; grammars they found are kept in `folder`."""
-        return expand(
-            self.corpus, folder=folder, context=self.context, settings=self.complexity.settings, seed=self.seed,
-            progress=progress,
-        )  # fmt: skip
-
-
-def _require_names(corpora: Sequence[StudyCorpus]) -> None:
-    """Raise ValueError where corpora share a name, or one cannot name a file."""
-    names = corpus_names(corpora)
-    unfit = [name for name in names if not re.fullmatch(NAME_PATTERN, name)]
-    if unfit:
-        raise ValueError(f"corpus name {unfit[0]!r} is also a file name: use letters, digits, '.', '_' and '-'")
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise ValueError(f"corpus names must differ; repeated: {', '.join(repeated)}")
+    @property
+    def window(self) -> int:
+        """The tokens of a window."""
+        return self.context
 
 
 class Holdout(Frozen):
@@ -248,18 +262,12 @@ class FurtherRun(Frozen):
     seed: int = 0
 
 
-class Study(Frozen):
+class Study(OnCorpora):
     """One question: corpora, measures, a grid, a way of training, laws to fit; or with `tune`, rates and batches.
 
     `run` lists runs outside the grid.
     """
 
-    schema_version: Literal[1] = Field(alias="schema")
-    name: str = Field(pattern=NAME_PATTERN)
-    question: str = ""
-    seed: int = Field(ge=0)
-    corpus: tuple[StudyCorpus, ...] = Field(min_length=1)
-    complexity: ComplexitySettings = ComplexitySettings()
     grid: Grid
     training: Training
     fit: Fit = Fit()
@@ -269,7 +277,6 @@ class Study(Frozen):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        _require_names(self.corpus)
         batch = self.training.batch_tokens
         is_number = not (batch.exponent or batch.tokens_exponent)
         if is_number and batch.value % self.grid.context:
@@ -292,12 +299,10 @@ class Study(Frozen):
             raise ValueError("training.rate_arms belong to a study of the grid, not to one with [tune]")
         return self
 
-    def sources(self, *, folder: Path, progress: Progress = QUIET) -> list[CorpusSource]:
-        """Return the sources of all corpora, designs expanded; grammars they found are kept in `folder`."""
-        return expand(
-            self.corpus, folder=folder, context=self.grid.context, settings=self.complexity.settings, seed=self.seed,
-            progress=progress,
-        )  # fmt: skip
+    @property
+    def window(self) -> int:
+        """The tokens of a window."""
+        return self.grid.context
 
     @classmethod
     def load(cls, path: Path | str) -> "Study":
