@@ -75,6 +75,6 @@ def _show(entries: "Sequence[Entry]") -> None:
             shown.add_row(*row)
         screen.print(shown)
     for sentence in faults(entries):
-        screen.print(sentence, soft_wrap=True, highlight=False, markup=False)
+        screen.print(sentence, soft_wrap=True)
     if not all(entry.offline for entry in entries):
         typer.echo("no namespace without a network here: Python alone refused connections")

@@ -10,7 +10,6 @@ from isoloss.cli.app import Convention, Json, Seed, app
 from isoloss.core.bounds import MOST_DRAWS
 
 if TYPE_CHECKING:
-    from isoloss.explorer.sources import Source
     from isoloss.planning.laws import PlanLaw
     from isoloss.planning.plan_result import Plan
 
@@ -111,13 +110,6 @@ def check_page(page: Path | None, *, form: str | None = None) -> None:
         require_drawn(form)
     if page.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"found {page.name!r}, expected an .html file", place="--page", fix="name it page.html")
-
-
-def write_page(sources: "Sequence[Source]", page: Path) -> None:
-    """Write the page that another verb was asked for."""
-    from isoloss.explorer.page import write_explorer
-
-    write_explorer(sources, page)
 
 
 def write_planned(plan: "Plan", laws: "Sequence[PlanLaw]", page: Path) -> None:

@@ -179,7 +179,7 @@ def fit(
     intervals on everything. Exit 1 if a fit did not converge.
     """
     from isoloss.cli import fit_options, fit_output
-    from isoloss.cli.explore import check_page, write_page
+    from isoloss.cli.explore import check_page
     from isoloss.cli.output import open_progress, warn
     from isoloss.fitting.choice import AUTO
     from isoloss.fitting.fitting import fit_groups
@@ -233,8 +233,9 @@ def fit(
         )  # fmt: skip
     written += _save(fitted, joint, written, out)
     if page is not None:
-        write_page([_explored(runs, table, fitted, joint)], page)
-        written.append(page)
+        from isoloss.explorer.page import write_explorer
+
+        written.append(write_explorer([_explored(runs, table, fitted, joint)], page))
     asked = _names(profile)
     derived = [
         fit_output.derive(one, rows, budgets=budgets, points=points, profiles=asked, outliers=outliers,

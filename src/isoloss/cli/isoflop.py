@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from isoloss.cli.app import Figure, Json, Seed, app
-from isoloss.cli.explore import Page, check_page, own_trunk, write_page
+from isoloss.cli.explore import Page, check_page, own_trunk
 from isoloss.core.bounds import MOST_DRAWS
 
 if TYPE_CHECKING:
@@ -90,9 +90,9 @@ def isoflop(
     lowest points. `--noise` or `--stderr` give its intervals. Approach 3 is shown next to it: Chinchilla's form fitted
     to the same runs. Exit 1 if no optimum is found.
     """
+    from isoloss.cli.fit_output import numbers_of
     from isoloss.cli.output import print_json, say, warn
     from isoloss.core.numbers import grouped
-    from isoloss.explorer.sources import of_runs
     from isoloss.optima.best_size import best_sizes
     from isoloss.optima.lack_of_fit import lack_of_fit
     from isoloss.report.figure_file import require_drawable, write_figure
@@ -107,7 +107,7 @@ def isoflop(
     if best:
         table = table.best()
     warn(table.passed_over, as_json=json)
-    optima = best_sizes(table, budgets=_budgets(budgets), seed=seed)
+    optima = best_sizes(table, budgets=numbers_of(budgets, option="--budgets") or None, seed=seed)
     misfits = lack_of_fit(table, optima=optima, seed=seed)
     settings = {"interpolation": curve, "noise": noise, "draws": draws, "tolerance": tolerance, "seed": seed}
     found, unequal = _by_budget(table, settings)
@@ -119,7 +119,10 @@ def isoflop(
 
         write_figure(of_optima(optima), figure)
     if page is not None:
-        write_page([of_runs({"own": table}, name=runs.stem, seed=seed)], page)
+        from isoloss.explorer.page import write_explorer
+        from isoloss.explorer.sources import of_runs
+
+        write_explorer([of_runs({"own": table}, name=runs.stem, seed=seed)], page)
     if json:
         print_json({
             "figure": str(figure) if figure else None,
@@ -177,19 +180,6 @@ def _warnings(table: "Observations") -> list[str]:
         for name, words in said.items()
         if words is not None
     ]
-
-
-def _budgets(text: str | None) -> list[float] | None:
-    """Return the budgets that an option lists. Raises InputError for what is no number."""
-    from isoloss.core.errors import InputError
-
-    if text is None:
-        return None
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError as error:
-        raise InputError(f"found {text!r}, expected numbers", place="--budgets",
-                         fix="separate budgets by commas: --budgets 1e19,1e20") from error  # fmt: skip
 
 
 def _by_budget(table: "Observations", settings: "dict[str, Any]") -> "tuple[dict[str, IsoFlop], dict[str, str]]":

@@ -28,6 +28,10 @@ UNBOUNDED = 100_000  # columns that no table reaches
 WIDE = 132  # columns for pipes, where no terminal says how wide it is
 
 
+EDGES = {"lowest": "≤ ", "highest": "≥ ", None: ""}
+"""The sign of an optimum on the edge of its grid: it lies there or beyond."""
+
+
 class Lines(str):
     """A cell of our own making that has several lines: numbers, and no text from elsewhere."""
 

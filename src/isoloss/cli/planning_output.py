@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from isoloss.cli.output import console, table
-from isoloss.core.numbers import grouped, listed
+from isoloss.core.numbers import grouped, in_brackets, listed
 from isoloss.runs.observations import NO_GROUP, bracketed
 
 if TYPE_CHECKING:
@@ -103,10 +103,8 @@ def show_beyond(found: "Beyond") -> None:
 
 def _cell(estimate: "Estimate", style: str, *, hidden: bool = False) -> str:
     """Return a value with its interval, or alone where the interval says nothing."""
-    value = f"{estimate.value:{style}}"
-    if estimate.low is None or estimate.high is None or hidden:
-        return value
-    return f"{value} [{estimate.low:{style}}-{estimate.high:{style}}]"
+    write = f"{{:{style}}}".format
+    return write(estimate.value) if hidden else in_brackets(estimate, write, to="-")
 
 
 def _leading(found: "Plan") -> "list[LawWarning]":

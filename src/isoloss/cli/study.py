@@ -102,13 +102,10 @@ def run(
     from isoloss.study.spec import EvaluateStudy, load_study
 
     asked, base = load_study(study), study.resolve().parent
-    _refuse_idle_options(
-        asked, executor=executor, workers=workers, address=address, launch=launch, shard=shard,
-        tensorboard=tensorboard, until=until,
-    )  # fmt: skip
+    where: dict[str, Any] = {"executor": executor, "workers": workers, "address": address, "launch": launch,
+                             "shard": shard, "tensorboard": tensorboard}  # fmt: skip
+    _refuse_idle_options(asked, until=until, **where)
     until = until or (Until.TRAIN if shard else Until.REPORT)
-    where = {"executor": executor, "workers": workers, "address": address, "launch": launch, "shard": shard,
-             "tensorboard": tensorboard}  # fmt: skip
     if isinstance(asked, EvaluateStudy):
         _evaluate(asked, base=base, out=out, json=json)
     else:

@@ -1,14 +1,16 @@
 """What a study came to, on standard output: one line a corpus, what differs by how much, and what this cannot say."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from isoloss.cli.output import EDGES
 from isoloss.cli.output import console as _console
 from isoloss.cli.output import table as _table
 from isoloss.cli.tables import interval, show_evaluated
 from isoloss.core.errors import Unidentified
 from isoloss.core.estimate import LEVEL, Estimate
-from isoloss.core.numbers import listed, plain, si
+from isoloss.core.numbers import in_brackets, listed, plain, si
 from isoloss.study.centred import in_words
 
 if TYPE_CHECKING:
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     from isoloss.tuning.sweep import RateOptimum
     from isoloss.tuning.tuning import Tuning
 
-EDGES = {"lowest": "≤ ", "highest": "≥ "}
 
 
 def show_result(result: "StudyResult") -> None:
@@ -34,7 +35,7 @@ def show_result(result: "StudyResult") -> None:
         for measure, reason in missing.items():
             console.print(f"{measure} of {corpus} is not identified: {reason}")
     if placed := in_words(result.placements):
-        console.print(placed, highlight=False)
+        console.print(placed)
     if result.evaluated is not None:
         show_evaluated(result.evaluated)
     if result.analysis is not None:
@@ -61,14 +62,14 @@ def _show_answer(answer: Mapping[str, Any]) -> None:
             f"{kept['rmse']:.2g} (root mean square)"
         )
     for verdict in answer.get("balance", []):
-        console.print(" ".join(verdict["sentences"]), highlight=False)
+        console.print(" ".join(verdict["sentences"]))
     if refused := [one for one in answer.get("lack_of_fit", []) if one["refused"]]:
-        console.print(_refusals(refused), highlight=False)
+        console.print(_refusals(refused))
     for comparison in answer["contest"]:
         # With so few sources no p could be small: the report has the numbers, and they say nothing.
         if any(one["kind"] == comparison["kind"] and one["smallest_p_value"] < 1 - LEVEL
                for one in answer["comparison"]):  # fmt: skip
-            console.print(" ".join(comparison["sentences"]), highlight=False)
+            console.print(" ".join(comparison["sentences"]))
 
 
 def _refusals(refused: "Sequence[Mapping[str, Any]]") -> str:
@@ -98,7 +99,7 @@ def _optima_table(name: str, tuning: "Tuning") -> "Table":
     table.caption = "Rows are sizes N. Brackets: loss within 1 % of the least. ≤ and ≥: on the grid's edge, not fitted."
     for best in tuning.batches:
         own = {o.batch_tokens: _optimum(o) for o in tuning.rates if o.cell == best.cell}
-        edge = EDGES.get(best.edge or "", "")
+        edge = EDGES[best.edge]
         table.add_row(
             f"{best.params:,}", f"{best.tokens:,}", *(own.get(batch, "–") for batch in batches),
             f"{edge}{best.batch_tokens:,.0f}",
@@ -107,7 +108,7 @@ def _optima_table(name: str, tuning: "Tuning") -> "Table":
 
 
 def _optimum(optimum: "RateOptimum") -> str:
-    text = f"{EDGES.get(optimum.edge or '', '')}{optimum.peak_lr:.2g}"
+    text = f"{EDGES[optimum.edge]}{optimum.peak_lr:.2g}"
     return text if optimum.within is None else f"{text} [{optimum.within[0]:.2g}, {optimum.within[1]:.2g}]"
 
 
@@ -170,6 +171,4 @@ def _split_cells(best: Mapping[str, Any] | None) -> tuple[str, str, str]:
 
 def ratio(estimate: Estimate) -> str:
     """Return tokens per parameter to two digits, with the interval."""
-    if estimate.low is None or estimate.high is None:
-        return plain(estimate.value, 2)
-    return f"{plain(estimate.value, 2)} [{plain(estimate.low, 2)}–{plain(estimate.high, 2)}]"
+    return in_brackets(estimate, partial(plain, digits=2), to="–")

@@ -8,6 +8,7 @@ from isoloss.cli.output import Lines
 from isoloss.cli.output import console as _console
 from isoloss.cli.output import table as _table
 from isoloss.cli.rows import plain_rows
+from isoloss.core.numbers import in_brackets
 from isoloss.core.shown import shown
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 COLUMN_GAP = 3
 PICTURE = 20  # characters
 PLACEBO = "-placebo"
-EDGES = {"lowest": "≤ ", "highest": "≥ "}
 
 
 def show_counts(
@@ -148,17 +148,15 @@ def show_backtest(test: "Backtest") -> None:
     console = _console()
     console.print(table)
     for sentence in test.sentences():
-        console.print(sentence, soft_wrap=True, highlight=False, markup=False)
+        console.print(sentence, soft_wrap=True)
     for part in test.parts:
         if part.reason:
-            console.print(f"{part.law} without {part.part}: {part.reason}", highlight=False, markup=False)
+            console.print(f"{part.law} without {part.part}: {part.reason}")
 
 
 def rounded(estimate: "Estimate", *, gap: str = "\n") -> str:
     """Return an estimate to three digits, and its interval where it has one."""
-    if estimate.low is None or estimate.high is None:
-        return f"{estimate.value:.3g}"
-    return Lines(f"{estimate.value:.3g}{gap}[{estimate.low:.3g}, {estimate.high:.3g}]")
+    return Lines(in_brackets(estimate, "{:.3g}".format, gap=gap))
 
 
 def _beyond(extrapolation: float) -> str:
@@ -167,9 +165,7 @@ def _beyond(extrapolation: float) -> str:
 
 def interval(estimate: "Estimate", *, digits: int) -> str:
     """Return an estimate as text: value, and its interval where it has one."""
-    if estimate.low is None or estimate.high is None:
-        return f"{estimate.value:.{digits}f}"
-    return Lines(f"{estimate.value:.{digits}f}\n[{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]")
+    return Lines(in_brackets(estimate, f"{{:.{digits}f}}".format, gap="\n"))
 
 
 def show_grammars(found: "Sequence[FoundGrammar]") -> None:
@@ -185,7 +181,7 @@ def show_grammars(found: "Sequence[FoundGrammar]") -> None:
     for one in found:
         shape = one.spec.model_dump(include={"nonterminals", "terminals", "max_rules", "max_rhs", "exponent", "seed"})
         written = ", ".join(f"{name} = {value}" for name, value in shape.items())
-        console.print(f'grammar = {{ family = "zipf", {written} }}', soft_wrap=True, highlight=False, markup=False)
+        console.print(f'grammar = {{ family = "zipf", {written} }}', soft_wrap=True)
 
 
 def show_check(checked: "Checked") -> None:
@@ -203,13 +199,13 @@ def show_check(checked: "Checked") -> None:
         "report."
     )
     if checked.study.grid.centred:
-        console.print(_centred_in_words(checked), highlight=False)
+        console.print(_centred_in_words(checked))
     if following := checked.study.training.following_horizon:
         console.print(f"{', '.join(following)}: by rule of the token count, so every token count trains its own trunk.")
     if known := [one for one in checked.expected if one.factor is not None]:
-        console.print(f"To expect, by runs simulated on this grid: {_widest(known).sentence()}", highlight=False)
+        console.print(f"To expect, by runs simulated on this grid: {_widest(known).sentence()}")
     for warning in checked.warnings:
-        console.print(f"Note: {warning}", markup=False)
+        console.print(f"Note: {warning}")
     console.print("The study is valid; nothing was executed.")
 
 

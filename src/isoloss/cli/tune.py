@@ -108,10 +108,11 @@ def _show(found: "TunedSweep", recipes: "Sequence[tuple[float, float, dict[str, 
 
 def _cells(cell: "CellOptimum") -> list[str]:
     """Return the best rate and batch of a cell with the range around each, marked where they are on an edge."""
-    marks = {"lowest": "≤ ", "highest": "≥ ", None: ""}
+    from isoloss.cli.output import EDGES
+
     found = []
     for value, within, edge in (
         (cell.peak_lr, cell.rate_within, cell.rate_edge), (cell.batch_tokens, cell.batch_within, cell.batch_edge),
     ):  # fmt: skip
-        found += [f"{marks[edge]}{value:.3g}", "–" if within is None else f"{within[0]:.2g} to {within[1]:.2g}"]
+        found += [f"{EDGES[edge]}{value:.3g}", "–" if within is None else f"{within[0]:.2g} to {within[1]:.2g}"]
     return found

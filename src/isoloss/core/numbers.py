@@ -97,11 +97,11 @@ def percent(share: float) -> str:
     return f"{significant(100 * share, 3)} %"
 
 
-def in_brackets(estimate: Estimate, write: Writer) -> str:
+def in_brackets(estimate: Estimate, write: Writer, *, gap: str = " ", to: str = ", ") -> str:
     """Return an estimate as `0.35 [0.33, 0.37]`, or its value alone where it has no interval."""
     if estimate.low is None or estimate.high is None:
         return write(estimate.value)
-    return f"{write(estimate.value)} [{write(estimate.low)}, {write(estimate.high)}]"
+    return f"{write(estimate.value)}{gap}[{write(estimate.low)}{to}{write(estimate.high)}]"
 
 
 def duration(seconds: float) -> str:

@@ -38,7 +38,6 @@ class Origin:
     files as they were published.
     """
 
-    study: str
     title: str
     paper: str
     source: str

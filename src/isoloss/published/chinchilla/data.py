@@ -6,7 +6,6 @@ from isoloss.published.folder import Columns, Origin, PublishedFile
 from isoloss.runs.observations import Observations, observations
 
 ORIGIN = Origin(
-    study="chinchilla",
     title="Training Compute-Optimal Large Language Models",
     paper="Hoffmann et al. 2022, arXiv:2203.15556; Besiroglu et al. 2024, arXiv:2404.10102",
     source="github.com/epoch-research/analyzing-chinchilla, commit 9225883",

@@ -6,7 +6,6 @@ from isoloss.published.folder import Columns, Origin, PublishedFile
 from isoloss.runs.observations import Observations, observations
 
 ORIGIN = Origin(
-    study="datablations",
     title="Scaling Data-Constrained Language Models",
     paper="Muennighoff et al. 2023, arXiv:2305.16264",
     source="github.com/huggingface/datablations, commit 1370131, utils/parametric_fit.ipynb",

@@ -10,7 +10,6 @@ SEQUENCE_TOKENS = 32 * 256  # of a step
 SYMBOLS = {"E": "E", "A": "A", "B": "B", "alpha": "α", "beta": "β"}
 LOSSES = ("train_loss_last5pct", "valid_loss_mean", "train_loss_last")
 ORIGIN = Origin(
-    study="gzip",
     title="gzip Predicts Data-dependent Scaling Laws",
     paper="Pandey 2024, arXiv:2405.16684",
     source="github.com/IBM/ColPret, commit 16f23bb, raw_data/gzip/results_new.jsonl; "

@@ -17,7 +17,6 @@ LOSS_DRAWS = 200
 LOSS_BUDGETS = (1e16, 5e17)  # between these the authors fit the loss law
 
 ORIGIN = Origin(
-    study="porian",
     title="Resolving Discrepancies in Compute-Optimal Scaling of Language Models",
     paper="Porian et al. 2024, arXiv:2406.19146",
     source="github.com/formll/resolving-scaling-law-discrepancies, commit 0dc60d9, data/summary_df*.pickle.xz",
