@@ -144,7 +144,7 @@ def natural_width(thing: Any) -> int:
     return Measurement.get(unbounded, unbounded.options, thing).maximum
 
 
-def console(*, at_least: int = WIDE) -> "Console":
+def console() -> "Console":
     """Return standard output: a terminal as wide as it is, a pipe wide enough for tables.
 
     A table that is wider still is printed whole: no number is cut off at its end.
@@ -161,4 +161,4 @@ def console(*, at_least: int = WIDE) -> "Console":
                 self.width = width
 
     found = Shown(highlight=False, markup=False, emoji=False)
-    return found if found.is_terminal else Shown(highlight=False, markup=False, emoji=False, width=max(WIDE, at_least))
+    return found if found.is_terminal else Shown(highlight=False, markup=False, emoji=False, width=WIDE)

@@ -143,7 +143,7 @@ def _short(name: str) -> str:
     return name if len(name) <= MOST_LETTERS else f"{name[:MOST_LETTERS]}…"
 
 
-def nearest_few(name: str, names: Sequence[str], *, count: int = MOST_NAMES) -> list[str]:
+def nearest_few(name: str, names: Sequence[str]) -> list[str]:
     """Return the names that are most like one, the likest first: by letters, or by a word that both hold."""
     from difflib import SequenceMatcher
 
@@ -154,7 +154,7 @@ def nearest_few(name: str, names: Sequence[str], *, count: int = MOST_NAMES) -> 
         shared = len(words & set(_words(other)))
         return shared + SequenceMatcher(None, name.lower(), other.lower()).ratio()
 
-    return sorted(names[:MOST_COMPARED], key=lambda other: (-likeness(other), other))[:count]
+    return sorted(names[:MOST_COMPARED], key=lambda other: (-likeness(other), other))[:MOST_NAMES]
 
 
 def _words(name: str) -> list[str]:

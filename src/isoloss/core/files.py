@@ -15,6 +15,23 @@ from pathlib import Path
 from isoloss.core import remains
 from isoloss.core.errors import StorageError
 
+STORAGE_PROBLEMS = (
+    (
+        (errno.ENOSPC, errno.EDQUOT), "no space left on the disk",
+        "free some space and run again: finished work is kept and the same command goes on from there",
+    ),
+    (
+        (errno.EFBIG,), "a write was cut short: the disk is full, or the file larger than the system allows",
+        "free some space or raise the limit (ulimit -f), and run again: finished work is kept",
+    ),
+    (
+        (errno.EACCES, errno.EPERM, errno.EROFS), "no permission to read or write here",
+        "choose another place, or change its permissions",
+    ),
+    ((errno.ENOTDIR, errno.EEXIST), "a file stands where a folder is needed", "choose another place"),
+)  # fmt: skip
+"""Numbers of the operating system's errors, with what each says and what to do."""
+
 
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
@@ -120,31 +137,8 @@ def storage_errors(place: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StorageError(
-                "no space left on the disk",
-                place=str(place),
-                fix="free some space and run again: finished work is kept and the same command goes on from there",
-            ) from error
         # NumPy keeps no number of a write that was cut short: 'N requested and M written'.
-        if error.errno == errno.EFBIG or (error.errno is None and "requested and" in str(error)):
-            raise StorageError(
-                "a write was cut short: the disk is full, or the file larger than the system allows",
-                place=str(place),
-                fix="free some space or raise the limit (ulimit -f), and run again: finished work is kept",
-            ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise StorageError(
-                "no permission to read or write here",
-                place=str(place),
-                fix="choose another place, or change its permissions",
-            ) from error
-        if error.errno in (errno.ENOTDIR, errno.EEXIST):
-            raise StorageError(
-                "a file stands where a folder is needed", place=str(place), fix="choose another place"
-            ) from error
-        raise StorageError(
-            f"cannot be read or written: {error.strerror or error}",
-            place=str(place),
-            fix="choose another place",
-        ) from error
+        number = errno.EFBIG if error.errno is None and "requested and" in str(error) else error.errno
+        other = (f"cannot be read or written: {error.strerror or error}", "choose another place")
+        message, fix = next((said for numbers, *said in STORAGE_PROBLEMS if number in numbers), other)
+        raise StorageError(message, place=str(place), fix=fix) from error

@@ -66,13 +66,19 @@ class Quiet:
                 log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {shown(text)}\n")
 
     @contextmanager
+    def logged(self, title: str) -> Iterator[None]:
+        """Log the start and the end of the block."""
+        started = time.monotonic()
+        self.log_line(f"{title}: started")
+        yield
+        self.log_line(f"{title}: done in {time.monotonic() - started:.1f} s")
+
+    @contextmanager
     def task(self, title: str, *, total: float) -> Iterator[Task]:
         """Log the start and the end."""
         del total
-        started = time.monotonic()
-        self.note(f"{title}: started")
-        yield _NoTask()
-        self.note(f"{title}: done in {time.monotonic() - started:.1f} s")
+        with self.logged(title):
+            yield _NoTask()
 
 
 QUIET = Quiet()
@@ -97,13 +103,11 @@ class Plain(Quiet):
     @contextmanager
     def task(self, title: str, *, total: float) -> Iterator[Task]:
         """Log the start and the end, and tell in between."""
-        started = time.monotonic()
-        self.log_line(f"{title}: started")
-        yield _PlainTask(self, title, total)
-        self.log_line(f"{title}: done in {time.monotonic() - started:.1f} s")
+        with self.logged(title):
+            yield _PlainTask(self, title, total)
 
 
-class _PlainTask:
+class _PlainTask(_NoTask):
     def __init__(self, progress: Plain, title: str, total: float) -> None:
         self.progress, self.title, self.total = progress, title, total
         self.done, self.detail, self.reported = 0.0, "", time.monotonic()
@@ -115,9 +119,6 @@ class _PlainTask:
             self.reported = time.monotonic()
             share = self.done / self.total if self.total else 1.0
             print(shown(f"{self.title}: {share:.0%}, {self.detail}"), file=self.progress.target, flush=True)
-
-    def show(self, rows: Sequence[Mapping[str, str]]) -> None:
-        del rows
 
 
 class _Bar:
@@ -175,10 +176,7 @@ class Live(Quiet):
             TextColumn("{task.percentage:>3.0f} %"), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
             TextColumn("{task.fields[detail]}", style="dim", markup=False),
         )  # fmt: skip
-        started = time.monotonic()
-        super().note(f"{title}: started")
         bars = Bars(*columns, console=self.console)
         bar = _Bar(bars, bars.add_task(shown(title), total=total, detail=""))
-        with Lines(bar, console=self.console, transient=True, refresh_per_second=4):
+        with self.logged(title), Lines(bar, console=self.console, transient=True, refresh_per_second=4):
             yield bar
-        super().note(f"{title}: done in {time.monotonic() - started:.1f} s")

@@ -2,38 +2,16 @@
 
 from isoloss.core.numbers import counted_corpora, duration, power_of_ten
 from isoloss.fitting.domain import LawWarning
+from isoloss.report import drawings, tables
 from isoloss.report.blocks import Block, Note, Notes, Section, kept, notes_or_none
 from isoloss.report.checklist import checklist_table
 from isoloss.report.data import ReportData
-from isoloss.report.drawings import (
-    balance_picture,
-    coefficient_picture,
-    compute_picture,
-    contour_pages,
-    contour_sheet,
-    curve_picture,
-    excess_picture,
-    residual_picture,
-)
 from isoloss.report.evaluations import evaluation_table
 from isoloss.report.methods import method_notes
 from isoloss.report.paper import paste
 from isoloss.report.predictor_picture import predictor_picture
 from isoloss.report.predictor_tables import corpus_tables, predictor_tables
 from isoloss.report.refusals import refusals
-from isoloss.report.tables import (
-    backtest_table,
-    corpora_table,
-    coverage_table,
-    exclusions_table,
-    fit_table,
-    frontier_table,
-    key_table,
-    replicates_table,
-    runs_table,
-    unfiltered_table,
-    variants_table,
-)
 from isoloss.report.tuning import optima_table, rates_picture, reason_notes, rule_notes, rules_table
 
 
@@ -67,9 +45,9 @@ def _picture(data: ReportData) -> Section:
         return Section(
             name="picture", title="The picture", blocks=("No run ended with a loss: there is nothing to draw.",)
         )
-    large = contour_pages(data) if len(data.laws) > 1 else []
+    large = drawings.contour_pages(data) if len(data.laws) > 1 else []
     return Section(
-        name="picture", title="The picture", blocks=(contour_sheet(data),),
+        name="picture", title="The picture", blocks=(drawings.contour_sheet(data),),
         folded_title="One large picture a corpus", folded=tuple(large), folded_for_wide=True,
     )  # fmt: skip
 
@@ -87,13 +65,13 @@ def _tuning(data: ReportData) -> Section:
 def _numbers(data: ReportData) -> Section:
     missing = (Note(title=f"No law for {name}", text=reason) for name, reason in data.no_law.items())
     return Section(
-        name="numbers", title="The numbers", blocks=kept(key_table(data), notes_or_none(missing, warnings=True))
+        name="numbers", title="The numbers", blocks=kept(tables.key_table(data), notes_or_none(missing, warnings=True))
     )
 
 
 def _balance(data: ReportData) -> Section:
     title = "Do best tokens per parameter follow the text?"
-    return Section(name="trend", title=title, blocks=kept(balance_picture(data)))
+    return Section(name="trend", title=title, blocks=kept(drawings.balance_picture(data)))
 
 
 def _predictors(data: ReportData) -> Section:
@@ -109,13 +87,13 @@ def _compute(data: ReportData) -> Section:
         return Section(name="compute", title="What compute buys", blocks=())
     return Section(
         name="compute", title="What compute buys",
-        blocks=kept(compute_picture(data), excess_picture(data)),
-        folded_title="What to train at each budget", folded=(frontier_table(data),) if data.frontier else (),
+        blocks=kept(drawings.compute_picture(data), drawings.excess_picture(data)),
+        folded_title="What to train at each budget", folded=(tables.frontier_table(data),) if data.frontier else (),
     )  # fmt: skip
 
 
 def _coefficients(data: ReportData) -> Section:
-    blocks = (coefficient_picture(data), fit_table(data)) if data.laws else ()
+    blocks = (drawings.coefficient_picture(data), tables.fit_table(data)) if data.laws else ()
     return Section(name="laws", title="The laws", blocks=blocks)
 
 
@@ -134,17 +112,17 @@ def _warnings(data: ReportData) -> tuple[Note, ...]:
 def _trust(data: ReportData) -> Section:
     blocks = kept(
         notes_or_none((*_refused(data), *_warnings(data)), warnings=True),
-        residual_picture(data) if data.laws else None,
-        unfiltered_table(data) if data.laws_unfiltered else None,
-        variants_table(data) if data.rate_arms else None,
-        replicates_table(data) if data.replicates else None,
-        coverage_table(data) if data.coverage else None,
-        backtest_table(data) if data.backtest else None,
+        drawings.residual_picture(data) if data.laws else None,
+        tables.unfiltered_table(data) if data.laws_unfiltered else None,
+        tables.variants_table(data) if data.rate_arms else None,
+        tables.replicates_table(data) if data.replicates else None,
+        tables.coverage_table(data) if data.coverage else None,
+        tables.backtest_table(data) if data.backtest else None,
     )
-    left_out = exclusions_table(data)
+    left_out = tables.exclusions_table(data)
     folded: list[tuple[str, Block]] = []
-    every = backtest_table(data, every=True)
-    if len(every.rows) > len(backtest_table(data).rows):
+    every = tables.backtest_table(data, every=True)
+    if len(every.rows) > len(tables.backtest_table(data).rows):
         folded.append(("every predictor held against the largest runs", every))
     if left_out.rows:
         folded.append((f"{len(left_out.rows)} rows left out of the fits", left_out))
@@ -169,12 +147,14 @@ def _corpora(data: ReportData) -> Section:
         for measure, reason in corpus.unidentified.items()
     ]
     return Section(
-        name="corpora", title="The corpora", blocks=kept(corpora_table(data), notes_or_none(notes, warnings=True))
+        name="corpora",
+        title="The corpora",
+        blocks=kept(tables.corpora_table(data), notes_or_none(notes, warnings=True)),
     )
 
 
 def _runs(data: ReportData) -> Section:
-    blocks = kept(curve_picture(data), runs_table(data) if data.runs else None)
+    blocks = kept(drawings.curve_picture(data), tables.runs_table(data) if data.runs else None)
     return Section(name="runs", title="Every run", blocks=blocks)
 
 

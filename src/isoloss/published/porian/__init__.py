@@ -7,6 +7,7 @@ from pathlib import Path
 from isoloss.core.pool import Helpers
 from isoloss.core.progress import QUIET, Progress
 from isoloss.published.folder import Columns, read_folder
+from isoloss.published.porian import tables as written
 from isoloss.published.porian.analysis import PorianAnalysis, analyse
 from isoloss.published.porian.claims import claims
 from isoloss.published.porian.data import ORIGIN
@@ -15,14 +16,6 @@ from isoloss.published.porian.originals import CURVES, originals_in, tables_of_o
 from isoloss.published.porian.raw import RawRuns, convert
 from isoloss.published.porian.raw_sections import raw_rows, raw_section
 from isoloss.published.porian.rows import rows
-from isoloss.published.porian.tables import (
-    architecture_table,
-    latex_table,
-    markdown_table,
-    repair_sentence,
-    repaired_table,
-    results_table,
-)
 from isoloss.published.reproduction import Reproduction
 from isoloss.report.blocks import Section
 
@@ -68,7 +61,11 @@ def _with_curves(found: Reproduction, curves: RawRuns | None) -> Reproduction:
 
 def reproduction(found: PorianAnalysis, tables: dict[str, Columns], *, seconds: float) -> Reproduction:
     """Return what an analysis says about the published numbers and claims."""
-    results, shapes, repaired = results_table(found), architecture_table(), repaired_table(found)
+    results, shapes, repaired = (
+        written.results_table(found),
+        written.architecture_table(),
+        written.repaired_table(found),
+    )
     return Reproduction(
         study="porian", title=ORIGIN.title, origin=f"{ORIGIN.paper}. {ORIGIN.sentence()}",
         question="Why do Kaplan et al. and Hoffmann et al. disagree on how model size should grow with compute?",
@@ -76,12 +73,13 @@ def reproduction(found: PorianAnalysis, tables: dict[str, Columns], *, seconds: 
         sections=(
             Section(name="results", title="The results", blocks=(results,)),
             Section(name="figures", title="The figures", blocks=tuple(drawings(found))),
-            Section(name="repairs", title="With the known defects repaired", blocks=(repair_sentence(found), repaired)),
+            Section(name="repairs", title="With the known defects repaired",
+                    blocks=(written.repair_sentence(found), repaired)),
             Section(name="models", title="The models", blocks=(shapes,)),
         ),
         tables={
             f"{table.name}.{ending}": write(table)
             for table in (results, shapes, repaired)
-            for ending, write in (("md", markdown_table), ("tex", latex_table))
+            for ending, write in (("md", written.markdown_table), ("tex", written.latex_table))
         },
     )  # fmt: skip

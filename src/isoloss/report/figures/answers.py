@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 
 from isoloss.core.errors import InputError
 from isoloss.core.estimate import Estimate
-from isoloss.fitting.estimated import EstimatedLaw
+from isoloss.fitting.estimated import EstimatedLaw, FrontierPoint
 from isoloss.optima.best_size import BestSize
 from isoloss.planning.plan_result import WIDEST, Plan, span
 from isoloss.report.theme import (
@@ -44,6 +44,9 @@ class Answer:
     loss: Estimate | None = None
 
 
+Split = Answer | FrontierPoint
+
+
 def of_law(law: EstimatedLaw, *, flops: Sequence[float] = ()) -> Figure:
     """Return a law's frontier over the budgets of its runs, and beyond to `flops`, which are marked.
 
@@ -52,10 +55,9 @@ def of_law(law: EstimatedLaw, *, flops: Sequence[float] = ()) -> Figure:
     low = min([law.domain.flops_low, *flops])
     high = max([law.domain.flops_high, *flops])
     along = law.frontier(flops=np.geomspace(low, high, CURVE_POINTS).tolist())
-    curve = [Answer(flops=point.flops, log_ratio=point.log_ratio, loss=point.loss) for point in along]
-    marked = [Answer(flops=p.flops, log_ratio=p.log_ratio, loss=p.loss) for p in law.frontier(flops=list(flops))]
+    marked = law.frontier(flops=list(flops))
     title = f"{law.law}, {law.whose}"
-    return splits(curves={title: curve}, points={"asked": marked} if marked else {}, unit=law.data_unit)
+    return splits(curves={title: along}, points={"asked": marked} if marked else {}, unit=law.data_unit)
 
 
 def of_laws(laws: Iterable[EstimatedLaw], *, flops: Sequence[float] = ()) -> Figure:
@@ -63,13 +65,10 @@ def of_laws(laws: Iterable[EstimatedLaw], *, flops: Sequence[float] = ()) -> Fig
     found = list(laws)
     if len(found) == 1:
         return of_law(found[0], flops=flops)
-    points = {}
+    points: dict[str, Sequence[Split]] = {}
     for law in found:
         budgets = flops or np.geomspace(law.domain.flops_low, law.domain.flops_high, 5).tolist()
-        points[law.group] = [
-            Answer(flops=point.flops, log_ratio=point.log_ratio, loss=point.loss)
-            for point in law.frontier(flops=budgets)
-        ]
+        points[law.group] = law.frontier(flops=budgets)
     return splits(curves={}, points=points, unit=found[0].data_unit)
 
 
@@ -102,7 +101,7 @@ def of_plans(plans: Sequence[Plan]) -> Figure:
 
 @drawn
 def splits(
-    *, curves: Mapping[str, Sequence[Answer]], points: Mapping[str, Sequence[Answer]], unit: str = "tokens"
+    *, curves: Mapping[str, Sequence[Split]], points: Mapping[str, Sequence[Split]], unit: str = "tokens"
 ) -> Figure:
     """Return two panels, tokens per parameter and loss, against compute: curves with bands, points with bars.
 
@@ -122,7 +121,7 @@ def splits(
     return figure
 
 
-def _key(curves: Mapping[str, Sequence[Answer]], looks: Mapping[str, tuple[str, str]]) -> list[Entry]:
+def _key(curves: Mapping[str, Sequence[Split]], looks: Mapping[str, tuple[str, str]]) -> list[Entry]:
     entries: list[Entry] = [(Line2D([], [], color=FRONTIER, linewidth=2), short(name, 60)) for name in curves]
     entries += [
         (Line2D([], [], linestyle="none", marker=marker, markersize=5, color=shade), short(name))
@@ -132,7 +131,7 @@ def _key(curves: Mapping[str, Sequence[Answer]], looks: Mapping[str, tuple[str, 
 
 
 def _panel(
-    axes: Axes, curves: Mapping[str, Sequence[Answer]], points: Mapping[str, Sequence[Answer]],
+    axes: Axes, curves: Mapping[str, Sequence[Split]], points: Mapping[str, Sequence[Split]],
     looks: Mapping[str, tuple[str, str]], *, ratio: bool,
 ) -> None:  # fmt: skip
     seen: list[float] = [RULE_OF_THUMB] if ratio else []
@@ -162,7 +161,7 @@ def _panel(
     log_axis(axes.yaxis, kind="si" if ratio else "plain")
 
 
-def _quantity(one: Answer, *, ratio: bool) -> Estimate | None:
+def _quantity(one: Split, *, ratio: bool) -> Estimate | None:
     """Return tokens per parameter or the loss; without its interval where that is no answer."""
     if not ratio:
         return one.loss
