@@ -1,7 +1,7 @@
 """What the page is given: laws with their draws, runs and best sizes, as plain JSON data."""
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -151,8 +151,3 @@ def _weighted(one: BestSize, convention: str) -> dict[str, Any] | None:
         return None
     return {"corpus": one.corpus, "convention": convention, "flops": one.flops,
             "ratio": [ratio.value, ratio.low, ratio.high]}  # fmt: skip
-
-
-def with_figures(page_data: Mapping[str, Any], figures: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the content with the figures that show it."""
-    return {**page_data, "figures": dict(figures)}

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from isoloss import __version__
 from isoloss.core import files
 from isoloss.core.errors import InputError
-from isoloss.explorer.content import Start, content, with_figures
+from isoloss.explorer.content import Start, content
 from isoloss.explorer.figures import figures
 from isoloss.explorer.sources import Source
 from isoloss.report.page import asset
@@ -44,7 +44,7 @@ def write_explorer(sources: Sequence[Source], path: Path, *, start: Start = Star
 def page(sources: Sequence[Source], *, start: Start = Start()) -> str:  # noqa: B008
     """Return the page as HTML; names in it are text, and its policy lets no script but its own run."""
     page_data = content(sources, start)
-    page_data = with_figures(page_data, figures(page_data))
+    page_data["figures"] = figures(page_data)
     scripts = [_library(), *(_own(name) for name in ("formulas.js", "explorer.js"))]
     template = _environment().get_template("page.html.j2")
     return template.render(

@@ -18,6 +18,7 @@ from matplotlib.axis import Axis
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
+from matplotlib.lines import Line2D
 from matplotlib.textpath import text_to_path
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
@@ -200,6 +201,16 @@ def _place_key(figure: Figure, rows: Sequence[Sequence[Entry]]) -> None:
             ncols=len(row), columnspacing=KEY_GAP * POINTS_PER_INCH / KEY_POINTS, handletextpad=0.5, handlelength=1.8,
             fontsize=KEY_POINTS,
         )  # fmt: skip
+
+
+def line_sign(colour: str, *, width: float = 1.0, dashes: Any = "solid") -> Line2D:
+    """Return the legend's sign of a line."""
+    return Line2D([], [], color=colour, linewidth=width, linestyle=dashes)
+
+
+def mark_sign(marker: str, colour: str, *, size: float = 5.0, **looks: Any) -> Line2D:
+    """Return the legend's sign of a mark."""
+    return Line2D([], [], linestyle="none", marker=marker, markersize=size, color=colour, **looks)
 
 
 def edge_panels(count: int, columns: int) -> tuple[set[int], set[int]]:

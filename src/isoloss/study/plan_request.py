@@ -5,7 +5,7 @@ reference frontier needs a data-dependent one. A law of its own runs needs no co
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -53,7 +53,7 @@ class Request:
     """
 
     corpus: str | None
-    asked: Sequence[Mapping[str, float | None]]
+    asked: Sequence[Mapping[str, Any]]
     laws: tuple[Path, ...] = ()
     runs: Path | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -90,19 +90,11 @@ def make_plans(request: Request, *, making: Making, progress: Progress = QUIET) 
         laws, statistics, runs = _of_table(request, progress)
     else:
         opened = _opened(request)
-        laws, statistics = (
-            [one.law for one in opened],
-            _statistics(request, opened, progress, tokenizer=request.tokenizer),
-        )
-    settings: dict[str, Any] = {
-        "making": making,
-        "extrapolate": request.extrapolate,
-        "repeat": request.repeat,
-        "runs": runs,
-    }
-    questions: list[dict[str, Any]] = [dict(asked) for asked in request.asked]
-    found = [plan(laws, corpus=statistics, **settings, **asked) for asked in questions]
-    return [_formatted(one, request, opened, statistics) for one in found], [plan_law(law, statistics) for law in laws]
+        laws = [one.law for one in opened]
+        statistics = _statistics(request, opened, progress, tokenizer=request.tokenizer)
+    settings: dict[str, Any] = {"extrapolate": request.extrapolate, "repeat": request.repeat, "runs": runs}
+    found = [plan(laws, corpus=statistics, making=making, **settings, **asked) for asked in request.asked]
+    return _remarked(found, request, opened, statistics), [plan_law(law, statistics) for law in laws]
 
 
 def _refuse_unclear(request: Request) -> None:
@@ -132,49 +124,40 @@ def _opened(request: Request) -> list[LawFile]:
     return [load_law(path) for path in request.laws] or [shipped.shipped_file()]
 
 
-def _formatted(found: Plan, request: Request, opened: Sequence[LawFile], statistics: CorpusStatistics) -> Plan:
-    """Return a plan that says where its law came from if nobody named one, and whether its corpus is small."""
-    unnamed = [] if request.laws or request.runs or request.pilot else [_unnamed()]
+def _remarked(
+    found: Sequence[Plan], request: Request, opened: Sequence[LawFile], statistics: CorpusStatistics
+) -> list[Plan]:
+    """Return plans that say what is to be known of their law and their corpus before anything else."""
+    remarks = tuple(_remarks(request, opened, statistics))
+    return [replace(one, warnings=(*remarks, *one.warnings)) for one in found]
+
+
+def _remarks(request: Request, opened: Sequence[LawFile], statistics: CorpusStatistics) -> Iterator[LawWarning]:
+    """Yield where a law came from that nobody named, that its tokens are not stated, that its corpus is small."""
+    if not (request.laws or request.runs or request.pilot):
+        law = shipped.shipped_law()
+        yield LawWarning(
+            code="shipped_law",
+            message=f"no law was named: this is the bundled one, from {len(law.corpora)} real corpora read as bytes, "
+            f"models of {law.domain.params_low:,.0f} to {law.domain.params_high:,.0f} parameters and up to "
+            f"{law.domain.flops_high:.1e} FLOPs. A pilot on the corpus itself knows it better: --pilot 10min.",
+        )
     counted = opened and request.corpus is not None and request.tokenizer is None and request.frontier is None
-    unnamed_tokens = counted and _no_tokenizer(opened)
-    unsaid = [_unsaid_tokens()] if unnamed_tokens else []
-    return replace(found, warnings=(*unnamed, *unsaid, *_little_text(opened, statistics), *found.warnings))
-
-
-def _no_tokenizer(opened: Sequence[LawFile]) -> bool:
-    return all(one.tokenizer is None for one in opened)
-
-
-def _unsaid_tokens() -> LawWarning:
-    return LawWarning(
-        code="tokens_unstated",
-        message="the law does not say of what tokenizer its tokens are, and the corpus was read as bytes: name the "
-        "law's with --tokenizer if it is another, or unique tokens, passes and shape are those of bytes.",
-    )
-
-
-def _unnamed() -> LawWarning:
-    law = shipped.shipped_law()
-    return LawWarning(
-        code="shipped_law",
-        message=f"no law was named: this is the bundled one, from {len(law.corpora)} real corpora read as bytes, "
-        f"models of {law.domain.params_low:,.0f} to {law.domain.params_high:,.0f} parameters and up to "
-        f"{law.domain.flops_high:.1e} FLOPs. A pilot on the corpus itself knows it better: --pilot 10min.",
-    )
-
-
-def _little_text(opened: Sequence[LawFile], statistics: CorpusStatistics) -> list[LawWarning]:
-    """Return the warning that a corpus has less text than the law's corpora were measured on."""
+    if counted and all(one.tokenizer is None for one in opened):
+        yield LawWarning(
+            code="tokens_unstated",
+            message="the law does not say of what tokenizer its tokens are, and the corpus was read as bytes: name the "
+            "law's with --tokenizer if it is another, or unique tokens, passes and shape are those of bytes.",
+        )
     settings = MeasureSettings(**next((one.settings for one in opened if one.settings), {}))
     wanted = settings.samples * settings.sequence_tokens
-    if not statistics.measures or statistics.unique_tokens is None or statistics.unique_tokens >= wanted:
-        return []
-    return [LawWarning(
-        code="little_text",
-        message=f"{statistics.name} has {statistics.unique_tokens:,.0f} tokens, and the law's corpora were measured on "
-        f"{wanted:,} each: {', '.join(statistics.measures)} of less text is another number (n-gram models that learn "
-        "less predict less).",
-    )]  # fmt: skip
+    if statistics.measures and statistics.unique_tokens is not None and statistics.unique_tokens < wanted:
+        yield LawWarning(
+            code="little_text",
+            message=f"{statistics.name} has {statistics.unique_tokens:,.0f} tokens, and the law's corpora were "
+            f"measured on {wanted:,} each: {', '.join(statistics.measures)} of less text is another number (n-gram "
+            "models that learn less predict less).",
+        )
 
 
 def _statistics(
@@ -241,11 +224,8 @@ def _from_reference(request: Request, *, making: Making, progress: Progress) -> 
             fix=did_you_mean(reference, joint.corpora),
         )  # fmt: skip
     statistics = _statistics(request, opened, progress)
-    law, other, counted = (
-        PlanLaw.at_measure(joint, statistics),
-        PlanLaw.of_known(joint, reference),
-        _counted(request, statistics),
-    )
+    law, other = PlanLaw.at_measure(joint, statistics), PlanLaw.of_known(joint, reference)
+    counted = _counted(request, statistics)
     found = [
         plan_from_reference(
             law, other, frontier, flops=float(asked["flops"] or 0.0), corpus=counted, making=making, seed=request.seed,
@@ -253,7 +233,7 @@ def _from_reference(request: Request, *, making: Making, progress: Progress) -> 
         )
         for asked in request.asked
     ]  # fmt: skip
-    return [_formatted(one, request, opened, statistics) for one in found], [law, other]
+    return _remarked(found, request, opened, statistics), [law, other]
 
 
 def _counted(request: Request, statistics: CorpusStatistics) -> CorpusStatistics:

@@ -9,25 +9,12 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from isoloss.core.numbers import fixed, power_of_ten
 from isoloss.data_dependence.coefficient_lines import frontier_log_tokens
 from isoloss.laws.chinchilla import Chinchilla
-from isoloss.report.theme import (
-    FRONTIER,
-    INK,
-    MUTED,
-    ON_CURVES,
-    PAPER,
-    Entry,
-    Layout,
-    Panels,
-    drawn,
-    log_axis,
-    sequence,
-)
+from isoloss.report import theme
 from isoloss.runs.observations import Floats
 
 GRID = 60
@@ -46,7 +33,7 @@ class MappedLaw:
     tokens: Floats | None = None
 
 
-@drawn
+@theme.drawn
 def law_map(
     laws: Mapping[str, MappedLaw],
     *,
@@ -55,28 +42,30 @@ def law_map(
     params: Limits,
     tokens: Limits,
     budgeted: bool = False,
-    layout: Layout = "wide",
+    layout: theme.Layout = "wide",
 ) -> Figure:
     """Return one panel a law, all on the same axes: contours of loss, its frontier, and the reference law's, dashed.
 
     `budgeted` leaves room in the key for what `budget_frames` adds.
     """
     if layout == "narrow":
-        shape = Panels(width=2.7, height=2.5, columns=1, left=0.66, right=0.42, gap_y=0.86)
+        shape = theme.Panels(width=2.7, height=2.5, columns=1, left=0.66, right=0.42, gap_y=0.86)
     else:
-        shape = Panels(width=2.95, height=2.75, columns=3, left=0.7, right=0.4, gap_x=0.68, gap_y=0.8)
+        shape = theme.Panels(width=2.95, height=2.75, columns=3, left=0.7, right=0.4, gap_x=0.68, gap_y=0.8)
     figure, grid = shape.grid(len(laws), key=_key(reference_name, budgeted=budgeted))
     shape.label(grid, laws, x="parameters N", y="training tokens D")
     for law, (axes,) in zip(laws.values(), grid, strict=True):
         axes.set(xscale="log", yscale="log", xlim=params, ylim=tokens)
         axes.grid(False)
         _contours(axes, law.values, params, tokens)
-        _frontier(axes, law.values, params, FRONTIER, "solid", 2.2)
-        _frontier(axes, reference, params, INK, (0, (5, 2)), 1.3)
+        _frontier(axes, law.values, params, theme.FRONTIER, "solid", 2.2)
+        _frontier(axes, reference, params, theme.INK, (0, (5, 2)), 1.3)
         if law.params is not None and law.tokens is not None:
-            axes.scatter(law.params, law.tokens, s=10, color=INK, edgecolors=PAPER, linewidths=0.4, zorder=4)
-        log_axis(axes.xaxis, most=5)
-        log_axis(axes.yaxis, most=5)
+            axes.scatter(
+                law.params, law.tokens, s=10, color=theme.INK, edgecolors=theme.PAPER, linewidths=0.4, zorder=4
+            )
+        theme.log_axis(axes.xaxis, most=5)
+        theme.log_axis(axes.yaxis, most=5)
     return figure
 
 
@@ -86,7 +75,7 @@ def _contours(axes: Axes, values: Floats, params: Limits, tokens: Limits) -> Non
     levels = np.unique(np.quantile(loss, np.linspace(0.04, 0.96, LEVELS)))
     if len(levels) < 2:
         return
-    colours = sequence(1 - np.linspace(0, 1, len(levels)))
+    colours = theme.sequence(1 - np.linspace(0, 1, len(levels)))
     drawn_levels = axes.contour(n, d, loss, levels=levels, colors=colours, linewidths=1.2)
     axes.clabel(drawn_levels, fmt=lambda level: fixed(float(level), 2), fontsize=7.5, inline_spacing=2)
 
@@ -103,30 +92,32 @@ def _budget(axes: Axes, values: Floats, reference: Floats, budget: float) -> lis
     """Return the line of a budget's compute, the best split of either law on it, and its name, added to the axes."""
     ends = np.array(axes.get_xlim())
     added: list[Artist] = [
-        *axes.plot(ends, budget / (6 * ends), color=MUTED, linewidth=1, linestyle=(0, (1, 1.5)), zorder=2),
+        *axes.plot(ends, budget / (6 * ends), color=theme.MUTED, linewidth=1, linestyle=(0, (1, 1.5)), zorder=2),
         axes.text(0.97, 0.03, f"{power_of_ten(budget)} FLOPs", transform=axes.transAxes, ha="right",
-                  bbox=ON_CURVES),
+                  bbox=theme.ON_CURVES),
     ]  # fmt: skip
-    for law, colour, marker in ((reference, INK, "o"), (values, FRONTIER, "*")):
+    for law, colour, marker in ((reference, theme.INK, "o"), (values, theme.FRONTIER, "*")):
         log_best = float(Chinchilla.log_optimum(law, log_flops=float(np.log(budget))))
         if np.isfinite(log_best) and ends[0] < np.exp(log_best) < ends[1]:
-            added += axes.plot(np.exp(log_best), budget / (6 * np.exp(log_best)), marker=marker, color=colour,
-                               markersize=11 if marker == "*" else 6, markeredgecolor=PAPER, zorder=6)  # fmt: skip
+            added += axes.plot(
+                np.exp(log_best), budget / (6 * np.exp(log_best)), marker=marker, color=colour,
+                markersize=11 if marker == "*" else 6, markeredgecolor=theme.PAPER, zorder=6,
+            )  # fmt: skip
     return added
 
 
-def _key(reference: str, *, budgeted: bool) -> list[Entry]:
-    entries: list[Entry] = [
-        (Line2D([], [], color=FRONTIER, linewidth=2.2), "frontier of the law"),
-        (Line2D([], [], color=INK, linewidth=1.3, linestyle=(0, (5, 2))), f"frontier of {reference}"),
+def _key(reference: str, *, budgeted: bool) -> list[theme.Entry]:
+    entries: list[theme.Entry] = [
+        (theme.line_sign(theme.FRONTIER, width=2.2), "frontier of the law"),
+        (theme.line_sign(theme.INK, width=1.3, dashes=(0, (5, 2))), f"frontier of {reference}"),
     ]
     if budgeted:
-        line = Line2D([], [], color=MUTED, linewidth=1, linestyle=(0, (1, 1.5)))
+        line = theme.line_sign(theme.MUTED, dashes=(0, (1, 1.5)))
         entries.append((line, "a budget, and both laws' best splits"))
     return entries
 
 
-@drawn
+@theme.drawn
 def budget_frames(
     laws: Mapping[str, MappedLaw], budgets: Sequence[float], *, reference: Floats, reference_name: str, params: Limits,
     tokens: Limits,
@@ -137,7 +128,7 @@ def budget_frames(
     """
     figure = law_map(laws, reference=reference, reference_name=reference_name, params=params, tokens=tokens,
                      budgeted=True)  # fmt: skip
-    figure.set_facecolor(PAPER)
+    figure.set_facecolor(theme.PAPER)
     figure.set_dpi(FRAME_DPI)
     canvas: Any = FigureCanvasAgg(figure)  # its methods carry no types
     canvas.draw()

@@ -11,17 +11,8 @@ from matplotlib.lines import Line2D
 from isoloss.core.numbers import plain
 from isoloss.optima.saturating import SaturatingFit
 from isoloss.published.figures.optima import COLOURS
+from isoloss.report import theme
 from isoloss.report.figures.marks import band
-from isoloss.report.theme import (
-    MUTED,
-    PAPER,
-    Entry,
-    Layout,
-    Panels,
-    drawn,
-    log_axis,
-    padded_log,
-)
 from isoloss.runs.observations import Floats
 
 MARKERS = ("o", "v", "s", "P", "D", "^")
@@ -38,21 +29,21 @@ class LeastLoss:
     fit: SaturatingFit
 
 
-@drawn
-def least_losses(series: Mapping[str, LeastLoss], *, fitted: Sequence[str], layout: Layout = "wide") -> Figure:
+@theme.drawn
+def least_losses(series: Mapping[str, LeastLoss], *, fitted: Sequence[str], layout: theme.Layout = "wide") -> Figure:
     """Return one panel with every series, and the laws of the `fitted` ones."""
     narrow = layout == "narrow"
-    shape = Panels(width=2.85 if narrow else 5.2, height=2.6 if narrow else 3.4, columns=1, left=0.66)
+    shape = theme.Panels(width=2.85 if narrow else 5.2, height=2.6 if narrow else 3.4, columns=1, left=0.66)
     entries = [
         (Line2D([], [], marker=marker, markersize=4.6, color=colour, linewidth=0.8), name)
         for name, colour, marker in zip(series, COLOURS, MARKERS, strict=False)
     ]
     figure, ((axes,),) = shape.grid(1, key=[*entries, *_law_key()])
     everything = np.concatenate([one.flops for one in series.values()])
-    axes.set(xscale="log", yscale="log", xlim=padded_log(everything, pad=0.03))
+    axes.set(xscale="log", yscale="log", xlim=theme.padded_log(everything, pad=0.03))
     for (name, one), colour, marker in zip(series.items(), COLOURS, MARKERS, strict=False):
         axes.plot(one.flops, one.loss_nats, marker=marker, markersize=4.6, color=colour, linewidth=0.8,
-                  markeredgecolor=PAPER, markeredgewidth=0.4, zorder=4)  # fmt: skip
+                  markeredgecolor=theme.PAPER, markeredgewidth=0.4, zorder=4)  # fmt: skip
         if name in fitted:
             _law(axes, one.fit, colour)
     axes.set(xlabel=COMPUTE, ylabel=LEAST_LOSS)
@@ -60,20 +51,20 @@ def least_losses(series: Mapping[str, LeastLoss], *, fitted: Sequence[str], layo
     return figure
 
 
-@drawn
-def least_losses_apart(series: Mapping[str, LeastLoss], *, layout: Layout = "wide") -> Figure:
+@theme.drawn
+def least_losses_apart(series: Mapping[str, LeastLoss], *, layout: theme.Layout = "wide") -> Figure:
     """Return one panel a series with its own law: inside the fitted budgets solid, beyond them dashed."""
     if layout == "narrow":
-        shape = Panels(width=2.85, height=2.2, columns=1, left=0.62, gap_y=0.86)
+        shape = theme.Panels(width=2.85, height=2.2, columns=1, left=0.62, gap_y=0.86)
     else:
-        shape = Panels(width=2.85, height=2.3, columns=3, left=0.66, gap_x=0.5, gap_y=0.74)
+        shape = theme.Panels(width=2.85, height=2.3, columns=3, left=0.66, gap_x=0.5, gap_y=0.74)
     figure, grid = shape.grid(len(series), key=_law_key())
     flops = np.concatenate([one.flops for one in series.values()])
     losses = np.concatenate([one.loss_nats for one in series.values()])
     shape.label(grid, series, x=COMPUTE, y=LEAST_LOSS)
     for one, (axes,) in zip(series.values(), grid, strict=True):
-        axes.set(xscale="log", yscale="log", xlim=padded_log(flops, pad=0.05))
-        axes.plot(one.flops, one.loss_nats, "o", markersize=4.4, color=COLOURS[0], markeredgecolor=PAPER,
+        axes.set(xscale="log", yscale="log", xlim=theme.padded_log(flops, pad=0.05))
+        axes.plot(one.flops, one.loss_nats, "o", markersize=4.4, color=COLOURS[0], markeredgecolor=theme.PAPER,
                   markeredgewidth=0.4, zorder=4)  # fmt: skip
         _law(axes, one.fit, COLOURS[0])
         axes.text(0.97, 0.95, equation(one.fit), transform=axes.transAxes, ha="right", va="top", fontsize=8)
@@ -95,13 +86,16 @@ def _law(axes: Axes, fit: SaturatingFit, colour: str) -> None:
 
 
 def _scale(axes: Axes, losses: Floats) -> None:
-    axes.set_ylim(padded_log(losses, pad=0.08))
-    log_axis(axes.xaxis, kind="power", most=5)
-    log_axis(axes.yaxis, kind="plain")
+    axes.set_ylim(theme.padded_log(losses, pad=0.08))
+    theme.log_axis(axes.xaxis, kind="power", most=5)
+    theme.log_axis(axes.yaxis, kind="plain")
 
 
-def _law_key() -> list[Entry]:
+def _law_key() -> list[theme.Entry]:
     return [
-        (Line2D([], [], color=MUTED, linewidth=2.2), "fitted budgets"),
-        ((band(MUTED), Line2D([], [], color=MUTED, linewidth=1.1, linestyle=(0, (4, 2)))), "extrapolation, 95 %"),
+        (theme.line_sign(theme.MUTED, width=2.2), "fitted budgets"),
+        (
+            (band(theme.MUTED), theme.line_sign(theme.MUTED, width=1.1, dashes=(0, (4, 2)))),
+            "extrapolation, 95 %",
+        ),
     ]

@@ -7,28 +7,11 @@ from typing import Literal
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from isoloss.optima.power_line import PowerLine
+from isoloss.report import theme
 from isoloss.report.figures.marks import band
-from isoloss.report.theme import (
-    BLUE,
-    GREEN,
-    INK,
-    MUTED,
-    PAPER,
-    PURPLE,
-    VERMILLION,
-    Entry,
-    Layout,
-    Panels,
-    drawn,
-    edge_panels,
-    log_axis,
-    note_in_corner,
-    padded_log,
-)
 from isoloss.runs.observations import Floats
 
 Quantity = Literal["params", "tokens", "ratio"]
@@ -40,7 +23,7 @@ AXIS: dict[Quantity, str] = {
 LINE_POINTS = 41
 # Black and grey lines that differ by their dashes: the panel's own colours stay for its own law.
 DASHES = ((0, (6, 2)), (0, (1, 1.6)), (0, (4, 1.5, 1, 1.5)), (0, (3, 1, 1, 1, 1, 1)))
-COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, INK)
+COLOURS = (theme.BLUE, theme.VERMILLION, theme.GREEN, theme.PURPLE, theme.INK)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,66 +60,71 @@ class OptimaPanel:
     references: tuple[Reference, ...] = ()
 
 
-@drawn
-def optima_against_compute(panels: Sequence[OptimaPanel], *, columns: int = 3, layout: Layout = "wide") -> Figure:
+@theme.drawn
+def optima_against_compute(panels: Sequence[OptimaPanel], *, columns: int = 3, layout: theme.Layout = "wide") -> Figure:
     """Return one panel each on one range of compute; panels of the same quantity share their vertical range."""
     shape = _panels(columns, layout)
     figure, grid = shape.grid(len(panels), key=_key(panels))
     flops = np.concatenate([panel.flops for panel in panels])
-    limits = padded_log(flops, pad=0.05)
+    limits = theme.padded_log(flops, pad=0.05)
     ranges = {q: _range([p for p in panels if p.quantity == q], limits) for q in {p.quantity for p in panels}}
-    _, bottom = edge_panels(len(panels), shape.columns)
+    _, bottom = theme.edge_panels(len(panels), shape.columns)
     for index, (panel, (axes,)) in enumerate(zip(panels, grid, strict=True)):
         axes.set(xscale="log", yscale="log", xlim=limits, ylim=ranges[panel.quantity])
         _panel(axes, panel, np.geomspace(*limits, LINE_POINTS))
         axes.set_title(panel.title)
         axes.set_xlabel("training FLOPs C" if index in bottom else "")
         axes.set_ylabel(AXIS[panel.quantity])
-        log_axis(axes.xaxis, kind="power", most=5)
-        log_axis(axes.yaxis, kind="plain" if panel.quantity == "ratio" else "si")
+        theme.log_axis(axes.xaxis, kind="power", most=5)
+        theme.log_axis(axes.yaxis, kind="plain" if panel.quantity == "ratio" else "si")
     return figure
 
 
-def _panels(columns: int, layout: Layout) -> Panels:
+def _panels(columns: int, layout: theme.Layout) -> theme.Panels:
     if layout == "narrow":
-        return Panels(width=2.8, height=2.3, columns=1, left=0.72, right=0.12, gap_y=0.86)
-    return Panels(width=2.7, height=2.25, columns=columns, left=0.72, right=0.12, gap_x=0.78, gap_y=0.74)
+        return theme.Panels(width=2.8, height=2.3, columns=1, left=0.72, right=0.12, gap_y=0.86)
+    return theme.Panels(width=2.7, height=2.25, columns=columns, left=0.72, right=0.12, gap_x=0.78, gap_y=0.74)
 
 
 def _range(panels: Sequence[OptimaPanel], limits: tuple[float, float]) -> tuple[float, float]:
     """Return the vertical range: all optima with their errors, and room above for the notes."""
     seen = np.concatenate([p.values * np.exp(sign * p.log_std) for p in panels for sign in (-1, 1)])
     laws = [p.fit.values_at(limits) for p in panels]
-    low, high = padded_log(np.concatenate([seen, *laws]), pad=0.04)
+    low, high = theme.padded_log(np.concatenate([seen, *laws]), pad=0.04)
     notes = max((len(p.notes) for p in panels), default=0)
     return low, high * (high / low) ** (0.13 * notes)
 
 
 def _panel(axes: Axes, panel: OptimaPanel, grid: Floats) -> None:
     if panel.warmup is not None:
-        axes.fill_between(grid, axes.get_ylim()[0], panel.warmup.values_at(grid), color=MUTED, alpha=0.22, linewidth=0)
+        axes.fill_between(
+            grid, axes.get_ylim()[0], panel.warmup.values_at(grid), color=theme.MUTED, alpha=0.22, linewidth=0
+        )
     for reference, dashes in zip(panel.references, DASHES, strict=False):
-        axes.plot(grid, reference.at(grid, panel.quantity), color=INK, linewidth=1.1, linestyle=dashes, zorder=2)
-    axes.fill_between(grid, *panel.fit.band(grid), color=BLUE, alpha=0.22, linewidth=0)
-    axes.plot(grid, panel.fit.values_at(grid), color=BLUE, linewidth=1.8, zorder=3)
+        axes.plot(grid, reference.at(grid, panel.quantity), color=theme.INK, linewidth=1.1, linestyle=dashes, zorder=2)
+    axes.fill_between(grid, *panel.fit.band(grid), color=theme.BLUE, alpha=0.22, linewidth=0)
+    axes.plot(grid, panel.fit.values_at(grid), color=theme.BLUE, linewidth=1.8, zorder=3)
     errors = panel.values * (1 - np.exp(-panel.log_std)), panel.values * (np.exp(panel.log_std) - 1)
     axes.errorbar(
-        panel.flops, panel.values, yerr=errors, fmt="o", markersize=4.2, color=BLUE, ecolor=BLUE, elinewidth=1,
-        capsize=2, markeredgecolor=PAPER, markeredgewidth=0.5, zorder=4,
+        panel.flops, panel.values, yerr=errors, fmt="o", markersize=4.2, color=theme.BLUE, ecolor=theme.BLUE,
+        elinewidth=1, capsize=2, markeredgecolor=theme.PAPER, markeredgewidth=0.5, zorder=4,
     )  # fmt: skip
-    note_in_corner(axes, "\n".join(panel.notes))
+    theme.note_in_corner(axes, "\n".join(panel.notes))
 
 
-def _key(panels: Sequence[OptimaPanel]) -> list[Entry]:
-    entries: list[Entry] = [
-        (Line2D([], [], linestyle="none", marker="o", markersize=4.6, color=BLUE), "optimum ± 1 s.d. of its draws"),
-        ((band(BLUE), Line2D([], [], color=BLUE, linewidth=1.8)), "power law, 95 % interval"),
+def _key(panels: Sequence[OptimaPanel]) -> list[theme.Entry]:
+    entries: list[theme.Entry] = [
+        (
+            theme.mark_sign("o", theme.BLUE, size=4.6),
+            "optimum ± 1 s.d. of its draws",
+        ),
+        ((band(theme.BLUE), theme.line_sign(theme.BLUE, width=1.8)), "power law, 95 % interval"),
     ]
     references = max((panel.references for panel in panels), key=len)
     entries += [
-        (Line2D([], [], color=INK, linewidth=1.1, linestyle=dashes), reference.name)
+        (theme.line_sign(theme.INK, width=1.1, dashes=dashes), reference.name)
         for reference, dashes in zip(references, DASHES, strict=False)
     ]
     if any(panel.warmup is not None for panel in panels):
-        entries.append((Patch(facecolor=MUTED, alpha=0.22, edgecolor="none"), "warm-up"))
+        entries.append((Patch(facecolor=theme.MUTED, alpha=0.22, edgecolor="none"), "warm-up"))
     return entries

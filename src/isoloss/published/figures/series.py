@@ -13,20 +13,9 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from isoloss.core.numbers import plain
 from isoloss.published.figures.optima import COLOURS
+from isoloss.report import theme
 from isoloss.report.blocks import Drawing, columns_of
 from isoloss.report.figures.marks import band
-from isoloss.report.theme import (
-    INK,
-    PAPER,
-    Entry,
-    Layout,
-    Panels,
-    drawn,
-    edge_panels,
-    log_axis,
-    note_in_corner,
-    padded_log,
-)
 from isoloss.runs.observations import Floats
 
 Scale = Literal["si", "power", "plain", "linear"]
@@ -67,17 +56,17 @@ def series_drawing(panels: Sequence[SeriesPanel], *, name: str, title: str, capt
     return Drawing(name=name, title=title, caption=caption, alt=alt, draw=draw, numbers=series_numbers(panels))
 
 
-@drawn
-def series_panels(panels: Sequence[SeriesPanel], *, layout: Layout = "wide") -> Figure:
+@theme.drawn
+def series_panels(panels: Sequence[SeriesPanel], *, layout: theme.Layout = "wide") -> Figure:
     """Return one panel each; axes are logarithmic unless `linear`."""
     names = list(dict.fromkeys(name for panel in panels for name in panel.series))
     looks = {name: index for index, name in enumerate(names)}
     if layout == "narrow":
-        shape = Panels(width=2.75, height=2.2, columns=1, left=0.75, right=0.12, gap_y=0.86)
+        shape = theme.Panels(width=2.75, height=2.2, columns=1, left=0.75, right=0.12, gap_y=0.86)
     else:
-        shape = Panels(width=2.75, height=2.3, columns=3, left=0.75, right=0.15, gap_x=0.82, gap_y=0.8)
+        shape = theme.Panels(width=2.75, height=2.3, columns=3, left=0.75, right=0.15, gap_x=0.82, gap_y=0.8)
     figure, grid = shape.grid(len(panels), key=_key(panels, names) if len(names) > 1 else ())
-    _, bottom = edge_panels(len(panels), shape.columns)
+    _, bottom = theme.edge_panels(len(panels), shape.columns)
     for index, (panel, (axes,)) in enumerate(zip(panels, grid, strict=True)):
         _panel(axes, panel, looks)
         axes.set_title(panel.title)
@@ -110,14 +99,14 @@ def _panel(axes: Axes, panel: SeriesPanel, looks: Mapping[str, int]) -> None:
         if one.line:
             axes.plot(one.x, one.y, color=colour, linewidth=1.5, linestyle=DASHES[look % len(DASHES)])
         if one.points:
-            axes.scatter(one.x, one.y, s=14, color=colour, marker=MARKERS[look % len(MARKERS)], edgecolors=PAPER,
+            axes.scatter(one.x, one.y, s=14, color=colour, marker=MARKERS[look % len(MARKERS)], edgecolors=theme.PAPER,
                          linewidths=0.4, zorder=4)  # fmt: skip
     _limits(axes, panel)
     if panel.level is not None:
-        axes.axhline(panel.level, color=INK, linewidth=0.8)
+        axes.axhline(panel.level, color=theme.INK, linewidth=0.8)
     for place in panel.upright.values():
-        axes.axvline(place, color=INK, linewidth=1, linestyle=(0, (1, 1.5)))
-    note_in_corner(axes, panel.note)
+        axes.axvline(place, color=theme.INK, linewidth=1, linestyle=(0, (1, 1.5)))
+    theme.note_in_corner(axes, panel.note)
 
 
 def _limits(axes: Axes, panel: SeriesPanel) -> None:
@@ -138,12 +127,12 @@ def _limits(axes: Axes, panel: SeriesPanel) -> None:
             axis.set_major_locator(MaxNLocator(5))
             axis.set_major_formatter(FuncFormatter(lambda value, _: plain(value)))
         else:
-            settle(*padded_log(values, pad=0.06))
-            log_axis(axis, kind=scale, most=5)
+            settle(*theme.padded_log(values, pad=0.06))
+            theme.log_axis(axis, kind=scale, most=5)
 
 
-def _key(panels: Sequence[SeriesPanel], names: Sequence[str]) -> list[Entry]:
-    entries: list[Entry] = []
+def _key(panels: Sequence[SeriesPanel], names: Sequence[str]) -> list[theme.Entry]:
+    entries: list[theme.Entry] = []
     for look, name in enumerate(names):
         one = next(panel.series[name] for panel in panels if name in panel.series)
         colour = COLOURS[look % len(COLOURS)]

@@ -5,32 +5,19 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from isoloss.core.numbers import power_of_ten
 from isoloss.optima.isoflop import IsoFlop
-from isoloss.report.theme import (
-    INK,
-    MUTED,
-    PAPER,
-    Entry,
-    Layout,
-    Panels,
-    drawn,
-    log_axis,
-    name_point,
-    padded_log,
-    sequence,
-)
+from isoloss.report import theme
 
 
-@drawn
+@theme.drawn
 def valleys(
     found: Mapping[str, IsoFlop],
     *,
     least_ratio: float = 0.5,
     ylim: tuple[float, float] | None = None,
-    layout: Layout = "wide",
+    layout: theme.Layout = "wide",
 ) -> Figure:
     """Return one panel a table of runs: loss against parameters, one curve a budget, dark small to light large.
 
@@ -39,7 +26,7 @@ def valleys(
     shape = _panels(layout)
     figure, grid = shape.grid(len(found), key=_key(found))
     budgets = sorted({optimum.flops for one in found.values() for optimum in one.optima})
-    colours = dict(zip(budgets, sequence(np.linspace(0, 1, len(budgets))), strict=True))
+    colours = dict(zip(budgets, theme.sequence(np.linspace(0, 1, len(budgets))), strict=True))
     shape.label(grid, found, x="parameters N", y="loss, nats per token")
     for one, (axes,) in zip(found.values(), grid, strict=True):
         axes.set(xscale="log", yscale="log")
@@ -47,10 +34,10 @@ def valleys(
     return figure
 
 
-def _panels(layout: Layout) -> Panels:
+def _panels(layout: theme.Layout) -> theme.Panels:
     if layout == "narrow":
-        return Panels(width=2.75, height=2.5, columns=1, left=0.62, right=0.45, gap_y=0.86)
-    return Panels(width=2.85, height=2.6, columns=3, left=0.66, right=0.5, gap_x=0.72, gap_y=0.74)
+        return theme.Panels(width=2.75, height=2.5, columns=1, left=0.62, right=0.45, gap_y=0.86)
+    return theme.Panels(width=2.85, height=2.6, columns=3, left=0.66, right=0.5, gap_x=0.72, gap_y=0.74)
 
 
 def _panel(
@@ -60,7 +47,7 @@ def _panel(
     for optimum in one.optima:
         shown = optimum.flops / (6 * optimum.params**2) >= least_ratio
         axes.scatter(
-            optimum.params[shown], optimum.loss_nats[shown], s=9, color=colours[optimum.flops], edgecolors=PAPER,
+            optimum.params[shown], optimum.loss_nats[shown], s=9, color=colours[optimum.flops], edgecolors=theme.PAPER,
             linewidths=0.3, zorder=3,
         )  # fmt: skip
         seen.append(optimum.loss_nats[shown])
@@ -71,11 +58,11 @@ def _panel(
         axes.plot(valley.grid[along], valley.curve[along], color=colours[optimum.flops], linewidth=1.1)
         if optimum.status == "ok":
             axes.plot(valley.median, valley.best_loss, marker="*", markersize=9, color=colours[optimum.flops],
-                      markeredgecolor=INK, markeredgewidth=0.6, zorder=5)  # fmt: skip
-    axes.set_ylim(ylim or padded_log(np.concatenate(seen)))
+                      markeredgecolor=theme.INK, markeredgewidth=0.6, zorder=5)  # fmt: skip
+    axes.set_ylim(ylim or theme.padded_log(np.concatenate(seen)))
     _name_budgets(axes, one)
-    log_axis(axes.xaxis, most=5)
-    log_axis(axes.yaxis, kind="plain")
+    theme.log_axis(axes.xaxis, most=5)
+    theme.log_axis(axes.yaxis, kind="plain")
 
 
 def _name_budgets(axes: Axes, one: IsoFlop) -> None:
@@ -85,14 +72,14 @@ def _name_budgets(axes: Axes, one: IsoFlop) -> None:
         assert optimum.over_params is not None, "a found optimum has its valley"
         place = optimum.over_params.median, optimum.over_params.best_loss
         if axes.get_ylim()[0] < place[1] < axes.get_ylim()[1]:
-            name_point(axes, power_of_ten(optimum.flops, 3), place, offset=(8, 0))
+            theme.name_point(axes, power_of_ten(optimum.flops, 3), place, offset=(8, 0))
 
 
-def _key(found: Mapping[str, IsoFlop]) -> list[Entry]:
+def _key(found: Mapping[str, IsoFlop]) -> list[theme.Entry]:
     kinds: Sequence[str] = sorted({one.interpolation for one in found.values()})
     laid = {"akima": "Akima's interpolation", "parabola": "parabola"}
-    star = Line2D([], [], linestyle="none", marker="*", markersize=8, color=MUTED, markeredgecolor=INK)
+    star = theme.mark_sign("*", theme.MUTED, size=8, markeredgecolor=theme.INK)
     return [
-        (Line2D([], [], color=MUTED, linewidth=1.1), f"equal compute: {', '.join(laid[kind] for kind in kinds)}"),
+        (theme.line_sign(theme.MUTED, width=1.1), f"equal compute: {', '.join(laid[kind] for kind in kinds)}"),
         (star, "its lowest point, the median of the draws"),
     ]

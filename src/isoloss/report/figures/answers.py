@@ -10,25 +10,13 @@ from itertools import cycle
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from isoloss.core.errors import InputError
 from isoloss.core.estimate import Estimate
 from isoloss.fitting.estimated import EstimatedLaw, FrontierPoint
 from isoloss.optima.best_size import BestSize
 from isoloss.planning.plan_result import WIDEST, Plan, span
-from isoloss.report.theme import (
-    FRONTIER,
-    KEY_POINTS,
-    MUTED,
-    Entry,
-    Panels,
-    drawn,
-    log_axis,
-    padded_log,
-    sequence,
-    short,
-)
+from isoloss.report import theme
 
 CURVE_POINTS = 17
 RULE_OF_THUMB = 20.0
@@ -99,7 +87,7 @@ def of_plans(plans: Sequence[Plan]) -> Figure:
     return splits(curves={}, points=points, unit=plans[0].data_unit)
 
 
-@drawn
+@theme.drawn
 def splits(
     *, curves: Mapping[str, Sequence[Split]], points: Mapping[str, Sequence[Split]], unit: str = "tokens"
 ) -> Figure:
@@ -109,9 +97,9 @@ def splits(
     """
     every = [one for group in (*curves.values(), *points.values()) for one in group]
     with_loss = any(one.loss is not None for one in every)
-    shades = sequence(np.linspace(0.1, 0.8, max(len(points), 1)))
+    shades = theme.sequence(np.linspace(0.1, 0.8, max(len(points), 1)))
     looks = dict(zip(points, zip(shades, cycle(MARKERS), strict=False), strict=False))
-    panels = Panels(width=3.6, height=2.7, columns=2, gap_x=0.85)
+    panels = theme.Panels(width=3.6, height=2.7, columns=2, gap_x=0.85)
     figure, grid = panels.grid(2 if with_loss else 1, key=_key(curves, looks))
     _panel(grid[0][0], curves, points, looks, ratio=True)
     grid[0][0].set_ylabel(f"{unit} per parameter")
@@ -121,13 +109,10 @@ def splits(
     return figure
 
 
-def _key(curves: Mapping[str, Sequence[Split]], looks: Mapping[str, tuple[str, str]]) -> list[Entry]:
-    entries: list[Entry] = [(Line2D([], [], color=FRONTIER, linewidth=2), short(name, 60)) for name in curves]
-    entries += [
-        (Line2D([], [], linestyle="none", marker=marker, markersize=5, color=shade), short(name))
-        for name, (shade, marker) in looks.items()
-    ]
-    return [*entries, (Line2D([], [], color=MUTED, linewidth=1, linestyle=(0, (4, 2))), "20 a parameter")]
+def _key(curves: Mapping[str, Sequence[Split]], looks: Mapping[str, tuple[str, str]]) -> list[theme.Entry]:
+    entries: list[theme.Entry] = [(theme.line_sign(theme.FRONTIER, width=2), theme.short(name, 60)) for name in curves]
+    entries += [(theme.mark_sign(marker, shade), theme.short(name)) for name, (shade, marker) in looks.items()]
+    return [*entries, (theme.line_sign(theme.MUTED, dashes=(0, (4, 2))), "20 a parameter")]
 
 
 def _panel(
@@ -146,19 +131,19 @@ def _panel(
         seen += [*values, *low, *high]
         budgets += flops.tolist()
         if name in curves:
-            axes.plot(flops, values, color=FRONTIER, linewidth=2)
-            axes.fill_between(flops, low, high, color=FRONTIER, alpha=0.22, linewidth=0)
+            axes.plot(flops, values, color=theme.FRONTIER, linewidth=2)
+            axes.fill_between(flops, low, high, color=theme.FRONTIER, alpha=0.22, linewidth=0)
         else:
             shade, marker = looks[name]
             axes.vlines(flops, low, high, color=shade, linewidth=1.6, alpha=0.75)
             axes.plot(flops, values, marker=marker, linestyle="none", markersize=5, color=shade)
     if ratio:
-        axes.axhline(RULE_OF_THUMB, color=MUTED, linewidth=1, linestyle=(0, (4, 2)), zorder=1)
+        axes.axhline(RULE_OF_THUMB, color=theme.MUTED, linewidth=1, linestyle=(0, (4, 2)), zorder=1)
     # Limits first: one budget alone leaves a logarithmic axis without any of its own.
-    axes.set(xlim=padded_log(budgets), ylim=padded_log(seen), xscale="log", yscale="log")
-    axes.set_xlabel("training FLOPs C", fontsize=KEY_POINTS)
-    log_axis(axes.xaxis, kind="power")
-    log_axis(axes.yaxis, kind="si" if ratio else "plain")
+    axes.set(xlim=theme.padded_log(budgets), ylim=theme.padded_log(seen), xscale="log", yscale="log")
+    axes.set_xlabel("training FLOPs C", fontsize=theme.KEY_POINTS)
+    theme.log_axis(axes.xaxis, kind="power")
+    theme.log_axis(axes.yaxis, kind="si" if ratio else "plain")
 
 
 def _quantity(one: Split, *, ratio: bool) -> Estimate | None:

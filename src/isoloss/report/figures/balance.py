@@ -6,22 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from isoloss.core.estimate import Estimate
 from isoloss.core.numbers import si
+from isoloss.report import theme
 from isoloss.report.figures.names import Named, name_marks
-from isoloss.report.theme import (
-    INK,
-    KIND_COLOUR,
-    KIND_MARKER,
-    MUTED,
-    Entry,
-    Layout,
-    Panels,
-    drawn,
-    log_ticks,
-)
 from isoloss.runs.observations import Floats
 
 # Hoffmann et al. 2022, table 3: about 20 training tokens a parameter at every budget.
@@ -49,14 +38,14 @@ class Line:
     high: Floats
 
 
-@drawn
+@theme.drawn
 def balance(
     points: Sequence[BalancePoint],
     *,
     axis: str,
     lines: Mapping[str, Line],
     notes: Mapping[str, str],
-    layout: Layout = "wide",
+    layout: theme.Layout = "wide",
 ) -> Figure:
     """Return one panel a kind of corpus, all on the same axes: tokens per parameter against a measure, with intervals.
 
@@ -75,7 +64,7 @@ def balance(
             axes, list(map(_named, own)), lines=[(lines[kind].complexity, lines[kind].value)] if kind in lines else []
         )
         axes.set_title(KIND_TITLE[kind], pad=20)
-        axes.text(0, 1, notes.get(kind, ""), transform=axes.transAxes, va="bottom", fontsize=8, color=MUTED)
+        axes.text(0, 1, notes.get(kind, ""), transform=axes.transAxes, va="bottom", fontsize=8, color=theme.MUTED)
         first = index % panels.columns == 0
         _ratio_ticks(axes, limits[1])
         axes.tick_params(labelleft=first)
@@ -83,10 +72,10 @@ def balance(
     return figure
 
 
-def _panels(layout: Layout) -> Panels:
+def _panels(layout: theme.Layout) -> theme.Panels:
     if layout == "narrow":
-        return Panels(width=2.9, height=2.6, columns=1, left=0.56, right=0.16, top=0.55, gap_y=1.1)
-    return Panels(width=5.06, height=3.4, columns=2, left=0.62, right=0.2, top=0.55, gap_x=0.3)
+        return theme.Panels(width=2.9, height=2.6, columns=1, left=0.56, right=0.16, top=0.55, gap_y=1.1)
+    return theme.Panels(width=5.06, height=3.4, columns=2, left=0.62, right=0.2, top=0.55, gap_x=0.3)
 
 
 def _limits(estimates: Sequence[Estimate]) -> tuple[float, float]:
@@ -102,8 +91,8 @@ def _shows_chinchilla(limits: tuple[float, float]) -> bool:
 
 def _panel(axes: Axes, points: Sequence[BalancePoint], line: Line | None) -> None:
     if _shows_chinchilla(axes.get_ylim()):
-        axes.axhline(np.log(CHINCHILLA_TOKENS_PER_PARAMETER), color=MUTED, linewidth=1, linestyle=(0, (1, 1.5)))
-    colour, marker = KIND_COLOUR[points[0].kind], KIND_MARKER[points[0].kind]
+        axes.axhline(np.log(CHINCHILLA_TOKENS_PER_PARAMETER), color=theme.MUTED, linewidth=1, linestyle=(0, (1, 1.5)))
+    colour, marker = theme.KIND_COLOUR[points[0].kind], theme.KIND_MARKER[points[0].kind]
     if line is not None:
         axes.plot(line.complexity, line.value, color=colour, linewidth=1.8)
         axes.fill_between(line.complexity, line.low, line.high, color=colour, alpha=0.18, linewidth=0)
@@ -124,15 +113,15 @@ def _named(point: BalancePoint) -> Named:
 
 def _ratio_ticks(axes: Axes, limits: tuple[float, float]) -> None:
     """Write an axis of ln(tokens per parameter) as tokens per parameter."""
-    ticks = log_ticks(float(np.exp(limits[0])), float(np.exp(limits[1])))
+    ticks = theme.log_ticks(float(np.exp(limits[0])), float(np.exp(limits[1])))
     axes.set_yticks(np.log(ticks), [si(tick) for tick in ticks])
 
 
-def _key(lines: bool, chinchilla: bool) -> list[Entry]:
-    entries: list[Entry] = [(Line2D([], [], color=INK, linewidth=1.4), "bars: 95 % intervals")]
+def _key(lines: bool, chinchilla: bool) -> list[theme.Entry]:
+    entries: list[theme.Entry] = [(theme.line_sign(theme.INK, width=1.4), "bars: 95 % intervals")]
     if lines:
-        entries.append((Line2D([], [], color=INK, linewidth=1.8), "regression, where a trend is shown"))
+        entries.append((theme.line_sign(theme.INK, width=1.8), "regression, where a trend is shown"))
     if chinchilla:
-        dotted = Line2D([], [], color=MUTED, linewidth=1, linestyle=(0, (1, 1.5)))
+        dotted = theme.line_sign(theme.MUTED, dashes=(0, (1, 1.5)))
         entries.append((dotted, "Chinchilla: 20 tokens a parameter"))
     return entries

@@ -5,28 +5,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from isoloss.core.errors import Unidentified
 from isoloss.core.estimate import Estimate
 from isoloss.core.numbers import si
 from isoloss.fitting.estimated import FrontierPoint
 from isoloss.fitting.fitted import FittedLaw
+from isoloss.report import theme
 from isoloss.report.figures.marks import band, draw_runs, key, marks
-from isoloss.report.theme import (
-    FRONTIER,
-    MUTED,
-    ON_PAPER,
-    PURPLE,
-    Entry,
-    Layout,
-    Panels,
-    drawn,
-    log_axis,
-    padded_log,
-    short,
-    size_colours,
-)
 from isoloss.runs.observations import Observations
 
 FRONTIER_POINTS = 33
@@ -35,14 +21,14 @@ NAMED_SIZES = 8  # more names than this on one panel overlap
 NAME_HEIGHT, NAME_WIDTH = 0.058, 0.13  # parts of a panel that one name takes
 
 
-@drawn
+@theme.drawn
 def loss_against_compute(
     observations: Observations,
     laws: Mapping[str, FittedLaw],
     *,
     floors: Mapping[str, Estimate],
     corpora: Sequence[str] | None = None,
-    layout: Layout = "wide",
+    layout: theme.Layout = "wide",
 ) -> Figure:
     """Return one panel a corpus: runs coloured by size, the law's curve of each size, the frontier L*(C), the floor.
 
@@ -53,49 +39,45 @@ def loss_against_compute(
     looks = [look for name in names for look in marks(sizes[name], laws.get(name))]
     panels = _panels(layout)
     figure, grid = panels.grid(len(names), key=[*key(looks), *_key(bool(laws), bool(floors))])
-    limits = padded_log(observations.flops, pad=0.12)
-    panels.label(grid, map(short, names), x="training FLOPs C", y="loss, nats per token")
+    limits = theme.padded_log(observations.flops, pad=0.12)
+    panels.label(grid, map(theme.short, names), x="training FLOPs C", y="loss, nats per token")
     for name, (axes,) in zip(names, grid, strict=True):
         axes.set(xscale="log", yscale="log", xlim=limits)
         _panel(axes, sizes[name], laws.get(name), floors.get(name))
     return figure
 
 
-def _panels(layout: Layout) -> Panels:
+def _panels(layout: theme.Layout) -> theme.Panels:
     if layout == "narrow":
-        return Panels(width=2.95, height=2.3, columns=1, left=0.62, gap_y=0.86)
-    return Panels(width=3.1, height=2.45, columns=3, left=0.7, gap_x=0.55)
+        return theme.Panels(width=2.95, height=2.3, columns=1, left=0.62, gap_y=0.86)
+    return theme.Panels(width=3.1, height=2.45, columns=3, left=0.7, gap_x=0.55)
 
 
-def _key(laws: bool, floors: bool) -> list[Entry]:
-    entries: list[Entry] = (
-        [(Line2D([], [], color=MUTED, linewidth=1), "the law, one curve a model size")] if laws else []
-    )
+def _key(laws: bool, floors: bool) -> list[theme.Entry]:
+    entries: list[theme.Entry] = [(theme.line_sign(theme.MUTED), "the law, one curve a model size")] if laws else []
     if laws:
-        line = Line2D([], [], color=FRONTIER, linewidth=2.2)
-        entries.append(((band(FRONTIER), line), "least loss for the compute, 95 % interval"))
+        line = theme.line_sign(theme.FRONTIER, width=2.2)
+        entries.append(((band(theme.FRONTIER), line), "least loss for the compute, 95 % interval"))
     if floors:
-        entries.append(
-            (Line2D([], [], color=PURPLE, linewidth=1.8, linestyle=(0, (1, 1))), "exact floor of the grammar")
-        )
+        entries.append((theme.line_sign(theme.PURPLE, width=1.8, dashes=(0, (1, 1))), "exact floor of the grammar"))
     return entries
 
 
 def _panel(axes: Axes, runs: Observations, law: FittedLaw | None, floor: Estimate | None) -> None:
-    colours = size_colours(runs.params.tolist())
+    colours = theme.size_colours(runs.params.tolist())
     starts = _curves(axes, runs, law, colours)
     if law is not None:
         _frontier(axes, law)
     shades = np.array([colours[size] for size in runs.params.tolist()])
     draw_runs(axes, runs, marks(runs, law), x=runs.flops, y=runs.loss_nats, colours=shades)
     lowest = min(float(runs.loss_nats.min()), floor.value if floor else np.inf)
-    axes.set_ylim(*padded_log([lowest, 1.1 * float(runs.loss_nats.max())], pad=0.1))
+    axes.set_ylim(*theme.padded_log([lowest, 1.1 * float(runs.loss_nats.max())], pad=0.1))
     if floor is not None:
-        axes.axhline(floor.value, color=PURPLE, linewidth=1.8, linestyle=(0, (1, 1)), zorder=2)
+        axes.axhline(floor.value, color=theme.PURPLE, linewidth=1.8, linestyle=(0, (1, 1)), zorder=2)
         if floor.low is not None and floor.high is not None:
-            axes.axhspan(floor.low, floor.high, color=PURPLE, alpha=0.2, linewidth=0)
-    log_axis(axes.xaxis, kind="power")
-    log_axis(axes.yaxis, kind="plain")
+            axes.axhspan(floor.low, floor.high, color=theme.PURPLE, alpha=0.2, linewidth=0)
+    theme.log_axis(axes.xaxis, kind="power")
+    theme.log_axis(axes.yaxis, kind="plain")
     _name_sizes(axes, starts)
 
 
@@ -132,7 +114,7 @@ def _name_sizes(axes: Axes, starts: Mapping[float, tuple[float, float]]) -> None
     over = max([0.0, *(height - 0.97 for *_, height in placed)])
     for size, x, height in placed:
         axes.text(x - 0.02, height - over, si(size, 2), transform=axes.transAxes, fontsize=7.5, ha="right", va="center",
-                  zorder=6, bbox=ON_PAPER)  # fmt: skip
+                  zorder=6, bbox=theme.ON_PAPER)  # fmt: skip
 
 
 def _frontier(axes: Axes, law: FittedLaw) -> None:
@@ -140,12 +122,12 @@ def _frontier(axes: Axes, law: FittedLaw) -> None:
     try:
         points = law.frontier(flops=np.geomspace(low, high, FRONTIER_POINTS).tolist())
     except Unidentified:
-        axes.text(0.97, 0.92, "no interior optimum", transform=axes.transAxes, ha="right", color=MUTED)
+        axes.text(0.97, 0.92, "no interior optimum", transform=axes.transAxes, ha="right", color=theme.MUTED)
         return
     flops, loss = np.array([p.flops for p in points]), np.array([p.loss.value for p in points])
-    axes.plot(flops, loss, color=FRONTIER, linewidth=1.1, linestyle=(0, (3, 2)), zorder=3)
+    axes.plot(flops, loss, color=theme.FRONTIER, linewidth=1.1, linestyle=(0, (3, 2)), zorder=3)
     within = np.array([p.interpolated for p in points])
-    axes.plot(flops[within], loss[within], color=FRONTIER, linewidth=2.2, zorder=3.1)
+    axes.plot(flops[within], loss[within], color=theme.FRONTIER, linewidth=2.2, zorder=3.1)
     _band(axes, points)
 
 
@@ -153,4 +135,4 @@ def _band(axes: Axes, points: Sequence[FrontierPoint]) -> None:
     known = [(p.flops, p.loss.low, p.loss.high) for p in points if p.loss.low is not None and p.loss.high is not None]
     if known:
         flops, low, high = zip(*known, strict=True)
-        axes.fill_between(flops, low, high, color=FRONTIER, alpha=0.22, linewidth=0, zorder=2.1)
+        axes.fill_between(flops, low, high, color=theme.FRONTIER, alpha=0.22, linewidth=0, zorder=2.1)

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from isoloss.core.errors import Unidentified
@@ -16,21 +15,8 @@ from isoloss.core.numbers import fixed, power_of_ten, si
 from isoloss.fitting.domain import Domain
 from isoloss.fitting.estimated import FrontierPoint
 from isoloss.fitting.fitted import FittedLaw
+from isoloss.report import theme
 from isoloss.report.figures.marks import Mark, band, draw_runs, key, marks
-from isoloss.report.theme import (
-    FRONTIER,
-    INK,
-    MUTED,
-    PAPER,
-    Entry,
-    Layout,
-    Panels,
-    drawn,
-    edge_panels,
-    log_axis,
-    sequence,
-    short,
-)
 from isoloss.runs.observations import Observations
 
 Window = tuple[tuple[float, float], tuple[float, float]]
@@ -42,7 +28,7 @@ FRONTIER_POINTS = 41
 TITLE_LENGTH = 38
 
 
-@drawn
+@theme.drawn
 def contours(
     observations: Observations,
     laws: Mapping[str, FittedLaw],
@@ -50,7 +36,7 @@ def contours(
     budget: float,
     corpora: Sequence[str] | None = None,
     titles: Mapping[str, str] | None = None,
-    layout: Layout = "wide",
+    layout: theme.Layout = "wide",
 ) -> Figure:
     """Return one panel a corpus, all on the same axes: contours, runs, compute lines, frontier and its interval."""
     names = list(corpora) if corpora is not None else observations.corpora
@@ -59,20 +45,20 @@ def contours(
     window = shared_window(observations)
     looks = [look for name in names for look in marks(observations.where(corpus=name), laws.get(name))]
     figure, grid = panels.grid(len(names), key=_key(looks, budget))
-    left, bottom = edge_panels(len(names), panels.columns)
+    left, bottom = theme.edge_panels(len(names), panels.columns)
     for index, (name, (axes,)) in enumerate(zip(names, grid, strict=True)):
         _panel(axes, observations.where(corpus=name), laws.get(name), window=window, budget=budget)
         _label(axes, observations, outer_left=index in left, outer_bottom=index in bottom)
-        axes.set_title(short((titles or {}).get(name, name), TITLE_LENGTH), pad=14)
+        axes.set_title(theme.short((titles or {}).get(name, name), TITLE_LENGTH), pad=14)
     return figure
 
 
-def _panels(single: bool, layout: Layout) -> Panels:
+def _panels(single: bool, layout: theme.Layout) -> theme.Panels:
     if layout == "narrow":
-        return Panels(width=2.66, height=2.6, columns=1, left=0.62, right=0.46, top=0.46, gap_y=1.0)
+        return theme.Panels(width=2.66, height=2.6, columns=1, left=0.62, right=0.46, top=0.46, gap_y=1.0)
     if single:
-        return Panels(width=5.6, height=4.6, columns=1, left=0.75, right=0.6, top=0.5)
-    return Panels(width=3.0, height=2.75, columns=3, left=0.7, right=0.5, top=0.46, gap_x=0.52, gap_y=0.78)
+        return theme.Panels(width=5.6, height=4.6, columns=1, left=0.75, right=0.6, top=0.5)
+    return theme.Panels(width=3.0, height=2.75, columns=3, left=0.7, right=0.5, top=0.46, gap_x=0.52, gap_y=0.78)
 
 
 def shared_window(observations: Observations) -> Window:
@@ -92,10 +78,10 @@ def _panel(axes: Axes, runs: Observations, law: FittedLaw | None, *, window: Win
         _contours(axes, law, window)
         _frontier(axes, law, window, budget)
     else:
-        axes.text(0.97, 0.04, "no law fitted", transform=axes.transAxes, ha="right", color=MUTED)
+        axes.text(0.97, 0.04, "no law fitted", transform=axes.transAxes, ha="right", color=theme.MUTED)
     draw_runs(axes, runs, marks(runs, law), x=runs.params, y=runs.tokens)
-    log_axis(axes.xaxis)
-    log_axis(axes.yaxis)
+    theme.log_axis(axes.xaxis)
+    theme.log_axis(axes.yaxis)
 
 
 def _label(axes: Axes, observations: Observations, *, outer_left: bool, outer_bottom: bool) -> None:
@@ -117,7 +103,7 @@ def _contours(axes: Axes, law: FittedLaw, window: Window) -> None:
         (law.domain.params_low, law.domain.tokens_low),
         law.domain.params_high - law.domain.params_low,
         law.domain.tokens_high - law.domain.tokens_low,
-        facecolor="none", edgecolor=MUTED, linewidth=0.7, linestyle=(0, (1, 2)), zorder=1.5,
+        facecolor="none", edgecolor=theme.MUTED, linewidth=0.7, linestyle=(0, (1, 2)), zorder=1.5,
     )  # fmt: skip
     axes.add_patch(inside)
     edges = np.concatenate([[min(loss.min(), levels[0]) * 0.99], levels, [max(loss.max(), levels[-1]) * 1.01]])
@@ -129,7 +115,7 @@ def _contours(axes: Axes, law: FittedLaw, window: Window) -> None:
         axes.annotate(text, (1, place), xycoords=axes.get_yaxis_transform(), xytext=(3, 0), textcoords="offset points",
                       va="center", fontsize=7.5, annotation_clip=False)  # fmt: skip
     axes.annotate("loss", (1, 1), xycoords="axes fraction", xytext=(3, 6), textcoords="offset points",
-                  fontsize=7.5, color=MUTED, annotation_clip=False)  # fmt: skip
+                  fontsize=7.5, color=theme.MUTED, annotation_clip=False)  # fmt: skip
 
 
 def _shades(law: FittedLaw, levels: Sequence[float]) -> tuple[list[str], list[str]]:
@@ -141,7 +127,7 @@ def _shades(law: FittedLaw, levels: Sequence[float]) -> tuple[list[str], list[st
     first, last = (float(np.interp(loss, levels, np.arange(len(levels)))) for loss in (best, worst))
 
     def shade(ranks: np.ndarray) -> list[str]:
-        return sequence(1 - (ranks - first) / max(last - first, 1e-9))
+        return theme.sequence(1 - (ranks - first) / max(last - first, 1e-9))
 
     return shade(np.arange(len(levels))), shade(np.arange(len(levels) + 1) - 0.5)
 
@@ -181,8 +167,10 @@ def _compute_lines(axes: Axes, window: Window, budget: float) -> None:
     first, last = np.log10(6 * n_low * d_low), np.log10(6 * n_high * d_high)
     ends = np.array([n_low, n_high])
     for exponent in range(int(np.ceil(first)), int(np.floor(last)) + 1):
-        axes.plot(ends, 10.0**exponent / (6 * ends), color=MUTED, linewidth=0.5, linestyle=(0, (1, 3)), zorder=1.1)
-    axes.plot(ends, budget / (6 * ends), color=INK, linewidth=0.8, linestyle=(0, (4, 2)), zorder=2)
+        axes.plot(
+            ends, 10.0**exponent / (6 * ends), color=theme.MUTED, linewidth=0.5, linestyle=(0, (1, 3)), zorder=1.1
+        )
+    axes.plot(ends, budget / (6 * ends), color=theme.INK, linewidth=0.8, linestyle=(0, (4, 2)), zorder=2)
 
 
 def _frontier(axes: Axes, law: FittedLaw, window: Window, budget: float) -> None:
@@ -191,19 +179,19 @@ def _frontier(axes: Axes, law: FittedLaw, window: Window, budget: float) -> None
         points = law.frontier(flops=np.geomspace(6 * n_low * d_low, 6 * n_high * d_high, FRONTIER_POINTS).tolist())
         best = law.optimum(budget)
     except Unidentified:
-        axes.text(0.97, 0.04, "no interior optimum", transform=axes.transAxes, ha="right", color=MUTED)
+        axes.text(0.97, 0.04, "no interior optimum", transform=axes.transAxes, ha="right", color=theme.MUTED)
         return
     _band(axes, points)
     params, tokens = (np.array([getattr(p, name).value for p in points]) for name in ("params", "tokens"))
-    axes.plot(params, tokens, color=FRONTIER, linewidth=1.2, linestyle=(0, (3, 2)), zorder=3)
+    axes.plot(params, tokens, color=theme.FRONTIER, linewidth=1.2, linestyle=(0, (3, 2)), zorder=3)
     within = inside(law.domain, params, tokens)
-    axes.plot(params[within], tokens[within], color=FRONTIER, linewidth=2.4, zorder=3.1)
-    axes.plot(best.params.value, best.tokens.value, marker="*", markersize=12, color=FRONTIER,
-              markeredgecolor=PAPER, markeredgewidth=0.8, zorder=6)  # fmt: skip
+    axes.plot(params[within], tokens[within], color=theme.FRONTIER, linewidth=2.4, zorder=3.1)
+    axes.plot(best.params.value, best.tokens.value, marker="*", markersize=12, color=theme.FRONTIER,
+              markeredgecolor=theme.PAPER, markeredgewidth=0.8, zorder=6)  # fmt: skip
     if not (n_low <= best.params.value <= n_high and d_low <= best.tokens.value <= d_high):
         beyond = f"best split out of sight: N {si(best.params.value, 2)}, D {si(best.tokens.value, 2)}"
         axes.text(0.97, 0.04, beyond, transform=axes.transAxes, ha="right", fontsize=7, zorder=6,
-                  bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.85, "pad": 1.5})  # fmt: skip
+                  bbox={"facecolor": theme.PAPER, "edgecolor": "none", "alpha": 0.85, "pad": 1.5})  # fmt: skip
 
 
 def inside(domain: Domain, params: np.ndarray, tokens: np.ndarray) -> np.ndarray:
@@ -222,17 +210,17 @@ def _band(axes: Axes, points: Sequence[FrontierPoint]) -> None:
     flops, low, high = (np.array(column) for column in zip(*known, strict=True))
     axes.fill(
         np.concatenate([low, high[::-1]]), np.concatenate([flops / (6 * low), (flops / (6 * high))[::-1]]),
-        color=FRONTIER, alpha=0.2, linewidth=0, zorder=2.5,
+        color=theme.FRONTIER, alpha=0.2, linewidth=0, zorder=2.5,
     )  # fmt: skip
 
 
-def _key(looks: Sequence[Mark], budget: float) -> list[Entry]:
-    line = Line2D([], [], color=FRONTIER, linewidth=2.4)
-    common = Line2D([], [], color=INK, linewidth=0.8, linestyle=(0, (4, 2)))
-    optimum = Line2D([], [], linestyle="none", marker="*", markersize=9, color=FRONTIER)
+def _key(looks: Sequence[Mark], budget: float) -> list[theme.Entry]:
+    line = theme.line_sign(theme.FRONTIER, width=2.4)
+    common = theme.line_sign(theme.INK, width=0.8, dashes=(0, (4, 2)))
+    optimum = theme.mark_sign("*", theme.FRONTIER, size=9)
     return [
         *key(looks),
-        ((band(FRONTIER), line), "best split of every budget, 95 % interval"),
+        ((band(theme.FRONTIER), line), "best split of every budget, 95 % interval"),
         (common, f"{power_of_ten(budget)} FLOPs"),
         (optimum, "their best split"),
     ]

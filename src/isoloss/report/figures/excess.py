@@ -5,38 +5,24 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from isoloss.core.estimate import Estimate
 from isoloss.core.numbers import si
 from isoloss.fitting.fitted import FittedLaw
+from isoloss.report import theme
 from isoloss.report.figures.marks import draw_runs, key, marks
-from isoloss.report.theme import (
-    MUTED,
-    PURPLE,
-    Entry,
-    Layout,
-    Panels,
-    drawn,
-    edge_panels,
-    log_axis,
-    name_point,
-    padded_log,
-    short,
-    size_colours,
-)
 from isoloss.runs.observations import Observations
 
 LEAST_SHARE = 0.5  # runs nearer to the floor than this share of the smallest clear excess stand on the lower edge
 
 
-@drawn
+@theme.drawn
 def excess_over_floor(
     observations: Observations,
     laws: Mapping[str, FittedLaw],
     *,
     floors: Mapping[str, Estimate],
-    layout: Layout = "wide",
+    layout: theme.Layout = "wide",
 ) -> Figure:
     """Return one panel a corpus of known floor: loss − floor against compute, both logarithmic and shared.
 
@@ -52,20 +38,22 @@ def excess_over_floor(
     clear = np.concatenate([values[values > 0] for values in above.values()])
     least = LEAST_SHARE * float(max(clear.min(), 1e-4)) if clear.size else 1e-3
     highest = max(float(clear.max()) if clear.size else 1e-2, *gaps.values())
-    panels.label(grid, map(short, names), x="training FLOPs C", y="loss − floor, nats per token")
-    left, _ = edge_panels(len(names), panels.columns)
+    panels.label(grid, map(theme.short, names), x="training FLOPs C", y="loss − floor, nats per token")
+    left, _ = theme.edge_panels(len(names), panels.columns)
     for index, (name, (axes,)) in enumerate(zip(names, grid, strict=True)):
-        axes.set(xscale="log", yscale="log", ylim=(least, highest * 1.4), xlim=padded_log(observations.flops, pad=0.1))
+        axes.set(
+            xscale="log", yscale="log", ylim=(least, highest * 1.4), xlim=theme.padded_log(observations.flops, pad=0.1)
+        )
         _panel(axes, runs[name], laws.get(name), above=np.maximum(above[name], least * 1.15))
         _fitted_floor(axes, gaps[name])
         axes.tick_params(labelleft=index in left)
     return figure
 
 
-def _panels(layout: Layout) -> Panels:
+def _panels(layout: theme.Layout) -> theme.Panels:
     if layout == "narrow":
-        return Panels(width=2.95, height=2.2, columns=1, left=0.66, right=0.12, gap_y=0.86)
-    return Panels(width=3.26, height=2.4, columns=3, left=0.72, gap_x=0.3)
+        return theme.Panels(width=2.95, height=2.2, columns=1, left=0.66, right=0.12, gap_y=0.86)
+    return theme.Panels(width=3.26, height=2.4, columns=3, left=0.72, gap_x=0.3)
 
 
 def law_gap(law: FittedLaw | None, floor: Estimate) -> float:
@@ -73,28 +61,31 @@ def law_gap(law: FittedLaw | None, floor: Estimate) -> float:
     return max(0.0, law.params["E"].value - floor.value) if law is not None and "E" in law.params else 0.0
 
 
-def _key() -> list[Entry]:
+def _key() -> list[theme.Entry]:
     return [
-        (Line2D([], [], color=PURPLE, linewidth=1.6, linestyle=(0, (4, 2))), "fitted E − floor, where E is above it")
+        (
+            theme.line_sign(theme.PURPLE, width=1.6, dashes=(0, (4, 2))),
+            "fitted E − floor, where E is above it",
+        )
     ]
 
 
 def _panel(axes: Axes, runs: Observations, law: FittedLaw | None, *, above: np.ndarray) -> None:
-    colours = size_colours(runs.params.tolist())
+    colours = theme.size_colours(runs.params.tolist())
     for size, colour in colours.items():
         rows = np.flatnonzero(runs.params == size)
         rows = rows[np.argsort(runs.flops[rows])]
         axes.plot(runs.flops[rows], above[rows], color=colour, linewidth=1, zorder=2)
-        name_point(axes, si(size, 2), (float(runs.flops[rows[0]]), float(above[rows[0]])))
+        theme.name_point(axes, si(size, 2), (float(runs.flops[rows[0]]), float(above[rows[0]])))
     if runs.stderr is not None:
         low = np.maximum(above - 2 * runs.stderr, axes.get_ylim()[0])
-        axes.vlines(runs.flops, low, above + 2 * runs.stderr, color=MUTED, linewidth=0.9, zorder=3)
+        axes.vlines(runs.flops, low, above + 2 * runs.stderr, color=theme.MUTED, linewidth=0.9, zorder=3)
     shades = np.array([colours[size] for size in runs.params.tolist()])
     draw_runs(axes, runs, marks(runs, law), x=runs.flops, y=above, colours=shades)
-    log_axis(axes.xaxis, kind="power", most=5)
-    log_axis(axes.yaxis, kind="plain")
+    theme.log_axis(axes.xaxis, kind="power", most=5)
+    theme.log_axis(axes.yaxis, kind="plain")
 
 
 def _fitted_floor(axes: Axes, gap: float) -> None:
     if gap > axes.get_ylim()[0]:
-        axes.axhline(gap, color=PURPLE, linewidth=1.6, linestyle=(0, (4, 2)), zorder=1.5)
+        axes.axhline(gap, color=theme.PURPLE, linewidth=1.6, linestyle=(0, (4, 2)), zorder=1.5)

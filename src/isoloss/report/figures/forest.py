@@ -4,26 +4,12 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from isoloss.core.errors import Unidentified
 from isoloss.core.estimate import Estimate
 from isoloss.fitting.fitted import FittedLaw
-from isoloss.report.theme import (
-    INK,
-    KIND_COLOUR,
-    KIND_MARKER,
-    MUTED,
-    POINTS_PER_INCH,
-    PURPLE,
-    Entry,
-    Layout,
-    Panels,
-    drawn,
-    log_axis,
-    short,
-    text_points,
-)
+from isoloss.report import theme
+from isoloss.report.figures.marks import interval_row, lay_out_rows
 
 NAMES = {"E": "E, nats", "A": "A", "B": "B", "alpha": "α", "beta": "β", "a": "a in N* ∝ Cᵃ"}
 LOGARITHMIC = {"A", "B"}
@@ -41,13 +27,13 @@ ROW_INCHES = 0.29
 NAME_LENGTH, NAME_POINTS = 22, 8.5
 
 
-@drawn
+@theme.drawn
 def forest(
     laws: Mapping[str, FittedLaw],
     *,
     kinds: Mapping[str, str],
     floors: Mapping[str, Estimate],
-    layout: Layout = "wide",
+    layout: theme.Layout = "wide",
 ) -> Figure:
     """Return one panel a coefficient, one row a corpus, from the top in the order of `laws`.
 
@@ -57,23 +43,23 @@ def forest(
     names = list(laws)
     columns = {parameter: coefficients(laws, parameter) for parameter in NAMES}
     columns = {parameter: found for parameter, found in columns.items() if found}
-    rows = [short(name, NAME_LENGTH) for name in names]
+    rows = [theme.short(name, NAME_LENGTH) for name in names]
     panels = _panels(layout, rows)
     figure, grid = panels.grid(len(columns), key=_key({kinds[name] for name in names}, bool(set(floors) & set(names))))
     for index, ((parameter, found), (axes,)) in enumerate(zip(columns.items(), grid, strict=True)):
+        lay_out_rows(axes, len(names), rows if index % panels.columns == 0 else [])
         _panel(axes, parameter, found, names, kinds=kinds, floors=floors if parameter == "E" else {})
-        first = index % panels.columns == 0
-        axes.set_yticks(range(len(names)), rows if first else [])
-        axes.tick_params(axis="y", length=0)
     return figure
 
 
-def _panels(layout: Layout, rows: Sequence[str]) -> Panels:
+def _panels(layout: theme.Layout, rows: Sequence[str]) -> theme.Panels:
     height = ROW_INCHES * max(len(rows), 2) + 0.1
-    left = 0.15 + max(text_points(row, NAME_POINTS) for row in rows) / POINTS_PER_INCH
+    left = 0.15 + max(theme.text_points(row, NAME_POINTS) for row in rows) / theme.POINTS_PER_INCH
     if layout == "narrow":
-        return Panels(width=(3.55 - left) / 2, height=height, columns=2, left=left, right=0.08, gap_x=0.16, bottom=0.35)
-    return Panels(width=(10.2 - left) / 6, height=height, columns=6, left=left, gap_x=0.18, bottom=0.35)
+        return theme.Panels(
+            width=(3.55 - left) / 2, height=height, columns=2, left=left, right=0.08, gap_x=0.16, bottom=0.35
+        )
+    return theme.Panels(width=(10.2 - left) / 6, height=height, columns=6, left=left, gap_x=0.18, bottom=0.35)
 
 
 def coefficients(laws: Mapping[str, FittedLaw], parameter: str) -> dict[str, Estimate]:
@@ -97,44 +83,36 @@ def _panel(
         axes.set_xscale("log")
     for row, name in enumerate(names):
         if name in found:
-            _row(axes, row, found[name], kinds[name])
+            colour, marker = theme.KIND_COLOUR.get(kinds[name], theme.INK), theme.KIND_MARKER.get(kinds[name], "o")
+            interval_row(axes, row, found[name], colour=colour, marker=marker, markeredgewidth=0)
         if name in floors:
-            axes.plot([floors[name].value] * 2, [row - 0.33, row + 0.33], color=PURPLE, linewidth=2.2, zorder=2)
+            axes.plot([floors[name].value] * 2, [row - 0.33, row + 0.33], color=theme.PURPLE, linewidth=2.2, zorder=2)
     axes.set_title(NAMES[parameter])
-    axes.set_ylim(len(names) - 0.4, -0.6)
-    axes.grid(visible=False, axis="y")
-    axes.margins(x=0.08)
     for _, values, dashes in REFERENCES:
         low, high = axes.get_xlim()
         if parameter in COMPARABLE or low < values[parameter] < high:
-            axes.axvline(values[parameter], color=MUTED, linewidth=1, linestyle=dashes, zorder=1)
+            axes.axvline(values[parameter], color=theme.MUTED, linewidth=1, linestyle=dashes, zorder=1)
     if parameter in LOGARITHMIC:
-        log_axis(axes.xaxis, kind="si", most=4)
+        theme.log_axis(axes.xaxis, kind="si", most=4)
     else:
         axes.locator_params(axis="x", nbins=4)
 
 
-def _row(axes: Axes, row: int, estimate: Estimate, kind: str) -> None:
-    colour, marker = KIND_COLOUR.get(kind, INK), KIND_MARKER.get(kind, "o")
-    if estimate.low is not None and estimate.high is not None:
-        axes.plot(
-            [estimate.low, estimate.high], [row, row], color=colour, linewidth=2, solid_capstyle="butt", alpha=0.75
-        )
-    axes.plot(estimate.value, row, marker=marker, markersize=5.5, color=colour, markeredgewidth=0)
-
-
-def _key(kinds: set[str], floors: bool) -> list[Entry]:
-    entries: list[Entry] = kind_key(kinds)
+def _key(kinds: set[str], floors: bool) -> list[theme.Entry]:
+    entries: list[theme.Entry] = kind_key(kinds)
     if floors:
-        entries.append((Line2D([], [], linestyle="none", marker="|", markersize=9, markeredgewidth=2.2, color=PURPLE),
+        entries.append((theme.mark_sign("|", theme.PURPLE, size=9, markeredgewidth=2.2),
                         "exact floor of the grammar"))  # fmt: skip
-    return entries + [(Line2D([], [], color=MUTED, linewidth=1, linestyle=d), label) for label, _, d in REFERENCES]
+    return entries + [(theme.line_sign(theme.MUTED, dashes=d), label) for label, _, d in REFERENCES]
 
 
-def kind_key(kinds: set[str]) -> list[Entry]:
+def kind_key(kinds: set[str]) -> list[theme.Entry]:
     """Return the legend's entries that tell real text from generated language."""
     return [
-        (Line2D([], [], linestyle="none", marker=KIND_MARKER[kind], markersize=5.5, color=KIND_COLOUR[kind]), kind)
-        for kind in KIND_MARKER
+        (
+            theme.mark_sign(theme.KIND_MARKER[kind], theme.KIND_COLOUR[kind], size=5.5),
+            kind,
+        )
+        for kind in theme.KIND_MARKER
         if kind in kinds
     ]

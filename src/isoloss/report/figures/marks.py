@@ -3,15 +3,16 @@
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
+from isoloss.core.estimate import Estimate
 from isoloss.fitting.fitted import FittedLaw
-from isoloss.report.theme import FLAG_MARKER, INK, OTHER_FLAG_MARKER, PAPER, Entry
+from isoloss.report import theme
 from isoloss.runs.observations import Floats, Observations
 
 LINK = "#run-"
@@ -54,7 +55,11 @@ def _flags(runs: Observations) -> Sequence[tuple[str, ...]]:
 def _look(flags: tuple[str, ...], left_out: bool) -> tuple[str, bool, str]:
     if not flags:
         return "o", not left_out, "run left out of the fit" if left_out else "run"
-    return FLAG_MARKER.get(flags[0], OTHER_FLAG_MARKER), not left_out, flags[0] + (", left out" if left_out else "")
+    return (
+        theme.FLAG_MARKER.get(flags[0], theme.OTHER_FLAG_MARKER),
+        not left_out,
+        flags[0] + (", left out" if left_out else ""),
+    )
 
 
 def draw_runs(
@@ -64,7 +69,7 @@ def draw_runs(
     *,
     x: Floats,
     y: Floats,
-    colours: object = INK,
+    colours: object = theme.INK,
     size: float = 17,
 ) -> None:
     """Draw the rows of one corpus as points that link to the table of runs. `colours` is one colour or one a row."""
@@ -74,22 +79,37 @@ def draw_runs(
         shades = [each[i] for i in index]
         points = axes.scatter(
             x[index], y[index], marker=look.marker, s=size * (1.25 if look.marker != "o" else 1.0), zorder=5,
-            facecolors=shades if look.filled else "none", edgecolors=PAPER if look.filled else shades,
+            facecolors=shades if look.filled else "none", edgecolors=theme.PAPER if look.filled else shades,
             linewidths=0.6 if look.filled else 1.1, clip_on=False,
         )  # fmt: skip
         points.set_urls([LINK + anchor(str(runs.run[i]))[4:] for i in index])
 
 
-def key(looks: Iterable[Mark], *, colour: str = INK) -> list[Entry]:
+def key(looks: Iterable[Mark], *, colour: str = theme.INK) -> list[theme.Entry]:
     """Return the legend's entries for the looks, each label once."""
-    seen: dict[str, Entry] = {}
+    seen: dict[str, theme.Entry] = {}
     for look in looks:
         face = colour if look.filled else "none"
-        handle = Line2D(
-            [], [], linestyle="none", marker=look.marker, markersize=4.6, color=colour, markerfacecolor=face
-        )
+        handle = theme.mark_sign(look.marker, colour, size=4.6, markerfacecolor=face)
         seen.setdefault(look.label, (handle, look.label))
     return list(seen.values())
+
+
+def interval_row(axes: Axes, row: float, estimate: Estimate, *, colour: str, size: float = 5.5, **looks: Any) -> None:
+    """Draw an estimate as a mark in a row, with a bar for its interval."""
+    if estimate.low is not None and estimate.high is not None:
+        axes.plot([estimate.low, estimate.high], [row, row], color=colour, linewidth=2, solid_capstyle="butt",
+                  alpha=0.75)  # fmt: skip
+    axes.plot(estimate.value, row, markersize=size, color=colour, **looks)
+
+
+def lay_out_rows(axes: Axes, count: int, names: Sequence[str]) -> None:
+    """Give a panel `count` rows from the top, named where there are names, without lines between them."""
+    axes.set_yticks(range(len(names) or count), names)
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylim(count - 0.4, -0.6)
+    axes.grid(visible=False, axis="y")
+    axes.margins(x=0.08)
 
 
 def band(colour: str) -> Patch:

@@ -8,19 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from isoloss.core.numbers import si
-from isoloss.report.theme import (
-    INK,
-    PAPER,
-    Entry,
-    Layout,
-    Panels,
-    drawn,
-    edge_panels,
-    log_axis,
-    padded_log,
-    sequence,
-    short,
-)
+from isoloss.report import theme
 from isoloss.tuning.sweep import RateOptimum
 from isoloss.tuning.tuning import Tuning
 
@@ -28,8 +16,8 @@ HORIZON_MARKERS = ("o", "s")
 LINE_POINTS = 30
 
 
-@drawn
-def best_rates(tunings: Mapping[str, Tuning], *, layout: Layout = "wide") -> Figure:
+@theme.drawn
+def best_rates(tunings: Mapping[str, Tuning], *, layout: theme.Layout = "wide") -> Figure:
     """Return one panel a corpus: best rates at the reference batch, their 1 % basins, and the fitted power laws.
 
     Hollow marks stand on the grid's edge, where the best rate lies at the mark or beyond; small marks are best rates at
@@ -39,28 +27,28 @@ def best_rates(tunings: Mapping[str, Tuning], *, layout: Layout = "wide") -> Fig
     figure, grid = panels.grid(len(tunings), key=_key())
     every = [optimum for tuning in tunings.values() for optimum in tuning.rates]
     rates = [rate for optimum in every for rate in (optimum.peak_lr, *(optimum.within or ()))]
-    panels.label(grid, (short(name, 28) for name in tunings), x="parameters N", y="best peak rate")
-    left, _ = edge_panels(len(tunings), panels.columns)
+    panels.label(grid, (theme.short(name, 28) for name in tunings), x="parameters N", y="best peak rate")
+    left, _ = theme.edge_panels(len(tunings), panels.columns)
     for index, (tuning, (axes,)) in enumerate(zip(tunings.values(), grid, strict=True)):
-        axes.set(xscale="log", yscale="log", ylim=padded_log(rates, pad=0.04))
-        axes.set_xlim(padded_log([optimum.params for optimum in every], pad=0.1))
+        axes.set(xscale="log", yscale="log", ylim=theme.padded_log(rates, pad=0.04))
+        axes.set_xlim(theme.padded_log([optimum.params for optimum in every], pad=0.1))
         _panel(axes, tuning)
-        log_axis(axes.xaxis, most=4)
-        log_axis(axes.yaxis, kind="plain")
+        theme.log_axis(axes.xaxis, most=4)
+        theme.log_axis(axes.yaxis, kind="plain")
         axes.tick_params(labelleft=index in left)
     return figure
 
 
 def horizon_colours() -> tuple[str, str]:
     """Return the colours of the shortest and the longest horizon."""
-    dark, light = sequence([0.15, 0.75])
+    dark, light = theme.sequence([0.15, 0.75])
     return dark, light
 
 
-def _panels(layout: Layout) -> Panels:
+def _panels(layout: theme.Layout) -> theme.Panels:
     if layout == "narrow":
-        return Panels(width=2.75, height=2.2, columns=1, left=0.68, right=0.12, gap_y=0.86)
-    return Panels(width=3.1, height=2.4, columns=3, left=0.72, gap_x=0.22)
+        return theme.Panels(width=2.75, height=2.2, columns=1, left=0.68, right=0.12, gap_y=0.86)
+    return theme.Panels(width=3.1, height=2.4, columns=3, left=0.72, gap_x=0.22)
 
 
 def _panel(axes: Axes, tuning: Tuning) -> None:
@@ -81,11 +69,11 @@ def _optimum(axes: Axes, optimum: RateOptimum, *, colour: str, marker: str, larg
     inside = optimum.edge is None
     axes.scatter(
         [optimum.params], [optimum.peak_lr], s=34 if large else 9, marker=marker, zorder=5 if large else 4,
-        facecolors=colour if inside else PAPER, edgecolors=colour, linewidths=1.0, clip_on=False,
+        facecolors=colour if inside else theme.PAPER, edgecolors=colour, linewidths=1.0, clip_on=False,
     )  # fmt: skip
 
 
-def _key() -> Sequence[Entry]:
+def _key() -> Sequence[theme.Entry]:
     short_colour, long_colour = horizon_colours()
     signs = [
         (Line2D([], [], color=colour, marker=marker, linewidth=1.6, markersize=5), f"{name} horizon, and its fit")
@@ -93,9 +81,9 @@ def _key() -> Sequence[Entry]:
             (short_colour, long_colour), HORIZON_MARKERS, ("shortest", "longest"), strict=True
         )
     ]
-    hollow = Line2D([], [], color=INK, marker="o", markerfacecolor=PAPER, linewidth=0, markersize=5)
-    small = Line2D([], [], color=INK, marker="o", linewidth=0, markersize=2.5)
-    bar = Line2D([], [], color=INK, linewidth=1.2, alpha=0.55)
+    hollow = Line2D([], [], color=theme.INK, marker="o", markerfacecolor=theme.PAPER, linewidth=0, markersize=5)
+    small = Line2D([], [], color=theme.INK, marker="o", linewidth=0, markersize=2.5)
+    bar = Line2D([], [], color=theme.INK, linewidth=1.2, alpha=0.55)
     return [*signs, (bar, "loss within 1 %"), (hollow, "on the edge, not fitted"), (small, "other batches")]
 
 

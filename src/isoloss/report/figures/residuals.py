@@ -7,50 +7,50 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from isoloss.fitting.fitted import FittedLaw
+from isoloss.report import theme
 from isoloss.report.figures.marks import Mark, band, draw_runs, key, marks
-from isoloss.report.theme import BLUE, INK, Layout, Panels, drawn, edge_panels, log_axis, padded_log, short
 from isoloss.runs.observations import Floats, Observations
 
 BAND = 1.0  # percent
 LEAST_LIMIT = 1.4  # percent: the band's own edges are always in sight
 
 
-@drawn
-def residuals(observations: Observations, laws: Mapping[str, FittedLaw], *, layout: Layout = "wide") -> Figure:
+@theme.drawn
+def residuals(observations: Observations, laws: Mapping[str, FittedLaw], *, layout: theme.Layout = "wide") -> Figure:
     """Return a pair of panels a corpus: 100 · (ln L − ln L̂) against parameters and against data, one scale for all."""
     names = list(laws)
     runs = {name: observations.where(corpus=name) for name in names}
     percent = {name: 100 * laws[name].residuals(runs[name]) for name in names}
     looks = [look for name in names for look in marks(runs[name], laws[name])]
     panels = _panels(layout)
-    figure, grid = panels.grid(len(names), key=[*key(looks), (band(BLUE), "±1 %")])
+    figure, grid = panels.grid(len(names), key=[*key(looks), (band(theme.BLUE), "±1 %")])
     limit = max(LEAST_LIMIT, 1.12 * max(float(np.abs(values).max()) for values in percent.values()))
-    left, bottom = edge_panels(len(names), panels.columns)
+    left, bottom = theme.edge_panels(len(names), panels.columns)
     for index, (name, pair) in enumerate(zip(names, grid, strict=True)):
         own = marks(runs[name], laws[name])
         for axes, column in zip(pair, (runs[name].params, runs[name].tokens), strict=True):
             _panel(axes, runs[name], own, x=column, percent=percent[name], limit=limit)
         _label(pair, observations, outer_left=index in left, outer_bottom=index in bottom)
         rmse = f"rms {100 * laws[name].rmse:.2g} %"
-        pair[0].set_title(short(name, 22))
+        pair[0].set_title(theme.short(name, 22))
         pair[1].set_title(rmse, loc="right", fontweight="normal", fontsize=8)
     return figure
 
 
-def _panels(layout: Layout) -> Panels:
+def _panels(layout: theme.Layout) -> theme.Panels:
     if layout == "narrow":
-        return Panels(width=2.98, height=1.55, columns=1, split=2, left=0.6, right=0.12, gap_y=0.86)
-    return Panels(width=3.32, height=1.8, columns=3, split=2, left=0.68, gap_x=0.22, gap_y=0.66)
+        return theme.Panels(width=2.98, height=1.55, columns=1, split=2, left=0.6, right=0.12, gap_y=0.86)
+    return theme.Panels(width=3.32, height=1.8, columns=3, split=2, left=0.68, gap_x=0.22, gap_y=0.66)
 
 
 def _panel(axes: Axes, runs: Observations, looks: Sequence[Mark], *, x: Floats, percent: Floats, limit: float) -> None:
-    axes.set(xscale="log", xlim=padded_log(x, pad=0.1), ylim=(-limit, limit))
-    axes.axhline(0, color=INK, linewidth=0.8, zorder=2)
-    axes.axhspan(-BAND, BAND, color=BLUE, alpha=0.14, linewidth=0, zorder=0.5)
+    axes.set(xscale="log", xlim=theme.padded_log(x, pad=0.1), ylim=(-limit, limit))
+    axes.axhline(0, color=theme.INK, linewidth=0.8, zorder=2)
+    axes.axhspan(-BAND, BAND, color=theme.BLUE, alpha=0.14, linewidth=0, zorder=0.5)
     for edge in (-BAND, BAND):
-        axes.axhline(edge, color=BLUE, linewidth=0.7, linestyle=(0, (4, 2)), alpha=0.8, zorder=0.6)
+        axes.axhline(edge, color=theme.BLUE, linewidth=0.7, linestyle=(0, (4, 2)), alpha=0.8, zorder=0.6)
     draw_runs(axes, runs, looks, x=x, y=percent, size=15)
-    log_axis(axes.xaxis, most=4)
+    theme.log_axis(axes.xaxis, most=4)
 
 
 def _label(pair: Sequence[Axes], observations: Observations, *, outer_left: bool, outer_bottom: bool) -> None:
