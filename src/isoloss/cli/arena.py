@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from isoloss.cli.app import Json, Seed, app
+from isoloss.cli.output import console, open_progress, print_json, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +40,6 @@ def arena(
     """
     from isoloss.arena.arena import all_tasks, compete
     from isoloss.arena.referee import OURS, Limits, method_file
-    from isoloss.cli.output import open_progress, print_json
 
     sources = [method_file(name) for name in methods or OURS]
     limits, entries = Limits(seconds=seconds, memory_gb=memory_gb), []
@@ -60,7 +60,6 @@ def _show(entries: "Sequence[Entry]") -> None:
 
     from isoloss.arena.tables import HEADS, faults, track_rows
     from isoloss.arena.tasks import Track
-    from isoloss.cli.output import console, table
 
     screen = console()
     titles = {

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from isoloss.cli.app import Convention, Json, Seed, app
+from isoloss.cli.output import open_progress, print_json
 from isoloss.core.bounds import MOST_DRAWS
+from isoloss.core.errors import InputError
 
 if TYPE_CHECKING:
     from isoloss.planning.laws import PlanLaw
@@ -58,7 +60,6 @@ def explore(
     switches change the form of the law and how parameters are counted. Runs are fitted here. A law's file, and laws
     that a study has fitted, are shown unchanged. Two sources are shown side by side.
     """
-    from isoloss.cli.output import open_progress, print_json
     from isoloss.runs.observations import UNSTATED
 
     # A table that cannot be read is refused before what draws is loaded.
@@ -103,7 +104,6 @@ def check_page(page: Path | None, *, form: str | None = None) -> None:
     """Raise InputError, before any work, for a page that is no HTML file, or a form that a page cannot compute."""
     if page is None:
         return
-    from isoloss.core.errors import InputError
     from isoloss.explorer.sources import require_drawn
 
     if form is not None:

@@ -8,6 +8,7 @@ import typer
 
 from isoloss.cli.app import Convention, Figure, Json, Seed, app, typed
 from isoloss.cli.explore import Page
+from isoloss.cli.output import open_progress, warn
 from isoloss.core.bounds import MOST_DRAWS
 
 if TYPE_CHECKING:
@@ -180,7 +181,6 @@ def fit(
     """
     from isoloss.cli import fit_options, fit_output
     from isoloss.cli.explore import check_page
-    from isoloss.cli.output import open_progress, warn
     from isoloss.fitting.choice import AUTO
     from isoloss.fitting.fitting import fit_groups
     from isoloss.laws.registry import open_law

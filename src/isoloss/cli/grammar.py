@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from isoloss.cli.app import Json, Seed, grammar_app
+from isoloss.cli.output import open_progress, print_json, say
 
 if TYPE_CHECKING:
     from isoloss.grammar.families import GrammarSpec
@@ -70,7 +71,6 @@ def describe(
 
     Example: `isoloss grammar describe --nonterminals 10 --terminals 150 --max-rules 5 --max-rhs 3 --seed 1 --floor`
     """
-    from isoloss.cli.output import print_json
     from isoloss.cli.tables import show_pairs
     from isoloss.complexity.measure import measure_tokens
     from isoloss.core.machine import cores
@@ -108,7 +108,6 @@ def sample(
     """
     import time
 
-    from isoloss.cli.output import open_progress, print_json, say
     from isoloss.corpus.build import build
     from isoloss.corpus.sources import PcfgSource
 
@@ -148,7 +147,6 @@ def search(
     """
     import time
 
-    from isoloss.cli.output import open_progress, print_json
     from isoloss.cli.tables import show_grammars
     from isoloss.complexity.base import MeasureSettings
     from isoloss.complexity.search import checked, search_grammars
@@ -190,7 +188,6 @@ def score(
     Documents are sampled anew by --seed: id 0 is the separator, the terminals follow. Every document is scored by the
     model and by the grammar's exact predictor.
     """
-    from isoloss.cli.output import print_json
     from isoloss.cli.tables import show_grammar_score
     from isoloss.core.machine import cores
     from isoloss.training.grammar_score import score_model

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 import typer
 
 from isoloss.cli.app import Json, app
+from isoloss.cli.output import print_json
+from isoloss.core.errors import InputError, did_you_mean
 
 
 @app.command(name="import")
@@ -59,9 +61,7 @@ def import_(
     is there once.
     """
     from isoloss.cli import tables
-    from isoloss.cli.output import print_json
     from isoloss.cli.rows import plain
-    from isoloss.core.errors import InputError, did_you_mean
     from isoloss.runs.imported import Mapped, import_runs
     from isoloss.runs.shapes import PARAMS_CONVENTIONS
 

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from isoloss.cli import output
 from isoloss.cli.app import Figure, Json, Seed, app
 from isoloss.cli.explore import Page, check_page, own_trunk
 from isoloss.core.bounds import MOST_DRAWS
+from isoloss.core.errors import BadTable, InputError, Unidentified
 
 if TYPE_CHECKING:
     from isoloss.core.estimate import Estimate
@@ -91,7 +93,6 @@ def isoflop(
     to the same runs. Exit 1 if no optimum is found.
     """
     from isoloss.cli.fit_output import numbers_of
-    from isoloss.cli.output import print_json, say, warn
     from isoloss.core.numbers import grouped
     from isoloss.optima.best_size import best_sizes
     from isoloss.optima.lack_of_fit import lack_of_fit
@@ -106,7 +107,7 @@ def isoflop(
     )  # fmt: skip
     if best:
         table = table.best()
-    warn(table.passed_over, as_json=json)
+    output.warn(table.passed_over, as_json=json)
     optima = best_sizes(table, budgets=numbers_of(budgets, option="--budgets") or None, seed=seed)
     misfits = lack_of_fit(table, optima=optima, seed=seed)
     settings = {"interpolation": curve, "noise": noise, "draws": draws, "tolerance": tolerance, "seed": seed}
@@ -124,7 +125,7 @@ def isoflop(
 
         write_explorer([of_runs({"own": table}, name=runs.stem, seed=seed)], page)
     if json:
-        print_json({
+        output.print_json({
             "figure": str(figure) if figure else None,
             "warnings": warnings,
             "approach_3": [each.to_json() for each in third],
@@ -144,7 +145,7 @@ def isoflop(
         _show_best(optima)
         for verdict in misfits:
             if verdict.refused:
-                say(verdict.sentence())
+                output.say(verdict.sentence())
         for found_in_group in fits:
             _show(*found_in_group)
         for words, names in grouped(unequal.items()).items():
@@ -184,7 +185,6 @@ def _warnings(table: "Observations") -> list[str]:
 
 def _by_budget(table: "Observations", settings: "dict[str, Any]") -> "tuple[dict[str, IsoFlop], dict[str, str]]":
     """Return approach 2 on every group whose runs share budgets, and of the others why they do not."""
-    from isoloss.core.errors import BadTable
     from isoloss.optima.isoflop import fit_isoflop
 
     found: dict[str, IsoFlop] = {}
@@ -200,7 +200,6 @@ def _by_budget(table: "Observations", settings: "dict[str, Any]") -> "tuple[dict
 
 def _sharing(rows: "Observations", settings: "dict[str, Any]") -> str:
     """Return why runs share no budgets, and what would let them: their own FLOPs, or a tolerance that does."""
-    from isoloss.core.errors import BadTable
     from isoloss.optima.isoflop import fit_isoflop
 
     ways = [] if rows.flops_convention == "given" else ["name the column of their FLOPs, if budgets go by it (--flops)"]
@@ -219,7 +218,6 @@ def _approach_3(
     table: "Observations", optima: "Sequence[BestSize]", found: "dict[str, IsoFlop]", *, seed: int
 ) -> "list[ThirdApproach]":
     """Return Chinchilla's form fitted to every group's runs, at the budgets that the other approaches answered."""
-    from isoloss.core.errors import InputError, Unidentified
     from isoloss.fitting.fitting import fit_groups
 
     answers = []
@@ -237,18 +235,17 @@ def _approach_3(
 
 def _show_third(third: "Sequence[ThirdApproach]", fits: "Sequence[Any]") -> None:
     """Print approach 3 next to approach 2: the best sizes of each budget, and both exponents."""
-    from isoloss.cli.output import console, table
     from isoloss.cli.tables import rounded
 
     second = {name: (one, laws) for name, one, laws, _ in fits}
     for each in third:
         if each.exponent_a is None:
-            console().print(f"no approach 3{_of(each.group)}: {each.reason}")
+            output.console().print(f"no approach 3{_of(each.group)}: {each.reason}")
             continue
-        console().print(
+        output.console().print(
             f"\nbest size N*{_of(each.group)} by approach 2, and by approach 3, Chinchilla's form fitted to all runs"
         )
-        shown = table("FLOPs", "approach 2", "approach 3", "tokens per parameter, approach 3")
+        shown = output.table("FLOPs", "approach 2", "approach 3", "tokens per parameter, approach 3")
         one, laws = second.get(each.group, (None, None))
         valleys = {o.flops: o.over_params for o in one.optima} if one else {}
         for point in each.frontier:
@@ -259,31 +256,30 @@ def _show_third(third: "Sequence[ThirdApproach]", fits: "Sequence[Any]") -> None
             )  # fmt: skip
         a = rounded(laws.params.exponent, gap=" ") if laws else "–"
         shown.add_row("exponent a", a, rounded(each.exponent_a, gap=" "), "")
-        console().print(shown)
+        output.console().print(shown)
 
 
 def _show_best(optima: "Sequence[BestSize]") -> None:
-    from isoloss.cli.output import console, natural_width, table
     from isoloss.cli.tables import rounded
     from isoloss.core.numbers import grouped
 
     if not optima:
         return
-    out = console()
+    out = output.console()
     out.print("best size of each budget, by several forms, with 95 % intervals:")
     for gap in (" ", "\n"):
-        shown = table("corpus", "FLOPs", "parameters", "tokens", "tokens per parameter", "loss, nats")
+        shown = output.table("corpus", "FLOPs", "parameters", "tokens", "tokens per parameter", "loss, nats")
         for one in optima:
             cells = ["–"] * 4
             if one.params and one.tokens and one.tokens_per_param and one.loss:
                 cells = [rounded(each, gap=gap) for each in (one.params, one.tokens, one.tokens_per_param, one.loss)]
             shown.add_row(one.corpus, f"{one.flops:.3g}", *cells)
-        if natural_width(shown) <= out.width:
+        if output.natural_width(shown) <= out.width:
             break
     out.print(shown)
     outside = [(one.corpus, f"{one.flops:.3g} FLOPs: {one.reason}") for one in optima if not one.inside]
     for words, names in grouped(outside).items():
-        console().print(f"{names} at {words}")
+        output.console().print(f"{names} at {words}")
 
 
 def _of(group: str) -> str:
@@ -295,7 +291,6 @@ def _of(group: str) -> str:
 
 def _laws(found: "IsoFlop") -> "tuple[IsoFlopLaws | None, str | None]":
     """Return the laws through the optima, or why there are none."""
-    from isoloss.core.errors import Unidentified
 
     try:
         return found.laws(), None
@@ -304,21 +299,20 @@ def _laws(found: "IsoFlop") -> "tuple[IsoFlopLaws | None, str | None]":
 
 
 def _show(group: str, found: "IsoFlop", laws: "IsoFlopLaws | None", reason: str | None) -> None:
-    from isoloss.cli.output import console, table
     from isoloss.cli.tables import rounded
     from isoloss.optima.isoflop import STATUS_WORDS
 
-    console().print(f"\napproach 2{_of(group)}: a curve through the losses of each budget's runs")
-    shown = table("FLOPs", "sizes", "N*", "D*", "tokens per parameter", "loss, nats", "optimum")
+    output.console().print(f"\napproach 2{_of(group)}: a curve through the losses of each budget's runs")
+    shown = output.table("FLOPs", "sizes", "N*", "D*", "tokens per parameter", "loss, nats", "optimum")
     for one in found.optima:
         valleys = [valley and valley.estimate for valley in (one.over_params, one.over_tokens)]
         best = [rounded(each, gap=" ") if each else "–" for each in (*valleys, one.tokens_per_param)]
         loss = "–" if one.loss is None else f"{one.loss:.4f}"
         optimum = "inside" if one.status == "ok" else STATUS_WORDS[one.status]
         shown.add_row(f"{one.flops:.3g}", str(len(one.params)), *best, loss, optimum)
-    console().print(shown)
+    output.console().print(shown)
     for name, formula in QUANTITIES.items() if laws else ():
         law = getattr(laws, name)
-        console().print(f"{formula}: {rounded(law.exponent, gap=' ')}, R² {law.r2:.4f}")
+        output.console().print(f"{formula}: {rounded(law.exponent, gap=' ')}, R² {law.r2:.4f}")
     if reason:
-        console().print(f"no law: {reason}")
+        output.console().print(f"no law: {reason}")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from isoloss.cli.app import Json, Seed, app, typed
+from isoloss.cli.output import open_progress, print_json, say
 from isoloss.core.bounds import MOST_DRAWS
 
 if TYPE_CHECKING:
@@ -67,7 +68,6 @@ def measure(
     import time
 
     from isoloss.cli import tables
-    from isoloss.cli.output import open_progress, print_json, say
     from isoloss.complexity.paths import measure_paths
     from isoloss.report.figure_file import require_drawable
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from isoloss.cli.app import Json, app
+from isoloss.cli.output import print_json, say
+from isoloss.core.errors import InputError, UnknownName, did_you_mean
 
 if TYPE_CHECKING:
     from isoloss.runs.spec import ModelSpec
@@ -23,8 +25,6 @@ def export(
     Example: `isoloss export results/mine run1-0a1b --out my_llama`. For families other than llama, only isoloss reads
     the folder.
     """
-    from isoloss.cli.output import print_json, say
-    from isoloss.core.errors import InputError
     from isoloss.models.folder import read_folder, write_folder
     from isoloss.runs.archive import Archive
 
@@ -56,7 +56,6 @@ def count(
     Example: `isoloss count gzip-4M --vocab-size 512`. A folder is one that transformers or `isoloss export` wrote.
     """
     from isoloss.cli import tables
-    from isoloss.cli.output import print_json
     from isoloss.runs.shapes import EXACT, PARAMS_CONVENTIONS, forward_flops
     from isoloss.runs.shapes import count as count_weights
 
@@ -74,7 +73,6 @@ def count(
 
 
 def _shape(name: str) -> "ModelSpec":
-    from isoloss.core.errors import UnknownName, did_you_mean
     from isoloss.runs.presets import published
 
     if Path(name).is_dir():

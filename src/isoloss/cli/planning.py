@@ -8,7 +8,9 @@ import typer
 
 from isoloss.cli.app import Allow, Convention, Figure, Json, Seed, app, typed
 from isoloss.cli.explore import Page, check_page, write_planned
+from isoloss.cli.output import open_progress, print_json, say
 from isoloss.cli.study import Out, StudyFile
+from isoloss.core.errors import InputError
 
 
 class What(StrEnum):
@@ -47,8 +49,6 @@ def next_(
     law's form for right.
     """
     from isoloss.cli import planning_output
-    from isoloss.cli.output import open_progress, print_json, say
-    from isoloss.core.errors import InputError
     from isoloss.core.files import write_text
     from isoloss.runs.archive import Archive
     from isoloss.study.lab import Lab
@@ -185,7 +185,6 @@ def plan(
     from isoloss.cli.explore import own_trunk
     from isoloss.cli.fit_options import pairs_of
     from isoloss.cli.fit_output import numbers_of
-    from isoloss.cli.output import open_progress, print_json
     from isoloss.planning.plan_result import Making
     from isoloss.planning.recipe import recipes
     from isoloss.report.figure_file import require_drawable, write_figure

@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 
 from isoloss.cli.app import Json, Seed, app, typed
+from isoloss.cli.output import print_json, say
+from isoloss.core.errors import InputError
 
 
 @app.command()
@@ -23,10 +25,8 @@ def push(
 
     Example: `isoloss push results/laptop/corpora/pcfg1-0123456789abcdef0123 --out my_dataset`
     """
-    from isoloss.cli.output import print_json, say
     from isoloss.complexity.base import MeasureSettings
     from isoloss.complexity.measure import measure_corpus
-    from isoloss.core.errors import InputError
     from isoloss.corpus.corpus import Corpus
     from isoloss.corpus.export import push as push_corpus
 

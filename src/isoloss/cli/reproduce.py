@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from isoloss.cli.app import Json, app
+from isoloss.cli.output import open_progress, print_json, say
 
 if TYPE_CHECKING:
     from isoloss.core.progress import Progress
@@ -56,7 +57,6 @@ def reproduce(
     import time
     from datetime import UTC, datetime
 
-    from isoloss.cli.output import open_progress, print_json
     from isoloss.core.pool import helper_pool
     from isoloss.published import studies
     from isoloss.published.page import write_reproduction
@@ -97,7 +97,6 @@ def _fetched(study: str, data: Path | None, raw: Path | None, progress: "Progres
 
 
 def _show(found: "Reproduction", written: "ReportFiles", *, drawing_seconds: float) -> None:
-    from isoloss.cli.output import say
     from isoloss.cli.tables import show_reproduction
 
     show_reproduction(found, drawing_seconds=drawing_seconds)

@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 
 from isoloss.cli.app import Json, app
+from isoloss.cli.output import print_json
+from isoloss.core.errors import UnknownName, did_you_mean
 
 
 @app.command()
@@ -23,9 +25,6 @@ def schema(
     Example: `isoloss schema plan`
     """
     from json import loads
-
-    from isoloss.cli.output import print_json
-    from isoloss.core.errors import UnknownName, did_you_mean
 
     known = schemas()
     if verb is not None and verb not in known:

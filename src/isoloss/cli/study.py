@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from isoloss.cli.app import Allow, Json, app, typed
+from isoloss.cli.output import open_progress, print_json, say, warn
+from isoloss.core.errors import InputError
 
 if TYPE_CHECKING:
     from isoloss.study.spec import EvaluateStudy, Study
@@ -35,7 +37,6 @@ def new(
     json: Json = False,
 ) -> None:
     """Write a commented study file to start from."""
-    from isoloss.cli.output import print_json, say
     from isoloss.study.template import write_template
 
     path = write_template(name, folder=Path())
@@ -52,7 +53,6 @@ def check(study: StudyFile, out: Out = None, allow: Allow = None, json: Json = F
     Corpora are read to count their tokens; a corpus that is in the results folder already is not built again.
     """
     from isoloss.cli import tables
-    from isoloss.cli.output import open_progress, print_json
     from isoloss.study.check import check_study
     from isoloss.study.spec import EvaluateStudy, load_study
 
@@ -126,7 +126,6 @@ def report(folder: Folder, allow: Allow = None, json: Json = False) -> None:
 
     Example: `isoloss report results/laptop`
     """
-    from isoloss.cli.output import open_progress, print_json, say
     from isoloss.study.lab import Lab
 
     lab = Lab.reopen(folder, progress=open_progress(folder, as_json=json))
@@ -148,7 +147,6 @@ def runs(
     Example: `isoloss runs results/laptop --sql "SELECT corpus, min(loss_nats) FROM runs GROUP BY corpus"`
     """
     from isoloss.cli import rows, tables
-    from isoloss.cli.output import print_json, warn
     from isoloss.runs.archive import Archive
 
     archive = Archive.reopen(folder)
@@ -162,7 +160,6 @@ def runs(
 
 def _refuse_idle_options(study: "Study | EvaluateStudy", *, executor: str, **given: Any) -> None:
     """Raise InputError for an option of `run` that would change nothing."""
-    from isoloss.core.errors import InputError
     from isoloss.study.spec import EvaluateStudy
 
     if isinstance(study, EvaluateStudy):
@@ -177,7 +174,6 @@ def _refuse_idle_options(study: "Study | EvaluateStudy", *, executor: str, **giv
 
 
 def _check_evaluations(study: "EvaluateStudy", *, base: Path, json: bool) -> None:
-    from isoloss.cli.output import print_json, say
     from isoloss.core.numbers import counted_corpora
     from isoloss.study.evaluation import given_subjects
 
@@ -190,7 +186,6 @@ def _check_evaluations(study: "EvaluateStudy", *, base: Path, json: bool) -> Non
 
 def _evaluate(study: "EvaluateStudy", *, base: Path, out: Path | None, json: bool) -> None:
     from isoloss.cli import tables
-    from isoloss.cli.output import open_progress, print_json, say
     from isoloss.study.evaluation import CSV_NAME
     from isoloss.study.lab import Lab
 
@@ -208,7 +203,6 @@ def _evaluate(study: "EvaluateStudy", *, base: Path, out: Path | None, json: boo
 
 def _conduct(study: "Study", *, base: Path, out: Path | None, until: Until, json: bool, **where: Any) -> None:
     from isoloss.cli import study_output
-    from isoloss.cli.output import open_progress, print_json
 
     folder = _results(study, out)
     progress = open_progress(folder, as_json=json)

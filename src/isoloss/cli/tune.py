@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from isoloss.cli import output
 from isoloss.cli.app import Json, Seed, app
+from isoloss.core.errors import InputError
 
 if TYPE_CHECKING:
     from isoloss.core.estimate import Estimate
@@ -50,8 +52,6 @@ def tune(
     parameters and tokens, with 95 % intervals. Exit 1 if no law is found.
     """
     from isoloss.cli.fit_output import numbers_of
-    from isoloss.cli.output import print_json
-    from isoloss.core.errors import InputError
     from isoloss.tuning.joint import fit_sweep
     from isoloss.tuning.reading import read_sweep
 
@@ -67,7 +67,7 @@ def tune(
     recipes = [[(n, d, one.recipe(params=n, tokens=d)) for n, d in points if one.rate] for one in found]
     if json:
         described = [one.to_json() | {"recipes": _plain(recipe)} for one, recipe in zip(found, recipes, strict=True)]
-        print_json({"sweeps": described})
+        output.print_json({"sweeps": described})
     else:
         for one, recipe in zip(found, recipes, strict=True):
             _show(one, recipe)
@@ -83,36 +83,37 @@ def _plain(recipes: "Sequence[tuple[float, float, dict[str, Estimate]]]") -> lis
 
 
 def _show(found: "TunedSweep", recipes: "Sequence[tuple[float, float, dict[str, Estimate]]]") -> None:
-    from isoloss.cli.output import console, table
     from isoloss.cli.tables import rounded
     from isoloss.runs.observations import NO_GROUP
 
     sizes = "N (params)" if found.group == NO_GROUP else f"{found.group}: N"
-    shown = table(sizes, "D (tokens)", "runs", "best rate", "within 1 %", "best batch", "within 1 %", "loss, nats")
+    shown = output.table(
+        sizes, "D (tokens)", "runs", "best rate", "within 1 %", "best batch", "within 1 %", "loss, nats"
+    )
     for cell in found.cells:
         shown.add_row(
             f"{cell.params:.3g}", f"{cell.tokens:.3g}", str(cell.runs), *_cells(cell), f"{cell.loss_nats:.4f}"
         )
     shown.caption = "≤ and ≥: on the edge of the grid, there or beyond."
-    console().print(shown)
+    output.console().print(shown)
     for sentence in found.sentences():
-        console().print(sentence)
+        output.console().print(sentence)
     if recipes:
-        asked = table("N (params)", "D (tokens)", "best batch", "best rate")
+        asked = output.table("N (params)", "D (tokens)", "best batch", "best rate")
         for n, d, settings in recipes:
             batch = settings.get("batch_tokens")
             asked.add_row(f"{n:.3g}", f"{d:.3g}", rounded(batch, gap=" ") if batch else "–",
                           rounded(settings["peak_lr"], gap=" "))  # fmt: skip
-        console().print(asked)
+        output.console().print(asked)
 
 
 def _cells(cell: "CellOptimum") -> list[str]:
     """Return the best rate and batch of a cell with the range around each, marked where they are on an edge."""
-    from isoloss.cli.output import EDGES
 
     found = []
     for value, within, edge in (
         (cell.peak_lr, cell.rate_within, cell.rate_edge), (cell.batch_tokens, cell.batch_within, cell.batch_edge),
     ):  # fmt: skip
-        found += [f"{EDGES[edge]}{value:.3g}", "–" if within is None else f"{within[0]:.2g} to {within[1]:.2g}"]
+        around = "–" if within is None else f"{within[0]:.2g} to {within[1]:.2g}"
+        found += [f"{output.EDGES[edge]}{value:.3g}", around]
     return found

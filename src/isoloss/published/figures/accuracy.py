@@ -1,31 +1,29 @@
 """How well an exponent is known for what its experiments cost."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from isoloss.optima.isoflop_cost import CostPoint
 from isoloss.report import theme
 from isoloss.report.figures.marks import band
 from isoloss.runs.observations import Floats
 
+ACCURACY = ("cost", "exponent", "low", "high", "error")
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class AccuracyCurve:
-    """Exponent with interval, and root mean square relative error of its draws, at costs in FLOPs (k,)."""
 
-    cost: Floats
-    exponent: Floats
-    low: Floats
-    high: Floats
-    error: Floats
+def accuracy_columns(points: Sequence[CostPoint], *, nominal: float) -> dict[str, Floats]:
+    """Return costs in FLOPs, exponents with their intervals, and root mean square relative errors of their draws."""
+    ends = [point.law.exponent for point in points]
+    rows = [(p.cost, e.value, e.low, e.high, p.error_against(nominal)) for p, e in zip(points, ends, strict=True)]
+    return dict(zip(ACCURACY, np.array(rows, dtype=np.float64).T, strict=True))
 
 
 @theme.drawn
 def accuracy_against_cost(
-    curves: Mapping[str, AccuracyCurve],
+    curves: Mapping[str, Mapping[str, Floats]],
     *,
     nominal: float,
     marks: Mapping[str, float],
@@ -33,24 +31,24 @@ def accuracy_against_cost(
 ) -> Figure:
     """Return one panel a curve: exponent and interval on the left axis, relative error of its draws on the right.
 
-    `marks` are other costs, drawn as upright lines.
+    Curves are those of `accuracy_columns`. `marks` are other costs, drawn as upright lines.
     """
     narrow = layout == "narrow"
     shape = theme.Panels(width=2.4 if narrow else 3.4, height=2.5, columns=1 if narrow else 2, left=0.66, right=0.72,
                    gap_x=1.3, gap_y=0.86)  # fmt: skip
     figure, grid = shape.grid(len(curves), key=_key(marks))
-    costs = np.concatenate([*(curve.cost for curve in curves.values()), list(marks.values())])
-    ends = np.concatenate([[*curve.low, *curve.high] for curve in curves.values()])
+    costs = np.concatenate([*(curve["cost"] for curve in curves.values()), list(marks.values())])
+    ends = np.concatenate([[*curve["low"], *curve["high"]] for curve in curves.values()])
     for (name, curve), (axes,) in zip(curves.items(), grid, strict=True):
         axes.set(xscale="log", xlim=theme.padded_log(costs), ylim=(float(ends.min()) - 0.02, float(ends.max()) + 0.02))
-        axes.fill_between(curve.cost, curve.low, curve.high, color=theme.BLUE, alpha=0.2, linewidth=0)
-        axes.plot(curve.cost, curve.exponent, "o-", markersize=3.6, color=theme.BLUE)
+        axes.fill_between(curve["cost"], curve["low"], curve["high"], color=theme.BLUE, alpha=0.2, linewidth=0)
+        axes.plot(curve["cost"], curve["exponent"], "o-", markersize=3.6, color=theme.BLUE)
         axes.axhline(nominal, color=theme.INK, linewidth=0.9, linestyle=(0, (4, 2)))
         for (_, cost), dashes in zip(marks.items(), ((0, (1, 1.5)), (0, (4, 1.5, 1, 1.5))), strict=False):
             axes.axvline(cost, color=theme.MUTED, linewidth=1.4, linestyle=dashes)
         right = axes.twinx()
-        right.set(yscale="log", ylim=theme.padded_log(np.concatenate([c.error for c in curves.values()]), pad=0.1))
-        right.plot(curve.cost, curve.error, "s-", markersize=3, color=theme.VERMILLION, linewidth=1)
+        right.set(yscale="log", ylim=theme.padded_log(np.concatenate([c["error"] for c in curves.values()]), pad=0.1))
+        right.plot(curve["cost"], curve["error"], "s-", markersize=3, color=theme.VERMILLION, linewidth=1)
         right.grid(visible=False)
         theme.log_axis(right.yaxis, kind="plain")
         right.set_ylabel("relative error of the draws")

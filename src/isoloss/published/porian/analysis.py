@@ -9,7 +9,7 @@ import numpy as np
 from isoloss.core.pool import Helpers, Shared
 from isoloss.core.progress import QUIET, Progress
 from isoloss.laws.law import Floats
-from isoloss.optima.isoflop import BudgetOptimum, IsoFlop, IsoFlopLaws, fit_isoflop
+from isoloss.optima.isoflop import IsoFlop, IsoFlopLaws, fit_isoflop
 from isoloss.optima.isoflop_cost import CostPoint, accuracy_by_cost
 from isoloss.optima.isoflop_curves import Valley
 from isoloss.optima.saturating import SaturatingFit, fit_saturating
@@ -94,7 +94,8 @@ def analyse(
             task.advance(0, detail=config.key)
             if config.rng_block != block:
                 block, normals = config.rng_block, _authors_stream()
-            released[config.key] = _released(config, isoflop_points(tables, config.key), normals)
+            points = isoflop_points(tables, config.key)
+            released[config.key] = _optima(points, noise=config.noise, floor=FLOOR, normals=normals)
             task.advance(1)
         accuracy = {}
         noises = {config.key: config.noise for config in configs}
@@ -118,59 +119,41 @@ def _authors_stream() -> Callable[[tuple[int, int]], Floats]:
     return np.random.RandomState(SEED).standard_normal
 
 
-def _released(config: Config, points: Observations, normals: Callable[[tuple[int, int]], Floats]) -> IsoFlop:
-    return fit_isoflop(
-        points, interpolation="akima", noise=config.noise, budgets=BUDGETS, floor=FLOOR, draws=DRAWS, normals=normals
-    )
+_optima = partial(fit_isoflop, interpolation="akima", budgets=BUDGETS, draws=DRAWS)
 
 
 def _analysed(config: Config, isoflop: IsoFlop, refits: Refits) -> Analysed:
-    chosen = loss_law_optima(isoflop)
+    # The authors take the losses from the curves over tokens, which were drawn last.
+    flops, valleys = loss_law_valleys(isoflop)
+    losses = [valley.median_loss for valley in valleys]
+    sizes = [optimum.over_params for optimum in isoflop.found if optimum.over_params is not None]
     return Analysed(
         config=config,
         isoflop=isoflop,
         laws=isoflop.laws(),
-        # The authors take the losses from the curves over tokens, which were drawn last.
-        loss=fit_saturating(
-            [optimum.flops for optimum in chosen],
-            [valley.median_loss for valley in _over_tokens(chosen)],
-            draws=np.array([valley.lowest[:LOSS_DRAWS] for valley in _over_tokens(chosen)]),
+        loss=fit_saturating(flops, losses, draws=np.array([valley.lowest[:LOSS_DRAWS] for valley in valleys])),
+        repaired=Repaired(
+            meant_noise=refits[0],
+            no_floor=refits[1],
+            both=refits[2],
+            loss=fit_saturating(flops, losses, log_std=[valley.loss_log_std for valley in valleys]),
+            floor_share=float(np.mean([np.isclose(s.log_std * s.share, s.log_std_floor, rtol=1e-9) for s in sizes])),
         ),
-        repaired=_repaired(isoflop, refits),
     )
 
 
-def loss_law_optima(isoflop: IsoFlop) -> list[BudgetOptimum]:
-    """Return the optima between the budgets to which the authors fit the loss law."""
+def loss_law_valleys(isoflop: IsoFlop) -> tuple[list[float], list[Valley]]:
+    """Return the budgets to which the authors fit the loss law, and the valley over tokens of each."""
     low, high = LOSS_BUDGETS
-    return [optimum for optimum in isoflop.found if low < optimum.flops < high]
-
-
-def _over_tokens(optima: list[BudgetOptimum]) -> list[Valley]:
-    return [optimum.over_tokens for optimum in optima if optimum.over_tokens is not None]
+    chosen = [optimum for optimum in isoflop.found if low < optimum.flops < high]
+    return [one.flops for one in chosen], [one.over_tokens for one in chosen if one.over_tokens is not None]
 
 
 def _refits(config: Config, points: Observations) -> Refits:
     """Return the laws with the noise that was meant, without the floor, and with both repairs."""
     meant = MEANT_NOISE[config.dataset]
     return (
-        fit_isoflop(points, interpolation="akima", noise=meant, budgets=BUDGETS, floor=FLOOR, draws=DRAWS).laws(),
-        fit_isoflop(points, interpolation="akima", noise=config.noise, budgets=BUDGETS, draws=DRAWS).laws(),
-        fit_isoflop(points, interpolation="akima", noise=meant, budgets=BUDGETS, draws=DRAWS).laws(),
+        _optima(points, noise=meant, floor=FLOOR).laws(),
+        _optima(points, noise=config.noise).laws(),
+        _optima(points, noise=meant).laws(),
     )
-
-
-def _repaired(released: IsoFlop, refits: Refits) -> Repaired:
-    chosen = loss_law_optima(released)
-    valleys = _over_tokens(chosen)
-    sizes = [optimum.over_params for optimum in released.found if optimum.over_params is not None]
-    return Repaired(
-        meant_noise=refits[0],
-        no_floor=refits[1],
-        both=refits[2],
-        loss=fit_saturating(
-            [optimum.flops for optimum in chosen], [valley.median_loss for valley in valleys],
-            log_std=[valley.loss_log_std for valley in valleys],
-        ),
-        floor_share=float(np.mean([np.isclose(s.log_std * s.share, s.log_std_floor, rtol=1e-9) for s in sizes])),
-    )  # fmt: skip

@@ -9,7 +9,7 @@ from isoloss.core.estimate import Estimate
 from isoloss.core.numbers import fixed, plain, si
 from isoloss.optima.isoflop import IsoFlop
 from isoloss.optima.power_line import PowerLine
-from isoloss.published.figures.accuracy import AccuracyCurve, accuracy_against_cost
+from isoloss.published.figures.accuracy import ACCURACY, accuracy_against_cost, accuracy_columns
 from isoloss.published.figures.least_loss import LeastLoss, least_losses, least_losses_apart
 from isoloss.published.figures.optima import OptimaPanel, Quantity, Reference, optima_against_compute
 from isoloss.published.figures.valleys import valleys
@@ -235,26 +235,15 @@ def loss_numbers(series: Mapping[str, LeastLoss]) -> dict[str, list[object]]:
 
 def _accuracy(found: PorianAnalysis) -> Drawing:
     titles = {"all_budgets": "All budgets", "budgets_above_2.4e16": "Budgets above 2.4e16 FLOPs"}
-    curves = {}
-    for variant, points in found.accuracy.items():
-        ends = [point.law.exponent for point in points]
-        curves[titles[variant]] = AccuracyCurve(
-            cost=np.array([point.cost for point in points]), exponent=np.array([end.value for end in ends]),
-            low=np.array([end.low for end in ends]), high=np.array([end.high for end in ends]),
-            error=np.array([point.error_against(0.5) for point in points]),
-        )  # fmt: skip
-    rows = (
-        (title, *map(float, row))
-        for title, curve in curves.items()
-        for row in zip(curve.cost, curve.exponent, curve.low, curve.high, curve.error, strict=True)
-    )
+    curves = {titles[name]: accuracy_columns(points, nominal=0.5) for name, points in found.accuracy.items()}
+    rows = ((title, *map(float, row)) for title, curve in curves.items() for row in zip(*curve.values(), strict=True))
     return Drawing(
         name="accuracy", title="Accuracy against the cost of the experiments",
         caption="The exponent from ever more budgets of the tuned configuration on RefinedWeb. One run a size serves "
         "all its budgets. Upright lines are the costs of the sweeps over rate and batch, as the paper states them.",
         alt="Two panels: the interval of the exponent narrows around 0.5 as the cost of its experiments grows.",
         draw=partial(accuracy_against_cost, curves, nominal=0.5, marks=SWEEP_COSTS),
-        numbers=columns_of(("panel", "cost", "exponent", "low", "high", "error"), rows),
+        numbers=columns_of(("panel", *ACCURACY), rows),
     )  # fmt: skip
 
 

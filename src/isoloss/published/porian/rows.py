@@ -1,9 +1,10 @@
 """The published numbers of Porian et al. 2024 next to ours."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from isoloss.core.estimate import Estimate
 from isoloss.optima.curves import halfway_since_last, smooth_proportionally
 from isoloss.optima.isoflop_cost import CostPoint
 from isoloss.published.folder import Columns, only, where
@@ -54,26 +55,18 @@ def ratio_range(one: Analysed) -> tuple[int, int]:
 def _fit_rows(one: Analysed, stored: dict[str, float]) -> Iterator[Row]:
     a, b, r = one.laws.params, one.laws.tokens, one.laws.ratio
     low, high = ratio_range(one)
-    ours = {
-        "exponent a": ("a", a.slope), "exponent a, lower end": ("a_lo", a.exponent.low),
-        "exponent a, upper end": ("a_hi", a.exponent.high), "R² of a": ("a_r2", a.r2),
-        "exponent b": ("b", b.slope), "exponent b, lower end": ("b_lo", b.exponent.low),
-        "exponent b, upper end": ("b_hi", b.exponent.high), "R² of b": ("b_r2", b.r2),
-        "exponent r": ("r_stored_unweighted", r.slope), "exponent r, lower end": ("r_lo", r.exponent.low),
-        "exponent r, upper end": ("r_hi", r.exponent.high),
-    }  # fmt: skip
-    for name, (column, value) in ours.items():
-        yield _exact(f"{one.config.key}: {name}", stored[column], value)
-    yield Row(quantity=f"{one.config.key}: ρ* range, lower end", published=stored["rho_range_lo"], reproduced=low,
-              tolerance=0.5, absolute=True, why=WHOLE_NUMBER)  # fmt: skip
-    yield Row(quantity=f"{one.config.key}: ρ* range, upper end", published=stored["rho_range_hi"], reproduced=high,
-              tolerance=0.5, absolute=True, why=WHOLE_NUMBER)  # fmt: skip
+    for letter, law in (("a", a), ("b", b)):
+        yield from _exact_with_ends(f"{one.config.key}: exponent {letter}", stored, letter, law.exponent)
+        yield _exact(f"{one.config.key}: R² of {letter}", stored[f"{letter}_r2"], law.r2)
+    yield from _exact_with_ends(
+        f"{one.config.key}: exponent r", stored | {"r": stored["r_stored_unweighted"]}, "r", r.exponent
+    )
+    for end, column, value in (("lower", "rho_range_lo", low), ("upper", "rho_range_hi", high)):
+        yield Row(quantity=f"{one.config.key}: ρ* range, {end} end", published=stored[column], reproduced=value,
+                  tolerance=0.5, absolute=True, why=WHOLE_NUMBER)  # fmt: skip
     for budget, name in ((LARGEST, "2.56e19"), (CHINCHILLA_BUDGET, "5.88e23")):
         for law, column, quantity in ((a, f"n_at_{name}", "N*"), (r, f"rho_fit_at_{name}", "ρ*")):
-            at = law.at(budget)
-            for end, suffix, value in (("", "", at.value), (", lower end", "_lo", at.low),
-                                       (", upper end", "_hi", at.high)):  # fmt: skip
-                yield _exact(f"{one.config.key}: {quantity} at {name} FLOPs{end}", stored[f"{column}{suffix}"], value)
+            yield from _exact_with_ends(f"{one.config.key}: {quantity} at {name} FLOPs", stored, column, law.at(budget))
 
 
 def _line_rows(one: Analysed, tables: dict[str, Columns]) -> Iterator[Row]:
@@ -228,6 +221,13 @@ def smoothing_example(table: Columns) -> tuple[Floats, Floats]:
 def _exact(quantity: str, published: float, reproduced: float | None) -> Row:
     return Row(quantity=quantity, published=_number(published), reproduced=_number(reproduced), tolerance=EXACT,
                why=SAME_STREAM)  # fmt: skip
+
+
+def _exact_with_ends(quantity: str, stored: Mapping[str, float], column: str, estimate: Estimate) -> Iterator[Row]:
+    """Yield an estimate and the ends of its interval, as they are stored: `a`, `a_lo`, `a_hi`."""
+    for end, suffix, value in (("", "", estimate.value), (", lower end", "_lo", estimate.low),
+                               (", upper end", "_hi", estimate.high)):  # fmt: skip
+        yield _exact(f"{quantity}{end}", stored[f"{column}{suffix}"], value)
 
 
 def _printed(quantity: str, published: float | None, reproduced: float | None, half: float) -> Row:
