@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from isoloss.tuning.tuning import Tuning
 
 
-
 def show_result(result: "StudyResult") -> None:
     """Print the study's table, the answer in sentences, and the path of the report."""
     console = _console()
