@@ -1,16 +1,21 @@
 """A published study's folder: which files it holds, where they come from, and that they are the very ones."""
 
 import hashlib
+import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from isoloss.core.errors import BadTable, InputError, did_you_mean
 from isoloss.core.files import replacing
+from isoloss.published.fetch import PublicFile
 from isoloss.runs.read_runs import open_table
 
 Columns = dict[str, NDArray[Any]]
@@ -35,7 +40,8 @@ class Origin:
     """Where a study's data come from. `how` says what was done between the public files and these.
 
     `optional` files add to the reproduction where they are there. `originals` says in words what serves as well: the
-    files as they were published.
+    files as they were published, `public`. `curves` are training curves that add to a folder of its data.
+    `configurations` are, where a study has some, the key and the label of each, by the file that holds them.
     """
 
     title: str
@@ -44,17 +50,30 @@ class Origin:
     licence: str
     how: str
     files: tuple[PublishedFile, ...]
+    originals: str
+    public: tuple[PublicFile, ...]
     optional: tuple[PublishedFile, ...] = ()
-    originals: str = ""
+    curves: PublicFile | None = None
+    configurations: dict[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
 
     def wanted(self) -> str:
         """Return what a folder of the study holds, in words."""
-        tables = f"a folder with {', '.join(file.name for file in self.files)}"
-        return f"{self.originals}, or {tables}" if self.originals else tables
+        return f"{self.originals}, or a folder with {', '.join(file.name for file in self.files)}"
 
     def sentence(self) -> str:
         """Return the origin in one line."""
         return f"{self.source} ({self.licence}); {self.how}"
+
+
+@cache
+def _origins() -> dict[str, Origin]:
+    text = (files("isoloss.published") / "origins.toml").read_text(encoding="utf-8")
+    return TypeAdapter(dict[str, Origin]).validate_python(tomllib.loads(text))
+
+
+def origin_of(study: str) -> Origin:
+    """Return where a study's data come from, by its name."""
+    return _origins()[study]
 
 
 def read_folder(origin: Origin, folder: Path | str) -> dict[str, Columns]:

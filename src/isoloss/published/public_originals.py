@@ -10,7 +10,7 @@ from isoloss.core import files
 from isoloss.core.errors import BadTable, InputError
 from isoloss.core.progress import QUIET, Progress
 from isoloss.published.fetch import HTTPS, Fetched, PublicFile, cache_folder, fetch, forget
-from isoloss.published.folder import Columns, read_folder, write_columns
+from isoloss.published.folder import Columns, origin_of, read_folder, write_columns
 from isoloss.report.page import csv_text
 
 
@@ -58,7 +58,7 @@ def fetch_study(
         return Sources(folder=folder / "originals", fetched=tuple(found))
     try:
         write_tables(study, {one.name: one.path for one in found}, folder)
-        read_folder(import_module(f"isoloss.published.{study}.data").ORIGIN, folder)
+        read_folder(origin_of(study), folder)
     except BadTable:
         forget(found)
         raise

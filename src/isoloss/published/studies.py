@@ -11,7 +11,7 @@ from typing import Any
 from isoloss.core.errors import InputError, did_you_mean
 from isoloss.core.pool import Helpers
 from isoloss.core.progress import QUIET, Progress
-from isoloss.published.folder import Origin
+from isoloss.published.folder import Origin, origin_of
 from isoloss.published.public_originals import Sources, fetch_curves, fetch_study, originals_in, public, write_tables
 from isoloss.published.reproduction import Reproduction
 
@@ -22,8 +22,7 @@ def origin(study: str) -> Origin:
     """Return where a study's data come from. Raises InputError for an unknown study."""
     if study not in STUDIES:
         raise InputError(f"unknown study {study!r}", fix=did_you_mean(study, STUDIES))
-    found: Origin = import_module(f"isoloss.published.{study}.data").ORIGIN
-    return found
+    return origin_of(study)
 
 
 def fetched_sources(

@@ -4,6 +4,8 @@ After the checklist of Li, Kudugunta & Zettlemoyer 2025, "(Mis)Fitting: A Survey
 words of our own. What the records do not hold is said to be missing, for the authors to add.
 """
 
+from collections.abc import Collection
+
 import numpy as np
 
 from isoloss.core.numbers import fixed, plain, power_of_ten, si
@@ -78,14 +80,15 @@ def _training(data: ReportData) -> dict[str, str]:
         "data of each": f"{si(min(tokens))} to {si(max(tokens))} training tokens",
         "which data": "; ".join(f"{corpus.name}: {corpus.source}" for corpus in data.corpora),
         "repeated data": f"{repeated} runs read more tokens than their corpus has" if repeated else "none",
-        "rates and batches": f"peak rates {_span(rates)}, batches of {_span(batches)} tokens",
+        "rates and batches": f"peak rates {span(rates)}, batches of {span(batches)} tokens",
         "shapes": f"{len(shapes)}, listed with every run as width, depth and heads",
         "recipe": data.training or UNRECORDED,
         "code": data.provenance.get("commit") or f"isoloss {data.version}",
     }  # fmt: skip
 
 
-def _span(values: set[float] | set[int]) -> str:
+def span(values: Collection[float]) -> str:
+    """Return the least and the largest of values, in words."""
     low, high = min(values), max(values)
     return si(low) if low == high else f"{si(low)} to {si(high)}"
 

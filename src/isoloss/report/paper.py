@@ -1,35 +1,22 @@
 """What a paper can paste: a paragraph on methods with this study's own numbers, and the bibliography behind it."""
 
 import re
+import tomllib
 from collections.abc import Iterable, Sequence
+from importlib.resources import files
 
 import numpy as np
 
-from isoloss.core.numbers import counted_corpora, plain, power_of_ten, si
+from isoloss.core.numbers import counted_corpora, plain, power_of_ten
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.report.blocks import Paste
-from isoloss.report.checklist import algorithm, first_law
+from isoloss.report.checklist import algorithm, first_law, span
 from isoloss.report.data import ReportData
 from isoloss.report.methods import CONVENTIONS, INTERVAL_METHOD, OBJECTIVES, counted, described
-from isoloss.runs.observations import Floats
 
-ENTRIES = {
-    "2203.15556": ("hoffmann2022training", "Hoffmann, Jordan and others", 2022,
-                   "Training Compute-Optimal Large Language Models"),
-    "2001.08361": ("kaplan2020scaling", "Kaplan, Jared and others", 2020, "Scaling Laws for Neural Language Models"),
-    "2010.14701": ("henighan2020scaling", "Henighan, Tom and others", 2020,
-                   "Scaling Laws for Autoregressive Generative Modeling"),
-    "2305.16264": ("muennighoff2023scaling", "Muennighoff, Niklas and others", 2023,
-                   "Scaling Data-Constrained Language Models"),
-    "2506.10972": ("li2025farseer", "Li, Houyi and others", 2025, "Predictable Scale: Part II, Farseer"),
-    "2411.12925": ("brandfonbrener2024loss", "Brandfonbrener, David and others", 2024,
-                   "Loss-to-Loss Prediction: Scaling Laws for All Datasets"),
-    "2405.16684": ("pandey2024gzip", "Pandey, Rohan", 2024, "gzip Predicts Data-dependent Scaling Laws"),
-    "2406.19146": ("porian2024resolving", "Porian, Tomer and others", 2024,
-                   "Resolving Discrepancies in Compute-Optimal Scaling of Language Models"),
-    "2502.18969": ("li2025misfitting", "Li, Margaret and Kudugunta, Sneha and Zettlemoyer, Luke", 2025,
-                   "(Mis)Fitting: A Survey of Scaling Laws"),
-}  # fmt: skip
+ENTRIES: dict[str, tuple[str, str, int, str]] = tomllib.loads(
+    (files("isoloss.report") / "papers.toml").read_text(encoding="utf-8")
+)
 """Papers that a study may rest on, by arXiv number: key, authors, year, title."""
 MISFITTING, GZIP = "2502.18969", "2405.16684"
 COUNTED_AFTER = {"non_embedding": "2001.08361", "with_head": "2406.19146", "with_attention": "2406.19146"}
@@ -52,8 +39,8 @@ def methods_paragraph(data: ReportData) -> str:
     assert law is not None, "a paragraph is of a study with a law"
     corpora = counted_corpora(len(runs.corpora))
     sentences = [
-        f"We use {len(runs)} training runs on {corpora} ({', '.join(runs.corpora)}): models of {_span(runs.params)} "
-        f"parameters on {_span(runs.tokens)} {runs.data_unit}.",
+        f"We use {len(runs)} training runs on {corpora} ({', '.join(runs.corpora)}): models of "
+        f"{span(runs.params.tolist())} parameters on {span(runs.tokens.tolist())} {runs.data_unit}.",
         f"Parameters N: {_lower(CONVENTIONS.get(runs.params_convention, 'as the table of runs counts them.'))[:-1]}"
         f"{_cited(_counted_after(data))}.",
         f"Compute C is {'6ND' if counted(runs) else 'as recorded with every run'}.",
@@ -69,11 +56,6 @@ def methods_paragraph(data: ReportData) -> str:
         "[isoloss].",
     ]
     return " ".join(sentence.strip() for sentence in sentences if sentence)
-
-
-def _span(values: Floats) -> str:
-    low, high = float(values.min()), float(values.max())
-    return si(low) if low == high else f"{si(low)} to {si(high)}"
 
 
 def _cited(numbers: Sequence[str]) -> str:

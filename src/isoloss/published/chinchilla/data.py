@@ -2,24 +2,10 @@
 
 import numpy as np
 
-from isoloss.published.folder import Columns, Origin, PublishedFile
+from isoloss.published.folder import Columns, origin_of
 from isoloss.runs.observations import Observations, observations
 
-ORIGIN = Origin(
-    title="Training Compute-Optimal Large Language Models",
-    paper="Hoffmann et al. 2022, arXiv:2203.15556; Besiroglu et al. 2024, arXiv:2404.10102",
-    source="github.com/epoch-research/analyzing-chinchilla, commit 9225883",
-    licence="no licence stated: for verification, not to be redistributed",
-    how="read off figure 4 of Hoffmann et al. for Besiroglu et al., written as CSV",
-    originals="a clone of it, or a folder with svg_extracted_data.csv",
-    files=(
-        PublishedFile(
-            name="chinchilla_runs_245.csv",
-            sha256="5b833fceff3743f6d8c082d5faee0a829da723636a1ad1dd4f27241c82792461",
-            columns=("params", "tokens", "flops", "loss", "epoch_outlier"),
-        ),
-    ),
-)
+ORIGIN = origin_of("chinchilla")
 
 NAMES = ("E", "A", "B", "alpha", "beta")
 # Hoffmann et al. 2022, appendix D.3, eq. 10, and the same with the digits of their LaTeX source.

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from isoloss.core.errors import BadTable, did_you_mean
-from isoloss.published.fetch import PublicFile
+from isoloss.published.chinchilla.data import ORIGIN
 from isoloss.published.folder import Columns
 from isoloss.published.public_originals import Public
 
@@ -43,13 +43,4 @@ def _rows(path: Path) -> list[tuple[float, ...]]:
         raise BadTable(f"not a table of numbers: {error}", place=str(path), fix="fetch it anew") from error
 
 
-PUBLIC = Public(
-    originals=(
-        PublicFile(
-            name=POINTS, most_bytes=2**20,
-            url="https://raw.githubusercontent.com/epoch-research/analyzing-chinchilla/"
-            "92258837425e1b5f2851d624287f0120583a3d0e/data/svg_extracted_data.csv",
-        ),
-    ),
-    tables_of=tables_of,
-)  # fmt: skip
+PUBLIC = Public(originals=ORIGIN.public, tables_of=tables_of)

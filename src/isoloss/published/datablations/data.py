@@ -2,27 +2,10 @@
 
 import numpy as np
 
-from isoloss.published.folder import Columns, Origin, PublishedFile
+from isoloss.published.folder import Columns, origin_of
 from isoloss.runs.observations import Observations, observations
 
-ORIGIN = Origin(
-    title="Scaling Data-Constrained Language Models",
-    paper="Muennighoff et al. 2023, arXiv:2305.16264",
-    source="github.com/huggingface/datablations, commit 1370131, utils/parametric_fit.ipynb",
-    licence="Apache-2.0",
-    how="the notebook's dictionaries of runs written as CSV",
-    originals="a clone of it, or a folder with parametric_fit.ipynb",
-    files=(
-        PublishedFile(
-            name="c4_repeat_runs.csv", sha256="326600eee29dc9029915867968ccaaf1a2403588f85352b949cb608329fc8bce",
-            columns=("run", "params", "tokens", "unique_tokens", "val_loss"),
-        ),
-        PublishedFile(
-            name="c4_repeat_runs_182.csv", sha256="97eb50cd074dc00af0d2e103ec0cb1664331d4e2613ecc070a099a2f06a7ca5b",
-            columns=("run", "params", "tokens", "unique_tokens", "val_loss"),
-        ),
-    ),
-)  # fmt: skip
+ORIGIN = origin_of("datablations")
 
 # The base law for C4 that their notebook holds fixed; a, b, e are logarithms there.
 BASE = {

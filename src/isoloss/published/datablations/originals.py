@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from isoloss.core.errors import BadTable
-from isoloss.published.fetch import PublicFile
+from isoloss.published.datablations.data import ORIGIN
 from isoloss.published.folder import Columns
 from isoloss.published.public_originals import Public
 
@@ -101,14 +101,4 @@ def _billions(text: str, tokens: Mapping[str, Any]) -> float:
     return float(value * 1e9)
 
 
-PUBLIC = Public(
-    originals=(
-        PublicFile(
-            name=NOTEBOOK, most_bytes=2**24,
-            url="https://raw.githubusercontent.com/huggingface/datablations/13701315b163f1c54642b94ad237b2699187c3ee/"
-            "utils/parametric_fit.ipynb",
-        ),
-    ),
-    tables_of=tables_of,
-    crlf=frozenset(TABLES),
-)  # fmt: skip
+PUBLIC = Public(originals=ORIGIN.public, tables_of=tables_of, crlf=frozenset(TABLES))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isoloss.core.errors import BadTable, Unidentified
+from isoloss.core.errors import BadTable
 from isoloss.core.progress import QUIET, Progress
 from isoloss.data_dependence.coefficient_lines import CoefficientLine, regress_coefficients
 from isoloss.data_dependence.covariates import corpus_complexity
@@ -17,6 +17,7 @@ from isoloss.fitting.fitting import fit
 from isoloss.optima.curves import TrainingCurve, area_under, still_falling
 from isoloss.published.folder import Columns
 from isoloss.published.gzip.data import LOSSES, curves, runs
+from isoloss.report.tables import exponent
 from isoloss.runs.observations import Observations
 
 DRAWS = 300
@@ -51,11 +52,8 @@ class GzipAnalysis:
 
     def exponent(self, loss: str, corpus: str, *, converged: bool = False) -> float | None:
         """Return a of one fit, None where there is no law or no optimum."""
-        law = (self.converged if converged else self.laws)[loss].get(corpus)
-        try:
-            return law.exponent_a().value if law else None
-        except Unidentified:
-            return None
+        found = exponent((self.converged if converged else self.laws)[loss].get(corpus))
+        return found.value if found else None
 
 
 def analyse(tables: dict[str, Columns], *, progress: Progress = QUIET) -> GzipAnalysis:

@@ -8,8 +8,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from isoloss.core.errors import BadTable
-from isoloss.published.fetch import PublicFile
 from isoloss.published.folder import Columns
+from isoloss.published.gzip.data import ORIGIN
 from isoloss.published.public_originals import Public
 
 RUNS, PILOT = "results_new.jsonl", "scaling_results.jsonl"
@@ -127,19 +127,4 @@ def _pilot_rows(run: _PilotRun) -> list[dict[str, object]]:
     ]  # fmt: skip
 
 
-PUBLIC = Public(
-    originals=(
-        PublicFile(
-            name=RUNS, most_bytes=2**23,
-            url="https://raw.githubusercontent.com/IBM/ColPret/16f23bbe054277ddc4afd07a972dd7cfbe3f48c3/raw_data/gzip/"
-            "results_new.jsonl",
-        ),
-        PublicFile(
-            # The commit's first seven digits are all that is known of its name.
-            name=PILOT, most_bytes=2**22,
-            url="https://raw.githubusercontent.com/KhoomeiK/complexity-scaling/e678b7e/scaling_results.jsonl",
-        ),
-    ),
-    tables_of=tables_of,
-    crlf=frozenset({PILOT_TABLE}),
-)  # fmt: skip
+PUBLIC = Public(originals=ORIGIN.public, tables_of=tables_of, crlf=frozenset({PILOT_TABLE}))

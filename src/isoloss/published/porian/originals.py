@@ -15,66 +15,22 @@ from isoloss.core.errors import BadTable, InputError
 from isoloss.laws.law import Floats
 from isoloss.published.fetch import PublicFile
 from isoloss.published.folder import Columns
+from isoloss.published.porian.data import ORIGIN
 from isoloss.published.public_originals import Public
 from isoloss.published.unpickle import read_frame
 
 if TYPE_CHECKING:
     import pandas as pd
 
-RAW_DATA = "https://raw.githubusercontent.com/formll/resolving-scaling-law-discrepancies"
-COMMIT = "0dc60d9"
-CURVES = "experiment_results.pickle.xz"
 ENDS = (0.025, 0.975)
 RANGE_POINTS = 20
 NOISE = {"rw": 0.002, "owt2": 0.01}  # standard deviation of a loss between seeds, as the released code takes it
 LOSS_KINDS = {"train": "smoothed training loss", "val": "validation loss"}
-# Keys and labels of this study, in the order of the rows: the frames name configurations by their settings alone.
-CONFIGURATIONS: dict[str, tuple[tuple[str, str], ...]] = {
-    "summary_df": (
-        ("rw_1_kaplan_repro", "Reproducing Kaplan et al."),
-        ("rw_2_last_layer_flops", "Counting last layer FLOPs"),
-        ("rw_3_warmup", "Correcting warmup"),
-        ("rw_4_cosine", "Cosine decay"),
-        ("rw_5_tuned", "Optimizer tuning (no decay)"),
-    ),
-    "summary_df_att": (
-        ("rw_att_2_last_layer_flops", "Counting last layer and attention FLOPs"),
-        ("rw_att_3_warmup", "Correcting warmup"),
-        ("rw_att_4_cosine", "Cosine decay"),
-        ("rw_att_5_tuned", "Optimizer tuning (no decay)"),
-    ),
-    "summary_df_kaplan_tuned_hparams": (
-        ("rw_kaplan_tuned_longwarmup", "Kaplan adjusted (tuned hyperparameters, long warmup, no head)"),
-    ),
-    "summary_df_owt2": (
-        ("owt2_1_kaplan_repro", "Reproducing Kaplan et al."),
-        ("owt2_2_last_layer_flops", "Counting last layer FLOPs"),
-        ("owt2_3_warmup", "Correcting warmup"),
-        ("owt2_4_cosine", "Cosine decay"),
-        ("owt2_5_tuned", "Optimizer tuning (no decay)"),
-    ),
-}
-DIGESTS = {
-    "summary_df": "afbf07ec92d23182f56a44dd43599f2a7e9716fd70492fbc0a35f6093272b74f",
-    "summary_df_att": "40218b8320817bf3c34f82c57aaa28c53ccb5feb9bb3928ee6fc70868ac22af7",
-    "summary_df_kaplan_tuned_hparams": "09b6b91c9c6fa0e4c2684dcbed82475ee62d6c4fc60db5ca2ce5653b08f0ae55",
-    "summary_df_owt2": "7aed67d1ad9bc1d7b0518e3814cee1129216b423b4538d4b724873dd670cff30",
-}
-SUMMARIES = tuple(
-    PublicFile(
-        name=f"{name}.pickle.xz", url=f"{RAW_DATA}/{COMMIT}/data/{name}.pickle.xz", most_bytes=2**24,
-        sha256=DIGESTS[name],
-    )
-    for name in CONFIGURATIONS
-)  # fmt: skip
-PUBLIC = Public(
-    originals=SUMMARIES,
-    curves=PublicFile(
-        name=CURVES, url=f"{RAW_DATA}/859f146abdb9c03f679fb04e9a870402f5585757/data/{CURVES}",
-        most_bytes=2**25,  # it has 9.0 MB
-    ),
-    tables_of=None,
-)  # fmt: skip
+CONFIGURATIONS = ORIGIN.configurations
+SUMMARIES = ORIGIN.public
+assert ORIGIN.curves is not None, "the study has training curves"
+CURVES = ORIGIN.curves.name
+PUBLIC = Public(originals=SUMMARIES, curves=ORIGIN.curves, tables_of=None)
 
 
 def originals_in(folder: Path) -> Path | None:
