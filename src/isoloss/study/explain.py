@@ -1,7 +1,7 @@
 """Turn a validation error into one sentence a person can act on: key, what was found, the nearest known key."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, get_args
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -98,16 +98,11 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
     return [m for argument in get_args(annotation) for m in _models_in(argument)]
 
 
-class Misread(NamedTuple):
-    """A value of one kind that was taken for another: `'64'` for 64, `true` for 1."""
+def first_misread(content: object, model: object, key: str = "") -> tuple[str, object] | None:
+    """Return key and value of the first number of a validated `model` that `content` wrote as text, true or false.
 
-    key: str
-    found: object
-    expected: str
-
-
-def first_misread(content: object, model: object, key: str = "") -> Misread | None:
-    """Return the first number of a validated `model` that `content` wrote as text, true or false; None for none."""
+    None for none: `'64'` was not taken for 64, nor `true` for 1.
+    """
     if isinstance(content, Mapping):
         fields = type(model).model_fields if isinstance(model, BaseModel) else {}
         names = {(field.alias or name): name for name, field in fields.items()}
@@ -116,6 +111,6 @@ def first_misread(content: object, model: object, key: str = "") -> Misread | No
         parts = [(str(i), *pair) for i, pair in enumerate(zip(content, model, strict=False))]
     else:
         is_number = isinstance(model, int | float) and not isinstance(model, bool)
-        return Misread(key, content, "number") if is_number and isinstance(content, str | bool) else None
+        return (key, content) if is_number and isinstance(content, str | bool) else None
     found = (first_misread(value, read, f"{key}.{name}" if key else name) for name, value, read in parts)
     return next(filter(None, found), None)

@@ -231,9 +231,7 @@ def point(
             place="training.peak_lr", fix="correct the rule of rates: AdamW learns at 1e-5 to 1e-1",
         )  # fmt: skip
     try:
-        spec = _spec(
-            study, corpus, model, seed, tokens, batch, peak_lr, warmup=training.warmup_tokens, counts=counts
-        )  # fmt: skip
+        spec = _spec(study, corpus, model, seed, tokens, batch, peak_lr, counts=counts)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"]))
@@ -247,10 +245,11 @@ def point(
 
 
 def _spec(
-    study: Study, corpus: Outline, model: ModelSpec, seed: int, tokens: float, batch: int, peak_lr: float,
-    *, warmup: PowerRule | None, counts: Counts,
+    study: Study, corpus: Outline, model: ModelSpec, seed: int, tokens: float, batch: int, peak_lr: float, *,
+    counts: Counts,
 ) -> RunSpec:  # fmt: skip
     training, convention = study.training, study.grid.convention
+    warmup = training.warmup_tokens
     return RunSpec(
         corpus=corpus.fingerprint,
         model=model,

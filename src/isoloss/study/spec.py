@@ -359,9 +359,10 @@ def _validated(kind: type[Kind], content: dict[str, Any], *, place: str) -> Kind
     except ValidationError as error:
         message, fix = explain(error, kind)
         raise BadStudy(message, place=place, fix=fix) from error
-    if (wrong := first_misread(content, found)) is not None:
-        raise BadStudy(f"{wrong.key}: found {wrong.found!r}, expected a {wrong.expected}", place=place,
-                       fix="write it without quotes" if isinstance(wrong.found, str) else "write a number")  # fmt: skip
+    if misread := first_misread(content, found):
+        key, value = misread
+        fix = "write it without quotes" if isinstance(value, str) else "write a number"
+        raise BadStudy(f"{key}: found {value!r}, expected a number", place=place, fix=fix)
     return found
 
 
