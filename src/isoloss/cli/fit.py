@@ -14,7 +14,6 @@ from isoloss.core.bounds import MOST_DRAWS
 if TYPE_CHECKING:
     from isoloss.data_dependence.data_dependent import FittedDataDependent
     from isoloss.data_dependence.predictor_comparison import PredictorComparison
-    from isoloss.explorer.sources import Source
     from isoloss.fitting.fitted import FittedLaw
     from isoloss.runs.observations import Observations
 
@@ -234,8 +233,11 @@ def fit(
     written += _save(fitted, joint, written, out)
     if page is not None:
         from isoloss.explorer.page import write_explorer
+        from isoloss.explorer.sources import of_runs
 
-        written.append(write_explorer([_explored(runs, table, fitted, joint)], page))
+        joints = [joint] if joint else []
+        explored = of_runs({"own": table}, name=runs.stem, forms=(fitted[0].law,), own=fitted, joint=joints)
+        written.append(write_explorer([explored], page))
     asked = _names(profile)
     derived = [
         fit_output.derive(one, rows, budgets=budgets, points=points, profiles=asked, outliers=outliers,
@@ -274,15 +276,6 @@ def _compare_predictors(
     comparison = compare_predictors(table, measures, seed=seed)
     law = DataDependent(complexity=comparison.to_follow).fit(table, bootstrap=bootstrap, seed=seed)
     return comparison, replace(law, pooled=pool_table(table, measured=law.complexity, seed=seed))
-
-
-def _explored(
-    runs: Path, table: "Observations", fitted: Sequence["FittedLaw"], joint: "FittedDataDependent | None"
-) -> "Source":
-    """Return the fitted laws with their runs, to be explored."""
-    from isoloss.explorer.sources import of_runs
-
-    return of_runs({"own": table}, name=runs.stem, forms=(fitted[0].law,), own=fitted, joint=[joint] if joint else [])
 
 
 def _save(

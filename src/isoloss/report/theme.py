@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, Literal, ParamSpec, TypeVar
 
 import matplotlib
@@ -24,9 +25,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 
 from isoloss.core.numbers import Writer, plain, power_of_ten, si
 
-INK = "#1d2126"
-MUTED = "#626b76"
-RULE = "#dfe3e8"
+_STYLE = matplotlib.rc_params_from_file(Path(__file__).with_name("isoloss.mplstyle"), use_default_template=False)
+INK, MUTED, RULE = (str(_STYLE[name]) for name in ("text.color", "axes.edgecolor", "grid.color"))
 PAPER = "#ffffff"
 
 # Okabe & Ito 2008, the palette that survives the common colour-vision deficiencies.
@@ -63,44 +63,6 @@ SHORT_SPAN = 4.0  # a logarithmic axis of a smaller ratio reads best with evenly
 KEY_POINTS = 8.5
 KEY_SIGN, KEY_GAP, KEY_ROW, KEY_INSET = 0.3, 0.2, 0.2, 0.06  # inches
 Layout = Literal["wide", "narrow"]
-
-_STYLE: dict[Any, Any] = {
-    "figure.facecolor": "none",
-    "savefig.facecolor": "none",
-    "axes.facecolor": "none",
-    "axes.edgecolor": MUTED,
-    "axes.labelcolor": INK,
-    "axes.linewidth": 0.8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "axes.titlelocation": "left",
-    "axes.titlesize": 9.5,
-    "axes.titley": 1.0,  # a fixed place: finding a free one costs a tenth of the drawing
-    "axes.titleweight": "bold",
-    "axes.labelsize": 9,
-    "grid.color": RULE,
-    "grid.linewidth": 0.6,
-    "xtick.color": MUTED,
-    "ytick.color": MUTED,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "xtick.labelsize": 8.5,
-    "ytick.labelsize": 8.5,
-    "xtick.major.size": 3,
-    "ytick.major.size": 3,
-    "text.color": INK,
-    "font.size": 8.5,
-    "font.family": ["DejaVu Sans"],
-    "text.hinting": "none",  # pixels are small enough, and hinting a glyph costs as much as drawing it
-    "text.parse_math": False,  # a corpus may be called "$x$"
-    "legend.frameon": False,
-    "lines.linewidth": 1.5,
-    "svg.fonttype": "none",  # the page's own font: small, selectable, read aloud
-    "svg.hashsalt": "isoloss",  # the same drawing is the same bytes
-    "path.simplify": True,
-}
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -16,20 +16,8 @@ from isoloss.fitting.fitted import FittedLaw
 from isoloss.fitting.fitting import fit
 from isoloss.laws.law import Floats
 from isoloss.optima.isoflop import IsoFlop, fit_isoflop
-from isoloss.published.chinchilla.data import (
-    BESIROGLU,
-    EXPONENTS,
-    HOFFMANN,
-    HUBER_240,
-    HUBER_245,
-    INTERVALS_240,
-    ISOFLOP_BUDGETS,
-    LAD_240,
-    NAMES,
-    OBJECTIVE_240,
-    ORIGIN,
-    points,
-)
+from isoloss.published.chinchilla import data as printed
+from isoloss.published.chinchilla.data import NAMES, ORIGIN, points
 from isoloss.published.chinchilla.stopping import StoppedSearch, search_with
 from isoloss.published.figures.optima import OptimaPanel, Reference, optima_against_compute
 from isoloss.published.figures.series import Series, SeriesPanel, series_drawing
@@ -79,7 +67,7 @@ def analyse(runs: Observations, everything: Observations, *, progress: Progress 
         all_rows = fit(everything)
         task.advance(1)
         isoflop = fit_isoflop(
-            runs, interpolation="parabola", budgets=ISOFLOP_BUDGETS, tolerance=TOLERANCE, noise=LOSS_ERROR
+            runs, interpolation="parabola", budgets=printed.ISOFLOP_BUDGETS, tolerance=TOLERANCE, noise=LOSS_ERROR
         )
         task.advance(1)
         starts = search_starts()
@@ -112,7 +100,7 @@ def reproduction(found: ChinchillaAnalysis, *, seconds: float) -> Reproduction:
 def search_starts() -> Floats:
     """Return the published law and eight of Hoffmann et al.'s 4,500 starts around it, (9, 5)."""
     near = product((1.0, np.exp(0.5)), np.exp((5.0, 10.0)), np.exp((5.0, 10.0)), (0.5,), (0.5,))
-    return np.array([[HOFFMANN[name] for name in NAMES], *near])
+    return np.array([[printed.HOFFMANN[name] for name in NAMES], *near])
 
 
 def published_loss(runs: Observations, values: Mapping[str, float]) -> Floats:
@@ -123,18 +111,18 @@ def published_loss(runs: Observations, values: Mapping[str, float]) -> Floats:
 
 def _rows(found: ChinchillaAnalysis) -> Iterator[Row]:
     for label, law, values in (
-        ("240 rows, Huber", found.huber, HUBER_240), ("all 245 rows, Huber", found.all_rows, HUBER_245),
-        ("240 rows, least absolute deviation", found.lad, LAD_240),
+        ("240 rows, Huber", found.huber, printed.HUBER_240), ("all 245 rows, Huber", found.all_rows, printed.HUBER_245),
+        ("240 rows, least absolute deviation", found.lad, printed.LAD_240),
     ):  # fmt: skip
         for name, value in values.items():
             yield Row(quantity=f"{label}: {name}", published=value, reproduced=law.params[name].value,
                       tolerance=_last_digit(value), absolute=True, why=FOUND)  # fmt: skip
-    yield Row(quantity="240 rows, Huber: objective", published=OBJECTIVE_240, reproduced=found.huber.objective_value,
-              tolerance=1e-9, why=FOUND)  # fmt: skip
-    for name, value in BESIROGLU.items():
+    yield Row(quantity="240 rows, Huber: objective", published=printed.OBJECTIVE_240,
+              reproduced=found.huber.objective_value, tolerance=1e-9, why=FOUND)  # fmt: skip
+    for name, value in printed.BESIROGLU.items():
         yield Row(quantity=f"Besiroglu et al.: {name}", published=value, reproduced=found.lad.params[name].value,
                   tolerance=_last_digit(value) * 3, absolute=True, why=PRINTED)  # fmt: skip
-    for name, (low, high) in INTERVALS_240.items():
+    for name, (low, high) in printed.INTERVALS_240.items():
         estimate = found.huber.params[name]
         for end, published, ours in (("lower", low, estimate.low), ("upper", high, estimate.high)):
             yield Row(quantity=f"bootstrap, {name}: {end} end", published=published, reproduced=ours or np.nan,
@@ -164,7 +152,7 @@ def _exponent(found: ChinchillaAnalysis, approach: str) -> Estimate | None:
 
 
 def _claims(found: ChinchillaAnalysis) -> list[Claim]:
-    ours, theirs = found.huber, published_loss(found.runs, HOFFMANN)
+    ours, theirs = found.huber, published_loss(found.runs, printed.HOFFMANN)
     off = np.log(found.runs.loss_nats) - np.log(theirs)
     own = ours.residuals(found.runs)
     exponent, second = ours.exponent_a(), found.isoflop.laws(weighted=False).params.exponent
@@ -235,8 +223,8 @@ def _laws_table(found: ChinchillaAnalysis) -> Table:
         )
         for label, law in fitted.items()
     ]  # fmt: skip
-    for label, values in (("Hoffmann et al. 2022, as printed", HOFFMANN), ("Besiroglu et al. 2024, as printed",
-                                                                           BESIROGLU)):  # fmt: skip
+    for label, values in (("Hoffmann et al. 2022, as printed", printed.HOFFMANN), ("Besiroglu et al. 2024, as printed",
+                                                                           printed.BESIROGLU)):  # fmt: skip
         rows.append(table_row(
             label, *(number_cell(values[name], lambda value: plain(value, 5)) for name in NAMES),
             number_cell(values["beta"] / (values["alpha"] + values["beta"]), lambda value: fixed(value, 3)), "–",
@@ -253,7 +241,7 @@ def _approaches_table(found: ChinchillaAnalysis) -> Table:
     rows = tuple(
         table_row(name, estimate_cell(Estimate(value=value, low=low, high=high)), estimate_cell(_exponent(found, name)),
                   data[name])
-        for name, (value, low, high) in EXPONENTS.items()
+        for name, (value, low, high) in printed.EXPONENTS.items()
     )  # fmt: skip
     return Table(name="approaches", caption="N* ∝ C^a by three approaches.", columns=columns, rows=rows)
 
@@ -318,7 +306,7 @@ def _contours(found: ChinchillaAnalysis) -> Drawing:
 def _residuals(found: ChinchillaAnalysis) -> Drawing:
     runs = found.runs
     off = {
-        "Hoffmann et al., as printed": np.log(runs.loss_nats) - np.log(published_loss(runs, HOFFMANN)),
+        "Hoffmann et al., as printed": np.log(runs.loss_nats) - np.log(published_loss(runs, printed.HOFFMANN)),
         "refitted": found.huber.residuals(runs),
     }
     panels = [

@@ -12,16 +12,8 @@ from isoloss.core.progress import QUIET, Progress
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.fitting.fitting import fit
 from isoloss.laws.law import Floats
-from isoloss.published.datablations.data import (
-    BASE,
-    LOWER,
-    LOWER_OBJECTIVE,
-    ORIGIN,
-    PUBLISHED,
-    PUBLISHED_OBJECTIVE,
-    PUBLISHED_R2,
-    runs,
-)
+from isoloss.published.datablations import data as printed
+from isoloss.published.datablations.data import ORIGIN, runs
 from isoloss.published.figures.series import Series, SeriesPanel, series_drawing
 from isoloss.published.folder import read_folder
 from isoloss.published.reproduction import Claim, Reproduction, Row
@@ -61,17 +53,17 @@ def reproduce(folder: Path | str, *, progress: Progress = QUIET) -> Reproduction
 def analyse(rows: Observations, everything: Observations, *, progress: Progress = QUIET) -> RepeatAnalysis:
     """Return the fits to the filtered rows and to all of them, with the base law held as published."""
     with progress.task("fits", total=len(PROFILE) + 4) as task:
-        published = fit(rows, law="repeated", fixed=BASE | PUBLISHED)
+        published = fit(rows, law="repeated", fixed=printed.BASE | printed.PUBLISHED)
         task.advance(1)
-        lower = fit(rows, law="repeated", fixed=BASE | LOWER)
+        lower = fit(rows, law="repeated", fixed=printed.BASE | printed.LOWER)
         task.advance(1)
-        best = fit(rows, law="repeated", fixed=BASE, bootstrap=DRAWS, method="rows")
+        best = fit(rows, law="repeated", fixed=printed.BASE, bootstrap=DRAWS, method="rows")
         task.advance(1)
-        every_run = fit(everything, law="repeated", fixed=BASE)
+        every_run = fit(everything, law="repeated", fixed=printed.BASE)
         task.advance(1)
         profile = []
         for half_life in PROFILE.tolist():
-            profile.append(fit(rows, law="repeated", fixed=BASE | {"R_D": half_life}).objective_value)
+            profile.append(fit(rows, law="repeated", fixed=printed.BASE | {"R_D": half_life}).objective_value)
             task.advance(1)
     return RepeatAnalysis(
         rows=rows, published=published, lower=lower, best=best, every_run=every_run, profile=np.array(profile),
@@ -100,13 +92,13 @@ def reproduction(found: RepeatAnalysis, *, seconds: float) -> Reproduction:
 
 
 def _rows(found: RepeatAnalysis) -> Iterator[Row]:
-    yield Row(quantity="objective at the published point", published=PUBLISHED_OBJECTIVE,
+    yield Row(quantity="objective at the published point", published=printed.PUBLISHED_OBJECTIVE,
               reproduced=found.published.objective_value, tolerance=1e-7, why=NOTEBOOK)  # fmt: skip
-    yield Row(quantity="R² at the published point", published=PUBLISHED_R2, reproduced=found.r2, tolerance=1e-6,
+    yield Row(quantity="R² at the published point", published=printed.PUBLISHED_R2, reproduced=found.r2, tolerance=1e-6,
               why=NOTEBOOK)  # fmt: skip
-    yield Row(quantity="objective at a lower point (R_D* 46.99, R_N* 2.330)", published=LOWER_OBJECTIVE,
+    yield Row(quantity="objective at a lower point (R_D* 46.99, R_N* 2.330)", published=printed.LOWER_OBJECTIVE,
               reproduced=found.lower.objective_value, tolerance=1e-6, why=GIVEN)  # fmt: skip
-    for name, value in PUBLISHED.items():
+    for name, value in printed.PUBLISHED.items():
         yield Row(quantity=f"{name}* of the best optimum next to the published one", published=value,
                   reproduced=found.best.params[name].value, tolerance=0.01, why="an optimum is a point")  # fmt: skip
     yield Row(quantity="runs after the filter by hand", published=182, reproduced=len(found.rows), tolerance=0,
@@ -180,7 +172,7 @@ def _profile(found: RepeatAnalysis) -> Drawing:
         title="Profile over R_D*", xlabel="half-life of repeated data R_D*, repetitions",
         ylabel="objective above its least, %", y="linear",
         series={"best R_N* for each R_D*": Series(x=PROFILE, y=excess)},
-        upright={"published": PUBLISHED["R_D"], "best": found.best.params["R_D"].value},
+        upright={"published": printed.PUBLISHED["R_D"], "best": found.best.params["R_D"].value},
     )  # fmt: skip
     return series_drawing(
         [panel], name="profile", title="How well the half-life is determined",
@@ -194,7 +186,7 @@ def _worth(found: RepeatAnalysis) -> Drawing:
     low, high = near_range(found)
     series = {
         name: Series(x=EPOCHS, y=np.array([repeat_worth(epochs, life) for epochs in EPOCHS]))
-        for name, life in (("published, 15.4", PUBLISHED["R_D"]),
+        for name, life in (("published, 15.4", printed.PUBLISHED["R_D"]),
                            (f"best, {plain(found.best.params['R_D'].value)}", found.best.params["R_D"].value),
                            (f"least within 1 %, {plain(low)}", low), (f"most within 1 %, {plain(high)}", high))
     }  # fmt: skip

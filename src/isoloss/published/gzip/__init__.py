@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from isoloss.core.numbers import fixed, plain
 from isoloss.core.progress import QUIET, Progress
 from isoloss.published.folder import Columns, read_folder
@@ -61,10 +63,9 @@ def reproduction(found: GzipAnalysis, tables: dict[str, Columns], *, seconds: fl
 def rows(found: GzipAnalysis) -> Iterator[Row]:
     """Yield a of every grammar by every loss column, and the median errors of the first."""
     for loss in LOSSES:
-        for corpus, value in zip(found.corpora, EXPONENTS[loss], strict=True):
-            ours = found.exponent(loss, corpus)
+        for corpus, value, ours in zip(found.corpora, EXPONENTS[loss], found.exponents(loss), strict=True):
             yield Row(quantity=f"{short_name(found, corpus)}: exponent a on {COLUMN_NAMES[loss]}", published=value,
-                      reproduced=float("nan") if ours is None else ours, tolerance=1e-3, absolute=True,
+                      reproduced=float(ours), tolerance=1e-3, absolute=True,
                       why=DIGITS)  # fmt: skip
     for corpus, value in zip(found.corpora, MEDIAN_ERRORS, strict=True):
         law = found.laws[MAIN][corpus]
@@ -79,14 +80,14 @@ def _laws(found: GzipAnalysis) -> Table:
                Column(title="a", unit="without runs still falling"), Column(title="runs", unit="still falling"),
                Column(title="error", unit="% of ln L"))  # fmt: skip
     table = []
-    for corpus in found.corpora:
+    exponents = [*(found.exponents(loss) for loss in LOSSES), found.exponents(MAIN, converged=True)]
+    for corpus, *values in zip(found.corpora, *exponents, strict=True):
         law = found.laws[MAIN][corpus]
         own = found.table.where(corpus=corpus).run.tolist()
-        exponents = [found.exponent(loss, corpus) for loss in LOSSES] + [found.exponent(MAIN, corpus, converged=True)]
         table.append(table_row(
             short_name(found, corpus),
             *(estimate_cell(law.params[name], style="plain") for name in law.params),
-            *(number_cell(a, lambda value: fixed(value, 3)) for a in exponents),
+            *(number_cell(None if np.isnan(a) else float(a), lambda value: fixed(value, 3)) for a in values),
             number_cell(sum(run in found.flagged for run in own)),
             number_cell(100 * law.rmse, lambda value: plain(value, 2)),
         ))  # fmt: skip

@@ -18,7 +18,7 @@ from isoloss.optima.curves import TrainingCurve, area_under, still_falling
 from isoloss.published.folder import Columns
 from isoloss.published.gzip.data import LOSSES, curves, runs
 from isoloss.report.tables import exponent
-from isoloss.runs.observations import Observations
+from isoloss.runs.observations import Floats, Observations
 
 DRAWS = 300
 MAIN = LOSSES[0]
@@ -50,10 +50,11 @@ class GzipAnalysis:
         """Corpora from the easiest to compress to the hardest."""
         return list(self.complexity)
 
-    def exponent(self, loss: str, corpus: str, *, converged: bool = False) -> float | None:
-        """Return a of one fit, None where there is no law or no optimum."""
-        found = exponent((self.converged if converged else self.laws)[loss].get(corpus))
-        return found.value if found else None
+    def exponents(self, loss: str, *, converged: bool = False) -> Floats:
+        """Return a of every corpus's fit, NaN where there is no law or no optimum."""
+        laws = (self.converged if converged else self.laws)[loss]
+        found = [exponent(laws.get(corpus)) for corpus in self.corpora]
+        return np.array([np.nan if one is None else one.value for one in found])
 
 
 def analyse(tables: dict[str, Columns], *, progress: Progress = QUIET) -> GzipAnalysis:

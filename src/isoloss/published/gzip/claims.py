@@ -8,6 +8,7 @@ from isoloss.published.chinchilla.data import HUBER_240, NAMES
 from isoloss.published.gzip.analysis import MAIN, GzipAnalysis
 from isoloss.published.gzip.data import LOSSES, SYMBOLS
 from isoloss.published.reproduction import Claim, Verdict
+from isoloss.runs.observations import Floats
 
 README = "the paper and its README"
 SUMMARIES = "popular summaries"
@@ -24,17 +25,12 @@ def claims(found: GzipAnalysis) -> list[Claim]:
     ]  # fmt: skip
 
 
-def _exponents(found: GzipAnalysis, loss: str, *, converged: bool = False) -> list[float]:
-    values = [found.exponent(loss, corpus, converged=converged) for corpus in found.corpora]
-    return [np.nan if value is None else value for value in values]
-
-
-def _formatted(values: list[float]) -> str:
+def _formatted(values: Floats) -> str:
     return ", ".join("none" if np.isnan(value) else fixed(value, 2) for value in values)
 
 
 def _sensitive(found: GzipAnalysis) -> Claim:
-    table = np.array([_exponents(found, loss) for loss in LOSSES])
+    table = np.array([found.exponents(loss) for loss in LOSSES])
     between = float(np.ptp(table.mean(axis=0)))
     within = float(np.ptp(table, axis=0).max())
     return Claim(
@@ -67,7 +63,7 @@ def _predictor(found: GzipAnalysis) -> Claim:
 
 
 def _direction(found: GzipAnalysis) -> Claim:
-    falls = [np.corrcoef(list(found.complexity.values()), _exponents(found, loss))[0, 1] for loss in LOSSES]
+    falls = [np.corrcoef(list(found.complexity.values()), found.exponents(loss))[0, 1] for loss in LOSSES]
     return Claim(
         claim="Harder-to-compress data prefer tokens over parameters", source=README,
         verdict="holds" if max(falls) < 0 else "does not hold",
@@ -79,7 +75,7 @@ def _direction(found: GzipAnalysis) -> Claim:
 
 
 def _crossing(found: GzipAnalysis) -> Claim:
-    places = [_crosses(found, _exponents(found, loss)) for loss in LOSSES]
+    places = [_crosses(found, found.exponents(loss)) for loss in LOSSES]
     inside = all(place is not None and CROSSING[0] < place < CROSSING[1] for place in places)
     crossings = ", ".join("nowhere" if place is None else fixed(place, 2) for place in places)
     return Claim(
@@ -89,7 +85,7 @@ def _crossing(found: GzipAnalysis) -> Claim:
     )  # fmt: skip
 
 
-def _crosses(found: GzipAnalysis, exponents: list[float]) -> float | None:
+def _crosses(found: GzipAnalysis, exponents: Floats) -> float | None:
     ratio = list(found.complexity.values())
     for i in range(len(ratio) - 1):
         if exponents[i] >= 0.5 > exponents[i + 1]:
@@ -104,8 +100,8 @@ def _converged(found: GzipAnalysis) -> Claim:
         - sum(name in found.flagged for name in found.table.where(corpus=corpus).run.tolist())
         for corpus in found.corpora
     }
-    without = _exponents(found, MAIN, converged=True)
-    table = np.array([_exponents(found, MAIN), without])
+    without = found.exponents(MAIN, converged=True)
+    table = np.array([found.exponents(MAIN), without])
     moved = float(np.nanmax(np.abs(table[0] - table[1])))
     return Claim(
         claim="The laws describe converged training, not the speed of optimisation", verdict="does not hold" if

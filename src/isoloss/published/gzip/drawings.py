@@ -143,8 +143,7 @@ def fragility(found: GzipAnalysis) -> Drawing:
     for title, converged in (("All 150 runs", False), ("Without runs still falling", True)):
         series = {}
         for loss in LOSSES:
-            a = [found.exponent(loss, corpus, converged=converged) for corpus in found.corpora]
-            values = np.array([np.nan if value is None else value for value in a])
+            values = found.exponents(loss, converged=converged)
             kept = np.isfinite(values)
             series[COLUMN_NAMES[loss]] = Series(x=x[kept], y=values[kept], points=True)
         panels.append(SeriesPanel(title=title, xlabel="gzip ratio", ylabel="exponent a of N*", x="linear", y="linear",

@@ -1,18 +1,20 @@
 """What Porian et al. 2024 claim, judged by their own optima."""
 
+from functools import partial
+
 import numpy as np
 
-from isoloss.core.numbers import fixed, plain
+from isoloss.core.estimate import Estimate
+from isoloss.core.numbers import fixed, in_brackets, plain
 from isoloss.published.folder import Columns
 from isoloss.published.porian.analysis import Analysed, PorianAnalysis
-from isoloss.published.porian.data import CHINCHILLA_BUDGET, LARGEST
+from isoloss.published.porian.data import CHINCHILLA_BUDGET, DATASETS, LARGEST
 from isoloss.published.porian.originals import CURVES
 from isoloss.published.reproduction import Claim
 
 KAPLAN, HOFFMANN, ADJUSTED = 0.88, 0.50, 0.73
 RATIO = 20.0
 PAPER = "Porian et al. 2024"
-NAMES = {"rw": "RefinedWeb", "owt2": "OpenWebText2"}
 LATE = 5e18  # budgets beyond a tenth of which the loss law was fitted: where it extrapolates
 
 
@@ -27,12 +29,15 @@ def claims(found: PorianAnalysis, tables: dict[str, Columns]) -> list[Claim]:
 
 def _interval(one: Analysed) -> str:
     a = one.laws.params.exponent
-    return f"a = {fixed(a.value, 3)} [{fixed(a.low or 0, 3)}, {fixed(a.high or 0, 3)}] on {NAMES[one.config.dataset]}"
+    return f"a = {in_brackets(a, partial(fixed, decimals=3))} on {DATASETS[one.config.dataset]}"
+
+
+def _within(estimate: Estimate, value: float) -> bool:
+    return estimate.low is not None and estimate.high is not None and estimate.low <= value <= estimate.high
 
 
 def _holds(one: Analysed, exponent: float) -> bool:
-    a = one.laws.params.exponent
-    return a.low is not None and a.high is not None and a.low <= exponent <= a.high
+    return _within(one.laws.params.exponent, exponent)
 
 
 def _both(found: PorianAnalysis, step: int) -> tuple[Analysed, Analysed]:
@@ -67,7 +72,7 @@ def _step(found: PorianAnalysis, step: int, claim: str) -> Claim:
     lowered = all(now.laws.params.slope < before.laws.params.slope for before, now in pairs)
     sure = sum(share > 0.975 for share in apart)
     why = "; ".join(
-        f"{fixed(before.laws.params.slope, 3)} → {fixed(now.laws.params.slope, 3)} on {NAMES[now.config.dataset]}"
+        f"{fixed(before.laws.params.slope, 3)} → {fixed(now.laws.params.slope, 3)} on {DATASETS[now.config.dataset]}"
         for before, now in pairs
     )
     return Claim(
@@ -89,9 +94,8 @@ def _ratio(found: PorianAnalysis) -> Claim:
     parts, inside = [], []
     for one in _both(found, 5):
         at = one.laws.ratio.at(CHINCHILLA_BUDGET)
-        low, high = at.low or 0.0, at.high or 0.0
-        inside.append(low <= RATIO <= high)
-        parts.append(f"{plain(at.value)} [{plain(low)}, {plain(high)}] on {NAMES[one.config.dataset]}")
+        inside.append(_within(at, RATIO))
+        parts.append(f"{in_brackets(at, plain)} on {DATASETS[one.config.dataset]}")
     return Claim(
         claim="At Chinchilla's budget about 20 tokens per parameter are optimal",
         verdict="holds" if all(inside) else "does not hold", source="Hoffmann et al. 2022, as compared in the paper",
@@ -140,7 +144,7 @@ def _noise_varies(found: PorianAnalysis) -> Claim:
 
 def _weights_from_draws(found: PorianAnalysis) -> Claim:
     shares = {name: np.mean([one.repaired.floor_share for key, one in found.configs.items() if key.startswith(name)])
-              for name in NAMES}  # fmt: skip
+              for name in DATASETS}  # fmt: skip
     moves = [abs(one.repaired.both.params.slope - one.laws.params.slope) for one in found.configs.values()]
     return Claim(
         claim="Optima are weighted by the spread of their draws", verdict="does not hold", source=PAPER,

@@ -15,6 +15,7 @@ FLOOR = 0.33  # the authors' least standard deviation, in gaps between two sizes
 LOSS_DRAWS = 200
 LOSS_BUDGETS = (1e16, 5e17)  # between these the authors fit the loss law
 
+DATASETS = {"rw": "RefinedWeb", "owt2": "OpenWebText2"}
 ORIGIN = origin_of("porian")
 
 

@@ -14,10 +14,9 @@ from isoloss.published.figures.least_loss import LeastLoss, least_losses, least_
 from isoloss.published.figures.optima import OptimaPanel, Quantity, Reference, optima_against_compute
 from isoloss.published.figures.valleys import valleys
 from isoloss.published.porian.analysis import Analysed, PorianAnalysis
-from isoloss.published.porian.data import BUDGETS, CHINCHILLA_BUDGET
+from isoloss.published.porian.data import BUDGETS, CHINCHILLA_BUDGET, DATASETS
 from isoloss.report.blocks import Drawing, columns_of
 
-DATASETS = {"rw": "RefinedWeb", "owt2": "OpenWebText2"}
 # Kaplan et al. 2020 count petaflop-days; 1.3e9 and 0.73 are their law adjusted for the learning rate.
 PETAFLOP_DAY = 8.64e19
 KAPLAN = Reference(name="Kaplan et al. 2020", coefficient=1.6e9 / PETAFLOP_DAY**0.88, exponent=0.88)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from isoloss.core.numbers import fixed, plain, si
 from isoloss.published.porian.analysis import Analysed, PorianAnalysis
-from isoloss.published.porian.drawings import DATASETS
+from isoloss.published.porian.data import DATASETS
 from isoloss.published.porian.rows import porian_counts, porian_shapes, ratio_range
 from isoloss.report.blocks import Cell, Column, Row, Table, estimate_cell, number_cell, table_row
 from isoloss.report.page import markdown_text
