@@ -120,7 +120,7 @@ def analyse(
     if not len(seen):
         raise WorkError("no run that may be fitted has finished", fix="isoloss runs DIR shows what became of them")
     study, choice = with_law_chosen(study, seen)
-    fits = _fit_all(study, seen, corpora, variants or {}, choice=choice, progress=progress)
+    fits = _fit_all(study, table, seen, corpora, variants or {}, choice=choice, progress=progress)
     measure = _balance_measure(study, complexity)
     with progress.task("best splits", total=1) as task:
         best = find_best_splits(
@@ -132,48 +132,36 @@ def analyse(
     left_out = compare_by_kind(
         study, _with_sources(seen, corpora), fits.laws, _by_kind(corpora), complexity, best=best, progress=progress
     )
-    return Analysis(
-        observations=table,
+    found = replace(
+        fits,
         measure=measure,
-        budget=budget,
-        laws=fits.laws,
-        laws_unfiltered=fits.laws | fits.unfiltered,
-        further_laws=fits.further,
-        no_law=fits.no_law | left_out.reasons,
+        no_law={**fits.no_law, **left_out.reasons},
         predictor_comparisons=left_out.predictor_comparisons,
-        data_dependent=left_out.laws,
         balance=_balance(study, best, corpora, complexity, measure=measure),
-        best=best,
-        coverage=fits.coverage,
         backtest=backtests,
-        no_backtest=no_backtest,
-        holdout=_holdout_errors([*fits.laws.values(), *fits.further], unseen),
-        rate_arms=fits.rate_arms,
         replicates=_replicates(seen),
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Fits:
-    """Every fit of a study's corpora, each by itself; `unfiltered` holds those that flagged runs change."""
-
-    laws: dict[str, FittedLaw]
-    unfiltered: dict[str, FittedLaw]
-    rate_arms: dict[float, dict[str, FittedLaw]]
-    further: list[FittedLaw]
-    no_law: dict[str, str]
-    coverage: dict[str, Coverage]
+    return Analysis(
+        **vars(found),
+        budget=budget,
+        data_dependent=left_out.laws,
+        best=best,
+        no_backtest=no_backtest,
+        holdout=_holdout_errors([*fits.laws.values(), *fits.further_laws], unseen),
+    )
 
 
 def _fit_all(
     study: Study,
+    table: Observations,
     seen: Observations,
     corpora: Mapping[str, Corpus],
     variants: Mapping[float, Observations],
     *,
     choice: LawChoice | None,
     progress: Progress,
-) -> _Fits:
+) -> Findings:
+    """Return every fit of a study's corpora, each by itself, to the runs that fits see."""
     others = study.fit.corpus_laws[1:]
     with progress.task("fits", total=(3 + len(others) + len(variants)) * len(corpora)) as task:
         fits = fit_of_study(study, seen, corpora, task=task)
@@ -193,8 +181,8 @@ def _fit_all(
         coverage = _coverage(laws, seen, task, seed=study.seed)
     if choice is not None:
         laws = {name: replace(law, choice=choice) if law.law == choice.law else law for name, law in laws.items()}
-    return _Fits(laws=laws, unfiltered=unfiltered, rate_arms=rate_arms, further=further, no_law=no_law,
-                 coverage=coverage)  # fmt: skip
+    return Findings(observations=table, laws=laws, laws_unfiltered=laws | unfiltered, rate_arms=rate_arms,
+                    further_laws=further, no_law=no_law, coverage=coverage)  # fmt: skip
 
 
 def _coverage(laws: Mapping[str, FittedLaw], seen: Observations, task: Task, *, seed: int) -> dict[str, Coverage]:
