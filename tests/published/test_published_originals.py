@@ -12,7 +12,7 @@ from published_web import HTTP, Web, chinchilla_original, datablations_original,
 
 from isoloss.core.errors import BadTable, InputError, WorkError
 from isoloss.published import porian, studies
-from isoloss.published.folder import Columns, read_folder
+from isoloss.published.folder import Columns, origin_of, read_folder
 from isoloss.published.porian import originals
 from isoloss.published.porian.analysis import PorianAnalysis
 from isoloss.published.porian.data import ORIGIN
@@ -146,7 +146,7 @@ def test_a_clone_of_another_study_serves_as_its_tables_do(
     (tmp_path / inside).mkdir()
     for file, content in make(folder(name)).items():
         (tmp_path / inside / file).write_bytes(content)
-    source = studies.origin(study)
+    source = origin_of(study)
     with studies.opened(study, tmp_path) as tables:
         assert read_folder(source, tables).keys() == read_folder(source, folder(name)).keys()
     with studies.opened(study, folder(name)) as tables:

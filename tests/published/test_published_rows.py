@@ -11,7 +11,7 @@ from published_data import folder
 
 from isoloss.core.errors import BadTable, InputError
 from isoloss.published import studies
-from isoloss.published.folder import read_folder
+from isoloss.published.folder import origin_of, read_folder
 from isoloss.published.reproduction import Reproduction, Row
 
 
@@ -57,7 +57,7 @@ def test_a_folder_that_lacks_files_names_them_and_their_origin(copied: Path) -> 
     (copied / "fits.csv").unlink()
     (copied / "configs.csv").unlink()
     with pytest.raises(InputError) as caught:
-        read_folder(studies.origin("porian"), copied)
+        read_folder(origin_of("porian"), copied)
     assert "configs.csv, fits.csv" in caught.value.message
     assert "github.com/formll" in str(caught.value.fix)
 
@@ -66,23 +66,23 @@ def test_a_file_with_another_content_is_refused(copied: Path) -> None:
     path = copied / "fit_summary.csv"
     path.write_text(path.read_text().replace("0.8353000424913991", "0.8353000424913992"))
     with pytest.raises(BadTable, match="SHA-256"):
-        read_folder(studies.origin("porian"), copied)
+        read_folder(origin_of("porian"), copied)
 
 
 def test_a_renamed_column_is_named_with_the_nearest(copied: Path) -> None:
     path = copied / "fit_summary.csv"
     path.write_text(path.read_text().replace("rho_range_lo", "rho_range_low", 1))
     with pytest.raises(BadTable) as caught:
-        read_folder(studies.origin("porian"), copied)
+        read_folder(origin_of("porian"), copied)
     assert "'rho_range_lo'" in caught.value.message
     assert "did you mean 'rho_range_low'" in str(caught.value.fix)
 
 
 def test_no_folder_and_an_unknown_study_say_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such folder"):
-        read_folder(studies.origin("porian"), tmp_path / "none")
+        read_folder(origin_of("porian"), tmp_path / "none")
     with pytest.raises(InputError) as caught:
         studies.reproduce("porian", None)
     assert "isoflop_points.csv" in str(caught.value.fix)
     with pytest.raises(InputError, match="unknown study"):
-        studies.origin("porrian")
+        origin_of("porrian")

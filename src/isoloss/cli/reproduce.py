@@ -86,8 +86,9 @@ def reproduce(
 def _fetched(study: str, data: Path | None, raw: Path | None, progress: "Progress", *, as_json: bool) -> "Sources":
     """Fetch a study, and say on standard error from where and under which licence; programs find it in the object."""
     from isoloss.published import studies
+    from isoloss.published.folder import origin_of
 
-    origin = studies.origin(study)
+    origin = origin_of(study)
     if not as_json:
         typer.echo(f"fetching from {origin.source}\nlicence: {origin.licence}", err=True)
     source = studies.fetched_sources(study, data, raw, progress=progress)

@@ -72,7 +72,9 @@ def _origins() -> dict[str, Origin]:
 
 
 def origin_of(study: str) -> Origin:
-    """Return where a study's data come from, by its name."""
+    """Return where a study's data come from, by its name. Raises InputError for an unknown study."""
+    if study not in _origins():
+        raise InputError(f"unknown study {study!r}", fix=did_you_mean(study, _origins()))
     return _origins()[study]
 
 

@@ -38,7 +38,7 @@ class Sources:
 
 
 def public(study: str) -> Public:
-    """Return a study's originals. The study is one of `isoloss.published.studies.STUDIES`."""
+    """Return a study's originals. The study is one of `origins.toml`."""
     found: Public = import_module(f"isoloss.published.{study}.originals").PUBLIC
     return found
 

@@ -8,26 +8,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from isoloss.core.errors import InputError, did_you_mean
+from isoloss.core.errors import InputError
 from isoloss.core.pool import Helpers
 from isoloss.core.progress import QUIET, Progress
-from isoloss.published.folder import Origin, origin_of
+from isoloss.published.folder import origin_of
 from isoloss.published.public_originals import Sources, fetch_curves, fetch_study, originals_in, public, write_tables
 from isoloss.published.reproduction import Reproduction
 
-STUDIES = ("porian", "gzip", "chinchilla", "datablations")
 
-
-def origin(study: str) -> Origin:
-    """Return where a study's data come from. Raises InputError for an unknown study."""
-    if study not in STUDIES:
-        raise InputError(f"unknown study {study!r}", fix=did_you_mean(study, STUDIES))
-    return origin_of(study)
-
-
-def fetched_sources(
-    study: str, folder: Path | None, raw: Path | None, *, cache: Path | None = None, progress: Progress = QUIET
-) -> Sources:
+def fetched_sources(study: str, folder: Path | None, raw: Path | None, *, progress: Progress = QUIET) -> Sources:
     """Return a study's sources after fetching its public originals into the cache.
 
     With a folder of its data, what is fetched are its training curves. Raises InputError for a study without any
@@ -35,10 +24,10 @@ def fetched_sources(
     """
     source = public(study)
     if folder is None:
-        return replace(fetch_study(study, cache=cache, progress=progress), raw=raw)
+        return replace(fetch_study(study, progress=progress), raw=raw)
     if source.curves is not None and raw is not None:
         raise InputError("--raw and --fetch are given with --data", place="--fetch", fix="leave one of them out")
-    curves = fetch_curves(study, cache=cache, progress=progress)
+    curves = fetch_curves(study, progress=progress)
     return Sources(folder=folder, raw=curves.path, fetched=(curves,))
 
 
@@ -56,7 +45,7 @@ def reproduce(
 
     Raises InputError for an unknown study, a folder that is not it, or raw curves of another.
     """
-    source = origin(study)
+    source = origin_of(study)
     if folder is None:
         raise InputError(
             f"the data of {source.title!r} are not shipped with isoloss ({source.licence})", place="--data",
@@ -75,7 +64,7 @@ def reproduce(
 def opened(study: str, folder: Path) -> Iterator[Path]:
     """Give the folder that a study is read from: its tables, made anew where the folder holds its originals alone."""
     originals = originals_in(study, folder)
-    if originals is None or all((folder / file.name).is_file() for file in origin(study).files):
+    if originals is None or all((folder / file.name).is_file() for file in origin_of(study).files):
         yield folder
         return
     with TemporaryDirectory() as made:
