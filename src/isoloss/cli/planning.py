@@ -1,8 +1,7 @@
 """The verbs that look ahead: plan, next."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -12,13 +11,7 @@ from isoloss.cli.output import open_progress, print_json, say
 from isoloss.cli.study import Out, StudyFile
 from isoloss.core.errors import InputError
 
-
-class What(StrEnum):
-    """What `next` narrows."""
-
-    LOG_RATIO = "log_ratio"
-    EXPONENT_A = "exponent_a"
-    LOSS = "loss"
+What = Literal["log_ratio", "exponent_a", "loss"]
 
 
 @app.command(name="next")
@@ -27,7 +20,7 @@ def next_(
     flops: Annotated[float, typer.Option(help="Training FLOPs to spend, 6·N·D by the study's convention.")],
     quantity: Annotated[
         What, typer.Option(help="What to narrow: ln(D*/N*), the exponent a of N*(C), or the loss of the best split.")
-    ] = What.LOG_RATIO,
+    ] = "log_ratio",
     at: Annotated[
         float | None,
         typer.Option(help="Budget at which to narrow it; without it, the one where corpora are compared."),
@@ -58,7 +51,7 @@ def next_(
     folder = out or Path("results") / asked.name
     Archive.reopen(folder)  # a folder that is not there is not made
     lab = Lab(folder, base=study.resolve().parent, progress=open_progress(folder, as_json=json))
-    proposals = lab.next(asked, flops=flops, quantity=quantity.value, at_flops=at, corpus=corpus)
+    proposals = lab.next(asked, flops=flops, quantity=quantity, at_flops=at, corpus=corpus)
     if write is not None:
         if write.exists():
             raise InputError("the file exists", place=str(write), fix="name another file, or remove it")
@@ -69,7 +62,7 @@ def next_(
             "runs": [run for proposal in proposals for run in proposal.to_json()["runs"]],
             "expected_width": max(proposal.design.expected_width for proposal in proposals),
             "present_width": max(proposal.design.present_width for proposal in proposals),
-            "quantity": quantity.value,
+            "quantity": quantity,
             "corpora": [proposal.to_json() for proposal in proposals],
             "study": str(write) if write else None,
         })  # fmt: skip

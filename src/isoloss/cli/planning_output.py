@@ -69,7 +69,7 @@ def show_plans(found: "Sequence[Plan]") -> None:
     said = grouped(
         (f"{one.flops.value:.3g}", f"[{warning.code}] {warning.message}")
         for one in found
-        for warning in (*_leading(one), *_following(one))
+        for warning in sorted(one.warnings, key=_comes_later)
     )
     everywhere = listed([f"{one.flops.value:.3g}" for one in found])
     for sentence, budgets in said.items():
@@ -107,12 +107,8 @@ def _cell(estimate: "Estimate", style: str, *, hidden: bool = False) -> str:
     return write(estimate.value) if hidden else in_brackets(estimate, write, to="-")
 
 
-def _leading(found: "Plan") -> "list[LawWarning]":
-    return [warning for warning in found.warnings if warning.code in FIRST]
-
-
-def _following(found: "Plan") -> "list[LawWarning]":
-    return [warning for warning in found.warnings if warning.code not in FIRST]
+def _comes_later(warning: "LawWarning") -> bool:
+    return warning.code not in FIRST
 
 
 def _show_plan(found: "Plan") -> None:
@@ -121,8 +117,9 @@ def _show_plan(found: "Plan") -> None:
     out = console()
     whose = "" if found.corpus == NO_GROUP else f"{found.corpus}, "
     out.print(f"{whose}{found.flops.value:.3g} FLOPs: {found.sentence()}")
-    for warning in _leading(found):
-        out.print(warning.message)
+    for warning in found.warnings:
+        if not _comes_later(warning):
+            out.print(warning.message)
     out.print()
     shown = table("", "plan", "95 % low", "95 % high")
     rows: list[tuple[str, Estimate | None, str]] = [
@@ -162,5 +159,6 @@ def _show_plan(found: "Plan") -> None:
     if found.extrapolation > 1:
         out.print(f"the budget lies {found.extrapolation:.3g} times beyond the fitted ones")
     out.print(f"why: {found.reason}")
-    for warning in _following(found):
-        out.print(f"[{warning.code}] {warning.message}")
+    for warning in found.warnings:
+        if _comes_later(warning):
+            out.print(f"[{warning.code}] {warning.message}")

@@ -1,8 +1,7 @@
 """`isoloss reproduce`: a published study from its own data, every number next to the published one."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -16,13 +15,7 @@ if TYPE_CHECKING:
     from isoloss.report.page import ReportFiles
 
 
-class StudyName(StrEnum):
-    """The studies that can be done again."""
-
-    PORIAN = "porian"
-    GZIP = "gzip"
-    CHINCHILLA = "chinchilla"
-    DATABLATIONS = "datablations"
+StudyName = Literal["porian", "gzip", "chinchilla", "datablations"]
 
 
 @app.command()
@@ -62,13 +55,13 @@ def reproduce(
     from isoloss.published.page import write_reproduction
     from isoloss.published.public_originals import Sources
 
-    folder = out or Path("results") / f"reproduce-{study.value}"
+    folder = out or Path("results") / f"reproduce-{study}"
     progress = open_progress(as_json=json)
     source = Sources(folder=data, raw=raw)
     if fetch:
-        source = _fetched(study.value, data, raw, progress, as_json=json)
-    with helper_pool(f"isoloss.published.{study.value}", "isoloss.optima.isoflop", "scipy.interpolate") as helpers:
-        found = studies.reproduce(study.value, source.folder, raw=source.raw, progress=progress, helpers=helpers)
+        source = _fetched(study, data, raw, progress, as_json=json)
+    with helper_pool(f"isoloss.published.{study}", "isoloss.optima.isoflop", "scipy.interpolate") as helpers:
+        found = studies.reproduce(study, source.folder, raw=source.raw, progress=progress, helpers=helpers)
         started = time.perf_counter()
         created = datetime.now(UTC).date()
         written = write_reproduction(found, folder, created=created, helpers=helpers, progress=progress)

@@ -1,9 +1,8 @@
 """The verbs that work on a study or its results: new, check, run, demo, report, runs."""
 
 import time
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -15,16 +14,7 @@ if TYPE_CHECKING:
     from isoloss.study.spec import EvaluateStudy, Study
 
 
-class Until(StrEnum):
-    """Where `run` stops."""
-
-    CORPORA = "corpora"
-    COMPLEXITY = "complexity"
-    TRAIN = "train"
-    FIT = "fit"
-    REPORT = "report"
-
-
+Until = Literal["corpora", "complexity", "train", "fit", "report"]
 Out = Annotated[Path | None, typer.Option(help="Results folder; without it, results/NAME.")]
 StudyFile = Annotated[Path, typer.Argument(help="The study's TOML file.")]
 Folder = Annotated[Path, typer.Argument(help="A results folder.")]
@@ -105,7 +95,7 @@ def run(
     where: dict[str, Any] = {"executor": executor, "workers": workers, "address": address, "launch": launch,
                              "shard": shard, "tensorboard": tensorboard}  # fmt: skip
     _refuse_idle_options(asked, until=until, **where)
-    until = until or (Until.TRAIN if shard else Until.REPORT)
+    until = until or ("train" if shard else "report")
     if isinstance(asked, EvaluateStudy):
         _evaluate(asked, base=base, out=out, json=json)
     else:
@@ -117,7 +107,7 @@ def demo(out: Out = None, workers: Workers = None, json: Json = False) -> None:
     """Run the shipped study `laptop`: three real corpora and three grammars, about five minutes on two cores."""
     from isoloss.study.spec import Study
 
-    _conduct(Study.shipped("laptop"), base=Path(), out=out, until=Until.REPORT, json=json, workers=workers)
+    _conduct(Study.shipped("laptop"), base=Path(), out=out, until="report", json=json, workers=workers)
 
 
 @app.command()
@@ -213,7 +203,7 @@ def _conduct(study: "Study", *, base: Path, out: Path | None, until: Until, json
     lab = Lab(folder, base=base, progress=progress, **where)
     # A sweep's tables and those of several rates are printed from the fits themselves.
     take_kept = study.tune is None and not study.training.rate_arms
-    result = lab.run(study, until=until.value, take_kept=take_kept)
+    result = lab.run(study, until=until, take_kept=take_kept)
     if json:
         print_json(result.to_json())
     else:

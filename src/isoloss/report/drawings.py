@@ -1,6 +1,7 @@
 """The figures of a report with their words: what each shows, how to read it, and a text for those who do not see it."""
 
 import re
+from collections.abc import Mapping, Sized
 from functools import partial
 
 import numpy as np
@@ -33,26 +34,22 @@ def corpus_order(data: ReportData) -> list[str]:
 def contour_sheet(data: ReportData) -> Drawing:
     """Return the headline picture: contours of all corpora on the same axes."""
     names = corpus_order(data)
-    draw = partial(
-        contours, data.observations, data.laws, budget=data.budget_flops, corpora=names, titles=panel_titles(data)
-    )
     budget = power_of_ten(data.budget_flops)
     return Drawing(
         name="contours",
         title="Iso-loss contours over parameters and data",
-        caption=(
-            f"A curve joins the pairs of parameters and training {data.observations.data_unit} with the same "
-            "predicted loss; its value, in nats per token, stands at the right edge. The shaded rectangle is the "
-            "range of the fitted runs: inside it the law interpolates, beyond it (dashed) it extrapolates. "
-            "Dotted lines join equal compute, C = 6·N·D, at powers of ten; the dashed black line is the common "
-            f"budget of {budget} FLOPs. The orange line is the best split of every "
-            "budget, with its 95 % interval; the star is the best split of the common budget. Dots are runs. "
-            f"{HOLLOW} All panels share their axes. {_convention(data)}"
+        caption=f"A curve joins the pairs of parameters and training {data.observations.data_unit} with the same "
+        "predicted loss; its value, in nats per token, stands at the right edge. The shaded rectangle is the "
+        "range of the fitted runs: inside it the law interpolates, beyond it (dashed) it extrapolates. "
+        "Dotted lines join equal compute, C = 6·N·D, at powers of ten; the dashed black line is the common "
+        f"budget of {budget} FLOPs. The orange line is the best split of every "
+        "budget, with its 95 % interval; the star is the best split of the common budget. Dots are runs. "
+        f"{HOLLOW} All panels share their axes. {_convention(data)}",
+        alt=f"{_count(names)} of iso-loss contours, a corpus each. At {budget} FLOPs the best split is: "
+        + _each({name: split_sentence(law, data.budget_flops) for name, law in data.laws.items()}),
+        draw=partial(
+            contours, data.observations, data.laws, budget=data.budget_flops, corpora=names, titles=panel_titles(data)
         ),
-        alt=f"{_count(len(names))} of iso-loss contours, a corpus each. At {budget} FLOPs the best split is: "
-        + "; ".join(f"{name}: {split_sentence(law, data.budget_flops)}" for name, law in data.laws.items())
-        + ".",
-        draw=draw,
     )
 
 
@@ -99,21 +96,18 @@ def balance_picture(data: ReportData) -> Drawing | None:
         return None
     lines = {kind_of(verdict): balance_line(verdict) for verdict in data.balance if verdict.verdict == "moves"}
     notes = {kind_of(verdict): slope_note(verdict) for verdict in data.balance}
-    draw = partial(balance, points, axis=measure_axis(data.measure), lines=lines, notes=notes)
     measured = measure_in_words(data.measure)
     return Drawing(
         name="balance",
         title=f"Best tokens per parameter against {measured}",
-        caption=(
-            f"Each mark is a corpus: its {measured}, and its best number of training tokens per parameter, by several "
-            "forms of the loss and as the mean over the budgets of the verdict. Bars are 95 % intervals. Real text and "
-            "generated language stand apart, because one need not hold for the other. A regression line with its band "
-            f"is drawn only where best tokens per parameter are shown to follow the {measured}."
-        ),
+        caption=f"Each mark is a corpus: its {measured}, and its best number of training tokens per parameter, by "
+        "several forms of the loss and as the mean over the budgets of the verdict. Bars are 95 % intervals. Real "
+        "text and generated language stand apart, because one need not hold for the other. A regression line with its "
+        f"band is drawn only where best tokens per parameter are shown to follow the {measured}.",
         alt=f"Best tokens per parameter against {measured}. "
-        + "; ".join(f"{p.name}: {measured} {fixed(p.complexity.value, 2)}, "
-                    f"{plain(float(np.exp(p.log_ratio.value)), 2)} tokens per parameter" for p in points) + ".",
-        draw=draw,
+        + _each({p.name: f"{measured} {fixed(p.complexity.value, 2)}, "
+                         f"{plain(float(np.exp(p.log_ratio.value)), 2)} tokens per parameter" for p in points}),
+        draw=partial(balance, points, axis=measure_axis(data.measure), lines=lines, notes=notes),
     )  # fmt: skip
 
 
@@ -146,27 +140,19 @@ def slope_note(verdict: BalanceVerdict) -> str:
 def compute_picture(data: ReportData) -> Drawing:
     """Return loss against compute."""
     names = corpus_order(data)
-    draw = partial(loss_against_compute, data.observations, data.laws, floors=data.floors, corpora=names)
     floor = " The dotted line is the exact best possible loss, known for generated corpora." if data.floors else ""
     return Drawing(
         name="compute",
         title="Loss against compute",
-        caption=(
-            "Marks are runs, coloured by model size, small dark to large bright; the number left of each curve is "
-            "the size. Thin curves are the law at that size. The orange line is the least loss that the law "
-            "expects for the compute, with its 95 % interval; it is dashed where it leaves the ranges of the "
-            f"fitted runs.{floor} {HOLLOW} Losses of different tokenizers do not compare, so each panel has its "
-            "own scale."
-        ),
-        alt=f"{_count(len(names))} of held-out loss against training FLOPs. Lowest loss of a run: "
-        + "; ".join(f"{name}: {fixed(_lowest(data, name), 3)}" for name in names)
-        + ".",
-        draw=draw,
+        caption="Marks are runs, coloured by model size, small dark to large bright; the number left of each curve is "
+        "the size. Thin curves are the law at that size. The orange line is the least loss that the law "
+        "expects for the compute, with its 95 % interval; it is dashed where it leaves the ranges of the "
+        f"fitted runs.{floor} {HOLLOW} Losses of different tokenizers do not compare, so each panel has its "
+        "own scale.",
+        alt=f"{_count(names)} of held-out loss against training FLOPs. Lowest loss of a run: "
+        + _each({name: fixed(float(data.observations.where(corpus=name).loss_nats.min()), 3) for name in names}),
+        draw=partial(loss_against_compute, data.observations, data.laws, floors=data.floors, corpora=names),
     )
-
-
-def _lowest(data: ReportData, corpus: str) -> float:
-    return float(data.observations.where(corpus=corpus).loss_nats.min())
 
 
 def excess_picture(data: ReportData) -> Drawing | None:
@@ -177,15 +163,12 @@ def excess_picture(data: ReportData) -> Drawing | None:
     return Drawing(
         name="excess",
         title="Excess over the exact floor",
-        caption=(
-            "For generated corpora the best possible loss is known exactly, so what is drawn is all that more "
-            "compute could remove. Bars are two standard errors of the loss. A run at the floor, within its own "
-            "error, stands on the lower edge: such a run says nothing about how loss falls. The dashed line is "
-            f"how far the fitted E stands above the truth. {HOLLOW}"
-        ),
-        alt=f"{_count(len(floors))} of loss minus exact floor against training FLOPs: "
-        + "; ".join(f"{name}: floor {fixed(floor.value, 3)} nats per token" for name, floor in floors.items())
-        + ".",
+        caption="For generated corpora the best possible loss is known exactly, so what is drawn is all that more "
+        "compute could remove. Bars are two standard errors of the loss. A run at the floor, within its own "
+        "error, stands on the lower edge: such a run says nothing about how loss falls. The dashed line is "
+        f"how far the fitted E stands above the truth. {HOLLOW}",
+        alt=f"{_count(floors)} of loss minus exact floor against training FLOPs: "
+        + _each({name: f"floor {fixed(floor.value, 3)} nats per token" for name, floor in floors.items()}),
         draw=partial(excess_over_floor, data.observations, data.laws, floors=floors),
     )
 
@@ -193,22 +176,17 @@ def excess_picture(data: ReportData) -> Drawing | None:
 def coefficient_picture(data: ReportData) -> Drawing:
     """Return the forest plot of coefficients."""
     laws = {name: data.laws[name] for name in corpus_order(data) if name in data.laws}
-    draw = partial(forest, laws, kinds=data.kinds, floors=data.floors)
     formula = next(iter(laws.values())).definition.formula
-    exponents = {name: " ".join(value_and_interval(exponent(law))) for name, law in laws.items()}
     return Drawing(
         name="coefficients",
         title="Coefficients of every law",
-        caption=(
-            f"{formula}, and a, the exponent of the best size in compute (Chinchilla's: β/(α+β)). Marks are optima, "
-            "bars 95 % intervals. For generated corpora the exact floor stands next to E, which should meet it. "
-            "Dashed and dotted lines are Chinchilla's values, as published and as refitted by Besiroglu et al. "
-            "(2024): α, β and a compare with them; E, A and B depend on the tokenizer and the text and do not."
-        ),
+        caption=f"{formula}, and a, the exponent of the best size in compute (Chinchilla's: β/(α+β)). Marks are "
+        "optima, bars 95 % intervals. For generated corpora the exact floor stands next to E, which should meet it. "
+        "Dashed and dotted lines are Chinchilla's values, as published and as refitted by Besiroglu et al. "
+        "(2024): α, β and a compare with them; E, A and B depend on the tokenizer and the text and do not.",
         alt="Coefficients with intervals. Exponent a: "
-        + "; ".join(f"{n}: {text}" for n, text in exponents.items())
-        + ".",
-        draw=draw,
+        + _each({name: " ".join(value_and_interval(exponent(law))) for name, law in laws.items()}),
+        draw=partial(forest, laws, kinds=data.kinds, floors=data.floors),
     )
 
 
@@ -219,11 +197,9 @@ def residual_picture(data: ReportData) -> Drawing:
     return Drawing(
         name="residuals",
         title="What the laws leave unexplained",
-        caption=(
-            "100 · (ln loss − ln predicted) of every run, which is its error in percent of the loss, against "
-            "parameters (left of each pair) and training data (right). A law that fits scatters evenly around "
-            f"zero; a bend is a defect of its form. The shaded band is ±1 %. {HOLLOW}"
-        ),
+        caption="100 · (ln loss − ln predicted) of every run, which is its error in percent of the loss, against "
+        "parameters (left of each pair) and training data (right). A law that fits scatters evenly around "
+        f"zero; a bend is a defect of its form. The shaded band is ±1 %. {HOLLOW}",
         alt=f"Residuals of ln loss against parameters and data. Root mean square: {errors}.",
         draw=partial(residuals, data.observations, laws),
     )
@@ -237,17 +213,20 @@ def curve_picture(data: ReportData) -> Drawing | None:
     return Drawing(
         name="curves",
         title="Training curves",
-        caption=(
-            "Training loss against tokens seen, averaged over steps in even steps of the logarithm, coloured by "
-            "model size, small dark to large bright; the number at each end is the size."
-        ),
-        alt=f"{_count(len(names))} of training loss against tokens seen, one line a run.",
+        caption="Training loss against tokens seen, averaged over steps in even steps of the logarithm, coloured by "
+        "model size, small dark to large bright; the number at each end is the size.",
+        alt=f"{_count(names)} of training loss against tokens seen, one line a run.",
         draw=partial(training_curves, data.curves, corpora=names),
     )
 
 
-def _count(panels: int) -> str:
-    return "One panel" if panels == 1 else f"{panels} panels"
+def _count(panels: Sized) -> str:
+    return "One panel" if len(panels) == 1 else f"{len(panels)} panels"
+
+
+def _each(said: Mapping[str, str]) -> str:
+    """Return what is said of each corpus, one after another."""
+    return "; ".join(f"{name}: {text}" for name, text in said.items()) + "."
 
 
 def _convention(data: ReportData) -> str:

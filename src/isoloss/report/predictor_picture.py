@@ -23,20 +23,17 @@ def predictor_picture(data: ReportData) -> Drawing | None:
     ]
     if not panels:
         return None
-    draw = partial(predictor_forest, panels)
     return Drawing(
         name="contest",
         title="What a measure knows of a corpus that was never trained on",
-        caption=(
-            "Every source is left out in turn and predicted from a measure alone. Marks are the measure's error less "
-            "that of one law for all, which knows nothing of the source: left of the line it knows something. Bars are "
-            "95 % intervals of the paired differences over sources; a mark is filled where the difference is shown, by "
-            "a permutation test corrected for all measures and by its interval. The last row is the rival to beat: the "
-            "same law after one run, the cheapest, of the corpus left out."
-        ),
+        caption="Every source is left out in turn and predicted from a measure alone. Marks are the measure's error "
+        "less that of one law for all, which knows nothing of the source: left of the line it knows something. Bars "
+        "are 95 % intervals of the paired differences over sources; a mark is filled where the difference is shown, by "
+        "a permutation test corrected for all measures and by its interval. The last row is the rival to beat: the "
+        "same law after one run, the cheapest, of the corpus left out.",
         alt="Error less that of one law for all. "
         + "; ".join(f"{panel.title}: " + ", ".join(_said(bar) for bar in panel.bars) for panel in panels) + ".",
-        draw=draw,
+        draw=partial(predictor_forest, panels),
     )  # fmt: skip
 
 

@@ -17,11 +17,13 @@ from isoloss.report.tuning import optima_table, rates_picture, reason_notes, rul
 
 def sections(data: ReportData) -> tuple[Section, ...]:
     """Return the report's sections in reading order; those that would be empty are left out."""
+    methods = Section(name="definitions", title="How each number is defined", blocks=(Notes(items=method_notes(data)),))
     if data.tuning:
-        return (_tuning(data), _corpora(data), _runs(data), _methods(data), _provenance(data))
+        return (_tuning(data), _corpora(data), _runs(data), methods, _provenance(data))
+    evaluated = kept(evaluation_table(data) if data.evaluations else None)
+    transfer = Section(name="transfer", title="Trained on, evaluated on", blocks=evaluated)
     parts = [_picture(data), _numbers(data), _balance(data), _predictors(data), _compute(data), _coefficients(data),
-             _trust(data), _transfer(data), _corpora(data), _runs(data), _methods(data), _paper(data),
-             _provenance(data)]  # fmt: skip
+             _trust(data), transfer, _corpora(data), _runs(data), methods, _paper(data), _provenance(data)]  # fmt: skip
     return tuple(part for part in parts if part.blocks)
 
 
@@ -132,11 +134,6 @@ def _trust(data: ReportData) -> Section:
     )  # fmt: skip
 
 
-def _transfer(data: ReportData) -> Section:
-    blocks = (evaluation_table(data),) if data.evaluations else ()
-    return Section(name="transfer", title="Trained on, evaluated on", blocks=blocks)
-
-
 def _corpora(data: ReportData) -> Section:
     if not data.corpora:
         return Section(name="corpora", title="The corpora", blocks=())
@@ -156,10 +153,6 @@ def _corpora(data: ReportData) -> Section:
 def _runs(data: ReportData) -> Section:
     blocks = kept(drawings.curve_picture(data), tables.runs_table(data) if data.runs else None)
     return Section(name="runs", title="Every run", blocks=blocks)
-
-
-def _methods(data: ReportData) -> Section:
-    return Section(name="definitions", title="How each number is defined", blocks=(Notes(items=method_notes(data)),))
 
 
 def _refused(data: ReportData) -> tuple[Note, ...]:

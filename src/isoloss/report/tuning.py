@@ -124,18 +124,15 @@ def _edge_cell(edge: Edge | None, text: str, sort: float) -> Cell:
 def rates_picture(data: ReportData) -> Drawing:
     """Return the best rates against size at both horizons."""
     first = next(iter(data.tuning.values()))
-    draw = partial(best_rates, data.tuning)
     return Drawing(
         name="rates",
         title="The best peak rate against size, at both horizons",
-        caption=(
-            f"A panel a corpus, horizons of {horizons_in_words(first)}. Large marks are best rates at the batch whose "
-            "losses are least on average, bars the rates whose loss is within 1 % of the least; small marks are best "
-            "rates at other batches. Lines are the fitted power law at each horizon. Hollow marks stand on the grid's "
-            "edge and are not fitted."
-        ),
+        caption=f"A panel a corpus, horizons of {horizons_in_words(first)}. Large marks are best rates at the batch "
+        "whose losses are least on average, bars the rates whose loss is within 1 % of the least; small marks are best "
+        "rates at other batches. Lines are the fitted power law at each horizon. Hollow marks stand on the grid's "
+        "edge and are not fitted.",
         alt=" ".join(tuning.sentences()[0] for tuning in data.tuning.values()),
-        draw=draw,
+        draw=partial(best_rates, data.tuning),
     )
 
 

@@ -13,7 +13,7 @@ from isoloss.runs.damage import mend
 from isoloss.runs.shapes import count
 from isoloss.runs.spec import RunSpec
 from isoloss.study.run_plan import arithmetic_warnings, seconds_per_token
-from isoloss.training.events import Advanced, Note, Report, RunEnded
+from isoloss.training.events import Advanced, Note, RunEnded
 from isoloss.training.job import TrunkJob, trunk_jobs
 
 if TYPE_CHECKING:
@@ -42,18 +42,15 @@ def train_missing(
     costs = {job.trunk: seconds_per_token(job) for job in jobs}
     with progress.task("training", total=sum(job.tokens * costs[job.trunk] for job in jobs)) as task:
         watch = _Watch(jobs, costs, task, progress, runs=len(missing), names=names or {})
+        hearers = [watch.hear, *([board.hear] if board else [])]
+
+        def tell(event: Advanced | RunEnded | Note) -> None:
+            for hear in hearers:
+                hear(event)
+
         with board or nullcontext():
-            for _ in executor.run(jobs, archive, on_event=_both(watch.hear, board)):
+            for _ in executor.run(jobs, archive, on_event=tell):
                 pass
-
-
-def _both(hear: Report, board: "Board | None") -> Report:
-    def show(event: Advanced | RunEnded | Note) -> None:
-        hear(event)
-        if board is not None:
-            board.hear(event)
-
-    return show
 
 
 class _Watch:

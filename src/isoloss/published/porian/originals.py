@@ -50,8 +50,11 @@ def tables_of_originals(folder: Path) -> dict[str, Columns]:
             f"{len(missing)} of {len(SUMMARIES)} summaries are missing: {', '.join(one.name for one in missing)}",
             place=str(folder), fix=f"get them from {missing[0].url} and next to it, or add --fetch without --data",
         )  # fmt: skip
-    frames = {Path(one.name).stem.removesuffix(".pickle"): _frame(one, folder) for one in SUMMARIES}
-    named = [_Named(stem, number, *frame) for stem, frame in frames.items() for number in range(len(frame.rows))]
+    named = [
+        _Named(stem, key, label, row)
+        for original, (stem, names) in zip(SUMMARIES, CONFIGURATIONS.items(), strict=True)
+        for (key, label), row in zip(names, _rows(original, folder), strict=True)
+    ]
     return {
         "configs": _stacked([_config(one) for one in named]),
         "isoflop_points": _joined(named, _points),
@@ -61,31 +64,16 @@ def tables_of_originals(folder: Path) -> dict[str, Columns]:
     }
 
 
-class _Frame(NamedTuple):
-    """The rows of one summary, plain values by column."""
-
-    place: str
-    rows: Sequence[Mapping[str, Any]]
-
-
 class _Named(NamedTuple):
-    """One configuration: which summary and row it is, and the rows that it is one of."""
+    """One configuration: the summary that holds it, its key and label, and its row, plain values by column."""
 
     stem: str
-    number: int
-    place: str
-    rows: Sequence[Mapping[str, Any]]
-
-    @property
-    def key(self) -> str:
-        return CONFIGURATIONS[self.stem][self.number][0]
-
-    @property
-    def row(self) -> Mapping[str, Any]:
-        return self.rows[self.number]
+    key: str
+    label: str
+    row: Mapping[str, Any]
 
 
-def _frame(original: PublicFile, folder: Path) -> _Frame:
+def _rows(original: PublicFile, folder: Path) -> list[dict[str, Any]]:
     path = folder / original.name
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     if digest != original.sha256:
@@ -94,9 +82,7 @@ def _frame(original: PublicFile, folder: Path) -> _Frame:
             fix=f"take it anew from {original.url}",
         )  # fmt: skip
     frame: pd.DataFrame = read_frame(path)
-    return _Frame(
-        place=str(path), rows=[{str(name): row[name] for name in frame.columns} for _, row in frame.iterrows()]
-    )
+    return [{str(name): row[name] for name in frame.columns} for _, row in frame.iterrows()]
 
 
 def _stacked(rows: Sequence[Mapping[str, Any]]) -> Columns:
@@ -114,7 +100,7 @@ def _joined(named: Sequence[_Named], part: Callable[[Mapping[str, Any]], Columns
 def _config(one: _Named) -> dict[str, Any]:
     row = one.row
     return {
-        "config": one.key, "label": CONFIGURATIONS[one.stem][one.number][1],
+        "config": one.key, "label": one.label,
         **{name: str(row[name]) for name in ("dataset", "hparams", "warmup", "decay")},
         "flop_count": str(row["param_count"]), "loss_kind": LOSS_KINDS[str(row["val"])], "rng_block": one.stem,
         "noise_std_used": NOISE[str(row["dataset"])],
