@@ -72,6 +72,11 @@ class Estimate:
         low, high = (None if end is None else exponential(end) for end in (self.low, self.high))
         return replace(self, value=exponential(self.value), low=low, high=high)
 
+    def logarithm(self) -> "Estimate":
+        """Return ln of the value and of the ends: ln(D/N) of tokens per parameter."""
+        low, high = (None if end is None else math.log(end) for end in (self.low, self.high))
+        return replace(self, value=math.log(self.value), low=low, high=high)
+
     def to_json(self) -> dict[str, float | None]:
         """Return the estimate as every `--json` prints one."""
         return {"value": self.value, "low": self.low, "high": self.high, "level": self.level}

@@ -132,17 +132,14 @@ def _domain(domain: Domain) -> dict[str, list[float]]:
 
 
 def _runs(table: Observations, convention: str) -> list[dict[str, Any]]:
-    flags = table.flags or [()] * len(table)
-    columns = zip(
-        table.run.tolist(), table.corpus.tolist(), table.params.tolist(), table.tokens.tolist(), table.flops.tolist(),
-        table.loss_nats.tolist(), flags, strict=True,
-    )  # fmt: skip
-    stderr = [None] * len(table) if table.stderr is None else table.stderr.tolist()
-    return [
-        {"run": run, "corpus": corpus, "params": params, "tokens": tokens, "flops": flops, "loss": loss,
-         "flags": ", ".join(flagged), "stderr": error, "convention": convention}
-        for (run, corpus, params, tokens, flops, loss, flagged), error in zip(columns, stderr, strict=True)
-    ]  # fmt: skip
+    columns = {
+        "run": table.run.tolist(), "corpus": table.corpus.tolist(), "params": table.params.tolist(),
+        "tokens": table.tokens.tolist(), "flops": table.flops.tolist(), "loss": table.loss_nats.tolist(),
+        "flags": [", ".join(flags) for flags in table.flags or [()] * len(table)],
+        "stderr": [None] * len(table) if table.stderr is None else table.stderr.tolist(),
+    }  # fmt: skip
+    rows = zip(*columns.values(), strict=True)
+    return [dict(zip(columns, row, strict=True), convention=convention) for row in rows]
 
 
 def _weighted(one: BestSize, convention: str) -> dict[str, Any] | None:

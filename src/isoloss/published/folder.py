@@ -104,17 +104,14 @@ def _read(file: PublishedFile, path: Path, origin: Origin) -> Columns:
         if name not in known:
             raise BadTable(f"no column {name!r}", place=str(path), fix=did_you_mean(name, known))
     columns = {name: _column(table[name]) for name in known}
-    digest = _values_digest(columns, file, path) if path.suffix == ".parquet" else _bytes_digest(path)
+    as_values = path.suffix == ".parquet"
+    digest = _values_digest(columns, file, path) if as_values else hashlib.sha256(path.read_bytes()).hexdigest()
     if digest != file.sha256:
         raise BadTable(
             f"not the file that was published: SHA-256 {digest[:16]}…, expected {file.sha256[:16]}…",
             place=str(path), fix=f"take it anew from {origin.sentence()}",
         )  # fmt: skip
     return columns
-
-
-def _bytes_digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _values_digest(columns: Columns, file: PublishedFile, path: Path) -> str:

@@ -76,10 +76,7 @@ def _balance(data: ReportData, corpus: str) -> Estimate | None:
     if not data.optima:
         return log_ratio(data.laws.get(corpus), data.budget_flops)
     ratio = next((one.tokens_per_param for one in data.optima if one.corpus == corpus), None)
-    if ratio is None:
-        return None
-    low, high = (None if end is None else math.log(end) for end in (ratio.low, ratio.high))
-    return Estimate(value=math.log(ratio.value), low=low, high=high, level=ratio.level)
+    return ratio and ratio.logarithm()
 
 
 KIND_NAME = {"text": "real text", "generated": "generated"}

@@ -247,21 +247,17 @@ def _approaches_table(found: ChinchillaAnalysis) -> Table:
 
 
 def _approaches(found: ChinchillaAnalysis) -> Drawing:
-    laws, optima = found.isoflop.laws(weighted=False), found.isoflop.found
-    valleys_ = [optimum.over_params for optimum in optima if optimum.over_params is not None]
-    E, A, B, alpha, beta = found.huber.values
+    law = found.isoflop.laws(weighted=False).params
+    _, A, B, alpha, beta = found.huber.values
     exponent = beta / (alpha + beta)
     at_one = float(np.exp((np.log(alpha * A / (beta * B)) - beta * np.log(6)) / (alpha + beta)))
-    del E
     references = (
         Reference(name="20 tokens per parameter", coefficient=120**-0.5, exponent=0.5),
         Reference(name="approach 3 on these points", coefficient=at_one, exponent=float(exponent)),
     )
-    panel = OptimaPanel(
-        title="Approach 2 on these points", quantity="params", flops=np.array([o.flops for o in optima]),
-        values=np.array([valley.median for valley in valleys_]),
-        log_std=np.array([valley.log_std for valley in valleys_]), fit=laws.params, references=references,
-        notes=(f"a = {_formatted(laws.params.exponent)}",),
+    panel = OptimaPanel.of(
+        found.isoflop, "params", title="Approach 2 on these points", fit=law, references=references,
+        notes=(f"a = {_formatted(law.exponent)}",),
     )  # fmt: skip
     return Drawing(
         name="approaches", title="Optimal parameters by approaches 2 and 3",

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from isoloss.optima.isoflop import IsoFlop
 from isoloss.optima.power_line import PowerLine
 from isoloss.report import theme
 from isoloss.report.figures.marks import band
@@ -58,6 +59,18 @@ class OptimaPanel:
     notes: tuple[str, ...] = ()
     warmup: PowerLine | None = None
     references: tuple[Reference, ...] = ()
+
+    @classmethod
+    def of(cls, found: IsoFlop, quantity: Quantity, **others: Any) -> "OptimaPanel":
+        """Return the panel of one quantity of the optima that were found; `others` are its other fields."""
+        values, spread = [], []
+        for optimum in found.found:
+            valley = optimum.over_tokens if quantity == "tokens" else optimum.over_params
+            assert valley is not None, "a found optimum has both valleys"
+            values.append(optimum.flops / (6 * valley.median**2) if quantity == "ratio" else valley.median)
+            spread.append(valley.log_std * (2 if quantity == "ratio" else 1))
+        flops = np.array([optimum.flops for optimum in found.found])
+        return cls(quantity=quantity, flops=flops, values=np.array(values), log_std=np.array(spread), **others)
 
 
 @theme.drawn

@@ -32,14 +32,12 @@ CLOSE = {"rw": (2.8, 7.0), "owt2": (2.8, 7.0)}  # the paper's range of losses
 
 def drawings(found: PorianAnalysis) -> list[Drawing]:
     """Return every figure that these data can show, in the paper's order."""
-    collected: list[Drawing] = []
-    collected += [_steps(found, name) for name in DATASETS]
-    collected += [_all_panels(found, name) for name in DATASETS]
-    collected += [_isoflop(found, name) for name in DATASETS]
-    collected += [_warmup(found), _attention(found), _adjusted(found)]
-    collected += [_loss(found, name) for name in DATASETS]
-    collected += [_loss_apart(found, name) for name in DATASETS]
-    return [*collected, _accuracy(found), _repaired(found)]
+    return [
+        *(make(found, name) for make in (_steps, _all_panels, _isoflop) for name in DATASETS),
+        _warmup(found), _attention(found), _adjusted(found),
+        *(make(found, name) for make in (_loss, _loss_apart) for name in DATASETS),
+        _accuracy(found), _repaired(found),
+    ]  # fmt: skip
 
 
 def five(found: PorianAnalysis, dataset: str) -> dict[str, Analysed]:
@@ -50,12 +48,10 @@ def five(found: PorianAnalysis, dataset: str) -> dict[str, Analysed]:
 def _panel(one: Analysed, quantity: Quantity, title: str, references: Sequence[Reference] = REFERENCES, *,
            warmup: bool = False) -> OptimaPanel:  # fmt: skip
     law: PowerLine = {"params": one.laws.params, "tokens": one.laws.tokens, "ratio": one.laws.ratio}[quantity]
-    values, spread = optimum_columns(one.isoflop, quantity)
     exponent, at = law.exponent, law.at(CHINCHILLA_BUDGET)
     write = plain if quantity == "ratio" else si
-    return OptimaPanel(
-        title=title, quantity=quantity, flops=np.array([o.flops for o in one.isoflop.found]), values=values,
-        log_std=spread, fit=law, references=tuple(references),
+    return OptimaPanel.of(
+        one.isoflop, quantity, title=title, fit=law, references=tuple(references),
         notes=(
             f"{LETTERS[quantity]} = {fixed(exponent.value, 3)} ({fixed(exponent.low or 0, 2)}, "
             f"{fixed(exponent.high or 0, 2)})",
@@ -63,17 +59,6 @@ def _panel(one: Analysed, quantity: Quantity, title: str, references: Sequence[R
         ),
         warmup=_warmup_law(one) if warmup else None,
     )  # fmt: skip
-
-
-def optimum_columns(found: IsoFlop, quantity: Quantity) -> tuple[np.ndarray, np.ndarray]:
-    """Return the optima of a quantity and the standard deviations of their logarithms, budget by budget."""
-    values, spread = [], []
-    for optimum in found.found:
-        valley = optimum.over_tokens if quantity == "tokens" else optimum.over_params
-        assert valley is not None, "a found optimum has both valleys"
-        values.append(optimum.flops / (6 * valley.median**2) if quantity == "ratio" else valley.median)
-        spread.append(valley.log_std * (2 if quantity == "ratio" else 1))
-    return np.array(values), np.array(spread)
 
 
 def _exponent_words(exponent: Estimate) -> str:
@@ -247,17 +232,13 @@ def _accuracy(found: PorianAnalysis) -> Drawing:
 
 
 def _repaired(found: PorianAnalysis) -> Drawing:
-    panels = []
-    for name in DATASETS:
-        one = found.of(name, 5)
-        for title, laws in (("as released", one.laws), ("repaired", one.repaired.both)):
-            values, spread = optimum_columns(one.isoflop, "params")
-            exponent = laws.params.exponent
-            panels.append(OptimaPanel(
-                title=f"{DATASETS[name]}, {title}", quantity="params", references=REFERENCES, fit=laws.params,
-                flops=np.array([o.flops for o in one.isoflop.found]), values=values, log_std=spread,
-                notes=(_exponent_words(exponent),),
-            ))  # fmt: skip
+    tuned = {name: found.of(key, 5) for key, name in DATASETS.items()}
+    panels = [
+        OptimaPanel.of(one.isoflop, "params", title=f"{name}, {title}", references=REFERENCES, fit=laws.params,
+                       notes=(_exponent_words(laws.params.exponent),))
+        for name, one in tuned.items()
+        for title, laws in (("as released", one.laws), ("repaired", one.repaired.both))
+    ]  # fmt: skip
     return _drawing(
         "repaired", "The tuned configurations with the known defects repaired",
         f"Noise that rises with the loss, and weights from the draws alone; {len(BUDGETS)} budgets. Marks are the "

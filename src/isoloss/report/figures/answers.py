@@ -66,7 +66,7 @@ def of_optima(optima: Iterable[BestSize]) -> Figure:
     for one in optima:
         if one.inside and one.tokens_per_param is not None:
             points.setdefault(one.corpus, []).append(
-                Answer(flops=one.flops, log_ratio=_logarithm(one.tokens_per_param), loss=one.loss)
+                Answer(flops=one.flops, log_ratio=one.tokens_per_param.logarithm(), loss=one.loss)
             )
     if not points:
         raise InputError("no optimum lies inside the runs: there is nothing to draw", place="--figure",
@@ -158,8 +158,3 @@ def _quantity(one: Split, *, ratio: bool) -> Estimate | None:
 def _end(estimate: Estimate, side: str) -> float:
     end = getattr(estimate, side)
     return estimate.value if end is None else float(end)
-
-
-def _logarithm(estimate: Estimate) -> Estimate:
-    low, high = (None if end is None else float(np.log(end)) for end in (estimate.low, estimate.high))
-    return Estimate(value=float(np.log(estimate.value)), low=low, high=high, level=estimate.level)

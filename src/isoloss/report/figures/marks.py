@@ -36,7 +36,8 @@ class Mark:
 def marks(runs: Observations, law: FittedLaw | None) -> list[Mark]:
     """Return the looks that the rows of one corpus need; every row is in exactly one."""
     left_out = {exclusion.run for exclusion in law.excluded} if law else set()
-    looks = [_look(flags, run in left_out) for flags, run in zip(_flags(runs), runs.run.tolist(), strict=True)]
+    flags = runs.flags if runs.flags is not None else [()] * len(runs)
+    looks = [_look(own, run in left_out) for own, run in zip(flags, runs.run.tolist(), strict=True)]
     return [
         Mark(
             rows=np.array([look == wanted for look in looks], dtype=bool),
@@ -46,10 +47,6 @@ def marks(runs: Observations, law: FittedLaw | None) -> list[Mark]:
         )
         for wanted in sorted(set(looks), key=lambda look: (not look[1], look[2]))
     ]
-
-
-def _flags(runs: Observations) -> Sequence[tuple[str, ...]]:
-    return runs.flags if runs.flags is not None else [()] * len(runs)
 
 
 def _look(flags: tuple[str, ...], left_out: bool) -> tuple[str, bool, str]:
