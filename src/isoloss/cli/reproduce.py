@@ -11,8 +11,6 @@ from isoloss.cli.output import open_progress, print_json, say
 if TYPE_CHECKING:
     from isoloss.core.progress import Progress
     from isoloss.published.public_originals import Sources
-    from isoloss.published.reproduction import Reproduction
-    from isoloss.report.page import ReportFiles
 
 
 StudyName = Literal["porian", "gzip", "chinchilla", "datablations"]
@@ -50,6 +48,7 @@ def reproduce(
     import time
     from datetime import UTC, datetime
 
+    from isoloss.cli.tables import show_reproduction
     from isoloss.core.pool import helper_pool
     from isoloss.published import studies
     from isoloss.published.page import write_reproduction
@@ -73,7 +72,8 @@ def reproduce(
             "fetched": [one.to_json() for one in source.fetched],
         })  # fmt: skip
     else:
-        _show(found, written, drawing_seconds=drawing_seconds)
+        show_reproduction(found, drawing_seconds=drawing_seconds)
+        say("", f"report: {written.html}")
 
 
 def _fetched(study: str, data: Path | None, raw: Path | None, progress: "Progress", *, as_json: bool) -> "Sources":
@@ -88,10 +88,3 @@ def _fetched(study: str, data: Path | None, raw: Path | None, progress: "Progres
     for one in () if as_json else source.fetched:
         typer.echo(one.sentence(), err=True)
     return source
-
-
-def _show(found: "Reproduction", written: "ReportFiles", *, drawing_seconds: float) -> None:
-    from isoloss.cli.tables import show_reproduction
-
-    show_reproduction(found, drawing_seconds=drawing_seconds)
-    say("", f"report: {written.html}")

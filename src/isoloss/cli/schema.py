@@ -1,6 +1,6 @@
 """`isoloss schema`: what a verb's `--json` holds, as JSON Schema."""
 
-from importlib.resources import files
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -37,6 +37,5 @@ def schema(
 
 def schemas() -> dict[str, str]:
     """Return the text of every verb's schema, by verb; those of `grammar` as grammar_describe."""
-    folder = files("isoloss.cli") / "schemas"
-    found = {file.name.removesuffix(".json"): file for file in folder.iterdir() if file.name.endswith(".json")}
-    return {name: found[name].read_text(encoding="utf-8") for name in sorted(found)}
+    found = sorted(Path(__file__).with_name("schemas").glob("*.json"))
+    return {file.stem: file.read_text(encoding="utf-8") for file in found}

@@ -123,7 +123,11 @@ def evaluate(
                     refused.append(Refused(model=subject.name, corpus=name, reason=reason))
                 else:
                     loss = _loss(subject, digest, corpus, folder=folder, context=context, numerics=numerics)
-                    done.append(_evaluation(subject, corpus, name, loss))
+                    done.append(Evaluation(
+                        model=subject.name, corpus=name, counts=count(subject.spec), loss=loss,
+                        trained_on=subject.trained_on, train_tokens=subject.tokens, run=subject.run,
+                        bytes_per_token=corpus.bytes_per_token,
+                    ))  # fmt: skip
                 task.advance(1)
     _write_csv(done, folder / CSV_NAME)
     return Evaluated(evaluations=done, refused=refused)
@@ -143,13 +147,6 @@ def _mismatch(subject: Subject, corpus: Corpus) -> str | None:
     if own.compact_from is not None or corpus.compact_from is not None:
         return "compact vocabularies number the tokens of each corpus by themselves"
     return None
-
-
-def _evaluation(subject: Subject, corpus: Corpus, name: str, loss: Loss) -> Evaluation:
-    return Evaluation(
-        model=subject.name, corpus=name, counts=count(subject.spec), loss=loss, trained_on=subject.trained_on,
-        train_tokens=subject.tokens, run=subject.run, bytes_per_token=corpus.bytes_per_token,
-    )  # fmt: skip
 
 
 def _loss(subject: Subject, digest: str, corpus: Corpus, *, folder: Path, context: int, numerics: Numerics) -> Loss:

@@ -121,43 +121,27 @@ def propose(
     `quantity` is ln(D*/N*) or a at `at_flops`, or the loss of the best split there. Raises InputError for laws without
     draws, and where the budget pays for no run.
     """
-    share = flops / len(laws)
-    return [
-        _propose_one(study, table.where(corpus=name), law, corpora[name], planned, share, quantity, at_flops)
-        for name, law in laws.items()
-    ]
-
-
-def _propose_one(
-    study: Study,
-    table: Observations,
-    law: FittedLaw,
-    corpus: Outline,
-    planned: Sequence[PlannedRun],
-    flops: float,
-    quantity: Quantity,
-    at_flops: float,
-) -> Proposal:
-    (name,) = table.corpora
-    options = [
-        one
-        for one in candidates(study, name, corpus, planned)
-        if not _would_be_flagged(table, params=one.params, tokens=one.planned.spec.train_tokens)
-    ]
-    design = next_runs(
-        law, quantity_draws(law, quantity, at_flops),
-        [
-            Candidate(params=one.params, tokens=one.planned.spec.train_tokens, trunk=one.planned.spec.trunk)
-            for one in options
-        ],
-        flops=flops,
-        noise=Noise(point_sd=float(np.median(law.noise[:, 0])), trunk_sd=float(np.median(law.noise[:, 1]))),
-        cooldown_fraction=_own_share(study),
-    )  # fmt: skip
-    return Proposal(
-        corpus=name, quantity=quantity, at_flops=at_flops, design=design,
-        runs=tuple(options[i] for i in design.chosen),
-    )  # fmt: skip
+    found = []
+    for name, law in laws.items():
+        own = table.where(corpus=name)
+        options = [
+            one
+            for one in candidates(study, name, corpora[name], planned)
+            if not _would_be_flagged(own, params=one.params, tokens=one.planned.spec.train_tokens)
+        ]
+        design = next_runs(
+            law, quantity_draws(law, quantity, at_flops),
+            [
+                Candidate(params=one.params, tokens=one.planned.spec.train_tokens, trunk=one.planned.spec.trunk)
+                for one in options
+            ],
+            flops=flops / len(laws),
+            noise=Noise(point_sd=float(np.median(law.noise[:, 0])), trunk_sd=float(np.median(law.noise[:, 1]))),
+            cooldown_fraction=_own_share(study),
+        )  # fmt: skip
+        runs = tuple(options[i] for i in design.chosen)
+        found.append(Proposal(corpus=name, quantity=quantity, at_flops=at_flops, design=design, runs=runs))
+    return found
 
 
 def _would_be_flagged(table: Observations, *, params: float, tokens: float) -> bool:

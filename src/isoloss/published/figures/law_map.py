@@ -22,6 +22,7 @@ LEVELS = 9
 FRAME_DPI = 110
 FRAME_MILLISECONDS = 450
 Limits = tuple[float, float]
+Window = tuple[Limits, Limits]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -37,29 +38,28 @@ class MappedLaw:
 def law_map(
     laws: Mapping[str, MappedLaw],
     *,
-    reference: Floats,
-    reference_name: str,
-    params: Limits,
-    tokens: Limits,
+    chinchilla: Floats,
+    window: Window,
     budgeted: bool = False,
     layout: theme.Layout = "wide",
 ) -> Figure:
-    """Return one panel a law, all on the same axes: contours of loss, its frontier, and the reference law's, dashed.
+    """Return one panel a law, all on the same axes: contours of loss, its frontier, and Chinchilla's, dashed.
 
-    `budgeted` leaves room in the key for what `budget_frames` adds.
+    `window` are the limits of parameters and tokens. `budgeted` leaves room in the key for what `budget_frames` adds.
     """
     if layout == "narrow":
         shape = theme.Panels(width=2.7, height=2.5, columns=1, left=0.66, right=0.42, gap_y=0.86)
     else:
         shape = theme.Panels(width=2.95, height=2.75, columns=3, left=0.7, right=0.4, gap_x=0.68, gap_y=0.8)
-    figure, grid = shape.grid(len(laws), key=_key(reference_name, budgeted=budgeted))
+    figure, grid = shape.grid(len(laws), key=_key(budgeted=budgeted))
+    params, tokens = window
     shape.label(grid, laws, x="parameters N", y="training tokens D")
     for law, (axes,) in zip(laws.values(), grid, strict=True):
         axes.set(xscale="log", yscale="log", xlim=params, ylim=tokens)
         axes.grid(False)
         _contours(axes, law.values, params, tokens)
         _frontier(axes, law.values, params, theme.FRONTIER, "solid", 2.2)
-        _frontier(axes, reference, params, theme.INK, (0, (5, 2)), 1.3)
+        _frontier(axes, chinchilla, params, theme.INK, (0, (5, 2)), 1.3)
         if law.params is not None and law.tokens is not None:
             axes.scatter(
                 law.params, law.tokens, s=10, color=theme.INK, edgecolors=theme.PAPER, linewidths=0.4, zorder=4
@@ -106,10 +106,10 @@ def _budget(axes: Axes, values: Floats, reference: Floats, budget: float) -> lis
     return added
 
 
-def _key(reference: str, *, budgeted: bool) -> list[theme.Entry]:
+def _key(*, budgeted: bool) -> list[theme.Entry]:
     entries: list[theme.Entry] = [
         (theme.line_sign(theme.FRONTIER, width=2.2), "frontier of the law"),
-        (theme.line_sign(theme.INK, width=1.3, dashes=(0, (5, 2))), f"frontier of {reference}"),
+        (theme.line_sign(theme.INK, width=1.3, dashes=(0, (5, 2))), "frontier of Chinchilla"),
     ]
     if budgeted:
         line = theme.line_sign(theme.MUTED, dashes=(0, (1, 1.5)))
@@ -119,15 +119,13 @@ def _key(reference: str, *, budgeted: bool) -> list[theme.Entry]:
 
 @theme.drawn
 def budget_frames(
-    laws: Mapping[str, MappedLaw], budgets: Sequence[float], *, reference: Floats, reference_name: str, params: Limits,
-    tokens: Limits,
-) -> list[NDArray[np.uint8]]:  # fmt: skip
+    laws: Mapping[str, MappedLaw], budgets: Sequence[float], *, chinchilla: Floats, window: Window
+) -> list[NDArray[np.uint8]]:
     """Return the map as pictures (height, width, 3), a budget each: the line of its compute and the best splits on it.
 
     The map is drawn once, and every budget over it.
     """
-    figure = law_map(laws, reference=reference, reference_name=reference_name, params=params, tokens=tokens,
-                     budgeted=True)  # fmt: skip
+    figure = law_map(laws, chinchilla=chinchilla, window=window, budgeted=True)
     figure.set_facecolor(theme.PAPER)
     figure.set_dpi(FRAME_DPI)
     canvas: Any = FigureCanvasAgg(figure)  # its methods carry no types
@@ -137,7 +135,7 @@ def budget_frames(
     for budget in budgets:
         canvas.restore_region(ground)
         for axes, law in zip(figure.axes, laws.values(), strict=True):
-            for artist in _budget(axes, law.values, reference, budget):
+            for artist in _budget(axes, law.values, chinchilla, budget):
                 axes.draw_artist(artist)
                 artist.remove()
         frames.append(np.asarray(canvas.buffer_rgba())[..., :3].copy())

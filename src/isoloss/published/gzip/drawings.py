@@ -43,10 +43,7 @@ def drawings(found: GzipAnalysis, tables: dict[str, Columns]) -> list[Drawing]:
 
 def animation(found: GzipAnalysis) -> bytes:
     """Return the contours at the paper's two ratios with the best split moving over compute, as a GIF."""
-    params, tokens = WINDOW
-    return animated(budget_frames(
-        _at_paper(found), BUDGETS, reference=CHINCHILLA, reference_name="Chinchilla", params=params, tokens=tokens
-    ))  # fmt: skip
+    return animated(budget_frames(_at_paper(found), BUDGETS, chinchilla=CHINCHILLA, window=WINDOW))
 
 
 def _at_paper(found: GzipAnalysis) -> dict[str, MappedLaw]:
@@ -54,8 +51,7 @@ def _at_paper(found: GzipAnalysis) -> dict[str, MappedLaw]:
 
 
 def _mapped(name: str, title: str, caption: str, alt: str, laws: Mapping[str, MappedLaw]) -> Drawing:
-    params, tokens = WINDOW
-    draw = partial(law_map, laws, reference=CHINCHILLA, reference_name="Chinchilla", params=params, tokens=tokens)
+    draw = partial(law_map, laws, chinchilla=CHINCHILLA, window=WINDOW)
     return Drawing(name=name, title=title, caption=caption, alt=alt, draw=draw, numbers=map_numbers(laws))
 
 
