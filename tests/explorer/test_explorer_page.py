@@ -10,7 +10,7 @@ from explorer_sources import HOSTILE, every_form, explored, simulated
 
 from isoloss.core.errors import InputError
 from isoloss.explorer import sources
-from isoloss.explorer.content import MOST_DRAW_BYTES, Start, content, draw_step
+from isoloss.explorer.content import MOST_DRAW_BYTES, content, draw_step
 from isoloss.explorer.page import LARGEST_PAGE, page, write_explorer
 from isoloss.explorer.sources import PageLaw, of_runs, open_source
 from isoloss.fitting.fitting import fit
@@ -59,7 +59,7 @@ def test_draws_are_thinned_where_all_would_make_the_page_large() -> None:
     many = replace(source.laws[0], draws=np.tile(source.laws[0].draws, (5000, 1)))
     large = replace(source, laws=(many,))
     assert draw_step([large]) > 1
-    (law,) = content([large], Start())["sources"][0]["laws"]
+    (law,) = content([large])["sources"][0]["laws"]
     assert len(law["draws"]) <= MOST_DRAW_BYTES
 
 

@@ -11,9 +11,8 @@ from published_data import folder
 from published_web import HTTP, Web, chinchilla_original, datablations_original, gzip_original, serving
 
 from isoloss.core.errors import BadTable, InputError, WorkError
-from isoloss.published import studies
 from isoloss.published.fetch import PublicFile, fetch
-from isoloss.published.folder import read_folder
+from isoloss.published.folder import origin_of, read_folder
 from isoloss.published.public_originals import fetch_study, public
 
 Originals = Callable[[Path], dict[str, bytes]]
@@ -57,7 +56,7 @@ def test_the_studys_tables_come_of_its_originals_to_the_byte(
     found = fetch_study(study, cache=tmp_path, schemes=HTTP)
     assert {one.known for one in found.fetched} == {"recorded on first use"}
     assert all(one.fresh for one in found.fetched)
-    source = studies.origin(study)
+    source = origin_of(study)
     tables = read_folder(source, found.folder)  # the digests of the tables are pinned
     assert set(tables) == {Path(file.name).stem for file in source.files}
     for file in source.files:

@@ -114,9 +114,8 @@ def check_page(page: Path | None, *, form: str | None = None) -> None:
 
 def write_planned(plan: "Plan", laws: "Sequence[PlanLaw]", page: Path) -> None:
     """Write the page of the laws that a plan goes by, opened at the plan's budget."""
-    from isoloss.explorer.content import Start
     from isoloss.explorer.page import write_explorer
     from isoloss.explorer.sources import of_plan
 
     repeats = plan.epochs is not None and plan.epochs.value > 1
-    write_explorer([of_plan(plan.corpus, laws, repeats=repeats)], page, start=Start(flops=plan.flops.value))
+    write_explorer([of_plan(plan.corpus, laws, repeats=repeats)], page, opened_at=plan.flops.value)

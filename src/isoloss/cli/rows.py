@@ -36,16 +36,11 @@ def plain(value: object) -> object:
         case tuple() if hasattr(value, "nanoseconds"):  # Arrow's MonthDayNano
             return _span(*value)
         case list() | tuple() if value and all(isinstance(item, tuple) and len(item) == 2 for item in value):
-            return {_key(key): plain(item) for key, item in value}  # a map arrives as pairs
+            return {str(plain(key)): plain(item) for key, item in value}  # a map arrives as pairs
         case list() | tuple():
             return [plain(item) for item in value]
         case _:
             return str(value)
-
-
-def _key(value: object) -> str:
-    found = plain(value)
-    return found if isinstance(found, str) else str(found)
 
 
 def _span(months: int, days: int, nanoseconds: int) -> object:

@@ -2,7 +2,6 @@
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,20 +21,16 @@ MOST_DRAW_BYTES = 2_500_000  # of all draws as text: the library's script and th
 TEXT_PER_BYTE = 4 / 3  # of base64
 
 
-@dataclass(frozen=True, kw_only=True)
-class Start:
-    """Where the page opens: a budget in FLOPs, by default the middle of the runs'."""
+def content(sources: Sequence[Source], *, opened_at: float | None = None) -> dict[str, Any]:
+    """Return everything that the page computes with, opened at a budget in FLOPs, by default the middle of the runs'.
 
-    flops: float | None = None
-
-
-def content(sources: Sequence[Source], start: Start) -> dict[str, Any]:
-    """Return everything that the page computes with. Draws are thinned, evenly, where all of them are too many."""
+    Draws are thinned, evenly, where all of them are too many.
+    """
     step = draw_step(sources)
     domains = [law.domain for source in sources for law in source.laws]
     domains += [law.domain for source in sources for law in source.joint]
     flops = _ends(domains, "flops")
-    budgets = [flops[0] / BELOW, max(flops[1] * ABOVE, start.flops or 0.0)]
+    budgets = [flops[0] / BELOW, max(flops[1] * ABOVE, opened_at or 0.0)]
     conventions = _names(sources, "convention")
     return {
         "sources": [_source(source, step) for source in sources],
@@ -43,7 +38,7 @@ def content(sources: Sequence[Source], start: Start) -> dict[str, Any]:
         "conventions": [{"name": name, "about": CONVENTIONS.get(name, AS_GIVEN)} for name in conventions],
         "looks": _looks(sources),
         "start": {
-            "flops": start.flops or float(np.sqrt(flops[0] * flops[1])),
+            "flops": opened_at or float(np.sqrt(flops[0] * flops[1])),
             "form": next(iter(_names(sources, "form")), ""),
             "convention": next(iter(conventions), ""),
         },

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from isoloss import __version__
 from isoloss.core import files
 from isoloss.core.errors import InputError
-from isoloss.explorer.content import Start, content
+from isoloss.explorer.content import content
 from isoloss.explorer.figures import figures
 from isoloss.explorer.sources import Source
 from isoloss.report.page import asset
@@ -22,7 +22,7 @@ from isoloss.report.page import asset
 LARGEST_PAGE = 5_000_000  # bytes
 
 
-def write_explorer(sources: Sequence[Source], path: Path, *, start: Start = Start()) -> Path:  # noqa: B008
+def write_explorer(sources: Sequence[Source], path: Path, *, opened_at: float | None = None) -> Path:
     """Write one self-contained page on one or two sources to `path`, atomically, and return it.
 
     Raises InputError for more than two sources, for a name that is no page's, and for runs too many for a page.
@@ -31,7 +31,7 @@ def write_explorer(sources: Sequence[Source], path: Path, *, start: Start = Star
         raise InputError(f"{len(sources)} sources", place="explore", fix="explore one, or two side by side")
     if path.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"found {path.name!r}, expected an .html file", place="--out", fix="name it explore.html")
-    written = page(sources, start=start)
+    written = page(sources, opened_at=opened_at)
     if len(written.encode()) > LARGEST_PAGE:
         raise InputError(
             f"a page of {len(written.encode()) / 1e6:.1f} MB, over {LARGEST_PAGE / 1e6:g} MB", place="explore",
@@ -41,9 +41,9 @@ def write_explorer(sources: Sequence[Source], path: Path, *, start: Start = Star
     return path
 
 
-def page(sources: Sequence[Source], *, start: Start = Start()) -> str:  # noqa: B008
+def page(sources: Sequence[Source], *, opened_at: float | None = None) -> str:
     """Return the page as HTML; names in it are text, and its policy lets no script but its own run."""
-    page_data = content(sources, start)
+    page_data = content(sources, opened_at=opened_at)
     page_data["figures"] = figures(page_data)
     scripts = [_library(), *(_own(name) for name in ("formulas.js", "explorer.js"))]
     template = _environment().get_template("page.html.j2")

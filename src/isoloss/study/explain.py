@@ -19,9 +19,7 @@ def explain(error: ValidationError, model: type[BaseModel]) -> tuple[str, str]:
         key=lambda detail: detail["type"] != "extra_forbidden",
     )
     explained = [_one(dict(detail), model) for detail in details]
-    texts = list(
-        dict.fromkeys(text for text, _ in explained)
-    )  # a key that fits no member of a union is reported by each
+    texts = list(dict(explained))  # once each: a key that fits no member of a union is reported by every member
     message = "; ".join(texts[:5]) + (f"; and {len(texts) - 5} more" if len(texts) > 5 else "")
     return message, explained[0][1]
 
@@ -71,13 +69,11 @@ def _container(location: tuple[int | str, ...], model: type[BaseModel]) -> list[
 
 
 def _without_tags(location: tuple[int | str, ...], model: type[BaseModel]) -> list[int | str]:
-    kept: list[int | str] = []
-    for i, part in enumerate(location):
-        inner = _container(location[:i], model)
-        last = i == len(location) - 1
-        if isinstance(part, int) or last or part in _keys(inner):
-            kept.append(part)
-    return kept
+    return [
+        part
+        for i, part in enumerate(location)
+        if isinstance(part, int) or i == len(location) - 1 or part in _keys(_container(location[:i], model))
+    ]
 
 
 def _keys(models: list[type[BaseModel]]) -> list[str]:

@@ -40,13 +40,10 @@ UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 
 def seconds_of(text: str) -> float:
     """Return a time such as `10min`, `90s` or `1.5h` in seconds. Raises InputError for another."""
-    match = re.fullmatch(r"\s*([0-9.]+)\s*(s|min|h)\s*", text)
-    try:
-        if match and (seconds := float(match[1]) * UNITS[match[2]]) > 0:
-            return seconds
-    except ValueError:
-        pass
-    raise InputError(f"found {text!r}, expected a time", place="--pilot", fix="write 10min, 90s or 1.5h")
+    match = re.fullmatch(r"\s*([0-9]+\.?[0-9]*|\.[0-9]+)\s*(s|min|h)\s*", text)
+    if match is None or float(match[1]) == 0:
+        raise InputError(f"found {text!r}, expected a time", place="--pilot", fix="write 10min, 90s or 1.5h")
+    return float(match[1]) * UNITS[match[2]]
 
 
 def pilot_study(
