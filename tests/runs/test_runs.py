@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from isoloss.core.errors import BadTable, DamagedArchive, InputError, NewerArchive
 from isoloss.runs.archive import Archive
 from isoloss.runs.ladders import LADDER_TOLERANCE, ladder
+from isoloss.runs.mapping import Mapped
 from isoloss.runs.neighbours import with_neighbour_flags
 from isoloss.runs.presets import published
 from isoloss.runs.read_runs import read_runs
@@ -21,6 +22,8 @@ from isoloss.runs.record import Loss, RunRecord
 from isoloss.runs.rules import PowerRule, branch_step, cooldown_steps, lr_fraction, round_tokens
 from isoloss.runs.shapes import count, openlm_ffn
 from isoloss.runs.spec import ModelSpec, Optimiser, RunSpec, Schedule, by_trunk
+from isoloss.runs.table_curves import table_runs
+from isoloss.tuning.reading import read_sweep
 
 # Hidden, FFN, layers, heads of the gzip paper's six models and their published parameter counts.
 PUBLISHED = {
@@ -337,6 +340,29 @@ def test_tables_come_from_anywhere(tmp_path):
 def test_a_condition_keeps_the_row_numbers_of_the_source():
     table = read_runs(pd.DataFrame(ROWS), where="n > 1e6 and \"set\" <> 'b'", **NAMED)
     assert table.rows.tolist() == [2]
+
+
+def read_by_import(path, where):
+    return table_runs(path, Mapped(params="n", tokens="d", loss="val", where=where))
+
+
+def read_by_tune(path, where):
+    return read_sweep(path, params="n", tokens="d", rate="n", loss="val", batch_tokens=None, where=where)
+
+
+def read_as_runs(path, where):
+    return read_runs(path, where=where, **NAMED)
+
+
+@pytest.mark.parametrize("read", [read_as_runs, read_by_import, read_by_tune])
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [("true UNION ALL BY NAME SELECT 1 AS more", "more than a condition"), ("n > 1e99", "no row satisfies")],
+)
+def test_every_door_takes_a_condition_and_nothing_more(tmp_path, read, where, said):
+    pd.DataFrame(ROWS).to_csv(tmp_path / "runs.csv", index=False)
+    with pytest.raises(BadTable, match=said):
+        read(tmp_path / "runs.csv", where)
 
 
 @pytest.mark.parametrize(

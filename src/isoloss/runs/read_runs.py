@@ -72,13 +72,11 @@ def read_runs(
     Raises BadTable for a column that is needed or named and missing, or holds anything but positive numbers, naming the
     file, the column, the rows and the nearest of the columns there are.
     """
-    table = open_table(source)
+    table = open_table(source, where=where)
     passed_over = json.loads((table.schema.metadata or {}).get(PASSED_OVER, b"[]"))
     ours = _is_archive(source)
     if ours:
         corpus, trunk = corpus or "corpus", trunk or "trunk"
-    if where is not None:
-        table = _satisfying(table, where)
     if ours:
         # Imported runs seldom have a standard error or a vocabulary.
         stderr = stderr or (None if table["stderr"].null_count else "stderr")
@@ -126,7 +124,7 @@ def _satisfying(table: "pa.Table", where: str) -> "pa.Table":
         raise BadTable("more than a condition", place=f"--where {where}", fix="write a condition on columns alone")
     if not found.num_rows:
         raise BadTable("no row satisfies the condition", place=f"--where {where}", fix="loosen the condition")
-    return found
+    return found.replace_schema_metadata(table.schema.metadata)
 
 
 def _sizes(columns: Columns, names: Mapping[str, str | None], needs: Sequence[str]) -> dict[str, Floats]:
@@ -147,8 +145,12 @@ def _sizes(columns: Columns, names: Mapping[str, str | None], needs: Sequence[st
     return found
 
 
-def open_table(source: Source) -> "pa.Table":
-    """Return `source` as an Arrow table with the column `__row__`: 1-based data rows in the order of the source."""
+def open_table(source: Source, *, where: str | None = None) -> "pa.Table":
+    """Return `source` as an Arrow table with the column `__row__`: 1-based data rows in the order of the source.
+
+    `where` is a SQL condition over the source's own columns. Raises BadTable for text that is no condition, and where
+    no row is left.
+    """
     import pyarrow as pa
 
     if isinstance(source, str | Path):
@@ -172,7 +174,8 @@ def open_table(source: Source) -> "pa.Table":
         raise BadTable(
             f"column {taken[0]!r} stands twice or is reserved", place=name_of(source), fix="rename or drop it"
         )
-    return table.append_column(ROW, counted(table.num_rows))
+    table = table.append_column(ROW, counted(table.num_rows))
+    return table if where is None else _satisfying(table, where)
 
 
 def _of_columns(columns: Mapping[str, Any]) -> "pa.Table":

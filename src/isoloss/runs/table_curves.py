@@ -12,7 +12,7 @@ from isoloss.runs.columns import Columns, is_formula, number_or_none, same_colum
 from isoloss.runs.logged import Curve, Logged, LoggedRun, Value, settled, without_dead_ends
 from isoloss.runs.mapping import Mapped
 from isoloss.runs.read_runs import open_table
-from isoloss.runs.sql import ROW, query_table
+from isoloss.runs.sql import ROW
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,9 +31,7 @@ def table_runs(source: Path, mapped: Mapped) -> Logged:
 
     Raises BadTable for a column that is not there, and for a row without a name of its run or a whole step.
     """
-    table = open_table(source)
-    if mapped.where is not None:
-        table = query_table(table, f"SELECT * FROM runs WHERE {mapped.where}", name="runs")
+    table = open_table(source, where=mapped.where)
     notes = []
     if mapped.step is None and WANDB_STEP in table.column_names:
         mapped = replace(mapped, step=WANDB_STEP)

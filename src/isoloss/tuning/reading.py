@@ -10,7 +10,6 @@ from isoloss.laws.law import Floats
 from isoloss.runs.columns import Columns, number_in, same_column
 from isoloss.runs.observations import NO_GROUP
 from isoloss.runs.read_runs import Source, name_of, open_table
-from isoloss.runs.sql import query_table
 from isoloss.tuning.sweep import SweptRun
 
 # Sizes, horizons and batches this near are one: whole numbers of steps move tokens by as much.
@@ -35,10 +34,7 @@ def read_sweep(
     infinite is a run that diverged. Sizes, tokens and batches within 5 % of each other are one; `batch_tokens=None`
     says that there is one batch. Raises BadTable as `isoloss.runs.read_runs.read_runs` does.
     """
-    table = open_table(source)
-    if where is not None:
-        table = query_table(table, f"SELECT * FROM runs WHERE {where}", name="runs")
-    columns = Columns(table, place=name_of(source))
+    columns = Columns(open_table(source, where=where), place=name_of(source))
     losses = _losses(columns, same_column(loss, columns.names))
     read = {name: _positive(columns, name) for name in (params, tokens, rate)}
     batches = np.ones(len(losses)) if batch_tokens is None else _positive(columns, batch_tokens)
