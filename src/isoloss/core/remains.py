@@ -28,7 +28,7 @@ def held(path: Path) -> Iterator[bool]:
         return
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
-        yield _names(path, handle)
+        yield names_open_file(path, handle)
     finally:
         os.close(handle)
 
@@ -108,7 +108,7 @@ def _taken_over(path: Path) -> Iterator[bool]:
         return
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        free = _names(path, handle)
+        free = names_open_file(path, handle)
     except OSError:
         free = False
     try:
@@ -117,7 +117,7 @@ def _taken_over(path: Path) -> Iterator[bool]:
         os.close(handle)
 
 
-def _names(path: Path, handle: int) -> bool:
+def names_open_file(path: Path, handle: int) -> bool:
     """Whether `path` is still the file that is open as `handle`."""
     try:
         return os.path.samestat(path.stat(), os.fstat(handle))

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from isoloss.core.errors import StorageError
+from isoloss.core.remains import names_open_file
 
 
 @contextmanager
@@ -33,7 +34,7 @@ def trunk_lock(path: Path, *, wanted: bool = True) -> Iterator[bool]:
                 f"this file system has no locks: {error.strerror}", place=str(path),
                 fix="mount it with flock, or choose a folder elsewhere with --out",
             ) from error  # fmt: skip
-        if _names(path, handle):
+        if names_open_file(path, handle):
             break
         os.close(handle)  # the holder before us removed the file while we waited for it
     try:
@@ -41,11 +42,3 @@ def trunk_lock(path: Path, *, wanted: bool = True) -> Iterator[bool]:
     finally:
         path.unlink(missing_ok=True)
         os.close(handle)
-
-
-def _names(path: Path, handle: int) -> bool:
-    """Whether `path` is still the file that is open as `handle`."""
-    try:
-        return os.path.samestat(path.stat(), os.fstat(handle))
-    except FileNotFoundError:
-        return False
