@@ -282,8 +282,8 @@ def page(rows: Sequence[Mapping[str, str]]) -> list[str]:
         "",
         f"Wanted: a bias under {BIAS:g}, intervals of 95 % that hold at least {HOLD:.0%}, no wider than {RATIO:g} "
         f"times those of the true form fitted alone. Cells have {few} replicates or more, up to {many}; with {few} a "
-        f"share of 95 % is known to ± {error(few):.1f} points. The five surfaces of a design share their noise, seed by seed, and miss "
-        "together.",
+        f"share of 95 % is known to ± {error(few):.1f} points. The five surfaces of a design share their noise, seed "
+        "by seed, and miss together.",
         "",
         "## What holds and what does not",
         "",

@@ -216,7 +216,9 @@ def _cluster(address: str | None, *, workers: int | None, threads: int) -> Itera
     try:
         if address is None:
             at_once = workers * threads if workers else cores()
-            ray.init(address="local", num_cpus=at_once, include_dashboard=False, **quiet)
+            # Ray would give its workers the priority 15: on a busy machine they would hardly run.
+            own: Any = {"num_cpus": at_once, "include_dashboard": False, "_system_config": {"worker_niceness": 0}}
+            ray.init(address="local", **own, **quiet)
         else:
             ray.init(address=address, **quiet)
     except (ConnectionError, ValueError, RuntimeError) as error:
