@@ -110,20 +110,18 @@ def batches(tunings: dict[str, Tuning]) -> str:
         for optimum in tuning.rates
     }
     tried = sorted({batch for _, _, batch in losses})
-    horizons = sorted({tokens for tuning in tunings.values() for tokens in (o.tokens for o in tuning.rates)})
+    horizons = sorted({cell.tokens for _, cell, _ in losses})
     rows = ["| batch | against | all cells | " + " | ".join(f"D = {tokens:,}" for tokens in horizons) + " |",
             "|---|---|---|" + "---|" * len(horizons)]  # fmt: skip
     for small, large in pairwise(tried):
-        found = {
-            (name, optimum.cell): (optimum.tokens, 100 * np.log(optimum.loss_nats / losses[name, optimum.cell, large]))
-            for name, tuning in tunings.items()
-            for optimum in tuning.rates
-            if optimum.batch_tokens == small
-        }
-        groups = [list(found.values()), *([one for one in found.values() if one[0] == tokens] for tokens in horizons)]
-        rows.append(
-            f"| {small} | {large} | " + " | ".join(mean([percent for _, percent in one]) for one in groups) + " |"
-        )
+        costs = [
+            (cell.tokens, 100 * np.log(loss / losses[name, cell, large]))
+            for (name, cell, batch), loss in losses.items()
+            if batch == small
+        ]
+        by_horizon = ([cost for tokens, cost in costs if tokens == horizon] for horizon in horizons)
+        means = " | ".join(map(mean, [[cost for _, cost in costs], *by_horizon]))
+        rows.append(f"| {small} | {large} | {means} |")
     return "\n".join(rows) + "\n"
 
 

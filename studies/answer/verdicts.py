@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
@@ -222,11 +222,9 @@ def predicted_beyond(readings: Readings, path_rows: Sequence[Mapping[str, str]])
         row["corpus"]: (float(row["params"]), float(row["tokens"])) for row in path_rows if row["quantity"] == "loss"
     }
     found = []
-    for corpus, point in points.items():
-        if not _measured(readings, corpus, BEYOND, point, math.nan, None, None):
-            continue
-        said = look_beyond(as_observations(readings.own(corpus)), runs=[point]).runs[0].loss
-        found += _measured(readings, corpus, BEYOND, point, said.value, said.low, said.high)
+    for corpus, measured in {one.corpus: one for one in second_seal(readings, path_rows)}.items():
+        said = look_beyond(as_observations(readings.own(corpus)), runs=[points[corpus]]).runs[0].loss
+        found.append(replace(measured, what=BEYOND, sealed=said.value, low=said.low, high=said.high))
     return found
 
 

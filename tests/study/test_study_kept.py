@@ -112,10 +112,10 @@ def test_a_report_with_a_damaged_file_does_not_stand(tmp_path, name, content):
     assert kept.standing_report(tmp_path, "report1-a") is None
 
 
-def test_an_answer_that_json_cannot_hold_is_not_kept(tmp_path):
+def test_an_answer_that_json_cannot_hold_is_not_kept_and_its_report_is(tmp_path):
     files = written(tmp_path)
     kept.keep_report(tmp_path, "report1-c", files, {"budget_flops": float("inf")})
-    assert kept.standing_report(tmp_path, "report1-c") is None
+    assert kept.standing_report(tmp_path, "report1-c") == kept.KeptReport(written=files, answer=None)
 
 
 GRID = TOML.replace("params = [6e3]", "params = [6e3, 9e3, 1.3e4]").replace("[8e3]", "[4e3, 8e3, 1.6e4]")

@@ -291,7 +291,6 @@ def _of(group: str) -> str:
 
 def _laws(found: "IsoFlop") -> "tuple[IsoFlopLaws | None, str | None]":
     """Return the laws through the optima, or why there are none."""
-
     try:
         return found.laws(), None
     except Unidentified as error:

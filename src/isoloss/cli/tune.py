@@ -109,7 +109,6 @@ def _show(found: "TunedSweep", recipes: "Sequence[tuple[float, float, dict[str, 
 
 def _cells(cell: "CellOptimum") -> list[str]:
     """Return the best rate and batch of a cell with the range around each, marked where they are on an edge."""
-
     found = []
     for value, within, edge in (
         (cell.peak_lr, cell.rate_within, cell.rate_edge), (cell.batch_tokens, cell.batch_within, cell.batch_edge),

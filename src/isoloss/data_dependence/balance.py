@@ -81,7 +81,7 @@ class BalanceVerdict:
             fields_json(one, without=("variance",)) | {"extrapolation": 1.0}
             for one in self.corpora
         ]
-        return fields_json(self, without=("smallest_with_one_more",)) | {
+        return fields_json(self, without=("corpora", "left_out", "smallest_with_one_more")) | {
             "budget": self.budget,
             "corpora": corpora,
             "left_out": list(self.left_out),

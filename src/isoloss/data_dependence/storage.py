@@ -1,8 +1,9 @@
 """Data-dependent laws as files: JSON that anybody can read, the draws as Parquet next to it."""
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self, cast
 
 import numpy as np
 from pydantic import BaseModel, Field, model_validator
@@ -50,7 +51,8 @@ class _OfOneLaw(BaseModel):
         return self
 
 
-def _stored(kind: "type[FittedDataDependent]") -> type[BaseModel]:
+@cache
+def _stored(kind: type[Any]) -> type[BaseModel]:
     return stored_model(
         kind, base=_OfOneLaw,
         without=("functions", "draws", "scatter_draws", "corpora", "laws", "draws_converged", "pooled"),
@@ -109,7 +111,7 @@ def load_data_dependent(
     if content.get("kind") != DATA_DEPENDENT_KIND:
         raise InputError("a law of one corpus", place=str(source), fix="open it with FittedLaw.load")
     refuse_newer(content.get("schema"), DATA_DEPENDENT_SCHEMA, place=source)
-    stored: Any = stored_as(_stored(kind), content, place=source)
+    stored: Any = stored_as(_stored(cast(Any, kind)), content, place=source)
     settings = stored.settings.model_dump() if stored.settings else None
     return _data_dependent(kind, stored, source), settings, stored.tokenizer
 

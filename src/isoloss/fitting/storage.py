@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Collection, Mapping, Sequence
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar, cast, get_type_hints
 
 import numpy as np
 from pydantic import BaseModel, Field, ValidationError, create_model, model_validator
@@ -68,7 +69,8 @@ def stored_model(
     return create_model("Stored", __base__=base, **(known | own))
 
 
-def _stored(kind: "type[FittedLaw]") -> type[BaseModel]:
+@cache
+def _stored(kind: type[Any]) -> type[BaseModel]:
     """Return a law of one corpus as its file has it."""
     return stored_model(
         kind, Convergence, without=("definition", "draws", "noise", "convergence"),
@@ -121,7 +123,7 @@ def _require_findable(law: "FittedLaw") -> None:
 def load(kind: "type[FittedLaw]", source: Path) -> "FittedLaw":
     """Return the law in `source` as a `kind`; see `FittedLaw.load`."""
     content = _read_law(source)
-    stored: Any = stored_as(_stored(kind), content, place=source)
+    stored: Any = stored_as(_stored(cast(Any, kind)), content, place=source)
     definition = open_law(stored.law)
     if tuple(stored.params) != definition.parameters:
         raise InputError(

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from isoloss.laws._arithmetic import compiled, exponential, logarithm
-from isoloss.laws.chinchilla import Chinchilla, OfTwoTerms
+from isoloss.laws.chinchilla import ByFormula, Chinchilla
 from isoloss.laws.law import Floats
 from isoloss.laws.starts import spread
 
@@ -46,7 +46,7 @@ def _ceiling(free: Any, features: Any, log_loss: Any, jacobian: Any) -> None:
     logarithm(log_loss)
 
 
-class Ceiling(OfTwoTerms):
+class Ceiling(ByFormula):
     """L = E + (L0 − E) h/(1 + h), h = a/N^α + b/D^β. Free: E, ln a − α·mean ln N, ln b − β·mean ln D, α, β, ln L0.
 
     L0 may be held at ln of the vocabulary. Free, it is a ceiling of the runs seen: models leave the loss of a uniform

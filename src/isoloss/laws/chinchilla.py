@@ -58,6 +58,15 @@ class OfTwoTerms(OfLogarithms):
         others = free[..., 5:]
         return np.concatenate([own, np.exp(others) if cls.others_by_logarithm else others], axis=-1)
 
+    @staticmethod
+    def falls(values: Floats) -> NDArray[np.bool_]:
+        """Return whether the loss falls both with N and with D: without both there is no interior optimum."""
+        return np.asarray((values[..., 1:5] > 0).all(axis=-1))
+
+
+class ByFormula(OfTwoTerms):
+    """A law of two terms whose best split has Chinchilla's formula: what it adds rises with A/N^α + B/D^β."""
+
     @classmethod
     def log_optimum(cls, values: Floats, *, log_flops: float | Floats, **given: Floats) -> Floats:
         """Return ln N_opt = [ln(αA/βB) + β ln(C/6)]/(α+β), NaN where a term does not fall.
@@ -76,13 +85,8 @@ class OfTwoTerms(OfLogarithms):
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(cls.falls(values), beta / (alpha + beta), np.nan)
 
-    @staticmethod
-    def falls(values: Floats) -> NDArray[np.bool_]:
-        """Return whether the loss falls both with N and with D: without both there is no interior optimum."""
-        return np.asarray((values[..., 1:5] > 0).all(axis=-1))
 
-
-class Chinchilla(OfTwoTerms):
+class Chinchilla(ByFormula):
     """L = E + A/N^α + B/D^β. Free parameters: E, ln A − α·mean ln N, ln B − β·mean ln D, α, β.
 
     E is free itself and not its logarithm: E = 0 is then a bound that a fit can reach, and not a valley without an end.

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from isoloss.laws._arithmetic import compiled, exponential, logarithm
-from isoloss.laws.chinchilla import Chinchilla, OfTwoTerms
+from isoloss.laws.chinchilla import ByFormula, Chinchilla
 from isoloss.laws.law import Floats
 from isoloss.laws.starts import EXPONENTS, log_scales, spread
 
@@ -56,7 +56,7 @@ def _coupled(free: Any, features: Any, log_loss: Any, jacobian: Any) -> None:
     logarithm(log_loss)
 
 
-class Coupled(OfTwoTerms):
+class Coupled(ByFormula):
     """L = E + [(A/N^α)^(1/γ) + (B/D^β)^(1/γ)]^γ. Free: E, ln A − α·mean ln N, ln B − β·mean ln D, α, β, γ."""
 
     name = "coupled"

@@ -134,13 +134,8 @@ class Repeated(OfTwoTerms):
     def log_optimum(cls, values: Floats, *, log_flops: float | Floats, **given: Floats) -> Floats:
         """Return ln N of the least loss; where data are never scarce, Chinchilla's own, since nothing repeats."""
         if given:
-            return super(OfTwoTerms, cls).log_optimum(values, log_flops=log_flops, **given)
-        return super().log_optimum(values, log_flops=log_flops)
-
-    @classmethod
-    def exponent_a(cls, values: Floats, *, log_flops: float = 0.0, **given: Floats) -> Floats:
-        """Return d ln N* / d ln C at a budget, where text may repeat."""
-        return super(OfTwoTerms, cls).exponent_a(values, log_flops=log_flops, **given)
+            return super().log_optimum(values, log_flops=log_flops, **given)
+        return Chinchilla.log_optimum(values, log_flops=log_flops)
 
     @staticmethod
     def loss(values: Floats, *, params: Floats, tokens: Floats, unique_tokens: Floats) -> Floats:

@@ -109,7 +109,7 @@ class Beyond:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data."""
-        return fields_json(self) | {"forms": [one._asdict() for one in self.forms]}
+        return fields_json(self, without=("forms",)) | {"forms": [one._asdict() for one in self.forms]}
 
 
 def look_beyond(

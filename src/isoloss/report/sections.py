@@ -112,6 +112,7 @@ def _warnings(data: ReportData) -> tuple[Note, ...]:
 
 
 def _trust(data: ReportData) -> Section:
+    best, every = tables.backtest_table(data), tables.backtest_table(data, every=True)
     blocks = kept(
         notes_or_none((*_refused(data), *_warnings(data)), warnings=True),
         drawings.residual_picture(data) if data.laws else None,
@@ -119,12 +120,11 @@ def _trust(data: ReportData) -> Section:
         tables.variants_table(data) if data.rate_arms else None,
         tables.replicates_table(data) if data.replicates else None,
         tables.coverage_table(data) if data.coverage else None,
-        tables.backtest_table(data) if data.backtest else None,
+        best if data.backtest else None,
     )
     left_out = tables.exclusions_table(data)
     folded: list[tuple[str, Block]] = []
-    every = tables.backtest_table(data, every=True)
-    if len(every.rows) > len(tables.backtest_table(data).rows):
+    if len(every.rows) > len(best.rows):
         folded.append(("every predictor held against the largest runs", every))
     if left_out.rows:
         folded.append((f"{len(left_out.rows)} rows left out of the fits", left_out))

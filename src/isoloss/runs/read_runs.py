@@ -77,7 +77,6 @@ def read_runs(
     ours = _is_archive(source)
     if ours:
         corpus, trunk = corpus or "corpus", trunk or "trunk"
-    if ours:
         # Imported runs seldom have a standard error or a vocabulary.
         stderr = stderr or (None if table["stderr"].null_count else "stderr")
         params_convention = _stated(params_convention, _convention(table, source, params), source)

@@ -39,10 +39,13 @@ LIBRARIES = ("numpy", "scipy", "numba", "matplotlib")
 
 @dataclass(frozen=True, kw_only=True)
 class KeptReport:
-    """A report that stands in a results folder, and the numbers of its fits as `Analysis.to_json` returns them."""
+    """A report that stands in a results folder, and the numbers of its fits as `Analysis.to_json` returns them.
+
+    `answer` is None where JSON could not hold it, for a number in it is infinite.
+    """
 
     written: "ReportFiles"
-    answer: dict[str, Any]
+    answer: dict[str, Any] | None
 
 
 def kept_measure(folder: Path, corpus: Corpus, measure: str, *, settings: MeasureSettings, seed: int) -> Complexity:
@@ -109,8 +112,8 @@ def standing_report(folder: Path, identity: str) -> KeptReport | None:
         content = _read(folder / REPORT / MADE_FROM)
         digests: Mapping[str, str] = content["files"]
         whole = all(file_digest(folder / name) == digest for name, digest in digests.items())
-        answer = dict(content["answer"])
-    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        answer: dict[str, Any] | None = content["answer"]
+    except (OSError, ValueError, KeyError, AttributeError):
         return None
     if content.get("made_from") != identity or not whole:
         return None
@@ -121,14 +124,11 @@ def standing_report(folder: Path, identity: str) -> KeptReport | None:
 
 
 def keep_report(folder: Path, identity: str, written: "ReportFiles", answer: Mapping[str, Any]) -> None:
-    """Write down what a report was made from, the numbers of its fits, and the digests of its files and laws.
-
-    An answer that JSON cannot hold, for a number in it is infinite, is not kept: the next run computes it again.
-    """
+    """Write down what a report was made from, the numbers of its fits, and the digests of its files and laws."""
     try:
         plain = json.loads(json.dumps(answer, allow_nan=False))
     except ValueError:
-        return
+        plain = None
     paths = (written.html, written.markdown, *written.figures, *sorted((folder / LAWS).glob("*.json")))
     digests = {path.relative_to(folder).as_posix(): file_digest(path) for path in paths}
     content = {"made_from": identity, "files": digests, "answer": plain}

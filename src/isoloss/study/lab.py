@@ -109,9 +109,9 @@ class Lab:
             result.planned, result.placements = self._own(study), self.placements(study)
             result.evaluated = self.evaluate(study)
         result.warnings = self._warnings(study, result.records)
-        if last == STAGES.index("fit"):
+        if until == "fit":
             result.analysis = self._fit(study, result.records)
-        if last == STAGES.index("report"):
+        if until == "report":
             self._report_of(result, take_kept=take_kept)
         result.seconds = time.perf_counter() - started
         return result
@@ -407,7 +407,7 @@ class Lab:
         standing = None if identity is None else standing_report(self.folder, identity)
         if standing is not None and take_kept:
             result.kept_answer = standing.answer
-        else:
+        if result.kept_answer is None:
             result.analysis = self._fit(result.study, result.records)
         result.report = (standing.written if standing else self._write_report(result, identity)).html
 

@@ -1,6 +1,7 @@
 """The study file: strict TOML to a frozen `Study`. An unknown key is an error that names its nearest neighbour."""
 
 import re
+from abc import abstractmethod
 from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -177,9 +178,9 @@ class OnCorpora(Frozen):
         return self
 
     @property
+    @abstractmethod
     def window(self) -> int:
         """The tokens of a window."""
-        raise NotImplementedError
 
     def sources(self, *, folder: Path, progress: Progress = QUIET) -> list[CorpusSource]:
         """Return the sources of all corpora, designs expanded; grammars they found are kept in `folder`."""

@@ -105,7 +105,7 @@ class Tuning:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data."""
-        return fields_json(self) | {
+        return fields_json(self, without=("rates", "batches")) | {
             "rates": [fields_json(one, without=("curvature",)) | {"within": one.within} for one in self.rates],
             "batches": [fields_json(one, without=("curvature",)) for one in self.batches],
             "sentences": list(self.sentences()),
