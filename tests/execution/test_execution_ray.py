@@ -42,6 +42,7 @@ def cluster():
             "health_check_period_ms": 1000,
             "health_check_failure_threshold": 5,
             "health_check_initial_delay_ms": 0,
+            "worker_niceness": 0,  # Ray's own is 15: beside other work its workers hardly run
         }
         head = {"num_cpus": 0, "include_dashboard": False, "_system_config": config}
         cluster = Cluster(initialize_head=True, head_node_args=head)
