@@ -213,8 +213,9 @@ def share(value: float) -> str:
 
 
 def table_of(summaries: Sequence[Summary]) -> list[str]:
-    columns = ("design", "trunks", "surface", "replicates", "named outside", "bias", "s.d.", "hold", "width",
-               "true form alone: hold", "width ratio", "Chinchilla seen to misfit", "refused", "missed")  # fmt: skip
+    columns = ("design", "noise of trunks", "surface", "replicates", "called outside", "bias", "s.d.", "coverage",
+               "width", "coverage of the true law alone", "width ratio", "misfit of Chinchilla's law reported",
+               "Chinchilla's law rejected", "target missed")  # fmt: skip
     lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
     for s in summaries:
         cells = (
@@ -231,13 +232,13 @@ def wrong_table(groups: Mapping[Cell, Sequence[Mapping[str, str]]]) -> list[str]
     found: dict[str, list[bool]] = {}
     for cell, rows in groups.items():
         found.setdefault(cell.design, []).extend(row["side"] != "inside" for row in rows)
-    lines = ["| design | estimates asked for | named, none given |", "|---|---|---|"]
+    lines = ["| design | estimates asked for | correctly refused |", "|---|---|---|"]
     return [*lines, *(f"| {name} | {len(named)} | {sum(named)} |" for name, named in found.items())]
 
 
 def by_noise(sound: Sequence[Summary]) -> list[str]:
     """Return the coverage of each design and noise, its surfaces together."""
-    lines = ["| design | trunks | estimates | of so many seeds | hold |", "|---|---|---|---|---|"]
+    lines = ["| design | noise of trunks | estimates | seeds | coverage |", "|---|---|---|---|---|"]
     for name in ASKED:
         for trunk in TRUNK_SDS:
             own = [s for s in sound if s.cell.design == name and s.cell.trunk == trunk]
@@ -273,42 +274,46 @@ def page(rows: Sequence[Mapping[str, str]]) -> list[str]:
     few = min(s.count for s in sound)
     many = max(s.count for s in sound)
     return [
-        "# The best size of a budget: does its interval hold the truth?",
+        "# The best size of a budget: does its interval contain the truth?",
         "",
-        "`python benchmarks/coverage_optima.py` writes this page from its simulations. Every one is a whole estimate "
-        f"({DRAWS} draws) of ln(D*/N*) on fresh noise at one budget. The noise of a run is {POINT_SD:.1%} of the loss; "
-        "that of a trunk stands in the table. `5 × 6`, `demo` and `staircase` train one trunk a size. `sparse` has 19 "
-        "single runs of six sizes, three of which hold the budget. Surfaces and designs: `isoloss.arena.truths`.",
+        "isoloss estimates ln(D*/N*), the logarithm of the best tokens per parameter at a budget, with a 95 % "
+        "interval. Here the truth is known, because the losses are simulated from a known law, called a surface. "
+        "A cell is a design of runs, a noise level and a surface. `python benchmarks/coverage_optima.py` runs the "
+        f"simulations and writes this page. Each simulation draws fresh noise and makes a whole estimate ({DRAWS} "
+        f"draws) at one budget. The noise of a run is {POINT_SD:.1%} of the loss; the tables give the noise that the "
+        "runs of one trunk share. `5 × 6`, `demo` and `staircase` train one trunk per size. `sparse` has 19 single "
+        "runs of six sizes; at three of them there are runs on both sides of the budget. Surfaces and designs: "
+        "`isoloss.arena.truths`.",
         "",
-        f"Wanted: a bias under {BIAS:g}, intervals of 95 % that hold at least {HOLD:.0%}, no wider than {RATIO:g} "
-        f"times those of the true form fitted alone. Cells have {few} replicates or more, up to {many}; with {few} a "
-        f"share of 95 % is known to ± {error(few):.1f} points. The five surfaces of a design share their noise, seed "
-        "by seed, and miss together.",
+        f"Targets: a bias below {BIAS:g}; 95 % intervals of which at least {HOLD:.0%} contain the truth; and intervals "
+        f"no wider than {RATIO:g} times those of the true law fitted by itself. Each cell has {few} to {many} "
+        f"replicates; with {few}, a coverage of 95 % is known to ± {error(few):.1f} points. The five surfaces of a "
+        "design share their noise, seed by seed, so their misses coincide.",
         "",
-        "## What holds and what does not",
+        "## Results",
         "",
-        f"- Bias: reached in {count - tally('bias')} of {count} cells. The largest is {worst.bias:+.3f} "
+        f"- Bias: {count - tally('bias')} of {count} cells reach the target. The largest bias is {worst.bias:+.3f} "
         f"({name_of(worst)}).",
-        f"- Coverage: {count - tally('coverage')} of {count} cells reach it. {total:.1%} of all intervals hold. The "
-        f"lowest cell has {least.hold:.1%} ({name_of(least)}). Of the {tally('coverage')} cells that miss, "
-        f"{missed.count('coverage, clearly')} miss by more than two standard errors.",
-        f"- Width: reached in {count - tally('width')} of {count} cells. The largest ratio is {widest.ratio:.2f} "
-        f"({name_of(widest)}).",
+        f"- Coverage: {count - tally('coverage')} of {count} cells reach the target. {total:.1%} of all intervals "
+        f"contain the truth. The lowest cell has {least.hold:.1%} ({name_of(least)}). Of the {tally('coverage')} cells "
+        f"below the target, {missed.count('coverage, clearly')} are below it by more than two standard errors.",
+        f"- Width: {count - tally('width')} of {count} cells reach the target. The largest ratio is "
+        f"{widest.ratio:.2f} ({name_of(widest)}).",
         "",
         *by_noise(sound),
         "",
         *table_of(sound),
         "",
-        "Bias, s.d. and width are of ln(D*/N*). The true form alone is fitted in every "
-        f"{ALONE_EVERY}th simulation; whether Chinchilla's is refused is asked in every {REFUSED_EVERY}th, at three "
-        f"budgets, as `isoloss fit` does. Misfit is reported at p < {REFUSAL:g}. The form is refused if it also moves "
-        f"ln(D*/N*) by more than {MOVED:g}, which is {MOVED:.0%} of tokens per parameter.",
+        "Bias, s.d. and width are of ln(D*/N*). The width ratio compares with the true law fitted by itself, which "
+        f"every {ALONE_EVERY}th simulation does. Every {REFUSED_EVERY}th simulation also tests Chinchilla's law at "
+        f"three budgets, as `isoloss fit` does. Its misfit is reported at p < {REFUSAL:g}. The law is rejected if the "
+        f"misfit also shifts ln(D*/N*) by more than {MOVED:g}, which is {MOVED:.0%} of tokens per parameter.",
         "",
-        "## Designs that do not hold their answer",
+        "## Designs whose best size is outside the runs",
         "",
-        f"Sizes and budget {FAR:g} times as large or as small, token counts as they were: the best size lies outside. "
-        "`foreign` is the design `sparse` at a budget for which only two sizes have runs. Surfaces with losses that no "
-        "model could have are left out.",
+        f"Here sizes and budget are {FAR:g} times as large or as small and token counts unchanged, so the best size is "
+        "outside the runs. `foreign` is the design `sparse` at a budget for which only two sizes have runs. isoloss "
+        "should say so and give no answer. Surfaces with losses that no model could have are left out.",
         "",
         *wrong_table({cell: own for cell, own in groups.items() if cell.design not in ASKED}),
     ]

@@ -58,13 +58,13 @@ def _gzip(found: "Found") -> tuple[str, str]:
         return _open(found.texts, "texts")
     raised = next(one.p_corrected for one in found.secondary if one.measure == "gzip")
     assert raised is not None
-    per_tenth = f"texts: slope {_interval(slope.slope, scale=0.1)} per .1 of gzip, p = {raised:.2g} corrected"
+    per_tenth = f"texts: slope {_interval(slope.slope, scale=0.1)} per 0.1 of gzip ratio, corrected p = {raised:.2g}"
     grammars = found.slope("gzip", [one for one in found.grammars if one.known])
     if grammars is not None:
         per_tenth += f"; grammars: {_interval(grammars.slope, scale=0.1)}, {probability(grammars.p)}"
     if raised >= SIGNIFICANT:
         return "not shown", per_tenth
-    return ("shown" if slope.slope.value > 0 else "the other way round"), per_tenth
+    return ("shown" if slope.slope.value > 0 else "the opposite is shown"), per_tenth
 
 
 def _orders(found: "Found") -> tuple[str, str]:
@@ -81,10 +81,10 @@ def _code(found: "Found") -> tuple[str, str]:
     slope = verdicts.difference(kept, [found.kinds[one.corpus] == "code" for one in kept])
     if slope is None:
         return _open(kept, "texts of code and prose")
-    number = f"code less prose {_interval(slope.slope)} in ln(D*/N*), p = {slope.p:.2g}, {slope.texts} texts"
+    number = f"code minus prose {_interval(slope.slope)} in ln(D*/N*), p = {slope.p:.2g}, {slope.texts} texts"
     if slope.p >= SIGNIFICANT:
         return "not shown", number
-    return ("shown" if slope.slope.value > 0 else "the other way round"), number
+    return ("shown" if slope.slope.value > 0 else "the opposite is shown"), number
 
 
 def _exponent(found: "Found") -> tuple[str, str]:
@@ -99,8 +99,8 @@ def _exponent(found: "Found") -> tuple[str, str]:
         together = stats.pearsonr(predicted[known], beta[known])
         off = float(np.sqrt(np.mean((beta - predicted)[known] ** 2)))
         spread = float(beta[known].std(ddof=1))
-        parts.append(f"{form}: r = {fixed(together.statistic, 2)} (p = {together.pvalue:.2g}), off by {off:.2f}, "
-                     f"β's own spread {spread:.2f}")  # fmt: skip
+        parts.append(f"{form}: r = {fixed(together.statistic, 2)} (p = {together.pvalue:.2g}), r.m.s. error {off:.2f}, "
+                     f"s.d. of β {spread:.2f}")  # fmt: skip
         shown.append(together.pvalue < SIGNIFICANT and together.statistic > 0 and off < spread)
     return ("shown" if all(shown) else "not shown"), "; ".join(parts)
 
@@ -114,7 +114,7 @@ def _tokenisers(found: "Found") -> tuple[str, str]:
     change = mean_with_interval(moved)
     assert change.low is not None
     assert change.high is not None
-    number = f"ln(bytes/N) of BPE less bytes {_interval(change)}"
+    number = f"ln(bytes/N) with BPE minus with bytes {_interval(change)}"
     if change.low > 0 or change.high < 0:
         return "not here", number
     return ("shown" if change.low > -SAME and change.high < SAME else "undecided"), number
@@ -133,7 +133,8 @@ def _replicates(found: "Found") -> tuple[str, str]:
     within = float(np.sqrt(np.mean((pairs[:, 0] - pairs[:, 1]) ** 2) / 2))
     between = float(np.sqrt(max(pairs.mean(axis=1).var(ddof=1) - within**2 / 2, 0.0)))
     ratio = within / between if between else math.inf
-    return ("shown" if ratio < 0.5 else "not shown"), f"s.d. of β within a setting {within:.2f}, between {between:.2f}"
+    number = f"s.d. of β within a setting {within:.2f}, between settings {between:.2f}"
+    return ("shown" if ratio < 0.5 else "not shown"), number
 
 
 def _area(found: "Found") -> tuple[str, str]:
@@ -145,7 +146,7 @@ def _area(found: "Found") -> tuple[str, str]:
     theta = np.array([one.theta.value for one in found.texts if one.corpus in laws])
     floor = np.array([laws[name].params["E"].value for name in names])
     with_theta, with_floor = stats.pearsonr(area, theta), stats.pearsonr(area, floor)
-    number = (f"area with θ r = {fixed(with_theta.statistic, 2)} (p = {with_theta.pvalue:.2g}), with E r = "
+    number = (f"area and θ: r = {fixed(with_theta.statistic, 2)} (p = {with_theta.pvalue:.2g}); area and E: r = "
               f"{fixed(with_floor.statistic, 2)} (p = {with_floor.pvalue:.2g})")  # fmt: skip
     return ("shown for θ" if with_theta.pvalue < SIGNIFICANT else "not shown for θ"), number
 
@@ -158,9 +159,9 @@ def _under(found: "Found") -> tuple[str, str]:
     assert mean.low is not None
     assert mean.high is not None
     best, low, high = (math.exp(end) for end in (mean.value, mean.low, mean.high))
-    number = f"{best:.0f} tokens per parameter [{low:.0f}, {high:.0f}] on code at these sizes, against {RULE:.0f}"
+    number = f"{best:.0f} tokens per parameter [{low:.0f}, {high:.0f}] on code at these sizes; the rule says {RULE:.0f}"
     if low > RULE:
-        return "not here: 20 is too few tokens, so models too large", number
+        return "not here: 20 is too few tokens, so models would be too large", number
     return ("shown: 20 is too many tokens" if high < RULE else "undecided"), number
 
 

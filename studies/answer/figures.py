@@ -56,7 +56,7 @@ def two_contours(
         )
         for name, colour, style in zip(names, (BLUE, VERMILLION), ("-", "--"), strict=True)
     ]
-    key.append((Line2D([], [], linestyle="none", marker=".", markersize=5, color=MUTED), "a model that was trained"))
+    key.append((Line2D([], [], linestyle="none", marker=".", markersize=5, color=MUTED), "one trained model"))
     figure, [[axes]] = Panels(width=5.8, height=4.4, columns=1).grid(1, key=key)
     cells = [np.array(sorted(readings.cells[name])) for name in names]
     every = np.vstack(cells)

@@ -43,20 +43,20 @@ from isoloss.optima.best_size import best_sizes
 POINTS = {"small": (1.1e4, 9.6e5), "middle": (3e4, 1.41e6), "large": (1.0e5, 8.5e6)}  # of the first seal
 BPE = "-bpe"
 INTERVENTIONS = {
-    "-noise15": "15 % of bytes at random", "-noise05": "5 % of bytes at random", "-lines": "lines shuffled",
+    "-noise15": "15 % of bytes random", "-noise05": "5 % of bytes random", "-lines": "lines shuffled",
     "-relabelled": "byte values permuted (placebo)", "-comments": "without comments",
     "-names": "without comments and names", "-tercile1": "most compressible third",
-    "-tercile3": "least compressible third", BPE: "BPE of 1,024",
+    "-tercile3": "least compressible third", BPE: "BPE, vocabulary 1,024",
 }  # fmt: skip
 WHY_LEFT_OUT = {
-    "unconverged": "their loss hardly beats the entropy of single bytes: models of this size learn next to nothing",
+    "unconverged": "their loss is hardly below the entropy of single bytes: models of this size learn almost nothing",
     "saturated": "their loss is at its floor",
     "diverged": "their training diverged",
 }
 MEASURE_TITLES = {
     "zstd-bytes-blocks": "zstd on long blocks", "ppmd-bytes-blocks": "PPMd on long blocks",
     "gzip-bytes": "gzip on raw bytes",
-    "unigram": "the entropy of single bytes", "alpha_d": "the decay exponent of data",
+    "unigram": "the entropy of single bytes", "alpha_d": "the predicted data exponent",
     "spectrum": "the suffix spectrum",
 }  # fmt: skip
 FLOOR = "floor"  # the exact entropy of a grammar's language

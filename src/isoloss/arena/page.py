@@ -10,26 +10,33 @@ from isoloss.arena.tasks import USED_DESIGNS
 from isoloss.arena.truths import FORMS
 
 OPENING = """\
-# The arena: which method of fitting to believe
+# The arena: which method of fitting to trust
 
-Written by `python benchmarks/arena.py`. What every column means: [the arena](../reference/arena.md); the languages and
-their runs: [FloorBench](floorbench.md).
+The arena scores methods of fitting scaling laws on tables of runs whose truth is known. `python benchmarks/arena.py`
+writes this page. [The arena](../reference/arena.md) explains the scoring, [FloorBench](floorbench.md) the languages
+and their runs.
+
+How to read the columns: *floor* is the lowest possible loss, *split* is ln(D*/N*), the logarithm of the best tokens
+per parameter. *floor held* and *split held* count the 95 % intervals that contain the true value. *loss error 3×* is
+the error of a predicted loss at 3 times the largest compute seen. *regret* is the loss of the planned split above the
+loss of the best one.
 """
 FLOORBENCH = """\
-Small models trained on twelve languages whose best possible loss is known exactly. A method sees the open runs of a
-language. It predicts hidden runs of one size at 3, 10 and 30 times the largest compute that it has seen. Its split is
-compared with that of a local surface fitted to all open runs of the language. Caution: this reference errs by about .12
-itself, and it is a part of `weighted`, so it flatters that method. Tables of one language are not independent.
+Small models were trained on twelve artificial languages whose lowest possible loss is known exactly. A method sees the
+open runs of a language. It predicts hidden (sealed) runs of one size at 3, 10 and 30 times the largest compute that it
+has seen. Its split is compared with the split of a local surface fitted to all open runs of the language. Caution: this
+reference has an error of about 0.12 itself. It is also a part of `weighted`, which favours that method. Tables of one
+language are not independent.
 """
 SIMULATED = """\
-Five forms that isoloss itself fits: a method may do better or worse where the truth has no such form. Three entries
-(chinchilla, coupled, ceiling) meet their own form among the five; `lbfgs` and `variable_projection` fit Chinchilla's.
-Farseer's surface has no floor, and none is scored on it.
+The true losses follow one of five laws, all of which isoloss itself fits. If the truth is none of these, a method may
+do better or worse. Five entries (chinchilla, coupled, ceiling, farseer, kaplan) meet their own law among the five, and
+`lbfgs` and `variable_projection` meet Chinchilla's. Farseer's law has no floor, so no floor is scored on it.
 """
 RUNS = """\
-A table a corpus; runs above a tenth of its largest compute were held out. Held-out runs carry noise of their own.
-Methods that answer splits alone have no numbers here. Nobody knows the floor or the best split of these texts, and
-forms and entries of isoloss were chosen on them.
+One table per corpus. Runs above a tenth of its largest compute were held out; they have noise of their own. Methods
+that answer only splits have no numbers here. Nobody knows the floor or the best split of these texts. The laws and
+entries of isoloss were chosen on them, which favours these entries.
 """
 
 
@@ -53,20 +60,20 @@ def page(content: Mapping[str, Any]) -> str:
         _table(HEADS["floorbench"], track_rows(entries, "floorbench", kind="test")),
         "Tuning languages:\n",
         _table(HEADS["floorbench"], track_rows(entries, "floorbench", kind="tuning")),
-        "Everybody's floor from all runs of a language, in nats per token, with 95 % intervals; **bold** where the "
-        "interval holds the true one:\n",
+        "The floor that each method estimates from all runs of a language, in nats per token, with 95 % intervals; "
+        "**bold** if the interval contains the true floor:\n",
         _table(*interval_rows(entries)),
         *_next(entries),
         "## Simulated tables\n",
         SIMULATED,
-        f"{simulated} tables: {len(FORMS)} forms on {len(USED_DESIGNS)} designs of 19 to 33 runs, "
+        f"{simulated} tables: {len(FORMS)} laws on {len(USED_DESIGNS)} designs of 19 to 33 runs, "
         f"{settings['repeats']} of each, seed {settings['seed']}. Errors and seconds are medians, regret is a "
         "mean. The floor and regret are in nats per token, the split in ln(D*/N*). A coverage of 95 % over "
         f"{simulated} tables is known to ± {196 * (0.95 * 0.05 / simulated) ** 0.5:.0f} points. "
-        "Numbers in brackets are tables where fewer were answered; methods that "
-        "answer fewer are not to be compared with others on that column.\n",
+        "A number in brackets says how many tables a figure covers, if these are fewer than the method answered. Do "
+        "not compare such a figure with other methods.\n",
         _table(HEADS["simulated"], track_rows(entries, "simulated")),
-        "Median error of ln(D*/N*), by the form of the truth:\n",
+        "Median error of ln(D*/N*), by the true law:\n",
         _table(("method", *FORMS), form_rows(entries)),
         "## Bundled runs\n",
         RUNS,
@@ -80,7 +87,7 @@ def page(content: Mapping[str, Any]) -> str:
 def _missing(names: Sequence[str]) -> list[str]:
     """Return the sentence on packages of others that were not there to be scored."""
     listed = ", ".join(f"`{name}`" for name in names)
-    return [f"Not installed where this ran, so not scored: {listed} (benchmarks/peers).\n"] if names else []
+    return [f"Not scored, because it was not installed: {listed} (benchmarks/peers).\n"] if names else []
 
 
 def _next(entries: Sequence[Entry]) -> list[str]:
@@ -89,9 +96,9 @@ def _next(entries: Sequence[Entry]) -> list[str]:
         return []
     return [
         "### Which runs next\n",
-        "A method sees the two cheapest budgets of one seed and chooses further runs for a tenth of the compute of "
-        "all runs of the language. The error is that of the sealed runs' ln L by one law, the coupled one, fitted to "
-        "what was seen and chosen. Methods that choose nothing have no number.\n",
+        "A method sees the two smallest budgets of one seed. It chooses further runs that cost up to a tenth of the "
+        "compute of all runs of the language. Then the coupled law is fitted to the runs that were seen or chosen. "
+        "*next error* is that law's error of ln L on the sealed runs. Methods that choose nothing have no number.\n",
         _table(HEADS["next"], track_rows(entries, "next")),
     ]
 

@@ -63,31 +63,31 @@ def advice(entries: Sequence[Entry]) -> list[str]:
     Where methods give intervals, how many of them hold the truth stands next to the error.
     """
     questions = (
-        ("The floor", "floor_error", "nats per token off in the median"),
-        ("The best split inside the runs", "split_error", "off in ln(D*/N*) in the median"),
-        ("A loss 3 times ahead", "loss_error_3", "off in ln L in the median"),
-        ("A loss 10 times ahead", "loss_error_10", "off in ln L in the median"),
-        ("A loss 30 times ahead", "loss_error_30", "off in ln L in the median"),
-        ("A plan's cost inside the runs", "regret", "nats per token of regret on average"),
+        ("The floor", "floor_error", "median error in nats per token"),
+        ("The best split inside the runs", "split_error", "median error of ln(D*/N*)"),
+        ("A loss at 3 times the compute", "loss_error_3", "median error of the loss"),
+        ("A loss at 10 times the compute", "loss_error_10", "median error of the loss"),
+        ("A loss at 30 times the compute", "loss_error_30", "median error of the loss"),
+        ("The cost of a plan inside the runs", "regret", "mean regret in nats per token"),
     )
     found = []
     for question, name, unit in questions:
         most = max((len(one.over("floorbench", name, kind="test")) for one in entries), default=0)
         ranked = sorted(
-            (value, f"`{one.method}`, {value:.3f}{_held_of(one, name)}")
+            (value, f"`{one.method}`, {_words(name, value)}{_held_of(one, name)}")
             for one in entries
             if len(values := one.over("floorbench", name, kind="test")) == most and most
             if (value := summed(name, values)) is not None
         )
         if ranked:
             best = "; then ".join(words for _, words in ranked[:3])
-            found.append(f"{question}: {best} ({unit}, {most} tables).")
+            found.append(f"{question}: {best}. Figures: {unit} over {most} tables.")
     return found
 
 
 def _held_of(entry: Entry, error: str) -> str:
     held = entry.over("floorbench", HELD[error], kind="test") if error in HELD else ()
-    return f" with {int(sum(held))} of {len(held)} intervals that hold" if len(held) else ""
+    return f" ({int(sum(held))} of {len(held)} intervals contain the truth)" if len(held) else ""
 
 
 def _interval(score: Score | None) -> str:

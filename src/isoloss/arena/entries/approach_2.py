@@ -1,4 +1,4 @@
-"""Approach 2 on training curves: a parabola at each budget through sizes that have runs around it, then a power law."""
+"""Approach 2 on training curves: a parabola per budget through sizes with runs around it, then a power law."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""The law with a ceiling, with intervals from 200 draws that respect training curves."""
+"""The ceiling law fitted with Huber's loss; 200 bootstrap draws that account for training curves."""
 
 from typing import Any
 

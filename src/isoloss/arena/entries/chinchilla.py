@@ -1,4 +1,4 @@
-"""Chinchilla's law by Huber's loss, with intervals from 200 draws that respect training curves."""
+"""Chinchilla's law fitted with Huber's loss; 200 bootstrap draws that account for training curves."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A Gaussian process of ln L over (ln N, ln D): a plane, a smooth part, and noise of runs and of training curves.
+"""A Gaussian process of ln L over (ln N, ln D): a plane, a smooth part, noise of runs and of training curves.
 
 It says nothing of a floor: where the runs are far away it goes on as the plane.
 """

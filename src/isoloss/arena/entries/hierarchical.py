@@ -1,4 +1,4 @@
-"""A coupled law whose floor, exponents and coupling have a prior from other languages and texts.
+"""A coupled law with a prior on its floor, exponents and coupling, taken from other languages and texts.
 
 L = E + [(A N^-α)^(1/γ) + (B D^-β)^(1/γ)]^γ. The prior says where E lies below the least loss seen, what exponents are
 usual, and how coupled the terms are. The answer is the most probable law with normal draws around it; noise of training

@@ -1,4 +1,4 @@
-"""Kaplan's law by Huber's loss, with intervals from 200 draws that respect training curves; it names no floor."""
+"""Kaplan's law with Huber's loss; 200 bootstrap draws that account for training curves; it has no floor."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Chinchilla's form as most people fit it: L-BFGS on Huber's loss of ln L in log-sum-exp form, from a grid of starts.
+"""Chinchilla's law as most people fit it: L-BFGS on Huber's loss in log-sum-exp form, from a grid of starts.
 
 Intervals: training curves drawn with replacement, each refit from the best values.
 """

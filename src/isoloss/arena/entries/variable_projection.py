@@ -1,4 +1,4 @@
-"""Chinchilla's form by variable projection: E, A, B ≥ 0 are solved for on a grid of exponents, which is then refined.
+"""Chinchilla's law by variable projection: solves for E, A, B ≥ 0 on a grid of exponents, then refines the grid.
 
 Errors are relative to the loss. Intervals: training curves drawn with replacement, each on the whole grid.
 """

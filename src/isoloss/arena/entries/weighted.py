@@ -1,4 +1,4 @@
-"""The weighted optimum: the best split of several forms, each weighed by how it predicts training curves left out."""
+"""The best split of several laws, each weighted by how well it predicts training curves that were left out."""
 
 from dataclasses import dataclass
 from typing import Any
