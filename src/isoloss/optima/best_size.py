@@ -313,7 +313,7 @@ def _of_corpus(fitting: _Fitting, budgets: Sequence[float] | None) -> "list[Best
     asked = tuple(dict.fromkeys(usual_budgets(table))) if budgets is None else tuple(budgets)
     held = {budget: int(fitting.reach.covered(budget).sum()) if len(table) else 0 for budget in asked}
     if not any(count >= FEWEST_SIZES for count in held.values()) or len(table) < FEWEST_ROWS:
-        reason = f"{len(table)} runs are too few: three sizes need runs with fewer and with more tokens than a budget"
+        reason = f"{len(table)} runs are too few: three sizes need runs on both sides of a budget (fewer, more tokens)"
         return [BestSize(corpus=fitting.corpus, flops=budget, inside=False, reason=reason) for budget in asked or ()]
     laws = fitting.laws()
     return [_at(fitting, budget, held[budget], laws) for budget in asked]
@@ -321,7 +321,7 @@ def _of_corpus(fitting: _Fitting, budgets: Sequence[float] | None) -> "list[Best
 
 def _at(fitting: _Fitting, budget: float, count: int, laws: Sequence[Surface]) -> "BestSize | _Searched":
     if count < FEWEST_SIZES:
-        reason = f"{count or 'no'} sizes have runs with fewer and with more tokens than this budget, three are needed"
+        reason = f"{count or 'no'} sizes have runs on both sides of this budget (fewer, more tokens), three are needed"
         return BestSize(corpus=fitting.corpus, flops=budget, inside=False, reason=reason)
     ends, per_token = fitting.reach.ends(budget), fitting.reach.log_flops_per_token
     within = np.linspace(*ends, POINTS)
