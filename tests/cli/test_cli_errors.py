@@ -34,6 +34,7 @@ COLUMNS = ["--loss", "loss"]
         ("few.csv", "params,tokens,loss\n1,2,3\n", [], "rows"),
         ("same.csv", "params,tokens,loss\n" + "1e6,1e7,3\n" * 20, [], "distinct"),
         ("one_size.csv", ONE_SIZE, [], "same parameters"),
+        ("one_size.csv", ONE_SIZE, [], "--law offset_tokens"),
         ("law.csv", RUNS, ["--law", "chinchila"], "did you mean 'chinchilla'"),
         ("objective.csv", RUNS, ["--objective", "hubber"], "huber"),
         ("starts.csv", RUNS, ["--starts", "hofmann"], "hoffmann"),

@@ -57,3 +57,18 @@ def test_no_law_is_exit_1_and_a_wrong_call_exit_2(isoloss, sweep: Path) -> None:
     assert isoloss("tune", sweep, *COLUMNS, "--at", "1e9").code == 2
     outcome = isoloss("tune", sweep, "--params", "N", "--tokens", "D", "--rate", "learning_rate")
     assert outcome.code == 2
+
+
+def test_a_sweep_without_a_batch_is_told_how_to_say_so(isoloss, tmp_path: Path) -> None:
+    """One size at four horizons: the law is of horizons, and says of how many."""
+    rows = [(5e7, d, r, np.exp(1 + 0.02 * np.log(r / 1e-3 * d**0.2) ** 2)) for d in (1, 4, 16, 64)
+            for r in 2e-2 * 0.5 ** np.arange(10)]  # fmt: skip
+    text = "\n".join(f"{n},{d}e9,{r},{loss}" for n, d, r, loss in rows)
+    (tmp_path / "sweep.csv").write_text(f"params,tokens,lr,loss\n{text}\n")
+    asked = ("tune", "sweep.csv", "--rate", "lr", "--loss", "loss")
+    refused = isoloss(*asked)
+    assert refused.code == 2
+    assert "none" in refused.err
+    found = isoloss(*asked, "--batch-tokens", "none")
+    assert found.code == 0
+    assert "4 horizons" in " ".join(found.out.split())

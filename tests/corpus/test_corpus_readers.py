@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from isoloss.complexity.paths import measure_paths
 from isoloss.core.errors import BadCorpus
 from isoloss.corpus.documents import cut
 from isoloss.corpus.paths import find_files, package_folder
@@ -218,3 +219,39 @@ def test_the_first_byte_that_is_no_utf8_is_found_in_blocks_of_any_size(content, 
 def test_a_head_may_end_within_a_character():
     assert text_problem("é".encode()[:1]) is not None
     assert text_problem("aé".encode()[:2], whole=False) is None
+
+
+@pytest.mark.parametrize("written", ["stream", "file", "datasets"])
+def test_tables_of_arrow_give_their_texts(tmp_path, written):
+    found = [f"text {i} of a folder" for i in range(2500)]
+    table = pa.table({"id": list(range(len(found))), "text": found})
+    path = tmp_path / "data-00000-of-00001.arrow"
+    if written == "datasets":
+        datasets = pytest.importorskip("datasets")
+        datasets.Dataset.from_dict(table.to_pydict()).save_to_disk(str(tmp_path))
+    else:
+        opened = pa.ipc.new_stream if written == "stream" else pa.ipc.new_file
+        with opened(str(path), table.schema) as writer:
+            writer.write_table(table, max_chunksize=1000)
+    assert [document.content.decode() for document in read_documents(path)] == found
+    with pytest.raises(BadCorpus, match="no field 'body'"):
+        list(read_documents(path, text_field="body"))
+    path.write_bytes(path.read_bytes()[:-900])
+    with pytest.raises(BadCorpus) as refused:
+        list(read_documents(path))
+    assert path.name in refused.value.place
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.parquet", "a.jsonl.zst", "a.txt", "a.json", "a.arrow"])
+def test_a_pointer_of_git_lfs_is_named_as_that(tmp_path, name):
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
+    (tmp_path / name).write_text(pointer)
+    with pytest.raises(BadCorpus, match="Git LFS") as refused:
+        measure_paths([tmp_path / name])
+    assert "git lfs pull" in refused.value.fix
+
+
+@pytest.mark.parametrize("suffix", [".jl", ".jsonlines", ".ldjson", ".ndjson"])
+def test_lines_of_json_by_any_name_are_rows(tmp_path, suffix):
+    (tmp_path / f"a{suffix}").write_text('{"text": "one"}\n{"text": "two"}\n')
+    assert [document.content for document in read_documents(tmp_path / f"a{suffix}")] == [b"one", b"two"]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from isoloss.core.errors import BadTable, InputError
 from isoloss.runs.imported import Imported, Mapped, import_runs
-from isoloss.runs.logged import joined, sessions, value_at, without_dead_ends
+from isoloss.runs.logged import joined, sessions, settled, value_at, without_dead_ends
 
 CASES = Path(__file__).parents[3] / "shared" / "cases"
 OFFLINE = Path(__file__).with_name("offline-run-20261129_090133-abc12345")
@@ -356,10 +356,10 @@ def test_what_a_resumed_run_threw_away_is_no_part_of_its_curve(every, first, che
     """Shorter or longer than the first attempt: the last lineage counts, up to where it got."""
     died = [(every * i, 5.0) for i in range(first)]
     alive = [(every * i, 4.0) for i in range(checkpoint, checkpoint + more)]
-    assert without_dead_ends([*died, *alive]) == died[:checkpoint] + alive
+    assert settled(without_dead_ends([*died, *alive], place="here")) == died[:checkpoint] + alive
 
 
 @given(st.permutations([(step, float(step)) for step in range(0, 900, 100)]))
 @settings(max_examples=40, deadline=None)
 def test_rows_in_any_order_are_no_resumed_run(points):
-    assert without_dead_ends(points) == points
+    assert without_dead_ends(points, place="here") == points

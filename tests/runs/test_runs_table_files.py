@@ -266,3 +266,86 @@ def test_a_name_as_long_as_a_text_is_no_name(tmp_path):
     (tmp_path / "runs.csv").write_text(f"n,d,loss,corpus\n1e7,1e9,3,{'x' * 5000}\n")
     with pytest.raises(BadTable, match="characters"):
         read_runs(tmp_path / "runs.csv", params="n", tokens="d", loss="loss", corpus="corpus")
+
+
+ROWS = "".join(f"{n};{d};{str(loss).replace('.', ',')}\n" for n, d, loss in zip(N, D, LOSS, strict=True))
+
+
+@pytest.mark.parametrize("bom", ["", "\ufeff"])
+def test_a_first_line_that_says_the_delimiter_is_obeyed(tmp_path, bom):
+    for sign in ";|\t":
+        text = f"{bom}sep={sign}\r\nparams;tokens;loss\n{ROWS}".replace(";", sign)
+        assert read_runs(io_table(tmp_path, text), loss="loss").loss_nats.tolist() == LOSS
+
+
+def test_columns_that_a_spreadsheet_left_empty_do_not_matter(tmp_path):
+    text = "params;tokens;loss;;\n" + ROWS.replace("\n", ";;\n")
+    table = open_table(io_table(tmp_path, text))
+    assert table.column_names == ["params", "tokens", "loss", "__row__"]
+    assert read_runs(tmp_path / "t.csv", loss="loss").params.tolist() == N
+
+
+def test_a_title_above_the_names_of_columns_is_named_as_that(tmp_path):
+    with pytest.raises(BadTable, match="no name") as refused:
+        open_table(io_table(tmp_path, "Table 3;;\nparams;tokens;loss\n" + ROWS))
+    assert "Table 3" in refused.value.message
+    assert "titles" in refused.value.fix
+
+
+def test_columns_set_apart_by_blanks_are_one_column_alone(tmp_path):
+    with pytest.raises(BadTable, match="one column alone"):
+        open_table(io_table(tmp_path, "params tokens loss\n1e6 1e8 3\n2e6 1e8 2.9\n"))
+    assert open_table(io_table(tmp_path, "val loss\n3\n2.9\n"))["val loss"].to_pylist() == [3, 2.9]
+    assert open_table(io_table(tmp_path, "run name\nthe first\nsecond\n")).num_rows == 2
+
+
+@pytest.mark.parametrize("word", ["n/a", "#N/A", "<NA>", "NA", "null"])
+def test_words_for_nothing_are_empty_cells(tmp_path, word):
+    text = f"params,tokens,loss\n1e6,1e8,3\n2e6,1e8,{word}\n"
+    found = read_runs(io_table(tmp_path, text), loss="loss", where="loss IS NOT NULL")
+    assert found.loss_nats.tolist() == [3]
+
+
+@pytest.mark.parametrize(
+    ("cell", "number"),
+    [("1.3B", 1.3e9), ("300B tokens", 3e11), ("1.3 billion", 1.3e9), ("70 million params", 7e7), ("2 trillion", 2e12),
+     ("125M parameters", 1.25e8), ("5bn", 5e9), ("7 toks", 7), ("1e9 tokens", 1e9)],
+)  # fmt: skip
+def test_numbers_with_their_unit_in_words_are_read(tmp_path, cell, number):
+    text = f"params,tokens,loss\n1e6,{cell},3\n"
+    assert read_runs(io_table(tmp_path, text), loss="loss").tokens.tolist() == [number]
+    (row,) = import_runs(tmp_path / "t.csv", tmp_path / "out", Mapped(loss="loss")).rows
+    assert row["tokens"] == number
+
+
+@pytest.mark.parametrize("cell", ["~50M", "7B (2 epochs)", "50x10^6", "3 apples", "B", "tokens", "1.3 B tokens B"])
+def test_other_words_are_no_numbers(tmp_path, cell):
+    with pytest.raises(BadTable, match="expected a number"):
+        read_runs(io_table(tmp_path, f"params,tokens,loss\n1e6,{cell},3\n"), loss="loss")
+
+
+def test_objects_in_rows_of_json_are_columns_with_points(tmp_path):
+    rows = [{"config": {"n": n, "data": {"tokens": d}}, "summary": {"loss": loss}, "tags": {}} for n, d, loss in
+            zip(N, D, LOSS, strict=True)]  # fmt: skip
+    (tmp_path / "runs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "runs.json").write_text(json.dumps(rows))
+    for name in ("runs.jsonl", "runs.json"):
+        found = read_runs(tmp_path / name, params="config.n", tokens="config.data.tokens", loss="summary.loss")
+        assert (found.params.tolist(), found.tokens.tolist(), found.loss_nats.tolist()) == (N, D, LOSS)
+    with pytest.raises(BadTable, match="summary.loss"):
+        read_runs(tmp_path / "runs.jsonl", params="config.n", tokens="config.data.tokens", loss="loss")
+
+
+@pytest.mark.parametrize("name", ["runs.jsonl", "runs.json", "runs.csv"])
+def test_text_of_windows_is_named_as_utf_16(tmp_path, name):
+    (tmp_path / name).write_text('{"params": 1}\n', encoding="utf-16")
+    for read in (lambda: open_table(tmp_path / name), lambda: import_runs(tmp_path / name, tmp_path / "out", Mapped())):
+        with pytest.raises(BadTable, match="UTF-16"):
+            read()
+
+
+def test_a_table_of_windows_is_named_as_no_utf_8(tmp_path):
+    (tmp_path / "t.csv").write_bytes("Größe;loss\n1e6;3\n".encode("cp1252"))
+    with pytest.raises(BadTable, match="no UTF-8") as refused:
+        open_table(tmp_path / "t.csv")
+    assert "iconv" in refused.value.fix

@@ -13,10 +13,11 @@ from typing import IO
 import numpy as np
 
 from isoloss.core.errors import BadCorpus
+from isoloss.core.reading import LINES
 from isoloss.core.rng import stream
 from isoloss.corpus.compressed import LONGEST_DOCUMENT, compression, inner_suffix, too_long
 from isoloss.corpus.json_rows import BROKEN_ROW, FIX_BROKEN_ROWS, BrokenRow, line_text
-from isoloss.corpus.readers import LINES, Document, is_plain
+from isoloss.corpus.readers import Document, is_plain
 
 PIECE_BYTES = 1 << 14
 PIECES = 256  # 4 MiB: a million tokens of text, as many as the measures that learn ask for

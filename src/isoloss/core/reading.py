@@ -6,6 +6,7 @@ import re
 import tomllib
 from typing import Any
 
+LINES = (".jsonl", ".ndjson", ".jsonlines", ".jl", ".ldjson")  # files each of whose lines is a row of JSON
 LARGEST = (1 << 63) - 1
 MOST_TEXT = 1 << 24  # characters of a study
 _DEEP_KEY = re.compile(r"""(?<![\w"'-])(?:[\w"'-]++[ \t]*+\.[ \t]*+){100}""")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 from isoloss.core.errors import BadCorpus
+from isoloss.core.reading import LINES
 from isoloss.core.registry import Registry
 from isoloss.corpus.compressed import (
     BLOCK,
@@ -41,12 +42,16 @@ from isoloss.corpus.json_rows import (
 )
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
+ARROW_FILE = b"ARROW1"
 TEXT_FIELD = "text"  # what the field that holds the text is called unless somebody says so
-LINES = (".jsonl", ".ndjson")  # files each of whose lines is a row
 
-Reason = Literal["empty", "binary", "not_utf8"]
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+LONGEST_POINTER = 1 << 10  # bytes
+
+Reason = Literal["empty", "binary", "not_utf8", "pointer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,7 @@ class Problem:
 
 
 EMPTY = Problem("empty", 0, "the document is empty", "name a file that holds text")
+POINTER = Problem("pointer", 0, "a pointer of Git LFS stands here in place of the file", "fetch the file: git lfs pull")
 
 # (path, the field that holds the text, where to count broken rows: None where they are errors)
 Reader = Callable[[Path, str, "Counter[str] | None"], Iterator[Document]]
@@ -89,7 +95,17 @@ def read_documents(path: Path, *, text_field: str = "text", skipped: Counter[str
     suffix = inner_suffix(path)
     reader = readers[suffix if suffix in readers else ".txt"]
     with reading(path):
+        if _is_pointer(path):
+            raise POINTER.at(str(path))
         yield from reader(path, text_field, skipped)
+
+
+def _is_pointer(path: Path) -> bool:
+    """Whether a file is what Git LFS leaves in place of one that was not fetched."""
+    if path.stat().st_size > LONGEST_POINTER:
+        return False
+    with path.open("rb") as stream:
+        return stream.read(len(LFS_POINTER)) == LFS_POINTER
 
 
 def text_problem(content: bytes, *, whole: bool = True) -> Problem | None:
@@ -105,13 +121,15 @@ def problem_of(blocks: Iterable[bytes], *, whole: bool = True) -> Problem | None
     decoder = codecs.getincrementaldecoder("utf-8")()
     empty, offset = True, 0
     for block in blocks:
+        if offset == 0 and block.startswith(LFS_POINTER) and len(block) <= LONGEST_POINTER:
+            return POINTER
         if offset == 0 and block[:2] in (b"\xff\xfe", b"\xfe\xff"):
             fix = "convert it: iconv -f UTF-16 -t UTF-8 FILE > NEW"
             return Problem("not_utf8", 0, "the text is UTF-16, expected UTF-8", fix)
         nul = block.find(b"\0")
         if nul >= 0:
             message = "holds a NUL byte: a binary file, expected text"
-            return Problem("binary", offset + nul, message, "name text files only")
+            return Problem("binary", offset + nul, message, "name text files only; unpack an archive first")
         pending = len(decoder.getstate()[0])
         try:
             decoder.decode(block)
@@ -215,20 +233,53 @@ def _read_parquet(path: Path, text_field: str, skipped: Counter[str] | None) -> 
                 table = pq.ParquetFile(stream, read_dictionary=[text_field])
             batches = table.iter_batches(batch_size=_batch_rows(table.metadata, text_field, path), columns=[text_field])
             values = chain.from_iterable(batch.column(0) for batch in batches)
-            for row, value in enumerate(values, start=1):
-                place = f"{path}:{row}"
-                if pa.types.is_dictionary(value.type):
-                    value = value.value
-                if pa.types.is_string(value.type) and value.is_valid and len(value.as_buffer()) > LONGEST_DOCUMENT:
-                    raise too_long(place)
-                try:
-                    yield Document(field_text(_plain(value), text_field), place)
-                except BrokenRow as problem:
-                    if skipped is None:
-                        raise BadCorpus(str(problem), place=place, fix=FIX_BROKEN_ROWS) from problem
-                    skipped[BROKEN_ROW] += 1
+            yield from _column_documents(values, path, text_field, skipped)
     except pa.ArrowException as error:
         raise BadCorpus(f"not Parquet: {error}", place=str(path), fix="name a Parquet file") from error
+
+
+def _read_arrow(path: Path, text_field: str, skipped: Counter[str] | None) -> Iterator[Document]:
+    """Yield the rows of a table as Arrow writes it, as a stream (Hugging Face's datasets on a disk) or a file."""
+    import pyarrow as pa
+
+    try:
+        with seekable(path) as stream:
+            is_file = stream.read(len(ARROW_FILE)) == ARROW_FILE
+            stream.seek(0)
+            table = pa.ipc.open_file(stream) if is_file else pa.ipc.open_stream(stream)
+            if text_field not in table.schema.names:
+                raise no_field(text_field, table.schema.names, str(path))
+            batches = map(table.get_batch, range(table.num_record_batches)) if is_file else table
+            yield from _column_documents(_values_of(batches, text_field), path, text_field, skipped)
+    except pa.ArrowException as error:
+        raise BadCorpus(f"not Arrow: {error}", place=str(path), fix="name a file that Arrow wrote") from error
+
+
+def _values_of(batches: Iterable["pa.RecordBatch"], name: str) -> Iterator["pa.Scalar"]:
+    """Yield a column's values, each batch checked first: one that is wrong could lead anywhere."""
+    for batch in batches:
+        batch.validate(full=True)
+        yield from batch.column(name)
+
+
+def _column_documents(
+    values: Iterable["pa.Scalar"], path: Path, text_field: str, skipped: Counter[str] | None
+) -> Iterator[Document]:
+    """Yield the values of a column of Arrow's as documents. Raises BadCorpus as `read_documents`."""
+    import pyarrow as pa
+
+    for row, value in enumerate(values, start=1):
+        place = f"{path}:{row}"
+        if pa.types.is_dictionary(value.type):
+            value = value.value
+        if pa.types.is_string(value.type) and value.is_valid and len(value.as_buffer()) > LONGEST_DOCUMENT:
+            raise too_long(place)
+        try:
+            yield Document(field_text(_plain(value), text_field), place)
+        except BrokenRow as problem:
+            if skipped is None:
+                raise BadCorpus(str(problem), place=place, fix=FIX_BROKEN_ROWS) from problem
+            skipped[BROKEN_ROW] += 1
 
 
 def _batch_rows(metadata: "pq.FileMetaData", column: str, path: Path) -> int:
@@ -262,3 +313,5 @@ readers.add(".json", _read_json)
 for _suffix in (".csv", ".tsv"):
     readers.add(_suffix, _read_csv)
 readers.add(".parquet", _read_parquet)
+for _suffix in (".arrow", ".feather"):
+    readers.add(_suffix, _read_arrow)

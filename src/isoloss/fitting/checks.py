@@ -27,6 +27,12 @@ FLAT_CONDITION = 300.0  # 33 on the 240 Chinchilla rows, 8–36 on the gzip pape
 FEW_STARTS = 0.02
 
 
+def _until_then(constant: str) -> str:
+    """Return which law can be fitted while a column is constant, as the end of a sentence."""
+    alone = {"tokens": "offset_params", "params": "offset_tokens"}.get(constant)
+    return f"; until then fit a law of the other alone (--law {alone})" if alone else ""
+
+
 def leave_out(observations: Observations, *, flags: Sequence[str]) -> tuple[Observations, tuple[Exclusion, ...]]:
     """Return the table without runs that carry any of `flags`, and the list of those runs."""
     if observations.flags is None:
@@ -68,7 +74,7 @@ def refuse_unfittable(
             raise BadTable(
                 f"every row has the same {in_words(name)}, {column[0]:g}",
                 place=group,
-                fix=f"add runs with other {in_words(name)}: {law.name} needs them to vary",
+                fix=f"add runs with other {in_words(name)}: {law.name} needs them to vary{_until_then(name)}",
             )
     if len(np.unique(observations.loss_nats)) == 1:
         raise BadTable(

@@ -145,7 +145,8 @@ class Domain:
             return None
         ends = [self.line.tokens(size) / size for size in (self.params_low, self.params_high)]
         alike = max(ends) < OFF_LINE * min(ends)
-        ratio = f"{np.sqrt(ends[0] * ends[1]):.3g}" if alike else f"{ends[0]:.3g} to {ends[1]:.3g}, by size"
+        grows = f"from {ends[0]:.3g} to {ends[1]:.3g} tokens per parameter as the size grows"
+        ratio = f"{np.sqrt(ends[0] * ends[1]):.3g} tokens per parameter" if alike else grows
         runs = [
             (size, self.line.tokens(size)) for size in (self.params_low, min(4 * self.params_low, self.params_high))
         ]
@@ -154,8 +155,8 @@ class Domain:
         )
         return LawWarning(
             code="params_with_tokens",
-            message=f"parameters and tokens move together in these rows ({ratio} tokens per parameter): the loss along "
-            "that line is identified, and not what each of the two does to it, so that A, B, α and β may trade places "
+            message=f"parameters and tokens move together in these rows ({ratio}): the loss along that "
+            "line is identified, and not what each of the two does to it, so that A, B, α and β may trade places "
             f"and no budget has a best split. Add runs off the line, {APART:g} times fewer and more tokens at several "
             f"sizes, small ones first: {wanted}. Until then fit a law of one of them (--law offset_params).",
         )

@@ -20,13 +20,17 @@ Floats = NDArray[np.float64]
 
 # Whatever holds none of these is a name, and a wrong one is answered with the nearest.
 _OPERATORS = re.compile(r"[-+*/()\"]")
-_WITH_SUFFIX = re.compile(r"\s*([-+.\deE]+?)\s*([kKmMbBgGtT])\s*")
+_WITH_SUFFIX = re.compile(
+    r"\s*([-+.\deE]+?)\s*(k|m|b|g|t|bn|thousand|million|billion|trillion)?\s*(?:params?|parameters?|toks?|tokens?)?\s*",
+    re.IGNORECASE,
+)
 LONGEST_NAME = 1_000
 NO_NUMBERS = frozenset({"nan", "+nan", "-nan", "inf", "+inf", "-inf", "infinity", "+infinity", "-infinity"})
 """What stands for a number that is none, in lower case."""
 # A number whose marks could stand between thousands or before decimals: 1.234, 12,345. A leading 0 speaks for decimals.
 _ONE_GROUP = re.compile(r"[-+]?[1-9]\d{0,2}([.,])\d{3}")
-_SUFFIXES = {"k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12}
+_SUFFIXES = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "bn": 1e9, "g": 1e9, "t": 1e12}
+_SUFFIXES |= {"thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12}
 
 
 class Columns:
@@ -197,9 +201,9 @@ def is_formula(name: str) -> bool:
 
 
 def number_in(value: object) -> float:
-    """Return the number that a cell holds: `125M` is 1.25e8. Raises ValueError."""
+    """Return the number that a cell holds: `125M`, `125 million`, `125M params` are 1.25e8. Raises ValueError."""
     if isinstance(value, str) and (suffixed := _WITH_SUFFIX.fullmatch(value)):
-        return float(suffixed[1]) * _SUFFIXES[suffixed[2].lower()]
+        return float(suffixed[1]) * _SUFFIXES[(suffixed[2] or "").lower()]
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ValueError
     return float(value)

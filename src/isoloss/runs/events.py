@@ -1,7 +1,8 @@
 """TensorBoard event files read as runs: a folder a run, a curve a scalar tag.
 
-Writers leave folders of their own below a run's: for its hyperparameters, for profiles, and one a series for
-`add_scalars`. Series are put back into the run they belong to; folders without a loss hold no run.
+Writers leave folders of their own below a run's: for its hyperparameters, for profiles, one a series for `add_scalars`,
+and one a kind of data (Keras: `train` and `validation`). Series and kinds are put back into the run they belong to;
+folders without a loss hold no run.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +15,7 @@ from isoloss.core.optional import optional
 from isoloss.runs.logged import Curve, LoggedRun, joined, sessions
 
 HELDOUT = ("eval", "val", "test", "heldout")
+KINDS = ("train", "training", "eval", "evaluation", "val", "valid", "validation", "test", "dev", "heldout")
 MOST_NAMED = 5
 
 
@@ -39,7 +41,7 @@ def read_events(source: Path, *, loss: str | None = None) -> tuple[list[LoggedRu
     `loss` is its tag, where the caller names one. Raises InputError without tensorboard, BadTable where no folder
     holds a scalar.
     """
-    found = _with_series([_read(path) for path in event_folders(source)])
+    found = _with_kinds(_with_series([_read(path) for path in event_folders(source)]))
     held = [one for one in found if one.curves]
     if not held:
         raise BadTable("no scalar in these event files", place=str(source), fix="give the folder of a training run")
@@ -95,6 +97,29 @@ def _with_series(folders: Sequence[_Folder]) -> list[_Folder]:
         else:
             kept.append(one)
     return [_Folder(one.path, by_path[one.path], one.notes) for one in kept]
+
+
+def _with_kinds(folders: Sequence[_Folder]) -> list[_Folder]:
+    """Return the folders with those of kinds of data, `train` next to `validation`, put into the folder they share.
+
+    Their tags get the kind in front: `validation/epoch_loss` of a run. One alone belongs to the folder above where that
+    holds curves too.
+    """
+    by_path = {one.path: one for one in folders}
+    kinds: dict[Path, list[_Folder]] = {}
+    for one in folders:
+        if one.path.is_dir() and one.path.name.lower() in KINDS:
+            kinds.setdefault(one.path.parent, []).append(one)
+    for above, own in kinds.items():
+        run = by_path.get(above, _Folder(above, {}))
+        if len(own) < 2 and not run.curves:
+            continue
+        curves = dict(run.curves)
+        for one in own:
+            curves |= {f"{one.path.name}/{tag}": curve for tag, curve in one.curves.items()}
+            del by_path[one.path]
+        by_path[above] = _Folder(above, curves, [*run.notes, *(note for one in own for note in one.notes)])
+    return [by_path[path] for path in sorted(by_path)]
 
 
 def _read(folder: Path) -> _Folder:

@@ -15,13 +15,14 @@ from typing import Any
 from isoloss.core import files
 from isoloss.core.errors import BadTable, InputError
 from isoloss.core.fingerprint import fingerprint
+from isoloss.core.reading import LINES
 from isoloss.runs import events, logs, wandb_files
 from isoloss.runs.archive import Archive
 from isoloss.runs.logged import Logged, LoggedRun
 from isoloss.runs.mapping import IMPORT_VERSION, row_of
 from isoloss.runs.mapping import Mapped as Mapped
 from isoloss.runs.table_curves import table_runs
-from isoloss.runs.table_files import LINES, json_lines
+from isoloss.runs.table_files import json_lines
 from isoloss.runs.tables import IMPORTED, REALS, TEXTS, WHOLES
 
 

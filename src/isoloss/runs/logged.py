@@ -89,11 +89,12 @@ def settled(points: Iterable[tuple[int, float]]) -> Curve:
     return sorted(dict(points).items())
 
 
-def without_dead_ends(points: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
+def without_dead_ends(points: Sequence[tuple[int, float]], *, place: str) -> list[tuple[int, float]]:
     """Return the points, in the order they were logged, without what a resumed run had logged beyond its checkpoint.
 
     Where steps fall and go on from there, at least one of them logged before, what stood at that step and beyond is
-    left out. Points in another order (shuffled, descending, started anew) are returned as they are.
+    left out: all of it where they begin anew. Points in another order (shuffled, descending) are returned as they are.
+    Raises BadTable where steps begin anew and end before the earlier ones did: two runs, and none is known to count.
     """
     pieces: list[list[tuple[int, float]]] = [[]]
     for point in points:
@@ -101,12 +102,24 @@ def without_dead_ends(points: Sequence[tuple[int, float]]) -> list[tuple[int, fl
             pieces.append([])
         pieces[-1].append(point)
     kept = pieces[0]
+    if any(len(piece) < 2 for piece in pieces[1:]):
+        return list(points)
     for piece in pieces[1:]:
         start, logged = piece[0][0], {step for step, _ in kept}
-        if len(piece) < 2 or start <= kept[0][0] or logged.isdisjoint(step for step, _ in piece):
+        if logged.isdisjoint(step for step, _ in piece):
             return list(points)
+        if start <= kept[0][0] and piece[-1][0] < kept[-1][0]:
+            raise _two_runs(kept[0][0], kept[-1][0], start, piece[-1][0], place)
         kept = [*(point for point in kept if point[0] < start), *piece]
     return kept
+
+
+def _two_runs(first: int, last: int, start: int, end: int, place: str) -> BadTable:
+    return BadTable(
+        f"two runs lie here: steps {first} to {last}, then {start} to {end} again; which one counts is unknown",
+        place=place, fix="give each run a folder or a table of its own, or name one file; in a table --run names the "
+        "column that holds the names of runs, and --where picks rows",
+    )  # fmt: skip
 
 
 def joined(sessions: Iterable[Session], *, place: str) -> tuple[dict[str, Curve], list[str]]:
@@ -142,10 +155,7 @@ def _superseded(
         notes.append(f"resumed at step {start}: what was logged before from there on, up to step {last}, is left out")
         return {tag: kept for tag, curve in curves.items() if (kept := [point for point in curve if point[0] < start])}
     if end < last:
-        raise BadTable(
-            f"two runs lie here: steps {first} to {last}, then {start} to {end} again; which one counts is unknown",
-            place=place, fix="give each run a folder of its own, or name one file",
-        )  # fmt: skip
+        raise _two_runs(first, last, start, end, place)
     notes.append(
         f"steps begin anew at {start}: two runs, or one started again; the later one is taken, up to step {end}"
     )

@@ -1,6 +1,7 @@
 """What of a logged run is its N, its D and its loss: all taken at the step at which the loss was."""
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -14,6 +15,10 @@ from isoloss.runs.tables import ORDER, REALS, WHOLES
 
 IMPORT_VERSION = 1
 MOST = 1e18  # parameters or tokens: what a whole number of 64 bits holds
+TOKENS_AXIS = re.compile(
+    r"\b(vs|by|over)[ ._]*tokens\b", re.IGNORECASE
+)  # tags of Megatron-DeepSpeed: "lm loss vs tokens"
+EPOCHS = re.compile(r"(.*/)?epoch_", re.IGNORECASE)  # tags of Keras: "epoch_loss"
 LossUnit = Literal["nats", "bits", "perplexity"]
 
 
@@ -93,8 +98,9 @@ class _Settled:
             number = number_in(found)
         except (ValueError, OverflowError):
             raise BadTable(
-                f"{what}: found {found!r}, expected a number", place=run.place, fix=f"name another with --{what}"
-            ) from None
+                f"{what}: found {found!r}, expected a number", place=run.place,
+                fix=f"correct it, leave it out with --where on a table's columns, or name another with --{what}",
+            ) from None  # fmt: skip
         if finite and not math.isfinite(number):
             raise BadTable(f"{what}: found {number}, expected a number", place=run.place, fix="leave the run out")
         return number
@@ -104,6 +110,9 @@ class _Settled:
         run, name = self.run, self.names["tokens"]
         if self.mapped.sample_tokens is not None and self.mapped.tokens is None:
             return self._steps("--sample-tokens") * self.mapped.sample_tokens
+        if self.mapped.tokens is None and self.step and TOKENS_AXIS.search(self.names["loss"] or ""):
+            self.notes.append(f"the steps of {self.names['loss']} count tokens: D is the last of them")
+            return self.step
         known = name is not None and (_literal(name) is not None or run.at(name, self.step) is not None)
         if not known and self.mapped.tokens is None and self.mapped.batch_tokens is not None and run.last_step:
             return self._steps("--batch-tokens") / self._samples_a_step() * self.mapped.batch_tokens
@@ -144,11 +153,16 @@ class _Settled:
         """Return by how much the steps of the loss exceed those of training: 1, or the samples of a batch.
 
         A tag may say that its steps count samples; another curve with as many points then tells how many there are in
-        a step. Raises BadTable where steps count samples and nothing tells how many.
+        a step. Raises BadTable where steps count samples or epochs and nothing tells how many there are in a step.
         """
         name = self.names["loss"] or ""
+        if EPOCHS.match(name):
+            raise BadTable(
+                f"the steps of {name!r} count epochs, and --batch-tokens is of steps", place=self.run.place,
+                fix="give D itself with --tokens, or import a loss that was logged by the step",
+            )  # fmt: skip
         factor = _axis_factor(self.run, name)
-        if "sample" in name.lower():
+        if _counts_samples(name):
             if factor is None or factor <= 1:
                 raise BadTable(
                     f"the steps of {name!r} count samples, and --batch-tokens is of steps", place=self.run.place,
@@ -176,12 +190,21 @@ class _Settled:
         return BadTable(f"{what}: {asked}", place=run.place, fix=curve + _fix(run, what, name))
 
 
+def _counts_samples(tag: str) -> bool:
+    """Whether a tag says that its steps count samples."""
+    return "sample" in tag.lower()
+
+
 def _axis_factor(run: LoggedRun, name: str) -> float | None:
-    """Return the steady factor, other than 1, between the steps of a curve and those of another of as many points."""
+    """Return the steady factor, other than 1, between the steps of a curve and those of another of as many points.
+
+    Curves whose tags say that they count samples or tokens are no measure of steps.
+    """
     own = [step for step, _ in run.curves.get(name, ()) if step > 0]
     for other, curve in run.curves.items():
         steps = [step for step, _ in curve if step > 0]
-        if other == name or len(steps) != len(own) or len(own) < 3:
+        by_step = other != name and not _counts_samples(other) and not TOKENS_AXIS.search(other)
+        if not by_step or len(steps) != len(own) or len(own) < 3:
             continue
         factor = own[0] / steps[0]
         if not 0.5 < factor < 2 and all(

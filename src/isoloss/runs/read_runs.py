@@ -1,6 +1,5 @@
 """Tables of runs from anywhere: CSV, Parquet, JSON, data frames, or an archive folder, checked at the door."""
 
-import codecs
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -241,7 +240,9 @@ def _read_path(path: Path) -> "pa.Table":
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise InputError(
-            f"unknown kind of table {path.suffix!r}", place=str(path), fix=f"known: {', '.join(sorted(READERS))}"
+            f"unknown kind of table {path.suffix!r}",
+            place=str(path),
+            fix=f"save or unpack it as one of these: {', '.join(sorted(READERS))}",
         )
     return _guarded(reader, path)
 
@@ -255,18 +256,13 @@ def _guarded(reader: Any, path: Path) -> "pa.Table":
         raise
     except (pa.ArrowException, UnicodeError, OSError) as error:  # OSError: Arrow's word for damaged Parquet
         reason, fix = first_line(error)[:200], "check the file's format and encoding"
-        if _beginning(path) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-            reason, fix = "it is UTF-16", "save it as UTF-8, or iconv -f utf-16 -t utf-8"
+        if isinstance(error, UnicodeError) or "UTF8" in reason:
+            reason, fix = f"it is no UTF-8 ({reason})", "save it as UTF-8, or iconv -f latin1 -t utf-8"
         elif isinstance(error, pa.ArrowInvalid) and path.suffix.lower() in (".csv", ".tsv"):
-            fix = "name the columns in the first line, and write as many cells in every other"
+            fix = "name the columns in the first line, with nothing above it, and write as many cells in every other"
         raise BadTable(f"cannot be read as {path.suffix[1:]}: {reason}", place=str(path), fix=fix) from error
 
 
 def name_of(source: Source) -> str:
     """Return how messages name a source: a file by its path, anything else by its kind."""
     return str(source) if isinstance(source, str | Path) else type(source).__name__
-
-
-def _beginning(path: Path) -> bytes:
-    with path.open("rb") as stream:
-        return stream.read(2)

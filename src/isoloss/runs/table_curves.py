@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 GUESSES = {"params": "params", "tokens": "tokens", "loss": "loss_nats"}
 STEPS = re.compile(r"(^|[^a-z])(step|iter|iteration|update)s?$", re.IGNORECASE)
 FEWEST_POINTS = 5  # of a curve
+MOST_NAMED = 5
 WANDB_STEP = "_step"  # of histories that were exported from wandb
 Row = Mapping[str, Any]
 
@@ -37,6 +38,8 @@ def table_runs(source: Path, mapped: Mapped) -> Logged:
         mapped = replace(mapped, step=WANDB_STEP)
         notes.append(f"a column {WANDB_STEP} makes the table one of curves, as if with --step {WANDB_STEP}")
     _require_columns(table, mapped, source)
+    if mapped.step is not None:
+        Columns(table, place=str(source)).refuse_doubt(mapped.step)
     table, roles, formulas = _with_quantities(table, mapped, source)
     groups: dict[str, list[Row]] = {}
     for row in table.to_pylist():
@@ -105,18 +108,22 @@ def _run(name: str, rows: Sequence[Row], mapped: Mapped, source: Path, roles: se
         (row,) = rows
         fields = {key: value for key, value in row.items() if key != ROW and (value is None or _plain(value))}
         return LoggedRun(name=name, place=f"{source}, row {row[ROW]}", fields=fields, guesses=GUESSES)
-    return _curves(name, rows, mapped.step, source, roles)
+    return _curves(name, rows, mapped, source, roles)
 
 
-def _curves(name: str, rows: Sequence[Row], step: str, source: Path, roles: set[str]) -> LoggedRun:
+def _curves(name: str, rows: Sequence[Row], mapped: Mapped, source: Path, roles: set[str]) -> LoggedRun:
     """Return the rows of a run as curves by step, without what a resumed run threw away.
 
-    Of two rows at a step the later counts; empty cells are no points.
+    Of two rows at a step the later counts; empty cells are no points. The steps are a curve too: they may count tokens.
     """
+    step = mapped.step or ""
     steps = [_step(row, step, source) for row in rows]
-    curves: dict[str, Curve] = {}
+    curves: dict[str, Curve] = {step: settled((at, float(at)) for at in steps)}
     fields: dict[str, Value] = {}
-    notes = [*_repeated(steps, step)]
+    repeated = _repeated(rows, steps, roles)
+    if repeated:
+        _require_one_curve(rows, steps, {ROW, step, mapped.run or step, *roles}, source)
+    notes = _said_of_repeated(repeated, step)
     lost: set[int] = set()
     for column in rows[0]:
         if column in (ROW, step):
@@ -124,7 +131,7 @@ def _curves(name: str, rows: Sequence[Row], step: str, source: Path, roles: set[
         cells = [(at, row[column], row[ROW]) for at, row in zip(steps, rows, strict=True) if row[column] is not None]
         points, stray = _points(cells, as_numbers=column in roles)
         if points:
-            curves[column] = settled(without_dead_ends(points))
+            curves[column] = settled(without_dead_ends(points, place=str(source)))
             lost |= {at for at, _ in points} - {at for at, _ in curves[column]}
             notes += _passed_over(stray, column)
         else:
@@ -159,19 +166,53 @@ def _step(row: Row, name: str, source: Path) -> int:
     found = whole_step(row[name])
     if found is None:
         said = "is empty" if row[name] is None else f"is {row[name]!r}"
+        where = f": --where '\"{name}\" IS NOT NULL'" if row[name] is None else " with --where"
         raise BadTable(
             f"step {said}, expected a whole number", place=f"{source}, column {name}, row {row[ROW]}",
-            fix="name another column with --step, or leave such rows out with --where",
+            fix=f"name another column with --step, or leave such rows out{where}",
         )  # fmt: skip
     return found
 
 
-def _repeated(steps: Sequence[int], name: str) -> list[str]:
-    twice = sorted(step for step, count in Counter(steps).items() if count > 1)
-    if not twice:
+def _repeated(rows: Sequence[Row], steps: Sequence[int], roles: set[str]) -> list[int]:
+    """Return the steps at which a column that was asked for holds several values; other columns may."""
+    seen: dict[tuple[str, int], Any] = {}
+    twice = set()
+    for row, at in zip(rows, steps, strict=True):
+        for column in roles:
+            value = row[column]
+            first = seen.setdefault((column, at), value) if value is not None else None
+            if first is not value and first != value:  # the same NaN is no second one
+                twice.add(at)
+    return sorted(twice)
+
+
+def _require_one_curve(rows: Sequence[Row], steps: Sequence[int], without: set[str], source: Path) -> None:
+    """Raise BadTable where a column tells curves apart that go over the same steps: runs, or kinds of a loss.
+
+    Attempts of a run that was resumed are no such curves: one after another, each takes steps up from a checkpoint.
+    """
+    for column in rows[0]:
+        names = [row[column] for row in rows]
+        if column in without or not all(map(_plain, names)):
+            continue
+        times = Counter(names)
+        if len(times) < 2 or min(times.values()) < 2 or len(set(zip(names, steps, strict=True))) < len(rows):
+            continue
+        begins = [at for at in range(len(rows)) if at == 0 or names[at] != names[at - 1]]
+        if len(begins) > len(times) or any(steps[at] <= steps[0] for at in begins[1:]):
+            listed = ", ".join(map(str, list(times)[:MOST_NAMED])) + (", …" if len(times) > MOST_NAMED else "")
+            raise BadTable(
+                f"several curves, told apart by the column {column!r} ({listed})", place=str(source),
+                fix=f"where they are runs: --run {column}; where one of them is meant, keep its rows with --where",
+            )  # fmt: skip
+
+
+def _said_of_repeated(steps: Sequence[int], name: str) -> list[str]:
+    if not steps:
         return []
-    more = f" and {len(twice) - 1} more stand" if len(twice) > 1 else " stands"
-    return [f"{name} {twice[0]}{more} in several rows (a run that was resumed?): the later row counts"]
+    more = f" and {len(steps) - 1} more stand" if len(steps) > 1 else " stands"
+    return [f"{name} {steps[0]}{more} in several rows (a run that was resumed or begun anew?): the later row counts"]
 
 
 def _passed_over(stray: Sequence[tuple[int, Any]], column: str) -> list[str]:

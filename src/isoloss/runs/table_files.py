@@ -13,7 +13,7 @@ import numpy as np
 
 from isoloss.core.arrow import floats_of
 from isoloss.core.errors import BadTable
-from isoloss.core.reading import json_in
+from isoloss.core.reading import LINES, json_in
 from isoloss.runs.columns import NO_NUMBERS, grouping_doubt
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ MOST_ROWS = 50_000_000  # a few bytes of Parquet can stand for any number of equ
 LONGEST_CELL = 1 << 28  # bytes of text, as in documents
 MOST_TEXT = 1 << 30  # bytes of a column of text: a few of Parquet can stand for any number of equal cells
 LOOKED_AT = 1 << 16  # bytes from which the delimiter is read
+SAID_DELIMITER = re.compile(r"\ufeff?sep=([,;\t|])\r?\n")
+MISSING = ["", "NA", "N/A", "n/a", "#N/A", "<NA>", "null", "NULL", "None"]
 # Digits in groups of three, and a decimal comma: each unambiguous where there are two groups, or other than three
 # digits behind the comma.
 GROUPED_BY_DOTS = re.compile(r"[-+]?\d{1,3}(\.\d{3})+(,\d+)?")
@@ -52,21 +54,63 @@ def read_csv(path: Path) -> "pa.Table":
     from pyarrow import csv as arrow_csv
 
     # 'nan' must stay visible: a missing value is distinguished from a number that is none.
-    convert = {"null_values": ["", "NA", "N/A", "null", "NULL", "None"], "strings_can_be_null": True}
-    parse = arrow_csv.ParseOptions(delimiter=_delimiter(path), newlines_in_values=True)
-    _refuse_wide(path, parse.delimiter)
+    convert = {"null_values": MISSING, "strings_can_be_null": True}
+    refuse_utf16(path)
+    delimiter, skipped = _delimiter(path)
+    parse = arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
+    _refuse_wide(path, delimiter)
 
     def read(**more: Any) -> "pa.Table":
         options = arrow_csv.ConvertOptions(**convert, **more)
-        return arrow_csv.read_csv(path, convert_options=options, parse_options=parse)
+        rows = arrow_csv.ReadOptions(skip_rows=skipped)
+        return arrow_csv.read_csv(path, read_options=rows, convert_options=options, parse_options=parse)
 
-    table = read()
-    if table.num_columns == 1 and any(mark in table.column_names[0] for mark in DELIMITERS):
+    table = _with_named_columns(read(), path)
+    if table.num_columns == 1 and _is_cut_wrongly(table):
         raise BadTable(
             f"one column alone, {table.column_names[0]!r}", place=str(path),
             fix="separate columns by commas, semicolons or tabs, the same number of them in every line",
         )  # fmt: skip
     return _with_plain_names(_localised(table, read))
+
+
+def _is_cut_wrongly(table: "pa.Table") -> bool:
+    """Whether the only column of a table is several: its name holds a delimiter, or it and all cells as many words."""
+    import pyarrow as pa
+
+    (name,), column = table.column_names, table.column(0)
+    if any(mark in name for mark in DELIMITERS):
+        return True
+    words = len(name.split())
+    cells = column.to_pylist() if words > 1 and pa.types.is_string(column.type) else []
+    return bool(cells) and all(cell is not None and len(cell.split()) == words for cell in cells)
+
+
+def _with_named_columns(table: "pa.Table", path: Path) -> "pa.Table":
+    """Return the table without empty columns that have no name, as spreadsheets leave them at the end of a line.
+
+    Raises BadTable where several columns with something in them have no name: then the first line is a title.
+    """
+    nameless = [at for at, name in enumerate(table.column_names) if not name.strip()]
+    if len(nameless) > 1 and any(table.column(at).null_count < table.num_rows for at in nameless):
+        first = next(filter(str.strip, table.column_names), "")
+        raise BadTable(
+            f"{len(nameless)} columns have no name: the first line is {first!r} and nothing else names them",
+            place=str(path), fix="begin the file with the line that names the columns, without titles above it",
+        )  # fmt: skip
+    empty = [at for at in nameless if table.column(at).null_count == table.num_rows and table.num_rows]
+    return table.select([at for at in range(table.num_columns) if at not in empty]) if empty else table
+
+
+def refuse_utf16(path: Path) -> None:
+    """Raise BadTable for a text in UTF-16, as Windows writes it: none of the readers takes it."""
+    with path.open("rb") as stream:
+        beginning = stream.read(2)
+    if beginning in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        raise BadTable(
+            f"cannot be read as {path.suffix[1:]}: it is UTF-16", place=str(path),
+            fix="save it as UTF-8, or iconv -f utf-16 -t utf-8",
+        )  # fmt: skip
 
 
 def _with_plain_names(table: "pa.Table") -> "pa.Table":
@@ -135,15 +179,20 @@ def _numbers(cells: Sequence[str | None]) -> list[float | int | None] | None:
     return None
 
 
-def _delimiter(path: Path) -> str:
-    """Return what sets columns apart: the suffix's own sign, unless the first lines agree on another alone."""
+def _delimiter(path: Path) -> tuple[str, int]:
+    """Return what sets columns apart, and how many lines stand before the names of the columns.
+
+    It is the suffix's own sign, unless the first lines agree on another alone, or a line `sep=;` says it as in Excel.
+    """
     own = "\t" if path.suffix.lower() == ".tsv" else ","
     with path.open("rb") as file:
         head = file.read(LOOKED_AT)
     text = head.decode("utf-8-sig", errors="replace")
     lines = text if len(head) < LOOKED_AT else text[: text.rfind("\n") + 1]
+    if said := SAID_DELIMITER.match(lines):
+        return said[1], 1
     candidates = (own, *(sign for sign in DELIMITERS if sign != own))
-    return next((sign for sign in candidates if _divides(lines, sign)), own)
+    return next((sign for sign in candidates if _divides(lines, sign)), own), 0
 
 
 def _divides(lines: str, sign: str) -> bool:
@@ -161,6 +210,7 @@ def json_lines(path: Path) -> list[dict[str, Any]]:
     Raises BadTable naming the line that is no object.
     """
     rows = []
+    refuse_utf16(path)
     for number, line in enumerate(path.read_bytes().split(b"\n"), 1):
         line = line.removeprefix(codecs.BOM_UTF8)
         if not line.strip():
@@ -210,9 +260,31 @@ def read_json(path: Path) -> "pa.Table":
     return _table_of(content, path)
 
 
+def flattened(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a row with what its objects hold as columns of its own: `config.lr` of `{"config": {"lr": …}}`."""
+    if not any(isinstance(value, dict) for value in row.values()):
+        return row
+    found: dict[str, Any] = {}
+    stack = [iter(row.items())]
+    names: list[str] = []
+    while stack:
+        for name, value in stack[-1]:
+            if isinstance(value, dict) and value:
+                stack.append(iter(value.items()))
+                names.append(name)
+                break
+            found[".".join([*names, name])] = value
+        else:
+            stack.pop()
+            if names:
+                names.pop()
+    return found
+
+
 def _table_of(rows: Sequence[Mapping[str, Any]], path: Path) -> "pa.Table":
     import pyarrow as pa
 
+    rows = [flattened(row) for row in rows]
     names = list(dict.fromkeys(name for row in rows for name in row))
     if len(names) > MOST_COLUMNS:
         raise _too_wide(len(names), path)
@@ -297,7 +369,6 @@ def _refuse_long(column: "pa.ChunkedArray", *, place: str) -> None:
             )  # fmt: skip
 
 
-LINES = (".jsonl", ".ndjson")
 READERS: dict[str, Callable[[Path], "pa.Table"]] = {
     ".csv": read_csv, ".tsv": read_csv, ".json": read_json, **dict.fromkeys(LINES, read_jsonl),
     ".parquet": read_parquet,

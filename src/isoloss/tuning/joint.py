@@ -34,8 +34,8 @@ IN_WORDS = {"params": "parameters", "tokens": "tokens", "batch_tokens": "the bat
 class JointPower:
     """A power law of a best setting: `level` at the point `at`, and an exponent for each column that varies.
 
-    `optima` were fitted, of `sizes` sizes; `scatter` is their standard deviation around the law, in ln. `draws`
-    (n, 1 + columns) are of ln level and the exponents.
+    `optima` were fitted, of `sizes` sizes (of one size, of as many horizons); `scatter` is their standard deviation
+    around the law, in ln. `draws` (n, 1 + columns) are of ln level and the exponents.
     """
 
     at: Mapping[str, float]
@@ -249,9 +249,10 @@ def _symbol(name: str) -> str:
 def _law_sentence(what: str, law: JointPower, unit: str) -> str:
     at = ", ".join(f"{value:.3g} {IN_WORDS[name].removeprefix('the ')}" for name, value in law.at.items())
     powers = ", ".join(f"{IN_WORDS[name]} to the power {_formatted(one)}" for name, one in law.exponents.items())
+    kind = "sizes" if "params" in law.exponents else "horizons"
     return (
         f"The best {what} is {_formatted(law.level)}{unit} at {at}; it goes with {powers} ({law.optima} optima of "
-        f"{law.sizes} sizes, which scatter by {law.scatter:.0%} around it)."
+        f"{law.sizes} {kind}, which scatter by {law.scatter:.0%} around it)."
     )
 
 
