@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from isoloss.arena.referee import entry_sentences
-from isoloss.arena.scores import NAMES, SAID, Entry, Score
+from isoloss.arena.scores import Entry, Score
 from isoloss.arena.tables import HEADS, advice, faults, form_rows, interval_rows, track_rows
 from isoloss.arena.tasks import USED_DESIGNS
 from isoloss.arena.truths import FORMS
@@ -105,8 +105,7 @@ def _next(entries: Sequence[Entry]) -> list[str]:
 
 def read_entry(content: Mapping[str, Any]) -> Entry:
     """Return the entry that `Entry.to_json` wrote."""
-    names = ("task", "track", "kind", "status", "message", *NAMES, *SAID)
-    scores = tuple(Score(**{name: one[name] for name in names}) for one in content["tables"])
+    scores = tuple(Score(**one) for one in content["tables"])
     return Entry(method=content["method"], scores=scores, offline=content["offline"])
 
 

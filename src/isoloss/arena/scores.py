@@ -10,17 +10,17 @@ import numpy as np
 from isoloss.arena.referee import Answer, Status
 from isoloss.arena.tasks import AHEAD, Task, Track
 from isoloss.core.estimate import Estimate
+from isoloss.core.plain_json import Plain
 from isoloss.laws.law import Floats
 
 NAMES = (
     "floor_error", "floor_held", "split_error", "split_held", "loss_error_3", "loss_error_10", "loss_error_30",
     "regret", "regret_10", "next_error", "seconds",
 )  # fmt: skip
-SAID = ("floor", "floor_low", "floor_high", "floor_true")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Score:
+class Score(Plain):
     """One table's scores; None where the method gave no answer, or the track has no truth.
 
     Errors are absolute: of the floor in nats per token, of the split in ln(D*/N*) at a budget inside the runs, of the
@@ -51,10 +51,6 @@ class Score:
     floor_low: float | None = None
     floor_high: float | None = None
     floor_true: float | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the scores as plain data."""
-        return {name: getattr(self, name) for name in ("task", "track", "kind", "status", "message", *NAMES, *SAID)}
 
 
 @dataclass(frozen=True, kw_only=True)

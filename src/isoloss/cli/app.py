@@ -101,6 +101,22 @@ Allow = Annotated[
 ]  # fmt: skip
 Figure = Annotated[Path | None, typer.Option(help="Draw the result into an .svg or .png file.")]
 Seed = Annotated[int, typer.Option(min=0, help="Random seed: the same seed gives the same numbers.")]
+# What several verbs ask of a table of runs, in the same words.
+Table = Annotated[Path, typer.Argument(help="CSV, TSV, Parquet, JSON or JSONL, a row a run; or a results folder.")]
+Params = Annotated[str, typer.Option(help="Column of model sizes N, or a formula over columns.")]
+CountedBy = Annotated[
+    Convention | None, typer.Option(help="How the column of --params counts, where the table does not say.")
+]
+Tokens = Annotated[str, typer.Option(help="Column of training tokens D, or a formula.")]
+Loss = Annotated[str, typer.Option(help="Column of final losses in nats per token, or a formula.")]
+Flops = Annotated[str | None, typer.Option(help="Column of training FLOPs; without it C = 6·N·D.")]
+Where = Annotated[str | None, typer.Option(help="SQL condition on the table's columns: which rows to take.")]
+Trunk = Annotated[
+    str | None, typer.Option(help="Column that names the training curve: rows of one curve are not independent.")
+]
+Best = Annotated[
+    bool, typer.Option("--best", help="Take only the best of several runs of one size and token count (and corpus).")
+]
 
 
 def _version(asked: bool) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from isoloss.cli.app import Convention, Json, Seed, app
+from isoloss.cli.app import CountedBy, Flops, Json, Loss, Params, Seed, Tokens, Trunk, Where, app
 from isoloss.cli.output import open_progress, print_json
 from isoloss.core.bounds import MOST_DRAWS
 from isoloss.core.errors import InputError
@@ -28,18 +28,14 @@ def explore(
         Path, typer.Argument(help="A law's file (JSON), a results folder, or a table of runs (CSV, Parquet, JSON).")
     ],
     second: Annotated[Path | None, typer.Argument(help="Another of these, side by side with the first.")] = None,
-    params: Annotated[str, typer.Option(help="Column of model sizes N, or a formula over columns.")] = "params",
-    params_convention: Annotated[
-        Convention | None, typer.Option(help="How the column of --params counts, where the table does not say.")
-    ] = None,
-    tokens: Annotated[str, typer.Option(help="Column of training tokens D, or a formula.")] = "tokens",
-    loss: Annotated[str, typer.Option(help="Column of final losses in nats per token, or a formula.")] = "loss_nats",
-    flops: Annotated[str | None, typer.Option(help="Column of training FLOPs; without it C = 6·N·D.")] = None,
+    params: Params = "params",
+    params_convention: CountedBy = None,
+    tokens: Tokens = "tokens",
+    loss: Loss = "loss_nats",
+    flops: Flops = None,
     group: Annotated[str | None, typer.Option(help="Column that names the corpus: one law a group.")] = None,
-    trunk: Annotated[
-        str | None, typer.Option(help="Column that names the training curve: rows of one curve are not independent.")
-    ] = None,
-    where: Annotated[str | None, typer.Option(help="SQL condition on the table's columns: which rows to take.")] = None,
+    trunk: Trunk = None,
+    where: Where = None,
     law: Annotated[
         list[str] | None,
         typer.Option(help="Form to fit to runs, repeatable; without it chinchilla, coupled and ceiling."),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from isoloss.cli.app import Convention, Figure, Json, Seed, app, typed
+from isoloss.cli.app import Best, CountedBy, Figure, Json, Seed, Table, Tokens, app, typed
 from isoloss.cli.explore import Page
 from isoloss.cli.output import open_progress, warn
 from isoloss.core.bounds import MOST_DRAWS
@@ -31,14 +31,12 @@ LAWS = (
 
 @app.command()
 def fit(
-    runs: Annotated[Path, typer.Argument(help="CSV, TSV, Parquet, JSON or JSONL, a row a run; or a results folder.")],
+    runs: Table,
     params: Annotated[
         str, typer.Option(help='Column of model sizes N, or a formula over columns: "n_millions * 1e6".')
     ] = "params",
-    params_convention: Annotated[
-        Convention | None, typer.Option(help="How the column of --params counts, where the table does not say.")
-    ] = None,
-    tokens: Annotated[str, typer.Option(help="Column of training tokens D, or a formula.")] = "tokens",
+    params_convention: CountedBy = None,
+    tokens: Tokens = "tokens",
     loss: Annotated[
         str, typer.Option(help='Column of final losses in nats per token, or a formula: "bits * ln(2)".')
     ] = "loss_nats",
@@ -134,10 +132,7 @@ def fit(
     backtest_above: Annotated[
         float | None, typer.Option(help="FLOPs above which --backtest flops holds out; else the largest quarter.")
     ] = None,
-    best: Annotated[
-        bool,
-        typer.Option("--best", help="Take only the best of several runs of one size and token count (and corpus)."),
-    ] = False,
+    best: Best = False,
     outliers: Annotated[
         bool, typer.Option("--outliers", help="Name the rows over 4 robust standard deviations off the law.")
     ] = False,

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isoloss.cli.output import print_json, say
 from isoloss.core.errors import InputError, Unidentified, did_you_mean
+from isoloss.core.plain_json import fields_json
 
 if TYPE_CHECKING:
     from isoloss.core.progress import Progress
@@ -33,21 +34,15 @@ class Derived:
     """
 
     frontier: list["FrontierPoint"]
+    no_frontier: str | None = None
     predictions: list["Prediction"]
     profiles: list["Profile"]
     outliers: list["Outlier"] | None = None
-    no_frontier: str | None = None
     beyond: "Beyond | None" = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the keys that stand next to those of a fit."""
-        return {
-            "frontier": [point.to_json() for point in self.frontier],
-            "no_frontier": self.no_frontier,
-            "predictions": [run.to_json() for run in self.predictions],
-            "profiles": [one.to_json() for one in self.profiles],
-            "outliers": None if self.outliers is None else [asdict(one) for one in self.outliers],
-        }
+        return fields_json(self, without=("beyond",))
 
 
 def derive(

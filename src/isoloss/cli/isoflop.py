@@ -2,16 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from isoloss.cli import output
-from isoloss.cli.app import Figure, Json, Seed, app
+from isoloss.cli.app import Best, Figure, Flops, Json, Loss, Params, Seed, Table, Tokens, Trunk, Where, app
 from isoloss.cli.explore import Page, check_page, own_trunk
 from isoloss.core.bounds import MOST_DRAWS
 from isoloss.core.errors import BadTable, InputError, Unidentified
+from isoloss.core.plain_json import Plain
 
 if TYPE_CHECKING:
     from isoloss.core.estimate import Estimate
@@ -26,7 +26,7 @@ QUANTITIES = {"params": "N* ∝ C^a", "tokens": "D* ∝ C^b", "ratio": "D*/N* �
 
 
 @dataclass(frozen=True, kw_only=True)
-class ThirdApproach:
+class ThirdApproach(Plain):
     """Chinchilla's form on one group: a, and the best split of budgets; or the reason why there is none."""
 
     group: str
@@ -34,37 +34,25 @@ class ThirdApproach:
     frontier: "list[FrontierPoint]"
     reason: str | None
 
-    def to_json(self) -> dict[str, Any]:
-        """Return one element of `approach_3`."""
-        return {
-            "group": self.group, "exponent_a": self.exponent_a and self.exponent_a.to_json(),
-            "frontier": [point.to_json() for point in self.frontier], "reason": self.reason,
-        }  # fmt: skip
-
 
 @app.command()
 def isoflop(
-    runs: Annotated[Path, typer.Argument(help="CSV, TSV, Parquet, JSON or JSONL, a row a run; or a results folder.")],
-    params: Annotated[str, typer.Option(help="Column of model sizes N, or a formula over columns.")] = "params",
-    tokens: Annotated[str, typer.Option(help="Column of training tokens D, or a formula.")] = "tokens",
-    loss: Annotated[str, typer.Option(help="Column of final losses in nats per token, or a formula.")] = "loss_nats",
-    flops: Annotated[str | None, typer.Option(help="Column of training FLOPs; without it C = 6·N·D.")] = None,
+    runs: Table,
+    params: Params = "params",
+    tokens: Tokens = "tokens",
+    loss: Loss = "loss_nats",
+    flops: Flops = None,
     group: Annotated[
         str | None, typer.Option(help="Column that names the corpus, or several, a,b: one analysis a group.")
     ] = None,
-    where: Annotated[str | None, typer.Option(help="SQL condition on the table's columns: which rows to take.")] = None,
-    best: Annotated[
-        bool,
-        typer.Option("--best", help="Take only the best of several runs of one size and token count (and corpus)."),
-    ] = False,
+    where: Where = None,
+    best: Best = False,
     stderr: Annotated[str | None, typer.Option(help="Column of standard errors of the losses.")] = None,
     budgets: Annotated[
         str | None,
         typer.Option(help="Budgets in FLOPs, separated by commas; three inside the runs without it."),
     ] = None,
-    trunk: Annotated[
-        str | None, typer.Option(help="Column that names the training curve: rows of one curve are not independent.")
-    ] = None,
+    trunk: Trunk = None,
     curve: Annotated[
         Literal["parabola", "akima"],
         typer.Option(help="Approach 2, through the losses of a budget: a parabola, or Akima's interpolation."),

@@ -8,7 +8,7 @@ from isoloss.cli.output import EDGES
 from isoloss.cli.output import console as _console
 from isoloss.cli.output import table as _table
 from isoloss.cli.tables import interval, show_evaluated
-from isoloss.core.errors import Unidentified
+from isoloss.core.errors import identified
 from isoloss.core.estimate import LEVEL, Estimate
 from isoloss.core.numbers import in_brackets, listed, plain, si
 from isoloss.study.centred import in_words
@@ -127,13 +127,9 @@ def _law_cells(law: "FittedLaw | None", budget: float) -> tuple[str, str]:
     """Return the exponent of N*(C) and ln(D*/N*) under a law."""
     if law is None:
         return "–", "–"
-    cells = []
-    for quantity in (law.exponent_a, law.log_ratio):
-        try:
-            cells.append(interval(quantity(budget), digits=2))
-        except Unidentified:
-            cells.append("not identified")
-    return cells[0], cells[1]
+    found = identified(lambda: law.exponent_a(budget)), identified(lambda: law.log_ratio(budget))
+    exponent, ratio = (interval(one, digits=2) if one else "not identified" for one in found)
+    return exponent, ratio
 
 
 def _corpora_table(result: "StudyResult") -> "Table":

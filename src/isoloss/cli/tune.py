@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from isoloss.cli import output
-from isoloss.cli.app import Json, Seed, app
+from isoloss.cli.app import Json, Params, Seed, Tokens, Where, app
 from isoloss.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 @app.command()
 def tune(
     runs: Annotated[Path, typer.Argument(help="CSV, TSV, Parquet, JSON or JSONL with one row a run of a sweep.")],
-    params: Annotated[str, typer.Option(help="Column of model sizes N, or a formula over columns.")] = "params",
-    tokens: Annotated[str, typer.Option(help="Column of training tokens D, or a formula.")] = "tokens",
+    params: Params = "params",
+    tokens: Tokens = "tokens",
     rate: Annotated[str, typer.Option(help="Column of peak learning rates, or a formula.")] = "peak_lr",
     batch_tokens: Annotated[
         str,
@@ -35,7 +35,7 @@ def tune(
     group: Annotated[
         str | None, typer.Option(help="Column that names the corpus, or several, a,b: one sweep a group.")
     ] = None,
-    where: Annotated[str | None, typer.Option(help="SQL condition on the table's columns: which rows to take.")] = None,
+    where: Where = None,
     at: Annotated[
         list[str] | None, typer.Option(help="A run to be tuned, N,D: its best rate and batch. May be repeated.")
     ] = None,

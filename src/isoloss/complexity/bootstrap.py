@@ -67,11 +67,9 @@ def weighted_medians(ascending: Floats, weights: NDArray[np.int64]) -> Floats:
     total = reached[:, -1]
     lower = _at_rank(reached, (total - 1) // 2)
     upper = _at_rank(reached, total // 2)
-    medians: Floats = (ascending[lower] + ascending[upper]) / 2
-    return medians
+    return np.asarray((ascending[lower] + ascending[upper]) / 2)
 
 
 def _at_rank(reached: NDArray[np.int64], rank: NDArray[np.int64]) -> NDArray[np.intp]:
     """Return the position of the value of 0-based `rank` in each row of cumulated weights."""
-    position: NDArray[np.intp] = np.argmax(reached > rank[:, None], axis=1)
-    return position
+    return np.asarray(np.argmax(reached > rank[:, None], axis=1))

@@ -44,14 +44,9 @@ class CompressionRatio(Measure):
     def ratios(self, raw: NDArray[np.uint8]) -> Floats:
         """Return the ratio of each row of bytes, on all cores."""
         piece = max(1, min(PIECE, PIECE_BYTES // raw.shape[1]))
-
-        def sizes(first: int) -> list[int]:
-            return self.sizes(raw[first : first + piece])
-
         with ThreadPoolExecutor(cores()) as pool:
-            pieces = pool.map(sizes, range(0, len(raw), piece))
-            ratios: Floats = np.array([size for found in pieces for size in found]) / raw.shape[1]
-        return ratios
+            pieces = pool.map(self.sizes, np.split(raw, range(piece, len(raw), piece)))
+            return np.asarray(np.array([size for found in pieces for size in found]) / raw.shape[1])
 
     def sizes(self, raw: NDArray[np.uint8]) -> list[int]:
         """Return the compressed size of each row of bytes."""

@@ -44,7 +44,7 @@ class CompressionCurve(MeanCurve):
         pieces = min(PIECES, block // length)
         first = np.linspace(0, block - length, pieces).astype(np.int64)
         picked = blocks[:, first[:, None] + np.arange(length)].reshape(-1, length)
-        ratios: Floats = self.compressor.ratios(as_bytes(picked, self.settings.token_bytes))
+        ratios = self.compressor.ratios(as_bytes(picked, self.settings.token_bytes))
         return np.asarray(ratios.reshape(count, pieces).mean(axis=1))
 
     def details(self) -> dict[str, JsonValue]:

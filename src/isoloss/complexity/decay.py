@@ -155,8 +155,7 @@ def _inner_products(left: NDArray[np.intp], right: NDArray[np.intp], group: NDAr
     # ⟨Jₐ − pₐqₐᵀ, J_b − p_b q_bᵀ⟩, where Jₐ has entries at the codes (u, v) alone.
     first, second = np.divmod(code, size)
     mixed = np.stack([joint @ (p[b, first] * q[b, second]) for b in range(GROUPS)], axis=1)
-    inner: Floats = (joint @ joint.T).toarray() - mixed - mixed.T + (p @ p.T) * (q @ q.T)
-    return inner
+    return np.asarray((joint @ joint.T).toarray() - mixed - mixed.T + (p @ p.T) * (q @ q.T))
 
 
 def _shares(group: NDArray[np.int64], thing: NDArray[np.intp], things: int) -> sparse.csr_array:

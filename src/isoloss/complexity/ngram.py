@@ -46,8 +46,7 @@ class Ngram(Measure):
         require_learning(sample)
         self._learned = sample.others.size
         probability = interpolated(sample.others, sample.sequences, order=self.order, vocab_size=sample.vocab_size)
-        nats: Floats = -np.log(probability[:, 1:]).mean(axis=1)
-        return nats
+        return np.asarray(-np.log(probability[:, 1:]).mean(axis=1))
 
     def details(self) -> dict[str, JsonValue]:
         """Return the order and how many tokens were learned from."""

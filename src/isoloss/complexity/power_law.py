@@ -74,8 +74,7 @@ class MeanCurve(ExponentMeasure):
 def slopes(x: Floats, y: Floats) -> NDArray[np.float64]:
     """Return the least-squares slope of ln y (… × points) on ln x (points)."""
     centred = np.log(x) - np.log(x).mean()
-    slope: NDArray[np.float64] = np.log(y) @ centred / (centred @ centred)
-    return slope
+    return np.asarray(np.log(y) @ centred / (centred @ centred))
 
 
 def curve(x: Floats, y: Floats, *, x_name: str, y_name: str, fitted: NDArray[np.bool_] | None = None) -> Curve:

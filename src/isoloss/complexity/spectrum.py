@@ -104,8 +104,7 @@ def contributions(rows: Tokens, *, longest: int = LONGEST) -> Floats:
     if len(context):
         found.append(_divergences(context, following, baseline, total))
     every = np.concatenate(found) if found else np.empty(0)
-    descending: Floats = np.sort(every[every > 1e-12])[::-1]
-    return descending
+    return np.asarray(np.sort(every[every > 1e-12])[::-1])
 
 
 def _divergences(context: NDArray[np.intp], following: NDArray[np.intp], baseline: Floats, total: int) -> Floats:

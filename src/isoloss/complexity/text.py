@@ -57,7 +57,7 @@ class Text:
 
     def sequences(self, length: int, *, seed: int) -> Pool:
         """Return the disjoint pieces of `length` tokens from the start of each document. Raises InputError for none."""
-        pool = self._pool([(tokens, offsets, len(offsets) - 1) for tokens, offsets in self.tokens], length, seed)
+        pool = self._pool(length, seed)
         if not len(pool):
             longest = max(int(np.diff(offsets).max(initial=0)) for _, offsets in self.tokens)
             raise too_short(longest, length, place=self.name, unit="bytes" if self.raw is self.tokens else "tokens")
@@ -68,8 +68,7 @@ class Text:
 
         Each block counts as a document of its own. Raises InputError where the text holds fewer than two.
         """
-        whole = [(tokens, np.array([0, len(tokens)]), 1) for tokens, _ in self.tokens]
-        pool = self._pool(whole, length, seed)
+        pool = self._pool(length, seed, across=True)
         if len(pool) < 2:
             held = sum(len(tokens) for tokens, _ in self.tokens)
             raise InputError(
@@ -77,21 +76,16 @@ class Text:
                 place=self.name,
                 fix=f"measure more text, or shorter blocks: --block-tokens {max(256, held // 16)}",
             )
-        parts, first = [], 0
-        for tokens, windows in pool.parts:
-            number = np.arange(first, first + len(windows))
-            parts.append((tokens, Windows(starts=windows.starts, document=number, context=length)))
-            first += len(windows)
-        return Pool(parts=parts, vocab_size=self.vocab_size, floor=self.floor)
+        return pool
 
-    def _pool(self, parts: Sequence[tuple[Tokens, Ints, int]], length: int, seed: int) -> Pool:
+    def _pool(self, length: int, seed: int, *, across: bool = False) -> Pool:
+        """Return the pieces of each document, or `across` documents, where each piece counts as a document."""
         found, documents = [], 0
-        for tokens, offsets, count in parts:
-            windows = _windows(offsets, length, seed=seed)
-            found.append(
-                (tokens, Windows(starts=windows.starts, document=windows.document + documents, context=length))
-            )
-            documents += count
+        for tokens, offsets in self.tokens:
+            windows = _windows(np.array([0, len(tokens)]) if across else offsets, length, seed=seed)
+            document = np.arange(len(windows)) if across else windows.document
+            found.append((tokens, Windows(starts=windows.starts, document=document + documents, context=length)))
+            documents += len(windows) if across else len(offsets) - 1
         return Pool(parts=found, vocab_size=self.vocab_size, floor=self.floor)
 
 

@@ -5,8 +5,11 @@ itself failed, exit 1). Everything else is a defect of ours and keeps its traceb
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
+from typing import TypeVar
+
+T = TypeVar("T")
 
 MOST_NAMES = 20  # known ones that an error lists
 MOST_LETTERS = 80  # of a name in a list
@@ -112,6 +115,14 @@ class BelowFloor(WorkError):
     """A loss better than the best possible one: an error of the laboratory."""
 
 
+def identified(ask: Callable[[], T]) -> T | None:
+    """Return what `ask` returns, None where the runs do not determine it."""
+    try:
+        return ask()
+    except Unidentified:
+        return None
+
+
 class Interrupted(WorkError):
     """Somebody stopped the work."""
 
@@ -125,14 +136,19 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return by_letters[close[0]] if close else None
 
 
+def guess_of(name: str, known: Iterable[str]) -> str:
+    """Return the question whether the closest known name is meant, nothing where none is close."""
+    close = nearest(name, known)
+    return f"did you mean {close!r}? " if close else ""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return the fix line for an unknown name: the nearest known one first, then all of them.
 
     Of more than a reader looks through, the nearest few stand for all.
     """
     names = sorted(each for each in known if each.strip())
-    close = nearest(name, names)
-    guess = f"did you mean {close!r}? " if close else ""
+    guess = guess_of(name, names)
     if len(names) <= MOST_NAMES:
         return f"{guess}known: {', '.join(_short(each) for each in names) if names else 'none'}"
     listed = nearest_few(name, names)

@@ -1,6 +1,7 @@
 """A value with its interval."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -62,20 +63,24 @@ class Estimate:
 
         return ((self.width or 0.0) / (2 * NormalDist().inv_cdf((1 + self.level) / 2))) ** 2
 
+    def mapped(self, rule: Callable[[float], float]) -> "Estimate":
+        """Return a monotone function of the estimate, its ends mapped too; of a falling one they change places."""
+        ends = [None if end is None else rule(end) for end in (self.low, self.high)]
+        if ends[0] is not None and ends[1] is not None and ends[0] > ends[1]:
+            ends.reverse()
+        return replace(self, value=rule(self.value), low=ends[0], high=ends[1])
+
     def scaled(self, factor: float) -> "Estimate":
         """Return the estimate in another unit, the value and the ends times `factor`: per cent of a share."""
-        low, high = (None if end is None else factor * end for end in (self.low, self.high))
-        return replace(self, value=factor * self.value, low=low, high=high)
+        return self.mapped(lambda value: factor * value)
 
     def exponential(self) -> "Estimate":
         """Return e to the value and to the ends: tokens per parameter of ln(D/N)."""
-        low, high = (None if end is None else exponential(end) for end in (self.low, self.high))
-        return replace(self, value=exponential(self.value), low=low, high=high)
+        return self.mapped(exponential)
 
     def logarithm(self) -> "Estimate":
         """Return ln of the value and of the ends: ln(D/N) of tokens per parameter."""
-        low, high = (None if end is None else math.log(end) for end in (self.low, self.high))
-        return replace(self, value=math.log(self.value), low=low, high=high)
+        return self.mapped(math.log)
 
     def to_json(self) -> dict[str, float | None]:
         """Return the estimate as every `--json` prints one."""

@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import fcntl
 import io
 import json
 import os
@@ -72,6 +73,18 @@ def marker(folder: Path) -> Iterator[Path]:
             yield path
         finally:
             path.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Run the block while no other process runs one under the lock file at `path`, which is made if need be."""
+    with storage_errors(path):
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _temporary(target: Path) -> Path:

@@ -1,11 +1,6 @@
 """What this process may use of the machine it runs on."""
 
-import fcntl
 import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 
 def cores() -> int:
@@ -30,15 +25,3 @@ def multiplies_bfloat16() -> bool:
     if asked is not None:
         return "+avx512bf16" in asked.split(",")
     return bool(binding.get_host_cpu_features().get("avx512bf16", False))
-
-
-@contextmanager
-def alone(purpose: str) -> Iterator[None]:
-    """Run the block while no other process of this user on this machine runs one of the same purpose."""
-    path = Path(tempfile.gettempdir()) / f"isoloss-{os.getuid()}-{purpose}.lock"
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)

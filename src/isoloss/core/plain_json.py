@@ -7,12 +7,20 @@ from typing import Any
 from pydantic import BaseModel
 
 
+class Plain:
+    """A dataclass whose fields are what `--json` prints of it."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields by name as plain JSON data."""
+        return fields_json(self)
+
+
 def fields_json(record: Any, *, without: Collection[str] = ()) -> dict[str, Any]:
     """Return the fields of a dataclass by name as plain JSON data, those in `without` left out."""
-    return {f.name: _plain(getattr(record, f.name)) for f in fields(record) if f.name not in without}
+    return {f.name: plain(getattr(record, f.name)) for f in fields(record) if f.name not in without}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return plain JSON data of a value: an object's own `to_json`, else its fields; lists of tuples."""
     if hasattr(value, "to_json"):
         return value.to_json()
@@ -21,7 +29,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, BaseModel):
         return value.model_dump()
     if isinstance(value, Mapping):
-        return {name: _plain(one) for name, one in value.items()}
+        return {name: plain(one) for name, one in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
+        return [plain(one) for one in value]
     return value

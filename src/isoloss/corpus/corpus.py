@@ -52,8 +52,7 @@ class Windows:
     def tokens(self, side: Tokens, *, index: NDArray[np.integer[Any]] | None = None) -> Tokens:
         """Return the tokens of the windows picked by `index` (all without it): windows × context, a copy."""
         starts = self.starts if index is None else self.starts[index]
-        picked: Tokens = side[starts[:, None] + np.arange(self.context)]
-        return picked
+        return np.asarray(side[starts[:, None] + np.arange(self.context)])
 
 
 def document_windows(offsets: Ints, context: int) -> Windows:

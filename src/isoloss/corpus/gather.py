@@ -6,7 +6,7 @@ Where a source limits its tokens, a sample of its documents is taken (`isoloss.c
 import math
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
@@ -100,8 +100,7 @@ class Gathered:
     def _read(self, index: int, span: slice) -> Tokens:
         dtype = token_dtype(self.tokenizer.vocab_size)
         start, count = int(self.starts[index]) + span.start, span.stop - span.start
-        read: Tokens = np.fromfile(self.spool, dtype=dtype, count=count, offset=start * dtype.itemsize)
-        return read
+        return np.asarray(np.fromfile(self.spool, dtype=dtype, count=count, offset=start * dtype.itemsize))
 
     def only(self, index: Ints, *, reason: str) -> Self:
         """Return the documents at the ascending positions `index`; the others are counted under `reason`."""
@@ -287,13 +286,9 @@ def gzip_ratio(content: bytes) -> float:
 
     A last piece that is shorter counts only where it is the only one: ratios of short pieces are high.
     """
-    pieces = list(_whole_pieces(content)) or [content]
+    starts = range(0, len(content) - GZIP_PIECE + 1, GZIP_PIECE)
+    pieces = [content[start : start + GZIP_PIECE] for start in starts] or [content]
     return sum(len(zlib.compress(piece, 9, -zlib.MAX_WBITS)) / len(piece) for piece in pieces) / len(pieces)
-
-
-def _whole_pieces(content: bytes) -> Iterator[bytes]:
-    for start in range(0, len(content) - GZIP_PIECE + 1, GZIP_PIECE):
-        yield content[start : start + GZIP_PIECE]
 
 
 def _tokens_to_read(source: TextSource, train_tokens: int) -> float:

@@ -1,5 +1,6 @@
 """Generating a corpus from a grammar, with the best possible loss of every held-out document."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +13,7 @@ from isoloss.core.machine import cores
 from isoloss.core.progress import Progress
 from isoloss.core.rng import derive_seed
 from isoloss.corpus import store
-from isoloss.corpus.corpus import Corpus
+from isoloss.corpus.corpus import Corpus, Tokens
 from isoloss.corpus.sources import PcfgSource
 from isoloss.corpus.tokenizers import token_dtype
 from isoloss.grammar.families import ExplicitGrammar, GrammarSpec
@@ -116,26 +117,23 @@ def _write_heldout(built: Path, grammar: Grammar, recipe: Recipe) -> None:
     documents, context = recipe.heldout_documents, recipe.document_tokens
     seed = derive_seed(recipe.seed, "held-out documents", recipe.grammar)
     heldout = sample_documents(grammar, documents=documents, document_tokens=context, seed=seed)
-    store.save(built, "heldout", heldout.ravel())
-    store.save(built, "heldout_documents", np.arange(documents + 1, dtype=np.int64) * context)
+    store.save_side(built, "heldout", [heldout], np.full(documents, context), heldout.dtype)
     store.save(built, "floor", scored_means(document_floor(grammar, heldout)))
 
 
 def _write_train(built: Path, grammar: Grammar, recipe: Recipe, progress: Progress) -> None:
     documents, context = recipe.documents, recipe.document_tokens
     seed = derive_seed(recipe.seed, "training documents", recipe.grammar)
-    start = store.create(built, "train", token_dtype(grammar.vocabulary_size), documents * context).offset
     blocks = sample_blocks(grammar, documents=documents, document_tokens=context, seed=seed, workers=cores())
-    with (
-        progress.task("sampling documents of a grammar", total=documents * context) as task,
-        # Written through a stream: what is mapped would count as memory of this process until it ends.
-        (built / "train.npy").open("r+b") as stream,
-    ):
-        stream.seek(start)
-        for block in blocks:
-            stream.write(block.data)
-            task.advance(block.size)
-    store.save(built, "train_documents", np.arange(documents + 1, dtype=np.int64) * context)
+    with progress.task("sampling documents of a grammar", total=documents * context) as task:
+
+        def sampled() -> Iterator[Tokens]:
+            for block in blocks:
+                yield block
+                task.advance(block.size)
+
+        dtype = token_dtype(grammar.vocabulary_size)
+        store.save_side(built, "train", sampled(), np.full(documents, context), dtype)
 
 
 def _record(source: PcfgSource, recipe: Recipe, grammar: Grammar, built: Path) -> Corpus:

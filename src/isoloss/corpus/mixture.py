@@ -97,14 +97,10 @@ def _record(source: MixtureSource, parts: Sequence[Corpus], built: Path, identit
         },
         tokenizer=first.tokenizer,
         tokenizer_identity=first.tokenizer_identity,
-        bytes_per_token=_mean_bytes(parts),
+        bytes_per_token=sum((part.bytes_per_token or 0) * part.n_tokens for part in parts)
+        / sum(part.n_tokens for part in parts),
         **store.measured(built, vocab_size=first.vocab_size, context=context),
     )  # fmt: skip
-
-
-def _mean_bytes(parts: Sequence[Corpus]) -> float:
-    """Return bytes per training token of the mixture."""
-    return sum((part.bytes_per_token or 0) * part.n_tokens for part in parts) / sum(part.n_tokens for part in parts)
 
 
 def _require_one_tokenizer(source: MixtureSource, parts: Sequence[Corpus]) -> None:

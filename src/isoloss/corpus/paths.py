@@ -16,7 +16,7 @@ from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 
-from isoloss.core.errors import BadCorpus, nearest
+from isoloss.core.errors import BadCorpus, guess_of, nearest
 from isoloss.core.files import kind_of
 from isoloss.corpus.compressed import reading
 from isoloss.corpus.dropped import in_words
@@ -191,8 +191,7 @@ def _raise_empty(path: Path, root: Path, written: str, passed_over: dict[Path, s
         fix = "name a folder that holds text; what a link leads to is read where it is named by itself"
         raise BadCorpus(f"no file below {root}{reasons}", place=written, fix=fix)
     if not glob.has_magic(str(path)):
-        close = nearest(path.name, (entry.name for entry in root.iterdir()))
-        guess = f"did you mean {close!r}? " if close else ""
+        guess = guess_of(path.name, (entry.name for entry in root.iterdir()))
         raise BadCorpus("no such file or folder", place=written, fix=f"{guess}searched in {root}")
     raise BadCorpus(
         f"matches no file; searched in {root}{reasons}", place=written, fix="correct the pattern, or the folder"

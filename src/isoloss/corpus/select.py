@@ -52,5 +52,4 @@ def _tercile(gathered: Gathered, chosen: int) -> Ints:
     order = np.array(sorted(range(len(gathered)), key=lambda d: (gathered.ratios[d], gathered.digests[d])))  # type: ignore[index]
     middle = np.cumsum(gathered.sizes[order]) - gathered.sizes[order] / 2
     third = np.minimum(3 * middle / gathered.sizes.sum(), 2).astype(np.int64)
-    picked: Ints = np.sort(order[third == chosen - 1])
-    return picked
+    return np.asarray(np.sort(order[third == chosen - 1]))

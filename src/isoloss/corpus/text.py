@@ -11,7 +11,7 @@ import numpy as np
 from isoloss.core.fingerprint import fingerprint
 from isoloss.core.progress import Progress
 from isoloss.corpus import store
-from isoloss.corpus.corpus import Corpus, Side, Tokens
+from isoloss.corpus.corpus import Corpus, NearReport, Side, Tokens
 from isoloss.corpus.gather import Gathered, gather
 from isoloss.corpus.reading import Reading, open_reading
 from isoloss.corpus.select import report, select
@@ -51,9 +51,7 @@ def build_text(source: TextSource, *, root: Path, context: int, base: Path | Non
         built = workshop / "corpus"
         built.mkdir()
         changes = _write(source, gathered, split, built)
-        record = _record(source, reading, gathered, split, changes, built, context).model_copy(
-            update={"fingerprint": identity, "near_duplicates": near}
-        )
+        record = _record(source, reading, gathered, split, changes, built, context, identity=identity, near=near)
         return store.place(record, built, root / identity)
 
 
@@ -131,11 +129,14 @@ def _record(
     changes: TokenChanges,
     built: Path,
     context: int,
+    *,
+    identity: str,
+    near: NearReport | None,
 ) -> Corpus:
     unused = int(gathered.lengths[split.heldout].sum() - split.heldout_length.sum())
     beyond = len(gathered.lengths) - len(split.train) - len(split.heldout)
     return Corpus(
-        fingerprint="",
+        fingerprint=identity,
         name=source.name,
         kind="text",
         source={
@@ -148,6 +149,7 @@ def _record(
         tokenizer_identity=gathered.tokenizer.identity,
         compact_from=gathered.tokenizer.vocab_size if source.compact else None,
         bytes_per_token=gathered.bytes_per_token,
+        near_duplicates=near,
         **store.measured(built, vocab_size=changes.vocab_size, context=context),
         dropped={**gathered.dropped, "beyond_limit": beyond, "heldout_tokens_unused": unused},
     )

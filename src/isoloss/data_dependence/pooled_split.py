@@ -9,13 +9,12 @@ of the corpus where the corpora show a slope (Hartung & Knapp's test), and is on
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 from scipy.special import ndtr, ndtri
 
 from isoloss.core.errors import InputError
-from isoloss.core.plain_json import fields_json
+from isoloss.core.plain_json import Plain
 from isoloss.data_dependence.meta import meta_regression, scatter_posterior
 from isoloss.laws.law import Floats
 from isoloss.optima.best_size import BestSize
@@ -51,7 +50,7 @@ class Pooled:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PooledSplit:
+class PooledSplit(Plain):
     """ln(D*/N*) = level + slope · ln(C / `budget`) of one more corpus.
 
     `low` and `high` are the outer ones of the budgets that corpora were compared at, in FLOPs. `corpora`
@@ -100,10 +99,6 @@ class PooledSplit:
     def steps(self, draws: int, generator: np.random.Generator) -> Floats:
         """Return the steps of the median and of `draws` (1 + draws, 2)."""
         return np.vstack([np.full(2, 0.5), generator.uniform(1e-6, 1 - 1e-6, size=(draws, 2))])
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON data."""
-        return fields_json(self)
 
 
 def pool_splits(splits: Sequence[MeanSplit], *, measured: Mapping[str, float] | None = None) -> PooledSplit | None:

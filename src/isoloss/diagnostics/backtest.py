@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from isoloss.core.errors import BadTable, InputError, did_you_mean
 from isoloss.core.estimate import LEVEL
-from isoloss.core.plain_json import fields_json
+from isoloss.core.plain_json import Plain, fields_json
 from isoloss.core.progress import QUIET, Progress
 from isoloss.fitting.checks import leave_out, root_mean_square
 from isoloss.fitting.fitting import fit
@@ -36,7 +36,7 @@ DRAWS = 200  # where the caller asks for none: the ends of a 95 % interval are t
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeldOut:
+class HeldOut(Plain):
     """One law on one part of the runs that its fit did not see.
 
     `rmse` and `bias` are of ln L − ln L̂ (bias above zero: runs ended worse than predicted); `held` is the share of the
@@ -54,10 +54,6 @@ class HeldOut:
     held: float | None = None
     half_width: float | None = None
     reason: str | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON data."""
-        return fields_json(self)
 
 
 @dataclass(frozen=True, kw_only=True)

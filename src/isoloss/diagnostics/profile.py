@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from isoloss.core.errors import InputError, did_you_mean
 from isoloss.core.estimate import LEVEL
-from isoloss.core.plain_json import fields_json
+from isoloss.core.plain_json import Plain
 from isoloss.core.rng import stream
 from isoloss.diagnostics.constrained import Quantity, gradient_of, minimise_at, objective_at
 from isoloss.fitting.engine import Problem, best_ends, linearise, near, solve, width
@@ -49,7 +49,7 @@ class ProfilePoint:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Profile:
+class Profile(Plain):
     """The values of a quantity that the runs allow at `level`: `low` to `high`, None on a side without a limit.
 
     A side ends at `low` where the rise reaches 1, or where the search's bounds or the law itself let the quantity go no
@@ -62,10 +62,6 @@ class Profile:
     high: float | None
     level: float
     curve: tuple[ProfilePoint, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return one element of `profiles`."""
-        return fields_json(self)
 
 
 def profile(

@@ -8,12 +8,12 @@ equals the one with the fewest parameters is chosen.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Unpack
+from typing import Unpack
 
 import numpy as np
 
 from isoloss.core.errors import BadTable, InputError
-from isoloss.core.plain_json import fields_json
+from isoloss.core.plain_json import Plain
 from isoloss.fitting.checks import leave_out, refuse_unfittable, root_mean_square
 from isoloss.fitting.engine import find_optimum, linearise, pose, row_weights, starting_points
 from isoloss.fitting.intervals import noise_around
@@ -44,7 +44,7 @@ class TriedLaw:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LawChoice:
+class LawChoice(Plain):
     """The law that was chosen, and all that were tried, the best score first; `equal` are those no worse than it.
 
     Scores are root mean square errors of ln L on `rows` rows of `curves` training curves that the fits did not see.
@@ -66,10 +66,6 @@ class LawChoice:
             f"law chosen: {self.law}{why}, by errors of ln L on {self.curves} training curves left out in turn: "
             f"{scored}{missing}"
         )
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON data."""
-        return fields_json(self)
 
 
 def choose_law(

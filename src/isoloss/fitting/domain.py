@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from isoloss.core.errors import NotApplicable, Unidentified
-from isoloss.core.plain_json import fields_json
+from isoloss.core.plain_json import Plain
 from isoloss.runs.observations import RUN_COLUMNS, Observations
 
 FAR_IN_COMPUTE = 10.0  # beyond the fitted rows' FLOPs, where a prediction is warned of
@@ -19,7 +19,7 @@ APART = 5.0  # times fewer and more tokens than the line's, of the runs that wou
 
 
 @dataclass(frozen=True, kw_only=True)
-class LawWarning:
+class LawWarning(Plain):
     """Something about a fit that a reader must know: `code` for programs, `message` with the remedy for people.
 
     `rows` are the 1-based positions in the source of the runs that it is about, where it is about some of them.
@@ -28,10 +28,6 @@ class LawWarning:
     code: str
     message: str
     rows: tuple[int, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON data."""
-        return fields_json(self)
 
 
 @dataclass(frozen=True, kw_only=True)

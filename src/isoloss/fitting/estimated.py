@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from isoloss.core.display import Rows
 from isoloss.core.errors import InputError, NotApplicable, Unidentified, did_you_mean
 from isoloss.core.estimate import LEVEL, Estimate
-from isoloss.core.plain_json import fields_json
+from isoloss.core.plain_json import Plain
 from isoloss.fitting.domain import Domain, LawWarning, extrapolation_warnings, off_line_warnings
 from isoloss.laws.law import Floats, Law
 from isoloss.laws.registry import law_name
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FrontierPoint:
+class FrontierPoint(Plain):
     """The loss-minimising split of one budget. `log_ratio` is ln(tokens/params) there.
 
     `extrapolation` is the largest factor by which the budget, the parameters or the tokens lie outside the fitted
@@ -46,10 +46,6 @@ class FrontierPoint:
             "tokens per parameter": self.log_ratio.exponential(), "loss, nats": self.loss,
             "inside the runs": "yes" if self.interpolated else f"×{self.extrapolation:.3g} beyond",
         }  # fmt: skip
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON data: one element of `frontier`."""
-        return fields_json(self)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from isoloss.core.errors import Unidentified
+from isoloss.core.errors import identified
 from isoloss.core.plain_json import fields_json
 from isoloss.fitting.choice import LawChoice
 from isoloss.fitting.domain import LawWarning
@@ -89,16 +89,13 @@ class FittedLaw(EstimatedLaw):
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data: one element of `fits`. `exponent_a` is null where no optimum exists."""
-        try:
-            exponent = self.exponent_a().to_json()
-        except Unidentified:
-            exponent = None
+        exponent = identified(self.exponent_a)
         condition = self.convergence.condition_number
         return {
             **fields_json(self, without=("definition", "draws", "noise", "convergence")),
             **fields_json(self.convergence),
             "law": self.law,
-            "exponent_a": exponent,
+            "exponent_a": exponent and exponent.to_json(),
             "condition_number": condition if np.isfinite(condition) else None,
             "n_draws": len(self.draws),
         }

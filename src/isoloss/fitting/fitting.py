@@ -65,10 +65,7 @@ def fit(
     (`isoloss.fitting.choice`). Raises BadTable where the rows cannot determine the law.
     """
     settings = replace(settings, **options)
-    choice: LawChoice | None = None
-    if law == AUTO:
-        choice = choose_law([observations], settings=settings)
-        law = choice.law
+    law, choice = _chosen(law, [observations], settings)
     definition = open_law(law) if isinstance(law, str) else law
     check_definition(definition)
     held = dict(settings.fixed)
@@ -171,15 +168,22 @@ def fit_groups(
     `law="auto"` chooses one law for all of them.
     """
     settings = replace(settings, **options)
-    choice: LawChoice | None = None
-    if law == AUTO:
-        choice = choose_law(list(observations.by_corpus().values()), settings=settings)
-        law = choice.law
+    law, choice = _chosen(law, list(observations.by_corpus().values()), settings)
     with progress.task("fits", total=len(observations.corpora)) as task:
         found = fit_corpora(observations, law=law, settings=settings, bootstrap=bootstrap, seed=seed, task=task)
     for error in found.errors.values():
         raise error
     return [replace(fitted, choice=choice) for fitted in found.laws.values()]
+
+
+def _chosen(
+    law: str | type[Law], tables: Sequence[Observations], settings: FitSettings
+) -> tuple[str | type[Law], LawChoice | None]:
+    """Return the law to fit, chosen among the tables where that is asked for, and how it was chosen."""
+    if law != AUTO:
+        return law, None
+    choice = choose_law(tables, settings=settings)
+    return choice.law, choice
 
 
 def evidence_of_others(

@@ -1,17 +1,18 @@
 """What a grammar is, in numbers."""
 
 import time
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
+from isoloss.core.plain_json import Plain
 from isoloss.grammar.floor import Floor, estimate_floor
 from isoloss.grammar.pcfg import Grammar
 from isoloss.grammar.transform import condition_on_termination
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Description:
+class Description(Plain):
     """A grammar's numbers; entropies and losses in nats.
 
     `spectral_radius` and `termination_probability` are the grammar's own; the rest is of the language described: where
@@ -32,11 +33,6 @@ class Description:
     unigram_nats: float | None
     floor_nats_per_token: Floor | None
     seconds: float
-
-    def to_json(self) -> dict[str, object]:
-        """Return the description as `isoloss grammar describe --json` prints it."""
-        plain = {field.name: getattr(self, field.name) for field in fields(self)}
-        return plain | {"floor_nats_per_token": self.floor_nats_per_token and self.floor_nats_per_token.to_json()}
 
 
 def describe(

@@ -16,7 +16,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from isoloss.core.errors import BadGrammar, did_you_mean, nearest
+from isoloss.core.errors import BadGrammar, did_you_mean, guess_of
 from isoloss.grammar.branching import productive
 from isoloss.grammar.pcfg import Grammar, Rule
 
@@ -200,9 +200,7 @@ def _check_defined(
 ) -> None:
     for symbol in (s for a in alternatives for s in a.symbols):
         if (symbol.kind, symbol.text) not in codes:
-            close = nearest(symbol.text, nonterminals)
-            guess = f"did you mean {close!r}? " if close else ""
-            fix = f"{guess}give it rules, or quote it if it is a terminal"
+            fix = f"{guess_of(symbol.text, nonterminals)}give it rules, or quote it if it is a terminal"
             raise _error(f"nonterminal {symbol.text!r} has no rule", symbol, place, fix)
 
 

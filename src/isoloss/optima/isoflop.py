@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from isoloss.core.errors import BadTable, InputError, Unidentified, did_you_mean
 from isoloss.core.estimate import Estimate
-from isoloss.core.plain_json import fields_json
+from isoloss.core.plain_json import Plain
 from isoloss.core.rng import stream
 from isoloss.laws.law import Floats
 from isoloss.optima.isoflop_curves import Valley, akima_valley, parabola_valley
@@ -65,12 +65,7 @@ class BudgetOptimum:
         """Tokens per parameter at the best size: the budget over 6 N*², with the interval of N*."""
         if self.over_params is None:
             return None
-        size = self.over_params.estimate
-        low, high = (None if end is None else self._ratio(end) for end in (size.high, size.low))
-        return replace(size, value=self._ratio(size.value), low=low, high=high)
-
-    def _ratio(self, params: float) -> float:
-        return self.flops / (6 * self.flops_factor * params**2)
+        return self.over_params.estimate.mapped(lambda params: self.flops / (6 * self.flops_factor * params**2))
 
     def to_json(self) -> dict[str, Any]:
         """Return the optimum as plain data, or why there is none."""
@@ -124,16 +119,12 @@ class IsoFlop:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class IsoFlopLaws:
+class IsoFlopLaws(Plain):
     """Power laws in compute of the optimal parameters (exponent a), tokens (b) and tokens per parameter (r)."""
 
     params: PowerLine
     tokens: PowerLine
     ratio: PowerLine
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the three laws as plain data."""
-        return fields_json(self)
 
 
 def fit_isoflop(

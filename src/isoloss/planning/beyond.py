@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from isoloss.core.errors import BadTable, InputError, Unidentified
 from isoloss.core.estimate import Estimate
-from isoloss.core.plain_json import fields_json
+from isoloss.core.plain_json import Plain, fields_json
 from isoloss.fitting.checks import leave_out
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.fitting.fitting import fit
@@ -58,7 +58,7 @@ class FormSaid(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BeyondRun:
+class BeyondRun(Plain):
     """One run that was not trained: `loss` holds it (nats); `distance` is its compute over the largest of the runs."""
 
     params: float
@@ -66,13 +66,9 @@ class BeyondRun:
     distance: float
     loss: Estimate
 
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON data."""
-        return fields_json(self)
-
 
 @dataclass(frozen=True, kw_only=True)
-class BeyondSplit:
+class BeyondSplit(Plain):
     """The best split of a budget: parameters, tokens, D/N and the loss of one run there, each with its interval."""
 
     flops: float
@@ -81,10 +77,6 @@ class BeyondSplit:
     tokens: Estimate
     tokens_per_param: Estimate
     loss: Estimate
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON data."""
-        return fields_json(self)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

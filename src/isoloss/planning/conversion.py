@@ -9,11 +9,11 @@ import math
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, cast, get_args
+from typing import cast, get_args
 
 from isoloss.core.errors import InputError
 from isoloss.core.estimate import Estimate
-from isoloss.core.plain_json import fields_json
+from isoloss.core.plain_json import Plain
 from isoloss.runs.ladders import ladder
 from isoloss.runs.shapes import Counts, ParamsConvention, count
 
@@ -32,17 +32,13 @@ class Shapes:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Converted:
+class Converted(Plain):
     """A plan's parameters, its FLOPs (6 · N · D) and ln(D/N), with N counted by `params_convention`."""
 
     params_convention: ParamsConvention
     params: Estimate
     flops: Estimate
     log_ratio: Estimate
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON data."""
-        return fields_json(self)
 
 
 def converted(

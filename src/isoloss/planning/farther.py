@@ -16,7 +16,7 @@ from isoloss.fitting.domain import LawWarning
 from isoloss.planning.beyond import AT_ONCE, GRID, LOSS_FACTOR, Beyond, fault_of
 from isoloss.planning.corpus_statistics import CorpusStatistics
 from isoloss.planning.laws import PlanLaw
-from isoloss.planning.plan_result import Plan, mapped, with_interval
+from isoloss.planning.plan_result import Plan, with_interval
 
 TYPICAL_GROWTH = 0.014
 """Error of ln L a unit of .5 + ln(distance), as forms make it on published tables (docs/results/beyond.md)."""
@@ -93,14 +93,14 @@ def _holding(
 def as_seen(drafted: Plan, seen: Beyond) -> Plan:
     """Return the plan with split and loss as the forms say that the runs themselves have tested."""
     (split,) = seen.splits
-    log_ratio = mapped(split.tokens_per_param, lambda ratio: float(np.log(ratio)))
     left = tuple(
         LawWarning(code="form_left_out", message=f"{name} is left out: {reason}.")
         for name, reason in seen.left_out.items()
     )
     heavy = ", ".join(f"{one.name} {one.weight:.0%}" for one in seen.forms if one.weight >= 0.01)
     return replace(
-        drafted, params=split.params, tokens=split.tokens, log_ratio=log_ratio, loss=split.loss, run_loss=split.loss,
+        drafted, params=split.params, tokens=split.tokens, log_ratio=split.tokens_per_param.logarithm(),
+        loss=split.loss, run_loss=split.loss,
         warnings=(*drafted.warnings, *left), regret=None,
         reason=f"several forms, weighted by how each predicted the largest budgets from smaller ones ({heavy})",
     )  # fmt: skip
@@ -128,10 +128,7 @@ def within_uniform(drafted: Plan, corpus: CorpusStatistics) -> Plan:
     ceiling = _ceiling(corpus)
 
     def cut(loss: Estimate | None) -> Estimate | None:
-        if loss is None:
-            return None
-        low, high = (None if end is None else min(end, ceiling) for end in (loss.low, loss.high))
-        return replace(loss, low=low, high=high)
+        return loss and replace(loss.mapped(lambda end: min(end, ceiling)), value=loss.value)
 
     return replace(drafted, loss=cut(drafted.loss), run_loss=cut(drafted.run_loss))
 

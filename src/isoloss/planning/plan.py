@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from isoloss.core.errors import InputError, Unidentified
+from isoloss.core.errors import InputError, Unidentified, identified
 from isoloss.core.estimate import Estimate
 from isoloss.data_dependence.data_dependent import FittedDataDependent
 from isoloss.fitting.domain import LawWarning, extrapolation_warnings
@@ -155,10 +155,8 @@ def _refuse_worn_out(law: PlanLaw, decided: Splits, corpus: CorpusStatistics) ->
     """Raise InputError where the corpus would be read too often, with the budget that it can bear."""
     if corpus.unique_tokens is None or decided.tokens[0] <= MOST_PASSES * corpus.unique_tokens:
         return
-    try:
-        bears = float(split(law, Question(tokens=GOOD_AS_NEW * corpus.unique_tokens)).flops[0])
-    except Unidentified:
-        bears = None
+    unique = corpus.unique_tokens
+    bears = identified(lambda: float(split(law, Question(tokens=GOOD_AS_NEW * unique)).flops[0]))
     refuse_worn_out(float(decided.tokens[0]), corpus, law.base.data_unit, bears=bears)
 
 

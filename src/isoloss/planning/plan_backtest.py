@@ -14,7 +14,7 @@ import numpy as np
 
 from isoloss.core.errors import InputError, Unidentified
 from isoloss.core.estimate import Estimate
-from isoloss.core.plain_json import fields_json
+from isoloss.core.plain_json import Plain
 from isoloss.data_dependence.balance import common_budget
 from isoloss.data_dependence.coefficients import to_values
 from isoloss.data_dependence.covariates import corpus_complexity
@@ -38,7 +38,7 @@ FEWEST_SOURCES = 4  # three others hold a line and its scatter
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judged:
+class Judged(Plain):
     """What every strategy lost on one corpus at one budget: regret in nats per token, and D/N as it would have been."""
 
     corpus: str
@@ -47,10 +47,6 @@ class Judged:
     regret: dict[Strategy, float]
     log_ratio: dict[Strategy, float]
     best_log_ratio: float
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the judgement as plain data."""
-        return fields_json(self)
 
 
 @dataclass(frozen=True, kw_only=True)

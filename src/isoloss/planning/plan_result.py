@@ -4,7 +4,7 @@ Every number has the interval of the law's draws. An interval of D/N that spans 
 reader could use: it is kept in the data, and a sentence stands for it where people read.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -174,21 +174,13 @@ def finished(drafted: Plan, corpus: CorpusStatistics, making: Making) -> Plan:
         converted=restated,
         shape=shape,
         counts=count(shape) if shape else None,
-        batch_tokens=mapped(drafted.params, lambda n: float(recipe.batch_for(n, tokens, context=context))),
-        peak_lr=mapped(drafted.params, lambda n: recipe.peak_lr.at(n, tokens)),
-        epochs=mapped(drafted.tokens, lambda d: d / unique) if unique else None,
-        device_hours=mapped(drafted.flops, lambda c: c / speed / 3600) if speed else None,
+        batch_tokens=drafted.params.mapped(lambda n: float(recipe.batch_for(n, tokens, context=context))),
+        peak_lr=drafted.params.mapped(lambda n: recipe.peak_lr.at(n, tokens)),
+        epochs=drafted.tokens.mapped(lambda d: d / unique) if unique else None,
+        device_hours=drafted.flops.mapped(lambda c: c / speed / 3600) if speed else None,
         reason=f"{drafted.reason}{_as_converted(drafted, restated)}; batch and rate: {recipe.source}",
         warnings=(*_wide(drafted), *drafted.warnings, *no_shape, *_recipe_warnings(recipe, drafted.params.value)),
     )
-
-
-def mapped(estimate: Estimate, rule: Callable[[float], float]) -> Estimate:
-    """Return a monotone function of an estimate, its interval's ends mapped too."""
-    if estimate.low is None or estimate.high is None:
-        return replace(estimate, value=rule(estimate.value))
-    low, high = sorted((rule(estimate.low), rule(estimate.high)))
-    return replace(estimate, value=rule(estimate.value), low=low, high=high)
 
 
 def _wide(drafted: Plan) -> tuple[LawWarning, ...]:

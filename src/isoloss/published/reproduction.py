@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from isoloss.core.plain_json import Plain
 from isoloss.published.folder import Columns
 from isoloss.report.blocks import Section
 
@@ -50,17 +51,13 @@ class Row:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Claim:
+class Claim(Plain):
     """What somebody says, and what the data say to it."""
 
     claim: str
     verdict: Verdict
     why: str
     source: str = ""
-
-    def to_json(self) -> dict[str, str]:
-        """Return one element of `claims`."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from functools import partial
 
-from isoloss.core.errors import Unidentified
+from isoloss.core.errors import identified
 from isoloss.core.estimate import Estimate
 from isoloss.core.numbers import MISSING, duration, fixed, plain, power_of_ten, si
 from isoloss.data_dependence.balance import measured_as
@@ -88,18 +88,12 @@ def _param(law: FittedLaw | None, name: str) -> Estimate | None:
 
 def exponent(law: FittedLaw | None) -> Estimate | None:
     """Return the law's a, or None where it has no interior optimum."""
-    try:
-        return law.exponent_a() if law else None
-    except Unidentified:
-        return None
+    return identified(law.exponent_a) if law else None
 
 
 def log_ratio(law: FittedLaw | None, flops: float) -> Estimate | None:
     """Return ln(tokens/params) at a budget's best split, or None where the law has none."""
-    try:
-        return law.log_ratio(flops) if law else None
-    except Unidentified:
-        return None
+    return identified(lambda: law.log_ratio(flops)) if law else None
 
 
 def fit_table(data: ReportData) -> Table:

@@ -65,29 +65,21 @@ class Columns:
 
         column = self._column(name).combine_chunks()
         if pa.types.is_nested(column.type):
-            raise BadTable(
-                f"holds {column.type}, expected text or numbers", place=f"{self.place}, column {name}",
-                fix="name another column, or flatten it first",
-            )  # fmt: skip
+            fix = "name another column, or flatten it first"
+            raise self._refused(name, f"holds {column.type}, expected text or numbers", fix)
         try:
             encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
         except pa.ArrowException:
-            raise BadTable(
-                f"holds {column.type}, expected text or numbers", place=f"{self.place}, column {name}",
-                fix="name another column, or write it as text",
-            ) from None  # fmt: skip
+            fix = "name another column, or write it as text"
+            raise self._refused(name, f"holds {column.type}, expected text or numbers", fix) from None
         texts = [self._text(name, value) for value in encoded.dictionary.to_pylist()]
         if (longest := max(map(len, texts), default=0)) > LONGEST_NAME:
-            raise BadTable(
-                f"a name of {longest:,} characters, at most {LONGEST_NAME:,} are read",
-                place=f"{self.place}, column {name}", fix="name a column of short names",
-            )  # fmt: skip
+            message = f"a name of {longest:,} characters, at most {LONGEST_NAME:,} are read"
+            raise self._refused(name, message, "name a column of short names")
         values = np.array([shown(text) for text in texts], dtype=np.str_)
         if len(set(values.tolist())) < len(set(texts)):
-            raise BadTable(
-                "two names are one when their control characters are written out", place=f"{self.place}, column {name}",
-                fix="give names without control characters",
-            )  # fmt: skip
+            message = "two names are one when their control characters are written out"
+            raise self._refused(name, message, "give names without control characters")
         return np.asarray(values[encoded.indices.to_numpy()], dtype=np.str_)
 
     def groups(self, name: str) -> NDArray[np.str_]:
@@ -99,16 +91,17 @@ class Columns:
             [" / ".join(row) for row in zip(*(part.tolist() for part in parts), strict=True)], dtype=np.str_
         )
 
+    def _refused(self, column: str, message: str, fix: str) -> BadTable:
+        return BadTable(message, place=f"{self.place}, column {column}", fix=fix)
+
     def _text(self, name: str, value: object) -> str:
         """Return a value as text. Raises BadTable for bytes that are no UTF-8, and for a lone surrogate."""
         try:
             text = value.decode("utf-8") if isinstance(value, bytes) else str(value)
             text.encode("utf-8")
         except UnicodeError:
-            raise BadTable(
-                f"found {value!r}, which is not UTF-8", place=f"{self.place}, column {name}",
-                fix="save the table in UTF-8 (as with iconv -f latin1 -t utf-8)",
-            ) from None  # fmt: skip
+            fix = "save the table in UTF-8 (as with iconv -f latin1 -t utf-8)"
+            raise self._refused(name, f"found {value!r}, which is not UTF-8", fix) from None
         return text
 
     def numbers(self, name: str) -> Floats:
@@ -137,11 +130,9 @@ class Columns:
         column = self.given(name)
         if column.null_count:
             at = np.flatnonzero(column.is_null().to_numpy())
-            raise BadTable(
-                f"{len(at)} empty {'cell' if len(at) == 1 else 'cells'}, expected numbers or names everywhere",
-                place=f"{self.place}, column {name}, row {some(self.rows[at])}",
-                fix=f"fill the rows, or leave them out: --where '\"{name}\" IS NOT NULL'",
-            )
+            message = f"{len(at)} empty {'cell' if len(at) == 1 else 'cells'}, expected numbers or names everywhere"
+            fix = f"fill the rows, or leave them out: --where '\"{name}\" IS NOT NULL'"
+            raise self._refused(f"{name}, row {some(self.rows[at])}", message, fix)
         return column
 
     def computed(self, formula: str) -> "pa.ChunkedArray":
@@ -157,10 +148,8 @@ class Columns:
                 fix=did_you_mean(formula, self.names),
             ) from error  # fmt: skip
         if found.num_rows != len(self.rows) or found.column_names != [ROW, "found"]:
-            raise BadTable(
-                f"{found.num_rows} values for {len(self.rows)} rows", place=f"{self.place}, column {formula}",
-                fix="write a formula with one value a row, as n_millions * 1e6",
-            )  # fmt: skip
+            fix = "write a formula with one value a row, as n_millions * 1e6"
+            raise self._refused(formula, f"{found.num_rows} values for {len(self.rows)} rows", fix)
         return found["found"].take(np.argsort(np.argsort(self.rows)))
 
     def refuse_doubt(self, name: str) -> None:
@@ -170,10 +159,8 @@ class Columns:
         if name not in self.names or not pa.types.is_string(self.table[name].type):
             return
         if doubt := grouping_doubt(self.table[name].to_pylist()):
-            raise BadTable(
-                doubt, place=f"{self.place}, column {name}",
-                fix="write thousands without marks and decimals with a point: 1234000 or 1.234",
-            )  # fmt: skip
+            fix = "write thousands without marks and decimals with a point: 1234000 or 1.234"
+            raise self._refused(name, doubt, fix)
 
     def _parsed(self, name: str, values: list[object]) -> Floats:
         self.refuse_doubt(name)
@@ -182,11 +169,9 @@ class Columns:
             try:
                 numbers[i] = number_in(value)
             except (ValueError, OverflowError):
-                raise BadTable(
-                    f"found {value!r}, expected a number",
-                    place=f"{self.place}, column {name}, row {self.rows[i]}",
-                    fix="correct the row, leave it out with --where, or name another column",
-                ) from None
+                fix = "correct the row, leave it out with --where, or name another column"
+                place = f"{name}, row {self.rows[i]}"
+                raise self._refused(place, f"found {value!r}, expected a number", fix) from None
         return numbers
 
 

@@ -9,11 +9,8 @@
 Damaged files move to `damaged/`; nothing is deleted.
 """
 
-import fcntl
 import json
-import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,7 +43,7 @@ def mend(archive: Archive, runs: Iterable[str]) -> list[Damage]:
     suspects = [run for run in runs if _damaged(archive, run)]
     if not suspects:
         return []
-    with _alone(archive.folder):
+    with files.locked(archive.folder / ".mend.lock"):
         # Somebody else may have mended it by now, and a trainer may have written it anew.
         found = [(run, kind) for run in suspects for kind in _damaged(archive, run)]
         return [_mended(archive, run, kind) for run, kind in found]
@@ -123,15 +120,3 @@ def _set_aside(archive: Archive, path: Path) -> None:
         taken = sum(1 for _ in folder.glob(f"{path.name}*"))
         if path.exists():
             path.replace(folder / (f"{path.name}.{taken}" if taken else path.name))
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Let one process at a time mend an archive."""
-    with files.storage_errors(folder):
-        handle = os.open(folder / ".mend.lock", os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)

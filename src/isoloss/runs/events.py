@@ -8,7 +8,6 @@ folders without a loss hold no run.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from isoloss.core.errors import BadTable
 from isoloss.core.optional import optional
@@ -137,12 +136,8 @@ def _scalars(file: Path) -> Iterator[tuple[str, int, float]]:
     plugins: dict[str, str] = {}
     for event in loader.EventFileLoader(str(file)).Load():
         for value in event.summary.value:
-            plugin = _plugin(value) or plugins.get(value.tag, "")
+            # Which kind of summary a value is, is said of the first of a tag alone.
+            plugin = str(value.metadata.plugin_data.plugin_name) or plugins.get(value.tag, "")
             plugins[value.tag] = plugin
             if plugin == "scalars" and value.HasField("tensor"):
                 yield value.tag, event.step, float(tensors.make_ndarray(value.tensor))
-
-
-def _plugin(value: Any) -> str:
-    """Return which kind of summary a value is: said of the first of a tag alone."""
-    return str(value.metadata.plugin_data.plugin_name)

@@ -214,9 +214,8 @@ class Observations:
         """Return the rows of every corpus, in order of first appearance."""
         names, place = self._grouped
         ends = np.cumsum(np.bincount(place, minlength=len(names)))
-        order = np.argsort(place, kind="stable")
-        starts = np.concatenate([[0], ends])
-        return {name: self.select(order[starts[i] : ends[i]]) for i, name in enumerate(names)}
+        rows = np.split(np.argsort(place, kind="stable"), ends)
+        return {name: self.select(own) for name, own in zip(names, rows, strict=False)}  # nothing is behind the last
 
     def __str__(self) -> str:
         """Return the first runs as a table, with what is known of all of them."""
@@ -241,16 +240,13 @@ class Observations:
         dots = [["…"] * (2 + len(numbers))] if len(self) > SHOWN_ROWS else []
         return [["row", "corpus", *numbers], *rows, *dots]
 
-    def _padded(self) -> list[list[str]]:
-        cells = self._cells()
-        widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
-        return [
-            [
-                cell.ljust(width) if i == 1 else cell.rjust(width)
-                for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-            ]
-            for row in cells
+    def _padded(self) -> list[tuple[str, ...]]:
+        columns = [(max(map(len, column)), column) for column in zip(*self._cells(), strict=True)]
+        texts = [
+            [cell.ljust(width) if i == 1 else cell.rjust(width) for cell in column]
+            for i, (width, column) in enumerate(columns)
         ]
+        return list(zip(*texts, strict=True))
 
     def best(self) -> "Observations":
         """Return the run of least loss of every corpus, parameters and tokens, in the table's order."""

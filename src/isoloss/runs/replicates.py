@@ -7,14 +7,13 @@ of trunks and of what is left are independent, their expectations branchÂ² + K Â
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isoloss.core.errors import Unidentified
 from isoloss.core.estimate import Estimate
-from isoloss.core.plain_json import fields_json
+from isoloss.core.plain_json import Plain
 from isoloss.core.rng import stream
 from isoloss.runs.observations import Observations
 
@@ -24,7 +23,7 @@ DRAWS = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReplicateNoise:
+class ReplicateNoise(Plain):
     """Standard deviations in ln L: `trunk_sd` shared by the runs of a trunk, `branch_sd` of each run by itself.
 
     `sizes` is how many sizes (of all corpora) had replicates, `trunks` how many trunks they had, `trunk_freedom` and
@@ -37,10 +36,6 @@ class ReplicateNoise:
     trunks: int
     trunk_freedom: int
     branch_freedom: int
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON data."""
-        return fields_json(self)
 
 
 def replicate_noise(table: Observations, *, seed: int = 0) -> ReplicateNoise:

@@ -50,7 +50,8 @@ class Counts(Frozen):
 @lru_cache(maxsize=4096)
 def count(model: ModelSpec) -> Counts:
     """Return the counts of `model` without building it; equal to the built model's `numel`."""
-    non_embedding = model.depth * (_attention_matrices(model) + 3 * model.width * model.ffn)
+    attention = 2 * model.width * (model.width + model.kv_width)
+    non_embedding = model.depth * (attention + 3 * model.width * model.ffn)
     embedding = model.vocab_size * model.width
     return Counts(
         total=non_embedding + _norm_vectors(model) * model.width + embedding * (1 if model.tied else 2),
@@ -60,10 +61,6 @@ def count(model: ModelSpec) -> Counts:
         attention=model.context * model.width * model.depth,
         exact_flops_per_token=3.0 * sum(forward_flops(model)),
     )
-
-
-def _attention_matrices(model: ModelSpec) -> int:
-    return 2 * model.width * (model.width + model.kv_width)
 
 
 def _norm_vectors(model: ModelSpec) -> int:

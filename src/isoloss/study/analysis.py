@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from isoloss.complexity.measure import Complexity
-from isoloss.core.errors import InputError, Unidentified, WorkError
+from isoloss.core.errors import InputError, Unidentified, WorkError, identified
+from isoloss.core.plain_json import plain
 from isoloss.core.progress import Progress, Task
 from isoloss.corpus.corpus import Corpus
 from isoloss.data_dependence.balance import BalanceVerdict, judge_balance
@@ -83,10 +84,7 @@ class Analysis(Findings):
             "contest": [one.to_json() for one in self.predictor_comparisons],
             "data_dependent": [law.to_json() for law in self.data_dependent],
             "balance": [verdict.to_json() for verdict in self.balance],
-            "coverage": {
-                name: {quantity: share.to_json() for quantity, share in coverage.shares.items()}
-                for name, coverage in self.coverage.items()
-            },
+            "coverage": {name: plain(coverage.shares) for name, coverage in self.coverage.items()},
             "backtest": [one.to_json() for one in self.backtest],
             "no_backtest": self.no_backtest,
             "holdout": [asdict(one) for one in self.holdout],
@@ -293,7 +291,4 @@ def _by_kind(corpora: Mapping[str, Corpus]) -> dict[str, list[str]]:
 
 def _frontier(law: FittedLaw) -> list[FrontierPoint]:
     budgets = np.geomspace(law.domain.flops_low, law.domain.flops_high, FRONTIER_BUDGETS)
-    try:
-        return law.frontier(flops=budgets.tolist())
-    except Unidentified:
-        return []
+    return identified(lambda: law.frontier(flops=budgets.tolist())) or []

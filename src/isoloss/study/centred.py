@@ -6,9 +6,9 @@ not, plans the same runs.
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
+from isoloss.core.plain_json import Plain
 from isoloss.optima.best_size import SIDES, best_sizes
 from isoloss.runs.observations import Observations
 from isoloss.runs.sizes import distinct_sizes
@@ -20,7 +20,7 @@ BEYOND = 2.0  # times beyond the outermost size, where the first pass saw its op
 
 
 @dataclass(frozen=True, kw_only=True)
-class Placement:
+class Placement(Plain):
     """Where the second pass of a corpus lies: tokens per parameter of its best sizes, and what the first pass saw.
 
     `tokens_per_param` is None where there is no second pass, for the `reason`; else `reason` says what it rests on.
@@ -36,10 +36,6 @@ class Placement:
         if self.tokens_per_param is None:
             return f"{self.corpus} has no second pass: {self.reason}."
         return f"{self.corpus}: around {self.tokens_per_param:.3g} tokens per parameter ({self.reason})."
-
-    def to_json(self) -> dict[str, Any]:
-        """Return one element of `centred`."""
-        return asdict(self)
 
 
 def place(table: Observations, *, corpus: str, grid: Grid) -> Placement:

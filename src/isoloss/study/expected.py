@@ -8,13 +8,13 @@ study would give: several forms, weighted (`isoloss.optima.best_size`).
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
 from isoloss.arena.truths import POINT_SD, TRUNK_SDS, Design, runs, truth
 from isoloss.core.errors import InputError
+from isoloss.core.plain_json import Plain
 from isoloss.optima.best_size import BestSize, best_sizes
 from isoloss.planning.shipped import shipped_law
 from isoloss.study.grid import USUAL_RATIO, Grid
@@ -32,7 +32,7 @@ MOSTLY = 0.5  # of the replicates
 
 
 @dataclass(frozen=True, kw_only=True)
-class Expected:
+class Expected(Plain):
     """What one corpus's grid is expected to give at a middle budget.
 
     `tokens_per_param` is the optimum that was planted, `factor` the median high over low of its 95 % interval in
@@ -55,10 +55,6 @@ class Expected:
         if self.factor is None:
             return f"{at} would not be found: {self.reason}."
         return f"{at} would have an interval of a factor of {self.factor:.2g}, high over low."
-
-    def to_json(self) -> dict[str, Any]:
-        """Return one element of `expected` of `isoloss check --json`."""
-        return asdict(self)
 
 
 def expect(grid: Grid, planned: Mapping[str, Sequence[PlannedRun]], budgets: Sequence[BudgetSizes]) -> list[Expected]:

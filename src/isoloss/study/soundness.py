@@ -1,11 +1,11 @@
 """What is to be said of a study's corpora before anybody trusts their losses: few held-out documents, or other ones."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
+from isoloss.core.plain_json import Plain
 from isoloss.corpus.corpus import Corpus, Outline
 from isoloss.corpus.split import LEAST_HELDOUT_DOCUMENTS
 from isoloss.runs.archive import Archive
@@ -22,16 +22,12 @@ LAST_INTERVALS = 2  # of the training curve: some 5 % of the steps
 
 
 @dataclass(frozen=True, kw_only=True)
-class CorpusWarning:
+class CorpusWarning(Plain):
     """What a reader must know of a corpus: `code` for programs, `message` with the remedy for people."""
 
     corpus: str
     code: str
     message: str
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON data."""
-        return asdict(self)
 
 
 def corpus_warnings(corpora: Mapping[str, Outline], *, context: int) -> list[CorpusWarning]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from isoloss.core.errors import InputError
 from isoloss.core.estimate import Estimate
 from isoloss.core.numbers import in_brackets, significant
-from isoloss.core.plain_json import fields_json
+from isoloss.core.plain_json import Plain, fields_json
 from isoloss.core.rng import stream
 from isoloss.laws.law import Floats
 from isoloss.runs.observations import NO_GROUP
@@ -69,7 +69,7 @@ class JointPower:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CellOptimum:
+class CellOptimum(Plain):
     """The best rate and batch of one size at one horizon.
 
     `rate_within` and `batch_within` are where the loss is within 1 % of the least, None on an edge of the grid. Edges
@@ -87,10 +87,6 @@ class CellOptimum:
     rate_edge: str | None
     batch_edge: str | None
     runs: int
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON data."""
-        return fields_json(self)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -7,8 +7,10 @@ it compiled itself.
 """
 
 import hashlib
+import os
 import subprocess
 import sys
+import tempfile
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -18,7 +20,6 @@ import torch
 
 from isoloss.core import files
 from isoloss.core.errors import WorkError
-from isoloss.core.machine import alone
 from isoloss.models.cpu import _kernels, _kernels_bf16, fused, fused_bf16
 from isoloss.models.cpu._compiled import SOURCES
 from isoloss.models.llama import Llama, Operations
@@ -37,7 +38,7 @@ def compile_elsewhere(operations: ModuleType) -> None:
     """
     if operations not in COMPILED:
         return
-    with alone("kernels"):
+    with files.locked(Path(tempfile.gettempdir()) / f"isoloss-{os.getuid()}-kernels.lock"):
         ready = _ready(operations)
         if not ready.exists():
             _compile(operations.__name__.rpartition(".")[2])

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from isoloss.core.errors import Unidentified
+from isoloss.core.errors import identified
 from isoloss.core.estimate import Estimate
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.report import theme
@@ -66,13 +66,8 @@ def coefficients(laws: Mapping[str, FittedLaw], parameter: str) -> dict[str, Est
     """Return a coefficient of each law that has it; `a` is the exponent of the frontier."""
     if parameter != "a":
         return {name: law.params[parameter] for name, law in laws.items() if parameter in law.params}
-    found = {}
-    for name, law in laws.items():
-        try:
-            found[name] = law.exponent_a()
-        except Unidentified:
-            continue
-    return found
+    asked = {name: identified(law.exponent_a) for name, law in laws.items()}
+    return {name: exponent for name, exponent in asked.items() if exponent}
 
 
 def _panel(
