@@ -171,3 +171,65 @@ def test_no_interval_has_a_billion_draws(tmp_path, isoloss, asked):
     output = isoloss(verb, str(tmp_path / "runs.csv"), option, "1000000000000")
     assert output.code == 2
     assert "1000000" in output.err
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--tolerance", "nan"], ["--tolerance", "-1"], ["--noise", "-1"], ["--noise", "inf"], ["--budgets", "1e300"]],
+)
+def test_options_of_isoflop_that_are_no_numbers_of_theirs_are_refused(tmp_path, isoloss, options):
+    (tmp_path / "runs.csv").write_text(TABLE)
+    done = isoloss("isoflop", "runs.csv", *COLUMNS, *options)
+    assert (done.code, done.out) == (2, "")
+
+
+@pytest.mark.parametrize("options", [["--predict", "1e300,1e300"], ["--fix", "E=1e308"], ["--frontier", "1e-300"]])
+def test_numbers_beyond_those_of_any_run_are_refused(tmp_path, isoloss, options):
+    (tmp_path / "runs.csv").write_text(TABLE)
+    assert isoloss("fit", "runs.csv", *COLUMNS, *options).code == 2
+
+
+def test_a_law_without_noise_is_fitted_without_a_word_of_numpy(tmp_path, isoloss):
+    runs = [(10 ** (6 + i % 4), 10 ** (8 + i % 6)) for i in range(24)]
+    rows = "".join(f"{n},{d},{1.8 + 480 / n**0.35 + 2100 / d**0.37:.6f}\n" for n, d in runs)
+    (tmp_path / "runs.csv").write_text("params,tokens,loss\n" + rows)
+    done = isoloss("fit", "runs.csv", *COLUMNS, "--bootstrap", "3")  # warnings are errors in tests
+    assert done.code == 0
+
+
+def test_a_study_that_begins_with_a_byte_order_mark_is_read(tmp_path, isoloss):
+    (tmp_path / "study.toml").write_text("\ufeff" + study(), encoding="utf-8")
+    assert isoloss("check", str(tmp_path / "study.toml")).code == 0
+
+
+@pytest.mark.parametrize("step", ['"x"', "null", "1e400", "[1]", "[" * 100_000])
+def test_a_trainers_state_with_another_step_is_read_or_refused(tmp_path, isoloss, step):
+    folder = tmp_path / "run" / "checkpoint-1"
+    folder.mkdir(parents=True)
+    state = '{"log_history": [{"step": 4, "eval_loss": 3.0}], "global_step": ' + step + "}"
+    (folder / "trainer_state.json").write_text(state)
+    done = isoloss("import", "run", "--params", "5e7", "--batch-tokens", "10", "--json")
+    assert done.code == (2 if step[1:2] == "[" else 0)
+    assert done.code == 2 or done.json["runs"][0]["tokens"] == 40
+
+
+@pytest.mark.parametrize("shape", [{"hidden_size": "a"}, {}, {"hidden_size": [1]}])
+def test_a_shape_that_is_none_is_said_in_a_line(tmp_path, isoloss, shape):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "trainer_state.json").write_text('{"log_history": [{"step": 4, "eval_loss": 3.0}]}')
+    wrong = {"model_type": "llama", "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8,
+             "vocab_size": 8, "max_position_embeddings": 8, **shape}  # fmt: skip
+    (tmp_path / "run" / "config.json").write_text(json.dumps(wrong))
+    done = isoloss("import", "run", "--batch-tokens", "10")
+    assert done.code == 2
+    assert len(done.err.splitlines()) == 2
+    assert "pydantic" not in done.err
+
+
+@pytest.mark.parametrize("name", ["runs.csv", "run/trainer_state.json"])
+def test_a_pipe_among_logs_is_refused_and_not_waited_for(tmp_path, isoloss, name):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    os.mkfifo(tmp_path / name)
+    done = isoloss("import", name.partition("/")[0], "--params", "5e7", "--tokens", "1e9")
+    assert done.code == 2
+    assert "pipe" in done.err

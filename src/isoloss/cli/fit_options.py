@@ -26,14 +26,17 @@ def pairs_of(texts: Sequence[str], *, option: str) -> dict[str, str]:
 
 def fixed_of(texts: Sequence[str]) -> dict[str, float]:
     """Return the parameters to hold, `E=1.8` or several as `A=520,alpha=.35`. Raises InputError for what is none."""
+    from isoloss.runs.observations import LARGEST
+
     found = {}
     for name, value in pairs_of([part for text in texts for part in text.split(",")], option="--fix").items():
         try:
             found[name] = float(value)
         except ValueError:
             found[name] = math.nan
-        if not math.isfinite(found[name]):
-            raise InputError(f"found {value!r} for {name}, expected a number", place="--fix", fix="write E=1.8")
+        if not abs(found[name]) <= LARGEST:
+            expected = f"expected a number of at most {LARGEST:.0e}"
+            raise InputError(f"found {value!r} for {name}, {expected}", place="--fix", fix="write E=1.8")
     return found
 
 

@@ -171,13 +171,18 @@ def _row(outlier: "Outlier") -> str:
 
 
 def numbers_of(text: str | None, *, option: str = "--frontier") -> list[float]:
-    """Return comma-separated numbers. Raises InputError for what is none."""
+    """Return comma-separated numbers. Raises InputError for what is none, and for sizes beyond those of any run."""
+    from isoloss.runs.observations import LARGEST, SMALLEST
+
     try:
         found = [float(part) for part in text.split(",")] if text else []
     except ValueError:
         found = [math.nan]
     if not all(math.isfinite(number) and number > 0 for number in found):
         raise InputError(f"found {text!r}, expected numbers above zero", place=option, fix="write them as 1e20,1e21")
+    if not all(SMALLEST <= number <= LARGEST for number in found):
+        expected = f"expected numbers between {SMALLEST:.0e} and {LARGEST:.0e}"
+        raise InputError(f"found {text!r}, {expected}", place=option, fix="write them as 1e20,1e21")
     return found
 
 

@@ -30,6 +30,7 @@ Normals = Callable[[tuple[int, int]], Floats]
 """Standard normal numbers of a shape: a generator's `standard_normal`, asked budget by budget, sizes before data."""
 
 FEWEST_SIZES = 3
+MOST_NOISE = 100.0  # nats: more than any loss
 STATUS_WORDS: dict[Status, str] = {
     "ok": "an optimum inside the sizes",
     "too_few_sizes": f"fewer than {FEWEST_SIZES} sizes, or token counts, that differ by more than 2 %",
@@ -152,6 +153,10 @@ def fit_isoflop(
     if interpolation not in ("akima", "parabola"):
         known = ("akima", "parabola")
         raise InputError(f"unknown interpolation {interpolation!r}", fix=did_you_mean(interpolation, known))
+    if not 0 <= tolerance <= 1:
+        raise InputError(f"the tolerance is {tolerance:g}", fix="give a share of a budget between 0 and 1")
+    if isinstance(noise, int | float) and not 0 <= noise <= MOST_NOISE:
+        raise InputError(f"the noise is {noise:g}", fix=f"give a standard deviation in nats, 0 to {MOST_NOISE:g}")
     least = 1 / (per_gap * np.sqrt(12)) if floor is None else floor
     groups = _budgets(observations, budgets, tolerance)
     optima = []

@@ -220,7 +220,8 @@ def _ratios(rows: Floats, own: Floats, further: Floats, trunk_of: NDArray[np.int
     y, extra = without(basis, y), orthonormal(without(basis, Z))
     added = ((extra.T @ y) ** 2).sum(axis=0)
     left = len(y) - basis.shape[1] - extra.shape[1]
-    return np.asarray((added / extra.shape[1]) / (((y**2).sum(axis=0) - added) / left))
+    with np.errstate(divide="ignore", invalid="ignore"):  # losses without noise leave nothing over
+        return np.asarray((added / extra.shape[1]) / (((y**2).sum(axis=0) - added) / left))
 
 
 def _whitened(columns: Floats, trunk_of: NDArray[np.int64], ratio: float) -> Floats:

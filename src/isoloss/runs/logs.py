@@ -5,7 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from isoloss.core.errors import BadTable
+from isoloss.core.files import regular
 from isoloss.core.reading import json_in
 from isoloss.runs.columns import number_or_none, whole_step
 from isoloss.runs.logged import LoggedRun, joined, sessions
@@ -25,7 +28,7 @@ def state_files(source: Path) -> list[Path]:
     for path in sorted(source.rglob(STATE)):
         folder = path.parent
         run = folder.parent if folder.name.startswith("checkpoint-") and folder != source else folder
-        step = int(_json_object(path).get("global_step", 0))
+        step = whole_step(_json_object(path).get("global_step")) or 0
         furthest[run] = max(furthest.get(run, (-1, path)), (step, path))
     return [path for _, path in sorted(furthest.values(), key=lambda found: found[1])]
 
@@ -86,8 +89,15 @@ def _llama_shape(path: Path) -> ModelSpec | None:
             ffn=config["intermediate_size"], vocab_size=config["vocab_size"],
             context=config["max_position_embeddings"], tied=config.get("tie_word_embeddings", False),
         )  # fmt: skip
-    except (KeyError, ValueError) as error:
-        raise BadTable(f"not the shape of a Llama: {error}", place=str(path), fix="correct it, or remove it") from error
+    except KeyError as error:
+        raise _no_shape(f"no {error}", path) from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise _no_shape(f"{first['loc'][0]}: {first['msg'].lower()}, found {first['input']!r}", path) from error
+
+
+def _no_shape(reason: str, path: Path) -> BadTable:
+    return BadTable(f"not the shape of a Llama: {reason}", place=str(path), fix="correct it, or remove it")
 
 
 def is_gzip_paper(row: Mapping[str, Any]) -> bool:
@@ -138,7 +148,11 @@ def _released_run(row: Mapping[str, Any], number: int, *, place: str) -> LoggedR
 
 def _json_object(path: Path) -> dict[str, Any]:
     try:
-        content = json_in(path.read_bytes())
+        content = json_in(regular(path).read_bytes())
+    except PermissionError:
+        raise
+    except OSError as error:
+        raise BadTable(f"cannot be read: {error.strerror}", place=str(path), fix="put the file itself there") from error
     except ValueError as error:
         raise BadTable(f"not JSON: {error}", place=str(path), fix="the file is damaged; give another") from error
     if not isinstance(content, dict):

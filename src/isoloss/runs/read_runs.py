@@ -258,6 +258,8 @@ def _guarded(reader: Any, path: Path) -> "pa.Table":
         reason, fix = first_line(error)[:200], "check the file's format and encoding"
         if isinstance(error, UnicodeError) or "UTF8" in reason:
             reason, fix = f"it is no UTF-8 ({reason})", "save it as UTF-8, or iconv -f latin1 -t utf-8"
+        elif "straddling" in reason:
+            reason, fix = "a row is longer than 1 MiB", "keep the columns of parameters, tokens, losses and names"
         elif isinstance(error, pa.ArrowInvalid) and path.suffix.lower() in (".csv", ".tsv"):
             fix = "name the columns in the first line, with nothing above it, and write as many cells in every other"
         raise BadTable(f"cannot be read as {path.suffix[1:]}: {reason}", place=str(path), fix=fix) from error

@@ -334,7 +334,7 @@ def load_study(path: Path | str) -> Study | EvaluateStudy:
 
 def _text(path: Path) -> str:
     try:
-        return regular(path).read_text(encoding="utf-8")
+        return regular(path).read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         fix = "write one with `isoloss new NAME`, or check the path"
         raise BadStudy("no such study file", place=str(path), fix=fix) from error
