@@ -58,7 +58,8 @@ app = typer.Typer(
     cls=Verbs,
     name="isoloss",
     help="Scaling laws that know your data: from a corpus to the compute-optimal split of a budget, with intervals.\n\n"
-    "Start with `isoloss demo`; bring your own runs with `isoloss fit`, your own text with `isoloss measure` and "
+    "Start with `isoloss demo`. For your own runs use `isoloss fit`; for your own text `isoloss plan`, `isoloss "
+    "measure` and "
     "`isoloss new`.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -66,7 +67,7 @@ app = typer.Typer(
 )
 grammar_app = typer.Typer(
     cls=Verbs,
-    help="Probabilistic grammars: what they are, and corpora drawn from them.",
+    help="Describe, sample, search and score probabilistic grammars, which generate artificial corpora.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
 )
@@ -96,27 +97,28 @@ Allow = Annotated[
     list[str] | None,
     typer.Option(
         callback=_allow, metavar="MODULE",
-        help="Let this module's own laws, measures and tokenizers be imported where a file names them; repeatable.",
+        help="Allow importing this module if a file names its laws, measures or tokenizers. May be repeated.",
     ),
 ]  # fmt: skip
 Figure = Annotated[Path | None, typer.Option(help="Draw the result into an .svg or .png file.")]
 Seed = Annotated[int, typer.Option(min=0, help="Random seed: the same seed gives the same numbers.")]
 # What several verbs ask of a table of runs, in the same words.
-Table = Annotated[Path, typer.Argument(help="CSV, TSV, Parquet, JSON or JSONL, a row a run; or a results folder.")]
+Table = Annotated[
+    Path, typer.Argument(help="CSV, TSV, Parquet, JSON or JSONL file with one row per run, or a results folder.")
+]
 Params = Annotated[str, typer.Option(help="Column of model sizes N, or a formula over columns.")]
 CountedBy = Annotated[
-    Convention | None, typer.Option(help="How the column of --params counts, where the table does not say.")
+    Convention | None, typer.Option(help="How --params counts parameters, if the table does not say.")
 ]
 Tokens = Annotated[str, typer.Option(help="Column of training tokens D, or a formula.")]
 Loss = Annotated[str, typer.Option(help="Column of final losses in nats per token, or a formula.")]
-Flops = Annotated[str | None, typer.Option(help="Column of training FLOPs; without it C = 6·N·D.")]
-Where = Annotated[str | None, typer.Option(help="SQL condition on the table's columns: which rows to take.")]
+Flops = Annotated[str | None, typer.Option(help="Column of training FLOPs. Default: C = 6·N·D.")]
+Where = Annotated[str | None, typer.Option(help="SQL condition that selects the rows to use.")]
 Trunk = Annotated[
-    str | None, typer.Option(help="Column that names the training curve: rows of one curve are not independent.")
+    str | None,
+    typer.Option(help="Column that names the training curve of a row. Rows of one curve are not independent."),
 ]
-Best = Annotated[
-    bool, typer.Option("--best", help="Take only the best of several runs of one size and token count (and corpus).")
-]
+Best = Annotated[bool, typer.Option("--best", help="Keep only the best run of each size and token count (and corpus).")]
 
 
 def _version(asked: bool) -> None:

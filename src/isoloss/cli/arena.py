@@ -19,24 +19,24 @@ def arena(
         list[str] | None,
         typer.Argument(
             metavar="METHOD.py...",
-            help="Python files with a function `fit`, or entries of ours by name (chinchilla, coupled, "
-            "weighted, …); without any, all of ours. A file named here is run.",
+            help="Python files with a function `fit`, or names of bundled methods (chinchilla, coupled, weighted, "
+            "…). Default: all bundled methods. A file named here is executed.",
         ),
     ] = None,
     repeats: Annotated[
-        int, typer.Option(min=1, help="Simulated tables of each of five forms on each of three designs.")
+        int, typer.Option(min=1, help="Simulated tables for each of five laws on each of three designs.")
     ] = 4,
-    seconds: Annotated[float, typer.Option(help="Seconds on the wall that a method may take for a table.")] = 60.0,
-    memory_gb: Annotated[float, typer.Option(help="Memory that a method may take, as address space.")] = 4.0,
+    seconds: Annotated[float, typer.Option(help="Seconds (wall clock) that a method may take per table.")] = 60.0,
+    memory_gb: Annotated[float, typer.Option(help="Memory (address space) that a method may use, in GB.")] = 4.0,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """Score methods of fitting on tables whose truth is known: least possible loss, best split, losses beyond the runs.
+    """Score methods of fitting on tables with a known truth: lowest possible loss, best split, losses beyond the runs.
 
     Example: `isoloss arena mine.py chinchilla weighted`
 
-    A method is one file: `fit(table)` returns an object with `predict(params, tokens)` or `best(flops)`, or both. It
-    runs in a process of its own, without a network where the system allows that.
+    A method is one file whose `fit(table)` returns an object with `predict(params, tokens)` or `best(flops)`, or both.
+    It runs in its own process, without network access if the system allows that.
     """
     from isoloss.arena.arena import all_tasks, compete
     from isoloss.arena.referee import OURS, Limits, method_file
@@ -63,9 +63,10 @@ def _show(entries: "Sequence[Entry]") -> None:
 
     screen = console()
     titles = {
-        "floorbench": "FloorBench: trained runs on languages whose floor is known, sealed runs held out",
-        "next": "FloorBench: which runs next, at a tenth of the compute",
-        "simulated": "simulated tables, truth known", "runs": "bundled runs, those of most compute held out",
+        "floorbench": "FloorBench: runs on artificial languages with a known floor; sealed runs held out",
+        "next": "FloorBench: choosing the next runs, for a tenth of the compute",
+        "simulated": "simulated tables with a known truth", "runs": "bundled runs; those with the most compute held "
+        "out",
     }  # fmt: skip
     for track in get_args(Track):
         shown = table(*HEADS[track])
@@ -76,4 +77,4 @@ def _show(entries: "Sequence[Entry]") -> None:
     for sentence in faults(entries):
         screen.print(sentence, soft_wrap=True)
     if not all(entry.offline for entry in entries):
-        typer.echo("no namespace without a network here: Python alone refused connections")
+        typer.echo("this system gives no namespace without a network, so only Python refused connections")

@@ -27,34 +27,34 @@ def explore(
     source: Annotated[
         Path, typer.Argument(help="A law's file (JSON), a results folder, or a table of runs (CSV, Parquet, JSON).")
     ],
-    second: Annotated[Path | None, typer.Argument(help="Another of these, side by side with the first.")] = None,
+    second: Annotated[Path | None, typer.Argument(help="A second source, shown side by side with the first.")] = None,
     params: Params = "params",
     params_convention: CountedBy = None,
     tokens: Tokens = "tokens",
     loss: Loss = "loss_nats",
     flops: Flops = None,
-    group: Annotated[str | None, typer.Option(help="Column that names the corpus: one law a group.")] = None,
+    group: Annotated[str | None, typer.Option(help="Column that names the corpus. One law per group.")] = None,
     trunk: Trunk = None,
     where: Where = None,
     law: Annotated[
         list[str] | None,
-        typer.Option(help="Form to fit to runs, repeatable; without it chinchilla, coupled and ceiling."),
+        typer.Option(help="Law to fit to runs; may be repeated. Default: chinchilla, coupled and ceiling."),
     ] = None,
     bootstrap: Annotated[
-        int, typer.Option(min=0, max=MOST_DRAWS, help="Resamples for the intervals of fits made here.")
+        int, typer.Option(min=0, max=MOST_DRAWS, help="Number of resamples for the intervals of fits made here.")
     ] = 200,
     out: Annotated[Path, typer.Option(help="The page.")] = Path("explore.html"),
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """Write an interactive page: move the budget, and the best split of every corpus follows with its interval.
+    """Write an interactive page: move the budget and see the best split of every corpus with its interval.
 
     Example: `isoloss explore results/laptop --open`
 
-    One HTML file that needs no network. Sliders move the budget and, of a data-dependent law, the corpus's measure;
-    switches change the form of the law and how parameters are counted. Runs are fitted here. A law's file, and laws
-    that a study has fitted, are shown unchanged. Two sources are shown side by side.
+    The page is one HTML file that works offline. Sliders move the budget and, for a data-dependent law, the measure of
+    the text. Switches change the law and how parameters are counted. Runs are fitted here; laws from a file or a study
+    are shown unchanged. Two sources are shown side by side.
     """
     from isoloss.runs.observations import UNSTATED
 

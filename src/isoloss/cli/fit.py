@@ -23,7 +23,7 @@ Starts = Literal["auto", "hoffmann"]
 Unit = Literal["tokens", "bytes"]
 FloorUse = Literal["hold", "score"]
 LAWS = (
-    "Law to fit: auto (the one that predicts training curves left out best), chinchilla, kaplan, kaplan_params, "
+    "Law to fit: auto (the law that best predicts left-out training curves), chinchilla, kaplan, kaplan_params, "
     "kaplan_tokens, kaplan_flops, offset_params, offset_tokens, offset_flops, repeated, critical_batch, "
     "farseer, coupled, ceiling, loss_to_loss, or your own as module:Name."
 )
@@ -42,112 +42,130 @@ def fit(
     ] = "loss_nats",
     flops: Annotated[
         str | None,
-        typer.Option(help="Column of training FLOPs; without it C = 6·N·D, or, lacking N or D, the column flops."),
+        typer.Option(help="Column of training FLOPs. Default: C = 6·N·D; if N or D is missing, the column flops."),
     ] = None,
     group: Annotated[
-        str | None, typer.Option(help="Column that names the corpus, or several, a,b: one fit a group.")
+        str | None,
+        typer.Option(help="Column that names the corpus, or several columns (a,b). Each group gets its own fit."),
     ] = None,
     complexity: Annotated[
-        str | None, typer.Option(help="Columns of complexity measures, comma-separated: a comparison of predictors.")
+        str | None,
+        typer.Option(
+            help="Columns with measures of the text, comma-separated. Compares how well each predicts losses."
+        ),
     ] = None,
     source: Annotated[
         str | None,
-        typer.Option(help="Column of what a corpus was made from: corpora of one source are left out together."),
+        typer.Option(
+            help="Column that names what a corpus was made from. Corpora of one source are left out together."
+        ),
     ] = None,
-    where: Annotated[str | None, typer.Option(help="SQL condition on the table's columns: which rows to fit.")] = None,
+    where: Annotated[str | None, typer.Option(help="SQL condition that selects the rows to fit.")] = None,
     law: Annotated[str, typer.Option(help=LAWS, callback=typed)] = "chinchilla",
     unique_tokens: Annotated[
         str | None, typer.Option(help='For repeated: column of unique tokens, or "tokens / epochs".')
     ] = None,
     batch_tokens: Annotated[
         str | None,
-        typer.Option(help="For critical_batch: column of tokens a batch; D from --tokens, or steps * batch."),
+        typer.Option(help="For critical_batch: column of tokens per batch. D is --tokens, which may be steps * batch."),
     ] = None,
     other_loss: Annotated[
         str | None, typer.Option(help="For loss_to_loss: column of the same runs' loss on another corpus.")
     ] = None,
     pair_with: Annotated[
         str | None,
-        typer.Option(help="For loss_to_loss: the corpus of --group whose runs of equal N and D to pair with."),
+        typer.Option(help="For loss_to_loss: the corpus (of --group) to pair with, by runs of equal N and D."),
     ] = None,
     column: Annotated[
-        list[str] | None, typer.Option(help="A further column that a law of yours reads: NAME=COLUMN. May be repeated.")
+        list[str] | None, typer.Option(help="Another column that your own law reads: NAME=COLUMN. May be repeated.")
     ] = None,
     fix: Annotated[
-        list[str] | None, typer.Option(help="Hold parameters: E=1.8, or A=520,alpha=0.35 (A only with alpha).")
+        list[str] | None, typer.Option(help="Fix parameters: E=1.8, or A=520,alpha=0.35 (A only together with alpha).")
     ] = None,
     floor: Annotated[
-        str | None, typer.Option(help="Exact best possible loss: a number, a column or a formula. E is held at it.")
+        str | None, typer.Option(help="Exact lowest possible loss: a number, a column or a formula. E is fixed at it.")
     ] = None,
     floor_use: Annotated[
-        FloorUse, typer.Option(help="hold: E is the floor; score: E is fitted and compared with it.")
+        FloorUse, typer.Option(help="hold: fix E at the floor; score: fit E and compare it with the floor.")
     ] = "hold",
-    data_unit: Annotated[Unit, typer.Option(help="What the column of --tokens counts.")] = "tokens",
+    data_unit: Annotated[Unit, typer.Option(help="What --tokens counts.")] = "tokens",
     bytes_per_token: Annotated[
-        str | None, typer.Option(help="Fit D in bytes: tokens times this, a number or a column; FLOPs count tokens.")
+        str | None,
+        typer.Option(help="Bytes per token, a number or a column: fits D in bytes. FLOPs still count tokens."),
     ] = None,
-    objective: Annotated[Objective, typer.Option(help="Loss of a residual of ln L.")] = "huber",
+    objective: Annotated[Objective, typer.Option(help="How a residual of ln L is penalised.")] = "huber",
     delta: Annotated[float, typer.Option(help="Huber's threshold on ln L.")] = 1e-3,
     starts: Annotated[
-        Starts, typer.Option(help="hoffmann: the 4,500 of Hoffmann et al.; auto: few, as good.")
+        Starts,
+        typer.Option(
+            help="hoffmann: the 4,500 starting points of Hoffmann et al.; auto: fewer, which find optima as good."
+        ),
     ] = "auto",
     bootstrap: Annotated[
-        int, typer.Option(min=0, max=MOST_DRAWS, help="Resamples for the intervals; 0 gives none.")
+        int, typer.Option(min=0, max=MOST_DRAWS, help="Number of resamples for the intervals; 0 gives no intervals.")
     ] = 0,
     trunk: Annotated[
-        str | None, typer.Option(help="Column naming the training curve of a row: rows of one are resampled together.")
+        str | None,
+        typer.Option(help="Column that names the training curve of a row. Rows of one curve are resampled together."),
     ] = None,
     tokenizer: Annotated[
         str | None,
         typer.Option(
-            help="Column naming the tokenizer: warns where one fit mixes several. Without it, a column tokenizer."
+            help="Column that names the tokenizer; warns if one fit mixes several. Default: a column tokenizer, if "
+            "there is one."
         ),
     ] = None,
     vocab: Annotated[
         str | None,
         typer.Option(
-            help="Vocabulary size, column or number: warns of losses near or above its ln. Else vocab_size or vocab."
+            help="Vocabulary size, a column or a number; warns of losses near or above its ln. Default: a column "
+            "vocab_size or vocab."
         ),
     ] = None,
     frontier: Annotated[
-        str | None, typer.Option(help="Budgets in FLOPs, comma-separated: the best split of each, as 1e20,1e21.")
+        str | None, typer.Option(help="Budgets in FLOPs, comma-separated (1e20,1e21): prints the best N and D of each.")
     ] = None,
     predict: Annotated[
         list[str] | None,
         typer.Option(
-            help="Predict the loss of a run that was not trained: N,D, the one column that the law reads, or "
-            "NAME=NUMBER for each of them: params=7e9,tokens=1e12,lr=3e-4."
+            help="Predict the loss of a run: N,D; one number, if the law reads one column; or NAME=NUMBER for each "
+            "column, as in params=7e9,tokens=1e12,lr=3e-4."
         ),
     ] = None,
     profile: Annotated[
         str | None,
         typer.Option(
-            help="Profile likelihood of these, comma-separated: parameters, a, params, tokens, loss, log_ratio."
+            help="Profile-likelihood intervals of these, comma-separated: parameters, a, params, tokens, loss, "
+            "log_ratio."
         ),
     ] = None,
     backtest: Annotated[
         Backtest | None,
-        typer.Option(help="Hold out the largest budgets, every size or every corpus, and score all laws on them."),
+        typer.Option(help="Hold out the largest budgets, each size or each corpus, and score all laws on them."),
     ] = None,
     backtest_above: Annotated[
-        float | None, typer.Option(help="FLOPs above which --backtest flops holds out; else the largest quarter.")
+        float | None,
+        typer.Option(help="With --backtest flops: hold out runs above this many FLOPs. Default: the largest quarter."),
     ] = None,
     best: Best = False,
     outliers: Annotated[
-        bool, typer.Option("--outliers", help="Name the rows over 4 robust standard deviations off the law.")
+        bool, typer.Option("--outliers", help="List rows more than 4 robust standard deviations off the law.")
     ] = False,
     figure: Figure = None,
     beyond: Annotated[
         bool,
         typer.Option(
             "--beyond",
-            help="Answer --frontier and --predict by several forms too, tested on the largest budgets of the runs.",
+            help="Also answer --frontier and --predict by several laws that were tested on the largest budgets of "
+            "the runs.",
         ),
     ] = False,
     seed: Seed = 0,
     out: Annotated[
         Path | None,
-        typer.Option(help="Write the fitted law to this JSON file, its draws to a Parquet file next to it."),
+        typer.Option(
+            help="Write the fitted law to this JSON file and its bootstrap draws to a Parquet file next to it."
+        ),
     ] = None,
     page: Page = None,
     json: Json = False,
@@ -160,18 +178,18 @@ def fit(
     Other units, and the best split of two budgets: `isoloss fit sweep.csv --params "size_m * 1e6" --tokens "tokens_b *
     1e9" --loss "bits * ln(2)" --frontier 1e20,1e21`
 
-    Another law, kept in a file: `isoloss fit runs.csv --law repeated --unique-tokens "tokens / epochs" --out law.json`
+    Another law, saved to a file: `isoloss fit runs.csv --law repeated --unique-tokens "tokens / epochs" --out law.json`
 
-    The law that predicts training curves left out in turn best, one for all groups: `isoloss fit runs.csv --trunk run
+    The law that best predicts left-out training curves, the same for all groups: `isoloss fit runs.csv --trunk run
     --law auto`. The output says which laws were tried, how well each predicted, and which was chosen.
 
-    A table needs the columns that the law reads, and no others: `--law kaplan_flops` fits one of flops and loss alone.
-    Text such as 70M or 1.4T is read as it stands. With `--complexity gzip,zstd` the measures compete: each source
-    (`--source`, else each group) is left out in turn and its losses predicted from the measure alone, against one law
-    for all, a single run, and every other measure.
+    A table needs only the columns that the law reads: `--law kaplan_flops` needs only flops and loss. Text such as 70M
+    or 1.4T is read as a number. `--complexity gzip,zstd` compares measures of the text as predictors. It leaves out
+    each source (`--source`, otherwise each group) in turn and predicts its losses from the measure alone. The rivals
+    are one law for all, a single run, and the other measures.
 
-    Every fit reports its optimum, how many starts agree on it, its warnings with remedies, and, with `--bootstrap`,
-    intervals on everything. Exit 1 if a fit did not converge.
+    Every fit reports its optimum, how many starting points agree on it, and warnings with remedies. With `--bootstrap`
+    it also gives intervals on everything. Exit 1 if a fit did not converge.
     """
     from isoloss.cli import fit_options, fit_output
     from isoloss.cli.explore import check_page

@@ -16,19 +16,23 @@ if TYPE_CHECKING:
 
 GRAMMAR: dict[str, tuple[Any, Any, str]] = {
     "family": (str, "random", "random, zipf, hierarchical, or explicit (with --file)."),
-    "nonterminals": (int | None, None, "random, zipf: nonterminals."),
-    "terminals": (int | None, None, "random, zipf: terminals."),
-    "max_rules": (int | None, None, "random, zipf: rules of a nonterminal, at most."),
-    "max_rhs": (int | None, None, "random, zipf: symbols of a right-hand side, at most."),
-    "pfsa": (bool, False, "random, zipf: right-hand sides of one symbol."),
-    "paper_collision": (bool, False, "random, zipf: the separator is a terminal too, as in the gzip paper's code."),
+    "nonterminals": (int | None, None, "random, zipf: number of nonterminals."),
+    "terminals": (int | None, None, "random, zipf: number of terminals."),
+    "max_rules": (int | None, None, "random, zipf: most rules per nonterminal."),
+    "max_rhs": (int | None, None, "random, zipf: most symbols per right-hand side."),
+    "pfsa": (bool, False, "random, zipf: every right-hand side has one symbol."),
+    "paper_collision": (
+        bool,
+        False,
+        "random, zipf: let the separator also be a terminal, as in the gzip paper's code.",
+    ),
     "exponent": (float | None, None, "zipf, hierarchical: exponent of the rule weights."),
-    "depth": (int | None, None, "hierarchical: levels."),
-    "branching": (int | None, None, "hierarchical: symbols of a rule."),
-    "vocabulary": (int | None, None, "hierarchical: symbols of a level."),
-    "synonyms": (int | None, None, "hierarchical: rules of a symbol."),
+    "depth": (int | None, None, "hierarchical: number of levels."),
+    "branching": (int | None, None, "hierarchical: symbols per rule."),
+    "vocabulary": (int | None, None, "hierarchical: symbols per level."),
+    "synonyms": (int | None, None, "hierarchical: rules per symbol."),
     "file": (Path | None, None, "explicit: rules as text, S -> 'a' S [0.7] | 'b' [0.3]"),
-    "conditioned": (bool, True, "Whether sentences that never end are left out: exactly, by new weights."),
+    "conditioned": (bool, True, "Exclude sentences that never end, exactly, by reweighting the rules."),
 }
 """The options that describe a grammar: type, default and help."""
 NAMES = {"conditioned": "--conditioned/--unconditioned"}
@@ -62,8 +66,8 @@ def takes_grammar(verb: Callable[..., None]) -> Callable[..., None]:
 @takes_grammar
 def describe(
     spec: "GrammarSpec",
-    floor: Annotated[bool, typer.Option("--floor", help="Also the best possible loss of a window.")] = False,
-    context: Annotated[int, typer.Option(min=2, help="Tokens of a window, for the floor.")] = 256,
+    floor: Annotated[bool, typer.Option("--floor", help="Also compute the lowest possible loss of a window.")] = False,
+    context: Annotated[int, typer.Option(min=2, help="Tokens per window, for the floor.")] = 256,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
@@ -97,7 +101,9 @@ def sample(
     tokens: Annotated[int, typer.Option(min=1, help="Training tokens to write.")],
     out: Annotated[Path, typer.Option(help="Folder to write the corpus into.")],
     spec: "GrammarSpec",
-    context: Annotated[int, typer.Option(min=2, help="Tokens of a document: exactly one training window.")] = 256,
+    context: Annotated[
+        int, typer.Option(min=2, help="Tokens per document; a document is exactly one training window.")
+    ] = 256,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
@@ -125,25 +131,27 @@ def sample(
 
 @grammar_app.command()
 def search(
-    gzip: Annotated[float | None, typer.Option(help="Wanted gzip ratio, 4 bytes a token.")] = None,
-    floor: Annotated[float | None, typer.Option(help="Wanted best possible loss, nats per token.")] = None,
-    vocabulary: Annotated[int | None, typer.Option(help="Wanted tokens really used, the separator included.")] = None,
-    unigram: Annotated[float | None, typer.Option(help="Wanted entropy of token frequencies, nats.")] = None,
-    tolerance: Annotated[float, typer.Option(help="Of the gzip ratio, either way.")] = 0.005,
-    floor_tolerance: Annotated[float, typer.Option(help="Of the floor, nats.")] = 0.02,
-    vocabulary_tolerance: Annotated[float, typer.Option(help="Of the vocabulary, tokens.")] = 5,
-    unigram_tolerance: Annotated[float, typer.Option(help="Of the unigram entropy, nats.")] = 0.05,
-    count: Annotated[int, typer.Option(min=1, help="Grammars to find, each with rules of its own.")] = 1,
-    candidates: Annotated[int, typer.Option(min=1, help="Grammars tried for each one found, at most.")] = 1000,
+    gzip: Annotated[float | None, typer.Option(help="Wanted gzip ratio, with 4 bytes per token.")] = None,
+    floor: Annotated[float | None, typer.Option(help="Wanted floor (lowest possible loss), nats per token.")] = None,
+    vocabulary: Annotated[
+        int | None, typer.Option(help="Wanted number of tokens in use, including the separator.")
+    ] = None,
+    unigram: Annotated[float | None, typer.Option(help="Wanted unigram entropy, nats.")] = None,
+    tolerance: Annotated[float, typer.Option(help="Tolerance of the gzip ratio, ±.")] = 0.005,
+    floor_tolerance: Annotated[float, typer.Option(help="Tolerance of the floor, ± nats.")] = 0.02,
+    vocabulary_tolerance: Annotated[float, typer.Option(help="Tolerance of the vocabulary, ± tokens.")] = 5,
+    unigram_tolerance: Annotated[float, typer.Option(help="Tolerance of the unigram entropy, ± nats.")] = 0.05,
+    count: Annotated[int, typer.Option(min=1, help="How many grammars to find, each with its own rules.")] = 1,
+    candidates: Annotated[int, typer.Option(min=1, help="Most grammars to try for each one found.")] = 1000,
     context: Annotated[int, typer.Option(min=2, help="Tokens of a window.")] = 256,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """Find grammars with wanted properties, within tolerances: a minute or two each.
+    """Find grammars with given properties, within tolerances; takes a minute or two for each.
 
     Example: `isoloss grammar search --gzip 0.35 --floor 0.8 --count 3`
 
-    What is found is a `zipf` grammar with a seed: its parameters go into a study's `grammar = { … }`.
+    The result is a `zipf` grammar with a seed. Copy its parameters into a study's `grammar = { … }`.
     """
     import time
 
@@ -173,20 +181,22 @@ def search(
 @grammar_app.command()
 @takes_grammar
 def score(
-    model: Annotated[Path, typer.Argument(help="Folder of a model: transformers' LlamaForCausalLM, or of ours.")],
+    model: Annotated[
+        Path, typer.Argument(help="Folder of a model: LlamaForCausalLM of transformers, or one that isoloss wrote.")
+    ],
     spec: "GrammarSpec",
-    grammar_seed: Annotated[int, typer.Option(min=0, help="Seed that the rules were drawn from.")] = 0,
+    grammar_seed: Annotated[int, typer.Option(min=0, help="Seed that the grammar's rules were drawn with.")] = 0,
     documents: Annotated[int, typer.Option(min=2, help="Documents to score.")] = 256,
     context: Annotated[int, typer.Option(min=2, help="Tokens of a document.")] = 256,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """Say how far a model's loss lies above the best possible one of a grammar, position by position.
+    """Compare a model's loss with the lowest possible loss of a grammar, position by position.
 
     Example: `isoloss grammar score model --nonterminals 10 --terminals 150 --max-rules 5 --max-rhs 3 --grammar-seed 1`
 
-    Documents are sampled anew by --seed: id 0 is the separator, the terminals follow. Every document is scored by the
-    model and by the grammar's exact predictor.
+    Documents are sampled from the grammar with --seed; token id 0 is the separator, terminals follow. The model and the
+    grammar's exact predictor score every document.
     """
     from isoloss.cli.tables import show_grammar_score
     from isoloss.core.machine import cores

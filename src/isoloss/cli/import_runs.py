@@ -19,7 +19,7 @@ def import_(
             "offline runs, the gzip paper's JSONL, or a table: CSV, TSV, JSON, JSONL, Parquet."
         ),
     ],
-    out: Annotated[Path, typer.Option(help="Results folder to bring the runs into.")] = Path("results/imported"),
+    out: Annotated[Path, typer.Option(help="Results folder to write the runs to.")] = Path("results/imported"),
     params: Annotated[
         str | None, typer.Option(help="Model size N: a number, a column or tag, or a formula over columns.")
     ] = None,
@@ -27,38 +27,39 @@ def import_(
         str | None, typer.Option(help="Training tokens D: a number, a column or tag, or a formula over columns.")
     ] = None,
     batch_tokens: Annotated[
-        int | None, typer.Option(min=1, help="Tokens a step, where the source counts steps alone.")
+        int | None, typer.Option(min=1, help="Tokens per step, if the source counts only steps.")
     ] = None,
     sample_tokens: Annotated[
-        int | None, typer.Option(min=1, help="Tokens a sample, where the source's steps count samples.")
+        int | None, typer.Option(min=1, help="Tokens per sample, if the source's steps count samples.")
     ] = None,
     loss: Annotated[
         str | None,
-        typer.Option(help="Column or tag of the loss: its last value counts, and N, D and C where it was taken."),
+        typer.Option(help="Column or tag of the loss. Its last value is used, with N, D and C at that step."),
     ] = None,
-    unit: Annotated[
-        Literal["nats", "bits", "perplexity"], typer.Option(help="What the loss is in, per token.")
-    ] = "nats",
-    flops: Annotated[str | None, typer.Option(help="Training FLOPs; without it C = 6·N·D.")] = None,
-    group: Annotated[str | None, typer.Option(help="Column that names a run's corpus.")] = None,
-    corpus: Annotated[str | None, typer.Option(help="Name of the corpus of every run.")] = None,
-    run: Annotated[str | None, typer.Option(help="Column that names the runs of a table.")] = None,
+    unit: Annotated[Literal["nats", "bits", "perplexity"], typer.Option(help="Unit of the loss, per token.")] = "nats",
+    flops: Annotated[str | None, typer.Option(help="Training FLOPs. Default: C = 6·N·D.")] = None,
+    group: Annotated[str | None, typer.Option(help="Column that names the corpus of a run.")] = None,
+    corpus: Annotated[str | None, typer.Option(help="Name of the corpus, if all runs have the same one.")] = None,
+    run: Annotated[str | None, typer.Option(help="Column of a table that names the run.")] = None,
     step: Annotated[
-        str | None, typer.Option(help="Column of steps: the table holds curves, a point a row; the last point counts.")
+        str | None,
+        typer.Option(
+            help="Column of steps, for a table with one row per logged step. The last step of each run is used."
+        ),
     ] = None,
-    where: Annotated[str | None, typer.Option(help="SQL condition on a table's columns: which rows to take.")] = None,
+    where: Annotated[str | None, typer.Option(help="SQL condition that selects the rows of a table.")] = None,
     convention: Annotated[
         str | None,
-        typer.Option(help="How N was counted: total, non_embedding, with_head, with_attention."),
+        typer.Option(help="How parameters were counted: total, non_embedding, with_head or with_attention."),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Bring runs from elsewhere into a results folder, where `isoloss runs` lists and `isoloss fit` fits them.
+    """Import runs from logs or tables into a results folder, for `isoloss runs` and `isoloss fit`.
 
     Example: `isoloss import logs/ --params 124e6 --batch-tokens 524288 --loss eval/loss --corpus web`
 
-    Whatever else the source says becomes a column (`isoloss runs DIR --sql`); curves are kept. The same source twice
-    is there once.
+    Everything else in the source becomes a column (`isoloss runs DIR --sql`), and training curves are kept. Importing a
+    source again adds nothing twice.
     """
     from isoloss.cli import tables
     from isoloss.cli.rows import plain

@@ -43,25 +43,31 @@ def isoflop(
     loss: Loss = "loss_nats",
     flops: Flops = None,
     group: Annotated[
-        str | None, typer.Option(help="Column that names the corpus, or several, a,b: one analysis a group.")
+        str | None,
+        typer.Option(help="Column that names the corpus, or several columns (a,b). Each group gets its own analysis."),
     ] = None,
     where: Where = None,
     best: Best = False,
     stderr: Annotated[str | None, typer.Option(help="Column of standard errors of the losses.")] = None,
     budgets: Annotated[
         str | None,
-        typer.Option(help="Budgets in FLOPs, separated by commas; three inside the runs without it."),
+        typer.Option(help="Budgets in FLOPs, comma-separated. Default: three budgets inside the runs."),
     ] = None,
     trunk: Trunk = None,
     curve: Annotated[
         Literal["parabola", "akima"],
-        typer.Option(help="Approach 2, through the losses of a budget: a parabola, or Akima's interpolation."),
+        typer.Option(help="Curve that approach 2 puts through the losses of a budget."),
     ] = "parabola",
     noise: Annotated[
-        float | None, typer.Option(help="Standard deviation of a loss between seeds, in nats: intervals come from it.")
+        float | None,
+        typer.Option(help="Standard deviation of a loss between seeds, in nats. Gives approach 2 its intervals."),
     ] = None,
-    tolerance: Annotated[float, typer.Option(help="Rows within this share of a budget belong to it.")] = 0.02,
-    draws: Annotated[int, typer.Option(min=2, max=MOST_DRAWS, help="Curves redrawn with noise.")] = 1000,
+    tolerance: Annotated[
+        float, typer.Option(help="Rows whose FLOPs differ from a budget by at most this fraction belong to it.")
+    ] = 0.02,
+    draws: Annotated[
+        int, typer.Option(min=2, max=MOST_DRAWS, help="Number of curves redrawn with noise for approach 2.")
+    ] = 1000,
     figure: Figure = None,
     page: Page = None,
     seed: Seed = 0,
@@ -71,14 +77,14 @@ def isoflop(
 
     Example: `isoloss isoflop runs.csv --params n --tokens t --loss val_loss --budgets 1e19,1e20`
 
-    Any table of runs works.  Several forms are fitted to the runs of a group, weighted by how well they predict
-    training curves that they have not seen; the interval holds noise and the disagreement of the forms. An optimum is
-    given only where it lies inside the runs: three sizes with runs on both sides of the budget, and sizes on both sides
-    of the best one.
+    Any table of runs works. Several laws are fitted to the runs of a group and weighted by how well they predict
+    training curves that they have not seen. The interval covers noise and the disagreement between the laws. An optimum
+    is given only if it is inside the runs: at least three sizes have runs on both sides of the budget, and there are
+    smaller and larger sizes than the best one.
 
-    Where runs share budgets, approach 2 follows: a curve through the losses of each budget, and power laws through the
-    lowest points. `--noise` or `--stderr` give its intervals. Approach 3 is shown next to it: Chinchilla's form fitted
-    to the same runs. Exit 1 if no optimum is found.
+    If runs share budgets, the output adds approach 2: a curve through the losses of each budget, and power laws through
+    the lowest points. `--noise` or `--stderr` gives its intervals. Next to it stands approach 3: Chinchilla's law
+    fitted to the same runs. Exit 1 if no optimum is found.
     """
     from isoloss.cli.fit_output import numbers_of
     from isoloss.core.numbers import grouped

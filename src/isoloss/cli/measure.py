@@ -20,8 +20,8 @@ def measure(
     paths: Annotated[
         list[str],
         typer.Argument(
-            help="Files, folders, globs, - for standard input, {package:NAME} for an installed package's folder; each "
-            "argument is one corpus."
+            help="Files, folders, globs, - for standard input, {package:NAME} for an installed package's folder. "
+            "Each argument is one corpus."
         ),
     ],
     tokenizer: Annotated[
@@ -32,25 +32,27 @@ def measure(
         str,
         typer.Option(
             help="Comma-separated: gzip zstd xz bz2 brotli ppmd; unigram bigram trigram fourgram fivegram ngram; "
-            "entropy_decay correlation_decay alpha_d spectrum heaps; module:Name. Endings change how the text is read: "
-            "-bytes (raw bytes, not tokens), -blocks (long blocks), -curve (fall with block length), -placebo (ids "
-            "relabelled): xz-bytes-curve.",
+            "entropy_decay correlation_decay alpha_d spectrum heaps; module:Name. Suffixes change how the text is "
+            "read: -bytes (raw bytes, not tokens), -blocks (long blocks), -curve (fall with block length), -placebo "
+            "(token ids permuted), as in xz-bytes-curve.",
             callback=typed,
         ),
     ] = "gzip",
-    sequence_tokens: Annotated[int, typer.Option(min=2, help="Tokens a measured sequence.")] = 256,
+    sequence_tokens: Annotated[int, typer.Option(min=2, help="Tokens per measured sequence.")] = 256,
     token_bytes: Annotated[
-        int, typer.Option(min=1, max=8, help="Bytes a token is written with (the paper: 4). Part of the measure.")
+        int, typer.Option(min=1, max=8, help="Bytes per token id (the gzip paper: 4). Changes the result.")
     ] = 4,
-    samples: Annotated[int, typer.Option(min=2, max=MOST_DRAWS, help="Sequences drawn.")] = 1000,
-    block_tokens: Annotated[int, typer.Option(min=256, help="Tokens a block, for -blocks, -curve and heaps.")] = 65_536,
-    text_field: Annotated[str, typer.Option(help="Column or key that holds the text, where files have rows.")] = "text",
+    samples: Annotated[int, typer.Option(min=2, max=MOST_DRAWS, help="Number of sequences drawn.")] = 1000,
+    block_tokens: Annotated[
+        int, typer.Option(min=256, help="Tokens per block, for -blocks, -curve and heaps.")
+    ] = 65_536,
+    text_field: Annotated[str, typer.Option(help="Column or key with the text, for files with rows.")] = "text",
     broken_rows: Annotated[
         Literal["error", "skip"],
-        typer.Option(help="Lines of JSONL that are no JSON: an error, or counted and left out."),
+        typer.Option(help="What to do with lines of JSONL that are not JSON: stop, or count them and leave them out."),
     ] = "error",
     placebo: Annotated[
-        bool, typer.Option("--placebo", help="Also measure each text with its token ids relabelled.")
+        bool, typer.Option("--placebo", help="Also measure each text after permuting its token ids at random.")
     ] = False,
     figure: Annotated[
         Path | None, typer.Option(help="Draw the corpora side by side into an .svg or .png file.")
@@ -62,8 +64,8 @@ def measure(
 
     Example: `isoloss measure my_corpus/ other.txt --measure gzip,gzip-bytes,ngram --placebo --figure corpora.svg`
 
-    gzip is the number of the gzip paper (Pandey 2024): each sequence of 256 tokens as 4-byte integers through gzip, and
-    the median of compressed over raw size.
+    gzip is the measure of the gzip paper (Pandey 2024): each sequence of 256 tokens is written as 4-byte integers and
+    compressed with gzip. The value is the median of compressed over raw size.
     """
     import time
 

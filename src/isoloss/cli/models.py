@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 @app.command()
 def export(
     folder: Annotated[Path, typer.Argument(help="A results folder whose study says keep_weights = true.")],
-    run: Annotated[str, typer.Argument(help="A run's fingerprint, or its beginning; `isoloss runs` lists them.")],
-    out: Annotated[Path, typer.Option(help="Write config.json and model.safetensors here.")],
+    run: Annotated[str, typer.Argument(help="Fingerprint of a run, or its beginning. `isoloss runs` lists them.")],
+    out: Annotated[Path, typer.Option(help="Folder for config.json and model.safetensors.")],
     json: Json = False,
 ) -> None:
     """Write a trained model as a folder that transformers loads as LlamaForCausalLM.
@@ -32,8 +32,8 @@ def export(
     record = archive.find_run(run)
     kept = archive.weights_folder(record.fingerprint)
     if not kept.is_dir():
-        fix = "set keep_weights = true under [training] and train into a new folder: runs that ended are not repeated"
-        raise InputError(f"no weights were kept of run {record.fingerprint}", place=str(folder), fix=fix)
+        fix = "set keep_weights = true under [training] and train into a new folder: finished runs are not repeated"
+        raise InputError(f"the weights of run {record.fingerprint} were not kept", place=str(folder), fix=fix)
     model = read_folder(kept)
     write_folder(model, out)
     if json:
@@ -46,8 +46,10 @@ def export(
 @app.command()
 def count(
     model: Annotated[str, typer.Argument(help="A published shape, such as gzip-4M or porian-5M, or a model's folder.")],
-    vocab_size: Annotated[int | None, typer.Option(min=2, help="Vocabulary; without it, the published one.")] = None,
-    context: Annotated[int | None, typer.Option(min=2, help="Tokens a window; without it, the published one.")] = None,
+    vocab_size: Annotated[int | None, typer.Option(min=2, help="Vocabulary size. Default: the published one.")] = None,
+    context: Annotated[
+        int | None, typer.Option(min=2, help="Context length in tokens. Default: the published one.")
+    ] = None,
     tied: Annotated[bool, typer.Option(help="Use one matrix for embedding and head.")] = False,
     json: Json = False,
 ) -> None:
@@ -81,5 +83,5 @@ def _shape(name: str) -> "ModelSpec":
         return read_spec(Path(name))
     known = published("gzip") | published("porian")
     if name not in known:
-        raise UnknownName(f"unknown shape {name!r}, and no folder", fix=did_you_mean(name, known))
+        raise UnknownName(f"{name!r} is neither a known shape nor a folder", fix=did_you_mean(name, known))
     return known[name]

@@ -17,18 +17,21 @@ What = Literal["log_ratio", "exponent_a", "loss"]
 @app.command(name="next")
 def next_(
     study: StudyFile,
-    flops: Annotated[float, typer.Option(help="Training FLOPs to spend, 6·N·D by the study's convention.")],
+    flops: Annotated[float, typer.Option(help="Training FLOPs to spend, 6·N·D with the study's way of counting N.")],
     quantity: Annotated[
-        What, typer.Option(help="What to narrow: ln(D*/N*), the exponent a of N*(C), or the loss of the best split.")
+        What,
+        typer.Option(
+            help="Interval to narrow: of ln(D*/N*), of the exponent a in N* ∝ C^a, or of the loss at the best split."
+        ),
     ] = "log_ratio",
     at: Annotated[
         float | None,
-        typer.Option(help="Budget at which to narrow it; without it, the one where corpora are compared."),
+        typer.Option(help="Budget at which to narrow it. Default: the budget at which the study compares corpora."),
     ] = None,
-    corpus: Annotated[str | None, typer.Option(help="Only this corpus; without it, all share the budget.")] = None,
+    corpus: Annotated[str | None, typer.Option(help="Only this corpus. Default: all corpora share the FLOPs.")] = None,
     out: Out = None,
     write: Annotated[
-        Path | None, typer.Option(help="Write the study with the runs added here: `isoloss run` then trains them.")
+        Path | None, typer.Option(help="Write the study with the new runs added to this file, for `isoloss run`.")
     ] = None,
     allow: Allow = None,
     json: Json = False,
@@ -37,9 +40,9 @@ def next_(
 
     Example: `isoloss next mine.toml --flops 1e13 --at 1e15 --write more.toml`
 
-    The draws of each corpus's law say how much one more run would narrow the interval. Runs are chosen one after
-    another. Steps that several runs share (a trunk) are paid for once. The expected width is a forecast: it takes the
-    law's form for right.
+    The bootstrap draws of each corpus's law say how much one more run would narrow the interval. Runs are chosen one
+    after another. Training steps that several runs share (a trunk) are paid for once. The expected width is a forecast:
+    it assumes that the law is right.
     """
     from isoloss.cli import planning_output
     from isoloss.core.files import write_text
@@ -76,103 +79,114 @@ def next_(
 def plan(
     corpus: Annotated[
         str | None,
-        typer.Argument(help="File, folder or glob of the text to train on; a law of one's own runs needs none."),
+        typer.Argument(
+            help="File, folder or glob of the text to train on. Not needed with --runs or a --law of your own."
+        ),
     ] = None,
     flops: Annotated[
         str | None,
-        typer.Option(help="Training budget in FLOPs, 6·N·D by the law's convention; several as 1e19,1e20,1e21."),
+        typer.Option(help="Training budget in FLOPs, 6·N·D with the law's way of counting N. Several: 1e19,1e20,1e21."),
     ] = None,
     params: Annotated[float | None, typer.Option(help="Model size N, if it is fixed.")] = None,
     tokens: Annotated[float | None, typer.Option(help="Training tokens D, if they are fixed.")] = None,
     target_loss: Annotated[
-        float | None, typer.Option(help="Loss to reach, in nats per token: plans the cheapest way to it.")
+        float | None, typer.Option(help="Loss to reach, in nats per token: plans the smallest budget that reaches it.")
     ] = None,
     law: Annotated[
         list[Path] | None,
-        typer.Option(help="A law that `isoloss fit --out` or a study wrote; further forms of the same runs after it."),
+        typer.Option(
+            help="File of a law, written by `isoloss fit --out` or a study. May be repeated with other "
+            "laws fitted to the same runs."
+        ),
     ] = None,
     runs: Annotated[
         Path | None,
-        typer.Option(help="A table of runs or a results folder: their law is fitted here, and several forms split."),
+        typer.Option(help="Table of runs or results folder. Several laws are fitted to it here."),
     ] = None,
     column: Annotated[
         list[str] | None,
         typer.Option(
-            help="What the table of --runs calls a column, or a formula: NAME=COLUMN, repeatable, of params, tokens, "
-            "loss, flops, group, trunk, stderr, vocab, tokenizer."
+            help="Column of --runs, or a formula: NAME=COLUMN, with NAME one of params, tokens, loss, flops, group, "
+            "trunk, stderr, vocab, tokenizer. May be repeated."
         ),
     ] = None,
-    where: Annotated[
-        str | None, typer.Option(help="SQL condition on the columns of --runs: which rows to take.")
-    ] = None,
+    where: Annotated[str | None, typer.Option(help="SQL condition that selects the rows of --runs.")] = None,
     pilot: Annotated[
         str | None,
-        typer.Option(help="Train small models on this corpus for this long (10min, 1h), and plan by their law."),
+        typer.Option(help="Train small models on this corpus for this long (10min, 1h), and plan from them."),
     ] = None,
     anchor: Annotated[
-        str | None, typer.Option(help="porian or chinchilla: put the corpus's shift onto this published frontier.")
+        str | None,
+        typer.Option(
+            help="porian or chinchilla: shift this published frontier by the difference "
+            "between your corpus and --reference."
+        ),
     ] = None,
     reference: Annotated[
         str | None,
         typer.Option(
-            help="The corpus of the law that stands for the reference frontier's text; of isoloss's own law, english."
+            help="With --anchor: the law's corpus that is most like the frontier's text. Bundled law: english."
         ),
     ] = None,
     extrapolate: Annotated[
-        bool, typer.Option("--extrapolate", help="Allow a budget over 100 times the law's largest.")
+        bool,
+        typer.Option(
+            "--extrapolate", help="Allow a budget more than 100 times the largest that the law was fitted to."
+        ),
     ] = False,
     no_repeat: Annotated[
         bool,
         typer.Option(
             "--no-repeat",
-            help="Count repeated text as new text, for files that are a sample of more. Without it repeats are "
-            "worth less, and over 36 passes are refused.",
+            help="Count repeated text as new text, if your files are a sample of a larger text. By default repeats "
+            "are worth less, and over 36 passes (epochs) are refused.",
         ),
     ] = False,
     tokenizer: Annotated[
         str | None,
         typer.Option(
-            help="bytes, a tokenizer.json or a SentencePiece .model; without it, the law's. With --anchor: the one "
-            "that counts the corpus in tokens like the frontier's.",
+            help="bytes, a tokenizer.json or a SentencePiece .model. Default: the law's. With --anchor: a tokenizer "
+            "like that of the frontier, to count the corpus.",
             callback=typed,
         ),
     ] = None,
     bytes_per_token: Annotated[
         float | None,
-        typer.Option(help="With --anchor: bytes a token, where no tokenizer is named, to count the corpus in tokens."),
+        typer.Option(help="With --anchor, instead of --tokenizer: bytes per token, to count the corpus in tokens."),
     ] = None,
     throughput: Annotated[
-        float | None, typer.Option(help="FLOP/s that a device really achieves: gives device-hours.")
+        float | None, typer.Option(help="FLOP/s that a device really achieves. Adds device-hours to the plan.")
     ] = None,
     params_convention: Annotated[
         Convention | None,
         typer.Option(
-            help="Also state N, FLOPs and D/N by this way of counting parameters, through the counts of a real shape."
+            help="Also give N, FLOPs and D/N with this way of counting parameters, by counting a real model shape."
         ),
     ] = None,
     recipe: Annotated[
-        str | None, typer.Option(help="Rules of batch and rate: small, porian, step_law; without it, by size.")
+        str | None,
+        typer.Option(help="Rules for batch and learning rate: small, porian or step_law. Default: by model size."),
     ] = None,
-    context: Annotated[int | None, typer.Option(min=2, help="Context of the model; without it, the recipe's.")] = None,
+    context: Annotated[
+        int | None, typer.Option(min=2, help="Context length of the model. Default: the recipe's.")
+    ] = None,
     tied: Annotated[bool, typer.Option("--tied", help="Use one matrix for embedding and head.")] = False,
-    out: Annotated[
-        Path | None, typer.Option(help="Results folder of the pilot; without it, results/pilot-NAME.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Results folder of the pilot. Default: results/pilot-NAME.")] = None,
     figure: Figure = None,
     page: Page = None,
     seed: Seed = 0,
     allow: Allow = None,
     json: Json = False,
 ) -> None:
-    """Plan a training run on a corpus: parameters, tokens, loss, shape, batch and rate, with intervals.
+    """Plan a training run on a corpus: parameters, tokens, loss, shape, batch and learning rate, with intervals.
 
     Example: `isoloss plan my_corpus/ --flops 1e15 --pilot 10min`
 
     Without a corpus: `isoloss plan --runs runs.csv --flops 1e21`, `isoloss plan --law law.json --flops 1e21`
 
-    Give a budget or several, or a size, a number of tokens, or a loss to reach. A size or a number of tokens may also
-    accompany a budget or a loss. With `--law`, `--runs` or `--pilot` the law comes from runs on this corpus. Without
-    them it is the bundled law of real corpora, taken at this corpus's own measure.
+    Give one or more budgets, a model size, a number of tokens, or a loss to reach. You may add a size or a number of
+    tokens to a budget or a loss. With `--law`, `--runs` or `--pilot` the law comes from runs on this corpus. Without
+    them the plan uses the bundled law of real corpora, adjusted to how predictable this corpus is.
     """
     from isoloss.cli import planning_output
     from isoloss.cli.explore import own_trunk

@@ -14,9 +14,11 @@ from isoloss.core.errors import InputError
 def push(
     corpus: Annotated[Path, typer.Argument(help="The folder of a built corpus: OUT/corpora/FINGERPRINT.")],
     out: Annotated[Path | None, typer.Option(help="Write Parquet and a card to this folder.")] = None,
-    hub: Annotated[str | None, typer.Option(help="Push to this repository of the hub, owner/name.")] = None,
+    hub: Annotated[
+        str | None, typer.Option(help="Push to this repository (owner/name) on the Hugging Face Hub.")
+    ] = None,
     measure: Annotated[
-        str, typer.Option(help="Measures stated on the card, comma-separated.", callback=typed)
+        str, typer.Option(help="Measures to state on the card, comma-separated.", callback=typed)
     ] = "gzip",
     seed: Seed = 0,
     json: Json = False,
@@ -32,7 +34,7 @@ def push(
 
     if (out is None) == (hub is None):
         fix = "give one of them: --out DIR, or --hub owner/name"
-        raise InputError("found both or neither of --out and --hub", place="push", fix=fix)
+        raise InputError("expected exactly one of --out and --hub", place="push", fix=fix)
     if not (corpus / "corpus.json").is_file():
         fix = _corpora_below(corpus) or "give the folder of one corpus, below OUT/corpora of a study"
         raise InputError("no corpus here: corpus.json is missing", place=str(corpus), fix=fix)

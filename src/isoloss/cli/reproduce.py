@@ -21,28 +21,34 @@ def reproduce(
     study: Annotated[StudyName, typer.Argument(help="Which study.")],
     data: Annotated[
         Path | None,
-        typer.Option(help="Folder with the study's data, tables or public originals; without it, says what is needed."),
+        typer.Option(
+            help="Folder with the study's data: tables or the public originals. Without it, the command "
+            "says what it needs."
+        ),
     ] = None,
     fetch: Annotated[
         bool,
         typer.Option(
             "--fetch",
-            help="Fetch the study's public originals into ~/.cache/isoloss/published (once), and check them. porian: "
-            "with --data the training curves alone.",
+            help="Download the study's public originals to ~/.cache/isoloss/published (once), and check them. "
+            "porian with --data: only the training curves.",
         ),
     ] = False,
     raw: Annotated[
         Path | None,
-        typer.Option(help="porian: the pickle of training curves (experiment_results.pickle.xz); admits tables alone."),
+        typer.Option(
+            help="porian: the pickle of training curves (experiment_results.pickle.xz). Only table classes "
+            "are unpickled."
+        ),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Results folder; without it, results/reproduce-STUDY.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Results folder. Default: results/reproduce-STUDY.")] = None,
     json: Json = False,
 ) -> None:
-    """Redo a published study: its numbers next to ours, its figures, and a verdict on each claim.
+    """Repeat a published study: its numbers next to ours, its figures, and a verdict on each claim.
 
     Example: `isoloss reproduce gzip --fetch`, `isoloss reproduce porian --data porian2024 --out results/porian`
 
-    Every number has a tolerance and its reason; a claim holds, does not hold, or cannot be checked with these data.
+    Every number has a tolerance with its reason. A claim holds, does not hold, or cannot be checked with these data.
     Writes a page, every figure as SVG and PNG with its numbers as CSV, and tables as Markdown and LaTeX.
     """
     import time

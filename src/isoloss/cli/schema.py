@@ -13,14 +13,14 @@ from isoloss.core.errors import UnknownName, did_you_mean
 @app.command()
 def schema(
     verb: Annotated[
-        str | None, typer.Argument(help="A verb such as fit or grammar_search; without it, all verbs are listed.")
+        str | None, typer.Argument(help="A verb such as fit or grammar_search. Default: list all verbs.")
     ] = None,
     json: Json = False,
 ) -> None:
     """Print the JSON Schema of what a verb prints under `--json`.
 
-    Keys that a schema requires stay; new ones may come. An error is one object with the key `error` instead. With
-    `--json` all schemas are one object.
+    A key that a schema requires stays; new keys may be added. An error is one object with the key `error` instead. With
+    `--json` all schemas are printed as one object.
 
     Example: `isoloss schema plan`
     """

@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 
 
 Until = Literal["corpora", "complexity", "train", "fit", "report"]
-Out = Annotated[Path | None, typer.Option(help="Results folder; without it, results/NAME.")]
+Out = Annotated[Path | None, typer.Option(help="Results folder. Default: results/NAME.")]
 StudyFile = Annotated[Path, typer.Argument(help="The study's TOML file.")]
 Folder = Annotated[Path, typer.Argument(help="A results folder.")]
-Workers = Annotated[int | None, typer.Option(min=1, help="Runs at a time; without it, cores ÷ threads of a run.")]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="How many runs to train at a time. Default: cores ÷ threads per run.")
+]
 
 
 @app.command()
@@ -38,9 +40,9 @@ def new(
 
 @app.command()
 def check(study: StudyFile, out: Out = None, allow: Allow = None, json: Json = False) -> None:
-    """Validate a study, list every run, and say what it will cost. Trains nothing and writes nothing.
+    """Validate a study, list every run, and estimate the cost. Trains nothing and writes nothing.
 
-    Corpora are read to count their tokens; a corpus that is in the results folder already is not built again.
+    Corpora are read to count their tokens. A corpus that is already in the results folder is not built again.
     """
     from isoloss.cli import tables
     from isoloss.study.check import check_study
@@ -65,29 +67,31 @@ def run(
     executor: Annotated[
         str,
         typer.Option(
-            help="Where runs train. local: processes here, one a core or GPU; ray: tasks on a cluster; torchrun: all "
-            "processes on one run at a time, its model sharded; module:Name: your own.",
+            help="Where to train. local: processes on this machine, one per core or GPU; ray: tasks on a cluster; "
+            "torchrun: one run at a time, its model sharded over all processes; module:Name: your own.",
             callback=typed,
         ),
     ] = "local",
     workers: Workers = None,
     address: Annotated[
-        str | None, typer.Option(help="Ray's cluster (`auto`, HOST:PORT); without it one is started and stopped.")
+        str | None,
+        typer.Option(
+            help="Address of a Ray cluster (`auto`, HOST:PORT). Default: start one here and stop it at the end."
+        ),
     ] = None,
-    launch: Annotated[str, typer.Option(help="Further options of torchrun, for several machines.")] = "",
+    launch: Annotated[str, typer.Option(help="More options for torchrun, for several machines.")] = "",
     shard: Annotated[
-        str | None, typer.Option(metavar="I/N", help="Train the I-th of N parts of the study, and stop there.")
+        str | None, typer.Option(metavar="I/N", help="Train only the I-th of N parts of the study, then stop.")
     ] = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write TensorBoard event files.")] = False,
-    until: Annotated[Until | None, typer.Option(help="Stop after this stage; without it, report.")] = None,
+    until: Annotated[Until | None, typer.Option(help="Stop after this stage. Default: report.")] = None,
     allow: Allow = None,
     json: Json = False,
 ) -> None:
     """Run a study: build corpora, measure them, train, fit, and write the report.
 
-    A study with `[evaluate]` and without `[grid]` evaluates given models on given corpora, and trains nothing.
-    After an interruption the same command goes on where it stopped: finished runs are kept, unfinished ones resume
-    from their checkpoint.
+    A study with `[evaluate]` and no `[grid]` evaluates existing models on corpora and trains nothing. After an
+    interruption the same command continues: finished runs are kept, unfinished ones resume from their checkpoint.
     """
     from isoloss.study.spec import EvaluateStudy, load_study
 
@@ -104,7 +108,7 @@ def run(
 
 @app.command()
 def demo(out: Out = None, workers: Workers = None, json: Json = False) -> None:
-    """Run the shipped study `laptop`: three real corpora and three grammars, about five minutes on two cores."""
+    """Run the bundled study `laptop`: three real corpora and three grammars, about five minutes on two cores."""
     from isoloss.study.spec import Study
 
     _conduct(Study.shipped("laptop"), base=Path(), out=out, until="report", json=json, workers=workers)
@@ -112,7 +116,7 @@ def demo(out: Out = None, workers: Workers = None, json: Json = False) -> None:
 
 @app.command()
 def report(folder: Folder, allow: Allow = None, json: Json = False) -> None:
-    """Fit again and rewrite the report of a results folder. Trains nothing.
+    """Repeat the fits and rewrite the report of a results folder. Trains nothing.
 
     Example: `isoloss report results/laptop`
     """
@@ -129,7 +133,7 @@ def report(folder: Folder, allow: Allow = None, json: Json = False) -> None:
 @app.command()
 def runs(
     folder: Folder,
-    sql: Annotated[str | None, typer.Option(help="A query over the table `runs`.")] = None,
+    sql: Annotated[str | None, typer.Option(help="SQL query over the table `runs`.")] = None,
     json: Json = False,
 ) -> None:
     """List the runs of a results folder, or query them with SQL.

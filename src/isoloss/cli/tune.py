@@ -23,33 +23,37 @@ def tune(
     rate: Annotated[str, typer.Option(help="Column of peak learning rates, or a formula.")] = "peak_lr",
     batch_tokens: Annotated[
         str,
-        typer.Option(help='Column of tokens a batch, or a formula: "sequences * 2048"; none: one batch throughout.'),
+        typer.Option(
+            help='Column of tokens per batch, or a formula: "sequences * 2048". none: all runs have one batch size.'
+        ),
     ] = "batch_tokens",
     loss: Annotated[
         str,
-        typer.Option(help="Column of final losses in nats per token, or a formula; empty or NaN where it diverged."),
+        typer.Option(
+            help="Column of final losses in nats per token, or a formula; empty or NaN for runs that diverged."
+        ),
     ] = "loss_nats",
-    run_seed: Annotated[
-        str | None, typer.Option(help="Column of the runs' seeds: each seed has its own optima.")
-    ] = None,
+    run_seed: Annotated[str | None, typer.Option(help="Column of seeds. Each seed gets its own optima.")] = None,
     group: Annotated[
-        str | None, typer.Option(help="Column that names the corpus, or several, a,b: one sweep a group.")
+        str | None,
+        typer.Option(help="Column that names the corpus, or several columns (a,b). Each group is its own sweep."),
     ] = None,
     where: Where = None,
     at: Annotated[
-        list[str] | None, typer.Option(help="A run to be tuned, N,D: its best rate and batch. May be repeated.")
+        list[str] | None,
+        typer.Option(help="Predict the best learning rate and batch of a run of N,D. May be repeated."),
     ] = None,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """Fit rules of learning rate and batch to a sweep from anywhere.
+    """Fit rules for learning rate and batch size to a sweep from anywhere.
 
     Example: `isoloss tune sweep.csv --params N --tokens D --rate lr --batch-tokens "bs * 2048" --at 7e9,1e12`
 
-    Every size at every horizon is a cell: its best rate and batch are the bottoms of parabolas through the runs near
-    the least loss, with the range that costs 1 % at most; an optimum on the edge of the grid is marked and fitted to
-    nothing. Over all cells the best rate is a power law in parameters, tokens and batch, the best batch one in
-    parameters and tokens, with 95 % intervals. Exit 1 if no law is found.
+    A cell is one model size with one number of training tokens. In each cell, parabolas through the runs near the
+    lowest loss give the best rate and batch, and the range that costs at most 1 %. An optimum on the edge of the grid
+    is marked and not used. Over all cells, the best rate is fitted as a power law in parameters, tokens and batch, and
+    the best batch as a power law in parameters and tokens, with 95 % intervals. Exit 1 if no law is found.
     """
     from isoloss.cli.fit_output import numbers_of
     from isoloss.tuning.joint import fit_sweep
@@ -94,7 +98,7 @@ def _show(found: "TunedSweep", recipes: "Sequence[tuple[float, float, dict[str, 
         shown.add_row(
             f"{cell.params:.3g}", f"{cell.tokens:.3g}", str(cell.runs), *_cells(cell), f"{cell.loss_nats:.4f}"
         )
-    shown.caption = "≤ and ≥: on the edge of the grid, there or beyond."
+    shown.caption = "≤ and ≥: the optimum is on the edge of the grid or beyond it."
     output.console().print(shown)
     for sentence in found.sentences():
         output.console().print(sentence)
