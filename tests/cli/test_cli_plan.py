@@ -70,10 +70,10 @@ def test_the_answer_is_reported_by_another_convention_where_the_law_knows_its_ow
     ("arguments", "said"),
     [
         (["--flops", "1e11", "--law", "LAW", "--pilot", "8s"], "both --law and --pilot"),
-        (["--flops", "1e11", "--tokenizer", "other.json"], "another loss"),
+        (["--flops", "1e11", "--tokenizer", "other.json"], "not comparable"),
         (["--flops", "1e11", "--pilot", "8s", "--anchor", "porian"], "a pilot knows one"),
         (["--flops", "1e30", "--law", "LAW"], "times the largest"),
-        (["--law", "LAW"], "does not pose one question"),
+        (["--law", "LAW"], "not one question"),
         (["--flops", "1e11", "--law", "nowhere.json"], "no such file"),
         (["--flops", "1e11", "--law", "LAW", "--anchor", "porian"], "needs a data-dependent law"),
         (["--flops", "1e11", "--law", "LAW", "--recipe", "porin"], "unknown recipe"),
@@ -197,7 +197,7 @@ def test_a_law_of_its_own_runs_needs_no_corpus(capsys, corpus, law):
         (["--flops", "1e11", "--runs", "TABLE", "--column", "parms=n"], "parms"),
         (["--flops", "1e11", "--runs", "TABLE"], "no column 'params'"),
         (["--flops", "1e30", "--runs", "TABLE", *OWN], "times the largest"),
-        (["--flops", "1e11", "--runs", "TABLE", *OWN, "--column", "group=run"], "expected those of one"),
+        (["--flops", "1e11", "--runs", "TABLE", *OWN, "--column", "group=run"], "expected one corpus"),
     ],
 )
 def test_a_plan_without_a_corpus_is_refused_where_it_needs_one(capsys, table, law, arguments, said):

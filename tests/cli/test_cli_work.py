@@ -195,7 +195,7 @@ def test_many_kills_leave_no_orphan_repeat_no_record_and_change_no_bit(isoloss, 
     assert len(losses("calm")) == 6
     assert losses("out") == losses("calm")
     log = (tmp_path / "out" / "isoloss.log").read_text()
-    assert "goes on from step" in log, "no checkpoint was ever used"
+    assert "continues from step" in log, "no checkpoint was ever used"
 
 
 def test_check_lists_every_run_and_writes_nothing(isoloss, tmp_path):

@@ -69,14 +69,14 @@ def test_a_pattern_that_matches_nothing_says_where_it_looked(tree, pattern, said
 def test_an_exclude_that_matches_nothing_or_everything_is_an_error(tree):
     with pytest.raises(BadCorpus, match="matches none"):
         names(tree, ".", exclude=("*.py",))
-    with pytest.raises(BadCorpus, match="takes away all"):
+    with pytest.raises(BadCorpus, match="removes all"):
         names(tree, "*.md", exclude=("*.md",))
 
 
 def test_a_package_is_found_without_being_imported():
     sys.modules.pop("colorsys", None)
     assert (package_folder("hypothesis") / "__init__.py").is_file()
-    with pytest.raises(BadCorpus, match="without a folder"):
+    with pytest.raises(BadCorpus, match="is a module"):
         package_folder("colorsys")
     assert "colorsys" not in sys.modules
 

@@ -93,7 +93,7 @@ def test_one_process_goes_on_where_two_stopped_and_a_damaged_shard_is_named(new_
 
     notes = []
     run_trunk(job, together, report=lambda event: notes.append(event.text) if event.kind == "note" else None)
-    assert "the trunk goes on from step" in notes[0]
+    assert "the trunk continues from step" in notes[0]
     assert_equal_to_rounding(losses(together), losses(alone))
 
 

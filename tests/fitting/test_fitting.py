@@ -49,7 +49,7 @@ def test_a_frontier_of_sizes_is_the_one_of_their_budgets(law):
     by_budget = law.frontier(flops=[1e9, 1e12, 1e15])
     by_size = law.frontier(params=[point.params.value for point in by_budget])
     assert [point.flops for point in by_size] == pytest.approx([1e9, 1e12, 1e15], rel=1e-6)
-    with pytest.raises(InputError, match="of budgets or of sizes"):
+    with pytest.raises(InputError, match="budgets or sizes"):
         law.frontier(flops=[1e9], params=[1e5])
 
 

@@ -56,7 +56,7 @@ def wrong(arguments: list[str], outcome: Outcome) -> str | None:
         return f"{outcome.seconds:.1f} s"
     if outcome.bytes > MOST_BYTES:
         return f"{outcome.bytes / 1e9:.1f} GB"
-    if "the memory of this machine" in outcome.err + outcome.out:
+    if "enough memory" in outcome.err + outcome.out:
         return f"over {LIMIT_BYTES >> 30} GB"
     return _wrong_words(outcome, as_json="--json" in arguments)
 

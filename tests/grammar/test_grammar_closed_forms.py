@@ -177,7 +177,7 @@ def test_names_are_for_people_and_rules_are_the_identity():
         ([[(1.0, [1])], [(1.0, [2])]], [1, 0], "symbol 2 is none of 1 terminals and 2 nonterminals"),
         ([[(1.0, [1])], [(1.0, [-3])]], [1, 0], "symbol -3 is none of 1 terminals and 2 nonterminals"),
         ([[(1.0, [1])], [(1.0, [0])]], [1, 0], "symbol 0 is none of 1 terminals"),
-        ([[(1.0, [1])], [(1.0, [1])]], [0, 0], "no distribution"),
+        ([[(1.0, [1])], [(1.0, [1])]], [0, 0], "not a distribution"),
         ([[(1.0, [1])], [(1.0, [1])]], [1], "1 start weights for 2 nonterminals"),
         ([[(1.0, [1])]], [1, 0], "1 rule sets"),
     ],

@@ -95,7 +95,7 @@ def test_explicit_grammars_come_from_a_file_or_text(tmp_path):
     file.write_bytes(b"\xff\xfe")
     with pytest.raises(BadGrammar, match="cannot read the grammar"):
         ExplicitGrammar(file=file).build()
-    with pytest.raises(BadGrammar, match="a file or a text of rules, and not both"):
+    with pytest.raises(BadGrammar, match="either a file or a text"):
         grammar_spec({"family": "explicit"})
 
 

@@ -108,7 +108,7 @@ def test_the_law_that_needs_a_column_asks_for_it_by_name():
         Chinchilla().fit(rows)
     assert refused.value.message == "no column 'params'"
     assert refused.value.fix == "did you mean 'parms'? known: flops, loss_nats, parms"
-    with pytest.raises(BadTable, match="no column 'flops', and not both of 'params' and 'tokens'"):
+    with pytest.raises(BadTable, match="neither a column 'flops' nor both 'params' and 'tokens'"):
         CASES["kaplan_flops"].law().fit(bare("kaplan_params"))
     with pytest.raises(BadTable, match="no column 'flop'"):  # named, and not there
         CASES["kaplan_params"].law().fit(bare("kaplan_params"), flops="flop")

@@ -72,7 +72,7 @@ def test_a_longer_runs_middle_is_distinguished_from_a_run_that_ends() -> None:
 def test_curves_that_do_not_ascend_are_refused() -> None:
     with pytest.raises(BadTable, match="do not ascend"):
         TrainingCurve(run="r", params=1e6, tokens=np.array([2.0, 1.0]), loss_nats=np.array([3.0, 3.0]))
-    with pytest.raises(BadTable, match="one loss a position"):
+    with pytest.raises(BadTable, match="one loss per position"):
         TrainingCurve(run="r", params=1e6, tokens=np.array([]), loss_nats=np.array([]))
 
 

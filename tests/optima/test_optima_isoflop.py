@@ -94,7 +94,7 @@ def test_of_several_runs_of_a_size_the_lowest_counts_and_near_budgets_are_one() 
 
 def test_runs_that_share_no_budget_are_refused() -> None:
     table = observations(params=[1e6, 2e6, 4e6], tokens=[1e8, 3e8, 9e8], loss_nats=[3, 2.9, 2.8])
-    with pytest.raises(BadTable, match="not runs of equal compute"):
+    with pytest.raises(BadTable, match="do not share budgets"):
         fit_isoflop(table)
     with pytest.raises(InputError, match="did you mean 'akima'"):
         fit_isoflop(equal_compute(), interpolation="akimo")  # type: ignore[arg-type]

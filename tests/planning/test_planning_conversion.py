@@ -67,7 +67,7 @@ def test_an_end_without_a_shape_has_no_counterpart():
     ("changed", "to", "said"),
     [
         ({"params_convention": "unstated"}, "total", "counts parameters in an unknown way"),
-        ({"vocab_size": None}, "total", "the vocabulary is not known"),
+        ({"vocab_size": None}, "total", "the vocabulary size is not known"),
         ({}, "totl", "unknown convention 'totl'"),
         ({"vocab_size": 10**9}, "total", "no llama shape"),
     ],

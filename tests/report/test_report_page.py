@@ -173,7 +173,7 @@ def test_a_corpus_without_a_law_says_why(small_study: ReportData, tmp_path: Path
 
 def test_a_place_that_cannot_be_written_is_named(small_study: ReportData, tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file, not a folder")
-    with pytest.raises(StorageError, match="stands where a folder is needed"):
+    with pytest.raises(StorageError, match="needed folder"):
         write_report(without_runs(small_study), tmp_path / "taken")
 
 

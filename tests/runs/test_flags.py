@@ -167,7 +167,7 @@ def test_chance_may_lie_below_the_floor_and_an_impossible_loss_may_not():
         noise = rng.standard_normal(400)
         losses = documents(1.0 + shift + 0.2 * (noise - noise.mean()) / noise.std())
         if impossible:
-            with pytest.raises(BelowFloor, match="below the best possible"):
+            with pytest.raises(BelowFloor, match="below the lowest possible"):
                 require_above_floor(losses.excess(floor))
         else:
             require_above_floor(losses.excess(floor))

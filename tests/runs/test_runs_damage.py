@@ -107,7 +107,7 @@ def test_a_missing_curve_is_damage_too(tmp_path):
     archive = written(tmp_path)
     files_of(archive)["curves"].unlink()
     (damage,) = mend(archive, [RUN])
-    assert "the run's loss stands" in damage.outcome
+    assert "the run's loss is intact" in damage.outcome
     assert archive.read(RUN) == RECORD
 
 

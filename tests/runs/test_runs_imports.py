@@ -170,7 +170,7 @@ def test_the_same_source_twice_is_there_once_and_another_joins_it(tmp_path, arch
         {"params": 2_000_000, "lr": None, "data": "x", "status": "finished"},
     ]
     clash = write_lines(tmp_path / "c.jsonl", [{"params": 2e6, "tokens": 1e7, "loss_nats": 2.5, "lr": "high"}])
-    with pytest.raises(BadTable, match="does not go with what the folder holds"):
+    with pytest.raises(BadTable, match="does not fit the runs in the folder"):
         import_runs(clash, archive, Mapped())
 
 
@@ -206,7 +206,7 @@ def test_what_is_wrong_with_a_source_is_named(tmp_path, archive, content, mapped
 
 def test_a_folder_without_runs_is_refused(tmp_path, archive):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="without runs that are known here"):
+    with pytest.raises(InputError, match="without runs in a known format"):
         import_runs(tmp_path / "empty", archive, Mapped())
 
 

@@ -217,7 +217,7 @@ def test_a_step_that_is_no_whole_number_is_refused_by_row(tmp_path, step):
 def test_a_row_without_a_name_is_no_run(tmp_path, name):
     path = tmp_path / "runs.csv"
     path.write_text(f"run,params,tokens,loss\na,5e7,1e6,4.5\n{name},5e7,1e6,4.4\n")
-    with pytest.raises(BadTable, match="name of a run") as caught:
+    with pytest.raises(BadTable, match="does not name a run") as caught:
         import_runs(path, tmp_path / "out", Mapped(run="run", loss="loss"))
     assert "row 2" in caught.value.place
 

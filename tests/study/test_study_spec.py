@@ -26,7 +26,7 @@ def test_shipped_studies_load_and_state_their_question(name):
         ('source = "pcfg"', 'source = "pfcg"', r"found 'pfcg'[\s\S]*did you mean 'pcfg'"),
         ("nonterminals =", "nonterminal =", r"unknown key[\s\S]*did you mean 'nonterminals'"),
         ("params = [2.5e4,", "params = [1e7,", "ascend"),
-        ("batch_tokens = 1024", "batch_tokens = 2000", "no multiple of grid.context"),
+        ("batch_tokens = 1024", "batch_tokens = 2000", "not a multiple of grid.context"),
         ("value = 5e-3", "value = -5e-3", "found -0.005"),
         ('name = "python"', 'name = "cpp"', "repeated: cpp"),
         ('name = "python"', 'name = "../cpp"', "also a file name"),

@@ -326,7 +326,7 @@ def test_a_loss_below_the_best_possible_is_an_error_of_the_laboratory(archive):
     corpus, path = Corpus.open(archive.corpus_folder(spec.corpus)), floor_file(archive, spec)
     np.save(path, np.load(path) + 3)
     write_record(corpus, path.parent)  # an error of ours, not damage
-    with pytest.raises(BelowFloor, match="nats per token below the best possible") as caught:
+    with pytest.raises(BelowFloor, match="nats per token below the lowest possible") as caught:
         train([spec], archive)
     assert caught.value.exit_code == 1
     assert spec.fingerprint in caught.value.place

@@ -42,7 +42,9 @@ def main() -> None:
     except OSError as error:
         if error.filename is not None:
             raise
-        sys.stderr.write(f"error: the output cannot be written: {error.strerror or error}\n  fix: send it elsewhere\n")
+        sys.stderr.write(
+            f"error: the output cannot be written: {error.strerror or error}\n  fix: send it somewhere else\n"
+        )
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = WORK_FAILED
     if "duckdb" not in sys.modules:  # which reports as leaked what is not collected
@@ -89,20 +91,20 @@ def run(arguments: list[str]) -> int:
         print_error(error, as_json=as_json)
         return error.exit_code
     except MemoryError:
-        print_error(WorkError("the memory of this machine is too small for it", fix="ask for less"), as_json=as_json)
+        print_error(WorkError("this machine does not have enough memory for it", fix="ask for less"), as_json=as_json)
         return WORK_FAILED
     except OSError as error:
         if error.filename is None and not isinstance(error, PermissionError):
             raise  # standard output's own, which `main` tells of
         denied = isinstance(error, PermissionError)
         said = "no permission to read this" if denied else f"cannot be read: {error.strerror}"
-        fix = "change its permissions, or name another" if denied else "name another file or folder"
+        fix = "change its permissions, or name another one" if denied else "name another file or folder"
         print_error(StorageError(said, place=str(error.filename or ".")[:MOST_OF_A_NAME], fix=fix), as_json=as_json)
         return WORK_FAILED
     except KeyboardInterrupt:
         code = INTERRUPTED
     if code == INTERRUPTED:
-        resumes = "the same command goes on from here" if verb in ("run", "demo") else None
+        resumes = "the same command continues from here" if verb in ("run", "demo") else None
         print_error(Interrupted("stopped before the end", fix=resumes), as_json=as_json)
     return code if isinstance(code, int) else 0
 
@@ -122,7 +124,7 @@ def _wrong_call(error: "TyperException") -> "InputError":
 
     message, context = error.format_message().replace("Value error, ", ""), getattr(error, "ctx", None)
     if context is None:
-        return InputError(message, fix="isoloss --help shows what there is")
+        return InputError(message, fix="isoloss --help lists the verbs")
     if message.startswith("No such command"):
         name = message.split("'")[1]
         return InputError(f"no verb {name!r}", place=context.command_path,

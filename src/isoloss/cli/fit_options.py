@@ -49,7 +49,7 @@ def extra_columns(law: "type[Law] | None", named: Mapping[str, str | None], *, p
     if law is None:
         if paired:
             raise InputError(
-                "a law that reads a loss of another corpus is not chosen", place="--pair-with",
+                "--law auto does not choose laws that read the loss on another corpus", place="--pair-with",
                 fix="fit --law loss_to_loss",
             )  # fmt: skip
         return {name: column for name, column in named.items() if column is not None}
@@ -57,13 +57,15 @@ def extra_columns(law: "type[Law] | None", named: Mapping[str, str | None], *, p
     if paired:
         if OTHER_LOSS not in further:
             raise InputError(
-                f"{law.name} reads no loss of another corpus", place="--pair-with", fix="fit --law loss_to_loss"
+                f"{law.name} does not read the loss on another corpus",
+                place="--pair-with",
+                fix="fit --law loss_to_loss",
             )
         further.remove(OTHER_LOSS)
     unread = [name for name, column in named.items() if column is not None and name not in law.columns]
     if unread:
         raise InputError(
-            f"{law.name} reads {', '.join(law.columns)}, and no {unread[0]}",
+            f"{law.name} reads {', '.join(law.columns)}, not {unread[0]}",
             fix=f"leave the option out, or fit a law that reads {unread[0]}",
         )
     return {name: named.get(name) or name for name in further}

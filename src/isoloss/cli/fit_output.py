@@ -75,9 +75,9 @@ def _beyond(rows: "Observations", budgets: Sequence[float], points: Sequence[Map
 
     if not budgets and not points:
         raise InputError(
-            "nothing was asked beyond the runs",
+            "--beyond has nothing to answer",
             place="--beyond",
-            fix="give --frontier 1e20 or --predict 7e9,1.4e11 too",
+            fix="add --frontier 1e20 or --predict 7e9,1.4e11",
         )
     return look_beyond(rows, flops=budgets, runs=[(point["params"], point["tokens"]) for point in points])
 
@@ -159,7 +159,7 @@ def show_derived(derived: Derived) -> None:
 def outliers_in_words(found: Sequence["Outlier"]) -> list[str]:
     """Return the rows that lie far off the law, and how far, a line each."""
     if not found:
-        return ["outliers: none, no row is over 4 robust standard deviations off the law"]
+        return ["outliers: none; no row is more than 4 robust standard deviations off the law"]
     heading = f"outliers, over 4 robust standard deviations off the law: {len(found)}"
     return [heading, *(f"  {_row(one)}: {one.residual:+.2%} of L, {one.deviations:+.1f} deviations" for one in found)]
 
@@ -200,7 +200,9 @@ def _named(text: str, law: "type[Law]") -> dict[str, float]:
     names = [name.strip() for name, _, _ in pairs]
     for name in names:
         if name not in law.columns:
-            raise InputError(f"{law.name} reads no {name!r}", place="--predict", fix=did_you_mean(name, law.columns))
+            raise InputError(
+                f"{law.name} does not read {name!r}", place="--predict", fix=did_you_mean(name, law.columns)
+            )
     return dict(zip(names, values, strict=True))
 
 

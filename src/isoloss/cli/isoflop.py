@@ -157,8 +157,8 @@ def _without_any(table: "Observations", optima: "Sequence[BestSize]") -> list[st
     """Return for which corpora there is no best size of any budget, and what their runs lack."""
     answered = {one.corpus for one in optima}
     return [
-        f"no best size{_of(name)}: around no budget do three sizes have runs of fewer and of more tokens; train "
-        "several token counts at each of three sizes or more"
+        f"no best size{_of(name)}: no budget has three sizes with runs of both fewer and more tokens; train several "
+        "token counts at each of at least three sizes"
         for name in table.corpora
         if name not in answered
     ]
@@ -196,15 +196,15 @@ def _sharing(rows: "Observations", settings: "dict[str, Any]") -> str:
     """Return why runs share no budgets, and what would let them: their own FLOPs, or a tolerance that does."""
     from isoloss.optima.isoflop import fit_isoflop
 
-    ways = [] if rows.flops_convention == "given" else ["name the column of their FLOPs, if budgets go by it (--flops)"]
+    ways = [] if rows.flops_convention == "given" else ["name the column of FLOPs, if budgets were set by it (--flops)"]
     for tolerance in WIDER:
         try:
             fit_isoflop(rows, **(settings | {"tolerance": tolerance, "draws": 2}))
         except BadTable:
             continue
-        ways.append(f"let rows that near share a budget (--tolerance {tolerance:g} finds some)")
+        ways.append(f"let rows that close share a budget (--tolerance {tolerance:g} finds some)")
         break
-    ways.append("the best sizes by several forms need no equal budgets")
+    ways.append("the best sizes by several laws do not need equal budgets")
     return f"no three sizes share a budget within {100 * settings['tolerance']:g} %; {'; '.join(ways)}"
 
 
@@ -237,7 +237,7 @@ def _show_third(third: "Sequence[ThirdApproach]", fits: "Sequence[Any]") -> None
             output.console().print(f"no approach 3{_of(each.group)}: {each.reason}")
             continue
         output.console().print(
-            f"\nbest size N*{_of(each.group)} by approach 2, and by approach 3, Chinchilla's form fitted to all runs"
+            f"\nbest size N*{_of(each.group)} by approach 2, and by approach 3 (Chinchilla's law fitted to all runs)"
         )
         shown = output.table("FLOPs", "approach 2", "approach 3", "tokens per parameter, approach 3")
         one, laws = second.get(each.group, (None, None))
@@ -260,7 +260,7 @@ def _show_best(optima: "Sequence[BestSize]") -> None:
     if not optima:
         return
     out = output.console()
-    out.print("best size of each budget, by several forms, with 95 % intervals:")
+    out.print("best size of each budget, by several laws, with 95 % intervals:")
     for gap in (" ", "\n"):
         shown = output.table("corpus", "FLOPs", "parameters", "tokens", "tokens per parameter", "loss, nats")
         for one in optima:

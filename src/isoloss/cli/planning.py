@@ -57,7 +57,7 @@ def next_(
     proposals = lab.next(asked, flops=flops, quantity=quantity, at_flops=at, corpus=corpus)
     if write is not None:
         if write.exists():
-            raise InputError("the file exists", place=str(write), fix="name another file, or remove it")
+            raise InputError("the file exists", place=str(write), fix="choose another name, or remove the file")
         added = "\n".join(proposal.toml() for proposal in proposals)
         write_text(write, f"{study.read_text(encoding='utf-8').rstrip()}\n\n# proposed by isoloss next\n\n{added}")
     if json:

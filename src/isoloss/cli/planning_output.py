@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 NAMES = {"log_ratio": "ln(D*/N*)", "exponent_a": "a", "loss": "the loss"}
 FIRST = ("indistinguishable", "wide_interval", "repeated_data", "tokens_repeat")
 """Warnings that change what a plan means: they come before its numbers."""
-KNOWN_ANYWAY = ("FLOPs", "loss, nats per token", "loss of one run, its noise included")
+KNOWN_ANYWAY = ("FLOPs", "loss, nats per token", "loss of one run, including its noise")
 """Rows whose intervals say something where that of D/N does not."""
 LEAST_SHOWN = 0.01  # of the weights
 
@@ -41,7 +41,7 @@ def show_proposals(proposals: "Sequence[Proposal]") -> None:
             f"{proposal.corpus}: {len(proposal.runs)} runs for {design.flops:.2e} FLOPs (shared trunks once) are "
             f"expected to narrow the 95 % interval of {NAMES[proposal.quantity]} at {proposal.at_flops:.1e} FLOPs from "
             f"{design.present_width:.3g} to {design.expected_width:.3g}."
-            + ("" if proposal.worth_it else " That is not worth their cost: give more FLOPs, or leave it.")
+            + ("" if proposal.worth_it else " That is not worth the cost: give more FLOPs, or do not train them.")
         )
 
 
@@ -96,7 +96,7 @@ def show_beyond(found: "Beyond") -> None:
             f"{_cell(run.loss, '.4f')} nats"
         )
     heavy = ", ".join(f"{one.name} {one.weight:.0%}" for one in found.forms if one.weight >= LEAST_SHOWN)
-    out.print(f"forms, by how each predicted the largest budgets of {found.group}: {heavy}")
+    out.print(f"laws, weighted by how well each predicts the largest budgets of {found.group}: {heavy}")
     for name, reason in found.left_out.items():
         out.print(f"left out, {name}: {reason}")
 
@@ -128,7 +128,7 @@ def _show_plan(found: "Plan") -> None:
         ("FLOPs", found.flops, ".3g"),
         (f"{unit} per parameter, D/N", found.tokens_per_param, ".3g"),
         ("loss, nats per token", found.loss, ".4f"),
-        ("loss of one run, its noise included", found.run_loss, ".4f"),
+        ("loss of one run, including its noise", found.run_loss, ".4f"),
         ("20 tokens per parameter would lose", found.regret, "+.4f"),
         ("passes over the corpus", found.epochs, ".3g"),
         (f"batch, {unit}", found.batch_tokens, ".3g"),
@@ -157,7 +157,7 @@ def _show_plan(found: "Plan") -> None:
             f"vocabulary {model.vocab_size:,}, context {model.context:,}: {found.counts.total:,} weights"
         )
     if found.extrapolation > 1:
-        out.print(f"the budget lies {found.extrapolation:.3g} times beyond the fitted ones")
+        out.print(f"the budget is {found.extrapolation:.3g} times the largest fitted one")
     out.print(f"why: {found.reason}")
     for warning in found.warnings:
         if _comes_later(warning):

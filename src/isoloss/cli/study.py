@@ -158,13 +158,15 @@ def _refuse_idle_options(study: "Study | EvaluateStudy", *, executor: str, **giv
 
     if isinstance(study, EvaluateStudy):
         idle = [name for name, value in given.items() if value] + ["executor"] * (executor != "local")
-        why, fix = "the study evaluates given models and trains nothing", "leave it away, or add [grid] and [training]"
+        why = "the study evaluates existing models and trains nothing"
+        fix = "remove the option, or add [grid] and [training]"
     else:
         owners = {"address": "ray", "launch": "torchrun"}
         idle = [name for name, owner in owners.items() if given[name] and executor != owner]
-        why, fix = f"the executor is {executor}", f"add --executor {owners[idle[0]] if idle else ''}, or leave it away"
+        why = f"the executor is {executor}"
+        fix = f"add --executor {owners[idle[0]] if idle else ''}, or remove the option"
     if idle:
-        raise InputError(f"{why}: the option would change nothing", place=f"--{idle[0]}", fix=fix)
+        raise InputError(f"{why}: the option would have no effect", place=f"--{idle[0]}", fix=fix)
 
 
 def _check_evaluations(study: "EvaluateStudy", *, base: Path, json: bool) -> None:

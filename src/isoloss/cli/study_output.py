@@ -57,7 +57,7 @@ def _show_answer(answer: Mapping[str, Any]) -> None:
         console.print(f"no law for {name}: {reason}")
     for kept in answer.get("holdout", []):
         console.print(
-            f"{kept['runs']} runs on {kept['corpus']} kept from the fit: {kept['law']} misses ln L by "
+            f"{kept['runs']} held-out runs on {kept['corpus']}: {kept['law']} misses their ln L by "
             f"{kept['rmse']:.2g} (root mean square)"
         )
     for verdict in answer.get("balance", []):
@@ -95,7 +95,9 @@ def _show_tuning(analysis: "Analysis") -> None:
 def _optima_table(name: str, tuning: "Tuning") -> "Table":
     batches = sorted({optimum.batch_tokens for optimum in tuning.rates})
     table = _table(name, "D (tokens)", *(f"best rate, B = {batch:,}" for batch in batches), "best batch")
-    table.caption = "Rows are sizes N. Brackets: loss within 1 % of the least. ≤ and ≥: on the grid's edge, not fitted."
+    table.caption = (
+        "Rows are sizes N. Brackets: loss within 1 % of the lowest. ≤ and ≥: on the grid's edge, not fitted."
+    )
     for best in tuning.batches:
         own = {o.batch_tokens: _optimum(o) for o in tuning.rates if o.cell == best.cell}
         edge = EDGES[best.edge]
@@ -149,11 +151,9 @@ def _corpora_table(result: "StudyResult") -> "Table":
             *(_split_cells(optima.get(name)) if optima else ()),
         )
     if optima:
-        table.caption = (
-            f"Best split of {answer['budget_flops']:.2g} FLOPs (6·N·D), by several forms of the loss. [95 % intervals]"
-        )
+        table.caption = f"Best split of {answer['budget_flops']:.2g} FLOPs (6·N·D), by several laws. [95 % intervals]"
         if floors:
-            table.caption += " Floor: the least possible loss, in nats per token."
+            table.caption += " Floor: the lowest possible loss, in nats per token."
     return table
 
 

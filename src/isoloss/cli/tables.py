@@ -110,7 +110,7 @@ def show_predictions(runs: "Sequence[Prediction]") -> None:
     columns = list(dict.fromkeys(name for run in runs for name in run.columns))
     table = _table(*(names.get(name, name) for name in columns), "law, nats", "one run, nats", "beyond the runs")
     if any(run.loss.low is not None for run in runs):
-        table.caption = "95 % intervals: of the law, and of a single run, its own noise included"
+        table.caption = "95 % intervals of the law, and of a single run including its noise"
     for run in runs:
         table.add_row(
             *(f"{run.columns[name]:.3g}" if name in run.columns else "–" for name in columns),
@@ -122,7 +122,7 @@ def show_predictions(runs: "Sequence[Prediction]") -> None:
 def show_profiles(profiles: "Sequence[Profile]") -> None:
     """Print profile intervals, each with a picture of how the objective rises on both sides."""
     table = _table("profile of", "value", "low", "high", "rise of the objective, low to high")
-    table.caption = "█ costs more than 95 % of truths would; a missing end: the runs set no limit on that side"
+    table.caption = "█ outside the 95 % interval; no end on one side: the runs set no limit there"
     for one in profiles:
         low, high = ("none" if end is None else f"{end:.5g}" for end in (one.low, one.high))
         table.add_row(one.quantity, f"{one.value:.6g}", low, high, rise_picture(one))
@@ -201,9 +201,9 @@ def show_check(checked: "Checked") -> None:
     if checked.study.grid.centred:
         console.print(_centred_in_words(checked))
     if following := checked.study.training.following_horizon:
-        console.print(f"{', '.join(following)}: by rule of the token count, so every token count trains its own trunk.")
+        console.print(f"{', '.join(following)}: follows the token count, so every token count needs its own trunk.")
     if known := [one for one in checked.expected if one.factor is not None]:
-        console.print(f"To expect, by runs simulated on this grid: {_widest(known).sentence()}")
+        console.print(f"Expected width, from runs simulated on this grid: {_widest(known).sentence()}")
     for warning in checked.warnings:
         console.print(f"Note: {warning}")
     console.print("The study is valid; nothing was executed.")
@@ -213,7 +213,7 @@ def _centred_in_words(checked: "Checked") -> str:
     grid = checked.study.grid
     first = grid.first_pass()
     return (
-        f"Centred: a first pass trains {len(first.budgets)} budgets from {first.budgets[0]:.2e} to "
+        f"Centred design: a first pass trains {len(first.budgets)} budgets from {first.budgets[0]:.2e} to "
         f"{first.budgets[-1]:.2e} FLOPs on each corpus. The sizes of the second lie around the optimum that it sees: "
         f"those here are for {grid.tokens_per_param:g} tokens per parameter."
     )
@@ -243,7 +243,7 @@ def _budgets_table(checked: "Checked") -> "Table":
     table = _table("corpus", "budget (FLOPs)", "sizes", "smaller", "larger")
     table.caption = (
         "Sizes with runs on both sides of a budget's tokens; smaller and larger than the size that has "
-        f"{checked.study.grid.tokens_per_param:g} tokens per parameter there. Five sizes hold an optimum."
+        f"{checked.study.grid.tokens_per_param:g} tokens per parameter there. Five sizes are enough for an optimum."
     )
     by_corpus: dict[str, list[BudgetSizes]] = {}
     for one in checked.budgets:

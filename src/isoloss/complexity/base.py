@@ -111,8 +111,8 @@ class Floor(BaseMeasure):
         """Return the mean floor of the held-out documents. Raises InputError where the source is not known."""
         if sample.floor is None:
             raise InputError(
-                "the best possible loss is known for generated corpora alone", place="measure floor",
-                fix="leave it out, or measure a corpus that a grammar generated",
+                "the lowest possible loss is known only for generated corpora", place="measure floor",
+                fix="leave the measure out, or measure a corpus that a grammar generated",
             )  # fmt: skip
         return summarised(sample.floor, np.arange(len(sample.floor)), "mean", rng)
 

@@ -72,14 +72,14 @@ class CorrelationDecay(ExponentMeasure):
         """Return minus the slope of the norm on logarithmic axes. Raises Unidentified where fewer than 4 lags show."""
         rows = np.concatenate([sample.sequences, sample.others])
         if len(rows) < 2 * GROUPS:
-            raise Unidentified(f"{len(rows)} sequences are too few to part in {GROUPS} groups", fix="measure more text")
+            raise Unidentified(f"{len(rows)} sequences are too few for {GROUPS} groups", fix="measure more text")
         lags = np.unique(np.round(2 ** np.arange(0, np.log2(rows.shape[1] / 2) + 0.25, 0.5)).astype(int))
         squared, draws = squared_norms(rows, lags, rng)
         seen = np.logical_and.accumulate(np.quantile(draws, NOISE_QUANTILE, axis=0) > 0)
         if seen.sum() < LEAST_LAGS:
             raise Unidentified(
-                f"correlations of tokens show above their noise at {seen.sum()} of {len(lags)} distances, "
-                f"{LEAST_LAGS} at least are needed for an exponent",
+                f"correlations exceed their noise at {seen.sum()} of {len(lags)} distances; an exponent needs at "
+                f"least {LEAST_LAGS}",
                 place="measure correlation_decay", fix="measure more text; independent tokens have no exponent",
             )  # fmt: skip
         x, used = lags[seen].astype(float), draws[:, seen]
@@ -113,7 +113,7 @@ class DataExponent(ExponentMeasure):
         beta = CorrelationDecay(self.settings).exponent(sample, rng)
         if np.quantile(beta.draws, NOISE_QUANTILE) <= 0:
             raise Unidentified(
-                f"the decay of correlations, β = {beta.value:.3f}, cannot be distinguished from none",
+                f"the decay of correlations, β = {beta.value:.3f}, cannot be distinguished from no decay",
                 place="measure alpha_d",
                 fix="measure more text, or longer sequences",
             )  # fmt: skip

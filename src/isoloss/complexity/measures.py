@@ -65,7 +65,7 @@ def open_measure(name: str, settings: MeasureSettings) -> OpenedMeasure:
     base, *endings = name.split("-")
     for ending in endings:
         if ending not in ENDINGS:
-            raise UnknownName(f"unknown ending {ending!r} of measure {name!r}", fix=did_you_mean(ending, ENDINGS))
+            raise UnknownName(f"unknown suffix {ending!r} of measure {name!r}", fix=did_you_mean(ending, ENDINGS))
     if endings != [ending for ending in ENDINGS if ending in endings] or {"blocks", "curve"} <= set(endings):
         raise InputError(
             f"endings of measure {name!r}: each once, in the order {', '.join(ENDINGS)}, blocks or curve",

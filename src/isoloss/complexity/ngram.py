@@ -86,7 +86,7 @@ class Fivegram(Ngram):
 def require_learning(sample: Sample) -> None:
     """Raise InputError where no text is left to learn from."""
     if not len(sample.others):
-        raise InputError("one sequence is too little: nothing is left to learn from", fix="measure more text")
+        raise InputError("one sequence is too few: no other is left to learn from", fix="measure more text")
 
 
 def interpolated(learned: Tokens, scored: Tokens, *, order: int, vocab_size: int) -> Floats:

@@ -221,7 +221,7 @@ def _read(name: str, tokenizer: Tokenizer, rows: _Rows, *, seed: int) -> _Read:
     fit.check()
     if not read.lengths:
         reasons = in_words(read.dropped) or "no row is at hand"
-        raise BadCorpus(f"no text among {len(files)} file(s): {reasons}", place=name, fix=no_text_fix(read.dropped))
+        raise BadCorpus(f"{len(files)} file(s) contain no text: {reasons}", place=name, fix=no_text_fix(read.dropped))
     return read
 
 

@@ -82,7 +82,7 @@ def search_grammars(
     InputError where nothing is wanted, NothingFound, naming the closest, where `candidates` tries did not do.
     """
     if not wanted.items():
-        raise InputError("nothing is wanted of the grammars", fix="give gzip, floor, vocabulary or unigram")
+        raise InputError("no wanted property was given", fix="give gzip, floor, vocabulary or unigram")
     if settings.sequence_tokens > context:
         raise InputError(
             f"gzip of sequences of {settings.sequence_tokens} tokens, in documents of {context}",
@@ -110,7 +110,9 @@ def checked(model: type[Model], **values: float | None) -> Model:
         expected = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
         name = ".".join(map(str, first["loc"]))
         if not name:
-            raise InputError(expected, place="wanted of grammars", fix="ask for values that can go together") from error
+            raise InputError(
+                expected, place="wanted of grammars", fix="ask for values that are possible together"
+            ) from error
         message = f"{name} is {first['input']!r}"
         raise InputError(message, place="wanted of grammars", fix=f"it should be {expected}") from error
 
@@ -161,11 +163,12 @@ def _nothing(ruler: Ruler, elite: list[tuple[float, Candidate]], *, candidates: 
     wishes = ", ".join(
         f"{name} {value:g} ± {getattr(ruler.tolerances, name):g}" for name, value in ruler.wanted.items()
     )
-    message = f"none of {candidates} grammars has {wishes}" + (f" ({found} found before)" if found else "")
+    message = f"none of {candidates} grammars tried has {wishes}" + (f" ({found} found before)" if found else "")
     if elite:
         closest = elite[0][1]
         shape = ", ".join(f"{key} {value}" for key, value in closest.spec.model_dump(exclude_defaults=True).items())
         message += f"; {_formatted(elite)} with {shape}"
     return NothingFound(
-        message, fix="widen a tolerance, ask for values nearer to the nearest, or try more with --candidates"
+        message,
+        fix="widen a tolerance, ask for values closer to the nearest one found, or try more grammars with --candidates",
     )

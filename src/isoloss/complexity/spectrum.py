@@ -119,7 +119,7 @@ def _divergences(context: NDArray[np.intp], following: NDArray[np.intp], baselin
 def _tail(spectrum: Floats) -> tuple[NDArray[np.int64], float]:
     if len(spectrum) < LEAST_RANKS:
         raise Unidentified(
-            f"{len(spectrum)} contexts recur and predict, {LEAST_RANKS} at least are needed for a tail",
+            f"{len(spectrum)} contexts recur and predict; a tail needs at least {LEAST_RANKS}",
             place="measure spectrum", fix="measure more text: raise samples",
         )  # fmt: skip
     ranks = np.unique(np.geomspace(FIRST_RANK, min(LAST_RANK, len(spectrum)), RANKS).round().astype(np.int64))

@@ -49,9 +49,9 @@ class Text:
         """Return the text whose tokens are its bytes. Raises InputError where they are not at hand."""
         if self.raw is None:
             raise InputError(
-                "the bytes of this text are not available: its token ids have no text, or were stored without it",
+                "the bytes of this text are not available: it has only token ids",
                 place=self.name,
-                fix="measure its tokens (leave out -bytes), or the files of text themselves with isoloss measure",
+                fix="measure its tokens (leave out -bytes), or measure the text files themselves with isoloss measure",
             )
         return Text(name=self.name, tokens=self.raw, vocab_size=256, raw=self.raw, bytes_per_token=1.0)
 
@@ -72,7 +72,7 @@ class Text:
         if len(pool) < 2:
             held = sum(len(tokens) for tokens, _ in self.tokens)
             raise InputError(
-                f"blocks of {length:,} tokens are read, two at least; the text has {held:,} tokens",
+                f"at least two blocks of {length:,} tokens are needed; the text has {held:,} tokens",
                 place=self.name,
                 fix=f"measure more text, or shorter blocks: --block-tokens {max(256, held // 16)}",
             )

@@ -32,8 +32,8 @@ class Wanted(Frozen):
             bound, said = self.floor, "floor"
         if bound is not None and self.vocabulary is not None and bound > np.log(self.vocabulary):
             raise ValueError(
-                f"a {said} of {bound} nats is above ln {self.vocabulary:g} = {np.log(self.vocabulary):.3f}, that of "
-                "uniform tokens"
+                f"a {said} of {bound} nats is above ln {self.vocabulary:g} = {np.log(self.vocabulary):.3f}, the "
+                "entropy of uniform tokens"
             )
         return self
 

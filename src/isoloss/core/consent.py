@@ -34,7 +34,7 @@ def require_allowed(name: str, *, what: str) -> None:
     if module in sys.modules or parents & _allowed or any(entry.value == name for entry in entry_points(group=GROUP)):
         return
     raise InputError(
-        f"{what} {name!r} is code of the module {module!r}; importing it would run it, and it is not allowed",
-        fix=f"look at the module; then --allow {module} on the command line, import it or isoloss.allow({module!r}) "
-        "in Python",
+        f"{what} {name!r} is code in module {module!r}; importing it runs its code, and it is not allowed yet",
+        fix=f"check the module; then use --allow {module} on the command line, or import it or call "
+        f"isoloss.allow({module!r}) in Python",
     )

@@ -19,17 +19,17 @@ from isoloss.core.errors import StorageError
 STORAGE_PROBLEMS = (
     (
         (errno.ENOSPC, errno.EDQUOT), "no space left on the disk",
-        "free some space and run again: finished work is kept and the same command goes on from there",
+        "free some space and run again: finished work is kept and the same command continues",
     ),
     (
-        (errno.EFBIG,), "a write was cut short: the disk is full, or the file larger than the system allows",
+        (errno.EFBIG,), "a write was cut short: the disk is full, or the file is larger than the system allows",
         "free some space or raise the limit (ulimit -f), and run again: finished work is kept",
     ),
     (
         (errno.EACCES, errno.EPERM, errno.EROFS), "no permission to read or write here",
         "choose another place, or change its permissions",
     ),
-    ((errno.ENOTDIR, errno.EEXIST), "a file stands where a folder is needed", "choose another place"),
+    ((errno.ENOTDIR, errno.EEXIST), "a file is in the place of a needed folder", "choose another place"),
 )  # fmt: skip
 """Numbers of the operating system's errors, with what each says and what to do."""
 

@@ -34,7 +34,7 @@ def own_json(text: str | bytes) -> Any:
 def toml_in(text: str) -> dict[str, Any]:
     """Return what a TOML text says.
 
-    Raises ValueError for what is no TOML, is nested too deeply to be read, or holds a whole number beyond 64 bits.
+    Raises ValueError for text that is not TOML, is nested too deeply, or has a whole number of more than 64 bits.
     """
     if len(text) > MOST_TEXT or _DEEP_KEY.search(text):  # time goes by the square of a key's parts
         raise ValueError("the text is too long, or a key has over a hundred parts")
@@ -46,7 +46,7 @@ def toml_in(text: str) -> dict[str, Any]:
     except tomllib.TOMLDecodeError:
         raise
     except ValueError as error:  # Python converts no number of thousands of digits
-        raise ValueError("a whole number beyond 64 bits") from error
+        raise ValueError("a whole number of more than 64 bits") from error
     return found
 
 
@@ -70,4 +70,4 @@ def _refuse_large(found: object) -> None:
         for item in found:
             _refuse_large(item)
     elif isinstance(found, int) and abs(found) > LARGEST:
-        raise ValueError("a whole number beyond 64 bits")
+        raise ValueError("a whole number of more than 64 bits")

@@ -9,7 +9,7 @@ def refuse_newer(found: object, known: int, *, place: Path) -> None:
     """Raise NewerArchive where `found`, the schema of the file at `place`, is newer than the newest `known` here."""
     if isinstance(found, int) and found > known:
         raise NewerArchive(
-            f"written with schema {found}; this isoloss reads up to {known}",
+            f"written with schema {found}; this version of isoloss reads schemas up to {known}",
             place=str(place),
             fix="upgrade isoloss: pip install --upgrade isoloss",
         )

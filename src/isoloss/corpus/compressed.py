@@ -48,7 +48,7 @@ def read_blocks(path: Path) -> Iterator[bytes]:
 def too_long(path: Path | str) -> BadCorpus:
     """Return the error for a file of which more than LONGEST_DOCUMENT would have to be held."""
     return BadCorpus(
-        f"a document or line is longer than {LONGEST_DOCUMENT >> 20} MiB, the longest that is read whole",
+        f"a document or line is longer than {LONGEST_DOCUMENT >> 20} MiB, the longest that can be read",
         place=str(path),
         fix="unpack the file and cut it: piece_bytes or separator in a study, or split it into several files",
     )
@@ -84,7 +84,7 @@ def decompressing(path: Path) -> Iterator[IO[bytes]]:
             yield stream
         except EOFError as error:
             raise BadCorpus(
-                f"the compressed file is cut off: {error}", place=str(path), fix="fetch it again, whole"
+                f"the compressed file is truncated: {error}", place=str(path), fix="fetch it again, whole"
             ) from error
         except (lzma.LZMAError, zlib.error, OSError) as error:
             if compression(path) is None or getattr(error, "errno", None) is not None:

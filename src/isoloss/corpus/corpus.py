@@ -152,7 +152,7 @@ class Corpus(Frozen):
         except OSError as error:
             raise _damaged(Path(error.filename or folder), f"cannot be read: {error}") from error
         if changed is not None:
-            raise _damaged(folder / changed, "is not what was written: its digest is another")
+            raise _damaged(folder / changed, "has changed since it was written: its digest differs")
         corpus._check_lengths()
         return corpus
 
@@ -191,11 +191,15 @@ class Corpus(Frozen):
         for name, length in expected.items():
             found = self._array(name).shape
             if found != (length,):
-                raise _damaged(self.folder / name, f"holds an array of shape {found}, the record says ({length},)")
+                raise _damaged(
+                    self.folder / name, f"contains an array of shape {found}, but the record says ({length},)"
+                )
         for side in ("train", "heldout"):
             offsets, tokens = self._array(f"{side}_documents.npy"), len(self._array(f"{side}.npy"))
             if offsets[0] != 0 or offsets[-1] != tokens or np.any(np.diff(offsets) <= 0):
-                raise _damaged(self.folder / f"{side}_documents.npy", f"is no ascending division of {tokens} tokens")
+                raise _damaged(
+                    self.folder / f"{side}_documents.npy", f"does not divide {tokens} tokens in ascending order"
+                )
 
     @property
     def folder(self) -> Path:
@@ -266,4 +270,4 @@ class Corpus(Frozen):
 
 
 def _damaged(path: Path, message: str) -> DamagedArchive:
-    return DamagedArchive(message, place=str(path), fix="run the study again: the corpus is built anew from its source")
+    return DamagedArchive(message, place=str(path), fix="run the study again: it rebuilds the corpus from its source")

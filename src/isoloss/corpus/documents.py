@@ -29,7 +29,8 @@ def encode(tokenizer: Tokenizer, document: Document) -> Tokens:
     ids = tokenizer.encode(document.content)
     if ids.size and int(ids.max()) >= tokenizer.vocab_size:
         raise InputError(
-            f"tokenizer {tokenizer.identity!r} gave id {ids.max()}, its vocabulary has {tokenizer.vocab_size}",
+            f"tokenizer {tokenizer.identity!r} gave id {ids.max()}, but its vocabulary has {tokenizer.vocab_size} "
+            "tokens",
             place=document.place,
             fix="correct the tokenizer's vocab_size",
         )
@@ -65,7 +66,7 @@ class Fit:
                 f"tokenizer {self._name!r} does not fit this text: {self.unknown} of {self.tokens} tokens are unknown "
                 f"({self.unknown / self.tokens:.1%}; at most {self.LARGEST_UNKNOWN:.1%} may be)",
                 place=self._first,
-                fix='take one with byte fallback, train one with tokenizer = "bpe:4096", or use "bytes"',
+                fix='use one with byte fallback, train one with tokenizer = "bpe:4096", or use "bytes"',
             )
 
 

@@ -7,7 +7,8 @@ REASONS = {
     "other_language": "of another language", "not_utf8": "not UTF-8", "binary": "binary",
     "pointer": "pointers of Git LFS",
     "not_rows": "JSON without rows of text", "broken_row": "broken rows", "linked_folder": "links to folders",
-    "same_file": "other paths to a file that counts already", "no_file": "pipes, devices or links that lead nowhere",
+    "same_file": "other paths to a file that is already counted", "no_file": "pipes, devices or links that lead "
+    "nowhere",
     "beyond_limit": "beyond the limit of tokens", "heldout_tokens_unused": "held-out tokens not used",
 }  # fmt: skip
 

@@ -306,7 +306,7 @@ def nothing_left(place: str, dropped: dict[str, int] | Counter[str], context: in
     """Return the error for a source none of whose documents can be used."""
     reasons = in_words(dropped) or "no document in them"
     return BadCorpus(
-        f"no document remains: {reasons} (too short: under {context} tokens)",
+        f"no document is left: {reasons} (too short: under {context} tokens)",
         place=place,
         fix=f"{no_text_fix(Counter(dropped))}, or lower the context",
     )

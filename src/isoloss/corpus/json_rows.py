@@ -23,12 +23,12 @@ LINES_LOOKED_AT = 10  # at the beginning of a .json file: one whole object among
 LONGEST_LOOKED_AT = 1 << 24  # bytes of each of them
 SET_TEXT_FIELD = "text_field in a study, isoloss measure --text-field"
 FIX_BROKEN_ROWS = (
-    'give one JSON object with its text a line, or leave broken ones out: broken_rows = "skip", isoloss measure '
-    f"--broken-rows skip; another field holds the text: {SET_TEXT_FIELD}"
+    'write one JSON object per line, or leave broken lines out: broken_rows = "skip", isoloss measure --broken-rows '
+    f"skip; if another field has the text: {SET_TEXT_FIELD}"
 )
 FIX_NO_ROWS = (
-    "give one JSON object a line or an array of objects; to study the JSON itself as text, copy the file to a .txt; to "
-    "leave it out, exclude it"
+    "write one JSON object per line or an array of objects; to use the JSON itself as text, copy the file to a "
+    ".txt; to leave it out, exclude it"
 )
 
 Row = tuple[bytes, str]
@@ -66,7 +66,7 @@ def field_text(value: object, name: str) -> bytes:
     if value is None:
         return b""
     if not isinstance(value, str):
-        raise BrokenRow(f"field {name!r} holds a {type(value).__name__}, expected text")
+        raise BrokenRow(f"field {name!r} is a {type(value).__name__}, expected text")
     return encoded(value)
 
 
@@ -142,7 +142,7 @@ def read_json(path: Path, name: str, skipped: Counter[str] | None) -> Iterator[R
     elif start in (b"[", b"{"):
         yield from _read_values(path, name, skipped)
     else:
-        raise _no_rows(path, "neither lines of JSON objects nor an array of them")
+        raise _no_rows(path, "neither JSON objects line by line nor an array of objects")
 
 
 def _is_object(line: bytes) -> bool:
@@ -209,12 +209,12 @@ class _Values:
                 yield self._value()
         self._take("]")
         if self.peek():
-            raise _no_rows(self._path, "the file goes on behind the end of its array")
+            raise _no_rows(self._path, "the file continues after the end of its array")
 
     def _take(self, character: str) -> None:
         if self.peek() != character:
             found = repr(self.peek()) if self.peek() else "the end of the file"
-            raise _no_rows(self._path, f"no array: {character!r} expected, found {found}")
+            raise _no_rows(self._path, f"not an array: expected {character!r}, found {found}")
         self._held = self._held[1:]
 
     def _value(self) -> object:

@@ -117,7 +117,7 @@ def _require_one_tokenizer(source: MixtureSource, parts: Sequence[Corpus]) -> No
 def _require_enough(source: MixtureSource, part: Corpus, wanted: int) -> None:
     if part.n_tokens < wanted:
         raise BadCorpus(
-            f"part {part.name!r} holds {part.n_tokens} tokens, its weight asks {wanted}",
+            f"part {part.name!r} has {part.n_tokens} tokens, but its weight needs {wanted}",
             place=f"corpus {source.name}",
             fix="lower the mixture's tokens or the part's weight, or give the part more text",
         )

@@ -68,7 +68,7 @@ def find_files(patterns: Sequence[str], *, exclude: Sequence[str] = (), base: Pa
     kept = [file for file in found.values() if file.path not in excluded]
     if not kept:
         raise BadCorpus(
-            f"exclude takes away all {len(found)} files", place=", ".join(exclude), fix="loosen the exclude patterns"
+            f"exclude removes all {len(found)} files", place=", ".join(exclude), fix="loosen the exclude patterns"
         )
     names = {name for pattern in patterns for name in PACKAGE.findall(pattern)}
     distinct = _distinct(sorted(kept, key=lambda file: (not file.named, file.key, str(file.path))))
@@ -101,10 +101,12 @@ def package_folder(name: str) -> Path:
         raise BadCorpus(
             f"no import package {name!r} is installed here",
             place=place,
-            fix=f"{guess}install the distribution that brings it, or name files of your own",
+            fix=f"{guess}install the distribution that contains it, or name your own files",
         )
     if not spec.submodule_search_locations:
-        raise BadCorpus(f"{name!r} is a module without a folder", place=place, fix="name the files themselves")
+        raise BadCorpus(
+            f"{name!r} is a module, not a package with a folder", place=place, fix="name the files themselves"
+        )
     return Path(next(iter(spec.submodule_search_locations)))
 
 
@@ -188,8 +190,8 @@ def _raise_empty(path: Path, root: Path, written: str, passed_over: dict[Path, s
         raise BadCorpus(f"no folder {root}", place=written, fix="correct the path")
     reasons = f"; passed over: {in_words(Counter(passed_over.values()))}" if passed_over else ""
     if path.is_dir():
-        fix = "name a folder that holds text; what a link leads to is read where it is named by itself"
-        raise BadCorpus(f"no file below {root}{reasons}", place=written, fix=fix)
+        fix = "name a folder with text; the target of a link is read only if you name the link itself"
+        raise BadCorpus(f"no files in {root}{reasons}", place=written, fix=fix)
     if not glob.has_magic(str(path)):
         guess = guess_of(path.name, (entry.name for entry in root.iterdir()))
         raise BadCorpus("no such file or folder", place=written, fix=f"{guess}searched in {root}")

@@ -76,8 +76,8 @@ class Problem:
         return BadCorpus(self.message, place=f"{place}, byte {self.offset}", fix=self.fix)
 
 
-EMPTY = Problem("empty", 0, "the document is empty", "name a file that holds text")
-POINTER = Problem("pointer", 0, "a pointer of Git LFS stands here in place of the file", "fetch the file: git lfs pull")
+EMPTY = Problem("empty", 0, "the document is empty", "name a file with text")
+POINTER = Problem("pointer", 0, "this is a Git LFS pointer, not the file itself", "fetch the file: git lfs pull")
 
 # (path, the field that holds the text, where to count broken rows: None where they are errors)
 Reader = Callable[[Path, str, "Counter[str] | None"], Iterator[Document]]

@@ -109,9 +109,10 @@ def rank(digest: bytes, seed: int, purpose: str = "order") -> int:
 def _empty_side(documents: int, windows: int, context: int) -> BadCorpus:
     if windows == 0:
         return BadCorpus(
-            f"heldout_tokens holds no window of {context} tokens", fix=f"set heldout_tokens to {64 * context} or more"
+            f"heldout_tokens is too small for a window of {context} tokens",
+            fix=f"set heldout_tokens to {64 * context} or more",
         )
     return BadCorpus(
-        f"found {documents} document(s) of at least {context} tokens; two are needed, one of them held out",
+        f"found {documents} document(s) of at least {context} tokens; at least two are needed, one of them held out",
         fix='name more files, or cut long ones into documents with separator = "\\n\\n" or piece_bytes = 20000',
     )

@@ -81,7 +81,7 @@ def standing(target: Path, progress: Progress) -> Corpus | None:
         if isinstance(found, Corpus):
             return found
         target.rename(away / "damaged")
-    progress.note(f"corpus {target.name} is built anew: {found}")
+    progress.note(f"corpus {target.name} is rebuilt: {found}")
     return None
 
 
@@ -92,8 +92,8 @@ def _opened(target: Path) -> Corpus | str:
     except DamagedArchive as damage:
         return f"{damage.place}: {damage.message}"
     if corpus.schema_version == UNSEALED_SCHEMA:
-        return "an older isoloss wrote it without digests"
-    return corpus if corpus.fingerprint == target.name else f"{target} holds corpus {corpus.fingerprint}"
+        return "an older version of isoloss wrote it without digests"
+    return corpus if corpus.fingerprint == target.name else f"{target} contains corpus {corpus.fingerprint}"
 
 
 def write_record(corpus: Corpus, folder: Path) -> None:

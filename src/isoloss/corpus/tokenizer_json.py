@@ -26,7 +26,7 @@ class TokenizerJson:
             self._tokenizer = library.Tokenizer.from_str(content.decode("utf-8"))
         except Exception as error:  # the library raises bare Exception
             raise InputError(
-                f"not a tokenizer.json: {error}", place=place, fix="give one that tokenizers wrote"
+                f"not a tokenizer.json: {error}", place=place, fix="use a file that the tokenizers library wrote"
             ) from error
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
@@ -81,7 +81,7 @@ def train_bpe(texts: Iterable[bytes], *, vocab_size: int) -> TokenizerJson:
     library = _library()
     if vocab_size <= BYTES:
         raise InputError(f"a vocabulary of {vocab_size}, expected more than the {BYTES} bytes it starts from",
-                         place=f"tokenizer bpe:{vocab_size}", fix='take "bpe:1024", or "bytes"')  # fmt: skip
+                         place=f"tokenizer bpe:{vocab_size}", fix='use "bpe:1024", or "bytes"')  # fmt: skip
     tokenizer = library.Tokenizer(library.models.BPE())
     tokenizer.pre_tokenizer = library.pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = library.decoders.ByteLevel()
@@ -95,9 +95,9 @@ def train_bpe(texts: Iterable[bytes], *, vocab_size: int) -> TokenizerJson:
     learnt = tokenizer.get_vocab_size()
     if learnt < vocab_size:
         raise BadCorpus(
-            f"the training side gives {learnt} tokens before no pair occurs twice; {vocab_size} were asked",
+            f"the training text gives only {learnt} tokens before no pair occurs twice; {vocab_size} were requested",
             place=f"tokenizer bpe:{vocab_size}",
-            fix=f'take "bpe:{learnt}" or fewer, or more text',
+            fix=f'use "bpe:{learnt}" or fewer, or add text',
         )
     return TokenizerJson(tokenizer.to_str().encode("utf-8"), place=f"bpe:{vocab_size}")
 

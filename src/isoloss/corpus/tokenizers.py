@@ -65,7 +65,7 @@ def open_tokenizer(name: str, *, base: Path | None = None) -> Tokenizer:
     """
     if trained_vocab_size(name) is not None:
         raise InputError(
-            f"{name!r} is trained on the training side of a corpus, and there is no corpus here",
+            f"{name!r} is trained on the training text of a corpus, but there is no corpus here",
             place="tokenizer",
             fix="build the corpus in a study and name the tokenizer.json in its folder",
         )
@@ -80,7 +80,7 @@ def open_tokenizer(name: str, *, base: Path | None = None) -> Tokenizer:
         return SentencePieceModel.read((base or Path()) / name)
     tokenizer = tokenizers[name]()
     if not isinstance(tokenizer, Tokenizer):
-        raise InputError(f"tokenizer {name!r} lacks vocab_size or identity", fix="give it both as attributes")
+        raise InputError(f"tokenizer {name!r} has no vocab_size or identity", fix="define both as attributes")
     return tokenizer
 
 

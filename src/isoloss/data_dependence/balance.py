@@ -101,7 +101,7 @@ def common_budget(laws: Sequence[FittedLaw]) -> float:
     high = min(law.domain.flops_high for law in laws)
     if low > high:
         raise InputError(
-            f"the corpora's runs share no range of FLOPs (largest smallest {low:.2g}, smallest largest {high:.2g})",
+            f"the corpora's runs share no range of FLOPs (one begins at {low:.2g}, another ends at {high:.2g})",
             fix="train every corpus on one grid, or compare corpora whose grids overlap",
         )
     return float(np.sqrt(low * high))
@@ -234,7 +234,7 @@ def _limits_sentence(verdict: BalanceVerdict) -> str:
         )
         if verdict.prior is not None:
             parts.append(
-                f"How far corpora scatter around a trend has a prior (half-t of scale {verdict.prior:g} in "
+                f"The scatter of corpora around a trend has a prior (half-t of scale {verdict.prior:g} in "
                 "ln(tokens per parameter); [fit] scatter_prior sets it)"
             )
         elif len(verdict.corpora) == FEWEST_CORPORA and verdict.smallest_with_one_more is not None:

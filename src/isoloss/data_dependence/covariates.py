@@ -19,7 +19,7 @@ def corpus_complexity(observations: Observations, measure: str) -> dict[str, flo
         if len(values) > 1:
             raise InputError(
                 f"corpus {corpus!r} has {len(values)} values of {measure!r}, {values[0]:g} to {values[-1]:g}",
-                fix="complexity belongs to a corpus: give every row of it one value",
+                fix="a measure belongs to a corpus: give all rows of the corpus the same value",
             )
         found[corpus] = float(values[0])
     return found
@@ -42,11 +42,11 @@ def refuse_few(observations: Observations, values: Mapping[str, Mapping[str, flo
         raise InputError(
             f"{sources} {named}, expected at least {FEWEST_SOURCES} to tell how a law follows "
             f"{', '.join(map(repr, values))}",
-            fix="train on more sources, or fit each corpus alone",
+            fix="train on more sources, or fit each corpus by itself",
         )
     for measure, of_corpora in values.items():
         if len(set(of_corpora.values())) < FEWEST_SOURCES:
             raise InputError(
                 f"the corpora have fewer than {FEWEST_SOURCES} distinct values of {measure!r}",
-                fix="add corpora of other complexity",
+                fix="add corpora with other values of the measure",
             )

@@ -109,9 +109,9 @@ class FittedDataDependent:
         if ended is None or (~ended).sum() <= MOST_UNCONVERGED * len(ended):
             return None
         return (
-            f"{(~ended).mean():.1%} of {len(ended)} resampled fits did not end at one optimum, and at most "
-            f"{MOST_UNCONVERGED:.0%} may: those are the ones that vary most, so an interval of the rest would be too "
-            "narrow. Add corpora, or a wider grid of sizes and token counts"
+            f"{(~ended).mean():.1%} of {len(ended)} resampled fits did not converge to one optimum; at most "
+            f"{MOST_UNCONVERGED:.0%} may fail, because the failures vary most and an interval without them would be "
+            "too narrow. Add corpora, or use a wider grid of sizes and token counts"
         )
 
     def coefficients(self) -> dict[str, tuple[Estimate, Estimate]]:

@@ -188,7 +188,7 @@ def _scored(rows: Rows, proxy_rows: NDArray[np.int64]) -> Rows:
     if min(lengths) < 1:
         poorest = rows.corpora[int(np.argmin(lengths))]
         raise InputError(
-            f"corpus {poorest!r} has one run, which serves as the proxy, and no other run is left to predict",
+            f"corpus {poorest!r} has only one run, which is the proxy; no other run is left to predict",
             fix="leave the corpus out, or add runs",
         )
     return rows.taken(np.setdiff1d(np.arange(len(rows.y)), proxy_rows))

@@ -89,17 +89,17 @@ class Backtest:
     def sentences(self) -> tuple[str, ...]:
         """Return in plain English which law predicted best, and whether its intervals kept their promise."""
         if not self.scores:
-            return (f"No law could be fitted to what is left of {self.group!r}: there is nothing to compare.",)
+            return (f"No law could be fitted to the remaining runs of {self.group!r}, so there is nothing to compare.",)
         best = self.scores[0]
         beyond = max(part.beyond for part in self.parts)
         far = f", up to {beyond:.3g} times the compute that the fits saw" if beyond > 1.01 else ""
         said = (
             f"Of {len(self.scores)} predictors of {best.runs} held-out runs of {self.group!r} "
-            f"({_question(self.holdout)}{far}), {best.law} comes closest: ln L is missed by {best.rmse:.2%} (root mean "
+            f"({_question(self.holdout)}{far}), {best.law} is best: it misses ln L by {best.rmse:.2%} (root mean "
             "square)."
         )
         kept = [
-            f"{score.law}'s {self.level:.0%} intervals hold {score.held:.0%} of these runs"
+            f"{score.law}'s {self.level:.0%} intervals contain {score.held:.0%} of these runs"
             for score in self.scores
             if score.held is not None
         ]
@@ -175,7 +175,7 @@ def _budget_of_the_largest(used: Observations) -> float:
     """Return the budget above which the largest quarter of the rows lies, or as near to it as equal budgets allow."""
     budgets = np.sort(used.flops)
     if not len(budgets):
-        raise BadTable("no rows", fix="give a table of runs that are not flagged")
+        raise BadTable("no rows", fix="use a table that also has runs without flags")
     first = min(int(np.ceil(len(budgets) * (1 - LARGEST_SHARE))), len(budgets) - 1)
     below = budgets[budgets < budgets[first] * (1 - 1e-9)]
     return float(below[-1]) if len(below) else float(budgets[first])
@@ -221,7 +221,7 @@ def _by_law(
             return HeldOut(**about, reason=error.reason)
         missed = law.residuals(unseen)
     if not np.isfinite(missed).all():
-        return HeldOut(**about, reason=f"{name} predicts no finite loss for {(~np.isfinite(missed)).sum()} runs")
+        return HeldOut(**about, reason=f"{name} does not predict a finite loss for {(~np.isfinite(missed)).sum()} runs")
     errors: dict[str, Any] = {"rmse": root_mean_square(missed), "bias": float(missed.mean())}
     if len(law.draws) < 2:
         return HeldOut(**about, **errors)

@@ -55,9 +55,7 @@ def simulate_coverage(
     where the table is not the one that the law was fitted to.
     """
     if simulations < 1 or draws < 2:
-        raise InputError(
-            f"{simulations} simulations of {draws} draws", fix="give one simulation and two draws at least"
-        )
+        raise InputError(f"{simulations} simulations of {draws} draws", fix="use at least one simulation and two draws")
     used, problem = posed_again(law, observations)
     warm(problem.law)
     started = time.perf_counter()

@@ -77,7 +77,7 @@ def profile(
     optimum = _polished(problem, problem.law.to_free(law.values, problem.origin))
     best = float(taken(optimum))
     if not np.isfinite(best):
-        raise InputError(f"{quantity} does not exist at this law's optimum", fix="profile a parameter of the law")
+        raise InputError(f"{quantity} is not defined at this law's optimum", fix="profile a parameter of the law")
     threshold, error = _threshold(law, used, problem, optimum, taken, level=level)
     walk = _Walk(problem=problem, quantity=taken, optimum=optimum, best=best, threshold=threshold)
     # Rows that follow the law without noise allow no other value.

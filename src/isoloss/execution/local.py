@@ -33,8 +33,8 @@ class LocalExecutor(PoolExecutor):
             return [Place(command, environment(threads))] * (self.workers or workers_for(threads))
         gpus = visible_gpus()
         if not gpus:
-            raise InputError("the study trains on a GPU, and there is none here", place="training.device",
-                             fix='set device = "cpu", or run it where CUDA finds one')  # fmt: skip
+            raise InputError("the study trains on a GPU, but this machine has none", place="training.device",
+                             fix='set device = "cpu", or run it on a machine where CUDA finds a GPU')  # fmt: skip
         at_once = self.workers or len(gpus)
         own = [{**environment(threads), "CUDA_VISIBLE_DEVICES": gpus[i % len(gpus)]} for i in range(at_once)]
         return [Place(command, environment) for environment in own]

@@ -31,7 +31,7 @@ def trunk_lock(path: Path, *, wanted: bool = True) -> Iterator[bool]:
         except OSError as error:
             os.close(handle)
             raise StorageError(
-                f"this file system has no locks: {error.strerror}", place=str(path),
+                f"this file system does not support locks: {error.strerror}", place=str(path),
                 fix="mount it with flock, or choose a folder elsewhere with --out",
             ) from error  # fmt: skip
         if names_open_file(path, handle):

@@ -196,8 +196,8 @@ def _require_room(jobs: Sequence[TrunkJob]) -> None:
         wanted = {"CPU": threads_of([job]), "GPU": int(job.specs[0].numerics.device == "cuda")}
         if not any(all(node.get(kind, 0) >= amount for kind, amount in wanted.items()) for node in nodes):
             raise InputError(
-                f"a run asks for {wanted['CPU']} cores and {wanted['GPU']} GPUs, which no node of the cluster has",
-                place="training.threads, training.device", fix="ask for less, or join a larger node to the cluster",
+                f"a run needs {wanted['CPU']} cores and {wanted['GPU']} GPUs, more than any node of the cluster has",
+                place="training.threads, training.device", fix="request less, or add a larger node to the cluster",
             )  # fmt: skip
 
 
@@ -223,7 +223,7 @@ def _cluster(address: str | None, *, workers: int | None, threads: int) -> Itera
             ray.init(address=address, **quiet)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise InputError(
-            f"no Ray cluster answers: {str(error).splitlines()[0]}", place=address or "this machine",
+            f"no Ray cluster responds: {str(error).splitlines()[0]}", place=address or "this machine",
             fix="check --address; without it a cluster of this machine is started",
         ) from error  # fmt: skip
     try:
@@ -243,7 +243,7 @@ def _require_open(address: str) -> None:
         socket.create_connection((host, int(port)), timeout=KNOCK_SECONDS).close()
     except OSError as error:
         raise InputError(
-            f"no Ray cluster answers: {error}", place=address,
+            f"no Ray cluster responds: {error}", place=address,
             fix="check --address; without it a cluster of this machine is started",
         ) from error  # fmt: skip
 

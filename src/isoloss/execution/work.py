@@ -102,7 +102,7 @@ class Records:
 
     def note_busy(self, job: TrunkJob) -> None:
         """Say that another process has the job's trunk."""
-        self.on_event(Note(trunk=job.trunk, text="another process trains this trunk; it is looked at again later"))
+        self.on_event(Note(trunk=job.trunk, text="another process is training this trunk; it is checked again later"))
 
 
 def environment(threads: int) -> dict[str, str]:

@@ -35,7 +35,7 @@ def write_explorer(sources: Sequence[Source], path: Path, *, opened_at: float | 
     if len(written.encode()) > LARGEST_PAGE:
         raise InputError(
             f"a page of {len(written.encode()) / 1e6:.1f} MB, over {LARGEST_PAGE / 1e6:g} MB", place="explore",
-            fix="explore fewer runs (--where), fewer forms (--law) or fewer draws (--bootstrap)",
+            fix="use fewer runs (--where), fewer laws (--law) or fewer resamples (--bootstrap)",
         )  # fmt: skip
     files.write_text(path, written)
     return path

@@ -74,9 +74,7 @@ class Source:
 def require_drawn(form: str) -> None:
     """Raise InputError for a form whose formula the page does not have."""
     if form not in DRAWN:
-        raise InputError(
-            f"the page has no formula of {form}", place="explore", fix=f"explore one of {', '.join(DRAWN)}"
-        )
+        raise InputError(f"the page cannot show the law {form}", place="explore", fix=f"use one of {', '.join(DRAWN)}")
 
 
 def _is_array(path: Path) -> bool:
@@ -129,7 +127,7 @@ def of_laws(laws: Iterable[FittedLaw | FittedDataDependent], *, name: str) -> So
 
 def of_plan(name: str, laws: Iterable[PlanLaw], *, repeats: bool) -> Source:
     """Return the laws that a plan goes by. `repeats`: it reads its corpus more than once. Raises as `require_drawn`."""
-    remark = "Every token counts as new here; the plan counts what repeats are worth." if repeats else ""
+    remark = "This page counts every token as new; the plan also discounts repeated text." if repeats else ""
     return Source(name=name, laws=tuple(PageLaw.of(law.base, remark=remark) for law in laws))
 
 
@@ -167,7 +165,7 @@ def of_runs(
                 laws += [PageLaw.of(law, remark=refused.get(law.group, _remark(law))) for law in fits]
                 task.advance(1)
     if not laws:
-        raise BadTable(f"no form fits the runs of {name}", fix="give more sizes and token counts a corpus")
+        raise BadTable(f"no law could be fitted to the runs of {name}", fix="add sizes and token counts to each corpus")
     runs = {table.params_convention: table for table in tables.values()}
     return Source(name=name, laws=tuple(laws), joint=tuple(joint), runs=runs, weighted=weighted)
 
@@ -185,7 +183,7 @@ def _fitted(
 
 def _remark(law: FittedLaw) -> str:
     """Return in a sentence that a fit ended at no one optimum, or nothing."""
-    return "" if law.convergence.converged else "This fit did not converge: isoloss fit says why."
+    return "" if law.convergence.converged else "This fit did not converge; isoloss fit says why."
 
 
 def _stored(folder: Path) -> tuple[list[FittedLaw], list[FittedDataDependent]]:

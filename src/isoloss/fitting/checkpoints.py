@@ -25,10 +25,10 @@ def checkpoints_as_runs(observations: Observations, law: type[Law]) -> Iterator[
         return
     yield LawWarning(
         code="checkpoints_as_runs",
-        message=f"{count} of {len(observations)} rows are evenly spaced in tokens along {len(curves)} sizes: they seem "
-        "to be checkpoints of as many training curves, and not runs that ended there. Their noise is shared, so that "
-        "intervals are too narrow, and a rate that had not come down makes losses too high. Name the curve (--trunk), "
-        "or keep the last row of each.",
+        message=f"{count} of {len(observations)} rows are evenly spaced in tokens at {len(curves)} sizes. They look "
+        "like checkpoints of training curves, not like finished runs. Checkpoints of one curve share noise, "
+        "which makes intervals too narrow; a learning rate that had not decayed makes losses too high. Name the "
+        "curve (--trunk), or keep only the last row of each.",
         rows=tuple(np.sort(observations.rows[np.concatenate(curves)]).tolist()),
     )
 

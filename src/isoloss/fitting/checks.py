@@ -108,14 +108,14 @@ def _not_converged(observations: Observations, problem: Problem, optimum: Optimu
     if not found.converged:
         yield LawWarning(
             code="not_converged",
-            message=f"the gradient is {found.gradient_norm:.1e} of its scale at the best end, expected under "
-            f"{CONVERGED:.0e}. Do not use these values; try starts='hoffmann', or a larger delta.",
+            message=f"at the best point found the gradient is {found.gradient_norm:.1e} of its scale, expected "
+            f"below {CONVERGED:.0e}. Do not use these values; try starts='hoffmann', or a larger delta.",
         )
     if found.starts > 1 and found.starts_agreeing < max(2, FEW_STARTS * found.starts):
         yield LawWarning(
             code="few_agreeing_starts",
-            message=f"{found.starts_agreeing} of {found.starts} starts ended at the best point: another optimum may be "
-            "better. Compare starts='hoffmann', and look at the grid for a law that it cannot determine.",
+            message=f"{found.starts_agreeing} of {found.starts} starts ended at the best point: another optimum may "
+            "be better. Compare with starts='hoffmann', and check whether the grid can determine this law.",
         )
 
 
@@ -141,8 +141,8 @@ def _irreducible_loss(observations: Observations, problem: Problem, optimum: Opt
         doubt = "is at its bound" if np.isinf(stderr) else f"has a standard error of about {stderr:.2g}"
         yield LawWarning(
             code="E_not_identified",
-            message=f"the irreducible loss E = {value:.3g} {doubt} and may be 0: extrapolated losses are "
-            "too low by an unknown amount. Add larger models and more tokens, or fix E at a known floor.",
+            message=f"the irreducible loss E = {value:.3g} {doubt} and may be 0, so extrapolated losses may be too "
+            "low by an unknown amount. Add larger models and more tokens, or fix E at a known floor.",
         )
 
 
@@ -165,8 +165,8 @@ def _flat_direction(observations: Observations, problem: Problem, optimum: Optim
         yield LawWarning(
             code="flat_direction",
             message=f"the condition number is {condition:.2g} (over {FLAT_CONDITION:.0f}): some parameters trade "
-            "against each other almost freely. Read predictions and their intervals, not single parameters; widen the "
-            "grid.",
+            "off against each other almost freely. Read predictions and their intervals, not single parameters, "
+            "or widen the grid.",
         )
 
 
@@ -193,9 +193,9 @@ def _flat_profile(observations: Observations, problem: Problem, optimum: Optimum
                 value = float(problem.law.to_values(end, problem.origin)[index])
                 yield LawWarning(
                     code="flat_profile",
-                    message=f"{name} may be as {side} as {value:.3g}, the end of the search, at an objective "
-                    f"{rise / least:.1%} worse, less than noise explains: the runs set it no limit on that "
-                    "side. Widen the grid where this parameter acts, or fix it at a known value.",
+                    message=f"the runs set no limit on {name} on one side: it may be as {side} as {value:.3g}, the "
+                    f"end of the search, and the objective is only {rise / least:.1%} worse, less than noise "
+                    "explains. Widen the grid where this parameter acts, or fix it at a known value.",
                 )
 
 
@@ -222,11 +222,11 @@ def _poor_fit(observations: Observations, problem: Problem, optimum: Optimum) ->
         missed = root_mean_square(residuals[plateau])
         yield LawWarning(
             code="unconverged_runs",
-            message=f"{plateau.sum()} of {len(plateau)} runs lie within {1 - PLATEAU:.0%} of the highest loss, "
+            message=f"{plateau.sum()} of {len(plateau)} runs are within {1 - PLATEAU:.0%} of the highest loss, "
             f"{observations.loss_nats.max():.3g} nats, although their {_or(_grid_columns(observations))} span a factor "
             f"of {PLATEAU_SPAN:.0f} or more (row {some(observations.rows[plateau])}); the law misses them by "
-            f"{missed:.0%}. They look hardly trained: leave them out (on the command line: --where), or train longer "
-            "or with a larger learning rate.",
+            f"{missed:.0%}. They look hardly trained: leave them out (on the command line: --where), train longer, "
+            "or use a larger learning rate.",
             rows=numbers_of(observations.rows[plateau]),
         )
 
@@ -239,9 +239,10 @@ def _near_uniform(observations: Observations, vocab: Floats) -> Iterator[LawWarn
     rows = observations.rows[near]
     yield LawWarning(
         code="unconverged_runs",
-        message=f"{near.sum()} of {len(near)} losses (row {some(rows)}) lie within {1 - PLATEAU:.0%} of ln of the "
-        f"vocabulary, {np.log(vocab[near].max()):.4g} nats, where training starts. These runs look hardly trained: "
-        "leave them out (on the command line: --where), or train longer or with a larger learning rate.",
+        message=f"{near.sum()} of {len(near)} losses (row {some(rows)}) are within {1 - PLATEAU:.0%} of the ln of "
+        f"the vocabulary size, {np.log(vocab[near].max()):.4g} nats, where training starts. These runs look "
+        "hardly trained: leave them out (on the command line: --where), train longer, or use a larger learning "
+        "rate.",
         rows=numbers_of(rows),
     )
 

@@ -63,8 +63,8 @@ class LawChoice(Plain):
         why = f", the fewest parameters among equals (with {', '.join(others)})" if others else ""
         missing = "".join(f"; not {one.law}: {one.reason}" for one in self.tried if one.score is None)
         return (
-            f"law chosen: {self.law}{why}, by errors of ln L on {self.curves} training curves left out in turn: "
-            f"{scored}{missing}"
+            f"law chosen: {self.law}{why}, by the errors of ln L on {self.curves} training curves, each left out in "
+            f"turn: {scored}{missing}"
         )
 
 
@@ -97,7 +97,7 @@ def choose_law(
     if not places:
         first = next(iter(reasons.values()), "its columns are those of no law")
         raise BadTable(
-            f"no law can be chosen by training curves left out: {first}", place="law",
+            f"no law can be chosen by left-out training curves: {first}", place="law",
             fix="name a law, or add runs of other curves",
         )  # fmt: skip
     tried = {name: [found[name][place] for place in places] for name in scored}
@@ -137,7 +137,7 @@ def _errors(table: Observations, law: type[Law], settings: FitSettings) -> _Erro
     noise = noise_around(table, problem, best)
     unseen = unseen_errors(problem, best, table.trunk)
     if not np.isfinite(unseen).all():
-        raise InputError(f"{law.name} predicts no finite loss for a curve that was left out")
+        raise InputError(f"{law.name} does not predict a finite loss for a left-out curve")
     return _Errors(
         unseen=unseen, weights=problem.weights, rmse=root_mean_square(linearise(problem, best)[0]),
         ratio=(noise.trunk_sd / noise.point_sd) ** 2,

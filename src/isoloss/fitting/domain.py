@@ -151,9 +151,9 @@ class Domain:
         )
         return LawWarning(
             code="params_with_tokens",
-            message=f"parameters and tokens move together in these rows ({ratio}): the loss along that "
-            "line is identified, and not what each of the two does to it, so that A, B, α and β may trade places "
-            f"and no budget has a best split. Add runs off the line, {APART:g} times fewer and more tokens at several "
+            message=f"parameters and tokens move together in these rows ({ratio}), so the runs determine the loss along "
+            "that line but not the effect of each of the two. A, B, α and β may trade places, and no budget has a best "
+            f"split. Add runs off the line, {APART:g} times fewer and more tokens at several "
             f"sizes, small ones first: {wanted}. Until then fit a law of one of them (--law offset_params).",
         )
 
@@ -185,9 +185,10 @@ def extrapolation_warnings(domain: Domain, flops: float | None) -> tuple[LawWarn
         return ()
     edge = domain.flops_high if flops > domain.flops_high else domain.flops_low
     message = (
-        f"{flops:.2g} FLOPs lie a factor of {factor:.3g} outside the fitted runs ({edge:.2g} at the edge; over "
-        f"{FAR_IN_COMPUTE:g}): the interval holds if the law does, and no run tells that it does. Train runs within a "
-        "factor of ten of this budget, and see --backtest for how such extrapolations fared on the runs there are."
+        f"{flops:.2g} FLOPs are a factor of {factor:.3g} outside the fitted runs ({edge:.2g} at the edge; over "
+        f"{FAR_IN_COMPUTE:g}): the interval is valid only if the law still applies there, and no run shows that. "
+        "Train runs within a factor of ten of this budget, and use --backtest to see how such extrapolations fare "
+        "on your runs."
     )
     return (LawWarning(code="extrapolation", message=message),)
 
@@ -200,9 +201,9 @@ def off_line_warnings(domain: Domain, columns: Mapping[str, float]) -> tuple[Law
     if factor <= OFF_LINE:
         return ()
     message = (
-        f"{columns['params']:.3g} parameters on {columns['tokens']:.3g} tokens lie a factor of {factor:.3g} off the "
-        "line on which the two move together in the fitted runs: nothing there tells their loss apart, and no interval "
-        "holds it. Train runs off the line."
+        f"{columns['params']:.3g} parameters on {columns['tokens']:.3g} tokens are a factor of {factor:.3g} off the "
+        "line on which the two move together in the fitted runs. Those runs say nothing about the loss there, and "
+        "no interval covers it. Train runs off the line."
     )
     return (LawWarning(code="params_with_tokens", message=message),)
 

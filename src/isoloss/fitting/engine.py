@@ -96,7 +96,7 @@ def pose(
     if objective not in OBJECTIVES:
         raise InputError(f"unknown objective {objective!r}", fix=did_you_mean(objective, OBJECTIVES))
     if not 0 < delta < np.inf:
-        raise InputError(f"delta is {delta:g}", fix="give Huber's delta as a number above zero, as 1e-3")
+        raise InputError(f"delta is {delta:g}", fix="give Huber's delta as a number above zero, such as 1e-3")
     raw = law.features(**{name: observations.column(name) for name in law.columns})
     origin = law.origin(raw)
     targets = np.log(observations.loss_nats)
@@ -125,10 +125,10 @@ def _hold(law: type[Law], fixed: Mapping[str, float], origin: Floats, low: Float
         together = law.fixable_with.get(name, ())
         if name not in law.fixable and name not in law.fixable_with:
             known = [*law.fixable, *law.fixable_with]
-            raise InputError(f"{law.name} cannot hold {name!r} fixed", fix=did_you_mean(name, known))
+            raise InputError(f"{law.name} cannot fix {name!r}", fix=did_you_mean(name, known))
         if missing := [other for other in together if other not in fixed]:
             raise InputError(
-                f"{law.name} can hold {name!r} fixed only together with {', '.join(together)}",
+                f"{law.name} can fix {name!r} only together with {', '.join(together)}",
                 fix=f"fix {missing[0]} too",
             )
     values = np.array([fixed.get(name, 1.0) for name in law.parameters])

@@ -169,7 +169,7 @@ class EstimatedLaw:
         NotApplicable where it does not split compute. Hoffmann et al. 2022, eq. 4.
         """
         if (flops is None) == (params is None):
-            raise InputError("a frontier is of budgets or of sizes", fix="give flops=[…] or params=[…], one of them")
+            raise InputError("a frontier needs budgets or sizes", fix="give either flops=[…] or params=[…]")
         budgets = [self._budget_of(size, given) for size in params] if params is not None else flops or []
         return Rows(self.optimum(budget, **given) for budget in budgets)
 
@@ -226,7 +226,7 @@ class EstimatedLaw:
         unknown = [name for name in columns if name not in (*definition.columns, *RUN_COLUMNS)]
         if unknown:
             raise InputError(
-                f"{definition.name} reads no {unknown[0]!r}", fix=did_you_mean(unknown[0], definition.columns)
+                f"{definition.name} does not read {unknown[0]!r}", fix=did_you_mean(unknown[0], definition.columns)
             )
         found = {name: _positive(name, values) for name, values in columns.items()}
         if "flops" in definition.columns and "flops" not in found and {"params", "tokens"} <= found.keys():
@@ -283,7 +283,8 @@ class EstimatedLaw:
         """
         if self.data_unit == "bytes" and self.bytes_per_token is None:
             raise NotApplicable(
-                f"the law of {self.group!r} counts data in bytes, FLOPs count tokens: the bytes per token are unknown",
+                f"the law of {self.group!r} counts data in bytes but FLOPs count tokens, and the bytes per token "
+                "are unknown",
                 fix="fit it with bytes_per_token (on the command line: --bytes-per-token 4.2, or a column)",
             )
         return self.data_per_token / self.flops_factor
@@ -297,7 +298,7 @@ class EstimatedLaw:
         if not law.has_frontier():
             raise NotApplicable(
                 f"{law.name} reads {', '.join(law.columns)} and does not split compute into parameters and tokens",
-                fix="ask predictions of it, or fit a law of both, as chinchilla",
+                fix="use it only for predictions, or fit a law that reads both, such as chinchilla",
             )
         others = [name for name in law.columns if name not in RUN_COLUMNS]
         missing = [name for name in others if name not in given and name not in law.defaults]
@@ -308,7 +309,7 @@ class EstimatedLaw:
             )
         if unknown := [name for name in given if name not in others]:
             raise InputError(
-                f"{law.name} holds no {unknown[0]!r} on its frontier", fix=did_you_mean(unknown[0], others)
+                f"the frontier of {law.name} does not take {unknown[0]!r}", fix=did_you_mean(unknown[0], others)
             )
         for name, value in given.items():
             _positive(name, value)
@@ -317,7 +318,7 @@ class EstimatedLaw:
     def _unidentified(self) -> Unidentified:
         shown = ", ".join(f"{name} = {estimate.value:.4g}" for name, estimate in self.params.items())
         return Unidentified(
-            f"the {self.law} law fitted to {self.group!r} has no interior optimum ({shown})",
+            f"the {self.law} law fitted to {self.group!r} has no optimum inside the grid ({shown})",
             fix="widen the grid in parameters and in tokens, and leave out unconverged or saturated runs",
         )
 
@@ -334,8 +335,8 @@ class EstimatedLaw:
     def _check_convention(self, params_convention: str | None, data_unit: str) -> None:
         if params_convention is not None and params_convention != self.params_convention:
             raise InputError(
-                f"the law counts parameters as {self.params_convention!r}, the call as {params_convention!r}",
-                fix=f"count parameters as {self.params_convention!r}, or fit a law on the other count",
+                f"the law counts parameters as {self.params_convention!r}, but the call as {params_convention!r}",
+                fix=f"count parameters as {self.params_convention!r}, or fit a law with the other count",
             )
         if data_unit != self.data_unit:
             raise InputError(
@@ -351,5 +352,5 @@ def _floats(given: Mapping[str, ArrayLike]) -> dict[str, Floats]:
 def _positive(name: str, values: ArrayLike) -> Floats:
     array = np.asarray(values, dtype=np.float64)
     if not (np.isfinite(array) & (array > 0)).all():
-        raise InputError(f"{name} hold a value that is not above zero", fix=f"give finite {name} above zero")
+        raise InputError(f"{name} contain a value that is not above zero", fix=f"give finite {name} above zero")
     return array

@@ -75,7 +75,7 @@ def fit(
         held[IRREDUCIBLE] = known
     refuse_unfittable(used, law=definition, fixed=held, excluded=excluded)
     if bootstrap < 0:
-        raise InputError(f"{bootstrap} draws", fix="give the number of draws, 0 for none")
+        raise InputError(f"{bootstrap} draws", fix="give the number of draws; 0 for none")
     warm(definition)
     started = time.perf_counter()
     problem = pose(
@@ -215,7 +215,7 @@ def posed_again(law: FittedLaw, observations: Observations) -> tuple[Observation
     if used.fingerprint != law.observations:
         raise InputError(
             f"the law of {law.group!r} was fitted to table {law.observations}, not to this one ({used.fingerprint})",
-            fix="give the very rows that it was fitted to",
+            fix="give exactly the rows that it was fitted to",
         )
     fixed = {name: law.params[name].value for name in law.fixed}
     problem = pose(
@@ -343,7 +343,8 @@ def _draw_warnings(ends: Solutions, without: float) -> tuple[LawWarning, ...]:
         found.append(
             LawWarning(
                 code="frontier_not_identified",
-                message=f"{without:.0%} of the draws have no interior optimum: the frontier has no interval. Widen the "
+                message=f"{without:.0%} of the bootstrap draws have no optimum inside the grid, so the frontier has "
+                "no interval. Widen the "
                 "grid in parameters and in tokens, and leave out unconverged and saturated runs.",
             )
         )
@@ -351,7 +352,7 @@ def _draw_warnings(ends: Solutions, without: float) -> tuple[LawWarning, ...]:
         found.append(
             LawWarning(
                 code="refits_not_converged",
-                message=f"{failed:.0%} of the resampled fits did not converge: read the intervals as rough. Widen the "
+                message=f"{failed:.0%} of the resampled fits did not converge, so the intervals are rough. Widen the "
                 "grid, or use objective='huber' with a larger delta.",
             )
         )

@@ -38,15 +38,16 @@ class KnownFloor:
     def sentence(self) -> str:
         """Return what the floor says of the law, in plain English."""
         if self.held:
-            return f"E is held at the known floor, {self.value:.4g} nats per token."
+            return f"E is fixed at the known floor, {self.value:.4g} nats per token."
         if self.z is None:
             return f"The known floor is {self.value:.4g} nats per token; E = {self.E.value:.4g} has no standard error."
         side = "above" if self.z > 0 else "below"
         distance = f"{abs(self.z):.1f} standard errors {side} the known floor {self.value:.4g}"
-        verdict = f"E = {self.E.value:.4g} lies {distance}"
+        verdict = f"E = {self.E.value:.4g} is {distance}"
         if self.inside is None:
             return f"{verdict}."
-        return f"{verdict}, which its {self.E.level:.0%} interval {'holds' if self.inside else 'does not hold'}."
+        contains = "contains" if self.inside else "does not contain"
+        return f"{verdict}; its {self.E.level:.0%} interval {contains} the floor."
 
     def to_json(self) -> dict[str, Any]:
         """Return the key `floor` of a fit."""
@@ -63,16 +64,17 @@ def floor_of(observations: Observations, *, law: type[Law], use: FloorUse) -> fl
         raise InputError(f"unknown use of a floor {use!r}", fix=did_you_mean(use, USES))
     known = observations.floor
     if use == "hold" and IRREDUCIBLE not in law.fixable:
-        raise InputError(f"{law.name} has no irreducible loss E to hold at a floor", fix="use a law with E")
+        raise InputError(f"{law.name} has no irreducible loss E to fix at a floor", fix="use a law with E")
     if use == "hold" and known is None:
         raise InputError(
-            "no floor to hold E at", fix="name a column or a number of it (on the command line: --floor 0.98)"
+            "no floor to hold E at", fix="give the floor as a column or a number (on the command line: --floor 0.98)"
         )
     if use != "ignore" and known is not None and (observations.loss_nats < known).all():
         raise InputError(
-            f"the floor, {known.min():.6g} nats per token, lies above every loss, "
-            f"{observations.loss_nats.max():.6g} the largest: no model does better than the floor",
-            fix="give the floor in the losses' unit and of the same documents (on the command line: --floor), or none",
+            f"the floor, {known.min():.6g} nats per token, is above every loss (largest: "
+            f"{observations.loss_nats.max():.6g}), but no model can be better than the floor",
+            fix="give the floor in the unit of the losses and for the same documents (on the command line: "
+            "--floor), or leave it out",
         )
     if use == "ignore" or known is None or IRREDUCIBLE not in law.parameters:
         return None
@@ -107,9 +109,9 @@ def floor_warnings(floor: KnownFloor, observations: Observations) -> tuple[LawWa
         found.append(
             LawWarning(
                 code="floor_missed",
-                message=f"{floor.sentence()} The law does not hold down to the floor, or the grid does not reach far "
-                "enough to see it. Hold E at the floor (on the command line: --floor-use hold) and compare, or add "
-                "larger and longer runs.",
+                message=f"{floor.sentence()} Either the law fails near the floor, or the grid does not reach far "
+                "enough. Fix E at the floor (on the command line: --floor-use hold) and compare, or add larger "
+                "and longer runs.",
             )
         )
     below = observations.loss_nats < floor.value
@@ -118,9 +120,9 @@ def floor_warnings(floor: KnownFloor, observations: Observations) -> tuple[LawWa
         found.append(
             LawWarning(
                 code="loss_below_floor",
-                message=f"{below.sum()} of {len(below)} losses (row {some(rows)}) lie below the floor, "
-                f"{floor.value:.4g} nats per token: no model does better. Check that losses and floor are of the same "
-                "documents and unit.",
+                message=f"{below.sum()} of {len(below)} losses (row {some(rows)}) are below the floor, "
+                f"{floor.value:.4g} nats per token, but no model can be better than the floor. Check that "
+                "losses and floor have the same unit and documents.",
                 rows=tuple(int(row) for row in rows),
             )
         )

@@ -54,7 +54,7 @@ class StoredDomain(BaseModel):
         if any(
             (getattr(self, f"{name}_low") is None) != (getattr(self, f"{name}_high") is None) for name in RUN_COLUMNS
         ):
-            raise ValueError("a range has one end alone")
+            raise ValueError("a range has only one end")
         return self
 
 
@@ -115,8 +115,9 @@ def _require_findable(law: "FittedLaw") -> None:
     if in_module and open_law(law.law) is definition:
         return
     raise InputError(
-        f"the law {definition.__qualname__} stands in {definition.__module__}: whoever opens the file cannot import it",
-        fix="move the class to the top of a module of its own, import it from there, and fit again",
+        f"the law {definition.__qualname__} is defined in {definition.__module__}, which nobody who opens the file "
+        "can import",
+        fix="move the class to the top level of a module, import it from there, and fit again",
     )
 
 
@@ -127,7 +128,7 @@ def load(kind: "type[FittedLaw]", source: Path) -> "FittedLaw":
     definition = open_law(stored.law)
     if tuple(stored.params) != definition.parameters:
         raise InputError(
-            f"the parameters are {', '.join(stored.params) or 'none'}, those of {stored.law} "
+            f"the parameters are {', '.join(stored.params) or 'none'}, but {stored.law} has "
             f"{', '.join(definition.parameters)}", place=str(source), fix=REFIT,
         )  # fmt: skip
     law = _law(kind, stored, definition, draws=read_draws(draws_path(source), [*stored.params, *NOISE_COLUMNS]))
@@ -144,7 +145,7 @@ def _require_losses(law: "FittedLaw", source: Path) -> None:
             law.values, **{name: np.array(ranges[name]) for name in law.definition.columns}
         ) if known else np.zeros(1)  # fmt: skip
     if not (np.isfinite(losses).all() and (losses > 0).all()):
-        raise InputError("its parameters give no loss where it was fitted", place=str(source), fix=REFIT)
+        raise InputError("its parameters give no loss in the range where it was fitted", place=str(source), fix=REFIT)
 
 
 def draws_path(path: Path) -> Path:
@@ -191,7 +192,7 @@ def read_draws(path: Path, names: Sequence[str]) -> Floats:
     try:
         draws = np.column_stack([floats_of(table[name]) for name in names])
     except (KeyError, ValueError, TypeError, pa.ArrowException) as error:
-        raise InputError(f"the draws are not those of the law: {error}", place=str(path), fix=REFIT) from error
+        raise InputError(f"the draws do not belong to the law: {error}", place=str(path), fix=REFIT) from error
     if not np.isfinite(draws).all():
         raise InputError("a draw is not a number", place=str(path), fix=REFIT)
     return draws

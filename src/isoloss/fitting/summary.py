@@ -21,7 +21,7 @@ METHODS = {
     "rows": "rows resampled",
     "trunks": "training curves resampled",
     "parametric_trunks": "simulated from the law with the noise of points and of training curves, refitted",
-    "none": "none; ask for them: bootstrap=1000 in Python, --bootstrap 1000 in a shell",
+    "none": "none; request them with bootstrap=1000 in Python or --bootstrap 1000 in a shell",
 }
 
 Pair = tuple[str, str]

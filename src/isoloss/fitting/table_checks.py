@@ -51,9 +51,9 @@ def _duplicates(observations: Observations, law: type[Law]) -> Iterator[LawWarni
     if len(repeats):
         yield LawWarning(
             code="duplicate_rows",
-            message=f"{len(repeats)} of {len(rows)} rows repeat another exactly (all that the law reads, and the loss; "
-            f"row {some(repeats)}): they count twice and make intervals too narrow. Remove them unless they really are "
-            "separate runs.",
+            message=f"{len(repeats)} of {len(rows)} rows repeat another row exactly (all columns that the law "
+            f"reads, and the loss; row {some(repeats)}). They count twice and make intervals too narrow. Remove "
+            "them unless they really are separate runs.",
             rows=numbers_of(repeats),
         )
 
@@ -72,9 +72,9 @@ def _worse_than_guessing(observations: Observations, law: type[Law]) -> Iterator
     rows = observations.rows[above]
     yield LawWarning(
         code="loss_above_uniform",
-        message=f"{above.sum()} of {len(above)} losses (row {some(rows)}) lie above ln of the vocabulary, of {of}: "
-        f"{observations.loss_nats[highest]:.5g} against {np.log(vocab[highest]):.5g} nats, so that guessing would do "
-        "better. Are they bits (then loss · ln 2), perplexities (then ln loss), sums over tokens, or runs that "
+        message=f"{above.sum()} of {len(above)} losses (row {some(rows)}) are above the ln of the vocabulary size, "
+        f"{of}: {observations.loss_nats[highest]:.5g} against {np.log(vocab[highest]):.5g} nats. Guessing would "
+        "be better. Are they bits (then loss · ln 2), perplexities (then ln loss), sums over tokens, or runs that "
         "diverged? Convert the column, or leave the rows out.",
         rows=numbers_of(rows),
     )
@@ -91,9 +91,9 @@ def _impossible_flops(observations: Observations, law: type[Law]) -> Iterator[La
         yield LawWarning(
             code="impossible_flops",
             message=f"the FLOPs of {bad.sum()} of {len(bad)} rows (row {some(rows)}) are {ratio[bad][0]:.2g} times "
-            f"6 · parameters · tokens, more than a factor of {FLOPS_FACTOR:g} away: counting embeddings, heads or "
-            "attention explains less. Are columns exchanged, or units another (1e9 parameters, PFLOP-days)? Name the "
-            "columns anew, or leave FLOPs out: C = 6 N D then.",
+            f"6 · parameters · tokens, off by more than a factor of {FLOPS_FACTOR:g}. Counting embeddings, heads or "
+            "attention cannot explain that much. Are columns swapped, or units different (1e9 parameters, "
+            "PFLOP-days)? Correct the columns, or leave FLOPs out; then C = 6 N D.",
             rows=numbers_of(rows),
         )
 
@@ -106,14 +106,14 @@ def flops_in_words(observations: Observations) -> str | None:
     low, high, factor = float(ratios.min()), float(ratios.max()), observations.flops_factor
     span = f"{low:.3g} to {high:.3g}"
     if high > STEADY_SPAN * low:
-        found = f"{span} times 6 · parameters · tokens, no one multiple of it"
+        found = f"{span} times 6 · parameters · tokens, not one fixed multiple"
     elif max(factor, 1 / factor) > OTHER_FLOPS:
         found = f"{factor:.3g} times 6 · parameters · tokens" + (f" ({span})" if high > SAME_FLOPS * low else "")
     else:
         return None
     return (
-        f"the table's FLOPs are {found}. FLOPs of a mixture of experts count its active parameters, others leave out "
-        "embeddings or add attention: is the column of parameters the one that FLOPs count?"
+        f"the table's FLOPs are {found}. FLOPs of a mixture of experts count active parameters; other counts leave "
+        "out embeddings or add attention. Is the column of parameters the one that the FLOPs count?"
     )
 
 
@@ -125,15 +125,15 @@ def _other_flops(observations: Observations, law: type[Law]) -> Iterator[LawWarn
     if factor == 1.0:
         yield LawWarning(
             code="unsteady_flops",
-            message=f"{found} Best splits of this law go by 6ND, and a budget means that. Name the column that FLOPs "
-            "count as parameters, or ask for best splits by each size's own FLOPs (on the command line: isoloss "
-            "isoflop --flops COLUMN).",
+            message=f"{found} Best splits of this law use C = 6ND. Name the column of parameters that the FLOPs "
+            "count, or get best splits by each size's own FLOPs (on the command line: isoloss isoflop --flops "
+            "COLUMN).",
         )
     else:
         yield LawWarning(
             code="other_flops",
-            message=f"{found} Best splits and plans go by the table's FLOPs, {6 * factor:.3g} · parameters · tokens; "
-            "leave the column out to go by 6ND.",
+            message=f"{found} Best splits and plans use the table's FLOPs, {6 * factor:.3g} · parameters · tokens; "
+            "leave the column out to use 6ND.",
         )
 
 
@@ -151,8 +151,9 @@ def _mixed_tokenizers(observations: Observations, law: type[Law]) -> Iterator[La
     rows = observations.rows[rare]
     yield LawWarning(
         code="mixed_tokenizers",
-        message=f"runs with {said} are fitted together (row {some(rows)} differ from most): losses in nats per token "
-        "and counts of tokens compare within one tokenizer only. Fit each by itself (on the command line: --group), or "
+        message=f"runs with {said} are fitted together (row {some(rows)} differ from most): losses per token and "
+        "token counts are comparable only within one tokenizer. Fit each by itself (on the command line: "
+        "--group), or "
         "give losses per byte and data in bytes.",
         rows=numbers_of(rows),
     )
@@ -167,8 +168,8 @@ def _narrow_grid(observations: Observations, law: type[Law]) -> Iterator[LawWarn
         if span < NARROW_SPAN:
             yield LawWarning(
                 code="narrow_grid",
-                message=f"{in_words(name)} span a factor of {span:.2g} only: the exponent and the constant beneath it "
-                "cannot be distinguished. Add runs until they span a factor of 10 or more.",
+                message=f"{in_words(name)} span only a factor of {span:.2g}, so the exponent and the constant cannot "
+                "be told apart. Add runs until they span a factor of 10 or more.",
             )
     if "params" not in law.columns:
         return
@@ -176,7 +177,7 @@ def _narrow_grid(observations: Observations, law: type[Law]) -> Iterator[LawWarn
     if sizes < 3:
         yield LawWarning(
             code="narrow_grid",
-            message=f"only {sizes} distinct model sizes: E, A and α need three at least. Add a size.",
+            message=f"only {sizes} distinct model sizes: E, A and α need at least three. Add a size.",
         )
 
 
@@ -197,8 +198,8 @@ def _swapped_columns(observations: Observations, law: type[Law]) -> Iterator[Law
     if reasons:
         yield LawWarning(
             code="columns_swapped",
-            message=f"{', and '.join(reasons)}: are parameters and tokens exchanged? Name the columns the other way "
-            "round (on the command line: --params, --tokens), or ignore this note if the data are that small.",
+            message=f"{', and '.join(reasons)}: are parameters and tokens swapped? Swap the columns (on the command "
+            "line: --params, --tokens), or ignore this note if the data really are that small.",
             rows=numbers_of(observations.rows[scarce]) if by_value else (),
         )
 
@@ -226,8 +227,9 @@ def _units(observations: Observations, law: type[Law]) -> Iterator[LawWarning]:
         yield LawWarning(
             code="small_units",
             message=f"the {in_words(name)} of {small.sum()} of {len(small)} rows (row {some(rows)}) are under "
-            f"{LEAST_COUNTS[name]:g}, {observations.column(name).min():.3g} the least: are they millions or billions? "
-            f'FLOPs and budgets count single ones. Convert the column (on the command line: --{name} "… * 1e6").',
+            f"{LEAST_COUNTS[name]:g}, the smallest {observations.column(name).min():.3g}. Are they in millions or "
+            f"billions? FLOPs and budgets need plain counts. "
+            f'Convert the column (on the command line: --{name} "… * 1e6").',
             rows=numbers_of(rows),
         )
 

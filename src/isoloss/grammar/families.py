@@ -79,9 +79,11 @@ class UniformSymbols(DrawnGrammar):
         cells = self.nonterminals * self.terminals
         symbols = self.nonterminals * self.max_rules * (1 if self.pfsa else self.max_rhs)
         if cells > MOST_CELLS:
-            raise ValueError(f"nonterminals × terminals is {cells:,}, at most {MOST_CELLS:,} are held")
+            raise ValueError(f"nonterminals × terminals is {cells:,}, at most {MOST_CELLS:,} are possible")
         if symbols > MOST_SYMBOLS:
-            raise ValueError(f"nonterminals × max_rules × max_rhs is {symbols:,}, at most {MOST_SYMBOLS:,} are held")
+            raise ValueError(
+                f"nonterminals × max_rules × max_rhs is {symbols:,}, at most {MOST_SYMBOLS:,} are possible"
+            )
         return self
 
     @abstractmethod
@@ -142,7 +144,7 @@ class ExplicitGrammar(GrammarSpec):
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if (self.file is None) == (self.text is None):
-            raise ValueError("an explicit grammar needs a file or a text of rules, and not both")
+            raise ValueError("an explicit grammar needs either a file or a text of rules")
         return self
 
     def build(self, *, seed: int = 0) -> Grammar:
@@ -179,14 +181,14 @@ class HierarchicalGrammar(DrawnGrammar):
         if self.depth * self.vocabulary > MOST_NONTERMINALS:
             found = self.depth * self.vocabulary
             raise ValueError(
-                f"depth × vocabulary is {found:,} nonterminals, at most {MOST_NONTERMINALS:,} are computed"
+                f"depth × vocabulary is {found:,} nonterminals, at most {MOST_NONTERMINALS:,} are possible"
             )
         if self.vocabulary**self.branching > MOST_SYMBOLS:
-            raise ValueError(f"vocabulary ** branching is above {MOST_SYMBOLS:,} strings, the most that are drawn from")
+            raise ValueError(f"vocabulary ** branching is above {MOST_SYMBOLS:,} strings, the largest number possible")
         if self.branching**self.depth > MOST_SYMBOLS:
-            raise ValueError(f"a sentence has branching ** depth tokens, at most {MOST_SYMBOLS:,} are drawn")
+            raise ValueError(f"a sentence has branching ** depth tokens, at most {MOST_SYMBOLS:,} are possible")
         if (rules := self.depth * self.vocabulary * self.synonyms) > MOST_SYMBOLS:
-            raise ValueError(f"depth × vocabulary × synonyms is {rules:,} rules, at most {MOST_SYMBOLS:,} are held")
+            raise ValueError(f"depth × vocabulary × synonyms is {rules:,} rules, at most {MOST_SYMBOLS:,} are possible")
         if self.synonyms * self.vocabulary > self.vocabulary**self.branching:
             raise ValueError(
                 f"{self.vocabulary} symbols of {self.synonyms} synonyms need more than the "

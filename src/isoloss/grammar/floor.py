@@ -126,7 +126,7 @@ def estimate_floor(
     the value, or `max_tokens` tokens are used: `within_tolerance` says which. The same for any number of workers.
     """
     if context < 2:
-        raise BadGrammar(f"a context of {context} tokens scores none", fix="ask for at least two")
+        raise BadGrammar(f"a context of {context} tokens leaves no position to score", fix="ask for at least two")
     automaton, tables = compile_automaton(grammar), Tables.of(grammar)
     documents_seed = derive_seed(seed, "grammar floor")
 

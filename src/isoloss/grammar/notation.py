@@ -72,8 +72,8 @@ def parse_grammar(text: str, *, place: str) -> Grammar:
     nonterminals = list(dict.fromkeys(a.lhs.text for a in alternatives))
     if len(nonterminals) > MOST_NONTERMINALS:
         raise BadGrammar(
-            f"{len(nonterminals):,} nonterminals, at most {MOST_NONTERMINALS:,} are computed", place=place,
-            fix="write a smaller grammar: the time of closed forms grows with the cube of their number",
+            f"{len(nonterminals):,} nonterminals, at most {MOST_NONTERMINALS:,} are possible", place=place,
+            fix="write a smaller grammar: the time grows with the cube of the number of nonterminals",
         )  # fmt: skip
     terminals = list(dict.fromkeys(s.text for a in alternatives for s in a.symbols if s.kind == "terminal"))
     codes = {("name", name): ~i for i, name in enumerate(nonterminals)}
@@ -192,7 +192,7 @@ def _probability(piece: _Piece, place: str) -> float:
         if 0 <= value <= 1:
             return value
     fix = "write a number from 0 to 1: [0.7], [7e-1] or [7/10]"
-    raise _error(f"{piece.text[:MOST_DIGITS]} is no probability", piece, place, fix)
+    raise _error(f"{piece.text[:MOST_DIGITS]} is not a probability", piece, place, fix)
 
 
 def _check_defined(
@@ -210,7 +210,7 @@ def _check_sums(alternatives: list[_Alternative], owners: dict[str, _Piece], pla
         totals[a.lhs.text] += a.probability
         if len(a.symbols) > MOST_RHS:
             fix = "split it into several nonterminals"
-            raise _error(f"{len(a.symbols):,} symbols, at most {MOST_RHS:,} are computed", a.symbols[0], place, fix)
+            raise _error(f"{len(a.symbols):,} symbols, at most {MOST_RHS:,} are possible", a.symbols[0], place, fix)
     for name, owner in owners.items():
         total = totals[name]
         if abs(total - 1) > SUM_TOLERANCE:

@@ -274,8 +274,10 @@ def _check(
     if not (np.all(np.isfinite(weights)) and np.all(weights > 0)):
         raise BadGrammar("a rule's weight is negative or not finite", fix="weights are positive numbers")
     if not (np.all(start >= 0) and np.isfinite(start.sum()) and start.sum() > 0):
-        raise BadGrammar("the start weights are no distribution", fix="give at least one nonterminal a positive weight")
+        raise BadGrammar(
+            "the start weights are not a distribution", fix="give at least one nonterminal a positive weight"
+        )
     known = (symbols >= -len(names)) & (symbols < terminals.stop) & ((symbols < 0) | (symbols >= terminals.start))
     if not np.all(known):
         wrong = symbols[~known][0]
-        raise BadGrammar(f"symbol {wrong} is none of {len(terminals)} terminals and {len(names)} nonterminals")
+        raise BadGrammar(f"symbol {wrong} is not one of {len(terminals)} terminals and {len(names)} nonterminals")

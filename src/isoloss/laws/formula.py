@@ -37,7 +37,7 @@ def check_definition(law: type[Law]) -> None:
             raise InputError(f"the class has no {name}", place=place, fix=f'add {name} = "…"')
     if not hasattr(law, "kernel") and not (hasattr(law, "loss_of_run") and hasattr(law, "limits")):
         raise InputError(
-            "the class has no formula", place=place, fix="give loss_of_run(…) and limits={…}, a pair a parameter"
+            "the class has no formula", place=place, fix="define loss_of_run(…) and limits={…}, one pair per parameter"
         )
     for name, found in vars(law).items():
         inherited = inspect.getattr_static(Law, name, None)
@@ -46,9 +46,7 @@ def check_definition(law: type[Law]) -> None:
                 f"{name} is a plain function", place=place, fix=f"write @staticmethod or @classmethod above {name}"
             )
     if hasattr(law, "kernel") and not is_jitted(law.kernel):
-        raise InputError(
-            "the kernel is a plain function of Python", place=place, fix="write @isoloss.compiled above it"
-        )
+        raise InputError("the kernel is a plain Python function", place=place, fix="write @isoloss.compiled above it")
     if not hasattr(law, "kernel"):
         _check_limits(law, place)
 
@@ -158,7 +156,7 @@ def check_kernel(
                 raise InputError(
                     f"the kernel's derivative by {name} is {jacobian[j, worst]:.6g} at run {worst + 1}, the formula's "
                     f"{numeric[worst]:.6g}",
-                    place=place, fix=f"mend jacobian[{j}], or leave the kernel out: derivatives are numeric then",
+                    place=place, fix=f"correct jacobian[{j}], or remove the kernel: derivatives are then numeric",
                 )  # fmt: skip
 
 

@@ -95,7 +95,7 @@ class Law(ABC):
             runs = read_runs(runs, extra=further, **({"needs": self.columns} | columns))
         elif columns:
             raise InputError(
-                f"found {', '.join(columns)} together with observations, whose columns have their names",
+                f"found {', '.join(columns)} together with observations, whose columns already have names",
                 fix="leave them out, or give the table itself",
             )
         return fit(runs, law=type(self), settings=self.settings, bootstrap=bootstrap, seed=seed)

@@ -109,9 +109,9 @@ class LossToLoss(Law):
         if other > least:
             return None
         return (
-            f"a loss of {other:.4g} on the other corpus does not exceed E′ = {least:.4g}, the least that the law "
-            f"allows there: the prediction stands at E = {E:.4g}, and says no more than that the loss is about that "
-            "low. Fit runs with losses as low."
+            f"a loss of {other:.4g} on the other corpus does not exceed E′ = {least:.4g}, the lowest that the law "
+            f"allows there. The prediction is E = {E:.4g}, which only says that the loss is about that low. Fit "
+            "runs with losses that low."
         )
 
 

@@ -40,12 +40,12 @@ def open_law(name: str) -> type[Law]:
     """
     if name == "data_dependent":
         raise InputError(
-            "data_dependent joins the laws of several corpora and is not fitted to one table",
+            "data_dependent is a joint law of several corpora and cannot be fitted to a single table",
             fix="name the columns of complexity: --complexity, or DataDependent(complexity=…)",
         )
     if name in APPROACHES:
         raise InputError(
-            f"{name} goes through the optima of budgets, and fits no loss to every row",
+            f"{name} uses the optima of budgets and does not fit the loss of every row",
             fix=f"call {APPROACHES[name]} on the table (approach 2 also by isoloss isoflop)",
         )
     return laws[name]

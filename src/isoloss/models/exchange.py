@@ -47,5 +47,5 @@ def names_of(name: str) -> list[str]:
     if name in _WHOLE:
         return [_WHOLE[name]]
     found = re.fullmatch(r"blocks\.(\d+)\.(\w+)", name)
-    assert found, f"no weight of a Llama: {name}"
+    assert found, f"not a weight of a Llama model: {name}"
     return [f"model.layers.{found[1]}.{part}.weight" for part in _BLOCK[found[2]]]

@@ -38,7 +38,7 @@ def write_folder(model: Llama, folder: Path) -> None:
     from safetensors.torch import save_file
 
     if (folder / CONFIG).exists():
-        raise InputError("a model stands there already", place=str(folder), fix="choose another folder")
+        raise InputError("a model is already there", place=str(folder), fix="choose another folder")
     state = to_transformers(model) if model.spec.family == "llama" else _own_state(model)
     with files.replacing(folder / WEIGHTS) as temporary:
         save_file({name: weight.contiguous().cpu() for name, weight in state.items()}, temporary, {"format": "pt"})
@@ -81,7 +81,9 @@ def read_spec(folder: Path) -> ModelSpec:
         return ModelSpec.model_validate(_spec_fields(config, path))
     except (ValidationError, KeyError, TypeError) as error:
         reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else f"{type(error).__name__} {error}"
-        raise BadModel(f"no shape of a llama: {reason}", place=str(path), fix="correct config.json") from error
+        raise BadModel(
+            f"not the shape of a llama model: {reason}", place=str(path), fix="correct config.json"
+        ) from error
 
 
 def _spec_fields(config: Mapping[str, Any], path: Path) -> dict[str, Any]:
@@ -89,14 +91,14 @@ def _spec_fields(config: Mapping[str, Any], path: Path) -> dict[str, Any]:
     if kind == OURS:
         return dict(config["spec"])
     if kind != "llama":
-        fix = "llama models, and those that isoloss wrote, can be read"
+        fix = "only llama models and models that isoloss wrote can be read"
         raise BadModel(f"model_type {kind!r}, expected 'llama'", place=str(path), fix=fix)
     rope = config.get("rope_parameters") or {}
     asked = {name: config.get(name) for name in _NOTHING} | {"rope_type": rope.get("rope_type", "default")}
     nothing = _NOTHING | {"rope_type": ("default",)}
     if odd := {name: value for name, value in asked.items() if value not in nothing[name]}:
         fix = "a llama with plain rotary positions, silu and no biases can be read"
-        raise BadModel(f"asks for what is not supported: {odd}", place=str(path), fix=fix)
+        raise BadModel(f"has unsupported options: {odd}", place=str(path), fix=fix)
     width, heads = config["hidden_size"], config["num_attention_heads"]
     if config.get("head_dim") not in (None, width // heads):
         fix = "heads must divide the width"

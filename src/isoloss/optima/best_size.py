@@ -132,7 +132,7 @@ def best_sizes(
     of every ln loss (`isoloss.optima.documents`). Raises InputError for a budget that is no positive number.
     """
     if budgets is not None and not all(np.isfinite(budget) and budget > 0 for budget in budgets):
-        raise InputError(f"budgets {list(budgets)}", fix="give FLOPs above zero, as 1e18")
+        raise InputError(f"budgets {list(budgets)}", fix="give FLOPs above zero, such as 1e18")
     fittings = _fittings(observations, shifts, draws=draws, seed=seed)
     found: list[BestSize | _Searched] = []
     for fitting in fittings:

@@ -31,10 +31,12 @@ class TrainingCurve:
         if len(self.tokens) != len(self.loss_nats) or not len(self.tokens):
             raise BadTable(
                 f"{len(self.tokens)} positions and {len(self.loss_nats)} losses", place=f"curve of {self.run}",
-                fix="give one loss a position, at least one",
+                fix="give one loss per position, at least one",
             )  # fmt: skip
         if not (np.diff(self.tokens) > 0).all():
-            raise BadTable("tokens do not ascend", place=f"curve of {self.run}", fix="sort it, one loss a position")
+            raise BadTable(
+                "tokens do not ascend", place=f"curve of {self.run}", fix="sort it, with one loss per position"
+            )
 
     @property
     def flops(self) -> Floats:
@@ -49,7 +51,7 @@ def smooth_proportionally(positions: Floats, values: Floats, *, share: float = S
     its middle. Porian et al. 2024, appendix on smoothing.
     """
     if not 0 <= share < 1:
-        raise InputError(f"a share of {share:g}", fix="give a share from 0 to below 1, as .05")
+        raise InputError(f"a share of {share:g}", fix="give a fraction from 0 to below 1, such as 0.05")
     index = np.arange(len(values))
     half = np.floor(share * index).astype(np.int64)
     upper, lower = np.minimum(index + half, len(values) - 1), index - half

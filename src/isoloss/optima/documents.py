@@ -27,7 +27,7 @@ def document_shifts(nats: Floats, tokens: Floats, *, draws: int, seed: int = 0) 
             f"{documents} documents and {tokens.size} token counts", fix="give a loss and a count for two or more"
         )
     if not (np.isfinite(nats).all() and (nats.sum(axis=1) > 0).all() and (tokens > 0).all()):
-        raise InputError("losses or token counts of documents that are no numbers above zero", fix="check the columns")
+        raise InputError("losses or token counts of documents that are not numbers above zero", fix="check the columns")
     generator = stream(seed, "documents", str(documents))
     counts = generator.multinomial(documents, np.full(documents, 1 / documents), size=draws).astype(np.float64)
     totals = counts @ tokens

@@ -62,7 +62,7 @@ def fit_envelope(
     inside = _inside(sizes, losses, best)
     if len(np.unique(sizes[best][inside])) < FEWEST_DRAWN:
         raise Unidentified(
-            "the least loss is always at the smallest or the largest size that reaches a budget",
+            "the lowest loss is always at the smallest or the largest size that reaches a budget",
             fix="add sizes between and beyond them",
         )
     lines = _resampled(sizes, flops, losses, draws=draws, seed=seed)

@@ -107,7 +107,7 @@ class IsoFlop:
         found = self.found
         if len(found) < 2:
             reasons = "; ".join(f"{o.flops:.2e} FLOPs: {STATUS_WORDS[o.status]}" for o in self.optima)
-            raise Unidentified(f"{len(found)} budgets have an optimum ({reasons})", fix="train more sizes a budget")
+            raise Unidentified(f"{len(found)} budgets have an optimum ({reasons})", fix="train more sizes per budget")
         flops = np.array([o.flops for o in found])
         sizes = [o.over_params for o in found if o.over_params is not None]
         data = [o.over_tokens for o in found if o.over_tokens is not None]
@@ -174,7 +174,7 @@ def fit_isoflop(
         )
     if all(optimum.status == "too_few_sizes" for optimum in optima):
         raise BadTable(
-            f"no budget among {len(optima)} has {FEWEST_SIZES} sizes: these are not runs of equal compute",
+            f"none of {len(optima)} budgets has {FEWEST_SIZES} sizes: these runs do not share budgets",
             fix="name the column of FLOPs, give budgets with a wider tolerance, or fit the parametric law",
         )
     return IsoFlop(interpolation=interpolation, optima=tuple(optima), flops_factor=observations.flops_factor)

@@ -60,13 +60,13 @@ class LackOfFit:
     def sentence(self) -> str:
         """Return the verdict in plain English."""
         if not self.refused or self.shift is None or self.flops is None:
-            return f"{self.form} is not refused on {self.corpus} (p = {self.probability:.2g})."
+            return f"{self.form} is not rejected on {self.corpus} (p = {self.probability:.2g})."
         closest = f"; {self.closest} predicts unseen runs best" if self.closest else ""
-        instead = f"The form {self.fitting} fits" if self.fitting else f"No form here fits{closest}"
+        instead = f"The law {self.fitting} fits" if self.fitting else f"No law here fits{closest}"
         return (
             f"{self.form} does not fit the runs of {self.corpus}: it misses their losses by {percent(self.misfit)}, "
-            f"more than noise explains (p = {self.probability:.2g}). At {power_of_ten(self.flops)} FLOPs it asks for "
-            f"{np.exp(self.shift):.2g} times the tokens per parameter that the runs show. {instead}."
+            f"more than noise explains (p = {self.probability:.2g}). At {power_of_ten(self.flops)} FLOPs its best "
+            f"tokens per parameter are {np.exp(self.shift):.2g} times those of all laws together. {instead}."
         )
 
     def warning(self) -> LawWarning:
@@ -74,7 +74,7 @@ class LackOfFit:
         better = self.fitting or self.closest
         instead = f"Fit it (on the command line: --law {better}), or weigh" if better else "Weigh"
         return LawWarning(
-            code="lack_of_fit", message=f"{self.sentence()} {instead} several forms with isoloss isoflop.",
+            code="lack_of_fit", message=f"{self.sentence()} {instead} several laws with isoloss isoflop.",
         )  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:

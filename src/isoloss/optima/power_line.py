@@ -91,5 +91,5 @@ def _line(log_x: Floats, log_y: Floats, weights: Floats) -> tuple[Floats, Floats
 def _logs(name: str, values: ArrayLike) -> Floats:
     array = np.asarray(values, dtype=np.float64)
     if not (np.isfinite(array) & (array > 0)).all():
-        raise BadTable(f"{name} holds a value that is not above zero", fix="give finite numbers above zero")
+        raise BadTable(f"{name} contains a value that is not above zero", fix="give finite numbers above zero")
     return np.log(array)

@@ -64,7 +64,7 @@ def fit_saturating(
             fix="add budgets, or fit a power law without an offset",
         )
     if loss[budget.argmax()] >= loss[budget.argmin()]:
-        raise BadTable("the least loss does not fall with compute", fix="check the columns of FLOPs and loss")
+        raise BadTable("the lowest loss does not fall with compute", fix="check the columns of FLOPs and loss")
     weights = np.ones_like(loss) if log_std is None else 1 / np.asarray(log_std, dtype=np.float64) ** 2
     table = observations(flops=budget, loss_nats=loss)
     problem = pose(table, law=OffsetFlops, objective="gaussian", weights=weights)

@@ -28,7 +28,7 @@ class SeedNoise:
         if not (self.low > 0 and self.high > 0 and 0 < self.loss_low < self.loss_high):
             raise InputError(
                 f"seed noise from {self.low:g} at {self.loss_low:g} to {self.high:g} at {self.loss_high:g} nats",
-                fix="give deviations above zero, and losses that ascend",
+                fix="give standard deviations above zero, and losses in ascending order",
             )
 
     def at(self, loss_nats: ArrayLike) -> Floats:

@@ -156,8 +156,8 @@ def _steps(table: Observations) -> list[_Step]:
             found.append(_Step(top=float(table.flops[rows].max()), rows=rows))
     if len(found) < 2:
         raise BadTable(
-            f"{len(table)} runs leave fewer than {FEWEST_ROWS} of {FEWEST_SIZES} sizes below half of the largest "
-            "budget: how a form does beyond its runs cannot be tested",
+            f"{len(table)} runs leave fewer than {FEWEST_ROWS} runs of {FEWEST_SIZES} sizes below half of the "
+            "largest budget, so extrapolation cannot be tested",
             fix="train runs over a wider range of budgets",
         )
     return found
@@ -241,7 +241,7 @@ def fault_of(definition: type[Law], values: Floats, params: Floats, tokens: Floa
     with np.errstate(all="ignore"):
         loss = definition.loss(values, **columns)
     if not (np.isfinite(loss).all() and (loss > 0).all()):
-        return "it predicts no finite loss above zero"
+        return "it does not predict a finite loss above zero"
     for axis, what in ((0, "parameters"), (1, "tokens")):
         if (np.diff(loss, axis=axis) > 1e-9 * loss.min()).any():
             return f"its loss rises with {what}"
@@ -276,7 +276,7 @@ def _mixture(table: Observations, steps: Sequence[_Step], fitted: Sequence[_Fitt
     laws = fitted[0].laws
     if not laws:
         raise Unidentified(
-            "no form holds beyond the runs: "
+            "no law is usable beyond the runs: "
             + "; ".join(f"{name}: {reason}" for name, reason in fitted[0].faults.items()),
             fix="widen the grid in parameters and in tokens, and leave out unconverged runs",
         )
@@ -366,7 +366,7 @@ def _split(mixture: _Mixture, own: _Fitted, place: _Place, budget: float) -> Bey
     found = _log_ratio(mixture, own, place, budget)
     if found is None:
         raise Unidentified(
-            f"no form has a best split of {budget:.3g} FLOPs", fix="widen the grid in parameters and in tokens"
+            f"no law has a best split of {budget:.3g} FLOPs", fix="widen the grid in parameters and in tokens"
         )
     middle, spread = found
     distance = place.distance(budget)

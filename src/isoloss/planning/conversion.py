@@ -80,12 +80,13 @@ def _own_convention(to: ParamsConvention, shapes: Shapes) -> ParamsConvention:
         raise InputError(f"unknown convention {to!r}", place=place, fix=f"known: {', '.join(known)}")
     if shapes.params_convention not in known:
         raise InputError(
-            f"the law counts parameters in an unknown way ({shapes.params_convention}), which nothing converts",
+            f"the law counts parameters in an unknown way ({shapes.params_convention}), which cannot be converted",
             place=place, fix=f"fit it with --params-convention {' | '.join(known)}",
         )  # fmt: skip
     if shapes.vocab_size is None:
         raise InputError(
-            f"the vocabulary is not known, and {to} differs from {shapes.params_convention} by what it adds",
+            f"the vocabulary size is not known, and {to} differs from {shapes.params_convention} by an amount that "
+            "depends on it",
             place=place, fix="name the tokenizer",
         )  # fmt: skip
     return cast(ParamsConvention, shapes.params_convention)

@@ -37,7 +37,9 @@ class CorpusStatistics:
         """
         if bytes_per_token is not None and not (math.isfinite(bytes_per_token) and bytes_per_token > 0):
             raise InputError(
-                f"{bytes_per_token:g} bytes a token", place="--bytes-per-token", fix="give a number above zero, as 4.2"
+                f"{bytes_per_token:g} bytes a token",
+                place="--bytes-per-token",
+                fix="give a number above zero, such as 4.2",
             )
         known = self.unique_tokens is not None and self.bytes_per_token is not None
         size = (self.unique_tokens or 0.0) * (self.bytes_per_token or 0.0) if known else None

@@ -84,7 +84,8 @@ def next_runs(
     known = np.isfinite(quantity)
     if known.mean() < 0.5:
         raise Unidentified(
-            f"{1 - known.mean():.0%} of the draws have no such quantity: so no run can be chosen to determine it",
+            f"{1 - known.mean():.0%} of the bootstrap draws do not have this quantity, so no run can be chosen to "
+            "determine it",
             fix="widen the grid in parameters and in tokens first, or ask for the loss",
         )
     losses = np.log(law.predict_draws(
@@ -102,7 +103,7 @@ def next_runs(
     if not chosen:
         cheapest = min(6 * c.params * c.tokens for c in candidates)
         raise InputError(
-            f"{flops:.3g} FLOPs pay for no run: the cheapest costs {cheapest:.3g}",
+            f"{flops:.3g} FLOPs do not pay for any run: the cheapest costs {cheapest:.3g}",
             place="--flops",
             fix="raise the budget",
         )

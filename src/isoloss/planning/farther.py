@@ -40,8 +40,8 @@ def sound_forms(
             warnings.append(LawWarning(code="form_left_out", message=f"{form.form} is left out: {fault}."))
     if not sound:
         raise Unidentified(
-            "no form of the law holds at this budget: " + " ".join(warning.message for warning in warnings),
-            fix="fit other forms to the runs, or name a published frontier: --anchor porian",
+            "no law is usable at this budget: " + " ".join(warning.message for warning in warnings),
+            fix="fit other laws to the runs, or use a published frontier: --anchor porian",
         )
     return sound, tuple(warnings)
 
@@ -74,7 +74,7 @@ def widened(drafted: Plan, forms: Sequence[PlanLaw], corpus: CorpusStatistics) -
         drafted, log_ratio=replace(middle, low=low, high=high), params=shifted(drafted.params, -1),
         tokens=shifted(drafted.tokens, 1), loss=_holding(drafted.loss, said, drafted.extrapolation, corpus),
         run_loss=_holding(drafted.run_loss, said, drafted.extrapolation, corpus),
-        reason=f"{drafted.reason}; intervals hold what {listed(list(drafted.forms))} say",
+        reason=f"{drafted.reason}; intervals cover the predictions of {listed(list(drafted.forms))}",
     )  # fmt: skip
 
 
@@ -102,7 +102,7 @@ def as_seen(drafted: Plan, seen: Beyond) -> Plan:
         drafted, params=split.params, tokens=split.tokens, log_ratio=split.tokens_per_param.logarithm(),
         loss=split.loss, run_loss=split.loss,
         warnings=(*drafted.warnings, *left), regret=None,
-        reason=f"several forms, weighted by how each predicted the largest budgets from smaller ones ({heavy})",
+        reason=f"several laws, weighted by how well each predicts the largest budgets from smaller ones ({heavy})",
     )  # fmt: skip
 
 
@@ -112,14 +112,17 @@ def refuse_absurd(drafted: Plan, corpus: CorpusStatistics, *, split_asked: bool)
     `split_asked`: neither N nor D was given, so that both are the law's.
     """
     ratio = drafted.tokens_per_param.value / (_unit(drafted, corpus) or 1.0)
-    fix = "fit the law to a wider grid, or name a published frontier: --anchor porian"
+    fix = "fit the law to a wider grid, or use a published frontier: --anchor porian"
     if split_asked and not LEAST_RATIO <= ratio <= MOST_RATIO:
-        raise Unidentified(f"the law's best split has {ratio:.3g} tokens per parameter, which is no plan", fix=fix)
+        raise Unidentified(
+            f"the law's best split has {ratio:.3g} tokens per parameter, which is not a usable plan", fix=fix
+        )
     if drafted.loss is not None and drafted.loss.value > _ceiling(corpus):
         raise Unidentified(
-            f"the law says {drafted.loss.value:.3g} nats, more than a uniform guess over {corpus.vocab_size:,} tokens "
+            f"the law predicts {drafted.loss.value:.3g} nats, more than a uniform guess over {corpus.vocab_size:,} "
+            "tokens "
             f"({_ceiling(corpus):.3g})",
-            fix=f"{fix}; or name the law's tokenizer with --tokenizer, if its tokens are others",
+            fix=f"{fix}; or name the law's tokenizer with --tokenizer, if it differs",
         )
 
 

@@ -105,7 +105,7 @@ def _shift(law: PlanLaw, reference: PlanLaw) -> _Shift:
         shift = law.log_ratio(budget)[:count] - reference.log_ratio(budget)[:count]
     if not np.isfinite(shift[0]):
         raise Unidentified(
-            f"{law.base.group} or {reference.base.group} has no best split at {budget:.2g} FLOPs: there is no shift",
+            f"{law.base.group} or {reference.base.group} has no best split at {budget:.2g} FLOPs, so there is no shift",
             fix="fit the law to a wider grid",
         )
     return _Shift(values=shift, at=budget, flops_high=high, corpus=law.base.group, reference=reference.base.group)
@@ -139,7 +139,7 @@ def _reason(frontier: ReferenceFrontier, shift: _Shift, *, useless: bool) -> str
     found = shift.estimate
     ends = "" if found.low is None else f" [{found.low:+.2f}, {found.high:+.2f}]"
     moved = f"{shift.values[0]:+.2f}{ends} in ln(D*/N*) by which {shift.corpus} lies from {shift.reference} at "
-    verb = "not shifted, for it may be none, by the " if useless else "shifted by the "
+    verb = "not shifted, because the shift may be zero, by the " if useless else "shifted by the "
     return f"the frontier of {frontier.source}, {verb}{moved}{shift.at:.1e} FLOPs"
 
 
@@ -149,8 +149,8 @@ def _indistinguishable(
     return (LawWarning(
         code="indistinguishable",
         message=f"{shift.corpus} is indistinguishable from the published frontier: use its "
-        f"{math.exp(frontier.log_ratio(flops)):.0f} tokens per parameter. The law's shift may be none, and would leave "
-        f"tokens per parameter known within a factor of {span(moved):,.0f} alone.",
+        f"{math.exp(frontier.log_ratio(flops)):.0f} tokens per parameter. The law's shift may be zero. With it, "
+        f"tokens per parameter would be known only to a factor of {span(moved):,.0f}.",
     ),)  # fmt: skip
 
 
@@ -159,16 +159,16 @@ def _uncounted(corpus: CorpusStatistics) -> tuple[LawWarning, ...]:
         return ()
     return (LawWarning(
         code="tokens_uncounted",
-        message=f"the frontier counts subword tokens, and how many {corpus.name} has is not known: name a tokenizer "
-        "(--tokenizer tokenizer.json) or state bytes a token (--bytes-per-token 4.2), and passes over the corpus "
-        "follow.",
+        message=f"the frontier counts subword tokens, and it is not known how many {corpus.name} has. Name a "
+            "tokenizer (--tokenizer tokenizer.json) or give bytes per token (--bytes-per-token 4.2) to see how "
+            "often the corpus is repeated.",
     ),)  # fmt: skip
 
 
 def _assumed_shift(frontier: ReferenceFrontier, factor: float) -> LawWarning:
     return LawWarning(
         code="anchored",
-        message=f"the shift was measured at budgets {factor:.2g} times smaller, in the law's own unit of data, "
-        f"and is taken to hold: nothing here tests that. The level is {frontier.data}'s. To test it, fit runs nearer "
-        "to the budget.",
+        message=f"the shift was measured at budgets {factor:.2g} times smaller, in the law's own unit of data. That "
+        f"it also applies here is an untested assumption. The level comes from {frontier.data}. To test it, fit "
+        "runs closer to the budget.",
     )

@@ -45,7 +45,7 @@ class PlanLaw:
         if not law.definition.has_frontier():
             raise NotApplicable(
                 f"{law.law} does not split compute into parameters and tokens",
-                fix="plan with a law of both, as chinchilla",
+                fix="plan with a law that reads both, such as chinchilla",
             )
         law.require_apart()
         return cls(base=law)
@@ -164,7 +164,7 @@ class _SeenDraws:
     """ln(D*/N*) at the one budget that is asked of (1 + draws,)."""
 
     ratios: Floats
-    origin = "what several forms of the loss see inside the runs"
+    origin = "several laws, inside the runs"
 
     def log_ratio(self, log_flops: Floats) -> Floats:
         """Return ln(D*/N*) of the law and of each draw."""
@@ -184,7 +184,7 @@ class _PooledDraws:
     def origin(self) -> str:
         """Where the split comes from."""
         of = "pooled from" if not self.split.along else f"that of its {self.measure} among"
-        return f"{of} {len(self.split.corpora)} corpora, each by several forms of the loss"
+        return f"{of} {len(self.split.corpora)} corpora, each by several laws"
 
     @classmethod
     def of(cls, joint: FittedDataDependent, draws: int, measured: float, known: str | None) -> "_PooledDraws":

@@ -23,13 +23,13 @@ def refuse_worn_out(tokens: float, corpus: CorpusStatistics, unit: str, *, bears
     if unique is None or tokens <= MOST_PASSES * unique:
         return
     least = "" if corpus.unique_tokens else "at least "
-    within = "" if bears is None else f"ask for what the text can bear, four passes: --flops {bears:.2g}; or "
+    within = "" if bears is None else f"plan four passes, which this text supports: --flops {bears:.2g}; or "
     raise InputError(
         f"the plan would read {corpus.name} {least}{_times(tokens / unique)}, its {unique:.3g} {unit}: past "
-        f"{MOST_PASSES:.0f} passes one more is worth less than a tenth of new text (Muennighoff et al. 2023)",
+        f"{MOST_PASSES:.0f} passes (epochs), one more is worth less than a tenth of new text (Muennighoff et al. 2023)",
         fix=f"{within}bring {tokens / GOOD_AS_NEW:.2g} {unit} of text{_in_bytes(tokens / GOOD_AS_NEW, corpus)}, "
-        "which four passes make enough; or, if these files are a sample of more, plan for endless text with "
-        "--no-repeat",
+        "enough with four passes; or, if these files are a sample of a larger text, plan for unlimited text "
+        "with --no-repeat",
     )
 
 
@@ -46,8 +46,8 @@ def worn_thin(tokens: float, corpus: CorpusStatistics, unit: str) -> tuple[LawWa
         f"{_in_bytes(tokens / GOOD_AS_NEW, corpus)}."
     )
     message = (
-        f"the plan reads the {unique:.3g} {unit} of {corpus.name} {_times(times)} and takes every pass for new "
-        f"text: up to four passes that is nearly so, past them repeats are worth less and less.{wanted}"
+        f"the plan reads the {unique:.3g} {unit} of {corpus.name} {_times(times)} and counts every pass as new "
+        f"text. Up to four passes that is nearly true; after that repeats are worth less and less.{wanted}"
     )
     return (LawWarning(code="tokens_repeat", message=message),)
 

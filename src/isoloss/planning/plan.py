@@ -126,7 +126,7 @@ def statistics_of_law(law: AnyLaw) -> CorpusStatistics:
     """
     if isinstance(law, FittedDataDependent):
         raise InputError(
-            f"the law follows {law.measure}, and no corpus was named to measure", place="plan",
+            f"the law depends on {law.measure}, and no corpus was given to measure", place="plan",
             fix="name the text to train on: isoloss plan CORPUS …, or plan(law, corpus=open_corpus(…))",
         )  # fmt: skip
     return CorpusStatistics(name=law.group)
@@ -144,9 +144,9 @@ def _decide(
         return law, endless, worn_thin(float(endless.tokens[0]), corpus, law.base.data_unit)
     repeated = with_repetition(law, unique_tokens=unique)
     message = (
-        f"{corpus.name} has {unique:.3g} unique {law.base.data_unit}; unlimited text would ask for "
-        f"{endless.tokens[0]:.3g}, and four passes, nearly as good, for {endless.tokens[0] / GOOD_AS_NEW:.2g} of text. "
-        "Planned with what repeats are worth by Muennighoff et al. 2023, arXiv:2305.16264."
+        f"{corpus.name} has {unique:.3g} unique {law.base.data_unit}; the plan without repeats would need "
+        f"{endless.tokens[0]:.3g}, or {endless.tokens[0] / GOOD_AS_NEW:.2g} with four passes, which are nearly as "
+        "good. This plan discounts repeats by Muennighoff et al. 2023, arXiv:2305.16264."
     )
     return repeated, split(repeated, question), (LawWarning(code="repeated_data", message=message),)
 
@@ -184,7 +184,7 @@ def _outside(law: AnyLaw, corpus: CorpusStatistics) -> tuple[LawWarning, ...]:
         return ()
     message = (
         f"{corpus.name}'s {law.measure} is {value:.3g}; the law was fitted on corpora of {known[0]:.3g} to "
-        f"{known[-1]:.3g}: its functions are lines drawn on. Train a pilot on the corpus itself: --pilot 10min."
+        f"{known[-1]:.3g}: this is an extrapolation. Train a pilot on the corpus itself: --pilot 10min."
     )
     return (LawWarning(code="outside_measure", message=message),)
 
@@ -217,15 +217,15 @@ def _refuse_mixed(forms: Sequence[PlanLaw]) -> None:
             found, expected = getattr(other.base, name), getattr(first.base, name)
             if found != expected:
                 raise InputError(
-                    f"law {at + 1} ({other.form}) is not another form of the first ({first.form}): {what}: found "
+                    f"law {at + 1} ({other.form}) cannot be combined with the first ({first.form}): {what}: found "
                     f"{found}, expected {expected}",
-                    place="--law", fix="name forms fitted to the same table with the same options",
+                    place="--law", fix="name laws fitted to the same table with the same options",
                 )  # fmt: skip
         if other.form in [form.form for form in forms[:at]]:
             raise InputError(
-                f"two laws have the form {other.form}",
+                f"the law {other.form} was given twice",
                 place="--law",
-                fix="name each form once, as chinchilla and kaplan",
+                fix="name each law once, such as chinchilla and kaplan",
             )
 
 
@@ -235,14 +235,14 @@ def _refuse_far(forms: Sequence[PlanLaw], extrapolation: float, extrapolate: boo
             f"the budget is {extrapolation:,.0f} times the largest that the law was fitted on "
             f"({forms[0].base.domain.flops_high:.2e} FLOPs)",
             place="--flops",
-            fix="--anchor porian puts the corpus's shift onto a published frontier; or train larger runs and fit "
-            "again; or allow it with --extrapolate, which widens the intervals by the spread between forms of the law",
+            fix="use --anchor porian, which shifts a published frontier to this corpus; or train larger runs and "
+            "fit again; or allow it with --extrapolate, which widens the intervals by the spread between laws",
         )
     if extrapolation > FAR and extrapolate and len(forms) < 2:
         raise InputError(
-            f"--extrapolate widens the intervals by the spread between forms, and {forms[0].form} alone is left",
+            f"--extrapolate widens the intervals by the spread between laws, and only {forms[0].form} is left",
             place="--law",
-            fix="fit another form to the same runs (isoloss fit … --law farseer --out other.json) and name both files",
+            fix="fit another law to the same runs (isoloss fit … --law farseer --out other.json) and name both files",
         )
 
 

@@ -113,7 +113,7 @@ def backtest_plans(
             fix="add corpora",
         )
     if not referees:
-        raise Unidentified("no corpus has a best split of its own: nothing can judge", fix="widen the grid")
+        raise Unidentified("no corpus has a best split of its own to judge by", fix="widen the grid")
     stage = first_stage(used, flops=common_budget(list(referees.values())), balance={})
     judged: list[Judged] = []
     for source in dict.fromkeys(sources.values()):

@@ -48,7 +48,9 @@ class Making:
     def __post_init__(self) -> None:
         if self.throughput is not None and not (np.isfinite(self.throughput) and self.throughput > 0):
             raise InputError(
-                f"a device of {self.throughput:g} FLOP/s", place="--throughput", fix="give FLOP/s above zero, as 2e14"
+                f"a device of {self.throughput:g} FLOP/s",
+                place="--throughput",
+                fix="give FLOP/s above zero, such as 2e14",
             )
 
 
@@ -189,9 +191,9 @@ def _wide(drafted: Plan) -> tuple[LawWarning, ...]:
         return ()
     return (LawWarning(
         code="wide_interval",
-        message=f"the split is not known: {drafted.data_unit} per parameter within a factor of "
-        f"{span(drafted.log_ratio):,.0f} agree with the runs. The numbers are the middle of that. Train a pilot on the "
-        "corpus (--pilot 10min), or take a published frontier as it is (isoloss plan … --anchor porian says which).",
+        message=f"the split is not known: the runs allow {drafted.data_unit} per parameter within a factor of "
+            f"{span(drafted.log_ratio):,.0f}. The numbers are the middle of that range. Train a pilot on the corpus "
+            "(--pilot 10min), or use a published frontier unchanged (isoloss plan … --anchor porian).",
     ),)  # fmt: skip
 
 
@@ -212,7 +214,7 @@ def _as_converted(drafted: Plan, restated: Converted | None) -> str:
         return ""
     return (
         f"; {restated.params_convention} is {restated.params.value / drafted.params.value:.4g} times "
-        f"{drafted.params_convention}, by the counts of a real shape of that size"
+        f"{drafted.params_convention}, by counting a real shape of that size"
     )
 
 
@@ -221,7 +223,7 @@ def _shape(
 ) -> tuple[ModelSpec | None, tuple[LawWarning, ...]]:
     """Return a real shape of the planned size, or why there is none."""
     if corpus.vocab_size is None:
-        return None, (_no_shape("the vocabulary is not known: name the tokenizer"),)
+        return None, (_no_shape("the vocabulary size is not known: name the tokenizer"),)
     if drafted.params_convention not in get_args(ParamsConvention):
         return None, (_no_shape("the law does not say how it counts parameters: fit it with --params-convention"),)
     try:
@@ -244,6 +246,6 @@ def _recipe_warnings(recipe: Recipe, params: float) -> tuple[LawWarning, ...]:
     low, high = recipe.params
     return (LawWarning(
         code="recipe_extrapolated",
-        message=f"the rules of batch and rate ({recipe.source}) were measured at {low:.2g} to {high:.2g} parameters: "
-        "sweep the rate around this one before a long run.",
+        message=f"the rules for batch and learning rate ({recipe.source}) were measured at {low:.2g} to {high:.2g} "
+            "parameters: sweep the learning rate around this one before a long run.",
     ),)  # fmt: skip

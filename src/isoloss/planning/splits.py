@@ -44,9 +44,7 @@ class Question:
         if names not in _ANSWERS:
             known = "; ".join(" and ".join(_option(name) for name in sorted(each)) for each in _ANSWERS)
             found = " and ".join(_option(name) for name in sorted(names)) or "nothing"
-            raise InputError(
-                f"found {found}, which does not pose one question", place="plan", fix=f"give one of: {known}"
-            )
+            raise InputError(f"found {found}, which is not one question", place="plan", fix=f"give one of: {known}")
 
     def given(self) -> dict[str, float]:
         """Return what is given, by name."""
@@ -92,11 +90,11 @@ def split(law: PlanLaw, question: Question) -> Splits:
 def _way_out(law: PlanLaw, question: Question) -> str:
     if question.target_loss is not None:
         least = float(law.loss(law.constant(1e30), law.constant(1e30))[0])
-        return f"its least loss, with unlimited parameters and tokens, is {least:.4g}: ask for a higher one"
+        return f"its lowest loss, with unlimited parameters and tokens, is {least:.4g}: give a higher target"
     if law.form == Repeated.name:
         return (
-            f"its {law.given['unique_tokens']:,.0f} tokens would be read so often that compute buys nothing more: find "
-            "more text, lower the budget, or take every pass for new text (--no-repeat)"
+            f"its {law.given['unique_tokens']:,.0f} tokens would be repeated so often that more compute does not "
+            "help: find more text, lower the budget, or count every pass as new text (--no-repeat)"
         )
     return "fit the law to a wider grid"
 

@@ -46,7 +46,7 @@ ALL_RUNS = (
     "SELECT corpus, params, tokens, loss_nats, stderr, status, flags, progress, train_nats, flops, width, depth, "
     "peak_lr, wall_seconds, run, error FROM runs ORDER BY corpus, params, tokens"
 )
-REMARK = "delete this file: it is written anew, and nothing else stands in it"
+REMARK = "delete this file: it is written again and contains nothing else"
 
 Columns = Mapping[str, Sequence[float] | np.ndarray[Any, Any]]
 
@@ -102,7 +102,7 @@ class Archive:
         """Return the record of the one run whose fingerprint starts with `prefix`, or raise UnknownName."""
         found = [record for record in self.records() if record.fingerprint.startswith(prefix)]
         if len(found) != 1:
-            what = f"{len(found)} runs are called {prefix}…" if found else f"no run {prefix!r}"
+            what = f"{len(found)} runs begin with {prefix}…" if found else f"no run {prefix!r}"
             fix = f"isoloss runs {self.folder} lists them"
             raise UnknownName(what, place=str(self.folder), fix=fix)
         return found[0]
@@ -149,7 +149,8 @@ class Archive:
                 yield record
             else:
                 self.passed_over.append(
-                    f"{path} holds the record of {record.fingerprint} and is passed over: remove it, or name it so"
+                    f"{path} contains the record of {record.fingerprint} and is ignored: remove it, or rename it to "
+                    "match"
                 )
 
     def _record_files(self) -> list[Path]:
@@ -214,7 +215,7 @@ class Archive:
             return DocumentLosses(**whole, nats=columns["nats"].astype(np.float64, casting="same_kind"))
         except (KeyError, TypeError) as error:
             place = str(self.columns_path("documents", run))
-            raise DamagedArchive(f"no losses of documents: {error}", place=place, fix=REPAIR) from error
+            raise DamagedArchive(f"not a file of losses by document: {error}", place=place, fix=REPAIR) from error
 
     def table(self) -> "Any":
         """Return the runs as an Arrow table of plain columns, corpora by name, flags as in a study.

@@ -37,7 +37,7 @@ def opened(content: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str] |
     files = dict(content[KEY])
     own = files.pop("record", None)
     if own != _digest(bare, files):
-        raise ValueError("its checksum does not fit its content")
+        raise ValueError("its checksum does not match its content")
     return bare, files
 
 

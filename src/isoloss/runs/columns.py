@@ -74,11 +74,11 @@ class Columns:
             raise self._refused(name, f"holds {column.type}, expected text or numbers", fix) from None
         texts = [self._text(name, value) for value in encoded.dictionary.to_pylist()]
         if (longest := max(map(len, texts), default=0)) > LONGEST_NAME:
-            message = f"a name of {longest:,} characters, at most {LONGEST_NAME:,} are read"
-            raise self._refused(name, message, "name a column of short names")
+            message = f"a name of {longest:,} characters; at most {LONGEST_NAME:,} are possible"
+            raise self._refused(name, message, "use a column of shorter names")
         values = np.array([shown(text) for text in texts], dtype=np.str_)
         if len(set(values.tolist())) < len(set(texts)):
-            message = "two names are one when their control characters are written out"
+            message = "two names differ only in control characters"
             raise self._refused(name, message, "give names without control characters")
         return np.asarray(values[encoded.indices.to_numpy()], dtype=np.str_)
 
@@ -144,7 +144,7 @@ class Columns:
             found = query_table(self.table, f"SELECT {ROW}, ({formula}) AS found FROM runs ORDER BY {ROW}", name="runs")
         except BadTable as error:  # eval/loss may be a formula, and a misspelt name
             raise BadTable(
-                f"no column {formula!r}, and no formula over columns: {error.message}", place=self.place,
+                f"{formula!r} is neither a column nor a formula over columns: {error.message}", place=self.place,
                 fix=did_you_mean(formula, self.names),
             ) from error  # fmt: skip
         if found.num_rows != len(self.rows) or found.column_names != [ROW, "found"]:
@@ -212,7 +212,7 @@ def grouping_doubt(cells: Sequence[object]) -> str | None:
             return None
     if len(marks) != 1 or (marks == {"."} and not has_plain):
         return None
-    return f"{first!r} could be thousands or decimals: every marked number has three digits behind its mark"
+    return f"{first!r} is ambiguous: the separator could mark thousands or decimals in every such number here"
 
 
 def number_or_none(value: object) -> float | None:

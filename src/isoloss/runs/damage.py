@@ -75,7 +75,7 @@ def _mended(archive: Archive, run: str, what: str) -> Damage:
     digests = {**(archive.digests(run) or {}), what: archive.write_columns(what, run, _EMPTY_CURVE)}
     content, _ = opened(json.loads(archive.record_path(run).read_bytes()))
     archive.write_record(content, digests=digests)
-    return Damage(run=run, file=path, outcome="the training curve is lost, the run's loss stands")
+    return Damage(run=run, file=path, outcome="the training curve is lost, but the run's loss is intact")
 
 
 _EMPTY_CURVE: dict[str, list[float]] = {"step": [], "tokens": [], "train_nats": [], "lr": [], "heldout_nats": []}
@@ -89,7 +89,7 @@ def _mend_record(archive: Archive, run: str) -> Damage:
         return Damage(run=run, file=path, outcome="its run is trained again")
     digests = {kind: _digest(archive.columns_path(kind, run)) for kind in KINDS}
     archive.write_record(twin, digests={kind: digest for kind, digest in digests.items() if digest})
-    return Damage(run=run, file=path, outcome="it was written again from its twin, nothing is lost")
+    return Damage(run=run, file=path, outcome="it was restored from its copy; nothing is lost")
 
 
 def _twin(documents: Path, run: str) -> dict[str, Any] | None:

@@ -65,9 +65,7 @@ def _passed_over(names: Sequence[str]) -> list[str]:
     if not names:
         return []
     shown = ", ".join(names[:MOST_NAMED]) + (f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else "")
-    return [
-        f"folders of event files without a loss (hyperparameters, profiles …), {len(names)}, are passed over: {shown}"
-    ]
+    return [f"{len(names)} folders of event files without a loss (hyperparameters, profiles …) are ignored: {shown}"]
 
 
 def _holds_loss(curves: Mapping[str, Curve], loss: str | None) -> bool:

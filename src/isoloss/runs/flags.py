@@ -10,13 +10,13 @@ from isoloss.runs.rules import branch_step, lr_fraction, shape_fraction
 from isoloss.runs.spec import RunSpec
 
 MEANINGS = {
-    "unconverged": "the loss has not beaten the unigram entropy by 2 standard errors and 2 %: the model has learnt "
-    "token frequencies at most; or at the end of full rates a doubling of the tokens still lowered it by over 29 % of "
-    "what is left above the floor (above 0 where none is known), which is faster than one over the root of the "
-    "data. Either loss tells of optimisation, not of size or data",
-    "saturated": "the loss is within 2 standard errors or 1 % of the best possible: nothing is left to gain, and the "
-    "loss tells of the floor alone; where no floor is known, neither a larger model nor more tokens lowers the loss",
-    "diverged": "training broke down: a loss that is not finite, or half a nat above that of the first step",
+    "unconverged": "the loss is not below the unigram entropy by 2 standard errors and 2 %, so the model has "
+    "learned token frequencies at most; or, at the end of the phase with the full learning rate, doubling the "
+    "tokens still lowered the loss by over 29 % of its distance from the floor (from 0 if no floor is known), "
+    "faster than D^−½. In both cases the loss reflects optimisation, not size or data",
+    "saturated": "the loss is within 2 standard errors or 1 % of the floor, so nothing is left to gain and the loss "
+    "only reflects the floor; if no floor is known, neither a larger model nor more tokens lowers the loss",
+    "diverged": "training broke down: the loss is not finite, or half a nat above the loss of the first step",
 }
 
 STANDARD_ERRORS = 2.0
@@ -99,8 +99,10 @@ def require_above_floor(excess: DocumentMean) -> None:
     """
     if excess.value < -max(BELOW_ERRORS * excess.stderr, BELOW_NATS):
         raise BelowFloor(
-            f"the held-out loss is {-excess.value:.4g} ± {excess.stderr:.2g} nats per token below the best possible",
-            fix="delete this corpus of the results folder and run again; if it comes back, report a fault of isoloss",
+            f"the held-out loss is {-excess.value:.4g} ± {excess.stderr:.2g} nats per token below the lowest "
+            "possible loss",
+            fix="delete this corpus from the results folder and run again; if this message returns, please report "
+            "it as a bug of isoloss",
         )
 
 
@@ -119,6 +121,6 @@ def saturated_by_neighbours(
 
 def _lowers(losses: DocumentLosses, neighbour: DocumentLosses) -> bool:
     if not np.array_equal(losses.document, neighbour.document):
-        raise ValueError("the two runs were scored on different documents: their losses cannot be paired")
+        raise ValueError("the two runs were scored on different documents, so their losses cannot be paired")
     gain = mean_by_document(losses.nats - neighbour.nats, losses.tokens)
     return gain.value > STANDARD_ERRORS * gain.stderr

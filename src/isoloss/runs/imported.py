@@ -53,7 +53,7 @@ def import_runs(source: Path, archive: Archive | Path, mapped: Mapped) -> Import
     times = Counter(row["run"] for row in rows)
     repeated = [row["name"] for row in rows if times[row["run"]] > 1]
     if repeated:
-        raise BadTable(f"run {repeated[0]!r} stands twice", place=str(source), fix="remove one, or name --run")
+        raise BadTable(f"run {repeated[0]!r} appears twice", place=str(source), fix="remove one, or name --run")
     table = _arrow(rows, source)
     archive = archive if isinstance(archive, Archive) else Archive(archive)
     _require_company(table, archive, source)
@@ -83,7 +83,7 @@ def read_logs(source: Path, mapped: Mapped) -> Logged:
         return Logged(runs=wandb_files.read_offline(source, step=mapped.step))
     if source.is_dir():
         fix = "give a folder with event files, trainer_state.json or offline runs of wandb, or a table"
-        raise InputError("a folder without runs that are known here", place=str(source), fix=fix)
+        raise InputError("a folder without runs in a known format", place=str(source), fix=fix)
     if source.suffix.lower() in LINES:
         rows = json_lines(source)
         if rows and all(map(logs.is_gzip_paper, rows)):
@@ -103,7 +103,7 @@ def _arrow(rows: Sequence[Mapping[str, Any]], source: Path) -> Any:
         try:
             columns[name] = pa.array([row.get(name) for row in rows], type=kinds.get(name))
         except (pa.ArrowException, OverflowError) as error:
-            fix = "make it numbers or text throughout"
+            fix = "make all its values numbers, or all of them text"
             raise BadTable(f"column {name!r} mixes kinds: {error}", place=str(source), fix=fix) from error
     return pa.table(columns)
 
@@ -116,7 +116,7 @@ def _require_company(table: Any, archive: Archive, source: Path) -> None:
         pa.concat_tables([archive.table(), table], promote_options="permissive")
     except pa.ArrowException as error:
         fix = "rename the column, or import into another folder"
-        raise BadTable(f"does not go with what the folder holds: {error}", place=str(source), fix=fix) from error
+        raise BadTable(f"does not fit the runs in the folder: {error}", place=str(source), fix=fix) from error
 
 
 def _write_curves(rows: Sequence[Mapping[str, Any]], runs: Sequence[LoggedRun], path: Path) -> None:

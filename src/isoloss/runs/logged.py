@@ -152,12 +152,12 @@ def _superseded(
     if start > last:
         return dict(curves)
     if start > first:
-        notes.append(f"resumed at step {start}: what was logged before from there on, up to step {last}, is left out")
+        notes.append(f"resumed at step {start}: values logged earlier for steps {start} to {last} are left out")
         return {tag: kept for tag, curve in curves.items() if (kept := [point for point in curve if point[0] < start])}
     if end < last:
         raise _two_runs(first, last, start, end, place)
     notes.append(
-        f"steps begin anew at {start}: two runs, or one started again; the later one is taken, up to step {end}"
+        f"steps start again at {start}: two runs, or one that was restarted; the later one is used, up to step {end}"
     )
     return {tag: curve for tag, curve in curves.items() if tag not in new}
 

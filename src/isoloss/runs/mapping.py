@@ -127,18 +127,21 @@ class _Settled:
         """Return the step of the loss; of a loss without steps the last one of the run."""
         steps = self.run.last_step if self.step is None else self.step
         if steps <= 0:
-            raise BadTable(f"the loss stands at step {steps}: {option} makes no tokens of it", place=self.run.place,
-                           fix="give --tokens, or a loss that was taken after training began")  # fmt: skip
+            raise BadTable(
+                f"the loss was logged at step {steps}, which {option} cannot turn into tokens",
+                place=self.run.place,
+                fix="give --tokens, or a loss that was logged after training began",
+            )
         return steps
 
     def _then(self, tokens: float, name: str) -> float:
         """Return the tokens at the loss's step, where only those of the whole run are known."""
-        said = f"the loss was taken at step {self.step:,} of {self.run.last_step:,}"
+        said = f"the loss was logged at step {self.step:,} of {self.run.last_step:,}"
         if _literal(name) is not None:
-            self.notes.append(f"{said}; D is taken to be the {tokens:,.0f} given with --tokens")
+            self.notes.append(f"{said}; D is assumed to be the {tokens:,.0f} given with --tokens")
             return tokens
         assert self.step is not None
-        self.notes.append(f"{said}: D is that share of {name}, {tokens:,.0f}")
+        self.notes.append(f"{said}: D is that fraction of {name}, {tokens:,.0f}")
         return tokens * self.step / self.run.last_step
 
     def _note_restart(self, name: str, curve: Curve) -> None:
@@ -165,10 +168,10 @@ class _Settled:
         if _counts_samples(name):
             if factor is None or factor <= 1:
                 raise BadTable(
-                    f"the steps of {name!r} count samples, and --batch-tokens is of steps", place=self.run.place,
-                    fix="give the tokens of a sample, its context: --sample-tokens NUMBER",
+                    f"the steps of {name!r} count samples, but --batch-tokens is for steps", place=self.run.place,
+                    fix="give the tokens per sample, which is the context length: --sample-tokens NUMBER",
                 )  # fmt: skip
-            self.notes.append(f"the steps of {name} count samples, {factor:g} a step")
+            self.notes.append(f"the steps of {name} count samples, {factor:g} per step")
             return factor
         if factor is not None:
             raise BadTable(
@@ -242,10 +245,10 @@ def _fix(run: LoggedRun, what: str, name: str | None) -> str:
     known: Sequence[str] = [one for one in (*run.fields, *run.curves) if one not in run.hidden]
     listed = did_you_mean(name or what, known)
     if what == "tokens":
-        return f"give --tokens COLUMN or NUMBER, or --batch-tokens NUMBER where steps are counted; {listed}"
+        return f"give --tokens COLUMN or NUMBER, or --batch-tokens NUMBER if steps are counted; {listed}"
     flos, tokens = run.fields.get("total_flos"), run.fields.get("num_input_tokens_seen")
     if what == "params" and isinstance(flos, int | float) and isinstance(tokens, int | float) and flos and tokens:
-        return f"give --params NUMBER (total_flos tells of {flos / 6 / tokens:.4g} outside the embedding)"
+        return f"give --params NUMBER (total_flos implies {flos / 6 / tokens:.4g} outside the embedding)"
     return f"give --{what} COLUMN{' or NUMBER' if what == 'params' else ''}; {listed}"
 
 

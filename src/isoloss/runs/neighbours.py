@@ -59,7 +59,7 @@ def with_neighbour_flags(
         except ValueError as error:
             runs = ", ".join(one.fingerprint for one in (record, wider, further))
             fix = "run the study again: it finds what is damaged and repairs it"
-            raise DamagedArchive(f"the documents of {runs} do not compare: {error}", fix=fix) from error
+            raise DamagedArchive(f"the documents of {runs} cannot be compared: {error}", fix=fix) from error
 
     saturated = {record.fingerprint for record in judged if is_saturated(record)}
     return [_flagged(record) if record.fingerprint in saturated else record for record in records]

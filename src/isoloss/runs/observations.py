@@ -129,7 +129,7 @@ class Observations:
                 raise BadTable(
                     f"corpus {name!r} has {len(own)} sources: {', '.join(map(repr, own))}",
                     place="column of sources",
-                    fix="a source belongs to a corpus: give every row of it one",
+                    fix="give all rows of a corpus the same source",
                 )
             found[name] = next(iter(own))
         return found
@@ -198,7 +198,9 @@ class Observations:
         keep = np.ones(len(self), dtype=bool)
         if corpus is not None:
             if not isinstance(corpus, Iterable):
-                raise InputError(f"{corpus!r} is no name of a corpus", fix=did_you_mean(str(corpus), self.corpora))
+                raise InputError(
+                    f"{corpus!r} is not a valid name of a corpus", fix=did_you_mean(str(corpus), self.corpora)
+                )
             wanted = [corpus] if isinstance(corpus, str) else list(corpus)
             for name in wanted:
                 if name not in self.corpora:
@@ -260,7 +262,7 @@ class Observations:
     def measure(self, name: str) -> Floats:
         """Return the complexity column `name`. Raises InputError naming the columns there are."""
         if name not in self.complexity:
-            raise InputError(f"no complexity column {name!r}", fix=did_you_mean(name, self.complexity))
+            raise InputError(f"no column {name!r} with a measure of the text", fix=did_you_mean(name, self.complexity))
         return self.complexity[name]
 
     def column(self, name: str) -> Floats:
@@ -269,8 +271,8 @@ class Observations:
             return (self.known if name in self.known else self.extra)[name]
         option = f"--{name} COLUMN" if name in RUN_COLUMNS else f"--column {name}=COLUMN"
         raise BadTable(
-            f"a column {name!r} is needed, and the table has {', '.join([*self.known, *self.extra]) or 'losses alone'}",
-            fix=f"name the source's column of it (on the command line: {option})",
+            f"a column {name!r} is needed, but the table has {', '.join([*self.known, *self.extra]) or 'only losses'}",
+            fix=f"say which column it is (on the command line: {option})",
         )
 
     def with_extra(self, **columns: Floats) -> "Observations":

@@ -137,7 +137,8 @@ def _sizes(columns: Columns, names: Mapping[str, str | None], needs: Sequence[st
             found["flops"] = columns.numbers("flops")
         elif "flops" in needs:
             raise BadTable(
-                "no column 'flops', and not both of 'params' and 'tokens' for C = 6 · N · D", place=columns.place,
+                "there is neither a column 'flops' nor both 'params' and 'tokens' for C = 6 · N · D",
+                place=columns.place,
                 fix=f"name the column of FLOPs (on the command line: --flops); {did_you_mean('flops', columns.names)}",
             )  # fmt: skip
     return found
@@ -162,15 +163,15 @@ def open_table(source: Source, *, where: str | None = None) -> "pa.Table":
     else:
         raise InputError(
             f"found a {type(source).__name__}, expected a path, a data frame, a mapping or a structured array",
-            fix='pass a file, a pandas, polars or Arrow table, or {"params": …, "tokens": …, "loss_nats": …}',
+            fix='pass a file; a pandas, polars or Arrow table; or {"params": …, "tokens": …, "loss_nats": …}',
         )
     if table.num_rows == 0:
-        raise BadTable("no rows", place=name_of(source), fix="give a table with one row a run")
+        raise BadTable("no rows", place=name_of(source), fix="give a table with one row per run")
     names = table.column_names
     taken = sorted({name for name in names if names.count(name) > 1 or name == ROW})
     if taken:
         raise BadTable(
-            f"column {taken[0]!r} stands twice or is reserved", place=name_of(source), fix="rename or drop it"
+            f"column {taken[0]!r} appears twice or is reserved", place=name_of(source), fix="rename or drop it"
         )
     table = table.append_column(ROW, counted(table.num_rows))
     return table if where is None else _satisfying(table, where)
@@ -184,7 +185,9 @@ def _of_columns(columns: Mapping[str, Any]) -> "pa.Table":
         return pa.table({str(name): pa.array(np.asarray(column).tolist()) for name, column in columns.items()})
     except (pa.ArrowException, TypeError) as error:
         lengths = ", ".join(f"{name}: {np.size(column)}" for name, column in columns.items())
-        raise BadTable(f"no table of columns: {error} ({lengths})", fix="give every column one value a row") from error
+        raise BadTable(
+            f"not a table of columns: {error} ({lengths})", fix="give every column one value per row"
+        ) from error
 
 
 def _is_archive(source: Source) -> bool:
@@ -199,8 +202,8 @@ def _stated(said: str, known: str, source: Source) -> str:
     """Return by which convention an archive counts, and the caller says that it does. Raises InputError for another."""
     if UNSTATED not in (said, known) and said != known:
         raise InputError(
-            f"params are counted by {known!r} there, by {said!r} in the call", place=name_of(source),
-            fix="leave it out: the runs say how they are counted",
+            f"the runs count parameters as {known!r}, but the call says {said!r}", place=name_of(source),
+            fix="leave it out: the runs already say how parameters are counted",
         )  # fmt: skip
     return said if known == UNSTATED else known
 
@@ -214,8 +217,8 @@ def _convention(table: "pa.Table", source: Source, column: str) -> str:
     found = sorted(set(table["params_convention"].to_pylist()))
     if len(found) > 1:
         raise BadTable(
-            f"params are counted by {' and '.join(found)}", place=name_of(source),
-            fix=f"fit one kind at a time: --where \"params_convention = '{found[0]}'\"",
+            f"the table mixes ways of counting parameters: {' and '.join(found)}", place=name_of(source),
+            fix=f"fit one of them at a time: --where \"params_convention = '{found[0]}'\"",
         )  # fmt: skip
     return str(found[0]) if found else DEFAULT_CONVENTION
 
@@ -228,7 +231,7 @@ def _read_path(path: Path) -> "pa.Table":
             table = Archive(path).table()
             statuses = table["status"].to_pylist()
             return table.take(wholes([at for at, status in enumerate(statuses) if status == "finished"]))
-        raise InputError("a folder, but no archive of runs", place=str(path), fix="give a file, or a results folder")
+        raise InputError("a folder, but not a results folder", place=str(path), fix="give a file, or a results folder")
     if not path.exists():
         raise InputError("no such file", place=str(path), fix="check the path")
     try:
@@ -236,7 +239,7 @@ def _read_path(path: Path) -> "pa.Table":
     except OSError as error:
         raise InputError(error.strerror or str(error), place=str(path), fix="give a plain file") from error
     if path.stat().st_size == 0:
-        raise BadTable("the file is empty", place=str(path), fix="give a table with a header and one row a run")
+        raise BadTable("the file is empty", place=str(path), fix="give a table with a header and one row per run")
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise InputError(

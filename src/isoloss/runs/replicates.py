@@ -50,7 +50,8 @@ def replicate_noise(table: Observations, *, seed: int = 0) -> ReplicateNoise:
     branch_freedom = sum((layout.shape[0] - 1) * (layout.shape[1] - 1) for layout in layouts)
     if branch_freedom < 1:
         raise Unidentified(
-            "no size has two trunks with two token counts in common: trunk and branch noise cannot be distinguished",
+            "no size has two trunks with two token counts in common, so noise of trunks and noise of runs cannot be "
+            "told apart",
             fix="train more seeds (grid.seeds) under a schedule whose runs share trunks (wsd)",
         )
     trunk_squares = sum(_trunk_squares(layout) for layout in layouts)

@@ -52,9 +52,9 @@ class ModelSpec(Frozen):
     @model_validator(mode="after")
     def _family_has_it(self) -> Self:
         if self.family == "llama" and self.qk_norm:
-            raise ValueError("qk_norm is an option of openlm: a llama has no norm of queries and keys")
+            raise ValueError("qk_norm is an option of openlm; llama models do not normalise queries and keys")
         if self.family == "openlm" and self.kv_heads is not None:
-            raise ValueError("kv_heads is an option of llama alone: in openlm each head has its own keys and values")
+            raise ValueError("kv_heads is an option of llama only; in openlm each head has its own keys and values")
         return self
 
     @property
@@ -106,10 +106,12 @@ class Schedule(Frozen):
     @model_validator(mode="after")
     def _trunks_alone_decay(self) -> Self:
         if self.decay_exponent and not self.shares_trunk:
-            raise ValueError("decay_exponent is of the trunk that wsd and constant share: a cosine has none")
+            raise ValueError(
+                "decay_exponent applies to the trunk of wsd and constant schedules; a cosine schedule has no trunk"
+            )
         # One way to say that nothing falls: two schedules of the same numbers would be two runs.
         if not self.decay_exponent and self.decay_tokens != DECAY_TOKENS:
-            raise ValueError("decay_tokens says from where on the rate falls: give decay_exponent too")
+            raise ValueError("decay_tokens says when the learning rate starts to fall: give decay_exponent too")
         return self
 
     @property
@@ -151,12 +153,12 @@ class RunSpec(Frozen):
     @model_validator(mode="after")
     def _whole_batches(self) -> Self:
         if self.batch_tokens % self.model.context:
-            raise ValueError(f"batch_tokens {self.batch_tokens} is no multiple of the context {self.model.context}")
+            raise ValueError(f"batch_tokens {self.batch_tokens} is not a multiple of the context {self.model.context}")
         if self.train_tokens % self.batch_tokens:
-            raise ValueError(f"train_tokens {self.train_tokens} is no multiple of batch_tokens {self.batch_tokens}")
+            raise ValueError(f"train_tokens {self.train_tokens} is not a multiple of batch_tokens {self.batch_tokens}")
         micro = self.numerics.micro_batch_tokens
         if micro is not None and micro % self.model.context:
-            raise ValueError(f"micro_batch_tokens {micro} is no multiple of the context {self.model.context}")
+            raise ValueError(f"micro_batch_tokens {micro} is not a multiple of the context {self.model.context}")
         return self
 
     @property

@@ -32,7 +32,7 @@ def query_table(table: Any, sql: str, *, name: str) -> Any:
         found = relation.to_arrow_table()
         repeated = [column for column in found.column_names if found.column_names.count(column) > 1]
         if repeated:
-            raise BadTable(f"two columns are called {repeated[0]!r}", place="SQL", fix="name one of them: … AS other")
+            raise BadTable(f"two columns are called {repeated[0]!r}", place="SQL", fix="rename one of them: … AS other")
         return found
     except (duckdb.Error, pa.ArrowException, UnicodeError, RuntimeError, OverflowError) as error:
         known = [column for column in table.column_names if column != ROW]

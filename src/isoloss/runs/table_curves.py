@@ -36,7 +36,9 @@ def table_runs(source: Path, mapped: Mapped) -> Logged:
     notes = []
     if mapped.step is None and WANDB_STEP in table.column_names:
         mapped = replace(mapped, step=WANDB_STEP)
-        notes.append(f"a column {WANDB_STEP} makes the table one of curves, as if with --step {WANDB_STEP}")
+        notes.append(
+            f"the column {WANDB_STEP} means that rows are steps of training curves, as with --step {WANDB_STEP}"
+        )
     _require_columns(table, mapped, source)
     if mapped.step is not None:
         Columns(table, place=str(source)).refuse_doubt(mapped.step)
@@ -93,7 +95,7 @@ def _run_name(row: Row, mapped: Mapped, source: Path) -> str:
     name = row[mapped.run]
     if name is None or not str(name).strip():
         raise BadTable(
-            f"no name of a run in column {mapped.run!r}", place=f"{source}, row {row[ROW]}",
+            f"column {mapped.run!r} does not name a run", place=f"{source}, row {row[ROW]}",
             fix=f"name it, or leave such rows out: --where '\"{mapped.run}\" IS NOT NULL'",
         )  # fmt: skip
     return str(name)
@@ -220,7 +222,7 @@ def _passed_over(stray: Sequence[tuple[int, Any]], column: str) -> list[str]:
         return []
     row, value = stray[0]
     more = f" and {len(stray) - 1} more" if len(stray) > 1 else ""
-    return [f"{column} holds {value!r} in row {row}{more}: no number, and passed over"]
+    return [f"{column} holds {value!r} in row {row}{more}: not a number, so ignored"]
 
 
 def _plain(value: object) -> bool:

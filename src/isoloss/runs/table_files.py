@@ -68,7 +68,7 @@ def read_csv(path: Path) -> "pa.Table":
     table = _with_named_columns(read(), path)
     if table.num_columns == 1 and _is_cut_wrongly(table):
         raise BadTable(
-            f"one column alone, {table.column_names[0]!r}", place=str(path),
+            f"only one column, {table.column_names[0]!r}", place=str(path),
             fix="separate columns by commas, semicolons or tabs, the same number of them in every line",
         )  # fmt: skip
     return _with_plain_names(_localised(table, read))
@@ -131,8 +131,8 @@ def _refuse_wide(path: Path, delimiter: str) -> None:
 def _too_wide(columns: int, path: Path) -> BadTable:
     """Return the error for a table of more columns than are read."""
     return BadTable(
-        f"{columns:,} columns, at most {MOST_COLUMNS:,} are read", place=str(path),
-        fix="keep the columns of parameters, tokens, losses and names",
+        f"{columns:,} columns; at most {MOST_COLUMNS:,} are possible", place=str(path),
+        fix="keep only the columns of parameters, tokens, losses and names",
     )  # fmt: skip
 
 
@@ -228,7 +228,7 @@ def json_lines(path: Path) -> list[dict[str, Any]]:
 
 
 def _no_object(path: Path, number: int, message: str) -> BadTable:
-    return BadTable(message, place=f"{path}, line {number}", fix="write one JSON object a line; correct the line")
+    return BadTable(message, place=f"{path}, line {number}", fix="write one JSON object per line; correct this line")
 
 
 def read_jsonl(path: Path) -> "pa.Table":
@@ -253,9 +253,9 @@ def read_json(path: Path) -> "pa.Table":
             content = [content]  # one line of JSON
     if not isinstance(content, list) or not all(isinstance(row, dict) for row in content):
         raise BadTable(
-            "neither an array of objects nor one object of columns", place=str(path),
-            fix='write one object a run, [{"params": 1e8, …}, …]; logs of a Hugging Face trainer are imported by their '
-            "name, trainer_state.json",
+            "neither an array of objects nor an object of columns", place=str(path),
+            fix='write one object per run, [{"params": 1e8, …}, …]; logs of a Hugging Face trainer must be called '
+            "trainer_state.json",
         )  # fmt: skip
     return _table_of(content, path)
 
@@ -294,7 +294,7 @@ def _table_of(rows: Sequence[Mapping[str, Any]], path: Path) -> "pa.Table":
             columns[name] = column_of([row.get(name) for row in rows])
         except UnicodeEncodeError as error:
             raise BadTable(
-                f"a lone surrogate, {error.object[error.start]!r}, which is no character",
+                f"a lone surrogate, {error.object[error.start]!r}, which is not a character",
                 place=f"{path}, column {name}", fix="write the text in UTF-8, or leave the column out",
             ) from error  # fmt: skip
     return pa.table(columns)
@@ -336,7 +336,7 @@ def read_parquet(path: Path) -> "pa.Table":
         raise _too_wide(size.num_columns, path)
     if size.num_rows > MOST_ROWS:
         raise BadTable(
-            f"{size.num_rows:,} rows, at most {MOST_ROWS:,} are read", place=str(path), fix="give one row a run"
+            f"{size.num_rows:,} rows; at most {MOST_ROWS:,} are possible", place=str(path), fix="give one row a run"
         )
     texts = [field.name for field in parquet.read_schema(path) if _is_text(field.type)]
     table = parquet.read_table(path, read_dictionary=texts)  # a text that stands in many rows is held once
@@ -365,7 +365,7 @@ def _refuse_long(column: "pa.ChunkedArray", *, place: str) -> None:
         if (pc.max(lengths).as_py() or 0) > LONGEST_CELL or total > MOST_TEXT:
             raise BadTable(
                 f"text of more than {LONGEST_CELL >> 20} MiB in a cell, or {MOST_TEXT >> 20:,} MiB in all", place=place,
-                fix="keep the columns of parameters, tokens, losses and names",
+                fix="keep only the columns of parameters, tokens, losses and names",
             )  # fmt: skip
 
 

@@ -38,7 +38,7 @@ def flat_table(records: Sequence[RunRecord], open_runs: Sequence[OpenRun], *, na
         return pa.Table.from_arrays(columns, names=list(ORDER))
     except (pa.ArrowException, OverflowError, UnicodeError) as error:
         fix = "remove records that were written by hand"
-        raise DamagedArchive(f"runs that fit no table: {error}", fix=fix) from error
+        raise DamagedArchive(f"the runs do not fit into a table: {error}", fix=fix) from error
 
 
 def _spec_columns(spec: RunSpec, names: Mapping[str, str]) -> dict[str, Any]:

@@ -79,7 +79,8 @@ def _logged(run: _Run, step: str | None) -> LoggedRun:
     curves, notes = joined(sessions(_points(run, axis, place)), place=place)
     if axis == OWN_STEP:
         notes.append(
-            "steps are wandb's own, which count calls of log: --batch-tokens is right where every step was logged"
+            "these steps are wandb's own, which count calls of log; --batch-tokens is right only if every step was "
+            "logged"
         )
     fields: dict[str, Value] = {
         key: value for key, value in {**run.summary, **run.config}.items() if key not in curves and key[:1] != "_"
@@ -121,7 +122,7 @@ def _read(path: Path) -> _Run:
         for record in _records(content):
             _take(run, record)
     except (ValueError, IndexError, struct.error):
-        run.notes.append(f"{path.name} breaks off: what stands before that is read")
+        run.notes.append(f"{path.name} is truncated: the part before that is read")
     return run
 
 

@@ -116,7 +116,7 @@ def analyse(
     """
     seen, unseen = hold_out(study, table)
     if not len(seen):
-        raise WorkError("no run that may be fitted has finished", fix="isoloss runs DIR shows what became of them")
+        raise WorkError("no run without flags has finished", fix="isoloss runs DIR shows their state")
     study, choice = with_law_chosen(study, seen)
     fits = _fit_all(study, table, seen, corpora, variants or {}, choice=choice, progress=progress)
     measure = _balance_measure(study, complexity)

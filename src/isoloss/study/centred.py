@@ -34,7 +34,7 @@ class Placement(Plain):
     def sentence(self) -> str:
         """Return the place in plain English."""
         if self.tokens_per_param is None:
-            return f"{self.corpus} has no second pass: {self.reason}."
+            return f"{self.corpus} gets no second pass: {self.reason}."
         return f"{self.corpus}: around {self.tokens_per_param:.3g} tokens per parameter ({self.reason})."
 
 

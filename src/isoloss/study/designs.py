@@ -81,7 +81,7 @@ class DesignSource(Frozen):
     def _consistent(self) -> Self:
         held = self.design.removeprefix("iso_")
         if getattr(self.hold, held) is None:
-            raise ValueError(f"{self.design} holds the {held}: give hold = {{ {held} = … }}")
+            raise ValueError(f"{self.design} keeps the {held} constant: give hold = {{ {held} = … }}")
         if getattr(self.hold, self.varied) is not None:
             others = ", ".join(name for name in get_args(Property) if getattr(self.hold, name) is None)
             raise ValueError(f"the {self.varied} cannot both be held and vary; vary may be {others}")
@@ -169,7 +169,7 @@ def _point(
             context=context, settings=settings, seed=derive_seed(seed, "design", identity), progress=progress,
         )  # fmt: skip
     except NothingFound as error:
-        fix = "widen its tolerance, move the point nearer to the nearest grammar, or raise candidates"
+        fix = "widen its tolerance, move the point closer to the nearest grammar, or raise candidates"
         place = f"corpus {source.name!r}, {source.varied} {value:g}"
         raise NothingFound(error.message, place=place, fix=fix) from error
     plain = {name: item.model_dump() if isinstance(item, Frozen) else item for name, item in content.items()}

@@ -138,14 +138,14 @@ def _mismatch(subject: Subject, corpus: Corpus) -> str | None:
     if subject.corpus is not None and subject.corpus.fingerprint == corpus.fingerprint:
         return None
     if corpus.vocab_size > subject.spec.vocab_size:
-        return f"{corpus.vocab_size} token ids, and the model knows {subject.spec.vocab_size}"
+        return f"the corpus has {corpus.vocab_size} token ids, but the model knows {subject.spec.vocab_size}"
     own = subject.corpus
     if own is None:
         return None
     if own.tokenizer != corpus.tokenizer or own.tokenizer_identity != corpus.tokenizer_identity:
-        return f"tokens of {corpus.tokenizer}, and the model was trained on {own.tokenizer}"
+        return f"the corpus has tokens of {corpus.tokenizer}, but the model was trained on {own.tokenizer}"
     if own.compact_from is not None or corpus.compact_from is not None:
-        return "compact vocabularies number the tokens of each corpus by themselves"
+        return "compact vocabularies number the tokens of each corpus differently"
     return None
 
 

@@ -32,7 +32,7 @@ MOST_CONTEXT = 1 << 17  # tokens of a window
 
 def _ascending(values: tuple[float, ...]) -> tuple[float, ...]:
     if any(later <= earlier for earlier, later in pairwise(values)):
-        raise ValueError("values must ascend without repeats")
+        raise ValueError("values must be in ascending order without repeats")
     return values
 
 
@@ -102,7 +102,7 @@ class Grid(Frozen):
             names = ("flops", "least_tokens", "most_tokens", "tokens_per_param")
             idle = [name for name in names if getattr(self, name) != type(self).model_fields[name].default]
             if idle:
-                raise ValueError(f"{idle[0]} lays out token counts, and tokens lists them: give one of the two")
+                raise ValueError(f"{idle[0]} lays out token counts, but tokens already lists them: give one of the two")
             return self
         if self.shapes:
             raise ValueError("shapes need tokens: budgets are laid out for params")

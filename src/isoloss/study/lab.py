@@ -95,8 +95,8 @@ class Lab:
         started = time.perf_counter()
         last = STAGES.index(until)
         if self.shard is not None and last > STAGES.index("train"):
-            raise InputError("a shard trains its part and fits nothing", place="--shard",
-                             fix="stop it with --until train; fit with the same command without --shard")  # fmt: skip
+            raise InputError("a shard only trains its part and does not fit", place="--shard",
+                             fix="use --until train; to fit, run the same command without --shard")  # fmt: skip
         if self.shard is not None and study.grid.centred:
             raise InputError("the second pass of a centred grid follows from all runs of the first", place="--shard",
                              fix="leave --shard out")  # fmt: skip
@@ -287,13 +287,13 @@ class Lab:
         """
         table = self.observations(study, measures=[])
         if not len(table):
-            raise WorkError("no run has finished: nothing says which to train next", fix="isoloss run STUDY")
+            raise WorkError("no run has finished, so nothing says which to train next", fix="isoloss run STUDY")
         at = at_flops or middle_budget(table)
         corpora = self.corpora(study)
         laws, errors = laws_for_proposal(study, table, corpora, only=corpus, progress=self.progress)
         if not laws:
             raise WorkError(
-                "no corpus has a law to say what to train next: "
+                "no corpus has a law that could say what to train next: "
                 + "; ".join(f"{name}: {error.reason}" for name, error in errors.items()),
                 fix="train more of the grid first",
             )

@@ -30,14 +30,16 @@ def recall(folder: Path) -> tuple[Study, dict[str, str]]:
     """Return the study of `folder` and corpus name → fingerprint. Raises InputError where there is none."""
     path = folder / "study.json"
     if not path.exists():
-        raise InputError("no study was run in this folder", place=str(path), fix="run one: isoloss run STUDY --out DIR")
+        raise InputError(
+            "no study has been run in this folder", place=str(path), fix="run one: isoloss run STUDY --out DIR"
+        )
     try:
         content = own_json(files.regular(path).read_text(encoding="utf-8"))
         refuse_newer(content["schema"], MEMORY_SCHEMA, place=path)
         study, corpora = Study.model_validate(content["study"]), dict(content["corpora"])
         named = corpora.keys() == set(corpus_names(study.corpus))
         if not named or not all(isinstance(identity, str) for identity in corpora.values()):
-            raise ValueError("its corpora are not those of the study")
+            raise ValueError("its corpora are not the corpora of the study")
         return study, corpora
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
         fix = "run the study again with the same --out"

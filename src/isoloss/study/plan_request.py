@@ -79,7 +79,7 @@ def make_plans(request: Request, *, making: Making, progress: Progress = QUIET) 
         return _from_reference(request, making=making, progress=progress)
     if request.bytes_per_token is not None:
         raise InputError(
-            "bytes a token count a corpus in the tokens of a published frontier, and no frontier was named",
+            "--bytes-per-token counts the corpus in tokens of a published frontier, but no frontier was named",
             place="--bytes-per-token", fix="leave it out, or name one: --anchor porian",
         )  # fmt: skip
     opened: list[LawFile] = []
@@ -106,16 +106,14 @@ def _refuse_unclear(request: Request) -> None:
             f"found both {' and '.join(named)}, expected one of them", place="plan", fix="leave one of them out"
         )
     if request.runs is None and (request.columns or request.where):
-        raise InputError(
-            "columns and rows of a table were named, and no table", place="plan", fix="name it: --runs runs.csv"
-        )
+        raise InputError("--column or --where was given without --runs", place="plan", fix="name it: --runs runs.csv")
     if request.corpus is not None:
         return
     if not named or request.pilot or (request.frontier and not request.runs):
         raise InputError(
-            "found no corpus, and only a law of one's own runs plans without one", place="plan",
-            fix="name the text to train on: isoloss plan CORPUS …; or the runs there are (--runs runs.csv), or their "
-            "law (--law law.json)",
+            "no corpus was given; only a plan from your own runs or law works without one", place="plan",
+            fix="name the text to train on (isoloss plan CORPUS …), a table of runs (--runs runs.csv) or a law "
+                "(--law law.json)",
         )  # fmt: skip
 
 
@@ -146,8 +144,8 @@ def _remarks(request: Request, opened: Sequence[LawFile], statistics: CorpusStat
     if counted and all(one.tokenizer is None for one in opened):
         yield LawWarning(
             code="tokens_unstated",
-            message="the law does not say of what tokenizer its tokens are, and the corpus was read as bytes: name the "
-            "law's with --tokenizer if it is another, or unique tokens, passes and shape are those of bytes.",
+            message="the law does not say which tokenizer it used, and the corpus was read as bytes. If the law "
+            "used another one, name it with --tokenizer; otherwise unique tokens, passes and shape are for bytes.",
         )
     settings = MeasureSettings(**next((one.settings for one in opened if one.settings), {}))
     wanted = settings.samples * settings.sequence_tokens
@@ -155,8 +153,8 @@ def _remarks(request: Request, opened: Sequence[LawFile], statistics: CorpusStat
         yield LawWarning(
             code="little_text",
             message=f"{statistics.name} has {statistics.unique_tokens:,.0f} tokens, and the law's corpora were "
-            f"measured on {wanted:,} each: {', '.join(statistics.measures)} of less text is another number (n-gram "
-            "models that learn less predict less).",
+            f"measured on {wanted:,} each: {', '.join(statistics.measures)} of less text has a different value "
+            "(n-gram models that learn less predict worse).",
         )
 
 
@@ -173,7 +171,7 @@ def _statistics(
     known = next((one.tokenizer for one in joint if one.tokenizer), None)
     if known and tokenizer not in (None, known):
         raise InputError(
-            f"the law's tokens are those of {known!r}, and a loss per token of {tokenizer!r} is another loss",
+            f"the law's tokens are from {known!r}; losses per token of {tokenizer!r} are not comparable",
             place="--tokenizer", fix="leave it out, or train a pilot with it: --pilot 10min",
         )  # fmt: skip
     if request.corpus is None:
@@ -195,12 +193,12 @@ def _from_reference(request: Request, *, making: Making, progress: Progress) -> 
     if request.pilot or request.runs:
         option, what = ("--pilot", "a pilot knows") if request.pilot else ("--runs", "these runs know")
         raise InputError(
-            f"a reference frontier needs a law of several corpora, and {what} one",
+            f"--anchor needs a law of several corpora, but {what} one",
             place=option, fix=f"leave {option} out",
         )  # fmt: skip
     if given != ["flops"]:
         raise InputError(
-            "a reference frontier splits a budget, and nothing else",
+            "--anchor only splits a budget",
             place="--anchor",
             fix="give --flops alone with --anchor",
         )
@@ -208,14 +206,14 @@ def _from_reference(request: Request, *, making: Making, progress: Progress) -> 
     joint = next((one.law for one in opened if isinstance(one.law, FittedDataDependent)), None)
     if joint is None:
         raise InputError(
-            "a reference frontier needs a data-dependent law: the shift is between two of its corpora",
+            "--anchor needs a data-dependent law, because the shift is between two of its corpora",
             place="--anchor",
             fix="name one with --law (a study writes one as laws/text.MEASURE.json)",
         )  # fmt: skip
     reference = request.reference or (None if request.laws else shipped.REFERENCE)
     if reference is None:
         raise InputError(
-            f"which corpus of the law is like {frontier.data}?", place="--reference",
+            f"which corpus of the law is most like {frontier.data}?", place="--reference",
             fix=f"name it: --reference {' | '.join(joint.corpora)}",
         )  # fmt: skip
     if reference not in joint.corpora:
@@ -243,7 +241,7 @@ def _counted(request: Request, statistics: CorpusStatistics) -> CorpusStatistics
         if ratio is not None:
             raise InputError(
                 "found both --tokenizer and --bytes-per-token, expected one of them", place="plan",
-                fix="leave the ratio out: the tokenizer gives it",
+                fix="leave --bytes-per-token out: the tokenizer gives the ratio",
             )  # fmt: skip
         assert request.corpus is not None
         own = open_corpus(request.corpus, tokenizer=request.tokenizer, measures=(), seed=request.seed)
@@ -264,8 +262,8 @@ def _of_table(request: Request, progress: Progress) -> tuple[list[AnyLaw], Corpu
     table = read_runs(request.runs, where=request.where, **columns)
     if len(table.corpora) > 1:
         raise InputError(
-            f"found runs of {len(table.corpora)} corpora, expected those of one", place=str(request.runs),
-            fix=f"take one: --where \"{request.columns.get('group', 'corpus')} = '{table.corpora[0]}'\"; known: "
+            f"found runs on {len(table.corpora)} corpora, expected one corpus", place=str(request.runs),
+            fix=f"select one: --where \"{request.columns.get('group', 'corpus')} = '{table.corpora[0]}'\"; known: "
             + ", ".join(table.corpora[:MOST_NAMES]),
         )  # fmt: skip
     laws: list[AnyLaw] = list(_forms_of(table, request.seed))

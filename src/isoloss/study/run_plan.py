@@ -86,7 +86,7 @@ def require_runnable(study: Study, *, executor: str = "local") -> None:
             f"sequences of {study.complexity.sequence_tokens} tokens are to be measured, and documents of corpus "
             f"{generated[0]!r} have {study.grid.context}, the context",
             place="complexity.sequence_tokens",
-            fix=f"set it to {study.grid.context} or less, for every corpus alike",
+            fix=f"set it to {study.grid.context} or less; it is the same for all corpora",
         )
 
 
@@ -201,7 +201,9 @@ def _refuse_many(study: Study, corpora: int) -> None:
     runs = corpora * len(variants(study)) * sizes * lengths * len(grid.seeds) + len(study.run)
     if runs > MOST_RUNS:
         raise InputError(
-            f"{runs:,} runs, at most {MOST_RUNS:,} are planned", place="grid", fix="divide the study into several"
+            f"{runs:,} runs; at most {MOST_RUNS:,} are possible",
+            place="grid",
+            fix="divide the study into several studies",
         )
 
 

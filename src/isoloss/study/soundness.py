@@ -85,8 +85,8 @@ def _other_tokens(name: str, gap: float) -> CorpusWarning:
     return CorpusWarning(
         corpus=name, code="heldout_differs",
         message=f"token frequencies of the training side cost the held-out side {abs(gap):.0%} "
-        f"{'more' if gap > 0 else 'less'} nats than the training side: what is held out is other text than what "
-        f"trains. {REMEDY}",
+        f"{'more' if gap > 0 else 'less'} nats than the training side: held-out and training text differ in kind. "
+        f"{REMEDY}",
     )  # fmt: skip
 
 

@@ -77,15 +77,17 @@ class Training(Frozen):
     @model_validator(mode="after")
     def _falls_or_not(self) -> Self:
         if self.decay_exponent and self.schedule == "cosine":
-            raise ValueError("decay_exponent is of the trunk that wsd and constant share: a cosine has none")
+            raise ValueError(
+                "decay_exponent applies to the trunk of wsd and constant schedules; a cosine schedule has no trunk"
+            )
         if self.decay_tokens != DECAY_TOKENS and not self.decay_exponent:
-            raise ValueError("decay_tokens says from where on the rate falls: give decay_exponent too")
+            raise ValueError("decay_tokens says when the learning rate starts to fall: give decay_exponent too")
         return self
 
     @model_validator(mode="after")
     def _one_rule_of_decay(self) -> Self:
         if self.independent_decay and isinstance(self.weight_decay, Timescale):
-            raise ValueError("a timescale already makes up for the rate: leave independent_decay out")
+            raise ValueError("timescale already accounts for the learning rate: leave independent_decay out")
         return self
 
     @property
@@ -282,7 +284,7 @@ class Study(OnCorpora):
         is_number = not (batch.exponent or batch.tokens_exponent)
         if is_number and batch.value % self.grid.context:
             raise ValueError(
-                f"training.batch_tokens {batch.value:g} is no multiple of grid.context {self.grid.context}"
+                f"training.batch_tokens {batch.value:g} is not a multiple of grid.context {self.grid.context}"
             )
         if 1.0 in self.training.rate_arms:
             raise ValueError("training.rate_arms: 1 is the grid itself; name other factors, such as 0.5 and 2")
@@ -382,7 +384,7 @@ def _require_schema(content: dict[str, Any], *, place: str) -> None:
         )
     if found > STUDY_SCHEMA:
         raise BadStudy(
-            f"written for study schema {found}; this isoloss reads up to {STUDY_SCHEMA}",
+            f"written for study schema {found}; this version of isoloss reads up to {STUDY_SCHEMA}",
             place=place,
             fix="upgrade isoloss: pip install --upgrade isoloss",
         )

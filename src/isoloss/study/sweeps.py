@@ -21,7 +21,7 @@ def tune(study: Study, planned: Sequence[PlannedRun], records: Sequence[RunRecor
         if record is not None and record.status != "failed":
             swept.setdefault(run.corpus, []).append(_swept(study, run, record))
     if not any(run.loss_nats for runs in swept.values() for run in runs):
-        raise WorkError("no run of the sweep has finished", fix="isoloss runs DIR shows what became of them")
+        raise WorkError("no run of the sweep has finished", fix="isoloss runs DIR shows their state")
     return {name: fit_tuning(name, runs, seed=study.seed) for name, runs in swept.items()}
 
 

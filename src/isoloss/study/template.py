@@ -17,10 +17,10 @@ def write_template(name: str, *, folder: Path) -> Path:
     """
     name = name.removesuffix(".toml")
     if not re.fullmatch(NAME_PATTERN, name):
-        raise InputError(f"{name!r} cannot name a study", fix="use letters, digits, '.', '_' and '-'")
+        raise InputError(f"{name!r} is not a valid name of a study", fix="use letters, digits, '.', '_' and '-'")
     path = folder / f"{name}.toml"
     if os.path.lexists(path):
-        raise InputError("a file stands there already", place=str(path), fix="choose another name")
+        raise InputError("the file already exists", place=str(path), fix="choose another name")
     text = (package_files("isoloss.study") / "studies" / "template.toml").read_text(encoding="utf-8")
     write_text(path, text.replace("NAME", name))
     return path

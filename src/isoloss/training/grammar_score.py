@@ -71,10 +71,10 @@ def score_model(
     if documents < 2:
         raise InputError(f"{documents} document(s): an interval needs two", fix="score two or more")
     if spec.vocab_size < language.vocabulary_size:
-        message = f"the model knows {spec.vocab_size} token ids, and the grammar has {language.vocabulary_size}"
+        message = f"the model knows {spec.vocab_size} token ids, but the grammar has {language.vocabulary_size}"
         raise InputError(message, place=str(folder), fix="score a model that was trained on this grammar's tokens")
     if spec.context < context:
-        message = f"the model was made for {spec.context} tokens, and documents have {context}"
+        message = f"the model has a context of {spec.context} tokens, but documents have {context}"
         raise InputError(message, place=str(folder), fix=f"score documents of {spec.context} tokens: --context")
     sampled = sample_documents(language, documents=documents, document_tokens=context, seed=seed, workers=workers)
     numerics = Numerics()

@@ -77,12 +77,12 @@ def check_enough_windows(specs: Sequence[RunSpec], corpus: Outline) -> None:
         held = corpus.token_budget(spec.model.context)
         if held < spec.train_tokens:
             raise BadCorpus(
-                f"{held:,} training tokens in windows of {spec.model.context}, a run needs {spec.train_tokens:,}",
+                f"{held:,} training tokens in windows of {spec.model.context}; a run needs {spec.train_tokens:,}",
                 place=f"corpus {corpus.name!r}", fix="add text, train on fewer tokens, or shorten the context",
             )  # fmt: skip
         scored = corpus.scored_documents(spec.model.context)
         if scored < 2:
             raise BadCorpus(
-                f"{scored} held-out document(s) with a window of {spec.model.context} tokens, two are needed",
+                f"{scored} held-out document(s) with a window of {spec.model.context} tokens; at least two are needed",
                 place=f"corpus {corpus.name!r}", fix="add text, or shorten the context",
             )  # fmt: skip

@@ -119,7 +119,7 @@ class TrunkWork:
         saved = self._load("trunk", self.job.trunk)
         if saved is not None and saved.step <= first_branch:
             self.trainer.restore(saved)
-            self._note(f"the trunk goes on from step {saved.step}")
+            self._note(f"the trunk continues from step {saved.step}")
 
     def _trunk_to(self, step: int, spec: RunSpec) -> None:
         while self.trainer.step < step:
@@ -148,7 +148,7 @@ class TrunkWork:
         saved = self._load("branch", spec.fingerprint)
         if saved is not None:
             self.trainer.restore(saved)
-            self._note(f"a branch goes on from step {saved.step}")
+            self._note(f"a branch continues from step {saved.step}")
         while self.trainer.step < spec.steps:
             self._stop_here_if_asked(lambda: self._save_branch(spec, left_at))
             self._advance(spec)
@@ -180,7 +180,7 @@ class TrunkWork:
         try:
             return self.checkpoints.load(which, identity)
         except UnusableCheckpoint as error:
-            self._note(f"checkpoint ignored: {error}; training goes on from before it")
+            self._note(f"checkpoint ignored: {error}; training continues from before it")
             return None
 
     def _save_trunk(self, snapshot: Snapshot) -> None:

@@ -124,8 +124,8 @@ class TunedSweep:
         found += [f"{reason[0].upper()}{reason[1:]}." for reason in self.reasons]
         if edges:
             found.append(
-                f"{len(edges)} of {len(self.cells)} cells: the optimum is on the edge of the grid. It lies there or "
-                "beyond, and the law takes nothing from that side. Widen those grids."
+                f"{len(edges)} of {len(self.cells)} cells have their optimum on the edge of the grid: it is there "
+                "or beyond, so the law does not use it. Widen those grids."
             )
         return found
 
@@ -142,7 +142,7 @@ def fit_sweep(runs: Iterable[SweptRun], *, group: str = NO_GROUP, seed: int = 0)
     """
     swept = averaged(runs)
     if not swept:
-        raise InputError("a sweep without runs", fix="give runs with their rates and losses")
+        raise InputError("a sweep without runs", fix="give runs with learning rates and losses")
     rates = rate_optima(swept)
     batches = batch_optima(rates)
     inside = mostly_inside(rates)
@@ -192,7 +192,7 @@ def _law(
         # One size: its horizons are what can be left out.
         cluster, kind = columns["tokens"], "horizons"
     clusters = np.unique(cluster)
-    counted = f"{len(place)} of {tried} optima lie inside their grids"
+    counted = f"{len(place)} of {tried} optima are inside their grids"
     if len(clusters) < FEWEST_SIZES:
         reasons.append(f"no law of the best {what}: {counted}, of {len(clusters)} {kind}, and it takes {FEWEST_SIZES}")
         return None

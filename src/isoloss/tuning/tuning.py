@@ -304,7 +304,7 @@ def _verdict(cost: Estimate | None) -> Verdict:
 
 def _horizon_sentence(tuning: Tuning) -> str:
     if tuning.rate is None or tuning.shift is None or tuning.cost is None:
-        return f"On {tuning.corpus} nothing is said of one trunk: {'; '.join(tuning.reasons)}."
+        return f"On {tuning.corpus} it is not known whether one trunk is enough: {'; '.join(tuning.reasons)}."
     short, long = tuning.horizons
     moved = (
         f"On {tuning.corpus} the best rate moves by a factor of {_formatted(tuning.shift)} from {short:,} to {long:,} "
@@ -313,30 +313,30 @@ def _horizon_sentence(tuning: Tuning) -> str:
     )
     match tuning.verdict:
         case "one_trunk":
-            return moved + "one trunk may serve every token count between them."
+            return moved + "one trunk is enough for every token count between them."
         case "follow_horizon":
-            return moved + "the rate must follow the horizon, and every token count needs a trunk of its own."
+            return moved + "the learning rate must follow the horizon, and every token count needs its own trunk."
         case _:
-            return moved + "whether one trunk may serve both is not decided at 1 %."
+            return moved + "whether one trunk is enough for both is undecided at 1 %."
 
 
 def _batch_sentence(tuning: Tuning) -> str:
     parts = []
     if tuning.batch_exponent is not None:
-        parts.append(f"The best rate goes with the batch to the power {_formatted(tuning.batch_exponent)}.")
+        parts.append(f"The best learning rate scales with the batch to the power {_formatted(tuning.batch_exponent)}.")
     edges = [optimum.edge for optimum in tuning.batches if optimum.edge is not None]
     if len({optimum.batch_tokens for optimum in tuning.rates}) < FEWEST_BATCHES:
-        return f"Fewer than {FEWEST_BATCHES} batches were tried: which is best is not asked."
+        return f"Fewer than {FEWEST_BATCHES} batch sizes were tried, too few to say which is best."
     if tuning.batch is not None:
         parts.append(
-            f"The best batch goes with parameters to the power {_formatted(tuning.batch.params_exponent)}, with tokens "
-            f"to {_formatted(tuning.batch.tokens_exponent)}."
+            f"The best batch scales with parameters to the power {_formatted(tuning.batch.params_exponent)} and with "
+            f"tokens to the power {_formatted(tuning.batch.tokens_exponent)}."
         )
     if edges:
         lowest = edges.count("lowest")
         parts.append(
             f"The best batch lies on the grid's edge in {len(edges)} of {len(tuning.batches)} cells ({lowest} at the "
-            f"smallest, {len(edges) - lowest} at the largest tried): these are fitted to nothing."
+            f"smallest, {len(edges) - lowest} at the largest tried): these are not used in fits."
         )
     return " ".join(parts)
 

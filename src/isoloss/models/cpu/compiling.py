@@ -56,7 +56,7 @@ def _compile(name: str) -> None:
     if done.returncode:
         raise WorkError(
             f"the training step could not be compiled: {done.stderr.strip()[-500:]}",
-            fix="set NUMBA_CACHE_DIR to a folder that may be written",
+            fix="set NUMBA_CACHE_DIR to a writable folder",
         )
 
 
