@@ -1,4 +1,4 @@
-"""How often 95 % intervals hold the truth, over designs and trunk effects, by method.
+"""How often 95 % intervals contain the truth, over designs and trunk effects, by method.
 
     python benchmarks/coverage.py --simulations 200 --out docs/results/coverage.md
 
@@ -93,14 +93,15 @@ def main() -> None:
     error = 1.96 * np.sqrt(0.95 * 0.05 / options.simulations)
     title = ["grid", "corpora", "method", "trunk/point", *NAMES, "width of α"]
     lines = [
-        "# How often 95 % intervals hold the truth",
+        "# How often 95 % intervals contain the truth",
         "",
-        f"`python benchmarks/coverage.py`, {options.simulations} simulations of {options.draws} draws each: a share of "
-        f"95 % is known to ± {100 * error:.1f} points. The law is Chinchilla's with Huber's objective (δ = 1e-3), like "
-        "Python source in bytes; the noise of a point is .4 % of the loss. `trunk/point` is the deviation of trunk "
-        "effects over it. With six corpora, what five others of the same recipe say of the trunks' share of the noise "
-        "is used. `new run` is a single run within the grid, `× 8` one at eight times its compute: prediction "
-        "intervals, noise included.",
+        f"`python benchmarks/coverage.py` ran {options.simulations} simulations of {options.draws} bootstrap draws "
+        f"for each row. The cells give the coverage in per cent; a coverage of 95 % is known to ± {100 * error:.1f} "
+        "points. The true law is Chinchilla's, with values like those of Python source in bytes; it is fitted with "
+        "Huber's objective (δ = 1e-3). The noise of a run is 0.4 % of the loss. `trunk/point` is the standard "
+        "deviation of the noise that the runs of one trunk share, over the noise of a run. With six corpora, the "
+        "estimate of that share uses five other corpora of the same recipe. `new run` is the prediction interval of a "
+        "single run within the grid, noise included; `× 8` that of a run at eight times its compute.",
         "",
         "| " + " | ".join(title) + " |",
         "|" + "---|" * len(title),
