@@ -119,7 +119,7 @@ def test_bytes_by_a_ratio(tmp_path, grid, fits):
         (("--unique-tokens", "tokens"), "no unique_tokens"),
         (("--fix", "E"), "expected NAME=VALUE"),
         (("--fix", "E=high"), "expected a number"),
-        (("--fix", "Q=1"), "cannot hold 'Q'"),
+        (("--fix", "Q=1"), "cannot fix 'Q'"),
         (("--fix", "A=480"), "only together with alpha"),
         (("--floor", "lost"), "no column 'lost'"),
     ],

@@ -41,7 +41,7 @@ def test_what_cannot_be_exported_is_said(isoloss, tmp_path):
     assert output.code == 2
     assert "were not kept" in output.err
     assert "keep_weights = true" in output.err
-    assert "2 runs are called" in isoloss("export", "results", "run1-"[:3], "--out", "model").err
+    assert "2 runs begin with" in isoloss("export", "results", "run1-"[:3], "--out", "model").err
     assert "no run 'zzz'" in isoloss("export", "results", "zzz", "--out", "model").err
 
 

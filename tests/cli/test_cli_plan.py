@@ -165,7 +165,7 @@ def test_runs_alone_are_planned_by_without_any_corpus(capsys, table, tmp_path):
         assert near[key]["value"] == pytest.approx(best[key]["value"], rel=1e-6)
         assert near[key]["low"] < near[key]["value"] < near[key]["high"]
     assert far["extrapolation"] > 100
-    assert "several forms" in far["reason"]
+    assert "several laws" in far["reason"]
     assert far["tokens_per_param"]["high"] / far["tokens_per_param"]["low"] > (
         near["tokens_per_param"]["high"] / near["tokens_per_param"]["low"]
     )
@@ -193,7 +193,7 @@ def test_a_law_of_its_own_runs_needs_no_corpus(capsys, corpus, law):
         (["--flops", "1e11", "--anchor", "porian"], "no corpus"),
         (["--flops", "1e11", "--runs", "TABLE", *OWN, "--anchor", "porian"], "these runs know one"),
         (["--flops", "1e11", "--runs", "TABLE", *OWN, "--law", "LAW"], "both --law and --runs"),
-        (["--flops", "1e11", "--law", "LAW", "--where", "n > 1"], "no table"),
+        (["--flops", "1e11", "--law", "LAW", "--where", "n > 1"], "without --runs"),
         (["--flops", "1e11", "--runs", "TABLE", "--column", "parms=n"], "parms"),
         (["--flops", "1e11", "--runs", "TABLE"], "no column 'params'"),
         (["--flops", "1e30", "--runs", "TABLE", *OWN], "times the largest"),

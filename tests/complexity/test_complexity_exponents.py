@@ -40,7 +40,7 @@ def test_independent_tokens_have_no_covariance_and_no_exponent():
     # One estimate of the covariance from all pairs would have a norm² of about 1/pairs from its noise alone.
     assert np.all(np.abs(squared) < 4 * draws.std(axis=0))
     assert np.all(np.abs(squared) < 0.2 / (500 * 255))
-    with pytest.raises(Unidentified, match="above their noise at 0 of"):
+    with pytest.raises(Unidentified, match="their noise at 0 of"):
         measure_tokens(tokens, "correlation_decay")
     with pytest.raises(Unidentified):
         measure_tokens(tokens, "alpha_d")

@@ -52,7 +52,7 @@ def test_replicates_have_rules_of_their_own_and_a_seed_finds_the_same():
 
 def test_nothing_found_shows_the_closest():
     with pytest.raises(
-        NothingFound, match=r"none of 30 grammars has gzip 0.95 ± 0.005; nearest: gzip 0\.\d+.* with "
+        NothingFound, match=r"none of 30 grammars tried has gzip 0.95 ± 0.005; nearest: gzip 0\.\d+.* with "
     ) as e:
         search(gzip=0.95, candidates=30)
     assert "widen a tolerance" in e.value.fix

@@ -167,7 +167,7 @@ def test_compressed_files_are_what_they_hold(tmp_path, suffix, compress):
     [("t.jsonl", b'{"text": "a"}\n{"txt": "b"}\n', r"t\.jsonl:2: no field 'text'"),
      ("t.jsonl", b'{"text": "a"}\n\n{"text": \n', r"t\.jsonl:3: not JSON: .*1 of 2 lines"),
      ("t.jsonl", b"[1]\n", r"t\.jsonl:1: found a list"),
-     ("t.jsonl", b'{"text": 7}\n', r"t\.jsonl:1: field 'text' holds a int"),
+     ("t.jsonl", b'{"text": 7}\n', r"t\.jsonl:1: field 'text' is a int"),
      ("t.jsonl", b'{"text": "\\ud800"}\n', r"t\.jsonl:1: a lone surrogate"),
      ("t.csv", b"body\nx\n", r"t\.csv:2: no field 'text'"),
      ("t.csv", b"text\n\xe9\n", r"t\.csv, byte 5: byte 0xe9"),

@@ -36,7 +36,7 @@ def test_a_true_law_extrapolates_within_its_intervals():
     assert nearest.held is None
     assert test.scores[0] is law
     assert test.parts[0].beyond == pytest.approx(10, rel=0.01)
-    assert "chinchilla comes closest" in test.sentences()[0]
+    assert "chinchilla is best" in test.sentences()[0]
     json.dumps(test.to_json(), allow_nan=False)
 
 

@@ -147,7 +147,7 @@ def test_a_node_that_dies_costs_nothing_but_time(cluster, archive):
 
 def test_what_no_node_has_is_refused(cluster, archive):
     greedy = tiny_spec(5).model_copy(update={"numerics": Numerics(threads=64)})
-    with pytest.raises(InputError, match="64 cores and 0 GPUs, which no node of the cluster has"):
+    with pytest.raises(InputError, match="64 cores and 0 GPUs"):
         list(RayExecutor(address=cluster.address).run(trunk_jobs([greedy]), archive))
 
 

@@ -65,7 +65,7 @@ def test_two_processes_train_to_the_losses_of_one_and_take_over_from_it(new_arch
     events = []
     records = list(TorchrunExecutor(2).run(jobs, together, on_event=events.append))
     assert len(records) == 3
-    assert any("goes on from step 5" in event.text for event in events if event.kind == "note")
+    assert any("continues from step 5" in event.text for event in events if event.kind == "note")
     assert_equal_to_rounding(losses(together), losses(alone))
     assert not list((together.folder / "checkpoints").iterdir())
     curves = [archive.read_columns("curves", specs[1].fingerprint)["train_nats"] for archive in (alone, together)]

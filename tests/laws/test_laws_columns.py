@@ -114,7 +114,7 @@ def test_the_law_that_needs_a_column_asks_for_it_by_name():
         CASES["kaplan_params"].law().fit(bare("kaplan_params"), flops="flop")
     lone = observations(params=[1e6, 1e7, 1e8], loss_nats=[3.0, 2.5, 2.2], corpus=["web", "code", "code"])
     for ask in (lambda: lone.tokens, lambda: fit(lone), lambda: pair_losses(lone, other="web")):
-        with pytest.raises(BadTable, match="a column 'tokens' is needed, and the table has params"):
+        with pytest.raises(BadTable, match="a column 'tokens' is needed, but the table has params"):
             ask()
 
 
@@ -177,7 +177,7 @@ def test_an_archive_says_how_its_columns_count(monkeypatch):
     assert read_runs(table, params="params_total").params_convention == "total"
     assert read_runs(table, params="params_total * 2").params_convention == "unstated"
     assert read_runs(table, params_convention="with_head").params_convention == "with_head"
-    with pytest.raises(InputError, match="counted by 'with_head' there, by 'total' in the call"):
+    with pytest.raises(InputError, match="count parameters as 'with_head', but the call says 'total'"):
         read_runs(table, params_convention="total")
 
 

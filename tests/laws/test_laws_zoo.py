@@ -88,7 +88,7 @@ def test_a_fitted_law_predicts_by_its_columns_and_comes_back_from_disk(case, tmp
         columns.pop(first)
         with pytest.raises(InputError, match=f"found no {first}"):
             law.predict(**columns)
-    with pytest.raises(InputError, match="reads no 'parms'"):
+    with pytest.raises(InputError, match="does not read 'parms'"):
         law.predict(parms=1e9)
 
 

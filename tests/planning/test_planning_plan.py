@@ -271,7 +271,7 @@ def test_statistics_of_a_file_are_its_bytes(tmp_path):
 def test_text_that_is_read_too_often_to_be_worth_compute_is_named_as_the_reason(law):
     with pytest.raises(Unidentified) as refused:
         plan(law, corpus=replace(ENDLESS, unique_tokens=100.0), flops=1e12)
-    assert "100 tokens would be read so often" in refused.value.fix
+    assert "100 tokens would be repeated so often" in refused.value.fix
     assert "--no-repeat" in refused.value.fix
 
 

@@ -161,7 +161,7 @@ def test_steps_that_count_samples_are_distinguished_or_asked_for(tmp_path):
     mapped = Mapped(params="5e7", batch_tokens=BATCH, loss="lm loss vs samples")
     imported = import_runs(tmp_path / "both", tmp_path / "out", mapped)
     assert one(imported)["tokens"] == 1000 * BATCH
-    assert "256 a step" in messages(imported)
+    assert "256 per step" in messages(imported)
     write_events(tmp_path / "alone", [("lm loss vs samples", 256 * s, 4.0) for s in steps])
     with pytest.raises(BadTable, match="count samples") as caught:
         import_runs(tmp_path / "alone", tmp_path / "out", mapped)

@@ -171,7 +171,7 @@ class TestCases:
         assert len(found) == 25
 
     def test_dots_between_thousands(self):
-        with pytest.raises(BadTable, match=r"'1\.000' could be thousands or decimals"):
+        with pytest.raises(BadTable, match=r"'1\.000' is ambiguous"):
             read_runs(CASES / "13-decimal-comma" / "tab_million_dots.tsv", tokens="tokens_m * 1e6")
 
 

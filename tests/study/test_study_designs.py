@@ -115,7 +115,7 @@ def test_a_point_that_no_grammar_has_is_named(tmp_path):
     study = parsed("points = [0.4, 0.5]\nreplicates = 2", "points = [0.95, 0.96]\nreplicates = 1")
     study = study.model_copy(update={"corpus": (study.corpus[0].model_copy(update={"candidates": 5}),)})
     with pytest.raises(
-        NothingFound, match=r"none of 5 grammars has vocabulary 60 ± 5, gzip 0.95 ± 0.03, floor"
+        NothingFound, match=r"none of 5 grammars tried has vocabulary 60 ± 5, gzip 0.95 ± 0.03, floor"
     ) as caught:
         study.sources(folder=tmp_path)
     assert caught.value.place == "corpus 'isofloor', gzip 0.95"

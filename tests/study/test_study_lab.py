@@ -235,5 +235,5 @@ def test_a_measure_that_a_corpus_does_not_determine_is_reported_and_the_others_g
     assert set(output["text"]["measures"]) == {"alpha_d", "gzip", "unigram"}
     assert output["text"]["unidentified"] == {}
     assert set(output["language"]["measures"]) == {"gzip", "unigram"}
-    assert "cannot be distinguished from none; measure more text" in output["language"]["unidentified"]["alpha_d"]
+    assert "cannot be distinguished from no decay; measure more text" in output["language"]["unidentified"]["alpha_d"]
     assert lab.unidentified(study) == result.unidentified

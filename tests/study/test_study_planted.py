@@ -223,7 +223,7 @@ def test_runs_kept_from_the_fits_are_predicted_and_reported(capsys):
     ]
     show_result(StudyResult(study=held, corpora=corpora(), planned=[], complexity=complexity(), analysis=found))
     said = capsys.readouterr().out
-    assert f"{unseen} runs on cpp kept from the fit: chinchilla misses" in said
+    assert f"{unseen} held-out runs on cpp: chinchilla misses" in said
 
 
 def test_a_measure_that_one_corpus_does_not_determine_is_tested_on_the_others(capsys):
