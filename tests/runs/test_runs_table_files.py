@@ -293,7 +293,7 @@ def test_a_title_above_the_names_of_columns_is_named_as_that(tmp_path):
 
 
 def test_columns_set_apart_by_blanks_are_one_column_alone(tmp_path):
-    with pytest.raises(BadTable, match="one column alone"):
+    with pytest.raises(BadTable, match="only one column"):
         open_table(io_table(tmp_path, "params tokens loss\n1e6 1e8 3\n2e6 1e8 2.9\n"))
     assert open_table(io_table(tmp_path, "val loss\n3\n2.9\n"))["val loss"].to_pylist() == [3, 2.9]
     assert open_table(io_table(tmp_path, "run name\nthe first\nsecond\n")).num_rows == 2

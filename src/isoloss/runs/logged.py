@@ -116,9 +116,9 @@ def without_dead_ends(points: Sequence[tuple[int, float]], *, place: str) -> lis
 
 def _two_runs(first: int, last: int, start: int, end: int, place: str) -> BadTable:
     return BadTable(
-        f"two runs lie here: steps {first} to {last}, then {start} to {end} again; which one counts is unknown",
-        place=place, fix="give each run a folder or a table of its own, or name one file; in a table --run names the "
-        "column that holds the names of runs, and --where picks rows",
+        f"two runs are here: steps {first} to {last}, then {start} to {end} again; it is unknown which one counts",
+        place=place, fix="give each run its own folder or table, or name one file; in a table --run names the column "
+        "that names the runs, and --where selects rows",
     )  # fmt: skip
 
 
