@@ -152,8 +152,8 @@ class Domain:
         return LawWarning(
             code="params_with_tokens",
             message=f"parameters and tokens move together in these rows ({ratio}), so the runs determine the loss "
-            "along that line but not the effect of each of the two. A, B, α and β may trade places, and no budget has a "
-            f"best split. Add runs off the line, {APART:g} times fewer and more tokens at several "
+            "along that line but not the effect of each of the two. A, B, α and β may trade places, and no budget has "
+            f"a best split. Add runs off the line, {APART:g} times fewer and more tokens at several "
             f"sizes, small ones first: {wanted}. Until then fit a law of one of them (--law offset_params).",
         )
 
