@@ -47,20 +47,24 @@ Written by `studies/measure_corpora.py` and `studies/corpora_page.py` from {real
 (`studies/get_corpora.py`; Llama-2 tokens, whole documents drawn at random up to 6 MB) and one random grammar, seed 17,
 of each of the gzip paper's six settings (4 million tokens in documents of 256).
 
-Each cell: value [95 % interval over documents] and, for compressors, · the value after a random permutation of ids
-(one permutation, seed 17). The other measures read ids as names: their placebo is their value, which a test holds to
-nine digits. What each measure can and cannot see: [measures](../reference/measures.md).
+Each cell gives the value [95 % interval over documents] and, for compressors, after the dot the value with randomly
+permuted token ids (one permutation, seed 17). The other measures read ids only as names, so a permutation does not
+change them; a test checks this to nine digits. [Measures](../reference/measures.md) says what each can and cannot see.
 
-Read on 2026-11-25. With the same tokenizer C, HTML, DNA, protein and English come within .01 of the ratios seen before
-or inside their range. So does Python's library together with its tests (.393 against .394); without them, as our corpus
-is, it has .441. Which files are taken decides for Go too: .26 is what the generated ones have, those written by hand
-have .40. No scores in MusicXML that we tried come down to the .185 seen before: quartets have .22
-to .26, chorales .29, madrigals .31, and we do not know which the earlier figure was of. Relabelling moves real text by
-up to .037, further than C is from Go, and upwards wherever it moves it. The grammar of seed 17 lies low in the families
-(3, 20, 2, 2), (20, 300, 10, 5) and (30, 400, 10, 8); over twelve seeds all six families agree with what was seen before
-within a deviation. On real corpora gzip's rank correlation with unigram entropy is .72; on the six grammars their
-orders are the same but for two equal ratios. Predicted data exponents lie between .002 (DNA: five tokens of context are
-worth nothing to an n-gram) and .33 (JSON), but for music (.80), where each further token of context is worth much.
+Notes of 2026-11-25. "Seen before" are ratios measured earlier with the same tokenizer.
+
+- C, HTML, DNA, protein and English agree with the earlier ratios within .01, or are inside their range. Python's
+  library together with its tests does too (.393 and .394); without tests, like our corpus, it has .441.
+- For Go, the choice of files decides: generated files have .26, files written by hand .40.
+- No MusicXML scores that we tried reach the earlier .185: quartets have .22 to .26, chorales .29, madrigals .31. We
+  do not know which scores the earlier figure was for.
+- Permuting ids moves real text by up to .037, more than the difference between C and Go, and only upwards.
+- The grammar of seed 17 is low in the families (3, 20, 2, 2), (20, 300, 10, 5) and (30, 400, 10, 8). Over twelve
+  seeds all six families agree with the earlier ratios within one standard deviation.
+- On real corpora gzip's rank correlation with unigram entropy is .72. On the six grammars the two orders are the
+  same, except for two equal ratios.
+- Predicted data exponents are between .002 (DNA: five tokens of context do not help an n-gram model) and .33 (JSON).
+  Music has .80, because each further token of context helps much.
 """
 
 
@@ -82,16 +86,16 @@ def page(corpora: Sequence[Corpus], families: dict[str, list[float]], selections
     """Yield the lines of the page."""
     real = [corpus for corpus in corpora if not corpus["generated"]]
     yield HEAD.format(real=len(real))
-    yield "## gzip next to what was known\n"
+    yield "## gzip compared with earlier values\n"
     yield from table(
         ["corpus", "documents", "tokens", "bytes a token", "gzip", "placebo moves it by", "seen before", "gzip paper"],
         [known_row(corpus) for corpus in corpora],
     )
-    yield "\nOne grammar does not stand for its family; the ratios of twelve, seeds 17 to 28:\n"
+    yield "\nOne grammar is not typical of its family. The ratios of twelve grammars per family, seeds 17 to 28:\n"
     rows = [[name, f"{mean(ratios):.3f} ± {stdev(ratios):.3f}", ", ".join(f"{r:.3f}" for r in sorted(ratios)),
              EARLIER[name][0]] for name, ratios in families.items()]  # fmt: skip
     yield from table(["family", "mean ± deviation", "ratios", "seen before"], rows)
-    yield "\nNor does one choice of files for its language or notation, near duplicates kept:\n"
+    yield "\nOne choice of files is not typical of its language or notation. Other choices, near duplicates kept:\n"
     yield from table(
         ["next to", "files", "documents", "MB read", "of MB", "gzip", "seen before"],
         [selection_row(selection) for selection in selections],
