@@ -102,7 +102,8 @@ def balance_picture(data: ReportData) -> Drawing | None:
         title=f"Best tokens per parameter against {measured}",
         caption=f"Each mark is a corpus: its {measured}, and its best number of training tokens per parameter, by "
         "several forms of the loss and as the mean over the budgets of the verdict. Bars are 95 % intervals. Real "
-        "text and generated language stand apart, because one need not hold for the other. A regression line with its "
+        "text and generated languages are shown separately, because what is true of one need not be true of the "
+        "other. A regression line with its "
         f"band is drawn only where best tokens per parameter are shown to follow the {measured}.",
         alt=f"Best tokens per parameter against {measured}. "
         + _each({p.name: f"{measured} {fixed(p.complexity.value, 2)}, "
@@ -140,15 +141,15 @@ def slope_note(verdict: BalanceVerdict) -> str:
 def compute_picture(data: ReportData) -> Drawing:
     """Return loss against compute."""
     names = corpus_order(data)
-    floor = " The dotted line is the exact best possible loss, known for generated corpora." if data.floors else ""
+    floor = " The dotted line is the exact lowest possible loss, known for generated corpora." if data.floors else ""
     return Drawing(
         name="compute",
         title="Loss against compute",
         caption="Marks are runs, coloured by model size, small dark to large bright; the number left of each curve is "
-        "the size. Thin curves are the law at that size. The orange line is the least loss that the law "
-        "expects for the compute, with its 95 % interval; it is dashed where it leaves the ranges of the "
-        f"fitted runs.{floor} {HOLLOW} Losses of different tokenizers do not compare, so each panel has its "
-        "own scale.",
+        "the size. Thin curves are the law at that size. The orange line is the lowest loss that the law predicts "
+        "for the compute, with its 95 % interval; it is dashed where it leaves the ranges of the "
+        f"fitted runs.{floor} {HOLLOW} Losses of different tokenizers are not comparable, so each panel has its own "
+        "scale.",
         alt=f"{_count(names)} of held-out loss against training FLOPs. Lowest loss of a run: "
         + _each({name: fixed(float(data.observations.where(corpus=name).loss_nats.min()), 3) for name in names}),
         draw=partial(loss_against_compute, data.observations, data.laws, floors=data.floors, corpora=names),
@@ -163,10 +164,10 @@ def excess_picture(data: ReportData) -> Drawing | None:
     return Drawing(
         name="excess",
         title="Excess over the exact floor",
-        caption="For generated corpora the best possible loss is known exactly, so what is drawn is all that more "
-        "compute could remove. Bars are two standard errors of the loss. A run at the floor, within its own "
-        "error, stands on the lower edge: such a run says nothing about how loss falls. The dashed line is "
-        f"how far the fitted E stands above the truth. {HOLLOW}",
+        caption="For generated corpora the lowest possible loss is known exactly. The figure shows the rest, which "
+        "more compute could remove. Bars are two standard errors of the loss. A run at the floor, within its "
+        "own error, is drawn on the lower edge; it says nothing about how the loss falls. The dashed line shows "
+        "how far the fitted E is above the floor. {HOLLOW}",
         alt=f"{_count(floors)} of loss minus exact floor against training FLOPs: "
         + _each({name: f"floor {fixed(floor.value, 3)} nats per token" for name, floor in floors.items()}),
         draw=partial(excess_over_floor, data.observations, data.laws, floors=floors),

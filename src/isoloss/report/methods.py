@@ -37,7 +37,9 @@ LOSS = Note(
     "are scored; the first has no context. A document of a generated corpus is one window and starts at a sentence; "
     "windows of text never cross documents. The standard error is over documents.",
 )
-BITS = Note(title="Bits per byte", text="Loss / (ln 2 · bytes per token). It alone compares tokenizers.")
+BITS = Note(
+    title="Bits per byte", text="Loss / (ln 2 · bytes per token). Only bits per byte are comparable between tokenizers."
+)
 FRONTIER = Note(
     title="Frontier",
     text="N* and D* have the least predicted loss among all splits of the same C; a is the slope of ln N* in ln C. A "
@@ -46,11 +48,11 @@ FRONTIER = Note(
 FLOOR = Note(
     title="Floor",
     text="The loss of the best possible predictor that knows the grammar, on the same held-out documents and "
-    "positions. Known for generated corpora alone.",
+    "positions. Known only for generated corpora.",
 )
 BALANCE = (
     "D*/N* at {budget} FLOPs, and ln(D*/N*), its logarithm. Corpora are compared by the mean of the logarithm over "
-    "three budgets inside the runs of most of them, by several forms of the loss."
+    "three budgets inside the runs of most of them, by several laws."
 )
 COMPLEXITY = (
     "Corpora are compared by {measure}. How tokens are written as bytes is part of a compression ratio. Intervals are "

@@ -25,7 +25,7 @@ def predictor_picture(data: ReportData) -> Drawing | None:
         return None
     return Drawing(
         name="contest",
-        title="What a measure knows of a corpus that was never trained on",
+        title="How well a measure predicts a corpus that was never trained on",
         caption="Every source is left out in turn and predicted from a measure alone. Marks are the measure's error "
         "less that of one law for all, which knows nothing of the source: left of the line it knows something. Bars "
         "are 95 % intervals of the paired differences over sources; a mark is filled where the difference is shown, by "

@@ -78,7 +78,7 @@ def _balance(data: ReportData) -> Section:
 
 def _predictors(data: ReportData) -> Section:
     return Section(
-        name="predictors", title="Which measure predicts a corpus never trained on?",
+        name="predictors", title="Which measure predicts a corpus that was never trained on?",
         blocks=kept(predictor_picture(data), *predictor_tables(data)),
         folded_title="Every left-out corpus", folded=tuple(corpus_tables(data)),
     )  # fmt: skip
@@ -125,7 +125,7 @@ def _trust(data: ReportData) -> Section:
     left_out = tables.exclusions_table(data)
     folded: list[tuple[str, Block]] = []
     if len(every.rows) > len(best.rows):
-        folded.append(("every predictor held against the largest runs", every))
+        folded.append(("every predictor tested on the largest runs", every))
     if left_out.rows:
         folded.append((f"{len(left_out.rows)} rows left out of the fits", left_out))
     return Section(

@@ -28,7 +28,7 @@ def key_table(data: ReportData) -> Table:
         CORPUS,
         Column(title=data.measure, about="; ".join(filter(None, (measured_as(data.measure), "higher is harder")))),
         Column(title="E", unit="nats/token", about="the law's loss at infinite size and data"),
-        Column(title="floor", unit="nats/token", about="the exact best possible loss, known for generated corpora"),
+        Column(title="floor", unit="nats/token", about="the exact lowest possible loss, known for generated corpora"),
         Column(title="α", about="exponent of parameters in the law"),
         Column(title="β", about="exponent of data in the law"),
         Column(title="a", about="exponent of the best size: N* ∝ C^a"),
@@ -110,8 +110,9 @@ def fit_table(data: ReportData) -> Table:
     return Table(
         name="fits", columns=columns,
         rows=tuple(_fit_row(data, name, law) for name, law in data.all_laws),
-        caption="How each law was fitted, and whether its optimum was reached. Starts that agree prove the optimum and "
-        "not the form: a law that misses its runs is refused, whatever its starts.",
+        caption="How each law was fitted, and whether its optimum was reached. Agreeing starts show that the "
+            "optimum was found, not that the law is right: a law that misses its runs is rejected even if all "
+            "starts agree.",
     )  # fmt: skip
 
 
@@ -139,7 +140,7 @@ def frontier_table(data: ReportData) -> Table:
     columns = (
         CORPUS, Column(title="budget", unit="FLOPs"), Column(title="N*", unit="parameters"),
         Column(title="D*", unit="tokens"), Column(title="D*/N*"), Column(title="loss", unit="nats/token"),
-        Column(title="reach", about="how far the point lies outside the ranges of the fitted runs", numeric=False),
+        Column(title="reach", about="how far the point is outside the ranges of the fitted runs", numeric=False),
     )  # fmt: skip
     rows = [_frontier_row(name, point) for name, points in data.frontier.items() for point in points]
     return Table(name="frontier", columns=columns, rows=tuple(rows), caption="What to train at each budget.")
@@ -175,7 +176,8 @@ def unfiltered_table(data: ReportData) -> Table:
     names = [corpus.name for corpus in by_complexity(data) if corpus.name in {*data.laws, *data.laws_unfiltered}]
     rows = [_unfiltered_row(data, name) for name in names]
     return Table(name="unfiltered", columns=columns, rows=tuple(rows),
-                 caption="The fits again with the flagged runs: where the two disagree, the flags decide.")  # fmt: skip
+                 caption="The fits repeated with the flagged runs. If the two disagree, the result depends on the "
+                     "flags.")  # fmt: skip
 
 
 def _unfiltered_row(data: ReportData, name: str) -> Row:
@@ -194,14 +196,16 @@ def variants_table(data: ReportData) -> Table:
         CORPUS,
         *(Column(title="a", unit=f"rate × {plain(factor)}") for factor in factors),
         *(Column(title="ln(D*/N*)", unit=f"rate × {plain(factor)}") for factor in factors),
-        Column(title="Δa", unit="least and most", about="how far a moves from that of the study's own rate"),
+        Column(
+            title="Δa", unit="least and most", about="how far a moves from its value at the study's own learning rate"
+        ),
         Column(title="Δ ln(D*/N*)", unit="least and most", about="how far the balance moves"),
     )
     rows = [_variant_row(data, corpus.name, factors) for corpus in by_complexity(data)]
     return Table(
         name="arms", columns=columns, rows=tuple(rows),
-        caption="The same grid trained at other peak rates: where a or the balance moves by more than its interval, "
-        "the rate decides the answer.",
+        caption="The same grid trained at other peak learning rates. If a or the balance moves by more than its "
+            "interval, the answer depends on the learning rate.",
     )  # fmt: skip
 
 
@@ -230,7 +234,7 @@ def replicates_table(data: ReportData) -> Table:
     columns = (
         CORPUS, Column(title="sizes", unit="with replicates"), Column(title="trunks"),
         Column(title="trunk noise", unit="% of the loss", about="standard deviation that runs of one trunk share"),
-        Column(title="branch noise", unit="% of the loss", about="standard deviation that each run has for itself"),
+        Column(title="branch noise", unit="% of the loss", about="standard deviation of each single run"),
         Column(title="law's error", unit="% of ln loss", about="root mean square around the law: noise and misfit"),
     )  # fmt: skip
     rows = [
@@ -244,8 +248,8 @@ def replicates_table(data: ReportData) -> Table:
     ]  # fmt: skip
     return Table(
         name="replicates", columns=columns, rows=tuple(rows),
-        caption="Noise between seeds. Data order is one for all sizes of a seed, and the held-out set is one for all "
-        "runs. Where the law's error is much larger than both, the law misses something that no seed explains.",
+        caption="Noise between seeds. All sizes of a seed share the data order, and all runs share the held-out "
+            "set. If the law's error is much larger than both, seeds cannot explain it.",
     )  # fmt: skip
 
 
@@ -272,7 +276,7 @@ def corpora_table(data: ReportData) -> Table:
         for corpus in by_complexity(data)
     ]
     return Table(name="corpora", columns=columns, rows=tuple(rows),
-                 caption="Where each corpus comes from, how large it is, and how complex it measures.")  # fmt: skip
+                 caption="Where each corpus comes from, how large it is, and its measures.")  # fmt: skip
 
 
 def _measure_cell(corpus: CorpusSummary, name: str) -> Cell:
@@ -312,7 +316,7 @@ def runs_table(data: ReportData) -> Table:
 
 EXCESS = Column(title="excess", unit="nats", about="loss above the exact floor, in nats per token")
 EXCESS_ERROR = Column(title="± s.e.", unit="paired", about="standard error of the excess, over the same documents")
-BITS = Column(title="bits", unit="per byte", about="loss in bits per byte of text; it alone compares tokenizers")
+BITS = Column(title="bits", unit="per byte", about="loss in bits per byte of text, comparable between tokenizers")
 OPTIONAL = (EXCESS, EXCESS_ERROR, BITS)
 RUN_COLUMNS = (
     CORPUS, Column(title="N", unit="parameters"), Column(title="D", unit="tokens"), Column(title="C", unit="FLOPs"),
@@ -375,7 +379,7 @@ def coverage_table(data: ReportData) -> Table:
     ]  # fmt: skip
     return Table(
         name="coverage", columns=columns, rows=tuple(rows),
-        caption="How often the intervals would hold the truth, simulated on these grids: 95 % is promised.",
+        caption="How often the intervals would contain the truth, simulated on these grids. The target is 95 %.",
     )  # fmt: skip
 
 
@@ -408,10 +412,10 @@ def backtest_table(data: ReportData, *, every: bool = False) -> Table:
         if every or place == 0 or score.law in (NEAREST, *(law.law for law in data.laws.values()))
     ]  # fmt: skip
     sentence = (
-        "Every predictor, held against the largest budgets."
+        "Every predictor, tested on the largest budgets."
         if every
-        else "Would the laws have predicted right? Each was fitted without the largest budgets, then predicted them. "
-        "The nearest run, in ln N and ln D, is what any law should beat."
+        else "Would the laws have predicted correctly? Each was fitted without the largest budgets and then "
+        "predicted them. Any law should be better than the nearest run in ln N and ln D."
     )
     return Table(
         name="backtest-all" if every else "backtest", columns=columns, rows=tuple(rows), caption=sentence

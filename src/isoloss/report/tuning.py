@@ -11,10 +11,10 @@ from isoloss.tuning.sweep import BatchOptimum, Edge, RateOptimum
 from isoloss.tuning.tuning import PowerFit, Tuning
 
 WORDS = {
-    "one_trunk": "One trunk may serve every token count.",
-    "follow_horizon": "The rate must follow the horizon.",
-    "not_decided": "One rate for both horizons is neither shown to do nor to fail.",
-    "not_fitted": "The best rate is not fitted.",
+    "one_trunk": "One trunk is enough for every token count.",
+    "follow_horizon": "The learning rate must follow the horizon.",
+    "not_decided": "It is undecided whether one learning rate is enough for both horizons.",
+    "not_fitted": "The best learning rate is not fitted.",
 }
 PUBLISHED = {"porian": "Porian et al. 2024", "step_law": "Step Law (Li et al. 2025)"}
 EDGES: dict[Edge, str] = {"lowest": "≤ ", "highest": "≥ "}
@@ -33,19 +33,20 @@ def rules_table(data: ReportData) -> Table:
     """Return the fitted power laws of each corpus, next to the published exponents."""
     columns = (
         Column(title="corpus", numeric=False),
-        Column(title="batch", unit="tokens", about="the batch whose losses are least on average: rates hold at it"),
+        Column(title="batch", unit="tokens", about="the batch with the lowest average loss; rates are given for it"),
         Column(title="best rate", unit="at the middle", about="at the geometric middle of sizes and horizons"),
         Column(title="rate ∝ N^", about="exponent of parameters"),
         Column(title="rate ∝ D^", about="exponent of training tokens"),
         Column(title="rate ∝ B^", about="exponent of the batch, inside one size and horizon"),
         Column(title="best batch ∝ N^"), Column(title="best batch ∝ D^"),
-        Column(title="cost of one rate", unit="% of the loss", about="what one rate for both horizons costs either"),
+        Column(title="cost of one rate", unit="% of the loss", about="the cost of one rate for both horizons, at "
+            "either"),
     )  # fmt: skip
     rows = [_fitted_row(name, tuning) for name, tuning in data.tuning.items()]
     return Table(
         name="rules", columns=columns, rows=(*rows, *map(_published_row, PUBLISHED)),
-        caption="How the best rate and batch follow size and tokens, next to what others found. Brackets are 95 % "
-        "intervals: tokens are judged inside sizes, parameters between them.",
+        caption="How the best rate and batch follow size and tokens, compared with what others found. Brackets are "
+            "95 % intervals. The effect of tokens is estimated within sizes, the effect of parameters between sizes.",
     )  # fmt: skip
 
 
@@ -89,7 +90,7 @@ def optima_table(data: ReportData) -> Table:
     return Table(
         name="optima", columns=columns, rows=tuple(rows),
         caption="Where the loss of each size and horizon is least. Brackets hold the rates within 1 % of the least "
-        "loss. ≤ and ≥ mark optima on the grid's edge: they lie there or beyond, and nothing is fitted to them.",
+        "loss. ≤ and ≥ mark optima on the grid's edge: they are there or beyond, and are not used in fits.",
     )  # fmt: skip
 
 

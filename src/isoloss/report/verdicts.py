@@ -38,9 +38,9 @@ def _words(verdict: BalanceVerdict) -> str:
             more = "more" if verdict.slope is not None and verdict.slope.value > 0 else "fewer"
             return f"The higher the {measure}, the {more} tokens per parameter are best."
         case "differs":
-            return f"Best tokens per parameter differ, but are not shown to follow the {measure}."
+            return f"Best tokens per parameter differ, but it is not shown that they follow the {measure}."
         case "not_identified":
-            return f"Best tokens per parameter are not shown to follow the {measure}."
+            return f"It is not shown that best tokens per parameter follow the {measure}."
         case "not_enough_corpora":
             return "Too few corpora to judge."
 
