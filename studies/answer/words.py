@@ -53,4 +53,4 @@ def spread(estimate: Estimate) -> float:
 
 def probability(p: float) -> str:
     """Return a p-value."""
-    return f"p = {p:.2g}" if p >= 1e-3 else "p < .001"
+    return f"p = {p:.2g}" if p >= 1e-3 else "p < 0.001"
