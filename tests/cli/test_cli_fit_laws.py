@@ -116,7 +116,7 @@ def test_bytes_by_a_ratio(tmp_path, grid, fits):
     ("options", "said"),
     [
         (("--law", "repeated"), "no column 'unique_tokens'"),
-        (("--unique-tokens", "tokens"), "no unique_tokens"),
+        (("--unique-tokens", "tokens"), "not unique_tokens"),
         (("--fix", "E"), "expected NAME=VALUE"),
         (("--fix", "E=high"), "expected a number"),
         (("--fix", "Q=1"), "cannot fix 'Q'"),

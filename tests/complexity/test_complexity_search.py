@@ -95,7 +95,7 @@ def test_what_cannot_be_is_refused_before_the_search(values, message):
 
 
 def test_wanting_nothing_is_refused():
-    with pytest.raises(InputError, match="nothing is wanted"):
+    with pytest.raises(InputError, match="no wanted property"):
         search()
 
 

@@ -185,7 +185,7 @@ def test_parts_that_do_not_fit_together_are_an_error(halves, tmp_path):
 
 
 def test_a_part_with_too_little_text_is_named(halves, tmp_path):
-    with pytest.raises(BadCorpus, match="part 'low' holds") as caught:
+    with pytest.raises(BadCorpus, match="part 'low' has") as caught:
         mixture(halves, tmp_path, tokens=40_000)
     assert "weight" in caught.value.fix
 

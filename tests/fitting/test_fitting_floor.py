@@ -28,7 +28,7 @@ def test_E_is_held_at_the_floor():
     assert law.params["E"].value == DEMO_LAW["E"]
     assert law.fixed == ("E",)
     assert law.floor.held
-    assert "held at the known floor, 0.7 nats" in law.summary()
+    assert "fixed at the known floor, 0.7 nats" in law.summary()
     # Knowing E narrows what is left to know.
     assert law.params["alpha"].width < fit(simulated(), bootstrap=50).params["alpha"].width
 

@@ -166,7 +166,7 @@ def test_a_frontier_that_depends_on_the_batch_asks_for_it():
     with pytest.raises(NotApplicable, match="depends on batch_tokens") as refused:
         law.frontier(flops=[1e21])
     assert "batch_tokens=" in str(refused.value.fix)
-    with pytest.raises(InputError, match="holds no 'batch'"):
+    with pytest.raises(InputError, match="does not take 'batch'"):
         law.frontier(flops=[1e21], batch_tokens=1e6, batch=3)
     small, large = (law.optimum(1e21, batch_tokens=batch) for batch in (1e5, 1e8))
     # A batch far above the critical one wastes tokens: the loss of a budget is higher.
