@@ -129,9 +129,7 @@ def test_bytes_without_a_ratio_have_no_budget():
 def test_a_floor_above_every_loss_is_refused(use):
     table = simulated()
     largest = table.loss_nats.max()
-    with pytest.raises(
-        InputError, match=rf"floor, 3\.5 nats .* above every loss, {largest:.6g} the largest"
-    ) as refused:
+    with pytest.raises(InputError, match=rf"floor, 3\.5 nats .* above every loss .*{largest:.6g}") as refused:
         fit(with_floor(table, 3.5), floor=use)
     assert refused.value.exit_code == 2
     assert "--floor" in str(refused.value.fix)

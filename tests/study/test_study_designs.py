@@ -126,7 +126,7 @@ def test_a_point_that_no_grammar_has_is_named(tmp_path):
     ("old", "new", "said"),
     [
         ('"iso_floor"', '"iso_flor"', "did you mean 'iso_floor'"),
-        ("{ floor = 0.8, vocabulary = 60 }", "{ gzip = 0.3 }", "iso_floor keeps the floor constant: give hold = { floor"),
+        ("{ floor = 0.8, vocabulary = 60 }", "{ gzip = 0.3 }", "iso_floor keeps the floor constant: give hold"),
         ("{ floor = 0.8, vocabulary = 60 }", "{ floor = 0.8, gzip = 0.3 }", "gzip cannot both be held and vary"),
         ("points = [0.4, 0.5]", "points = [0.35, 0.35]", "equal"),
         ("points = [0.4, 0.5]", "points = [0.35]", "points"),
