@@ -97,7 +97,7 @@ def test_no_n_gram_beats_the_floor_of_a_grammar(tmp_path):
 
 
 def test_one_sequence_leaves_nothing_to_learn_from():
-    with pytest.raises(InputError, match="nothing is left"):
+    with pytest.raises(InputError, match="is left to learn"):
         measure_tokens(np.zeros((1, 256), dtype=np.uint16), "ngram", vocab_size=2)
 
 

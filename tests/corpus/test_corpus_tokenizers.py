@@ -191,7 +191,7 @@ def test_a_tokenizer_that_would_drop_characters_silently_is_refused():
     [("t.json", b"{}", "not a tokenizer.json"), ("t.json", b"\xff", "not a tokenizer.json"),
      ("t.model", b"abc", "not a SentencePiece model"), ("t.model", b"", "not a SentencePiece model"),
      ("nowhere.json", None, "cannot be read"), ("nowhere.model", None, "cannot be read"),
-     ("bpe:4096", None, "trained on the training side")],
+     ("bpe:4096", None, "trained on the training text")],
 )  # fmt: skip
 def test_a_file_that_is_no_tokenizer_is_named(tmp_path, name, content, said):
     if content is not None:

@@ -103,7 +103,7 @@ def test_one_trunk_is_judged_by_what_one_rate_costs(tokens_exponent, verdict):
     tuning = fit_tuning("x", sweep(tokens_exponent=tokens_exponent, noise=0.001), seed=0)
     assert tuning.verdict == verdict
     assert tuning.rate_rule.follows_horizon == (verdict == "follow_horizon")
-    assert ("may serve" if verdict == "one_trunk" else "must follow") in tuning.sentences()[0]
+    assert ("is enough" if verdict == "one_trunk" else "must follow") in tuning.sentences()[0]
 
 
 def test_the_rule_written_is_the_rule_a_study_reads():
