@@ -100,7 +100,7 @@ class Columns:
             text = value.decode("utf-8") if isinstance(value, bytes) else str(value)
             text.encode("utf-8")
         except UnicodeError:
-            fix = "save the table in UTF-8 (as with iconv -f latin1 -t utf-8)"
+            fix = "save the table in UTF-8 (for example with iconv -f latin1 -t utf-8)"
             raise self._refused(name, f"found {value!r}, which is not UTF-8", fix) from None
         return text
 
@@ -130,7 +130,7 @@ class Columns:
         column = self.given(name)
         if column.null_count:
             at = np.flatnonzero(column.is_null().to_numpy())
-            message = f"{len(at)} empty {'cell' if len(at) == 1 else 'cells'}, expected numbers or names everywhere"
+            message = f"{len(at)} empty {'cell' if len(at) == 1 else 'cells'}, expected a value in every row"
             fix = f"fill the rows, or leave them out: --where '\"{name}\" IS NOT NULL'"
             raise self._refused(f"{name}, row {some(self.rows[at])}", message, fix)
         return column
@@ -148,7 +148,7 @@ class Columns:
                 fix=did_you_mean(formula, self.names),
             ) from error  # fmt: skip
         if found.num_rows != len(self.rows) or found.column_names != [ROW, "found"]:
-            fix = "write a formula with one value a row, as n_millions * 1e6"
+            fix = "write a formula with one value per row, such as n_millions * 1e6"
             raise self._refused(formula, f"{found.num_rows} values for {len(self.rows)} rows", fix)
         return found["found"].take(np.argsort(np.argsort(self.rows)))
 
@@ -159,7 +159,7 @@ class Columns:
         if name not in self.names or not pa.types.is_string(self.table[name].type):
             return
         if doubt := grouping_doubt(self.table[name].to_pylist()):
-            fix = "write thousands without marks and decimals with a point: 1234000 or 1.234"
+            fix = "write numbers without thousands separators and with a decimal point: 1234000 or 1.234"
             raise self._refused(name, doubt, fix)
 
     def _parsed(self, name: str, values: list[object]) -> Floats:
