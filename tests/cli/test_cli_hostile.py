@@ -126,6 +126,15 @@ def test_a_record_under_the_name_of_another_run_is_damage(results):
         Archive(results).read(second.stem)
 
 
+def test_the_advice_on_a_broken_archive_of_imported_runs_works(isoloss, tmp_path):
+    written(tmp_path / "runs.jsonl")
+    assert isoloss("import", "runs.jsonl", "--loss", "loss", "--out", "own").code == 0
+    (tmp_path / "own" / "archive.json").write_text("[]")
+    assert "delete this file" in isoloss("runs", "own").err
+    (tmp_path / "own" / "archive.json").unlink()
+    assert len(isoloss("runs", "own", "--json").json["runs"]) == len(ROWS)
+
+
 def test_the_advice_on_a_broken_archive_works(isoloss, results):
     (results / "archive.json").write_text("{")
     output = isoloss("runs", "results")

@@ -72,6 +72,7 @@ def test_the_answer_is_reported_by_another_convention_where_the_law_knows_its_ow
         (["--flops", "1e11", "--law", "LAW", "--pilot", "8s"], "both --law and --pilot"),
         (["--flops", "1e11", "--tokenizer", "other.json"], "not comparable"),
         (["--flops", "1e11", "--pilot", "8s", "--anchor", "porian"], "a pilot knows one"),
+        (["--flops", "1e11", "--tokenizer", "bytes", "--anchor", "porian"], "subword tokens"),
         (["--flops", "1e30", "--law", "LAW"], "times the largest"),
         (["--law", "LAW"], "not one question"),
         (["--flops", "1e11", "--law", "nowhere.json"], "no such file"),

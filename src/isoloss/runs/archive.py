@@ -72,9 +72,10 @@ class Archive:
 
     @staticmethod
     def stands_in(folder: Path | str) -> bool:
-        """Whether `folder` is an archive: it says so, or holds records, where what says so was deleted as damaged."""
+        """Whether `folder` is an archive: it says so, or holds runs, where what says so was deleted as damaged."""
         folder = Path(folder)
-        return (folder / "archive.json").is_file() or any((folder / "runs").glob("run*-*.json"))
+        runs = [(folder / "runs").glob("run*-*.json"), (folder / "imported").glob("import*-*.parquet")]
+        return (folder / "archive.json").is_file() or any(map(any, runs))
 
     def corpus_folder(self, corpus: str) -> Path:
         """Return the folder of a corpus by fingerprint."""

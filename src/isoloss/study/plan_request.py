@@ -246,6 +246,12 @@ def _counted(request: Request, statistics: CorpusStatistics) -> CorpusStatistics
         assert request.corpus is not None
         own = open_corpus(request.corpus, tokenizer=request.tokenizer, measures=(), seed=request.seed)
         ratio, vocab_size = own.bytes_per_token, own.vocab_size
+        if ratio == 1:
+            raise InputError(
+                "a reference frontier counts subword tokens of several bytes each, and these are bytes",
+                place="--tokenizer",
+                fix="name a tokenizer.json or a SentencePiece .model, or state --bytes-per-token 4.2",
+            )  # fmt: skip
     return statistics.in_tokens(ratio, vocab_size=vocab_size)
 
 
