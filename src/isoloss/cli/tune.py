@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 @app.command()
 def tune(
-    runs: Annotated[Path, typer.Argument(help="CSV, TSV, Parquet, JSON or JSONL with one row a run of a sweep.")],
+    runs: Annotated[
+        Path, typer.Argument(help="CSV, TSV, Parquet, JSON or JSONL file with one row per run of a sweep.")
+    ],
     params: Params = "params",
     tokens: Tokens = "tokens",
     rate: Annotated[str, typer.Option(help="Column of peak learning rates, or a formula.")] = "peak_lr",

@@ -70,5 +70,5 @@ class Registry(Generic[T]):
         except Exception as error:  # a user's module may raise anything while it is imported
             raise InputError(
                 f"cannot import {self.what} {name!r}: {type(error).__name__}: {error}",
-                fix="write module:Name, with the module importable from the folder you stand in",
+                fix="write module:Name, with the module importable from the current folder",
             ) from error

@@ -336,7 +336,7 @@ def read_parquet(path: Path) -> "pa.Table":
         raise _too_wide(size.num_columns, path)
     if size.num_rows > MOST_ROWS:
         raise BadTable(
-            f"{size.num_rows:,} rows; at most {MOST_ROWS:,} are possible", place=str(path), fix="give one row a run"
+            f"{size.num_rows:,} rows; at most {MOST_ROWS:,} are possible", place=str(path), fix="give one row per run"
         )
     texts = [field.name for field in parquet.read_schema(path) if _is_text(field.type)]
     table = parquet.read_table(path, read_dictionary=texts)  # a text that stands in many rows is held once

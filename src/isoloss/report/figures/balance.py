@@ -123,5 +123,5 @@ def _key(lines: bool, chinchilla: bool) -> list[theme.Entry]:
         entries.append((theme.line_sign(theme.INK, width=1.8), "regression, where a trend is shown"))
     if chinchilla:
         dotted = theme.line_sign(theme.MUTED, dashes=(0, (1, 1.5)))
-        entries.append((dotted, "Chinchilla: 20 tokens a parameter"))
+        entries.append((dotted, "Chinchilla: 20 tokens per parameter"))
     return entries
