@@ -242,8 +242,8 @@ def _sizes_table(checked: "Checked") -> "Table":
 def _budgets_table(checked: "Checked") -> "Table":
     table = _table("corpus", "budget (FLOPs)", "sizes", "smaller", "larger")
     table.caption = (
-        "Sizes with runs on both sides of a budget's tokens; smaller and larger than the size that has "
-        f"{checked.study.grid.tokens_per_param:g} tokens per parameter there. Five sizes are enough for an optimum."
+        "Sizes: with runs on both sides of the budget (fewer, more tokens). Smaller, larger: than the size with "
+        f"{checked.study.grid.tokens_per_param:g} tokens per parameter. Five sizes are enough for an optimum."
     )
     by_corpus: dict[str, list[BudgetSizes]] = {}
     for one in checked.budgets:

@@ -91,9 +91,9 @@ def poor_budgets(held: Sequence[BudgetSizes]) -> str | None:
     worst = min(poor, key=lambda one: (min(one.below, one.above) > 0, one.sizes))
     side = "" if worst.below and worst.above else f", none {'larger' if worst.below else 'smaller'} than the usual best"
     return (
-        f"{len(poor)} of {len(held)} budgets hold fewer than {WANTED_SIZES} sizes or none on one side, so their optima "
-        f"may lie outside: on {worst.corpus} at {worst.flops:.2e} FLOPs {worst.sizes} sizes{side}. Lay token counts "
-        f"out by budgets (grid.flops in place of grid.tokens), or add sizes."
+        f"{len(poor)} of {len(held)} budgets have fewer than {WANTED_SIZES} sizes, or none on one side of the usual "
+        f"best. Their optima may be outside. {worst.corpus} at {worst.flops:.2e} FLOPs has {worst.sizes} sizes{side}. "
+        f"Lay token counts out by budgets (grid.flops in place of grid.tokens), or add sizes."
     )
 
 
