@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from isoloss.core import files
 from isoloss.core.errors import BadTable, InputError
 from isoloss.laws.chinchilla import Chinchilla
 from isoloss.optima.curves import TrainingCurve, loss_at
 from isoloss.optima.isoflop import fit_isoflop
 from isoloss.optima.seed_noise import seed_spread
-from isoloss.published.folder import Columns, where, write_columns
+from isoloss.published.folder import Columns, where
 from isoloss.published.porian import raw
 from isoloss.published.porian.raw_sections import raw_rows, raw_section
 from isoloss.published.porian.rows import porian_counts
@@ -76,7 +77,7 @@ def test_every_setting_and_every_logged_value_comes_through(converted: raw.RawRu
     assert set(converted.curves["kind"].tolist()) == set(raw.CURVES)
     first = where(converted.curves, run="run 0", kind="val/loss")
     np.testing.assert_array_equal(first["value"], frame["val/loss"][0].to_numpy())
-    write_columns(converted.curves, tmp_path / "curves.parquet")
+    files.write_columns(tmp_path / "curves.parquet", converted.curves)
     assert pq.read_table(tmp_path / "curves.parquet").num_rows == len(converted.curves["value"])
 
 

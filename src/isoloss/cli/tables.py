@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from isoloss.runs.spec import ModelSpec
     from isoloss.study.check import Checked
     from isoloss.study.evaluation import Evaluated
-    from isoloss.study.expected import Expected
     from isoloss.study.layout import BudgetSizes
     from isoloss.study.run_plan import PlannedRun
     from isoloss.training.grammar_score import GrammarScore
@@ -203,7 +202,8 @@ def show_check(checked: "Checked") -> None:
     if following := checked.study.training.following_horizon:
         console.print(f"{', '.join(following)}: follows the token count, so every token count needs its own trunk.")
     if known := [one for one in checked.expected if one.factor is not None]:
-        console.print(f"Expected width, from runs simulated on this grid: {_widest(known).sentence()}")
+        widest = max(known, key=lambda one: one.factor or 0.0)  # the corpus that knows least: the others do no worse
+        console.print(f"Expected width, from runs simulated on this grid: {widest.sentence()}")
     for warning in checked.warnings:
         console.print(f"Note: {warning}")
     console.print("The study is valid; nothing was executed.")
@@ -217,11 +217,6 @@ def _centred_in_words(checked: "Checked") -> str:
         f"{first.budgets[-1]:.2e} FLOPs on each corpus. The sizes of the second lie around the optimum that it sees: "
         f"those here are for {grid.tokens_per_param:g} tokens per parameter."
     )
-
-
-def _widest(expected: "Sequence[Expected]") -> "Expected":
-    """Return the corpus that knows least: the others do no worse."""
-    return max(expected, key=lambda one: one.factor or 0.0)
 
 
 def _sizes_table(checked: "Checked") -> "Table":

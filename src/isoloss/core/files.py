@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from isoloss.core import remains
 from isoloss.core.errors import StorageError
@@ -116,6 +117,16 @@ def write_rows(target: Path, columns: Sequence[str], rows: Iterable[Mapping[str,
     writer.writeheader()
     writer.writerows(rows)
     write_text(target, text.getvalue())
+
+
+def write_columns(target: Path, columns: Mapping[str, Any]) -> None:
+    """Write arrays or sequences by name to `target` atomically, as Parquet."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.table({name: pa.array(column) for name, column in columns.items()})
+    with replacing(target) as temporary:
+        pq.write_table(table, temporary)
 
 
 def write_json(target: Path, content: object) -> None:

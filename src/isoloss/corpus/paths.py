@@ -60,7 +60,8 @@ def find_files(patterns: Sequence[str], *, exclude: Sequence[str] = (), base: Pa
     passed_over: dict[Path, str] = {}
     found: dict[Path, FoundFile] = {}
     for pattern in patterns:
-        for file in _expand(_absolute(pattern, base), written=pattern, passed_over=passed_over):
+        whole = os.path.normpath((base or Path.cwd()) / _resolved(pattern))
+        for file in _expand(whole, written=pattern, passed_over=passed_over):
             found.setdefault(file.path, file)
     excluded: set[Path] = set()
     for pattern in exclude:
@@ -122,10 +123,6 @@ def package_origin(name: str) -> dict[str, str]:
 def _distributions() -> Mapping[str, list[str]]:
     """Return the distributions of every import package: a second and more where many are installed."""
     return importlib.metadata.packages_distributions()
-
-
-def _absolute(pattern: str, base: Path | None) -> str:
-    return os.path.normpath((base or Path.cwd()) / _resolved(pattern))
 
 
 def _resolved(pattern: str) -> Path:

@@ -21,7 +21,11 @@ class TokenChanges:
         self.dtype = token_dtype(self.vocab_size)
         self._steps = [step for step in interventions if isinstance(step, Noise | Relabel)]
         self._compact = None if used is None else _inverse(used, vocab_size)
-        self._labels = {step.seed: self._permutation(step) for step in self._steps if isinstance(step, Relabel)}
+        self._labels = {
+            step.seed: stream(step.seed, "relabelled ids", self.vocab_size).permutation(self.vocab_size)
+            for step in self._steps
+            if isinstance(step, Relabel)
+        }
 
     def apply(self, ids: Tokens, digest: bytes) -> Tokens:
         """Return the ids of a document, or of a span of it, after the changes."""
@@ -49,9 +53,6 @@ class TokenChanges:
         changed = ids.copy()
         changed[replaced] = rng.integers(0, self.vocab_size, int(replaced.sum()))
         return changed
-
-    def _permutation(self, relabel: Relabel) -> Ints:
-        return stream(relabel.seed, "relabelled ids", self.vocab_size).permutation(self.vocab_size)
 
 
 def _inverse(used: Ints, vocab_size: int) -> Ints:

@@ -69,7 +69,8 @@ def _others(found: "PredictorComparison", winner: "PredictorResult | None") -> s
     others = [c for c in found.measures if c.loss.shown and winner is not None and c.measure != winner.measure]
     if winner is None or not others:
         return ""
-    worse = [c.measure for c in others if _below(winner.loss.against[c.measure])]
+    highs = {c.measure: winner.loss.against[c.measure].high for c in others}
+    worse = [measure for measure, high in highs.items() if high is not None and high < 0]
     rest = [c.measure for c in others if c.measure not in worse]
     parts = []
     if worse:
@@ -81,10 +82,6 @@ def _others(found: "PredictorComparison", winner: "PredictorResult | None") -> s
 
 def _predict(names: list[str]) -> str:
     return "predicts" if len(names) == 1 else "predict"
-
-
-def _below(difference: Estimate) -> bool:
-    return difference.high is not None and difference.high < 0
 
 
 def _balance(found: "PredictorComparison") -> str:

@@ -17,6 +17,7 @@ Corpora of one comparison are to be of one kind: between bytes of text and the s
 be taken for complexity.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -108,7 +109,7 @@ class _Assignments:
         sources, corpora = len(stage.sources), len(stage.source_of)
         self._source_of = stage.source_of
         self._member = stage.source_of == np.arange(sources)[:, None]
-        if sources == corpora and _factorial(sources) <= wanted:
+        if sources == corpora and math.factorial(sources) <= wanted:
             self._donor = np.array(list(permutations(range(sources))))
             self._within = np.tile(np.arange(corpora), (len(self._donor), 1))
             return
@@ -128,10 +129,6 @@ class _Assignments:
         permuted = means[self._donor[:, self._source_of]] + deviation[self._within]
         permuted[0] = values
         return np.asarray(permuted)
-
-
-def _factorial(n: int) -> int:
-    return int(np.prod(np.arange(1, n + 1), dtype=float))
 
 
 def _predict_all(stage: FirstStage, assigned: Floats, tick: Callable[[], None]) -> _Predictions:

@@ -76,9 +76,6 @@ def save_data_dependent(
 
     `settings` and `tokenizer` say how its corpora were measured: a new corpus is measured alike.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     target = Path(path)
     columns = {
         **{
@@ -87,8 +84,7 @@ def save_data_dependent(
         **{f"{name}_scatter": law.scatter_draws[:, i] for i, name in enumerate(COEFFICIENTS)},
         **({} if law.draws_converged is None else {CONVERGED: law.draws_converged}),
     }
-    with files.replacing(draws_path(target)) as temporary:
-        pq.write_table(pa.table({name: pa.array(column) for name, column in columns.items()}), temporary)
+    files.write_columns(draws_path(target), columns)
     content = {
         "schema": DATA_DEPENDENT_SCHEMA, "kind": DATA_DEPENDENT_KIND, **law.to_json(), "forms": dict(law.forms),
         "complexity": dict(law.complexity), "observations": law.observations, "bytes_per_token": law.bytes_per_token,

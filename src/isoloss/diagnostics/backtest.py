@@ -21,7 +21,7 @@ from isoloss.fitting.checks import leave_out, root_mean_square
 from isoloss.fitting.fitting import fit
 from isoloss.fitting.prediction import run_intervals
 from isoloss.fitting.table_checks import EQUAL_SIZES
-from isoloss.laws.law import Floats, Law
+from isoloss.laws.law import Floats
 from isoloss.laws.registry import laws as registry
 from isoloss.laws.settings import USUAL, FitSettings
 from isoloss.runs.observations import Observations
@@ -129,7 +129,7 @@ def backtest(
     used, _ = leave_out(observations, flags=settings.exclude_flags)
     settings = replace(settings, exclude_flags=(), starts="auto", floor="ignore")
     parts = list(_parts(used, holdout, flops_above))
-    names = dict.fromkeys(laws or [name for name in (*registry, *rivals) if _reads(registry[name], used)])
+    names = dict.fromkeys(laws or [name for name in (*registry, *rivals) if used.has(*registry[name].columns)])
     found = []
     with progress.task("backtest", total=len(parts) * len(names)) as task:
         for part, held in parts:
@@ -192,11 +192,6 @@ def _sizes(used: Observations) -> Iterator[tuple[str, NDArray[np.bool_]]]:
         low, high = (used.params[kind == one].min(), used.params[kind == one].max())
         name = f"{low:.3g} parameters" if high / low < 1 + EQUAL_SIZES else f"{low:.3g} to {high:.3g} parameters"
         yield name, kind == one
-
-
-def _reads(law: type[Law], used: Observations) -> bool:
-    """Whether the table has every column that a law reads."""
-    return used.has(*law.columns)
 
 
 def _by_law(

@@ -65,8 +65,10 @@ class RayExecutor(Executor):
             return
         for module, extra in (("torch", "train"), ("ray", "ray")):
             require(module, extra=extra)
-        with _cluster(self.address, workers=self.workers, threads=threads_of(todo)), _laid(archive) as marker:
-            tasks = _Tasks(self, archive, marker, on_event)
+        cluster = _cluster(self.address, workers=self.workers, threads=threads_of(todo))
+        # A node knows by the marker that it sees the same folder.
+        with cluster, files.marker(archive.folder) as marker:
+            tasks = _Tasks(self, archive, marker.name, on_event)
             try:
                 yield from tasks.train(todo)
             finally:
@@ -246,10 +248,3 @@ def _require_open(address: str) -> None:
             f"no Ray cluster responds: {error}", place=address,
             fix="check --address; without it a cluster of this machine is started",
         ) from error  # fmt: skip
-
-
-@contextmanager
-def _laid(archive: Archive) -> Iterator[str]:
-    """Lay a marker into the results folder within the block, by which a node knows that it sees the same folder."""
-    with files.marker(archive.folder) as path:
-        yield path.name

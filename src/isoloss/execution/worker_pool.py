@@ -111,7 +111,7 @@ class WorkerPool:
         self.workers.remove(worker)
         self.places.append(worker.place)
         if worker.job is not None:
-            yield from self._after_death(worker.job, worker.reason(), worker.age())
+            yield from self._after_death(worker.job, worker.reason(), time.monotonic() - worker.started)
         worker.close()
         if self.todo:
             self._hire()
@@ -205,10 +205,6 @@ class _Worker:
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL) if self.place.own_session else self.process.kill()
             self.process.wait()
-
-    def age(self) -> float:
-        """Return for how many seconds the worker has lived."""
-        return time.monotonic() - self.started
 
     def reason(self) -> str:
         """Return what is known of a dead worker's end."""

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from isoloss.core.errors import BadTable
 from isoloss.core.estimate import LEVEL
+from isoloss.core.numbers import listed
 from isoloss.fitting.domain import LawWarning
 from isoloss.fitting.engine import CONVERGED, Optimum, Problem, linearise, solve
 from isoloss.fitting.evidence import Exclusion
@@ -63,8 +64,9 @@ def refuse_unfittable(
         )
     points = np.unique(np.column_stack(list(read.values())), axis=0)
     if len(points) < needed:
+        columns = listed([*map(in_words, law.columns)])
         raise BadTable(
-            f"{len(observations)} rows but only {len(points)} distinct combinations of {_and(law.columns)}, expected "
+            f"{len(observations)} rows but only {len(points)} distinct combinations of {columns}, expected "
             f"at least {needed}",
             place=group,
             fix="add runs at other sizes and token counts; repeats of a run only measure noise",
@@ -82,15 +84,6 @@ def refuse_unfittable(
             place=group,
             fix="check that the loss column is the final held-out loss of each run",
         )
-
-
-def _and(columns: Sequence[str]) -> str:
-    *first, last = [in_words(name) for name in columns]
-    return f"{', '.join(first)} and {last}" if first else last
-
-
-def _or(columns: Sequence[str]) -> str:
-    return " or ".join(in_words(name) for name in columns)
 
 
 def fit_warnings(observations: Observations, problem: Problem, optimum: Optimum) -> tuple[LawWarning, ...]:
@@ -220,10 +213,11 @@ def _poor_fit(observations: Observations, problem: Problem, optimum: Optimum) ->
         yield from _near_uniform(observations, observations.vocab)
     elif _reads_the_grid(observations, problem.law) and (plateau := _plateau(observations)).any():
         missed = root_mean_square(residuals[plateau])
+        columns = " or ".join(map(in_words, _grid_columns(observations)))
         yield LawWarning(
             code="unconverged_runs",
             message=f"{plateau.sum()} of {len(plateau)} runs are within {1 - PLATEAU:.0%} of the highest loss, "
-            f"{observations.loss_nats.max():.3g} nats, although their {_or(_grid_columns(observations))} span a factor "
+            f"{observations.loss_nats.max():.3g} nats, although their {columns} span a factor "
             f"of {PLATEAU_SPAN:.0f} or more (row {some(observations.rows[plateau])}); the law misses them by "
             f"{missed:.0%}. They look hardly trained: leave them out (on the command line: --where), train longer, "
             "or use a larger learning rate.",

@@ -97,14 +97,9 @@ def stored_as(kind: type[Kind], content: Mapping[str, Any], *, place: Path) -> K
 
 def save(law: "FittedLaw", target: Path) -> None:
     """Write a law to `target`; see `FittedLaw.save`."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     _require_findable(law)
     columns = dict(zip([*law.params, *NOISE_COLUMNS], [*law.draws.T, *law.noise.T], strict=True))
-    table = pa.table({name: pa.array(column) for name, column in columns.items()})
-    with files.replacing(draws_path(target)) as temporary:
-        pq.write_table(table, temporary)
+    files.write_columns(draws_path(target), columns)
     files.write_json(target, {"schema": LAW_SCHEMA, "kind": KIND, **law.to_json()})
 
 

@@ -223,7 +223,7 @@ class Grammar:
         At least the entropy of the sentence as a string: equal where no string has two derivations.
         """
         visits = self.expected_visits
-        return None if visits is None else _entropy(self.start) + float(visits @ self._rule_entropies)
+        return None if visits is None else _entropy(self.start) + float(visits @ self.sum_rules(-np.log(self.weights)))
 
     @property
     def derivation_nats_per_token(self) -> float | None:
@@ -246,10 +246,6 @@ class Grammar:
         """The entropy of `unigram`: the loss of the best model that knows no context; None as above."""
         shares = self.unigram
         return None if shares is None else _entropy(shares)
-
-    @property
-    def _rule_entropies(self) -> Floats:
-        return self.sum_rules(-np.log(self.weights))
 
 
 def _entropy(shares: Floats) -> float:

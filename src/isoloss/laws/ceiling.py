@@ -58,7 +58,8 @@ class Ceiling(ByFormula):
     source = "arXiv:2605.09189"
     parameters = ("E", "a", "b", "alpha", "beta", "L0")
     fixable = ("E", "alpha", "beta", "L0")
-    fixable_with: ClassVar = {"a": ("alpha",), "b": ("beta",)}
+    factors: ClassVar = {"a": "alpha", "b": "beta"}
+    logarithms = ("L0",)
     kernel = _ceiling
 
     @staticmethod

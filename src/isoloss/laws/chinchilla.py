@@ -37,26 +37,7 @@ def _chinchilla(free: Any, features: Any, log_loss: Any, jacobian: Any) -> None:
 class OfTwoTerms(OfLogarithms):
     """A law whose first parameters are those of Chinchilla's: E, A, B, α, β. Its others may follow."""
 
-    others_by_logarithm: ClassVar[bool] = True
-    """Whether a fit searches the other parameters by their logarithms."""
-
-    @classmethod
-    def to_free(cls, values: Floats, origin: Floats) -> Floats:
-        """Return (E, a, b, α, β) with A and B taken at the centre of the data, and the others."""
-        values = np.asarray(values, dtype=np.float64)
-        E, A, B, alpha, beta = np.moveaxis(values[..., :5], -1, 0)
-        own = np.stack([E, np.log(A) - alpha * origin[0], np.log(B) - beta * origin[1], alpha, beta], axis=-1)
-        others = values[..., 5:]
-        return np.concatenate([own, np.log(others) if cls.others_by_logarithm else others], axis=-1)
-
-    @classmethod
-    def to_values(cls, free: Floats, origin: Floats) -> Floats:
-        """Return (E, A, B, α, β) and the others."""
-        free = np.asarray(free, dtype=np.float64)
-        E, a, b, alpha, beta = np.moveaxis(free[..., :5], -1, 0)
-        own = np.stack([E, np.exp(a + alpha * origin[0]), np.exp(b + beta * origin[1]), alpha, beta], axis=-1)
-        others = free[..., 5:]
-        return np.concatenate([own, np.exp(others) if cls.others_by_logarithm else others], axis=-1)
+    factors: ClassVar = {"A": "alpha", "B": "beta"}
 
     @staticmethod
     def falls(values: Floats) -> NDArray[np.bool_]:
@@ -97,7 +78,6 @@ class Chinchilla(ByFormula):
     source = "Hoffmann et al. 2022, arXiv:2203.15556"
     parameters = ("E", "A", "B", "alpha", "beta")
     fixable = ("E", "alpha", "beta")
-    fixable_with: ClassVar = {"A": ("alpha",), "B": ("beta",)}
     kernel = _chinchilla
 
     @staticmethod

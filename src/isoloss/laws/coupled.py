@@ -6,7 +6,7 @@ sets the loss.
 """
 
 from itertools import product
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -64,8 +64,6 @@ class Coupled(ByFormula):
     source = "between Hoffmann et al. 2022, arXiv:2203.15556, and Kaplan et al. 2020, arXiv:2001.08361"
     parameters = ("E", "A", "B", "alpha", "beta", "gamma")
     fixable = ("E", "alpha", "beta", "gamma")
-    fixable_with: ClassVar = {"A": ("alpha",), "B": ("beta",)}
-    others_by_logarithm = False
     kernel = _coupled
 
     @staticmethod

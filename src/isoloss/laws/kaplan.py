@@ -51,23 +51,8 @@ class Kaplan(OfLogarithms):
     source = "Kaplan et al. 2020, arXiv:2001.08361"
     parameters = ("Nc", "Dc", "alpha_N", "alpha_D")
     fixable = ("alpha_N", "alpha_D")
-    fixable_with: ClassVar = {"Nc": ("alpha_N",), "Dc": ("alpha_D",)}
+    scales: ClassVar = {"Nc": "alpha_N", "Dc": "alpha_D"}
     kernel = _kaplan
-
-    @staticmethod
-    def to_free(values: Floats, origin: Floats) -> Floats:
-        """Return (αN (ln Nc − mean ln N), αD (ln Dc − mean ln D), αN, αD)."""
-        Nc, Dc, alpha_n, alpha_d = np.moveaxis(np.asarray(values, dtype=np.float64), -1, 0)
-        a, b = alpha_n * (np.log(Nc) - origin[0]), alpha_d * (np.log(Dc) - origin[1])
-        return np.stack([a, b, alpha_n, alpha_d], axis=-1)
-
-    @staticmethod
-    def to_values(free: Floats, origin: Floats) -> Floats:
-        """Return (Nc, Dc, αN, αD)."""
-        a, b, alpha_n, alpha_d = np.moveaxis(np.asarray(free, dtype=np.float64), -1, 0)
-        with np.errstate(over="ignore"):
-            Nc, Dc = np.exp(origin[0] + a / alpha_n), np.exp(origin[1] + b / alpha_d)
-        return np.stack([Nc, Dc, alpha_n, alpha_d], axis=-1)
 
     @staticmethod
     def bounds(features: Floats, log_loss: Floats) -> tuple[Floats, Floats]:

@@ -208,7 +208,44 @@ class Law(ABC):
 
 
 class OfLogarithms(Law):
-    """A law that reads the logarithms of its columns."""
+    """A law that reads the logarithms of its columns. Parameters that none of its lists names are free as they are."""
+
+    factors: ClassVar[Mapping[str, str]] = {}
+    """A of every term A/x^α, with its α, in the order of the columns; free is the term at the data's centre, in ln."""
+    scales: ClassVar[Mapping[str, str]] = {}
+    """xc of every term (xc/x)^α, with its α, in the order of the columns; free is the term at the centre, in ln."""
+    logarithms: ClassVar[tuple[str, ...]] = ()
+    """Parameters whose logarithms are free."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        terms = {**cls.factors, **cls.scales} if hasattr(cls, "parameters") else {}
+        cls.fixable_with = {**{name: (exponent,) for name, exponent in terms.items()}, **cls.fixable_with}
+
+    @classmethod
+    def to_free(cls, values: Floats, origin: Floats) -> Floats:
+        """Return free parameters (…, p) of natural ones."""
+        free, at = np.array(values, dtype=np.float64), cls.parameters.index
+        for k, (name, exponent) in enumerate(cls.factors.items()):
+            free[..., at(name)] = np.log(free[..., at(name)]) - free[..., at(exponent)] * origin[k]
+        for k, (name, exponent) in enumerate(cls.scales.items()):
+            free[..., at(name)] = free[..., at(exponent)] * (np.log(free[..., at(name)]) - origin[k])
+        for name in cls.logarithms:
+            free[..., at(name)] = np.log(free[..., at(name)])
+        return free
+
+    @classmethod
+    def to_values(cls, free: Floats, origin: Floats) -> Floats:
+        """Return natural parameters (…, p) of free ones."""
+        values, at = np.array(free, dtype=np.float64), cls.parameters.index
+        with np.errstate(over="ignore"):
+            for k, (name, exponent) in enumerate(cls.factors.items()):
+                values[..., at(name)] = np.exp(values[..., at(name)] + values[..., at(exponent)] * origin[k])
+            for k, (name, exponent) in enumerate(cls.scales.items()):
+                values[..., at(name)] = np.exp(origin[k] + values[..., at(name)] / values[..., at(exponent)])
+            for name in cls.logarithms:
+                values[..., at(name)] = np.exp(values[..., at(name)])
+        return values
 
     @classmethod
     def features(cls, *args: Any, **columns: Any) -> Floats:

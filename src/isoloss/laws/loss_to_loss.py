@@ -11,7 +11,7 @@ import numpy as np
 
 from isoloss.core.errors import BadTable
 from isoloss.laws._arithmetic import compiled
-from isoloss.laws.law import Floats, Law
+from isoloss.laws.law import Floats, OfLogarithms
 from isoloss.laws.starts import linear_terms, spread
 from isoloss.runs.observations import Observations
 
@@ -40,7 +40,7 @@ def _loss_to_loss(free: Any, features: Any, log_loss: Any, jacobian: Any) -> Non
         jacobian[3, i] = share * log_excess
 
 
-class LossToLoss(Law):
+class LossToLoss(OfLogarithms):
     """L = E + K (L′ − E′)^κ. Free parameters: E, E′, ln K, κ."""
 
     name = "loss_to_loss"
@@ -50,6 +50,7 @@ class LossToLoss(Law):
     columns = ("other_loss",)
     may_be_narrow = frozenset({"other_loss"})
     fixable = ("E", "E_other", "K", "kappa")
+    logarithms = ("K",)
     kernel = _loss_to_loss
 
     @staticmethod
@@ -61,18 +62,6 @@ class LossToLoss(Law):
     def origin(features: Floats) -> Floats:
         """Return 0: losses count from nothing, as E′ does."""
         return np.zeros(features.shape[1])
-
-    @staticmethod
-    def to_free(values: Floats, origin: Floats) -> Floats:
-        """Return (E, E′, ln K, κ)."""
-        E, other, K, kappa = np.moveaxis(np.asarray(values, dtype=np.float64), -1, 0)
-        return np.stack([E, other, np.log(K), kappa], axis=-1)
-
-    @staticmethod
-    def to_values(free: Floats, origin: Floats) -> Floats:
-        """Return (E, E′, K, κ)."""
-        E, other, k, kappa = np.moveaxis(np.asarray(free, dtype=np.float64), -1, 0)
-        return np.stack([E, other, np.exp(k), kappa], axis=-1)
 
     @staticmethod
     def bounds(features: Floats, log_loss: Floats) -> tuple[Floats, Floats]:

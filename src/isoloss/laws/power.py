@@ -52,18 +52,6 @@ class _Power(OfLogarithms):
     kernel = _power
 
     @staticmethod
-    def to_free(values: Floats, origin: Floats) -> Floats:
-        """Return (α (ln xc − origin), α)."""
-        scale, alpha = np.moveaxis(np.asarray(values, dtype=np.float64), -1, 0)
-        return np.stack([alpha * (np.log(scale) - origin[0]), alpha], axis=-1)
-
-    @staticmethod
-    def to_values(free: Floats, origin: Floats) -> Floats:
-        """Return (xc, α)."""
-        a, alpha = np.moveaxis(np.asarray(free, dtype=np.float64), -1, 0)
-        return np.stack([np.exp(origin[0] + a / alpha), alpha], axis=-1)
-
-    @staticmethod
     def bounds(features: Floats, log_loss: Floats) -> tuple[Floats, Floats]:
         """Return bounds around the losses seen; exponents lie in [.01, 5]."""
         return (
@@ -95,7 +83,7 @@ class KaplanParams(_Power):
     columns = ("params",)
     parameters = ("Nc", "alpha_N")
     fixable = ("alpha_N",)
-    fixable_with: ClassVar = {"Nc": ("alpha_N",)}
+    scales: ClassVar = {"Nc": "alpha_N"}
 
 
 class KaplanTokens(_Power):
@@ -106,7 +94,7 @@ class KaplanTokens(_Power):
     columns = ("tokens",)
     parameters = ("Dc", "alpha_D")
     fixable = ("alpha_D",)
-    fixable_with: ClassVar = {"Dc": ("alpha_D",)}
+    scales: ClassVar = {"Dc": "alpha_D"}
 
 
 class KaplanFlops(_Power):
@@ -117,7 +105,7 @@ class KaplanFlops(_Power):
     columns = ("flops",)
     parameters = ("Cc", "alpha_C")
     fixable = ("alpha_C",)
-    fixable_with: ClassVar = {"Cc": ("alpha_C",)}
+    scales: ClassVar = {"Cc": "alpha_C"}
 
 
 class _Offset(OfLogarithms):
@@ -126,20 +114,8 @@ class _Offset(OfLogarithms):
     source = "Henighan et al. 2020, arXiv:2010.14701"
     parameters = ("E", "A", "alpha")
     fixable = ("E", "alpha")
-    fixable_with: ClassVar = {"A": ("alpha",)}
+    factors: ClassVar = {"A": "alpha"}
     kernel = _offset
-
-    @staticmethod
-    def to_free(values: Floats, origin: Floats) -> Floats:
-        """Return (E, a, α) with A taken at the centre of the data."""
-        E, A, alpha = np.moveaxis(np.asarray(values, dtype=np.float64), -1, 0)
-        return np.stack([E, np.log(A) - alpha * origin[0], alpha], axis=-1)
-
-    @staticmethod
-    def to_values(free: Floats, origin: Floats) -> Floats:
-        """Return (E, A, α)."""
-        E, a, alpha = np.moveaxis(np.asarray(free, dtype=np.float64), -1, 0)
-        return np.stack([E, np.exp(a + alpha * origin[0]), alpha], axis=-1)
 
     @staticmethod
     def bounds(features: Floats, log_loss: Floats) -> tuple[Floats, Floats]:

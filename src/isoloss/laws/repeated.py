@@ -90,7 +90,7 @@ class Repeated(OfTwoTerms):
     defaults: ClassVar = {"unique_tokens": "tokens"}
     may_be_constant = frozenset({"unique_tokens"})
     fixable = ("E", "alpha", "beta", "R_D", "R_N")
-    fixable_with: ClassVar = {"A": ("alpha",), "B": ("beta",)}
+    logarithms = ("R_D", "R_N")
     kernel = _repeated
 
     @staticmethod

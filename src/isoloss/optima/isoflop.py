@@ -161,7 +161,8 @@ def fit_isoflop(
     groups = _budgets(observations, budgets, tolerance)
     optima = []
     for flops, rows in groups:
-        runs = _lowest_by_size(observations.select(rows))
+        runs = observations.select(rows)
+        runs = runs.select(_lowest_of_each(runs.params, runs.loss_nats))
         source = normals or stream(seed, "isoflop", f"{flops:.6e}").standard_normal
         deviation = _deviation(runs, noise)
         optima.append(
@@ -253,11 +254,6 @@ def _budgets(
     starts = np.flatnonzero(np.diff(log_flops[order]) > np.log1p(tolerance)) + 1
     groups = np.split(order, starts)
     return [(float(np.exp(np.median(log_flops[rows]))), np.sort(rows)) for rows in groups]
-
-
-def _lowest_by_size(runs: Observations) -> Observations:
-    """Return one run a size, the lowest, in ascending size."""
-    return runs.select(_lowest_of_each(runs.params, runs.loss_nats))
 
 
 def _lowest_of_each(x: Floats, loss: Floats) -> NDArray[np.int64]:

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import NDArray
 
 from isoloss.core.errors import InputError, Unidentified
 from isoloss.core.estimate import LEVEL
@@ -93,11 +92,12 @@ def next_runs(
     ))  # fmt: skip
     joint = np.column_stack([quantity, losses])[known]
     covariance = np.cov(_winsorised(joint), rowvar=False)
-    trunks = _same_trunk(candidates)
-    covariance[1:, 1:] += noise.trunk_sd**2 * trunks
+    trunks = np.array([c.trunk for c in candidates])
+    covariance[1:, 1:] += noise.trunk_sd**2 * (trunks[:, None] == trunks)
     plans = [
         _greedy(covariance, candidates, flops, noise.point_sd, cooldown_fraction, worth=worth)
-        for worth in (_per_flop, _outright)
+        # A budget filled with the cheapest runs can miss the one dear run that decides: both ways are tried.
+        for worth in (lambda gain, cost: gain / cost, lambda gain, cost: gain)
     ]
     chosen, variances, cost = min(plans, key=lambda plan: plan[1][-1])
     if not chosen:
@@ -112,15 +112,6 @@ def next_runs(
 
 
 Worth = Callable[[Floats, Floats], Floats]
-
-
-def _per_flop(gain: Floats, cost: Floats) -> Floats:
-    return np.asarray(gain / cost)
-
-
-def _outright(gain: Floats, cost: Floats) -> Floats:
-    # A budget filled with the cheapest runs can miss the one dear run that decides: both ways are tried.
-    return gain
 
 
 def _greedy(
@@ -182,8 +173,3 @@ class Bill:
 def _winsorised(values: Floats) -> Floats:
     low, high = np.quantile(values, [WINSORISED, 1 - WINSORISED], axis=0)
     return np.clip(values, low, high)
-
-
-def _same_trunk(candidates: Sequence[Candidate]) -> NDArray[np.bool_]:
-    names = np.array([c.trunk for c in candidates])
-    return np.asarray(names[:, None] == names[None, :])

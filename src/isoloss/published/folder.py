@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from isoloss.core.errors import BadTable, InputError, did_you_mean
-from isoloss.core.files import replacing
 from isoloss.published.fetch import PublicFile
 from isoloss.runs.read_runs import open_table
 
@@ -133,15 +132,6 @@ def _column(column: Any) -> NDArray[Any]:
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
         return np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
     return np.array(["" if value is None else str(value) for value in column.to_pylist()])
-
-
-def write_columns(columns: Columns, path: Path) -> None:
-    """Write columns as a Parquet file, atomically."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    with replacing(path) as temporary:
-        pq.write_table(pa.table({name: pa.array(values) for name, values in columns.items()}), temporary)
 
 
 def where(table: Mapping[str, NDArray[Any]], **wanted: object) -> Columns:

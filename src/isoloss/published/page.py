@@ -11,7 +11,6 @@ from isoloss.core import files
 from isoloss.core.numbers import duration, plain
 from isoloss.core.pool import Helpers, Shared
 from isoloss.core.progress import QUIET, Progress
-from isoloss.published.folder import write_columns
 from isoloss.published.reproduction import Reproduction, Row
 from isoloss.report.blocks import (
     Answer,
@@ -48,7 +47,7 @@ def write_reproduction(
     for name, text in found.tables.items():
         files.write_text(target / "tables" / name, text)
     for name, columns in found.columns.items():
-        write_columns(columns, target / "tables" / name)
+        files.write_columns(target / "tables" / name, columns)
     moving = Shared(list(found.animations.values()), helpers)
     page = reproduction_page(found, created=created)
     with progress.task("figures", total=len(drawings_of(page.sections)) + len(found.animations)) as task:

@@ -10,7 +10,7 @@ from isoloss.core import files
 from isoloss.core.errors import BadTable, InputError
 from isoloss.core.progress import QUIET, Progress
 from isoloss.published.fetch import HTTPS, Fetched, PublicFile, cache_folder, fetch, forget
-from isoloss.published.folder import Columns, origin_of, read_folder, write_columns
+from isoloss.published.folder import Columns, origin_of, read_folder
 from isoloss.report.page import csv_text
 
 
@@ -104,7 +104,7 @@ def write_tables(study: str, originals: Mapping[str, Path], folder: Path) -> Non
 
 def _write(columns: Columns, path: Path, *, line_end: str) -> None:
     if path.suffix == ".parquet":
-        write_columns(columns, path)
+        files.write_columns(path, columns)
     else:
         text = csv_text({name: column.tolist() for name, column in columns.items()})
         files.write_text(path, text.replace("\n", line_end))

@@ -147,14 +147,9 @@ def _large_places(like: ModelSpec, target: float, convention: ParamsConvention) 
     largest = 1.3 * (128 * target / 12) ** (1 / 3)  # 12 w² weights a layer, and w / 256 layers at least
     width = 256
     while width <= largest:
-        one, two = (
-            count(
-                like.model_copy(
-                    update={"width": width, "depth": depth, "heads": width // 64, "ffn": _usual_ffn(like, width)}
-                )
-            ).params(convention)
-            for depth in (1, 2)
-        )
+        ffn = openlm_ffn(width) if like.family == "openlm" else round(FFN * width)
+        shape = {"width": width, "heads": width // 64, "ffn": ffn}
+        one, two = (count(like.model_copy(update={**shape, "depth": depth})).params(convention) for depth in (1, 2))
         layers = 1 + (target - one) / (two - one)
         for depth in (math.floor(layers), math.ceil(layers)):
             if 0.5 <= depth / _large_depth(width) <= 2:
@@ -165,10 +160,6 @@ def _large_places(like: ModelSpec, target: float, convention: ParamsConvention) 
 def _large_step(width: int) -> int:
     """Return the distance of widths: two heads, later four, and more beyond 32,768: no octave has more than 32."""
     return max(128 if width < 1024 else 256 if width < LONG_HEADS_FROM else 512, 1 << max(width.bit_length() - 6, 0))
-
-
-def _usual_ffn(like: ModelSpec, width: int) -> int:
-    return openlm_ffn(width) if like.family == "openlm" else round(FFN * width)
 
 
 def _large_depth(width: int) -> float:

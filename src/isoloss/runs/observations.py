@@ -345,7 +345,8 @@ def observations(
         ratio = positive("bytes_per_token", _each(bytes_per_token, n))
     if flops is None and {"params", "tokens"} <= known.keys():
         trained = known["tokens"] / ratio if data_unit == "bytes" and ratio is not None else known["tokens"]
-        known["flops"] = _six_nd(known["params"], trained, place)
+        with np.errstate(over="ignore", under="ignore"):
+            known["flops"] = _positive("6 · params · tokens", 6 * known["params"] * trained, n, place)
     counts_tokens = data_unit == "tokens" or ratio is not None
     names = _row_names(place) if run is None else np.asarray(run, dtype=np.str_)
     return Observations(
@@ -394,12 +395,6 @@ def _positive(name: str, values: Sequence[float] | Floats, n: int, rows: NDArray
     outside = (column < SMALLEST) | (column > LARGEST)
     _refuse(name, column, outside, rows, f"a number between {SMALLEST:.0e} and {LARGEST:.0e}")
     return column
-
-
-def _six_nd(params: Floats, tokens: Floats, rows: NDArray[np.int64]) -> Floats:
-    with np.errstate(over="ignore", under="ignore"):
-        flops = 6 * params * tokens
-    return _positive("6 · params · tokens", flops, len(rows), rows)
 
 
 def _refuse(name: str, column: Floats, bad: NDArray[np.bool_], rows: NDArray[np.int64], expected: str) -> None:

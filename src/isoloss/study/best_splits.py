@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from isoloss.core.errors import InputError
+from isoloss.core.plain_json import fields_json
 from isoloss.laws.law import Floats
 from isoloss.optima.best_size import DRAWS, BestSize
 from isoloss.optima.documents import FEWEST_DOCUMENTS, document_shifts
@@ -56,13 +57,9 @@ class BestSplits:
         return {
             "optima": [best.to_json() for split in self.splits for best in split.budgets],
             "optima_exact": [best.to_json() for split in self.exact or () for best in split.budgets],
-            "mean_splits": [_mean_json(split) for split in self.splits],
+            "mean_splits": [fields_json(split, without=("draws", "budgets")) for split in self.splits],
             "lack_of_fit": [one.to_json() for one in self.lack_of_fit],
         }
-
-
-def _mean_json(split: MeanSplit) -> dict[str, Any]:
-    return {name: value for name, value in split.to_json().items() if name != "budgets"}
 
 
 def find_best_splits(

@@ -51,13 +51,11 @@ class Checked:
     @property
     def warnings(self) -> list[str]:
         """What may keep the study from an answer, or costs more here than it need, in sentences."""
-        warnings = (poor_budgets(self.budgets), not_to_be_found(self.expected), self._unlike())
+        kinds = ((self.kinds[name], name, corpus.vocab_size) for name, corpus in self.corpora.items())
+        warnings = (poor_budgets(self.budgets), not_to_be_found(self.expected), unlike(kinds))
         design = [said for said in warnings if said]
         of_corpora = [f"{found.corpus}: {found.message}" for found in self.corpus_warnings]
         return [*design, *arithmetic_warnings(self.study.training.numerics), *of_corpora]
-
-    def _unlike(self) -> str | None:
-        return unlike((self.kinds[name], name, corpus.vocab_size) for name, corpus in self.corpora.items())
 
     def to_json(self) -> dict[str, Any]:
         """Return the keys of `isoloss check --json`."""

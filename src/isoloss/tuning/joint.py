@@ -27,6 +27,7 @@ from isoloss.tuning.tuning import DRAWS, mostly_inside
 FEWEST_SIZES = 3  # one is left out, and two still have a slope
 # Of columns of unit length: below it they are as good as one, as ln N and ln D at 20 tokens a parameter.
 APART = 0.05
+SYMBOLS = {"params": "N", "tokens": "D", "batch_tokens": "B"}
 IN_WORDS = {"params": "parameters", "tokens": "tokens", "batch_tokens": "the batch"}
 
 
@@ -60,7 +61,7 @@ class JointPower:
 
     def formula(self) -> str:
         """Return the law in one line."""
-        factors = [f"({_symbol(name)}/{self.at[name]:.3g})^{one.value:.3g}" for name, one in self.exponents.items()]
+        factors = [f"({SYMBOLS[name]}/{self.at[name]:.3g})^{one.value:.3g}" for name, one in self.exponents.items()]
         return " · ".join([f"{self.level.value:.3g}", *factors])
 
     def to_json(self) -> dict[str, Any]:
@@ -236,10 +237,6 @@ def _draws(
     freedom = len(left) - 1
     steps = generator.standard_normal((DRAWS, len(left))) @ moved * np.sqrt(freedom / len(left))
     return np.asarray(found + steps / np.sqrt(generator.chisquare(freedom, size=(DRAWS, 1)) / freedom))
-
-
-def _symbol(name: str) -> str:
-    return {"params": "N", "tokens": "D", "batch_tokens": "B"}[name]
 
 
 def _law_sentence(what: str, law: JointPower, unit: str) -> str:
