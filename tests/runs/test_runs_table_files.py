@@ -349,3 +349,22 @@ def test_a_table_of_windows_is_named_as_no_utf_8(tmp_path):
     with pytest.raises(BadTable, match="no UTF-8") as refused:
         open_table(tmp_path / "t.csv")
     assert "iconv" in refused.value.fix
+
+
+def test_a_formula_reads_text_with_suffixes_as_numbers(tmp_path):
+    path = io_table(tmp_path, "params,active,tokens,loss\n7B,1B,20B tokens,3\n14B,2B,40B tokens,2.9\n")
+    found = read_runs(path, loss="loss", flops="6 * active * tokens")
+    assert found.flops.tolist() == [1.2e20, 4.8e20]
+    by_name = read_runs(path, loss="loss", flops="(CASE WHEN active = '1B' THEN 1e20 ELSE 2e20 END)")
+    assert by_name.flops.tolist() == [1e20, 2e20]
+    with pytest.raises(BadTable, match="neither a column nor"):
+        read_runs(path, loss="loss", flops="6 * activ * tokens")
+
+
+def test_tokens_that_flops_tell_are_said_to_be_computed(tmp_path):
+    path = io_table(tmp_path, "Model Size,Training FLOP,loss\n1e7,6e16,3\n2e7,6e17,2.9\n")
+    with pytest.raises(BadTable, match="no column 'tokens'") as refused:
+        read_runs(path, params="Model Size", flops="Training FLOP", loss="loss")
+    formula = refused.value.fix.split("--tokens '")[1].split("'")[0]
+    found = read_runs(path, params="Model Size", flops="Training FLOP", tokens=formula, loss="loss")
+    assert found.tokens.tolist() == pytest.approx([1e9, 5e9])

@@ -229,7 +229,7 @@ def _units(observations: Observations, law: type[Law]) -> Iterator[LawWarning]:
             message=f"the {in_words(name)} of {small.sum()} of {len(small)} rows (row {some(rows)}) are under "
             f"{LEAST_COUNTS[name]:g}, the smallest {observations.column(name).min():.3g}. Are they in millions or "
             f"billions? FLOPs and budgets need plain counts. "
-            f'Convert the column (on the command line: --{name} "… * 1e6").',
+            f'Convert the column (on the command line: --{name} "… * 1e6", or 1e9).',
             rows=numbers_of(rows),
         )
 

@@ -140,17 +140,34 @@ class Columns:
         for name in self.names:
             if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", formula):
                 self.refuse_doubt(name)
+        query = f"SELECT {ROW}, ({formula}) AS found FROM runs ORDER BY {ROW}"
         try:
-            found = query_table(self.table, f"SELECT {ROW}, ({formula}) AS found FROM runs ORDER BY {ROW}", name="runs")
+            found = query_table(self.table, query, name="runs")
         except BadTable as error:  # eval/loss may be a formula, and a misspelt name
-            raise BadTable(
-                f"{formula!r} is neither a column nor a formula over columns: {error.message}", place=self.place,
-                fix=did_you_mean(formula, self.names),
-            ) from error  # fmt: skip
+            try:
+                found = query_table(self._with_numbers(formula), query, name="runs")
+            except BadTable:
+                raise BadTable(
+                    f"{formula!r} is neither a column nor a formula over columns: {error.message}", place=self.place,
+                    fix=did_you_mean(formula, self.names),
+                ) from error  # fmt: skip
         if found.num_rows != len(self.rows) or found.column_names != [ROW, "found"]:
             fix = "write a formula with one value per row, such as n_millions * 1e6"
             raise self._refused(formula, f"{found.num_rows} values for {len(self.rows)} rows", fix)
         return found["found"].take(np.argsort(np.argsort(self.rows)))
+
+    def _with_numbers(self, formula: str) -> "pa.Table":
+        """Return the table with the columns of text such as `70M` that a formula names as numbers."""
+        import pyarrow as pa
+
+        table = self.table
+        for at, name in enumerate(table.column_names):
+            if name in formula and pa.types.is_string(table[name].type):
+                cells = table[name].to_pylist()
+                numbers = [number_or_none(cell) for cell in cells]
+                if all(number is not None or cell is None for number, cell in zip(numbers, cells, strict=True)):
+                    table = table.set_column(at, name, pa.array(numbers, type=pa.float64()))
+        return table
 
     def refuse_doubt(self, name: str) -> None:
         """Raise BadTable for a column of text whose numbers could be read in two ways."""

@@ -127,6 +127,13 @@ def _satisfying(table: "pa.Table", where: str) -> "pa.Table":
 
 def _sizes(columns: Columns, names: Mapping[str, str | None], needs: Sequence[str]) -> dict[str, Floats]:
     """Return those of params, tokens and flops that the source has; see `read_runs`."""
+    if "tokens" in needs and names["tokens"] == "tokens" and "tokens" not in columns.names and names["flops"]:
+        computed = f'"{names["flops"]}" / 6 / "{names["params"]}"'
+        raise BadTable(
+            "no column 'tokens'", place=columns.place,
+            fix=f"name it, or compute it from FLOPs (on the command line: --tokens '{computed}'); "
+            f"{did_you_mean('tokens', columns.names)}",
+        )  # fmt: skip
     found = {
         role: columns.numbers(name)
         for role, name in names.items()
