@@ -57,7 +57,7 @@ def test_push_writes_a_data_set_with_its_card(isoloss, tmp_path):
 
 @pytest.mark.parametrize(
     ("options", "said"),
-    [([], "neither"), (["--out", "a", "--hub", "b/c"], "both"), (["--out", "a"], "corpus.json is missing")],
+    [([], "exactly one"), (["--out", "a", "--hub", "b/c"], "exactly one"), (["--out", "a"], "corpus.json is missing")],
 )
 def test_push_says_what_it_lacks(isoloss, tmp_path, options, said):
     output = isoloss("push", tmp_path, *options, "--json")
