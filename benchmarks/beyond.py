@@ -22,8 +22,8 @@ from isoloss.fitting.fitted import FittedLaw
 from isoloss.fitting.fitting import fit
 from isoloss.planning.beyond import FORMS, LOSS_FACTOR, RATIO_FACTOR, look_beyond
 from isoloss.planning.shipped import shipped_runs
+from isoloss.published.studies import runs_of
 from isoloss.runs.observations import Observations, observations
-from isoloss.runs.read_runs import read_runs
 
 CUTS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
 BANDS = {"3": (2.0, 5.5), "10": (5.5, 14.0), "20": (14.0, 32.0)}
@@ -75,19 +75,11 @@ TRUTHS = {
 
 
 def published(data: Path) -> Iterator[tuple[str, Observations]]:
-    """Yield source and runs of every table."""
-    porian = read_runs(
-        data / "porian2024/isoflop_points.csv", params="n", tokens="t", loss="loss", flops="flops", corpus="config"
-    )
-    gzip = read_runs(data / "gzip2024/gzip_pcfg_runs_150.csv", loss="train_loss_last5pct", corpus="dataset")
-    for source, runs in (("porian", porian), ("gzip", gzip), ("shipped", shipped_runs())):
-        yield from ((source, runs.where(corpus=corpus)) for corpus in runs.corpora)
-    yield (
-        "chinchilla",
-        read_runs(data / "chinchilla2022/chinchilla_runs_245.csv", loss="loss", where="not epoch_outlier"),
-    )
-    once = "unique_tokens >= tokens * 0.99 AND val_loss < 6"
-    yield "datablations", read_runs(data / "datablations2023/c4_repeat_runs.csv", loss="val_loss", where=once)
+    """Yield source and runs of every table: those that come with isoloss, and published ones whose folders are in `data`."""
+    yield from (("shipped", shipped_runs().where(corpus=corpus)) for corpus in shipped_runs().corpora)
+    for study in ("porian", "gzip", "chinchilla", "datablations"):
+        for folder in sorted(data.glob(f"{study}[12]*")):
+            yield from ((study, runs) for _, runs in runs_of(study, folder))
 
 
 def simulated(form: str, design: str, seed: int) -> Observations:
@@ -109,7 +101,7 @@ def simulated(form: str, design: str, seed: int) -> Observations:
 def tables(data: Path, most: int | None, replicates: int) -> Iterator[tuple[str, Observations, tuple[str, ...]]]:
     """Yield source, runs, and the forms that may predict them."""
     seen: dict[str, int] = {}
-    for source, runs in published(data) if data.is_dir() else ():
+    for source, runs in published(data):
         seen[source] = seen.get(source, 0) + 1
         if most is None or seen[source] <= most:
             yield source, runs, FORMS

@@ -10,10 +10,12 @@ import pytest
 from isoloss.arena.page import page, read_entry
 from isoloss.arena.referee import Answer, Limits, method_file, run_method
 from isoloss.arena.scores import score
-from isoloss.arena.tasks import real, simulated
+from isoloss.arena.tasks import bundled, held_out, simulated
 from isoloss.core.errors import InputError
 from isoloss.core.estimate import Estimate
+from isoloss.published.studies import runs_of
 
+DATA = Path(__file__).parents[2].parent / "shared" / "data"
 DOCS = Path(__file__).parents[2] / "docs"
 
 
@@ -67,8 +69,20 @@ def test_simulated_floors_are_what_the_surfaces_tend_to(tasks):
         assert task.key.surface.loss(endless, endless)[0] == pytest.approx(task.key.floor, abs=1e-6)
 
 
-def test_held_out_runs_are_dearer_than_all_that_are_shown():
-    for task in real(seed=0):
+def published():
+    folders = {
+        study: DATA / f"{study}{year}" for study, year in (("porian", 2024), ("chinchilla", 2022), ("gzip", 2024))
+    }
+    if not all(folder.is_dir() for folder in folders.values()):
+        pytest.skip("the published studies' data are not at hand")
+    return [named for study, folder in folders.items() for named in runs_of(study, folder)]
+
+
+@pytest.mark.parametrize("tables", [bundled, published], ids=["bundled", "published"])
+def test_held_out_runs_are_dearer_than_all_that_are_shown(tables):
+    tasks = list(held_out(tables(), "runs", seed=0))
+    assert len(tasks) >= 10
+    for task in tasks:
         assert task.key.ahead.min() > 1
         asked = 6 * task.shown.asked_params * task.shown.asked_tokens
         assert asked.min() > (6 * task.shown.params * task.shown.tokens).max()

@@ -1,6 +1,6 @@
 """Methods against tables: every method on the same ones, as many at a time as there are cores."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -8,16 +8,20 @@ from pathlib import Path
 from isoloss.arena.floorbench import floorbench
 from isoloss.arena.referee import Limits, run_method
 from isoloss.arena.scores import Entry, score
-from isoloss.arena.tasks import Task, real, simulated
+from isoloss.arena.tasks import Task, bundled, held_out, simulated
 from isoloss.core.errors import InputError
 from isoloss.core.machine import cores
+from isoloss.runs.observations import Observations
 
 REPEATS = 4
 
 
-def all_tasks(*, repeats: int, seed: int) -> tuple[Task, ...]:
-    """Return the tables of all tracks."""
-    return (*floorbench(seed=seed), *simulated(repeats=repeats, seed=seed), *real(seed=seed))
+def all_tasks(*, repeats: int, seed: int, published: Iterable[tuple[str, Observations]] = ()) -> tuple[Task, ...]:
+    """Return the tables of all tracks; `published` are tables by name, as `isoloss.published.studies.runs_of` has them."""
+    return (
+        *floorbench(seed=seed), *simulated(repeats=repeats, seed=seed), *held_out(bundled(), "runs", seed=seed),
+        *held_out(published, "published", seed=seed),
+    )  # fmt: skip
 
 
 def compete(sources: Sequence[Path], tasks: Sequence[Task], *, limits: Limits | None = None) -> Iterator[Entry]:

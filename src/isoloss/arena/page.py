@@ -38,6 +38,11 @@ One table per corpus. Runs above a tenth of its largest compute were held out; t
 that answer only splits have no numbers here. Nobody knows the floor or the best split of these texts. The laws and
 entries of isoloss were chosen on them, which favours these entries.
 """
+PUBLISHED = """\
+Runs of others, on models of up to ten billion parameters, from Porian et al. 2024, Hoffmann et al. 2022, Muennighoff et
+al. 2023 (data used once) and Pandey 2024. Each configuration or data set is one table. Again, runs above a tenth of a
+table's largest compute were held out. isoloss does not contain these data: `isoloss reproduce STUDY` says where they are.
+"""
 
 
 def page(content: Mapping[str, Any]) -> str:
@@ -78,6 +83,7 @@ def page(content: Mapping[str, Any]) -> str:
         "## Bundled runs\n",
         RUNS,
         _table(HEADS["runs"], track_rows(entries, "runs")),
+        *_published(entries),
         "## Failures\n",
         "\n".join(failed) + "\n",
     ]
@@ -101,6 +107,12 @@ def _next(entries: Sequence[Entry]) -> list[str]:
         "*next error* is that law's error of ln L on the sealed runs. Methods that choose nothing have no number.\n",
         _table(HEADS["next"], track_rows(entries, "next")),
     ]
+
+
+def _published(entries: Sequence[Entry]) -> list[str]:
+    """Return the section on published tables, where some were at hand."""
+    rows = track_rows(entries, "published")
+    return ["## Published runs\n", PUBLISHED, _table(HEADS["published"], rows)] if rows else []
 
 
 def read_entry(content: Mapping[str, Any]) -> Entry:

@@ -19,6 +19,7 @@ HEADS: dict[Track, tuple[str, ...]] = {
         "loss error 10×", "regret", "regret 10×", "seconds",
     ),
     "runs": ("method", "answered", "loss error 3×", "loss error 10×", "seconds"),
+    "published": ("method", "answered", "loss error 3×", "loss error 10×", "seconds"),
 }  # fmt: skip
 NONE = "–"
 WHOLE = ", all runs"

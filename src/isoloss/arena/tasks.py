@@ -1,12 +1,13 @@
 """What a method is handed and what it is asked: tables of runs with names masked and N and D rescaled, and their keys.
 
-Four tracks. `floorbench` and `next` are of runs on languages whose floor is known (`isoloss.arena.floorbench`).
+Five tracks. `floorbench` and `next` are of runs on languages whose floor is known (`isoloss.arena.floorbench`).
 `simulated` draws tables from five surfaces of known form (`isoloss.arena.truths`), so that the floor, the best split
-and every loss are known exactly. `runs` are the runs that come with isoloss, a table a corpus: the method sees the
-cheap ones and is asked for those of more compute. Nobody knows their floor or their best split, and neither is scored.
+and every loss are known exactly. `runs` are the runs that come with isoloss, a table a corpus, and `published` are
+tables of published studies, where they are at hand: the method sees the cheap runs and is asked for those of more
+compute. Nobody knows their floor or their best split, and neither is scored.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Literal, Protocol
@@ -21,14 +22,15 @@ from isoloss.laws.law import Floats
 from isoloss.planning.shipped import shipped_runs
 from isoloss.runs.observations import Observations
 
-Track = Literal["floorbench", "next", "simulated", "runs"]
+Track = Literal["floorbench", "next", "simulated", "runs", "published"]
 USED_DESIGNS = ("5 × 6", "staircase", "foreign")
 AHEAD = (3.0, 10.0, 30.0)  # times the largest compute of the table
 PLANNED = 10.0  # times the largest compute of a simulated table: how far ahead a plan is judged
 REFEREE = "coupled"  # the law that judges which runs a method chose: the same one for every method
 SPREAD = (0.5, 1.0, 2.0)  # sizes asked for at each budget ahead, times the best one
 WIDEST_SCALE = 30.0  # N and D are each multiplied by a factor between 1/30 and 30
-SHARE_SEEN = 0.1  # of the largest compute of a corpus: real runs above it are held out
+SHARE_SEEN = 0.1  # of the largest compute of a table: real runs above it are held out
+LEAST_SEEN = 6  # runs below that
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -111,7 +113,7 @@ class Key:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Task:
-    """One table and its key. `kind` is the form of a simulated surface, "tuning" or "test" of a language, or "runs"."""
+    """One table and its key. `kind` is the form of a simulated surface, "tuning" or "test" of a language, or the track."""
 
     name: str
     track: Track
@@ -141,21 +143,23 @@ def simulated(*, repeats: int, seed: int) -> Iterator[Task]:
         yield Task(name=name, track="simulated", kind=form, shown=shown, key=key)
 
 
-def real(*, seed: int) -> Iterator[Task]:
-    """Yield a table for every corpus of the bundled runs: the cheapest decades are shown, the last one is held out."""
+def bundled() -> Iterator[tuple[str, Observations]]:
+    """Yield a name and a table for every corpus of the runs that come with isoloss."""
     table = shipped_runs()
-    for corpus in table.corpora:
-        own = table.select(table.corpus == corpus)
-        seen = own.flops <= SHARE_SEEN * own.flops.max()
-        unseen = own.select(~seen)
-        if len(unseen) and seen.sum() > 5:
-            numbers = derive_seed(seed, "arena runs", corpus)
-            largest = float(own.select(seen).flops.max())
-            shown = masked(
-                own.select(seen), unseen.params, unseen.tokens, (), scale=random_scale(numbers), seed=numbers
-            )
-            key = Key(losses=unseen.loss_nats, ahead=unseen.flops / largest)
-            yield Task(name=corpus, track="runs", kind="runs", shown=shown, key=key)
+    return ((corpus, table.where(corpus=corpus)) for corpus in table.corpora)
+
+
+def held_out(tables: Iterable[tuple[str, Observations]], track: Track, *, seed: int) -> Iterator[Task]:
+    """Yield a task for every named table: the cheapest decades are shown, the last one is held out."""
+    for name, table in tables:
+        seen = table.flops <= SHARE_SEEN * table.flops.max()
+        if seen.sum() < LEAST_SEEN:
+            continue
+        shown, unseen = table.select(seen), table.select(~seen)
+        own = derive_seed(seed, f"arena {track}", name)
+        key = Key(losses=unseen.loss_nats, ahead=unseen.flops / float(shown.flops.max()))
+        asked = masked(shown, unseen.params, unseen.tokens, (), scale=random_scale(own), seed=own)
+        yield Task(name=name, track=track, kind=track, shown=asked, key=key)
 
 
 def _points_ahead(surface: Truth, flops: float) -> tuple[Floats, Floats]:

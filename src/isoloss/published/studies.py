@@ -11,9 +11,14 @@ from typing import Any
 from isoloss.core.errors import InputError
 from isoloss.core.pool import Helpers
 from isoloss.core.progress import QUIET, Progress
-from isoloss.published.folder import origin_of
+from isoloss.published.chinchilla import data as chinchilla
+from isoloss.published.datablations import data as datablations
+from isoloss.published.folder import Columns, origin_of, read_folder
+from isoloss.published.gzip import data as gzip
+from isoloss.published.porian import data as porian
 from isoloss.published.public_originals import Sources, fetch_curves, fetch_study, originals_in, public, write_tables
 from isoloss.published.reproduction import Reproduction
+from isoloss.runs.observations import NO_GROUP, Observations
 
 
 def fetched_sources(study: str, folder: Path | None, raw: Path | None, *, progress: Progress = QUIET) -> Sources:
@@ -70,3 +75,28 @@ def opened(study: str, folder: Path) -> Iterator[Path]:
     with TemporaryDirectory() as made:
         write_tables(study, originals, Path(made))
         yield Path(made)
+
+
+def runs_of(study: str, folder: Path) -> Iterator[tuple[str, Observations]]:
+    """Yield a name and a table of runs for every configuration or data set of a study, read from its folder.
+
+    Of the runs on repeated data those that saw no text twice; of equal compute the points that the authors chose.
+    Raises InputError for an unknown study and for a folder that is not it.
+    """
+    with opened(study, folder) as place:
+        tables = read_folder(origin_of(study), place)
+    for runs in _tables_of(study, tables):
+        for corpus in runs.corpora:
+            yield study if corpus == NO_GROUP else f"{study} {corpus}", runs.where(corpus=corpus)
+
+
+def _tables_of(study: str, tables: dict[str, Columns]) -> Iterator[Observations]:
+    if study == "porian":
+        yield from (porian.isoflop_points(tables, config.key) for config in porian.configurations(tables))
+    elif study == "gzip":
+        yield gzip.runs(tables, loss=gzip.LOSSES[0])
+    elif study == "chinchilla":
+        yield chinchilla.points(tables)
+    else:
+        runs = datablations.runs(tables, "c4_repeat_runs")
+        yield runs.select((runs.extra["unique_tokens"] >= 0.99 * runs.tokens) & (runs.loss_nats < 6))
