@@ -75,7 +75,7 @@ TRUTHS = {
 
 
 def published(data: Path) -> Iterator[tuple[str, Observations]]:
-    """Yield source and runs of every table: those that come with isoloss, and published ones whose folders are in `data`."""
+    """Yield source and runs of every table: the bundled ones, and the published ones whose folders are in `data`."""
     yield from (("shipped", shipped_runs().where(corpus=corpus)) for corpus in shipped_runs().corpora)
     for study in ("porian", "gzip", "chinchilla", "datablations"):
         for folder in sorted(data.glob(f"{study}[12]*")):

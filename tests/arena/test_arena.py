@@ -11,6 +11,7 @@ from isoloss.arena.page import page, read_entry
 from isoloss.arena.referee import Answer, Limits, method_file, run_method
 from isoloss.arena.scores import score
 from isoloss.arena.tasks import bundled, held_out, simulated
+from isoloss.cli import run
 from isoloss.core.errors import InputError
 from isoloss.core.estimate import Estimate
 from isoloss.published.studies import runs_of
@@ -179,6 +180,12 @@ def test_a_failure_on_one_table_leaves_the_others(tmp_path, tasks):
 def test_what_is_no_method_is_refused(name):
     with pytest.raises(InputError):
         method_file(name)
+
+
+@pytest.mark.parametrize("named", ["porian", "porian=nowhere", "poran=."])
+def test_what_is_no_published_study_is_refused(named, capfd):
+    assert run(["arena", "kaplan", "--published", named]) == 2
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_the_results_page_is_what_its_numbers_make():

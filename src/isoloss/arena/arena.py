@@ -17,7 +17,7 @@ REPEATS = 4
 
 
 def all_tasks(*, repeats: int, seed: int, published: Iterable[tuple[str, Observations]] = ()) -> tuple[Task, ...]:
-    """Return the tables of all tracks; `published` are tables by name, as `isoloss.published.studies.runs_of` has them."""
+    """Return the tables of all tracks. `published` are named tables, as of `isoloss.published.studies.runs_of`."""
     return (
         *floorbench(seed=seed), *simulated(repeats=repeats, seed=seed), *held_out(bundled(), "runs", seed=seed),
         *held_out(published, "published", seed=seed),

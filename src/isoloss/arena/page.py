@@ -41,7 +41,8 @@ entries of isoloss were chosen on them, which favours these entries.
 PUBLISHED = """\
 Runs of others, on models of up to ten billion parameters, from Porian et al. 2024, Hoffmann et al. 2022, Muennighoff et
 al. 2023 (data used once) and Pandey 2024. Each configuration or data set is one table. Again, runs above a tenth of a
-table's largest compute were held out. isoloss does not contain these data: `isoloss reproduce STUDY` says where they are.
+table's largest compute were held out. isoloss does not contain these data; `isoloss reproduce STUDY` says where to
+find them.
 """
 
 

@@ -83,8 +83,9 @@ def runs_of(study: str, folder: Path) -> Iterator[tuple[str, Observations]]:
     Of the runs on repeated data those that saw no text twice; of equal compute the points that the authors chose.
     Raises InputError for an unknown study and for a folder that is not it.
     """
+    origin = origin_of(study)
     with opened(study, folder) as place:
-        tables = read_folder(origin_of(study), place)
+        tables = read_folder(origin, place)
     for runs in _tables_of(study, tables):
         for corpus in runs.corpora:
             yield study if corpus == NO_GROUP else f"{study} {corpus}", runs.where(corpus=corpus)
