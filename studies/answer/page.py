@@ -1,6 +1,7 @@
 """Everything that docs/results/answer.md says, computed; the words around it stand in page.md.j2."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -49,7 +50,7 @@ INTERVENTIONS = {
     "-tercile3": "least compressible third", BPE: "BPE, vocabulary 1,024",
 }  # fmt: skip
 WHY_LEFT_OUT = {
-    "unconverged": "their loss is hardly below the entropy of single bytes: models of this size learn almost nothing",
+    "unconverged": "their loss is hardly below the entropy of single tokens, or still fell faster than 1/√D at the end",
     "saturated": "their loss is at its floor",
     "diverged": "their training diverged",
 }
@@ -306,8 +307,18 @@ def written(found: Found) -> str:
         shift=shift, unpaired=unpaired(found),
         placebo_p=placebo_p, extremes=extremes(found), np=np, math=math,
         score=score, weights=weights(found.texts),
-        WHY_LEFT_OUT=WHY_LEFT_OUT, FORMS=FORMS, FLOOR=FLOOR, ALL=ALL,
+        why_without=why_without, FORMS=FORMS, FLOOR=FLOOR, ALL=ALL,
     )  # fmt: skip
+
+
+def why_without(one: Balance, readings: Readings) -> str:
+    """Return why a corpus has no best split: what most of its runs are left out for, or what its runs lack."""
+    if 2 * one.flagged <= one.runs:
+        return str(one.split.reason).split("; ")[0]
+    flags = Counter(flag for row in readings.own(one.corpus) for flag in row["flags"].split())
+    share = "all" if one.flagged == one.runs else f"{one.flagged} of"
+    most = max(WHY_LEFT_OUT, key=flags.__getitem__)
+    return f"{share} {one.runs} runs are left out, most because {WHY_LEFT_OUT[most]}"
 
 
 def named_measure(name: str) -> str:

@@ -313,7 +313,8 @@ def _of_corpus(fitting: _Fitting, budgets: Sequence[float] | None) -> "list[Best
     asked = tuple(dict.fromkeys(usual_budgets(table))) if budgets is None else tuple(budgets)
     held = {budget: int(fitting.reach.covered(budget).sum()) if len(table) else 0 for budget in asked}
     if not any(count >= FEWEST_SIZES for count in held.values()) or len(table) < FEWEST_ROWS:
-        reason = f"{len(table)} runs are too few: three sizes need runs on both sides of a budget (fewer, more tokens)"
+        lack = "too few: three sizes need runs on both sides of a budget (fewer, more tokens)"
+        reason = f"{len(table)} usable runs, {lack}"
         return [BestSize(corpus=fitting.corpus, flops=budget, inside=False, reason=reason) for budget in asked or ()]
     laws = fitting.laws()
     return [_at(fitting, budget, held[budget], laws) for budget in asked]
