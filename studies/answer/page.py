@@ -1,6 +1,7 @@
 """Everything that docs/results/answer.md says, computed; the words around it stand in page.md.j2."""
 
 import math
+import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -166,6 +167,11 @@ class Found:
         return verdicts.sealed_splits(self.readings, self.sealed_forms)
 
     @cached_property
+    def measured_splits(self) -> dict[str, verdicts.MeasuredSplit]:
+        """What the runs at ten times the largest budget show of the best split, by text."""
+        return verdicts.measured_splits(self.readings, self.sealed_forms)
+
+    @cached_property
     def plans(self) -> list[LeftOut]:
         """The bundled plan of every text, left out in turn."""
         six = self.counted["6ND"]
@@ -298,7 +304,7 @@ def written(found: Found) -> str:
     environment.filters |= {
         "value": value, "factor": factor, "p": probability, "si": si, "fixed": fixed, "power": power_of_ten,
         "percent": percent, "off": off, "per_decade": per_decade, "measured": measured_number,
-        "named": named_measure,
+        "named": named_measure, "median": statistics.median,
     }  # fmt: skip
     return environment.get_template("page.md.j2").render(
         found=found, NEW=NEW, OLD=OLD, TEXTS=TEXTS, BUDGETS=BUDGETS, CHEAP=CHEAP_BUDGETS,

@@ -21,6 +21,7 @@ LEVEL = 0.95
 FEWEST = 4  # texts of a line: with three, one degree of freedom is left
 SMALL_SCATTER = 0.25  # stated in the plan: below it "data do not matter here"
 SPLIT_SIZES = 5
+RUN_NOISE = 0.01  # of ln L: what two seeds of one run differ by, about
 SMALLEST_FLOOR = 0.01  # nats per token: E below it is no floor at all
 BEYOND = "isoloss beyond the runs"
 SAME_CELL = 0.03  # in ln N and ln D: a size of the ladder is within 5 % of the one asked for
@@ -228,29 +229,53 @@ def predicted_beyond(readings: Readings, path_rows: Sequence[Mapping[str, str]])
     return found
 
 
+@dataclass(frozen=True, kw_only=True)
+class MeasuredSplit:
+    """The best ln(D/N) of a budget that runs of several sizes show.
+
+    `sd` is what run-to-run noise of `RUN_NOISE` moves it by. `log_ratio` is None where it lies outside the sizes.
+    """
+
+    log_ratio: float | None
+    sd: float
+
+
 def sealed_splits(readings: Readings, path_rows: Sequence[Mapping[str, str]]) -> list[SealedLoss]:
     """Return the second seal's best ln(D/N) of the texts whose sealed sizes are all there, beside what those show."""
-    found = []
-    for row in path_rows:
-        shown = measured_split(readings, row["corpus"], float(row["flops"])) if row["quantity"] == "split" else None
-        if shown is not None:
-            value, low, high = (float(row[name]) for name in ("value", "low", "high"))
-            found.append(SealedLoss(corpus=row["corpus"], what=row["form"], sealed=value, low=low, high=high,
-                                    measured=shown))  # fmt: skip
-    return found
+    measured = measured_splits(readings, path_rows)
+    return [
+        SealedLoss(
+            corpus=row["corpus"], what=row["form"], sealed=float(row["value"]), low=float(row["low"]),
+            high=float(row["high"]), measured=shown,
+        )
+        for row in path_rows
+        if row["quantity"] == "split" and row["corpus"] in measured
+        if (shown := measured[row["corpus"]].log_ratio) is not None
+    ]  # fmt: skip
 
 
-def measured_split(readings: Readings, corpus: str, budget: float) -> float | None:
-    """Return the best ln(D/N) of runs at 6 · N · D = `budget` by a parabola of ln L in ln N; None of fewer than five
-    sizes, or where it has its minimum outside them."""
+def measured_splits(readings: Readings, path_rows: Sequence[Mapping[str, str]]) -> dict[str, MeasuredSplit]:
+    """Return the best split at the second seal's budget, of every text whose sealed sizes are all there."""
+    budgets = {row["corpus"]: float(row["flops"]) for row in path_rows if row["quantity"] == "split"}
+    found = {corpus: _measured_split(readings, corpus, budget) for corpus, budget in budgets.items()}
+    return {corpus: split for corpus, split in found.items() if split is not None}
+
+
+def _measured_split(readings: Readings, corpus: str, budget: float) -> MeasuredSplit | None:
+    """Return the best split at 6 · N · D = `budget` by a parabola of ln L in ln N; None of fewer than five sizes."""
     there = [row for row in readings.beyond(corpus) if abs(math.log(float(row["flops"]) / budget)) < 2 * SAME_CELL]
     if len({row["params"] for row in there}) < SPLIT_SIZES:
         return None
     log_n = np.log([float(row["params"]) for row in there])
-    bend, slope, _ = np.polyfit(log_n, np.log([float(row["loss_nats"]) for row in there]), 2)
+    log_loss = np.log([float(row["loss_nats"]) for row in there])
+    bend, slope, _ = np.polyfit(log_n, log_loss, 2)
     best = -slope / (2 * bend)
     inside = bend > 0 and log_n.min() < best < log_n.max()
-    return float(math.log(budget / 6) - 2 * best) if inside else None
+    # The vertex moves by the slope there over twice the bend, and ln(D/N) by twice as much.
+    noise = np.full(len(log_n), 1 / RUN_NOISE)
+    covariance = np.polyfit(log_n - best, log_loss, 2, w=noise, cov="unscaled")[1]
+    sd = math.sqrt(covariance[1, 1]) / abs(bend)
+    return MeasuredSplit(log_ratio=float(math.log(budget / 6) - 2 * best) if inside else None, sd=float(sd))
 
 
 def _measured(

@@ -102,6 +102,36 @@ def committed():
         return list(csv.DictReader(stream))
 
 
+class SealedRuns:
+    """Runs of five sizes on 6 · N · D = `budget`, whose ln L is a parabola of ln N around `best`, with noise."""
+
+    def __init__(self, *, best, bend, budget, noise, seed):
+        sizes = np.exp(np.linspace(np.log(7e4), np.log(3e5), 5))
+        log_loss = bend * (np.log(sizes) - np.log(best)) ** 2 + np.random.default_rng(seed).normal(0, noise, 5)
+        self.rows = [
+            {"params": size, "tokens": budget / 6 / size, "flops": budget, "loss_nats": loss}
+            for size, loss in zip(sizes, np.exp(log_loss), strict=True)
+        ]
+
+    def beyond(self, corpus):
+        return self.rows
+
+
+def test_a_sealed_split_is_where_the_loss_is_least_and_errs_by_what_it_says():
+    budget, best = 5e12, 1.45e5  # the middle of the sizes: there a vertex errs as its slope does
+    asked = [{"corpus": "c", "quantity": "split", "flops": str(budget)}]
+    kinds = {"best": best, "bend": 0.2, "budget": budget}
+    exact = verdicts.measured_splits(SealedRuns(**kinds, noise=0, seed=0), asked)["c"]
+    assert exact.log_ratio == pytest.approx(np.log(budget / 6 / best**2), abs=1e-9)
+    noisy = [
+        verdicts.measured_splits(SealedRuns(**kinds, noise=verdicts.RUN_NOISE, seed=seed), asked)["c"].log_ratio
+        for seed in range(2000)
+    ]
+    assert np.std(noisy) == pytest.approx(exact.sd, rel=0.1)  # of 2,000 draws: ± 1.6 %, and a parabola is not linear
+    above = verdicts.measured_splits(SealedRuns(**kinds | {"best": 4e5}, noise=0, seed=0), asked)["c"]
+    assert above.log_ratio is None
+
+
 def test_the_page_says_what_its_table_says():
     text, rows = PAGE.read_text(encoding="utf-8"), committed()
     table = text.partition("## Every text")[2].partition("\n## ")[0]
