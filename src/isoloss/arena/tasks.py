@@ -113,7 +113,7 @@ class Key:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Task:
-    """One table and its key. `kind` is a simulated surface's form, a language's part ("tuning", "test") or the track."""
+    """One table and its key. `kind` is the surface's form, the language's part ("tuning", "test") or the track."""
 
     name: str
     track: Track
