@@ -255,3 +255,19 @@ def test_a_pointer_of_git_lfs_is_named_as_that(tmp_path, name):
 def test_lines_of_json_by_any_name_are_rows(tmp_path, suffix):
     (tmp_path / f"a{suffix}").write_text('{"text": "one"}\n{"text": "two"}\n')
     assert [document.content for document in read_documents(tmp_path / f"a{suffix}")] == [b"one", b"two"]
+
+
+@pytest.mark.parametrize("name", ["wiki_00", "a.txt"])
+@pytest.mark.parametrize("content", ['{"id": "1", "text": "one"}\n{"id": "2", "text": "two"}\n', '{"text": "one"}'])
+def test_rows_of_json_under_a_plain_name_are_no_prose(tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(BadCorpus) as refused:
+        measure_paths([tmp_path / name])
+    assert ".jsonl" in refused.value.fix
+
+
+@pytest.mark.parametrize(
+    "content", ['{"text": 1}\n{"text": 2}\n', '{"text": "a"}\nprose\n', "{ x = 1 }\n", '{"msg": "a"}\n']
+)
+def test_other_braces_are_prose(content):
+    assert text_problem(content.encode()) is None

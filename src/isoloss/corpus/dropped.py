@@ -5,7 +5,7 @@ from collections.abc import Mapping
 REASONS = {
     "short": "too short", "empty": "empty", "duplicate": "duplicates", "near_duplicate": "near duplicates",
     "other_language": "of another language", "not_utf8": "not UTF-8", "binary": "binary",
-    "pointer": "pointers of Git LFS",
+    "pointer": "pointers of Git LFS", "rows": "JSON rows under a plain name",
     "not_rows": "JSON without rows of text", "broken_row": "broken rows", "linked_folder": "links to folders",
     "same_file": "other paths to a file that is already counted", "no_file": "pipes, devices or links that lead "
     "nowhere",

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 from isoloss.core.errors import BadCorpus
-from isoloss.core.reading import LINES
+from isoloss.core.reading import LINES, json_in
 from isoloss.core.registry import Registry
 from isoloss.corpus.compressed import (
     BLOCK,
@@ -51,7 +51,7 @@ TEXT_FIELD = "text"  # what the field that holds the text is called unless someb
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 LONGEST_POINTER = 1 << 10  # bytes
 
-Reason = Literal["empty", "binary", "not_utf8", "pointer"]
+Reason = Literal["empty", "binary", "not_utf8", "pointer", "rows"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,10 @@ class Problem:
 
 EMPTY = Problem("empty", 0, "the document is empty", "name a file with text")
 POINTER = Problem("pointer", 0, "this is a Git LFS pointer, not the file itself", "fetch the file: git lfs pull")
+ROWS = Problem(
+    "rows", 0, f"each line is a JSON object with a field {TEXT_FIELD!r}, but the file's name is that of a plain text",
+    "rename the file to .jsonl; then the texts of its rows are read",
+)  # fmt: skip
 
 # (path, the field that holds the text, where to count broken rows: None where they are errors)
 Reader = Callable[[Path, str, "Counter[str] | None"], Iterator[Document]]
@@ -123,6 +127,8 @@ def problem_of(blocks: Iterable[bytes], *, whole: bool = True) -> Problem | None
     for block in blocks:
         if offset == 0 and block.startswith(LFS_POINTER) and len(block) <= LONGEST_POINTER:
             return POINTER
+        if offset == 0 and _begins_with_rows(block):
+            return ROWS
         if offset == 0 and block[:2] in (b"\xff\xfe", b"\xfe\xff"):
             fix = "convert it: iconv -f UTF-16 -t UTF-8 FILE > NEW"
             return Problem("not_utf8", 0, "the text is UTF-16, expected UTF-8", fix)
@@ -141,6 +147,20 @@ def problem_of(blocks: Iterable[bytes], *, whole: bool = True) -> Problem | None
     if empty:
         return EMPTY
     return _not_utf8(offset - len(cut), cut[0]) if cut and whole else None
+
+
+def _begins_with_rows(block: bytes) -> bool:
+    """Whether the first two lines, or the only one, are JSON objects that hold a text."""
+    lines = block.lstrip().split(b"\n", 2)[:2]
+    return block.lstrip()[:1] == b"{" and all(map(_is_row, filter(bytes.strip, lines)))
+
+
+def _is_row(line: bytes) -> bool:
+    try:
+        found = json_in(line)
+    except ValueError:
+        return False
+    return isinstance(found, dict) and isinstance(found.get(TEXT_FIELD), str)
 
 
 def _not_utf8(offset: int, found: int) -> Problem:
