@@ -12,7 +12,7 @@ from isoloss.report.data import ReportData
 from isoloss.report.figures.rates import best_rates
 from isoloss.report.page import write_report
 from isoloss.report.tables import replicates_table, variants_table
-from isoloss.report.tuning import optima_table, rules_table
+from isoloss.report.tuning import WORDS, optima_table, rules_table
 from isoloss.runs.observations import observations
 from isoloss.runs.replicates import replicate_noise
 from isoloss.tuning.tuning import fit_tuning
@@ -32,8 +32,9 @@ def tuned(small_study: ReportData) -> ReportData:
 def test_the_page_of_a_sweep_answers_about_trunks_and_shows_no_law(tuned: ReportData, tmp_path: Path) -> None:
     written = write_report(tuned, tmp_path)
     html, markdown = written.html.read_text(), written.markdown.read_text()
-    assert "One trunk may serve every token count." in html
-    assert "The best rate is not fitted." in html
+    verdicts = [tuning.verdict for tuning in tuned.tuning.values()]
+    assert verdicts == ["one_trunk", "not_fitted"]
+    assert all(WORDS[verdict] in html for verdict in verdicts)
     assert 'id="figure-rates"' in html
     assert "Iso-loss contours" not in html
     assert "peak\\_lr = {" in markdown
