@@ -195,9 +195,10 @@ def held(ends: np.ndarray) -> float:
 
 
 def summarise(cell: Cell, rows: Sequence[Mapping[str, str]]) -> Summary:
-    """Return one line of the table. The ratio of widths is the median over simulations that have both."""
+    """Return one line of the table. The ratio of widths is the median over simulations that have both intervals."""
     values, ends = numbers(rows, "value")[:, 0], numbers(rows, "low", "high")
     own, both = numbers(rows, "alone_low", "alone_high"), numbers(rows, "low", "high", "alone_low", "alone_high")
+    both = both[both[:, 3] > both[:, 2]]
     asked = numbers(rows, "probability", "refused")
     return Summary(
         cell=cell, count=len(rows), outside=1 - len(values) / len(rows), bias=float(values.mean()),
@@ -273,6 +274,7 @@ def page(rows: Sequence[Mapping[str, str]]) -> list[str]:
     total = sum(s.count * s.hold * (1 - s.outside) for s in sound) / sum(s.count * (1 - s.outside) for s in sound)
     few = min(s.count for s in sound)
     many = max(s.count for s in sound)
+    counts = f"{few:,}" if few == many else f"{few:,} to {many:,}"
     return [
         "# The best size of a budget: does its interval contain the truth?",
         "",
@@ -286,8 +288,8 @@ def page(rows: Sequence[Mapping[str, str]]) -> list[str]:
         "`isoloss.arena.truths`.",
         "",
         f"Targets: a bias below {BIAS:g}; 95 % intervals of which at least {HOLD:.0%} contain the truth; and intervals "
-        f"no wider than {RATIO:g} times those of the true law fitted by itself. Each cell has {few} to {many} "
-        f"replicates; with {few}, a coverage of 95 % is known to ± {error(few):.1f} points. The five surfaces of a "
+        f"no wider than {RATIO:g} times those of the true law fitted by itself. Each cell has {counts} "
+        f"replicates; with {few:,}, a coverage of 95 % is known to ± {error(few):.1f} points. The five surfaces of a "
         "design share their noise, seed by seed, so their misses coincide.",
         "",
         "## Results",
