@@ -158,14 +158,14 @@
       : found.ratio.low === null && drawn ? "[no interval: many draws of the law have no best split]"
       : interval(found.ratio, plain);
     words.append(
-      element("strong", { textContent: `${plain(found.ratio.value)} ${a} a parameter` }),
+      element("strong", { textContent: `${plain(found.ratio.value)} ${a} per parameter` }),
       " ", element("span", { className: "interval", textContent: known }),
       element("span", {
         className: "split",
       }, part(`${si(found.tokens.value)} ${a} ${wide ? "" : interval(found.tokens, si)} on`), " ", part(`${si(found.params.value)} parameters ${wide ? "" : interval(found.params, si)}`)),
       element("span", {
         className: "split",
-        textContent: `loss ${fixed(found.loss.value)} ${interval(found.loss, fixed)} nats a ${b}`,
+        textContent: `loss ${fixed(found.loss.value)} ${interval(found.loss, fixed)} nats per ${b}`,
       }),
     );
     const far = found.extrapolation > 1;
