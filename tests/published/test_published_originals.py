@@ -68,7 +68,7 @@ def test_the_pickles_alone_give_every_number_but_those_of_a_sample_of_curves(
     assert len(own) == 1451
     assert all("smoothed loss" in quantity for quantity in missing)
     assert {row.quantity for row in found.apart} == {row.quantity for row in porian_found.apart}
-    assert all(originals.CURVES in reason for title, reason in found.not_shown.items())
+    assert all(originals.CURVES in reason for reason in found.not_shown.values())
     open_claims = [claim for claim in found.claims if claim.verdict == "cannot be checked with this data"]
     assert open_claims
     assert all(originals.CURVES in claim.why for claim in open_claims)

@@ -167,7 +167,7 @@ def excess_picture(data: ReportData) -> Drawing | None:
         caption="For generated corpora the lowest possible loss is known exactly. The figure shows the rest, which "
         "more compute could remove. Bars are two standard errors of the loss. A run at the floor, within its "
         "own error, is drawn on the lower edge; it says nothing about how the loss falls. The dashed line shows "
-        "how far the fitted E is above the floor. {HOLLOW}",
+        f"how far the fitted E is above the floor. {HOLLOW}",
         alt=f"{_count(floors)} of loss minus exact floor against training FLOPs: "
         + _each({name: f"floor {fixed(floor.value, 3)} nats per token" for name, floor in floors.items()}),
         draw=partial(excess_over_floor, data.observations, data.laws, floors=floors),
