@@ -7,6 +7,7 @@ is taken off; a file nobody registered a reader for is text: one file, one docum
 import codecs
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -50,6 +51,7 @@ TEXT_FIELD = "text"  # what the field that holds the text is called unless someb
 
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 LONGEST_POINTER = 1 << 10  # bytes
+OBJECT = re.compile(rb"\s*\{")
 
 Reason = Literal["empty", "binary", "not_utf8", "pointer", "rows"]
 
@@ -99,17 +101,14 @@ def read_documents(path: Path, *, text_field: str = "text", skipped: Counter[str
     suffix = inner_suffix(path)
     reader = readers[suffix if suffix in readers else ".txt"]
     with reading(path):
-        if _is_pointer(path):
+        if path.stat().st_size <= LONGEST_POINTER and _is_pointer(path.read_bytes()):
             raise POINTER.at(str(path))
         yield from reader(path, text_field, skipped)
 
 
-def _is_pointer(path: Path) -> bool:
-    """Whether a file is what Git LFS leaves in place of one that was not fetched."""
-    if path.stat().st_size > LONGEST_POINTER:
-        return False
-    with path.open("rb") as stream:
-        return stream.read(len(LFS_POINTER)) == LFS_POINTER
+def _is_pointer(content: bytes) -> bool:
+    """Whether a file's content is what Git LFS leaves in place of one that was not fetched."""
+    return len(content) <= LONGEST_POINTER and content.startswith(LFS_POINTER)
 
 
 def text_problem(content: bytes, *, whole: bool = True) -> Problem | None:
@@ -125,7 +124,7 @@ def problem_of(blocks: Iterable[bytes], *, whole: bool = True) -> Problem | None
     decoder = codecs.getincrementaldecoder("utf-8")()
     empty, offset = True, 0
     for block in blocks:
-        if offset == 0 and block.startswith(LFS_POINTER) and len(block) <= LONGEST_POINTER:
+        if offset == 0 and _is_pointer(block):
             return POINTER
         if offset == 0 and _begins_with_rows(block):
             return ROWS
@@ -151,8 +150,10 @@ def problem_of(blocks: Iterable[bytes], *, whole: bool = True) -> Problem | None
 
 def _begins_with_rows(block: bytes) -> bool:
     """Whether the first two lines, or the only one, are JSON objects that hold a text."""
+    if not OBJECT.match(block):  # most texts end here: a block is large
+        return False
     lines = block.lstrip().split(b"\n", 2)[:2]
-    return block.lstrip()[:1] == b"{" and all(map(_is_row, filter(bytes.strip, lines)))
+    return all(map(_is_row, filter(bytes.strip, lines)))
 
 
 def _is_row(line: bytes) -> bool:
