@@ -4,14 +4,13 @@ python benchmarks/arena.py            # run the entries, write both
 python benchmarks/arena.py --page     # write the page again from the numbers that are there
 
 Packages of others are scored, too, where they are installed: benchmarks/peers/requirements.txt. So are published runs,
-where `--data` is a folder with those of porian, gzip, chinchilla or datablations.
+where `--data` is a folder with theirs: porian2024, gzip2024, chinchilla2022 or datablations2023.
 """
 
 import argparse
 import json
 import resource
 import time
-from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -19,19 +18,10 @@ from isoloss.arena.arena import REPEATS, all_tasks, compete
 from isoloss.arena.page import page
 from isoloss.arena.referee import OURS, Limits, method_file
 from isoloss.core.files import write_json, write_text
-from isoloss.published.studies import runs_of
-from isoloss.runs.observations import Observations
+from isoloss.published.studies import runs_in
 
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
 PEERS = {"chinchilla": Path(__file__).parent / "peers" / "pypi_chinchilla.py"}  # by the module that must be there
-STUDIES = ("porian", "chinchilla", "datablations", "gzip")
-
-
-def published_runs(data: Path) -> Iterator[tuple[str, Observations]]:
-    """Yield every table of the published studies whose folder in `data` is called by the study and a year."""
-    for study in STUDIES:
-        for folder in sorted(data.glob(f"{study}[12]*")):
-            yield from runs_of(study, folder)
 
 
 def main() -> None:
@@ -45,7 +35,7 @@ def main() -> None:
     numbers = options.out / "arena.json"
     if not options.page:
         started, entries = time.perf_counter(), []
-        published = published_runs(options.data) if options.data else ()
+        published = runs_in(options.data) if options.data else ()
         tasks = all_tasks(repeats=options.repeats, seed=0, published=published)
         installed = {name: path for name, path in PEERS.items() if find_spec(name)}
         missing = sorted(set(PEERS) - set(installed))

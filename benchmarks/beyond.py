@@ -22,7 +22,7 @@ from isoloss.fitting.fitted import FittedLaw
 from isoloss.fitting.fitting import fit
 from isoloss.planning.beyond import FORMS, LOSS_FACTOR, RATIO_FACTOR, look_beyond
 from isoloss.planning.shipped import shipped_runs
-from isoloss.published.studies import runs_of
+from isoloss.published.studies import runs_in
 from isoloss.runs.observations import Observations, observations
 
 CUTS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
@@ -77,9 +77,7 @@ TRUTHS = {
 def published(data: Path) -> Iterator[tuple[str, Observations]]:
     """Yield source and runs of every table: the bundled ones, and the published ones whose folders are in `data`."""
     yield from (("shipped", shipped_runs().where(corpus=corpus)) for corpus in shipped_runs().corpora)
-    for study in ("porian", "gzip", "chinchilla", "datablations"):
-        for folder in sorted(data.glob(f"{study}[12]*")):
-            yield from ((study, runs) for _, runs in runs_of(study, folder))
+    yield from ((name.split()[0], runs) for name, runs in runs_in(data))
 
 
 def simulated(form: str, design: str, seed: int) -> Observations:

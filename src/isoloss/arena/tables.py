@@ -8,6 +8,7 @@ from isoloss.arena.scores import Entry, Score, summed
 from isoloss.arena.tasks import Track
 from isoloss.arena.truths import FORMS
 
+HELD_OUT = ("method", "answered", "loss error 3×", "loss error 10×", "seconds")
 HEADS: dict[Track, tuple[str, ...]] = {
     "floorbench": (
         "method", "answered", "floor error", "floor held", "split error", "split held", "loss error 3×",
@@ -18,8 +19,8 @@ HEADS: dict[Track, tuple[str, ...]] = {
         "method", "answered", "floor error", "floor held", "split error", "split held", "loss error 3×",
         "loss error 10×", "regret", "regret 10×", "seconds",
     ),
-    "runs": ("method", "answered", "loss error 3×", "loss error 10×", "seconds"),
-    "published": ("method", "answered", "loss error 3×", "loss error 10×", "seconds"),
+    "runs": HELD_OUT,
+    "published": HELD_OUT,
 }  # fmt: skip
 NONE = "–"
 WHOLE = ", all runs"

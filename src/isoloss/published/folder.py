@@ -70,6 +70,11 @@ def _origins() -> dict[str, Origin]:
     return TypeAdapter(dict[str, Origin]).validate_python(tomllib.loads(text))
 
 
+def studies() -> tuple[str, ...]:
+    """Return the names of the studies."""
+    return tuple(_origins())
+
+
 def origin_of(study: str) -> Origin:
     """Return where a study's data come from, by its name. Raises InputError for an unknown study."""
     if study not in _origins():

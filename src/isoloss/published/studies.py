@@ -11,11 +11,7 @@ from typing import Any
 from isoloss.core.errors import InputError
 from isoloss.core.pool import Helpers
 from isoloss.core.progress import QUIET, Progress
-from isoloss.published.chinchilla import data as chinchilla
-from isoloss.published.datablations import data as datablations
-from isoloss.published.folder import Columns, origin_of, read_folder
-from isoloss.published.gzip import data as gzip
-from isoloss.published.porian import data as porian
+from isoloss.published.folder import origin_of, read_folder, studies
 from isoloss.published.public_originals import Sources, fetch_curves, fetch_study, originals_in, public, write_tables
 from isoloss.published.reproduction import Reproduction
 from isoloss.runs.observations import NO_GROUP, Observations
@@ -86,18 +82,13 @@ def runs_of(study: str, folder: Path) -> Iterator[tuple[str, Observations]]:
     origin = origin_of(study)
     with opened(study, folder) as place:
         tables = read_folder(origin, place)
-    for runs in _tables_of(study, tables):
+    for runs in import_module(f"isoloss.published.{study}.data").sweeps(tables):
         for corpus in runs.corpora:
             yield study if corpus == NO_GROUP else f"{study} {corpus}", runs.where(corpus=corpus)
 
 
-def _tables_of(study: str, tables: dict[str, Columns]) -> Iterator[Observations]:
-    if study == "porian":
-        yield from (porian.isoflop_points(tables, config.key) for config in porian.configurations(tables))
-    elif study == "gzip":
-        yield gzip.runs(tables, loss=gzip.LOSSES[0])
-    elif study == "chinchilla":
-        yield chinchilla.points(tables)
-    else:
-        runs = datablations.runs(tables, "c4_repeat_runs")
-        yield runs.select((runs.extra["unique_tokens"] >= 0.99 * runs.tokens) & (runs.loss_nats < 6))
+def runs_in(data: Path) -> Iterator[tuple[str, Observations]]:
+    """Yield what `runs_of` does of every study whose folder in `data` is called by the study and a year: porian2024."""
+    for study in studies():
+        for folder in sorted(data.glob(f"{study}[12]*")):
+            yield from runs_of(study, folder)

@@ -1,5 +1,7 @@
 """The 245 points of Hoffmann et al. 2022, figure 4, and what was published of them."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from isoloss.published.folder import Columns, origin_of
@@ -33,3 +35,8 @@ def points(tables: dict[str, Columns], *, outliers: bool = False) -> Observation
         params=table["params"][kept], tokens=table["tokens"][kept], loss_nats=table["loss"][kept],
         flops=table["flops"][kept], rows=np.flatnonzero(kept) + 1,
     )  # fmt: skip
+
+
+def sweeps(tables: dict[str, Columns]) -> Iterator[Observations]:
+    """Yield the runs that a law is fitted to."""
+    yield points(tables)

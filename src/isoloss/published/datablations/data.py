@@ -1,5 +1,7 @@
 """The C4 runs of Muennighoff et al. 2023, and what was published of their fit."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from isoloss.published.folder import Columns, origin_of
@@ -27,3 +29,9 @@ def runs(tables: dict[str, Columns], name: str) -> Observations:
         params=table["params"], tokens=table["tokens"], loss_nats=table["val_loss"], run=table["run"].tolist(),
         extra={"unique_tokens": table["unique_tokens"]},
     )  # fmt: skip
+
+
+def sweeps(tables: dict[str, Columns]) -> Iterator[Observations]:
+    """Yield the runs that saw no text twice, without those that hardly learnt."""
+    found = runs(tables, "c4_repeat_runs")
+    yield found.select((found.extra["unique_tokens"] >= 0.99 * found.tokens) & (found.loss_nats < 6))

@@ -1,5 +1,7 @@
 """The runs of "gzip Predicts Data-dependent Scaling Laws" (Pandey 2024), as its author left them."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from isoloss.optima.curves import TrainingCurve
@@ -46,3 +48,8 @@ def curves(tables: dict[str, Columns]) -> list[TrainingCurve]:
             )
         )  # fmt: skip
     return found
+
+
+def sweeps(tables: dict[str, Columns]) -> Iterator[Observations]:
+    """Yield the runs of all grammars."""
+    yield runs(tables, loss=LOSSES[0])

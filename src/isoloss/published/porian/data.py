@@ -1,5 +1,6 @@
 """The data of Porian et al. 2024, as published or as CSV, and its configurations as tables of runs."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,3 +52,8 @@ def isoflop_points(tables: dict[str, Columns], config: str) -> Observations:
         params=rows["n"], tokens=rows["t"], loss_nats=rows["loss"], flops=rows["flops"], corpus=config,
         rows=np.flatnonzero(tables["isoflop_points"]["config"] == config) + 1,
     )  # fmt: skip
+
+
+def sweeps(tables: dict[str, Columns]) -> Iterator[Observations]:
+    """Yield the points of equal compute of every configuration."""
+    return (isoflop_points(tables, config.key) for config in configurations(tables))
