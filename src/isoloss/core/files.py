@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from isoloss.core import remains
-from isoloss.core.errors import StorageError
+from isoloss.core.errors import InputError, StorageError
 
 STORAGE_PROBLEMS = (
     (
@@ -143,6 +143,14 @@ def regular(path: Path) -> Path:
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
         raise OSError(errno.EINVAL, f"{kind_of(path)}, expected a file", str(path))
     return path
+
+
+def require_regular(path: Path) -> None:
+    """Raise InputError where a pipe, a socket or a device stands at `path`, which a user named."""
+    try:
+        regular(path)
+    except OSError as error:
+        raise InputError(error.strerror or str(error), place=str(path), fix="give a plain file") from error
 
 
 def kind_of(path: Path) -> str:

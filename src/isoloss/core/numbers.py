@@ -126,6 +126,13 @@ def listed(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
+def some(items: Iterable[object], *, most: int = 5) -> str:
+    """Return the first of some names or numbers for a message, and how many more there are."""
+    words = [*map(str, items)]
+    shown = ", ".join(words[:most])
+    return shown if len(words) <= most else f"{shown} and {len(words) - most} more"
+
+
 def grouped(said: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Return each of (name, sentence)'s sentences once, with the names that it is said of as `listed` writes them."""
     names: dict[str, list[str]] = {}

@@ -8,13 +8,12 @@ from numpy.typing import NDArray
 
 from isoloss.core.errors import BadTable
 from isoloss.core.estimate import LEVEL
-from isoloss.core.numbers import listed
+from isoloss.core.numbers import listed, some
 from isoloss.fitting.domain import LawWarning
 from isoloss.fitting.engine import CONVERGED, Optimum, Problem, linearise, solve
 from isoloss.fitting.evidence import Exclusion
 from isoloss.fitting.table_checks import in_words, numbers_of
 from isoloss.laws.law import Floats, Law
-from isoloss.runs.columns import some
 from isoloss.runs.observations import Observations
 
 # Runs with these flags say more about their training than about the law: left out, and listed.

@@ -7,11 +7,11 @@ import numpy as np
 
 from isoloss.core.errors import InputError, did_you_mean
 from isoloss.core.estimate import LEVEL, Estimate
+from isoloss.core.numbers import some
 from isoloss.core.plain_json import fields_json
 from isoloss.fitting.domain import LawWarning
 from isoloss.laws.law import Floats, Law
 from isoloss.laws.settings import FloorUse
-from isoloss.runs.columns import some
 from isoloss.runs.observations import Observations
 
 USES: tuple[FloorUse, ...] = ("score", "hold", "ignore")

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from isoloss.core.numbers import some
 from isoloss.fitting.checkpoints import checkpoints_as_runs
 from isoloss.fitting.domain import LawWarning
 from isoloss.laws.law import Floats, Law
-from isoloss.runs.columns import some
 from isoloss.runs.observations import RUN_COLUMNS, SAME_FLOPS, STEADY_SPAN, Observations
 
 # Thresholds of warnings. Each is a judgement, stated here and in the message.

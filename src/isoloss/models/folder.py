@@ -13,6 +13,7 @@ from torch import Tensor
 
 from isoloss.core import files
 from isoloss.core.errors import BadModel, InputError
+from isoloss.core.numbers import some
 from isoloss.core.reading import json_in
 from isoloss.models import empty
 from isoloss.models.exchange import from_transformers, names_of, to_transformers
@@ -176,4 +177,4 @@ def _fill(model: Llama, state: Mapping[str, Tensor], folder: Path) -> None:
 
 
 def _some(word: str, names: list[str]) -> str:
-    return f"{word} weights: {', '.join(names[:3])}" + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return f"{word} weights: {some(names, most=3)}"

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from isoloss.core.arrow import floats_of
 from isoloss.core.errors import BadTable, did_you_mean
+from isoloss.core.numbers import some
 from isoloss.core.shown import shown
 from isoloss.runs.sql import ROW, query_table
 
@@ -20,10 +21,6 @@ Floats = NDArray[np.float64]
 
 # Whatever holds none of these is a name, and a wrong one is answered with the nearest.
 _OPERATORS = re.compile(r"[-+*/()\"]")
-_WITH_SUFFIX = re.compile(
-    r"\s*([-+.\deE]+?)\s*(k|m|b|g|t|bn|thousand|million|billion|trillion)?\s*(?:params?|parameters?|toks?|tokens?)?\s*",
-    re.IGNORECASE,
-)
 LONGEST_NAME = 1_000
 NO_NUMBERS = frozenset({"nan", "+nan", "-nan", "inf", "+inf", "-inf", "infinity", "+infinity", "-infinity"})
 """What stands for a number that is none, in lower case."""
@@ -31,6 +28,9 @@ NO_NUMBERS = frozenset({"nan", "+nan", "-nan", "inf", "+inf", "-inf", "infinity"
 _ONE_GROUP = re.compile(r"[-+]?[1-9]\d{0,2}([.,])\d{3}")
 _SUFFIXES = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "bn": 1e9, "g": 1e9, "t": 1e12}
 _SUFFIXES |= {"thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12}
+_WITH_SUFFIX = re.compile(
+    rf"\s*([-+.\deE]+?)\s*({'|'.join(_SUFFIXES)})\s*(?:params?|parameters?|toks?|tokens?)?\s*", re.IGNORECASE
+)
 
 
 class Columns:
@@ -124,7 +124,12 @@ class Columns:
             return self.table[name]
         if is_formula(name):
             return self.computed(name)
-        raise BadTable(f"no column {name!r}", place=self.place, fix=did_you_mean(name, self.names))
+        raise self.no_column(name)
+
+    def no_column(self, name: str, *, remedy: str = "") -> BadTable:
+        """Return the error for a column that the source lacks; `remedy` says what else to do than name another."""
+        known = did_you_mean(name, self.names)
+        return BadTable(f"no column {name!r}", place=self.place, fix=f"{remedy}; {known}" if remedy else known)
 
     def _column(self, name: str) -> "pa.ChunkedArray":
         column = self.given(name)
@@ -137,9 +142,8 @@ class Columns:
 
     def computed(self, formula: str) -> "pa.ChunkedArray":
         """Return a SQL formula's value for every row, in the table's order."""
-        for name in self.names:
-            if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", formula):
-                self.refuse_doubt(name)
+        for name in self._named_in(formula):
+            self.refuse_doubt(name)
         query = f"SELECT {ROW}, ({formula}) AS found FROM runs ORDER BY {ROW}"
         try:
             found = query_table(self.table, query, name="runs")
@@ -161,13 +165,17 @@ class Columns:
         import pyarrow as pa
 
         table = self.table
-        for at, name in enumerate(table.column_names):
-            if name in formula and pa.types.is_string(table[name].type):
+        for name in self._named_in(formula):
+            if pa.types.is_string(table[name].type):
                 cells = table[name].to_pylist()
                 numbers = [number_or_none(cell) for cell in cells]
                 if all(number is not None or cell is None for number, cell in zip(numbers, cells, strict=True)):
+                    at = table.column_names.index(name)
                     table = table.set_column(at, name, pa.array(numbers, type=pa.float64()))
         return table
+
+    def _named_in(self, formula: str) -> list[str]:
+        return [name for name in self.names if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", formula)]
 
     def refuse_doubt(self, name: str) -> None:
         """Raise BadTable for a column of text whose numbers could be read in two ways."""
@@ -205,7 +213,7 @@ def is_formula(name: str) -> bool:
 def number_in(value: object) -> float:
     """Return the number that a cell holds: `125M`, `125 million`, `125M params` are 1.25e8. Raises ValueError."""
     if isinstance(value, str) and (suffixed := _WITH_SUFFIX.fullmatch(value)):
-        return float(suffixed[1]) * _SUFFIXES[(suffixed[2] or "").lower()]
+        return float(suffixed[1]) * _SUFFIXES[suffixed[2].lower()]
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ValueError
     return float(value)
@@ -244,9 +252,3 @@ def whole_step(value: object) -> int | None:
     """Return the whole number that a cell holds; None for text, for fractions, and for what is no number."""
     number = number_or_none(value)
     return int(number) if number is not None and math.isfinite(number) and number == int(number) else None
-
-
-def some(rows: NDArray[np.int64]) -> str:
-    """Return the first of some row numbers for a message, and how many more there are."""
-    shown = ", ".join(map(str, rows[:5]))
-    return shown if len(rows) <= 5 else f"{shown} and {len(rows) - 5} more"

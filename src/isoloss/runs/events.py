@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from isoloss.core.errors import BadTable
+from isoloss.core.numbers import some
 from isoloss.core.optional import optional
 from isoloss.runs.logged import Curve, LoggedRun, joined, sessions
 
 HELDOUT = ("eval", "val", "test", "heldout")
 KINDS = ("train", "training", "eval", "evaluation", "val", "valid", "validation", "test", "dev", "heldout")
-MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,8 @@ def _name(folder: Path, source: Path) -> str:
 def _passed_over(names: Sequence[str]) -> list[str]:
     if not names:
         return []
-    shown = ", ".join(names[:MOST_NAMED]) + (f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else "")
-    return [f"{len(names)} folders of event files without a loss (hyperparameters, profiles …) are ignored: {shown}"]
+    what = f"{len(names)} folders of event files without a loss (hyperparameters, profiles …)"
+    return [f"{what} are ignored: {some(names)}"]
 
 
 def _holds_loss(curves: Mapping[str, Curve], loss: str | None) -> bool:

@@ -70,10 +70,7 @@ def read_logs(source: Path, mapped: Mapped) -> Logged:
     """Return the runs of `source`, whatever kind of source it is."""
     if not source.exists():
         raise InputError("no such file or folder", place=str(source), fix="check the path")
-    try:
-        files.regular(source)
-    except OSError as error:
-        raise InputError(error.strerror or str(error), place=str(source), fix="give a plain file") from error
+    files.require_regular(source)
     if events.event_folders(source):
         runs, notes = events.read_events(source, loss=mapped.loss)
         return Logged(runs=runs, notes=notes)

@@ -15,9 +15,8 @@ from isoloss.runs.tables import ORDER, REALS, WHOLES
 
 IMPORT_VERSION = 1
 MOST = 1e18  # parameters or tokens: what a whole number of 64 bits holds
-TOKENS_AXIS = re.compile(
-    r"\b(vs|by|over)[ ._]*tokens\b", re.IGNORECASE
-)  # tags of Megatron-DeepSpeed: "lm loss vs tokens"
+# Tags of Megatron-DeepSpeed: "lm loss vs tokens".
+TOKENS_AXIS = re.compile(r"\b(vs|by|over)[ ._]*tokens\b", re.IGNORECASE)
 EPOCHS = re.compile(r"(.*/)?epoch_", re.IGNORECASE)  # tags of Keras: "epoch_loss"
 LossUnit = Literal["nats", "bits", "perplexity"]
 

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from isoloss.core.display import rows_table
 from isoloss.core.errors import BadTable, InputError, did_you_mean
 from isoloss.core.fingerprint import fingerprint
-from isoloss.core.numbers import counted_corpora
-from isoloss.runs.columns import some
+from isoloss.core.numbers import counted_corpora, some
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from isoloss.core.arrow import counted, wholes
 from isoloss.core.errors import BadTable, InputError, did_you_mean
-from isoloss.core.files import regular
+from isoloss.core.files import require_regular
 from isoloss.runs.columns import Columns, Floats, same_column
 from isoloss.runs.observations import NO_GROUP, UNSTATED, DataUnit, Observations, observations
 from isoloss.runs.sql import PASSED_OVER, ROW, first_line, query_table
-from isoloss.runs.table_files import READERS
+from isoloss.runs.table_files import KEEP_FEW, READERS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -129,11 +129,8 @@ def _sizes(columns: Columns, names: Mapping[str, str | None], needs: Sequence[st
     """Return those of params, tokens and flops that the source has; see `read_runs`."""
     if "tokens" in needs and names["tokens"] == "tokens" and "tokens" not in columns.names and names["flops"]:
         computed = f'"{names["flops"]}" / 6 / "{names["params"]}"'
-        raise BadTable(
-            "no column 'tokens'", place=columns.place,
-            fix=f"name it, or compute it from FLOPs (on the command line: --tokens '{computed}'); "
-            f"{did_you_mean('tokens', columns.names)}",
-        )  # fmt: skip
+        remedy = f"name it, or compute it from FLOPs (on the command line: --tokens '{computed}')"
+        raise columns.no_column("tokens", remedy=remedy)
     found = {
         role: columns.numbers(name)
         for role, name in names.items()
@@ -241,10 +238,7 @@ def _read_path(path: Path) -> "pa.Table":
         raise InputError("a folder, but not a results folder", place=str(path), fix="give a file, or a results folder")
     if not path.exists():
         raise InputError("no such file", place=str(path), fix="check the path")
-    try:
-        regular(path)
-    except OSError as error:
-        raise InputError(error.strerror or str(error), place=str(path), fix="give a plain file") from error
+    require_regular(path)
     if path.stat().st_size == 0:
         raise BadTable("the file is empty", place=str(path), fix="give a table with a header and one row per run")
     reader = READERS.get(path.suffix.lower())
@@ -269,7 +263,7 @@ def _guarded(reader: Any, path: Path) -> "pa.Table":
         if isinstance(error, UnicodeError) or "UTF8" in reason:
             reason, fix = f"it is no UTF-8 ({reason})", "save it as UTF-8, or iconv -f latin1 -t utf-8"
         elif "straddling" in reason:
-            reason, fix = "a row is longer than 1 MiB", "keep the columns of parameters, tokens, losses and names"
+            reason, fix = "a row is longer than 1 MiB", KEEP_FEW
         elif isinstance(error, pa.ArrowInvalid) and path.suffix.lower() in (".csv", ".tsv"):
             fix = "name the columns in the first line, with nothing above it, and write as many cells in every other"
         raise BadTable(f"cannot be read as {path.suffix[1:]}: {reason}", place=str(path), fix=fix) from error

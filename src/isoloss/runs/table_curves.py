@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isoloss.core.errors import BadTable, did_you_mean
+from isoloss.core.numbers import some
 from isoloss.runs.columns import Columns, is_formula, number_or_none, same_column, whole_step
 from isoloss.runs.logged import Curve, Logged, LoggedRun, Value, settled, without_dead_ends
 from isoloss.runs.mapping import Mapped
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 GUESSES = {"params": "params", "tokens": "tokens", "loss": "loss_nats"}
 STEPS = re.compile(r"(^|[^a-z])(step|iter|iteration|update)s?$", re.IGNORECASE)
 FEWEST_POINTS = 5  # of a curve
-MOST_NAMED = 5
 WANDB_STEP = "_step"  # of histories that were exported from wandb
 Row = Mapping[str, Any]
 
@@ -203,9 +203,8 @@ def _require_one_curve(rows: Sequence[Row], steps: Sequence[int], without: set[s
             continue
         begins = [at for at in range(len(rows)) if at == 0 or names[at] != names[at - 1]]
         if len(begins) > len(times) or any(steps[at] <= steps[0] for at in begins[1:]):
-            listed = ", ".join(map(str, list(times)[:MOST_NAMED])) + (", …" if len(times) > MOST_NAMED else "")
             raise BadTable(
-                f"several curves, told apart by the column {column!r} ({listed})", place=str(source),
+                f"several curves, told apart by the column {column!r} ({some(times)})", place=str(source),
                 fix=f"where they are runs: --run {column}; where one of them is meant, keep its rows with --where",
             )  # fmt: skip
 

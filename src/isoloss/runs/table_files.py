@@ -28,6 +28,7 @@ MOST_ROWS = 50_000_000  # a few bytes of Parquet can stand for any number of equ
 LONGEST_CELL = 1 << 28  # bytes of text, as in documents
 MOST_TEXT = 1 << 30  # bytes of a column of text: a few of Parquet can stand for any number of equal cells
 LOOKED_AT = 1 << 16  # bytes from which the delimiter is read
+KEEP_FEW = "keep only the columns of parameters, tokens, losses and names"
 SAID_DELIMITER = re.compile(r"\ufeff?sep=([,;\t|])\r?\n")
 MISSING = ["", "NA", "N/A", "n/a", "#N/A", "<NA>", "null", "NULL", "None"]
 # Digits in groups of three, and a decimal comma: each unambiguous where there are two groups, or other than three
@@ -132,7 +133,7 @@ def _too_wide(columns: int, path: Path) -> BadTable:
     """Return the error for a table of more columns than are read."""
     return BadTable(
         f"{columns:,} columns; at most {MOST_COLUMNS:,} are possible", place=str(path),
-        fix="keep only the columns of parameters, tokens, losses and names",
+        fix=KEEP_FEW,
     )  # fmt: skip
 
 
@@ -365,7 +366,7 @@ def _refuse_long(column: "pa.ChunkedArray", *, place: str) -> None:
         if (pc.max(lengths).as_py() or 0) > LONGEST_CELL or total > MOST_TEXT:
             raise BadTable(
                 f"text of more than {LONGEST_CELL >> 20} MiB in a cell, or {MOST_TEXT >> 20:,} MiB in all", place=place,
-                fix="keep only the columns of parameters, tokens, losses and names",
+                fix=KEEP_FEW,
             )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from isoloss.core.errors import BadTable, did_you_mean
+from isoloss.core.errors import BadTable
 from isoloss.laws.law import Floats
 from isoloss.runs.columns import Columns, number_in, same_column
 from isoloss.runs.observations import NO_GROUP
@@ -37,11 +37,11 @@ def read_sweep(
     columns = Columns(open_table(source, where=where), place=name_of(source))
     losses = _losses(columns, same_column(loss, columns.names))
     if batch_tokens == "batch_tokens" and batch_tokens not in columns.names:
-        raise BadTable(
-            "no column 'batch_tokens'", place=columns.place,
-            fix="name the column of tokens a batch (on the command line: --batch-tokens), or say none where there was "
-            f"one batch throughout; {did_you_mean(batch_tokens, columns.names)}",
-        )  # fmt: skip
+        remedy = (
+            "name the column of tokens a batch (on the command line: --batch-tokens), or say none where there was "
+            "one batch throughout"
+        )
+        raise columns.no_column(batch_tokens, remedy=remedy)
     read = {name: _positive(columns, name) for name in (params, tokens, rate)}
     batches = np.ones(len(losses)) if batch_tokens is None else _positive(columns, batch_tokens)
     seeds = np.zeros(len(losses)) if seed is None else columns.numbers(seed)
