@@ -268,13 +268,13 @@ def _measured_split(readings: Readings, corpus: str, budget: float) -> MeasuredS
         return None
     log_n = np.log([float(row["params"]) for row in there])
     log_loss = np.log([float(row["loss_nats"]) for row in there])
-    bend, slope, _ = np.polyfit(log_n, log_loss, 2)
+    noise = np.full(len(log_n), 1 / RUN_NOISE)
+    (bend, slope, _), covariance = np.polyfit(log_n, log_loss, 2, w=noise, cov="unscaled")
     best = -slope / (2 * bend)
     inside = bend > 0 and log_n.min() < best < log_n.max()
     # The vertex moves by the slope there over twice the bend, and ln(D/N) by twice as much.
-    noise = np.full(len(log_n), 1 / RUN_NOISE)
-    covariance = np.polyfit(log_n - best, log_loss, 2, w=noise, cov="unscaled")[1]
-    sd = math.sqrt(covariance[1, 1]) / abs(bend)
+    slope_there = np.array([2 * best, 1, 0])
+    sd = math.sqrt(slope_there @ covariance @ slope_there) / abs(bend)
     return MeasuredSplit(log_ratio=float(math.log(budget / 6) - 2 * best) if inside else None, sd=float(sd))
 
 

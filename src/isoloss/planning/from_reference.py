@@ -160,8 +160,8 @@ def _uncounted(corpus: CorpusStatistics) -> tuple[LawWarning, ...]:
     return (LawWarning(
         code="tokens_uncounted",
         message=f"the frontier counts subword tokens, and it is not known how many {corpus.name} has. Name a "
-            "tokenizer (--tokenizer tokenizer.json) or give bytes per token (--bytes-per-token 4.2) to see how "
-            "often the corpus is repeated.",
+        "tokenizer (--tokenizer tokenizer.json) or give bytes per token (--bytes-per-token 4.2) to see how "
+        "often the corpus is repeated.",
     ),)  # fmt: skip
 
 

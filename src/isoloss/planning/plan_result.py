@@ -192,8 +192,8 @@ def _wide(drafted: Plan) -> tuple[LawWarning, ...]:
     return (LawWarning(
         code="wide_interval",
         message=f"the split is not known: the runs allow {drafted.data_unit} per parameter within a factor of "
-            f"{span(drafted.log_ratio):,.0f}. The numbers are the middle of that range. Train a pilot on the corpus "
-            "(--pilot 10min), or use a published frontier unchanged (isoloss plan … --anchor porian).",
+        f"{span(drafted.log_ratio):,.0f}. The numbers are the middle of that range. Train a pilot on the corpus "
+        "(--pilot 10min), or use a published frontier unchanged (isoloss plan … --anchor porian).",
     ),)  # fmt: skip
 
 
@@ -247,5 +247,5 @@ def _recipe_warnings(recipe: Recipe, params: float) -> tuple[LawWarning, ...]:
     return (LawWarning(
         code="recipe_extrapolated",
         message=f"the rules for batch and learning rate ({recipe.source}) were measured at {low:.2g} to {high:.2g} "
-            "parameters: sweep the learning rate around this one before a long run.",
+        "parameters: sweep the learning rate around this one before a long run.",
     ),)  # fmt: skip

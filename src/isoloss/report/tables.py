@@ -111,8 +111,8 @@ def fit_table(data: ReportData) -> Table:
         name="fits", columns=columns,
         rows=tuple(_fit_row(data, name, law) for name, law in data.all_laws),
         caption="How each law was fitted, and whether its optimum was reached. Agreeing starts show that the "
-            "optimum was found, not that the law is right: a law that misses its runs is rejected even if all "
-            "starts agree.",
+        "optimum was found, not that the law is right: a law that misses its runs is rejected even if all "
+        "starts agree.",
     )  # fmt: skip
 
 
@@ -177,7 +177,7 @@ def unfiltered_table(data: ReportData) -> Table:
     rows = [_unfiltered_row(data, name) for name in names]
     return Table(name="unfiltered", columns=columns, rows=tuple(rows),
                  caption="The fits repeated with the flagged runs. If the two disagree, the result depends on the "
-                     "flags.")  # fmt: skip
+                 "flags.")  # fmt: skip
 
 
 def _unfiltered_row(data: ReportData, name: str) -> Row:
@@ -205,7 +205,7 @@ def variants_table(data: ReportData) -> Table:
     return Table(
         name="arms", columns=columns, rows=tuple(rows),
         caption="The same grid trained at other peak learning rates. If a or the balance moves by more than its "
-            "interval, the answer depends on the learning rate.",
+        "interval, the answer depends on the learning rate.",
     )  # fmt: skip
 
 
@@ -249,7 +249,7 @@ def replicates_table(data: ReportData) -> Table:
     return Table(
         name="replicates", columns=columns, rows=tuple(rows),
         caption="Noise between seeds. All sizes of a seed share the data order, and all runs share the held-out "
-            "set. If the law's error is much larger than both, seeds cannot explain it.",
+        "set. If the law's error is much larger than both, seeds cannot explain it.",
     )  # fmt: skip
 
 

@@ -39,14 +39,15 @@ def rules_table(data: ReportData) -> Table:
         Column(title="rate ∝ D^", about="exponent of training tokens"),
         Column(title="rate ∝ B^", about="exponent of the batch, inside one size and horizon"),
         Column(title="best batch ∝ N^"), Column(title="best batch ∝ D^"),
-        Column(title="cost of one rate", unit="% of the loss", about="the cost of one rate for both horizons, at "
-            "either"),
+        Column(
+            title="cost of one rate", unit="% of the loss", about="the cost of one rate for both horizons, at either"
+        ),
     )  # fmt: skip
     rows = [_fitted_row(name, tuning) for name, tuning in data.tuning.items()]
     return Table(
         name="rules", columns=columns, rows=(*rows, *map(_published_row, PUBLISHED)),
         caption="How the best rate and batch follow size and tokens, compared with what others found. Brackets are "
-            "95 % intervals. The effect of tokens is estimated within sizes, the effect of parameters between sizes.",
+        "95 % intervals. The effect of tokens is estimated within sizes, the effect of parameters between sizes.",
     )  # fmt: skip
 
 

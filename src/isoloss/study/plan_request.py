@@ -113,7 +113,7 @@ def _refuse_unclear(request: Request) -> None:
         raise InputError(
             "no corpus was given; only a plan from your own runs or law works without one", place="plan",
             fix="name the text to train on (isoloss plan CORPUS …), a table of runs (--runs runs.csv) or a law "
-                "(--law law.json)",
+            "(--law law.json)",
         )  # fmt: skip
 
 
