@@ -5,6 +5,7 @@ python studies/recipe_page.py
 
 import math
 from collections.abc import Iterator
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +13,9 @@ from numpy.typing import NDArray
 from recipe_runs import ENDS, best_rates, read_rows
 from scipy.optimize import least_squares
 
+from isoloss.core.numbers import in_brackets, plain
+from isoloss.optima.mean_split import MeanSplit, mean_splits
+from isoloss.runs.observations import observations
 from isoloss.runs.rules import round_tokens
 
 Floats = NDArray[np.float64]
@@ -26,6 +30,8 @@ def main() -> None:
     excess_table()
     print()
     balance_table()
+    print()
+    rates_table()
 
 
 def excess_table() -> None:
@@ -68,6 +74,37 @@ def balance_table() -> None:
                     f"| {corpus} | {name} | {len(rows)} | {place.value:.2f} ± {place.error:.2f} | {free.gamma:.2f} | "
                     f"{100 * free.misfit:.1f} | {100 * fixed.misfit:.1f} |"
                 )
+
+
+# 6 N D; each is inside the staircase. Stated before its runs.
+STAIRCASE_BUDGETS = (3.2e10, 6.4e10, 1.28e11)
+
+
+def rates_table() -> None:
+    """Print the best tokens per parameter at the recipe's rate, at half and twice that rate, and by the demo's rule."""
+    write = partial(plain, digits=2)
+    print("| corpus | peak rate | runs | best tokens per parameter, mean of three budgets | at each budget |")
+    print("|---|---|---|---|---|")
+    for corpus in ("c", "english", "grammar"):
+        for split, runs in staircase_splits(corpus):
+            means = "none" if split.log_ratio is None else in_brackets(split.log_ratio.exponential(), write)
+            each = ", ".join("none" if one.tokens_per_param is None else in_brackets(one.tokens_per_param, write)
+                             for one in split.budgets)  # fmt: skip
+            print(f"| {corpus} | {split.corpus.removeprefix('staircase ')} | {runs} | {means} | {each} |")
+
+
+def staircase_splits(corpus: str) -> Iterator[tuple[MeanSplit, int]]:
+    """Yield the best split of each variant of the staircase, weights of forms pooled over them, and its runs."""
+    rows = [row for row in read_rows()
+            if row["corpus"] == corpus and row["stage"].startswith("staircase") and row["loss_nats"]]  # fmt: skip
+    if rows:
+        table = observations(
+            params=[float(row["params"]) for row in rows], tokens=[float(row["tokens"]) for row in rows],
+            loss_nats=[float(row["loss_nats"]) for row in rows], corpus=[row["stage"] for row in rows],
+            trunk=[f"{row['stage']} {row['params']} {row['seed']}" for row in rows],
+        )  # fmt: skip
+        for split in mean_splits(table, budgets=STAIRCASE_BUDGETS):
+            yield split, sum(row["stage"] == split.corpus for row in rows)
 
 
 def groups(corpus: str) -> Iterator[tuple[str, list[tuple[float, float, float]]]]:
