@@ -35,6 +35,19 @@ def test_a_planted_difference_between_corpora_comes_back():
     assert a.log_ratio.value == pytest.approx(np.mean([np.log(o.tokens_per_param.value) for o in a.budgets]))
 
 
+def test_noise_does_not_choose_the_budgets_of_a_design():
+    design = DESIGNS["demo"]
+    surface = truth("chinchilla", design)
+    tables = [runs(surface, design, trunk_sd=0.02, point_sd=0.01, seed=seed) for seed in range(12)]
+    found = {shared_budgets(table) for table in tables}
+    assert len(found) > 1  # where the best size is inside the runs is an estimate
+    low, high = max(first for first, *_ in found), min(last for *_, last in found)
+    planned = (low, (low * high) ** 0.5, high)
+    assert {shared_budgets(table, planned=planned) for table in tables} == {planned}
+    outside = (low, high, 2 * tables[0].flops.max())
+    assert {shared_budgets(table, planned=outside) for table in tables} == found
+
+
 def test_budgets_are_shared_by_all_corpora():
     table = two_corpora(0.0)
     low, middle, high = shared_budgets(table)

@@ -148,12 +148,12 @@ def usual_budgets(table: Observations) -> tuple[float, ...]:
     return three_of(*found)
 
 
-def three_of(low: float, high: float) -> tuple[float, float, float]:
-    """Return three budgets of a range to three digits, a tenth of the way in ln C from either end and its middle.
+def three_of(low: float, high: float, *, margin: float = 0.1) -> tuple[float, float, float]:
+    """Return three budgets of a range to three digits: its middle, and `margin` of the way in ln C from either end.
 
     At the very ends sizes are fewest.
     """
-    first, middle, last = (float(f"{low * (high / low) ** share:.3g}") for share in (0.1, 0.5, 0.9))
+    first, middle, last = (float(f"{low * (high / low) ** share:.3g}") for share in (margin, 0.5, 1 - margin))
     return first, middle, last
 
 

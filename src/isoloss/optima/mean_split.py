@@ -41,10 +41,12 @@ class MeanSplit:
         return fields_json(self, without=("draws",))
 
 
-def shared_budgets(observations: Observations) -> tuple[float, ...]:
+def shared_budgets(observations: Observations, *, planned: Sequence[float] = ()) -> tuple[float, ...]:
     """Return three budgets, lower, middle and upper, inside the runs of as many corpora of a table as possible.
 
-    Raises InputError where no corpus has a budget inside its runs.
+    `planned` are the budgets of the design, in ascending order. They are returned where every corpus that has a budget
+    inside its runs has all of these inside: then neither noise nor rounding chooses where corpora are compared. Raises
+    InputError where no corpus has a budget inside its runs.
     """
     ranges = []
     for corpus in observations.corpora:
@@ -56,6 +58,8 @@ def shared_budgets(observations: Observations) -> tuple[float, ...]:
             "no corpus has a budget inside its runs",
             fix="add runs: three sizes with runs on both sides of a budget's tokens",
         )
+    if planned and all(low <= planned[0] and planned[-1] <= high for low, high in ranges):
+        return tuple(planned)
     return three_of(*_most_shared(ranges))
 
 

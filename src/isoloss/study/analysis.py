@@ -122,7 +122,12 @@ def analyse(
     measure = _balance_measure(study, complexity)
     with progress.task("best splits", total=1) as task:
         best = find_best_splits(
-            seen, form=study.fit.corpus_laws[0], exact_flops=exact_flops, documents=documents, seed=study.seed
+            seen,
+            form=study.fit.corpus_laws[0],
+            designed=study.grid.budgets,
+            exact_flops=exact_flops,
+            documents=documents,
+            seed=study.seed,
         )
         task.advance(1)
     budget = best.budget if best else middle_budget(seen)

@@ -9,7 +9,7 @@ import numpy as np
 from isoloss.core.errors import InputError
 from isoloss.core.plain_json import fields_json
 from isoloss.laws.law import Floats
-from isoloss.optima.best_size import DRAWS, BestSize
+from isoloss.optima.best_size import DRAWS, BestSize, three_of
 from isoloss.optima.documents import FEWEST_DOCUMENTS, document_shifts
 from isoloss.optima.lack_of_fit import LackOfFit, lack_of_fit
 from isoloss.optima.mean_split import MeanSplit, mean_splits, shared_budgets
@@ -24,7 +24,7 @@ NO_BEST_SPLITS: dict[str, Any] = {"optima": [], "optima_exact": [], "mean_splits
 
 @dataclass(frozen=True, kw_only=True)
 class BestSplits:
-    """The best split of each corpus at three budgets that lie inside the runs of as many corpora as possible.
+    """The best split of each corpus at three budgets: those of the design, or three inside as many corpora as possible.
 
     Found once a study, each corpus with its own weights of the forms: verdicts, the comparison of predictors and the
     pooled split of a data-dependent law all rest on these.
@@ -66,17 +66,21 @@ def find_best_splits(
     table: Observations,
     *,
     form: str,
+    designed: Sequence[float] = (),
     exact_flops: Mapping[str, float] | None = None,
     documents: Documents | None = None,
     seed: int = 0,
 ) -> BestSplits | None:
     """Return the best splits of every corpus of a table, or None where no corpus holds a budget.
 
-    `form` is the law whose misfit is judged. `exact_flops` maps each run to its own. With `documents` intervals hold
-    what other held-out documents would have said.
+    `form` is the law whose misfit is judged. `designed` are the budgets that the study lays out, in ascending order.
+    Corpora are compared a quarter, half and three quarters of the way from the first to the last in ln C, where all of
+    them have these inside. `exact_flops` maps each run to its own. With `documents` intervals hold what other held-out
+    documents would have said.
     """
+    planned = three_of(designed[0], designed[-1], margin=0.25) if designed else ()
     try:
-        budgets = shared_budgets(table)
+        budgets = shared_budgets(table, planned=planned)
     except InputError:
         return None
     shifts = _shifts(table, documents, seed=seed) if documents else None
@@ -84,7 +88,9 @@ def find_best_splits(
     exact = None
     if exact_flops is not None:
         counted = _counted(table, exact_flops)
-        exact = tuple(mean_splits(counted, budgets=shared_budgets(counted), pooled=False, shifts=shifts, seed=seed))
+        dearer = float(np.median(counted.flops / table.flops))
+        own = shared_budgets(counted, planned=[float(f"{budget * dearer:.3g}") for budget in planned])
+        exact = tuple(mean_splits(counted, budgets=own, pooled=False, shifts=shifts, seed=seed))
     inside = [best for split in splits for best in split.budgets if best.inside]
     return BestSplits(
         budgets=budgets, splits=tuple(splits), exact=exact,
