@@ -45,6 +45,14 @@ def test_frontier_is_the_least_loss_on_its_budget(law):
         assert point.log_ratio.value == pytest.approx(np.log(point.tokens.value / point.params.value))
 
 
+def test_a_draw_whose_best_size_is_no_number_leaves_the_frontier_as_it_is(law):
+    flat = np.array([law.values[0], 1e-3, 10.0, 1e-3, 1e-3])  # N* = (A/B)^(1/2e-3): no float is so small
+    one = replace(law, draws=np.vstack([law.draws, flat]))
+    point, before = one.frontier(flops=[1e10])[0], law.frontier(flops=[1e10])[0]
+    assert point.params.value == before.params.value
+    assert point.loss.value == before.loss.value
+
+
 def test_a_frontier_of_sizes_is_the_one_of_their_budgets(law):
     by_budget = law.frontier(flops=[1e9, 1e12, 1e15])
     by_size = law.frontier(params=[point.params.value for point in by_budget])

@@ -138,7 +138,7 @@ class EstimatedLaw:
 
         NaN where a draw has no answer.
         """
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
             return np.asarray(self.definition.loss(self.every, **self.definition.complete(_floats(columns))))
 
     def best_params(self, log_flops: ArrayLike, **given: float) -> Floats:
