@@ -111,7 +111,7 @@ def test_bytes_per_token_are_bytes_over_tokens(name, texts, tmp_path, bpe, sente
     spelled = {"bpe": "bpe:300", "json": "t.json", "model": "t.model"}[name]
     built = build(files(texts, tokenizer=spelled), root=tmp_path / "corpora", context=CONTEXT, base=tmp_path)
     opened = (
-        TokenizerJson.read(built.folder / "tokenizer.json")
+        open_tokenizer(str(built.folder / "tokenizer.json"))
         if name == "bpe"
         else {"json": bpe, "model": sentences}[name]
     )
@@ -130,7 +130,7 @@ def pairs(corpus: Corpus) -> tuple[np.ndarray, np.ndarray]:
 
 def test_a_trained_tokenizer_knows_the_training_side_alone(texts, tmp_path):
     built = build(files(texts, tokenizer="bpe:300"), root=tmp_path / "corpora", context=CONTEXT)
-    opened = TokenizerJson.read(built.folder / "tokenizer.json")
+    opened = open_tokenizer(str(built.folder / "tokenizer.json"))
     train = [opened.decode(built.train[a:b]) for a, b in zip(*pairs(built), strict=True)]
     assert len(train) == 32
     digests = [sha256(text).digest() for text in train]

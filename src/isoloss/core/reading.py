@@ -12,10 +12,13 @@ MOST_TEXT = 1 << 24  # characters of a study
 _DEEP_KEY = re.compile(r"""(?<![\w"'-])(?:[\w"'-]++[ \t]*+\.[ \t]*+){100}""")
 
 
-def json_in(text: str | bytes) -> Any:
-    """Return what a JSON text says. Raises ValueError for what is no JSON, or is nested too deeply to be read."""
+def json_in(text: str | bytes, **read: Any) -> Any:
+    """Return what a JSON text says. Raises ValueError for what is no JSON, or is nested too deeply to be read.
+
+    `read` are functions that read numbers, called as in `json.loads`.
+    """
     try:
-        return json.loads(text)
+        return json.loads(text, **read)
     except RecursionError as error:
         raise ValueError("brackets are nested too deeply") from error
 
@@ -25,10 +28,7 @@ def own_json(text: str | bytes) -> Any:
 
     Raises ValueError as `json_in` does, and for other numbers.
     """
-    try:
-        return json.loads(text, parse_int=_whole, parse_float=_finite, parse_constant=_finite)
-    except RecursionError as error:
-        raise ValueError("brackets are nested too deeply") from error
+    return json_in(text, parse_int=_whole, parse_float=_finite, parse_constant=_finite)
 
 
 def toml_in(text: str) -> dict[str, Any]:

@@ -10,15 +10,12 @@ from pathlib import Path
 from typing import IO, AnyStr, cast
 
 from isoloss.core.errors import BadCorpus
-from isoloss.core.registry import Registry
 
 BLOCK = 1 << 20  # bytes read at a time
 LONGEST_DOCUMENT = 1 << 28  # bytes of a document, or of a line of a file, that is held whole
 ZSTD_WINDOW = "Frame requires too much memory"  # libzstd's words for a window beyond 2^27 bytes
 
 Opener = Callable[[Path], IO[bytes]]
-
-openers: Registry[Opener] = Registry("compression")
 
 
 def inner_suffix(path: Path) -> str:
@@ -123,7 +120,7 @@ def _open_zstd(path: Path) -> IO[bytes]:
     return cast(IO[bytes], io.BufferedReader(pa.CompressedInputStream(pa.OSFile(str(path)), "zstd")))
 
 
-openers.add(".gz", _opener("gzip"))
-openers.add(".xz", _opener("lzma"))
-openers.add(".bz2", _opener("bz2"))
-openers.add(".zst", _open_zstd)
+openers: dict[str, Opener] = {
+    ".gz": _opener("gzip"), ".xz": _opener("lzma"), ".bz2": _opener("bz2"), ".zst": _open_zstd,
+}  # fmt: skip
+"""By suffix."""

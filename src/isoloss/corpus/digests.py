@@ -8,6 +8,7 @@ A stamp says nothing until the file has rested for a while: a change within the 
 import json
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from isoloss.core import files
@@ -42,7 +43,8 @@ def changed_file(folder: Path, digests: Mapping[str, str]) -> str | None:
         if time.time() - before[1] / 1e9 > REST_SECONDS and _stamp(folder / name) == before:
             rested[name] = before
     if rested and not folder.is_symlink():  # a link leads to another's folder
-        _write(folder, {**stamps, **rested})
+        with suppress(StorageError):  # a folder that may not be written is read whole each time
+            files.write_json(folder / STAMPS, {**stamps, **rested})
     return None
 
 
@@ -57,10 +59,3 @@ def _stamps(folder: Path) -> dict[str, Stamp]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def _write(folder: Path, stamps: Mapping[str, Stamp]) -> None:
-    try:
-        files.write_json(folder / STAMPS, dict(stamps))
-    except StorageError:
-        return  # a folder that may not be written is read whole each time

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import chain, repeat
 
 import numpy as np
 
@@ -99,20 +100,16 @@ def _parts(blocks: Iterable[bytes], separator: bytes) -> Iterator[bytes]:
 
 def _pieces(blocks: Iterable[bytes], size: int) -> Iterator[bytes]:
     held = b""
-    for block in blocks:
-        held += block
-        start = 0
-        while len(held) - start > 2 * size + LONGEST_CHARACTER:
+    # Where a piece ends is known when this much stands behind its start, or nothing is to come.
+    enough = zip(blocks, repeat(2 * size + LONGEST_CHARACTER))
+    for block, needed in chain(enough, [(b"", size)]):
+        held, start = held + block, 0
+        while len(held) - start > needed:
             end = _piece_end(held, start, size)
             yield held[start:end]
             start = end
         held = held[start:]
-    start = 0
-    while len(held) - start > size:
-        end = _piece_end(held, start, size)
-        yield held[start:end]
-        start = end
-    yield held[start:]
+    yield held
 
 
 def _piece_end(held: bytes, start: int, size: int) -> int:

@@ -89,8 +89,8 @@ def line_text(line: bytes, name: str, place: str, *, offset: int = 0) -> bytes:
         row = json_in(line.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise BrokenRow(f"not JSON: byte {offset + error.start} is no UTF-8") from error
-    except (ValueError, RecursionError) as error:
-        raise BrokenRow(f"not JSON: {_reason(error)}") from error
+    except ValueError as error:
+        raise BrokenRow(f"not JSON: {error}") from error
     return row_text(row, name, place)
 
 
@@ -110,19 +110,16 @@ def read_lines(path: Path, name: str, skipped: Counter[str] | None) -> Iterator[
             try:
                 text = line_text(line, name, place, offset=before)
                 known = True
-            except BrokenRow as problem:
-                broken.append((number, str(problem)))
-                continue
-            except NoField as problem:
-                if skipped is None or not known:  # a wrong name is no fault of the rows
+            except (BrokenRow, NoField) as problem:
+                if isinstance(problem, NoField) and (skipped is None or not known):  # a wrong name, no broken row
                     raise
-                broken.append((number, problem.message))
+                broken.append((number, problem.args[0]))
                 continue
             if skipped is not None or not broken:  # else what follows is only counted
                 yield text, place
-    if broken and skipped is None:
-        raise _broken_lines(path, broken, rows)
-    if broken and skipped is not None:
+    if broken:
+        if skipped is None:
+            raise _broken_lines(path, broken, rows)
         skipped[BROKEN_ROW] += len(broken)
 
 
@@ -137,7 +134,7 @@ def read_json(path: Path, name: str, skipped: Counter[str] | None) -> Iterator[R
     if not head:
         return
     start = head[0].removeprefix(codecs.BOM_UTF8).lstrip()[:1]
-    if start != b"[" and len(head) > 1 and any(map(_is_object, head)):
+    if start != b"[" and len(head) > 1 and any(object_in(line) is not None for line in head):
         yield from read_lines(path, name, skipped)
     elif start in (b"[", b"{"):
         yield from _read_values(path, name, skipped)
@@ -145,11 +142,13 @@ def read_json(path: Path, name: str, skipped: Counter[str] | None) -> Iterator[R
         raise _no_rows(path, "neither JSON objects line by line nor an array of objects")
 
 
-def _is_object(line: bytes) -> bool:
+def object_in(line: bytes) -> dict[str, object] | None:
+    """Return the JSON object that a line holds, with or without a byte order mark; None where it holds none."""
     try:
-        return isinstance(json_in(line.removeprefix(codecs.BOM_UTF8)), dict)
-    except (ValueError, RecursionError):
-        return False
+        found = json_in(line)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _read_values(path: Path, name: str, skipped: Counter[str] | None) -> Iterator[Row]:

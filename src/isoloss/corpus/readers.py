@@ -1,7 +1,7 @@
 """Documents in files: plain text, rows of JSON, CSV and Parquet, any of them compressed.
 
 A reader yields the documents of one file as UTF-8 bytes. It is chosen by the file's suffix, once a compression suffix
-is taken off; a file nobody registered a reader for is text: one file, one document.
+is taken off; a file of another suffix is text: one file, one document.
 """
 
 import codecs
@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 from isoloss.core.errors import BadCorpus
-from isoloss.core.reading import LINES, json_in
-from isoloss.core.registry import Registry
+from isoloss.core.reading import LINES
 from isoloss.corpus.compressed import (
     BLOCK,
     LONGEST_DOCUMENT,
@@ -37,6 +36,7 @@ from isoloss.corpus.json_rows import (
     NoRows,
     field_text,
     no_field,
+    object_in,
     read_json,
     read_lines,
     row_text,
@@ -87,8 +87,6 @@ ROWS = Problem(
 
 # (path, the field that holds the text, where to count broken rows: None where they are errors)
 Reader = Callable[[Path, str, "Counter[str] | None"], Iterator[Document]]
-
-readers: Registry[Reader] = Registry("reader")
 
 
 def read_documents(path: Path, *, text_field: str = "text", skipped: Counter[str] | None = None) -> Iterator[Document]:
@@ -153,15 +151,8 @@ def _begins_with_rows(block: bytes) -> bool:
     if not OBJECT.match(block):  # most texts end here: a block is large
         return False
     lines = block.lstrip().split(b"\n", 2)[:2]
-    return all(map(_is_row, filter(bytes.strip, lines)))
-
-
-def _is_row(line: bytes) -> bool:
-    try:
-        found = json_in(line)
-    except ValueError:
-        return False
-    return isinstance(found, dict) and isinstance(found.get(TEXT_FIELD), str)
+    rows = [object_in(line) for line in lines if line.strip()]
+    return all(row is not None and isinstance(row.get(TEXT_FIELD), str) for row in rows)
 
 
 def _not_utf8(offset: int, found: int) -> Problem:
@@ -327,12 +318,8 @@ def _plain(value: Any) -> object:
     return plain
 
 
-readers.add(".txt", _read_text)
-for _suffix in LINES:
-    readers.add(_suffix, _read_lines)
-readers.add(".json", _read_json)
-for _suffix in (".csv", ".tsv"):
-    readers.add(_suffix, _read_csv)
-readers.add(".parquet", _read_parquet)
-for _suffix in (".arrow", ".feather"):
-    readers.add(_suffix, _read_arrow)
+readers: dict[str, Reader] = {
+    ".txt": _read_text, **dict.fromkeys(LINES, _read_lines), ".json": _read_json, ".csv": _read_csv, ".tsv": _read_csv,
+    ".parquet": _read_parquet, ".arrow": _read_arrow, ".feather": _read_arrow,
+}  # fmt: skip
+"""By suffix."""

@@ -1,15 +1,13 @@
 """SentencePiece models."""
 
 from hashlib import sha256
-from pathlib import Path
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isoloss.core.errors import InputError
 from isoloss.core.optional import optional
-from isoloss.corpus.token_ids import Ids, read_model
+from isoloss.corpus.token_ids import Ids
 
 
 class SentencePieceModel:
@@ -29,11 +27,6 @@ class SentencePieceModel:
         self.vocab_size = int(self._model.vocab_size())
         self.identity = f"sentencepiece:{sha256(content).hexdigest()[:20]}"
         self.unknown = int(self._model.unk_id())
-
-    @classmethod
-    def read(cls, path: Path) -> Self:
-        """Return the model in a file."""
-        return cls(read_model(path), place=str(path))
 
     def encode(self, document: bytes) -> NDArray[np.uint32]:
         """Return the ids of a document."""

@@ -2,8 +2,7 @@
 
 from collections.abc import Iterable
 from hashlib import sha256
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from isoloss.core.errors import BadCorpus, InputError
 from isoloss.core.optional import optional
 from isoloss.core.reading import json_in
-from isoloss.corpus.token_ids import Ids, read_model
+from isoloss.corpus.token_ids import Ids
 
 BYTES = 256  # the alphabet that a byte-level BPE starts from
 
@@ -35,11 +34,6 @@ class TokenizerJson:
         self.vocab_size = 1 + max(self._tokenizer.get_vocab(with_added_tokens=True).values(), default=0)
         self.identity = f"tokenizer.json:{sha256(content).hexdigest()[:20]}"
         self.unknown = self._unknown(place)
-
-    @classmethod
-    def read(cls, path: Path) -> Self:
-        """Return the tokenizer in a file."""
-        return cls(read_model(path), place=str(path))
 
     def encode(self, document: bytes) -> NDArray[np.uint32]:
         """Return the ids of a document."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from isoloss.core.errors import InputError
 from isoloss.core.registry import Registry
-from isoloss.corpus.token_ids import Ids
+from isoloss.corpus.token_ids import Ids, read_model
 
 TRAINED = re.compile(r"bpe:(\d+)")
 
@@ -69,15 +69,15 @@ def open_tokenizer(name: str, *, base: Path | None = None) -> Tokenizer:
             place="tokenizer",
             fix="build the corpus in a study and name the tokenizer.json in its folder",
         )
-    suffix = Path(name).suffix
-    if suffix == ".json":
+    path = (base or Path()) / name
+    if path.suffix == ".json":
         from isoloss.corpus.tokenizer_json import TokenizerJson
 
-        return TokenizerJson.read((base or Path()) / name)
-    if suffix == ".model":
+        return TokenizerJson(read_model(path), place=str(path))
+    if path.suffix == ".model":
         from isoloss.corpus.sentencepiece_model import SentencePieceModel
 
-        return SentencePieceModel.read((base or Path()) / name)
+        return SentencePieceModel(read_model(path), place=str(path))
     tokenizer = tokenizers[name]()
     if not isinstance(tokenizer, Tokenizer):
         raise InputError(f"tokenizer {name!r} has no vocab_size or identity", fix="define both as attributes")
