@@ -14,12 +14,12 @@ import isoloss
 # disk, and the marker of what is compiled.
 PACK = """
 import numpy as np
-from isoloss.models.cpu import _kernels_bf16 as kernels, compiling, fused_bf16
+from isoloss.models.cpu import _kernels_bf16 as kernels, compiling
 panel = lambda: np.zeros(16, dtype=np.int32)
 operand = kernels.Operand(panel(), panel())
 kernels.pack_weight(np.full((1, 1), 1.005859375, dtype=np.float32), panel()[:1], operand)
 loaded = bool(sum(kernels.pack_weight.stats.cache_hits.values()))
-print(hex(operand.forward[0]), loaded, compiling._ready(fused_bf16).name)
+print(hex(operand.forward[0]), loaded, compiling._ready(compiling.FUSED_BF16).name)
 """
 
 

@@ -9,7 +9,7 @@ from test_models_llama import ANYWHERE, ONE_CORE, lively, tokens_for
 
 from isoloss.core.errors import BadModel, InputError
 from isoloss.models import build
-from isoloss.models.cpu import fused
+from isoloss.models.cpu.fused import FUSED
 from isoloss.models.folder import read_folder, read_spec, write_folder
 from isoloss.runs.spec import ModelSpec
 
@@ -62,7 +62,7 @@ def test_we_read_what_transformers_writes(spec, shards, tmp_path):
     for numerics in (ONE_CORE, ANYWHERE):
         ours = read_folder(tmp_path, numerics)
         same_logits(ours, other, tokens_for(spec, 2))
-    assert (read_folder(tmp_path).ops is fused) == (spec in SHAPES[:2])
+    assert (read_folder(tmp_path).ops is FUSED) == (spec in SHAPES[:2])
 
 
 @pytest.mark.parametrize("family", [{}, {"family": "openlm", "qk_norm": True}, {"family": "openlm", "tied": True}])

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from isoloss.models import build, empty, operations, plain
-from isoloss.models.cpu import fused, fused_bf16
+from isoloss.models.cpu.fused import FUSED, LONGEST
+from isoloss.models.cpu.fused_bf16 import FUSED_BF16
 from isoloss.models.exchange import from_transformers, to_transformers
 from isoloss.runs.presets import published
 from isoloss.runs.shapes import count
@@ -137,14 +138,14 @@ def round_weights(model, generator):
 
 
 def test_which_operations_hold_follows_from_shape_and_numerics():
-    spec = ModelSpec(width=8, depth=1, heads=1, ffn=8, vocab_size=11, context=fused.LONGEST)
-    assert operations(spec, Numerics()) is fused
-    assert operations(spec, Numerics(dtype="bfloat16")) is fused_bf16
+    spec = ModelSpec(width=8, depth=1, heads=1, ffn=8, vocab_size=11, context=LONGEST)
+    assert operations(spec, Numerics()) is FUSED
+    assert operations(spec, Numerics(dtype="bfloat16")) is FUSED_BF16
     for other in (Numerics(threads=2), Numerics(compile=True), Numerics(device="cuda")):
         assert operations(spec, other) is plain
     assert operations(spec, Numerics(recompute=True)) is plain
     for unusual in (
-        {"context": fused.LONGEST + 1},
+        {"context": LONGEST + 1},
         {"norm_eps": 1e-5},
         {"kv_heads": 1, "heads": 2},
         {"family": "openlm"},

@@ -1,23 +1,18 @@
-"""From a ModelSpec to a module: `build`. A family is a class and one line in `FAMILIES`."""
-
-from types import ModuleType
-from typing import cast
+"""From a ModelSpec to a module: `build`. A family is a class and its name in `FAMILIES`."""
 
 import torch
 
 from isoloss.core.fingerprint import fingerprint
-from isoloss.core.registry import Registry
 from isoloss.core.rng import derive_seed
 from isoloss.models import plain
-from isoloss.models.cpu import fused, fused_bf16
+from isoloss.models.cpu import fused
 from isoloss.models.cpu.compiling import compile_elsewhere
+from isoloss.models.cpu.fused_bf16 import FUSED_BF16
 from isoloss.models.llama import Llama, Operations
 from isoloss.models.openlm import OpenLM
-from isoloss.runs.spec import ModelSpec, Numerics
+from isoloss.runs.spec import Family, ModelSpec, Numerics
 
-FAMILIES: Registry[type[Llama]] = Registry("model family")
-FAMILIES.add("llama", Llama)
-FAMILIES.add("openlm", OpenLM)
+FAMILIES: dict[Family, type[Llama]] = {"llama": Llama, "openlm": OpenLM}
 
 
 def build(spec: ModelSpec, numerics: Numerics, *, seed: int) -> Llama:
@@ -34,13 +29,14 @@ def build(spec: ModelSpec, numerics: Numerics, *, seed: int) -> Llama:
 def empty(spec: ModelSpec, numerics: Numerics) -> Llama:
     """Return the model of `spec` before anything is written into its weights."""
     ops = operations(spec, numerics)
-    compile_elsewhere(ops)
-    return FAMILIES[spec.family](spec, cast(Operations, ops), recompute=numerics.recompute)
+    if isinstance(ops, fused.Compiled):
+        compile_elsewhere(ops)
+    return FAMILIES[spec.family](spec, ops, recompute=numerics.recompute)
 
 
-def operations(spec: ModelSpec, numerics: Numerics) -> ModuleType:
-    """Return `fused` or `fused_bf16` where they hold (a llama on one CPU thread, windows up to 512), else `plain`."""
+def operations(spec: ModelSpec, numerics: Numerics) -> Operations:
+    """Return FUSED or FUSED_BF16 where they hold (a llama on one CPU thread, windows up to 512), else `plain`."""
     one_core = numerics.device == "cpu" and numerics.threads == 1 and not (numerics.compile or numerics.recompute)
     if not (one_core and fused.holds(spec)):
         return plain
-    return fused if numerics.dtype == "float32" else fused_bf16
+    return fused.FUSED if numerics.dtype == "float32" else FUSED_BF16

@@ -40,9 +40,11 @@ def write_folder(model: Llama, folder: Path) -> None:
 
     if (folder / CONFIG).exists():
         raise InputError("a model is already there", place=str(folder), fix="choose another folder")
-    state = to_transformers(model) if model.spec.family == "llama" else _own_state(model)
+    # Of a tied head the name of the embedding alone is there.
+    state = to_transformers(model) if model.spec.family == "llama" else dict(model.named_parameters())
+    content = {name: weight.detach().contiguous().cpu() for name, weight in state.items()}
     with files.replacing(folder / WEIGHTS) as temporary:
-        save_file({name: weight.contiguous().cpu() for name, weight in state.items()}, temporary, {"format": "pt"})
+        save_file(content, temporary, {"format": "pt"})
     files.write_json(folder / CONFIG, config_of(model.spec))
 
 
@@ -59,8 +61,9 @@ def read_folder(folder: Path, numerics: Numerics = Numerics(), *, context: int |
     unknown = [name for name in unknown if not name.endswith("rotary_emb.inv_freq")]  # a constant that old files hold
     missing = sorted(_expected(model) - set(state))
     if unknown or missing:
+        odd = {"unknown": unknown, "missing": missing}
         raise BadModel(
-            "; ".join(_some(word, names) for word, names in (("unknown", unknown), ("missing", missing)) if names),
+            "; ".join(f"{word} weights: {some(names, most=3)}" for word, names in odd.items() if names),
             place=str(folder), fix="give a folder of a plain LlamaForCausalLM, or one that isoloss wrote",
         )  # fmt: skip
     _fill(model, state, folder)
@@ -130,11 +133,6 @@ def config_of(spec: ModelSpec) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _own_state(model: Llama) -> dict[str, Tensor]:
-    """Return the weights by our own names, a tied head once."""
-    return {name: weight.detach() for name, weight in model.named_parameters()}
-
-
 def _expected(model: Llama) -> set[str]:
     own = [name for name, _ in model.named_parameters()]
     return set(own) if model.spec.family != "llama" else {theirs for name in own for theirs in names_of(name)}
@@ -174,7 +172,3 @@ def _fill(model: Llama, state: Mapping[str, Tensor], folder: Path) -> None:
                 place=str(folder), fix="copy both files again",
             )  # fmt: skip
         weight.copy_(source[name])
-
-
-def _some(word: str, names: list[str]) -> str:
-    return f"{word} weights: {some(names, most=3)}"

@@ -13,35 +13,30 @@ import sys
 import tempfile
 from functools import cache
 from pathlib import Path
-from types import ModuleType
-from typing import Any, cast
 
 import torch
 
 from isoloss.core import files
 from isoloss.core.errors import WorkError
-from isoloss.models.cpu import _kernels, _kernels_bf16, fused, fused_bf16
 from isoloss.models.cpu._compiled import SOURCES
-from isoloss.models.llama import Llama, Operations
+from isoloss.models.cpu.fused import FUSED, Compiled
+from isoloss.models.cpu.fused_bf16 import FUSED_BF16
+from isoloss.models.llama import Llama
 from isoloss.runs.spec import ModelSpec
 
-COMPILED: dict[ModuleType, Any] = {fused: _kernels.block_forward, fused_bf16: _kernels_bf16.block_forward}
-"""Operations with compiled kernels, and one of the kernels: its cache is where all of them lie."""
 SMALLEST = ModelSpec(width=64, depth=1, heads=2, ffn=64, vocab_size=64, context=64)
 
 
 @cache
-def compile_elsewhere(operations: ModuleType) -> None:
+def compile_elsewhere(operations: Compiled) -> None:
     """Have the kernels behind `operations` compiled, where they are not; one process of this machine does, once.
 
     Raises WorkError with the last words of a process that failed, and where that one has read other sources.
     """
-    if operations not in COMPILED:
-        return
     with files.locked(Path(tempfile.gettempdir()) / f"isoloss-{os.getuid()}-kernels.lock"):
         ready = _ready(operations)
         if not ready.exists():
-            _compile(operations.__name__.rpartition(".")[2])
+            _compile(operations.name)
         if not ready.exists():
             fix = "start again"
             raise WorkError("the sources of the training step have changed since this process began", fix=fix)
@@ -60,20 +55,19 @@ def _compile(name: str) -> None:
         )
 
 
-def _ready(operations: ModuleType) -> Path:
+def _ready(operations: Compiled) -> Path:
     """Return the file that says that kernels are compiled: next to them, named by their sources and the processor."""
     import numba
     from numba.core.registry import cpu_target
 
     said = repr((SOURCES, numba.__version__, cpu_target.target_context.codegen().magic_tuple()))
-    name = operations.__name__.rpartition(".")[2]
-    folder = Path(COMPILED[operations]._cache.cache_path)
-    return folder / f"{name}-{hashlib.sha256(said.encode()).hexdigest()[:16]}.ready"
+    folder = Path(operations.kernel._cache.cache_path)
+    return folder / f"{operations.name}-{hashlib.sha256(said.encode()).hexdigest()[:16]}.ready"
 
 
-def run_all(operations: ModuleType) -> None:
+def run_all(operations: Compiled) -> None:
     """Take one training step and one evaluation of a tiny model: every kernel behind them is compiled or loaded."""
-    model = Llama(SMALLEST, cast(Operations, operations))
+    model = Llama(SMALLEST, operations)
     model.initialise(torch.Generator().manual_seed(0))
     tokens_BT = torch.zeros((1, SMALLEST.context), dtype=torch.int64)
     objective, _ = model(tokens_BT, 0.0)
@@ -81,11 +75,11 @@ def run_all(operations: ModuleType) -> None:
     model.token_nats(tokens_BT)
 
 
-def _compile_here(operations: ModuleType) -> None:
+def _compile_here(operations: Compiled) -> None:
     """Compile all kernels and say so, next to them."""
     run_all(operations)
     files.write_text(_ready(operations), "")
 
 
 if __name__ == "__main__":
-    _compile_here({"fused": fused, "fused_bf16": fused_bf16}[sys.argv[1]])
+    _compile_here({one.name: one for one in (FUSED, FUSED_BF16)}[sys.argv[1]])

@@ -23,9 +23,8 @@ from isoloss.models.cpu._memory import array
 from isoloss.models.parts import RMS_EPS, Geometry, Summed, Weights, next_tokens
 from isoloss.runs.spec import ModelSpec
 
-# Tokens handed over at once; rows that pass through the model at once, in whole windows: at width 64 and context 256
-# one window leaves .8 MiB a block, about a second-level cache.
-TOKENS_AT_ONCE = {"cpu": 65_536}
+# Rows that pass through the model at once, in whole windows: at width 64 and context 256 one window leaves .8 MiB a
+# block, about a second-level cache.
 ROWS_AT_ONCE = 256
 # Rows of logits at a time. Fewer multiply slowly (a vocabulary of 32,001: 2 rows 545 tokens/s, 32 rows 3,900, 131 rows
 # 4,400), more gain nothing up to a vocabulary of 2,048.
@@ -53,18 +52,6 @@ def holds(spec: ModelSpec) -> bool:
     return usual and spec.context <= LONGEST
 
 
-def summed_nats(
-    tokens_BT: Tensor, weights: Weights, geometry: Geometry, *, z_loss: float = 0.0, recompute: bool = False
-) -> Summed:
-    """As `plain.summed_nats`. What is kept is one window's at a time whether or not `recompute`."""
-    return summed(tokens_BT, weights, geometry, z_loss=z_loss, passes=_Single)
-
-
-def token_nats(tokens_BT: Tensor, weights: Weights, geometry: Geometry) -> Tensor:
-    """As `plain.token_nats`."""
-    return by_token(tokens_BT, weights, geometry, passes=_Single)
-
-
 class Passes(Protocol):
     """A few windows forward, and forward and backward, by one kind of product."""
 
@@ -79,16 +66,24 @@ class Passes(Protocol):
         """The same, and add the gradient of the summed objective to `dw`."""
 
 
-def summed(tokens_BT: Tensor, weights: Weights, geometry: Geometry, *, z_loss: float, passes: type[Passes]) -> Summed:
-    """Return objective and loss of positions 2…T of every window, summed."""
-    found = _SummedNats.apply(tokens_BT, geometry, z_loss, passes, *_flat(weights))  # type: ignore[no-untyped-call]
-    return Summed(*found)
+class Compiled:
+    """How a transformer is computed by one kind of passes; `kernel` is one of theirs: where it is cached, all lie."""
 
+    def __init__(self, name: str, passes: type[Passes], kernel: Any) -> None:
+        self.name, self.passes, self.kernel = name, passes, kernel
+        self.TOKENS_AT_ONCE = {"cpu": 65_536}
 
-def by_token(tokens_BT: Tensor, weights: Weights, geometry: Geometry, *, passes: type[Passes]) -> Tensor:
-    """Return the loss of every row."""
-    nats_N, _ = _nats(tokens_BT, _arrays(_flat(weights)), None, geometry, z_loss=0.0, passes=passes)
-    return torch.from_numpy(nats_N)
+    def summed_nats(
+        self, tokens_BT: Tensor, weights: Weights, geometry: Geometry, *, z_loss: float = 0.0, recompute: bool = False
+    ) -> Summed:
+        """As `plain.summed_nats`. What is kept is one window's at a time whether or not `recompute`."""
+        given = (tokens_BT, geometry, z_loss, self.passes, *_flat(weights))
+        return Summed(*_SummedNats.apply(*given))  # type: ignore[no-untyped-call]
+
+    def token_nats(self, tokens_BT: Tensor, weights: Weights, geometry: Geometry) -> Tensor:
+        """As `plain.token_nats`."""
+        nats_N, _ = _nats(tokens_BT, _arrays(_flat(weights)), None, geometry, z_loss=0.0, passes=self.passes)
+        return torch.from_numpy(nats_N)
 
 
 class _SummedNats(Function):
@@ -190,6 +185,9 @@ class _Single:
             here.last_NC, self.w.norm_C, self.w.head_VC, targets_N, here.scratch.normed_NC, here.head_scale_N,
             _logits(min(rows, LOGIT_ROWS), vocab), np.float32(z_loss), nats_N, log_z_N,
         )  # fmt: skip
+
+
+FUSED = Compiled("fused", _Single, _kernels.block_forward)
 
 
 @lru_cache(maxsize=3)

@@ -9,27 +9,11 @@ Legend: as in `_kernels`.
 from functools import lru_cache
 
 import numpy as np
-from torch import Tensor
 
 from isoloss.models.cpu import _bf16, _kernels, fused
 from isoloss.models.cpu import _kernels_bf16 as kernels
 from isoloss.models.cpu._memory import array
-from isoloss.models.cpu.fused import TOKENS_AT_ONCE, Arrays, Doubles, Floats, Ints, Workspace, holds
-from isoloss.models.parts import Geometry, Summed, Weights
-
-__all__ = ["TOKENS_AT_ONCE", "holds", "summed_nats", "token_nats"]
-
-
-def summed_nats(
-    tokens_BT: Tensor, weights: Weights, geometry: Geometry, *, z_loss: float = 0.0, recompute: bool = False
-) -> Summed:
-    """As `fused.summed_nats`."""
-    return fused.summed(tokens_BT, weights, geometry, z_loss=z_loss, passes=_Half)
-
-
-def token_nats(tokens_BT: Tensor, weights: Weights, geometry: Geometry) -> Tensor:
-    """As `fused.token_nats`."""
-    return fused.by_token(tokens_BT, weights, geometry, passes=_Half)
+from isoloss.models.cpu.fused import Arrays, Doubles, Floats, Ints, Workspace
 
 
 class _Half:
@@ -75,6 +59,9 @@ class _Half:
         for block, packed, kept, y_NC in zip(self.w.blocks, self.blocks, here.kept, streams[1:], strict=True):
             kernels.block_forward(kept, block, packed, *turns, here.scratch, packs, y_NC)
         return here, packs, room
+
+
+FUSED_BF16 = fused.Compiled("fused_bf16", _Half, kernels.block_forward)
 
 
 def _pairs(*shape: int) -> _bf16.Pairs:
