@@ -43,13 +43,17 @@ def alone(archive, work):
 def local(archive, work):
     from isoloss.execution.local import LocalExecutor
 
-    return LocalExecutor(trainer=TRAINER).run(work, archive)
+    executor = LocalExecutor()
+    executor.trainer = TRAINER
+    return executor.run(work, archive)
 
 
 def ray(archive, work):
     from isoloss.execution.ray_cluster import RayExecutor
 
-    return RayExecutor(trainer=TRAINER).run(work, archive, on_event=lambda event: None)
+    executor = RayExecutor()
+    executor.trainer = TRAINER
+    return executor.run(work, archive, on_event=lambda event: None)
 
 
 def seconds(how, runs):

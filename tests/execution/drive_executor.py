@@ -5,6 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 
+from isoloss.execution import Where
 from isoloss.execution.local import LocalExecutor
 from isoloss.runs.archive import Archive
 from isoloss.training.job import trunk_jobs
@@ -20,7 +21,7 @@ def study_specs():
 
 def main():
     archive = Archive(sys.argv[1])
-    executor = LocalExecutor(2, checkpoint_seconds=0.1)
+    executor = LocalExecutor(Where(workers=2, checkpoint_seconds=0.1))
     for _ in executor.run(trunk_jobs(study_specs()), archive, on_event=lambda event: print(event, flush=True)):
         pass
 

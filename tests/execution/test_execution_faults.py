@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from isoloss.core.errors import InputError, StorageError
+from isoloss.execution import Where
 from isoloss.execution.local import LocalExecutor
 from isoloss.execution.work import train_job
 from isoloss.runs.archive import Archive
@@ -60,12 +61,13 @@ CONDUCTOR = """
 import sys
 sys.path[:0] = [{tests!r}, {here!r}]
 from tiny_training import tiny_spec
+from isoloss.execution import Where
 from isoloss.execution.local import LocalExecutor
 from isoloss.runs.archive import Archive
 from isoloss.training.job import trunk_jobs
 
 jobs = trunk_jobs([tiny_spec(5, seed=seed) for seed in range(6)])
-for record in LocalExecutor(1).run(jobs, Archive({folder!r}), on_event=lambda event: None):
+for record in LocalExecutor(Where(workers=1)).run(jobs, Archive({folder!r}), on_event=lambda event: None):
     print(record.fingerprint, record.status)
 """
 
@@ -88,7 +90,7 @@ def test_one_process_a_gpu_and_each_its_own(tmp_path, monkeypatch):
     on_gpu = spec.model_copy(update={"numerics": spec.numerics.model_copy(update={"device": "cuda"})})
     places = LocalExecutor().places(trunk_jobs([on_gpu]), Archive(tmp_path))
     assert [place.environment["CUDA_VISIBLE_DEVICES"] for place in places] == ["4", "GPU-7"]
-    (own,) = LocalExecutor(1).places(trunk_jobs([spec]), Archive(tmp_path))
+    (own,) = LocalExecutor(Where(workers=1)).places(trunk_jobs([spec]), Archive(tmp_path))
     assert "CUDA_VISIBLE_DEVICES" not in own.environment
 
 

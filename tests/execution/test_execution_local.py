@@ -11,7 +11,7 @@ import pytest
 from drive_executor import study_specs
 
 from isoloss.core.errors import BadCorpus, UnknownName
-from isoloss.execution import executor
+from isoloss.execution import Where, executor
 from isoloss.execution.local import LocalExecutor
 from isoloss.execution.lock import trunk_lock
 from isoloss.runs.archive import Archive
@@ -49,7 +49,7 @@ def losses(archive):
 def test_two_workers_give_what_one_process_gives_and_train_nothing_twice(archive, tmp_path):
     specs = [tiny_spec(steps, seed=seed) for seed in (0, 1, 2) for steps in (5, 10)]
     events = []
-    records = list(LocalExecutor(2).run(trunk_jobs(specs), archive, on_event=events.append))
+    records = list(LocalExecutor(Where(workers=2)).run(trunk_jobs(specs), archive, on_event=events.append))
     assert {r.fingerprint for r in records} == {s.fingerprint for s in specs}
     assert len(records) == len(specs)
     assert sorted(e.run for e in events if e.kind == "run_ended") == sorted(s.fingerprint for s in specs)
@@ -59,7 +59,7 @@ def test_two_workers_give_what_one_process_gives_and_train_nothing_twice(archive
         run_trunk(job, alone)
     assert losses(archive) == losses(alone)
     before = {path: path.stat().st_ino for path in (archive.folder / "runs").iterdir()}
-    again = list(LocalExecutor(2).run(trunk_jobs(specs), archive))
+    again = list(LocalExecutor(Where(workers=2)).run(trunk_jobs(specs), archive))
     assert losses(archive) == {r.fingerprint: (r.status, r.loss) for r in again}
     assert before == {path: path.stat().st_ino for path in (archive.folder / "runs").iterdir()}
     wait_until_gone(archive)
@@ -79,7 +79,11 @@ def test_a_worker_that_dies_is_replaced_once_then_its_runs_fail_with_the_reason(
                     os.kill(pid, signal.SIGKILL)
 
     write_corpus(archive, name="long", windows=8000)
-    records = list(LocalExecutor(1).run(trunk_jobs([victim, other]), archive, on_event=kill_whoever_trains_the_victim))
+    records = list(
+        LocalExecutor(Where(workers=1)).run(
+            trunk_jobs([victim, other]), archive, on_event=kill_whoever_trains_the_victim
+        )
+    )
     by_run = {record.fingerprint: record for record in records}
     assert len(killed) == 2
     assert by_run[victim.fingerprint].status == "failed"
@@ -94,7 +98,7 @@ def test_a_trunk_that_another_process_trains_is_waited_for(archive):
     events, ended = [], []
     with trunk_lock(lock_path(archive.checkpoint_folder(held.trunk))) as mine:
         assert mine
-        running = LocalExecutor(1).run(trunk_jobs([held, free]), archive, on_event=events.append)
+        running = LocalExecutor(Where(workers=1)).run(trunk_jobs([held, free]), archive, on_event=events.append)
         ended.append(next(running).fingerprint)
         assert ended == [free.fingerprint]
     ended += [record.fingerprint for record in running]
@@ -105,7 +109,7 @@ def test_a_trunk_that_another_process_trains_is_waited_for(archive):
 def test_leaving_the_iterator_stops_the_workers_with_their_state_saved(archive):
     write_corpus(archive, name="long", windows=12000)
     job = trunk_jobs([tiny_spec(steps, width=16, corpus="corpus1-long") for steps in (50, 3000)])[0]
-    running = LocalExecutor(1).run([job], archive)
+    running = LocalExecutor(Where(workers=1)).run([job], archive)
     assert next(running).status == "finished"
     running.close()
     assert not processes_of(archive)
@@ -115,7 +119,7 @@ def test_leaving_the_iterator_stops_the_workers_with_their_state_saved(archive):
 @pytest.mark.slow
 def test_a_corpus_too_small_is_refused_with_its_error(archive):
     with pytest.raises(BadCorpus, match="a run needs"):
-        list(LocalExecutor(1).run(trunk_jobs([tiny_spec(100_000)]), archive))
+        list(LocalExecutor(Where(workers=1)).run(trunk_jobs([tiny_spec(100_000)]), archive))
     wait_until_gone(archive)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from isoloss.core.errors import InputError, StorageError
-from isoloss.execution import ray_cluster
+from isoloss.execution import Where, ray_cluster
 from isoloss.execution.ray_cluster import RayExecutor
 from isoloss.execution.ray_task import require_shared
 from isoloss.runs.archive import Archive
@@ -72,7 +72,7 @@ def wait_for(path):
 def test_a_cluster_of_two_nodes_gives_what_one_process_gives(cluster, archive, tmp_path):
     specs = [tiny_spec(steps, seed=seed) for seed in (0, 1) for steps in (5, 10)]
     events = []
-    records = list(RayExecutor(address=cluster.address).run(trunk_jobs(specs), archive, on_event=events.append))
+    records = list(RayExecutor(Where(address=cluster.address)).run(trunk_jobs(specs), archive, on_event=events.append))
     assert sorted(r.fingerprint for r in records) == sorted(s.fingerprint for s in specs)
     assert sorted(e.run for e in events if e.kind == "run_ended") == sorted(s.fingerprint for s in specs)
     alone = Archive(tmp_path / "alone")
@@ -80,13 +80,16 @@ def test_a_cluster_of_two_nodes_gives_what_one_process_gives(cluster, archive, t
     for job in trunk_jobs(specs):
         run_trunk(job, alone)
     assert losses(archive) == losses(alone)
-    assert list(RayExecutor(address="nowhere:1").run(trunk_jobs(specs), archive)), "nothing is left that needs one"
+    assert list(RayExecutor(Where(address="nowhere:1")).run(trunk_jobs(specs), archive)), (
+        "nothing is left that needs one"
+    )
 
 
 def test_a_worker_that_dies_twice_is_recorded_with_the_reason(cluster, archive):
     spec = tiny_spec(5)
     events = []
-    executor = RayExecutor(address=cluster.address, trainer="stub_training:deadly")
+    executor = RayExecutor(Where(address=cluster.address))
+    executor.trainer = "stub_training:deadly"
     (record,) = executor.run(trunk_jobs([spec]), archive, on_event=events.append)
     assert record.status == "failed"
     assert "worker died 2 times: WorkerCrashedError" in record.error
@@ -97,7 +100,8 @@ def test_a_worker_that_dies_twice_is_recorded_with_the_reason(cluster, archive):
 def test_leaving_stops_the_tasks_before_it_parts_from_the_cluster(cluster, archive, monkeypatch):
     monkeypatch.setattr(ray_cluster, "STOP_SECONDS", None)  # a busy machine may take longer than a user would wait
     jobs = trunk_jobs([tiny_spec(5), tiny_spec(5, seed=1)])
-    executor = RayExecutor(address=cluster.address, trainer="stub_training:patient", workers=1)
+    executor = RayExecutor(Where(address=cluster.address, workers=1))
+    executor.trainer = "stub_training:patient"
 
     def interrupt(event):
         """Press Ctrl-C once a task trains: in this thread, where no callback of Ray's can swallow it."""
@@ -136,7 +140,8 @@ def test_a_node_that_dies_costs_nothing_but_time(cluster, archive):
     events = []
     thread = threading.Thread(target=kill_the_node_of_the_task, daemon=True)
     thread.start()
-    executor = RayExecutor(address=cluster.address, trainer="stub_training:patient")
+    executor = RayExecutor(Where(address=cluster.address))
+    executor.trainer = "stub_training:patient"
     (record,) = executor.run(trunk_jobs([spec]), archive, on_event=events.append)
     thread.join()
     assert record.error == "stub", "the second attempt ended in order"
@@ -148,12 +153,12 @@ def test_a_node_that_dies_costs_nothing_but_time(cluster, archive):
 def test_what_no_node_has_is_refused(cluster, archive):
     greedy = tiny_spec(5).model_copy(update={"numerics": Numerics(threads=64)})
     with pytest.raises(InputError, match="64 cores and 0 GPUs"):
-        list(RayExecutor(address=cluster.address).run(trunk_jobs([greedy]), archive))
+        list(RayExecutor(Where(address=cluster.address)).run(trunk_jobs([greedy]), archive))
 
 
 def test_no_cluster_at_an_address_is_reported(archive):
     with pytest.raises(InputError, match="no Ray cluster"):
-        list(RayExecutor(address="127.0.0.1:1").run(trunk_jobs([tiny_spec(5)]), archive))
+        list(RayExecutor(Where(address="127.0.0.1:1")).run(trunk_jobs([tiny_spec(5)]), archive))
 
 
 def test_a_node_without_the_results_folder_names_itself(tmp_path):

@@ -4,6 +4,7 @@ import pytest
 
 from isoloss.core.errors import InputError
 from isoloss.corpus.corpus import Corpus
+from isoloss.execution import Where
 from isoloss.execution.torchrun import TorchrunExecutor
 from isoloss.models.folder import read_folder
 from isoloss.runs.archive import Archive
@@ -63,7 +64,7 @@ def test_two_processes_train_to_the_losses_of_one_and_take_over_from_it(new_arch
     (job,) = (job for job in jobs if len(job.specs) == 2)
     stopped_after(together, job, 5)  # by one process
     events = []
-    records = list(TorchrunExecutor(2).run(jobs, together, on_event=events.append))
+    records = list(TorchrunExecutor(Where(workers=2)).run(jobs, together, on_event=events.append))
     assert len(records) == 3
     assert any("continues from step 5" in event.text for event in events if event.kind == "note")
     assert_equal_to_rounding(losses(together), losses(alone))
@@ -76,7 +77,7 @@ def test_one_process_goes_on_where_two_stopped_and_a_damaged_shard_is_named(new_
     job = trunk_jobs([tiny_spec(steps, width=16, depth=2) for steps in (4, 90)])[0]
     alone, together = new_archive(), new_archive()
     run_trunk(job, alone)
-    running = TorchrunExecutor(2).run([job], together)
+    running = TorchrunExecutor(Where(workers=2)).run([job], together)
     next(running)  # the first run's record is there
     running.close()
     (manifest,) = together.checkpoint_folder(job.trunk).glob("trunk.*/manifest.json")
@@ -100,14 +101,14 @@ def test_one_process_goes_on_where_two_stopped_and_a_damaged_shard_is_named(new_
 def test_a_batch_that_does_not_fall_into_equal_parts_is_refused(new_archive):
     archive = new_archive()
     with pytest.raises(InputError, match="4 windows does not fall into 3 equal parts"):
-        list(TorchrunExecutor(3).run(trunk_jobs([tiny_spec(4)]), archive))
+        list(TorchrunExecutor(Where(workers=3)).run(trunk_jobs([tiny_spec(4)]), archive))
 
 
 def test_weights_kept_by_two_processes_have_the_loss_that_was_recorded(new_archive):
     archive = new_archive()
     archive.keep_weights()
     jobs = trunk_jobs([tiny_spec(20, width=16, depth=2), openlm(12)])
-    records = list(TorchrunExecutor(2).run(jobs, archive))
+    records = list(TorchrunExecutor(Where(workers=2)).run(jobs, archive))
     assert {record.status for record in records} == {"finished"}
     for record in records:
         model = read_folder(archive.weights_folder(record.fingerprint))

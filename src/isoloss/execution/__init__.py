@@ -11,9 +11,9 @@ from isoloss.execution.ray_cluster import RayExecutor
 from isoloss.execution.torchrun import TorchrunExecutor
 
 EXECUTORS: Registry[Callable[[Where], Executor]] = Registry("executor", own=Executor)
-EXECUTORS.add("local", lambda where: LocalExecutor(where.workers, where.checkpoint_seconds))
-EXECUTORS.add("ray", lambda where: RayExecutor(where.workers, where.checkpoint_seconds, address=where.address))
-EXECUTORS.add("torchrun", lambda where: TorchrunExecutor(where.workers, where.checkpoint_seconds, launch=where.launch))
+EXECUTORS.add("local", LocalExecutor)
+EXECUTORS.add("ray", RayExecutor)
+EXECUTORS.add("torchrun", TorchrunExecutor)
 
 
 def executor(name: str, where: Where = ANYWHERE) -> Executor:

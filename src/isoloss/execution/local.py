@@ -11,7 +11,7 @@ from isoloss.core.machine import workers_for
 from isoloss.execution.work import RUN_TRUNK, device_of, environment, threads_of
 from isoloss.execution.worker_pool import Place, PoolExecutor
 from isoloss.runs.archive import Archive
-from isoloss.training.job import CHECKPOINT_SECONDS, TrunkJob
+from isoloss.training.job import TrunkJob
 
 
 class LocalExecutor(PoolExecutor):
@@ -20,22 +20,19 @@ class LocalExecutor(PoolExecutor):
     Where the study trains on a GPU and there is none here, `run` raises InputError.
     """
 
-    def __init__(
-        self, workers: int | None = None, checkpoint_seconds: float = CHECKPOINT_SECONDS, *, trainer: str = RUN_TRUNK
-    ) -> None:
-        self.workers, self.checkpoint_seconds, self.trainer = workers, checkpoint_seconds, trainer
+    trainer = RUN_TRUNK
 
     def places(self, jobs: Sequence[TrunkJob], archive: Archive) -> list[Place]:
         """Return a place for every worker: a share of the cores, or a GPU and a share of the cores."""
         command = (sys.executable, "-m", "isoloss.execution.worker_main", str(archive.folder.resolve()), self.trainer)
         threads = threads_of(jobs)
         if device_of(jobs) == "cpu":
-            return [Place(command, environment(threads))] * (self.workers or workers_for(threads))
+            return [Place(command, environment(threads))] * (self.where.workers or workers_for(threads))
         gpus = visible_gpus()
         if not gpus:
             raise InputError("the study trains on a GPU, but this machine has none", place="training.device",
                              fix='set device = "cpu", or run it on a machine where CUDA finds a GPU')  # fmt: skip
-        at_once = self.workers or len(gpus)
+        at_once = self.where.workers or len(gpus)
         own = [{**environment(threads), "CUDA_VISIBLE_DEVICES": gpus[i % len(gpus)]} for i in range(at_once)]
         return [Place(command, environment) for environment in own]
 

@@ -11,14 +11,11 @@ from isoloss.core.remains import names_open_file
 
 
 @contextmanager
-def trunk_lock(path: Path, *, wanted: bool = True) -> Iterator[bool]:
-    """Hold the lock at `path` while the block runs; yield False where another process holds it, or it is not wanted.
+def trunk_lock(path: Path) -> Iterator[bool]:
+    """Hold the lock at `path` while the block runs; yield False where another process holds it.
 
     Raises StorageError on a file system without locks: two trainers of one trunk could not be distinguished.
     """
-    if not wanted:
-        yield False
-        return
     path.parent.mkdir(parents=True, exist_ok=True)
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)

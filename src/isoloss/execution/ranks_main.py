@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import traceback
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from isoloss.core.errors import IsolossError
@@ -50,7 +51,8 @@ def _train(
     """Train one assignment with the others unless somebody else holds its trunk; return whether it was trained."""
     from isoloss.training.sharded import run_sharded_trunk
 
-    with trunk_lock(lock_path(archive.checkpoint_folder(assignment.job.trunk)), wanted=ranks.first) as held:
+    path = lock_path(archive.checkpoint_folder(assignment.job.trunk))
+    with trunk_lock(path) if ranks.first else nullcontext(False) as held:
         if not ranks.agree(held):
             return False
         run_sharded_trunk(

@@ -27,7 +27,7 @@ from isoloss.execution.work import (
 from isoloss.runs.archive import Archive
 from isoloss.runs.record import RunRecord
 from isoloss.training.events import Advanced, Note, Report, RunEnded
-from isoloss.training.job import CHECKPOINT_SECONDS, TrunkJob
+from isoloss.training.job import TrunkJob
 
 # How often the conductor empties its mailbox.
 POLL_SECONDS = 0.2
@@ -44,12 +44,7 @@ class RayExecutor(Executor):
     every node.
     """
 
-    def __init__(
-        self, workers: int | None = None, checkpoint_seconds: float = CHECKPOINT_SECONDS, *,
-        address: str | None = None, trainer: str = RUN_TRUNK,
-    ) -> None:  # fmt: skip
-        self.workers, self.checkpoint_seconds = workers, checkpoint_seconds
-        self.address, self.trainer = address, trainer
+    trainer = RUN_TRUNK
 
     def run(
         self, jobs: Sequence[TrunkJob], archive: Archive, *, on_event: Report = lambda event: None
@@ -65,7 +60,7 @@ class RayExecutor(Executor):
             return
         for module, extra in (("torch", "train"), ("ray", "ray")):
             require(module, extra=extra)
-        cluster = _cluster(self.address, workers=self.workers, threads=threads_of(todo))
+        cluster = _cluster(self.where.address, workers=self.where.workers, threads=threads_of(todo))
         # A node knows by the marker that it sees the same folder.
         with cluster, files.marker(archive.folder) as marker:
             tasks = _Tasks(self, archive, marker.name, on_event)
@@ -84,6 +79,7 @@ class _Tasks:
         from isoloss.execution.ray_task import Mailbox, train
 
         self.executor, self.archive, self.marker, self.on_event = executor, archive, marker, on_event
+        self.workers = executor.where.workers
         self.records = Records(archive, on_event)
         self.task = ray.remote(train)
         # It lies on the conductor's node and ends with it.
@@ -105,7 +101,7 @@ class _Tasks:
             now = time.monotonic()
             todo += [job for at, job in self.waiting if at <= now]
             self.waiting = [(at, job) for at, job in self.waiting if at > now]
-            while todo and (self.executor.workers is None or len(self.running) < self.executor.workers):
+            while todo and (self.workers is None or len(self.running) < self.workers):
                 self._submit(todo.pop())
             ended = self._wait()
             yield from self._hear()
@@ -140,7 +136,7 @@ class _Tasks:
             "num_cpus": threads, "num_gpus": int(job.specs[0].numerics.device == "cuda"), "max_retries": ATTEMPTS - 1,
             "name": job.trunk, "runtime_env": {"env_vars": environment(threads)},
         }  # fmt: skip
-        assignment = Assignment(specs=job.specs, checkpoint_seconds=self.executor.checkpoint_seconds)
+        assignment = Assignment(specs=job.specs, checkpoint_seconds=self.executor.where.checkpoint_seconds)
         folder = str(self.archive.folder.resolve())
         reference = self.task.options(**options).remote(
             folder, self.marker, assignment.model_dump_json(), self.executor.trainer, self.mailbox
@@ -224,10 +220,7 @@ def _cluster(address: str | None, *, workers: int | None, threads: int) -> Itera
         else:
             ray.init(address=address, **quiet)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        raise InputError(
-            f"no Ray cluster responds: {str(error).splitlines()[0]}", place=address or "this machine",
-            fix="check --address; without it a cluster of this machine is started",
-        ) from error  # fmt: skip
+        raise _no_cluster(str(error).splitlines()[0], address or "this machine") from error
     try:
         # Ray tells of dead workers on standard output, which is for results.
         with redirect_stdout(sys.stderr):
@@ -244,7 +237,9 @@ def _require_open(address: str) -> None:
     try:
         socket.create_connection((host, int(port)), timeout=KNOCK_SECONDS).close()
     except OSError as error:
-        raise InputError(
-            f"no Ray cluster responds: {error}", place=address,
-            fix="check --address; without it a cluster of this machine is started",
-        ) from error  # fmt: skip
+        raise _no_cluster(str(error), address) from error
+
+
+def _no_cluster(reason: str, place: str) -> InputError:
+    fix = "check --address; without it a cluster of this machine is started"
+    return InputError(f"no Ray cluster responds: {reason}", place=place, fix=fix)

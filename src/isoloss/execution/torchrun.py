@@ -11,7 +11,7 @@ from isoloss.execution.local import visible_gpus
 from isoloss.execution.work import device_of, environment, threads_of
 from isoloss.execution.worker_pool import Place, PoolExecutor
 from isoloss.runs.archive import Archive
-from isoloss.training.job import CHECKPOINT_SECONDS, TrunkJob, check_equal_parts
+from isoloss.training.job import TrunkJob, check_equal_parts
 
 
 class TorchrunExecutor(PoolExecutor):
@@ -24,20 +24,15 @@ class TorchrunExecutor(PoolExecutor):
 
     needs = ("torch", "safetensors")
 
-    def __init__(
-        self, workers: int | None = None, checkpoint_seconds: float = CHECKPOINT_SECONDS, *, launch: str = ""
-    ) -> None:
-        self.workers, self.checkpoint_seconds, self.launch = workers, checkpoint_seconds, launch
-
     def places(self, jobs: Sequence[TrunkJob], archive: Archive) -> list[Place]:
         """Return the one place of all processes: torchrun, which starts them."""
         device, threads = device_of(jobs), threads_of(jobs)
         here = len(visible_gpus()) if device == "cuda" else cores() // threads
-        processes = self.workers or max(1, here)
-        if not self.launch:  # on several machines the processes count themselves
+        processes = self.where.workers or max(1, here)
+        if not self.where.launch:  # on several machines the processes count themselves
             check_equal_parts([spec for job in jobs for spec in job.specs], processes=processes)
         # Standing alone is torchrun's word for one machine.
-        launch = shlex.split(self.launch) or ["--standalone"]
+        launch = shlex.split(self.where.launch) or ["--standalone"]
         command = (
             sys.executable, "-m", "torch.distributed.run", *launch, f"--nproc-per-node={processes}",
             "-m", "isoloss.execution.ranks_main", str(archive.folder.resolve()), device,

@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 from typing import Self, TextIO
 
 from isoloss.core.errors import IsolossError
@@ -63,10 +64,8 @@ class EventPipe:
 
     def send(self, message: Message) -> None:
         """Write one line."""
-        try:
+        with suppress(BrokenPipeError):
             print(message.model_dump_json(), file=self.target, flush=True)
-        except BrokenPipeError:
-            return
 
 
 def work(archive: Archive, trainer: str, control: Control, events: EventPipe) -> None:

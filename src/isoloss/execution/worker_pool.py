@@ -11,6 +11,7 @@ import time
 from abc import abstractmethod
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import ClassVar, NamedTuple
 
 from pydantic import ValidationError
@@ -128,8 +129,6 @@ class WorkerPool:
 class PoolExecutor(Executor):
     """An executor of worker processes that this process starts, one a place."""
 
-    workers: int | None
-    checkpoint_seconds: float
     needs: ClassVar[tuple[str, ...]] = ("torch",)
     """The libraries that the workers import."""
 
@@ -152,7 +151,7 @@ class PoolExecutor(Executor):
             return
         for module in self.needs:
             require(module, extra="train")
-        pool = WorkerPool(archive, on_event=on_event, checkpoint_seconds=self.checkpoint_seconds)
+        pool = WorkerPool(archive, on_event=on_event, checkpoint_seconds=self.where.checkpoint_seconds)
         try:
             yield from pool.train(todo, places=self.places(todo, archive))
         finally:
@@ -182,10 +181,8 @@ class _Worker:
     def let_go(self) -> None:
         """close the pipe: the worker ends, after a checkpoint if it is training."""
         assert self.process.stdin is not None
-        try:
+        with suppress(BrokenPipeError):  # it is dead already
             self.process.stdin.close()
-        except BrokenPipeError:
-            return  # it is dead already
 
     def wait(self, seconds: float) -> None:
         """Wait for the process to end, for at most `seconds`, then kill it."""
@@ -221,11 +218,9 @@ class _Worker:
 
     def _write(self, line: str) -> None:
         assert self.process.stdin is not None
-        try:
+        with suppress(BrokenPipeError):  # it died; its silence will say so
             self.process.stdin.write(line)
             self.process.stdin.flush()
-        except BrokenPipeError:
-            return  # it died; its silence will say so
 
     def _listen(self, inbox: "queue.Queue[tuple[_Worker, Message | None]]") -> None:
         assert self.process.stdout is not None
