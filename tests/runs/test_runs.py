@@ -21,8 +21,9 @@ from isoloss.runs.read_runs import read_runs
 from isoloss.runs.record import Loss, RunRecord
 from isoloss.runs.rules import PowerRule, branch_step, cooldown_steps, lr_fraction, round_tokens
 from isoloss.runs.shapes import count, openlm_ffn
-from isoloss.runs.spec import ModelSpec, Optimiser, RunSpec, Schedule, by_trunk
+from isoloss.runs.spec import ModelSpec, Optimiser, RunSpec, Schedule
 from isoloss.runs.table_curves import table_runs
+from isoloss.training.job import trunk_jobs
 from isoloss.tuning.reading import read_sweep
 
 # Hidden, FFN, layers, heads of the gzip paper's six models and their published parameter counts.
@@ -163,9 +164,9 @@ def test_cosine_ends_where_it_should():
 
 
 def test_one_trunk_serves_every_token_count_unless_the_schedule_knows_its_end():
-    assert len(by_trunk([spec(320), spec(640), spec(640)])) == 1
-    assert [s.train_tokens for s in by_trunk([spec(640), spec(320)])[spec().trunk]] == [320, 640]
-    assert len(by_trunk([spec(320, "cosine"), spec(640, "cosine")])) == 2
+    assert len(trunk_jobs([spec(320), spec(640), spec(640)])) == 1
+    assert [s.train_tokens for s in trunk_jobs([spec(640), spec(320)])[0].specs] == [320, 640]
+    assert len(trunk_jobs([spec(320, "cosine"), spec(640, "cosine")])) == 2
     assert spec(cooldown_fraction=0.1).trunk == spec(cooldown_fraction=0.5).trunk
     assert spec(cooldown_fraction=0.1).fingerprint != spec(cooldown_fraction=0.5).fingerprint
 

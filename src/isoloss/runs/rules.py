@@ -5,7 +5,9 @@ of one size, so those runs share no step: each horizon has a trunk of its own.
 """
 
 import math
+import tomllib
 from collections.abc import Mapping
+from importlib.resources import files
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
@@ -87,35 +89,15 @@ class Timescale(Frozen):
         return six_digits(1 / (peak_lr * self.timescale * steps))
 
 
-PORIAN = "Porian et al. 2024, arXiv:2406.19146"
-STEP_LAW = "Li et al. 2025 (Step Law), arXiv:2503.04715v7"
-GZIP_PAPER = "Pandey 2024, arXiv:2405.16684"
+_PUBLISHED = tomllib.loads((files("isoloss.runs") / "rules.toml").read_text(encoding="utf-8"))
 
-# The gzip paper trains every size at one rate, in batches of 32 × 256 tokens. Porian et al. sweep sizes of 5M to 901M
-# parameters, head counted, at 20 tokens a parameter, in sequences of 2,048. Step Law counts parameters without
-# embedding and head and its batch in tokens; it was fitted on 60M to 1B parameters, 2B to 100B tokens, under a cosine
-# that ends at the rate 1e-5 whatever the peak (`final_lr`).
-RATES = {
-    "gzip_paper": PowerRule(value=5e-5, source=GZIP_PAPER),
-    "porian": PowerRule(
-        value=0.0047, at_params=108e6, exponent=-1 / 3, params_convention="with_head", source=PORIAN
-    ),
-    "step_law": PowerRule(
-        value=1.79, at_params=1, exponent=-0.713, at_tokens=1, tokens_exponent=0.307,
-        params_convention="non_embedding", source=STEP_LAW,
-    ),
-}  # fmt: skip
-BATCHES = {
-    "gzip_paper": PowerRule(value=32 * 256, source=GZIP_PAPER),
-    "porian": PowerRule(
-        value=160 * 2048, at_params=108e6, exponent=2 / 3, params_convention="with_head", source=PORIAN
-    ),
-    "step_law": PowerRule(
-        value=0.58, at_tokens=1, tokens_exponent=0.571, params_convention="non_embedding", source=STEP_LAW
-    ),
-}  # fmt: skip
-# As many tokens as the model has parameters.
-WARMUPS = {"porian": PowerRule(value=1, at_params=1, exponent=1, params_convention="with_head", source=PORIAN)}
+
+def _published(what: str) -> dict[str, PowerRule]:
+    """Return the published rules for `what`, by name."""
+    return {name: PowerRule(**said["alike"], **said[what]) for name, said in _PUBLISHED.items() if what in said}
+
+
+RATES, BATCHES, WARMUPS = map(_published, ("rate", "batch", "warmup"))
 
 
 def _rule_or(known: Mapping[str, PowerRule], *, zero_is_none: bool = False) -> BeforeValidator:

@@ -19,7 +19,18 @@ RUN_VERSION = 1  # raise when the same spec would train to other numbers
 Family = Literal["llama", "openlm"]
 
 
-class ModelSpec(Frozen):
+class Blocks(Frozen):
+    """The blocks of a model: all of its shape but vocabulary and context."""
+
+    family: Family = "llama"
+    width: int = Field(gt=0)
+    depth: int = Field(gt=0)
+    heads: int = Field(gt=0)
+    ffn: int = Field(gt=0)
+    qk_norm: bool = False
+
+
+class ModelSpec(Blocks):
     """The shape of a decoder-only transformer. `family` names the builder in `isoloss.models`.
 
     `llama` is that of Touvron et al. 2023: RMSNorm, rotary positions, SwiGLU, no biases; `kv_heads` below `heads`
@@ -28,29 +39,19 @@ class ModelSpec(Frozen):
     all keys (`qk_norm`). `norm_eps` None is the family's own.
     """
 
-    family: Family = "llama"
-    width: int = Field(gt=0)
-    depth: int = Field(gt=0)
-    heads: int = Field(gt=0)
-    ffn: int = Field(gt=0)
     vocab_size: int = Field(gt=1)
     context: int = Field(gt=1)
     tied: bool = False
-    qk_norm: bool = False
     kv_heads: int | None = Field(default=None, gt=0)
     norm_eps: float | None = Field(default=None, gt=0)
     rope_theta: float = Field(default=10_000.0, gt=0)
 
     @model_validator(mode="after")
-    def _heads_divide_width(self) -> Self:
+    def _consistent(self) -> Self:
         if self.width % self.heads or (self.width // self.heads) % 2:
             raise ValueError(f"width {self.width} does not split into {self.heads} heads of even size")
         if self.kv_heads is not None and self.heads % self.kv_heads:
             raise ValueError(f"{self.heads} heads do not share {self.kv_heads} heads of keys and values evenly")
-        return self
-
-    @model_validator(mode="after")
-    def _family_has_it(self) -> Self:
         if self.family == "llama" and self.qk_norm:
             raise ValueError("qk_norm is an option of openlm; llama models do not normalise queries and keys")
         if self.family == "openlm" and self.kv_heads is not None:
@@ -185,11 +186,3 @@ class RunSpec(Frozen):
             of_branch = ("cooldown_fraction", "final_fraction")
             content["schedule"] = {key: said for key, said in content["schedule"].items() if key not in of_branch}
         return fingerprint(content, kind="trunk", version=RUN_VERSION)
-
-
-def by_trunk(specs: list[RunSpec]) -> dict[str, list[RunSpec]]:
-    """Group distinct specs by trunk, each group in ascending tokens: one group is one piece of work."""
-    groups: dict[str, dict[str, RunSpec]] = {}
-    for spec in specs:
-        groups.setdefault(spec.trunk, {})[spec.fingerprint] = spec
-    return {trunk: sorted(group.values(), key=lambda spec: spec.train_tokens) for trunk, group in groups.items()}

@@ -2,7 +2,9 @@
 
 import math
 import re
+import tomllib
 from collections.abc import Iterable
+from importlib.resources import files
 from itertools import product
 from pathlib import Path
 
@@ -13,8 +15,9 @@ from isoloss.core.errors import BadCorpus, InputError
 from isoloss.core.machine import workers_for
 from isoloss.corpus.corpus import Outline
 from isoloss.planning.recipe import recipes
+from isoloss.study.grid import USUAL_RATIO
 from isoloss.study.run_plan import core_seconds, plan_runs
-from isoloss.study.spec import STUDY_SCHEMA, Study
+from isoloss.study.spec import Study
 from isoloss.training.job import trunk_jobs
 
 SIZES = 7
@@ -22,16 +25,11 @@ SIZES = 7
 # a factor of 1.6 (docs/results/answer.md): seeds come before larger budgets. A short pilot has fewer.
 SEEDS = (3, 2, 1)
 BUDGET_RANGES = (16.0, 8.0, 4.0)  # the largest budget over the smallest: the first that the text is enough for
-USUAL_RATIO = 40.0  # tokens per parameter around which the sizes lie
 ABOVE = 2.2  # the largest size over the usual best one of the largest budget
 # The usual best size of the smallest budget over the smallest size: the first that the vocabulary lets it be.
 BELOW = (2.2, 1.5, 1.0, 0.7, 0.5, 0.35)
 SMALLEST_BUDGET, LARGEST_BUDGET, BUDGETS_TRIED = 1e9, 1e18, 121  # FLOPs of the largest budget of a pilot
-LEAST_TOKENS = 2e4  # of a run: shorter ones have hardly left their warm-up
 CONTEXT = 256
-# How the sizes and lengths of a pilot are trained alike well: docs/results/recipe.md.
-SCHEDULE = {"schedule": "wsd", "warmup_tokens": 8192, "cooldown_fraction": 0.2, "decay_exponent": 0.3,
-            "decay_tokens": 50_000, "beta2": {"half_life_tokens": 20_000}}  # fmt: skip
 # What starts, evaluations and the fits take in addition to the training that is estimated.
 TRAINING_SHARE = 0.85
 
@@ -63,29 +61,15 @@ def pilot_study(
     `seeds` seeds. Raises ValidationError where runs of at most `most_tokens` leave a budget fewer than three sizes.
     """
     smallest, largest = (math.sqrt(flops / 6 / USUAL_RATIO) for flops in budgets)
-    recipe = recipes["small"]
-    return Study.model_validate({
-        "schema": STUDY_SCHEMA,
-        "name": name,
-        "question": f"How should compute be split on {path.name}?",
-        "seed": seed,
-        "corpus": [{"name": "corpus", "source": "files", "paths": [str(path)], "tokenizer": tokenizer}],
-        "grid": {
-            "params": _rounded(np.geomspace(smallest / below, ABOVE * largest, SIZES)),
-            "flops": _rounded(budgets),
-            "least_tokens": LEAST_TOKENS,
-            "most_tokens": most_tokens,
-            "seeds": list(range(seeds)),
-            "context": CONTEXT,
-            "tied": True,
-        },
-        "training": {
-            "batch_tokens": recipe.batch_tokens.model_dump(),
-            "peak_lr": recipe.peak_lr.model_dump(),
-            **SCHEDULE,
-        },
-        "fit": {"laws": ["chinchilla", "coupled"]},
-    })  # fmt: skip
+    study = tomllib.loads((files("isoloss.study") / "pilot.toml").read_text(encoding="utf-8"))
+    study |= {"name": name, "question": f"How should compute be split on {path.name}?", "seed": seed}
+    study["corpus"] = [{"name": "corpus", "source": "files", "paths": [str(path)], "tokenizer": tokenizer}]
+    study["grid"] |= {
+        "params": _rounded(np.geomspace(smallest / below, ABOVE * largest, SIZES)), "flops": _rounded(budgets),
+        "most_tokens": most_tokens, "seeds": list(range(seeds)), "context": CONTEXT,
+    }  # fmt: skip
+    study["training"] |= {"batch_tokens": recipes["small"].batch_tokens, "peak_lr": recipes["small"].peak_lr}
+    return Study.model_validate(study)
 
 
 def fitting_pilot(path: Path, corpus: Outline, *, name: str, tokenizer: str, seconds: float, seed: int = 0) -> Study:

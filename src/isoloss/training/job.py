@@ -7,7 +7,7 @@ from isoloss.core.errors import BadCorpus, InputError
 from isoloss.corpus.corpus import Outline
 from isoloss.runs.rules import branch_step
 from isoloss.runs.shapes import count
-from isoloss.runs.spec import RunSpec, by_trunk
+from isoloss.runs.spec import RunSpec
 
 # Work that a kill may cost. It is counted by the clock, because a step takes from milliseconds to minutes.
 CHECKPOINT_SECONDS = 15.0
@@ -48,8 +48,11 @@ class TrunkJob:
 
 
 def trunk_jobs(specs: Sequence[RunSpec]) -> list[TrunkJob]:
-    """Return one job a trunk, the longest first."""
-    jobs = [TrunkJob(tuple(group)) for group in by_trunk(list(specs)).values()]
+    """Return one job a trunk, of distinct runs, the longest first."""
+    groups: dict[str, dict[str, RunSpec]] = {}
+    for spec in specs:
+        groups.setdefault(spec.trunk, {})[spec.fingerprint] = spec
+    jobs = [TrunkJob(tuple(group.values())) for group in groups.values()]
     return sorted(jobs, key=lambda job: (-job.flops, job.trunk))
 
 
