@@ -1,4 +1,4 @@
-"""What models are worth on corpora they were or were not trained on: evaluations, their table and their matrix."""
+"""What models are worth on corpora they were or were not trained on: evaluations, and the largest of each pair."""
 
 import math
 from collections.abc import Sequence
@@ -6,9 +6,7 @@ from typing import Any
 
 from pydantic import ConfigDict, Field
 
-from isoloss.core.errors import InputError
 from isoloss.core.frozen import Frozen
-from isoloss.runs.observations import Observations, observations
 from isoloss.runs.record import Loss
 from isoloss.runs.shapes import DEFAULT_CONVENTION, Counts, ParamsConvention
 
@@ -56,29 +54,6 @@ class Evaluation(Frozen):
             "loss_nats": self.loss.nats, "stderr": self.loss.stderr, "bits_per_byte": self.bits_per_byte,
             "excess_nats": self.loss.excess_nats,
         }  # fmt: skip
-
-
-def evaluation_table(
-    evaluations: Sequence[Evaluation], *, convention: ParamsConvention = DEFAULT_CONVENTION
-) -> Observations:
-    """Return the evaluations whose models say how long they were trained as observations, a group a pair of corpora.
-
-    Raises InputError where none does.
-    """
-    known = [one for one in evaluations if one.train_tokens is not None]
-    if not known:
-        raise InputError(
-            "no model says how many tokens it was trained on", fix="write models = [{ path = …, tokens = … }]"
-        )
-    return observations(
-        params=[one.counts.params(convention) for one in known],
-        tokens=[float(one.train_tokens or 0) for one in known],
-        loss_nats=[one.loss.nats for one in known],
-        stderr=[one.loss.stderr for one in known],
-        run=[one.run or one.model for one in known],
-        corpus=[one.pair for one in known],
-        params_convention=convention,
-    )
 
 
 def largest(evaluations: Sequence[Evaluation]) -> list[Evaluation]:

@@ -6,6 +6,7 @@ import numpy as np
 
 from isoloss.core.errors import BelowFloor
 from isoloss.runs.documents import DocumentLosses, DocumentMean, Floats, mean_by_document
+from isoloss.runs.record import Loss
 from isoloss.runs.rules import branch_step, lr_fraction, shape_fraction
 from isoloss.runs.spec import RunSpec
 
@@ -106,16 +107,29 @@ def require_above_floor(excess: DocumentMean) -> None:
         )
 
 
+def loss_of(losses: DocumentLosses, *, floor_nats: Floats | None) -> Loss:
+    """Return the loss of held-out documents, with what it has above their floor where that is known.
+
+    `floor_nats` is as in `flags_of`. Raises BelowFloor as `require_above_floor` does.
+    """
+    mean = losses.mean()
+    excess = None if floor_nats is None else losses.excess(floor_nats)
+    if excess is not None:
+        require_above_floor(excess)
+    return Loss(
+        nats=mean.value, stderr=mean.stderr, tokens=int(losses.tokens.sum()), documents=len(losses.document),
+        excess_nats=excess.value if excess else None, excess_stderr=excess.stderr if excess else None,
+    )  # fmt: skip
+
+
 def saturated_by_neighbours(
-    losses: DocumentLosses, *, larger_model: DocumentLosses | None, more_tokens: DocumentLosses | None
+    losses: DocumentLosses, *, larger_model: DocumentLosses, more_tokens: DocumentLosses
 ) -> bool:
     """Whether neither the next larger model at equal tokens nor more tokens at equal size lowers the loss.
 
     'Lowers' means by more than 2 standard errors of the paired difference. Both neighbours are needed: one that stalls
     alone shows a limit of size or of data, and the law is about those.
     """
-    if larger_model is None or more_tokens is None:
-        return False
     return not any(_lowers(losses, neighbour) for neighbour in (larger_model, more_tokens))
 
 

@@ -30,16 +30,11 @@ def with_neighbour_flags(
     """
     specs = [*planned, *(record.spec for record in records)]
     horizons = _levels(spec.train_tokens for spec in specs)
-
     placed = {id(spec): _place(spec, tokens=horizons[spec.train_tokens]) for spec in specs}
-
-    def place_of(spec: RunSpec) -> _Place:
-        return placed[id(spec)]
-
     judged = [record for record in records if record.status == "finished" and record.spec.corpus not in floored]
     best: dict[_Place | None, RunRecord] = {}
     for record in judged:
-        place = place_of(record.spec)
+        place = placed[id(record.spec)]
         if _nats(record) < _nats(best.setdefault(place, record)):
             best[place] = record
     places = set(placed.values())
@@ -48,7 +43,7 @@ def with_neighbour_flags(
     read = cache(losses_of)
 
     def is_saturated(record: RunRecord) -> bool:
-        place = place_of(record.spec)
+        place = placed[id(record.spec)]
         wider, further = best.get(larger.get(place)), best.get(longer.get(place))
         if wider is None or further is None or _surely_lower(record, wider) or _surely_lower(record, further):
             return False

@@ -12,9 +12,8 @@ from isoloss.core.fingerprint import fingerprint
 from isoloss.core.progress import Progress
 from isoloss.corpus.corpus import Corpus
 from isoloss.runs.archive import Archive
-from isoloss.runs.documents import DocumentLosses
 from isoloss.runs.evaluation import Evaluation
-from isoloss.runs.flags import require_above_floor
+from isoloss.runs.flags import loss_of
 from isoloss.runs.record import Loss, RunRecord
 from isoloss.runs.shapes import count
 from isoloss.runs.spec import ModelSpec, Numerics
@@ -129,7 +128,8 @@ def evaluate(
                         bytes_per_token=corpus.bytes_per_token,
                     ))  # fmt: skip
                 task.advance(1)
-    _write_csv(done, folder / CSV_NAME)
+    if rows := [one.row() for one in done]:  # a table that `isoloss fit` reads
+        files.write_rows(folder / CSV_NAME, list(rows[0]), rows)
     return Evaluated(evaluations=done, refused=refused)
 
 
@@ -157,20 +157,10 @@ def _loss(subject: Subject, digest: str, corpus: Corpus, *, folder: Path, contex
         return Loss.model_validate_json(path.read_text(encoding="utf-8"))
     from isoloss.training.evaluate import folder_losses
 
-    loss = _summed(folder_losses(subject.folder, corpus, context=context, numerics=numerics), corpus)
+    losses = folder_losses(subject.folder, corpus, context=context, numerics=numerics)
+    loss = loss_of(losses, floor_nats=corpus.document_floor)
     files.write_text(path, loss.model_dump_json() + "\n")
     return loss
-
-
-def _summed(losses: DocumentLosses, corpus: Corpus) -> Loss:
-    mean, floor = losses.mean(), corpus.document_floor
-    excess = None if floor is None else losses.excess(floor)
-    if excess is not None:
-        require_above_floor(excess)
-    return Loss(
-        nats=mean.value, stderr=mean.stderr, tokens=int(losses.tokens.sum()), documents=len(losses.document),
-        excess_nats=excess.value if excess else None, excess_stderr=excess.stderr if excess else None,
-    )  # fmt: skip
 
 
 def _digest(folder: Path) -> str:
@@ -182,9 +172,3 @@ def _digest(folder: Path) -> str:
             with path.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
-
-
-def _write_csv(evaluations: Sequence[Evaluation], path: Path) -> None:
-    """Write the evaluations as a table that `isoloss fit` reads."""
-    if rows := [one.row() for one in evaluations]:
-        files.write_rows(path, list(rows[0]), rows)

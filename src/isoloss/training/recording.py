@@ -10,7 +10,7 @@ from isoloss.corpus.corpus import Corpus
 from isoloss.models.folder import write_folder
 from isoloss.runs.archive import Archive
 from isoloss.runs.documents import NO_DOCUMENTS, DocumentLosses
-from isoloss.runs.flags import flags_of, require_above_floor
+from isoloss.runs.flags import flags_of, loss_of
 from isoloss.runs.record import Loss, RunRecord, Status
 from isoloss.runs.shapes import count
 from isoloss.runs.spec import RunSpec
@@ -29,18 +29,12 @@ class Recorder:
 
     def finished(self, spec: RunSpec, losses: DocumentLosses) -> None:
         """Record a run that came to its end. Raises BelowFloor, the run recorded as failed, for an impossible loss."""
-        floor_nats, mean = self.corpus.document_floor, losses.mean()
-        excess = None if floor_nats is None else losses.excess(floor_nats)
-        if excess is not None:
-            try:
-                require_above_floor(excess)
-            except BelowFloor as error:
-                self.failed(spec, error)
-                raise BelowFloor(error.message, place=f"run {spec.fingerprint}", fix=error.fix) from error
-        loss = Loss(
-            nats=mean.value, stderr=mean.stderr, tokens=int(losses.tokens.sum()), documents=len(losses.document),
-            excess_nats=excess.value if excess else None, excess_stderr=excess.stderr if excess else None,
-        )  # fmt: skip
+        floor_nats = self.corpus.document_floor
+        try:
+            loss = loss_of(losses, floor_nats=floor_nats)
+        except BelowFloor as error:
+            self.failed(spec, error)
+            raise BelowFloor(error.message, place=f"run {spec.fingerprint}", fix=error.fix) from error
         flags = flags_of(
             losses, unigram_nats=self.corpus.unigram_nats, floor_nats=floor_nats, spec=spec,
             step_losses=self.trainer.step_losses,
