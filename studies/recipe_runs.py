@@ -105,7 +105,7 @@ def main() -> None:
 def built(out: Path, names: list[str]) -> dict[str, Corpus]:
     """Return the corpora of studies/recipe.toml, in the order of `names`."""
     study = Study.load(STUDY)
-    sources = {source.name: source for source in study.sources(folder=out / "designs")}
+    sources = {source.name: source for source in study.sources(context=study.grid.context, folder=out / "designs")}
     return {
         name: build(sources[name], root=out / "corpora", context=256, seed=study.seed, base=STUDY.parent,
                     progress=Quiet(out / "isoloss.log"))

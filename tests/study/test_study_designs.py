@@ -62,11 +62,13 @@ def test_corpora_share_the_floor_and_differ_in_gzip(tmp_path, monkeypatch):
         gzip = {"1": 0.4, "2": 0.5}[name[9]]
         assert result.complexity[name]["gzip"].value.value == pytest.approx(gzip, abs=0.03 + 0.01)
         assert corpus.floor.value == pytest.approx(0.8, abs=0.06 + 0.036)
-    grammar = study.sources(folder=lab.folder / "designs")[0].grammar
+    grammar = study.sources(context=64, folder=lab.folder / "designs")[0].grammar
     assert estimate_floor(grammar.language(), context=64, seed=1).value == pytest.approx(0.8, abs=0.06 + 0.02)
 
     # Elsewhere the same corpora are found again; here none is searched for again.
-    assert parsed().sources(folder=tmp_path / "second") == study.sources(folder=lab.folder / "designs")
+    assert parsed().sources(context=64, folder=tmp_path / "second") == study.sources(
+        context=64, folder=lab.folder / "designs"
+    )
     monkeypatch.setattr(Candidate, "distance", None)
     again = Lab(tmp_path / "first").corpora(study)
     built = [corpus.fingerprint for corpus in result.corpora.values()]
@@ -102,12 +104,12 @@ class Recorder(Quiet):
 def test_a_damaged_note_of_what_was_found_is_written_again(tmp_path):
     old = '"iso_floor"\nhold = { floor = 0.8, vocabulary = 60 }\npoints = [0.4, 0.5]\nreplicates = 2'
     study = parsed(old, '"iso_unigram"\nhold = { unigram = 3 }\npoints = [0.6, 1.0]')
-    first = study.sources(folder=tmp_path)
+    first = study.sources(context=64, folder=tmp_path)
     notes = sorted(tmp_path.iterdir())
     # Golden: raise SEARCH_VERSION where the same wishes and seed find other grammars.
     assert [note.stem for note in notes] == ["design1-27039a110f25436f61e1", "design1-f80d3b939a965b531c2d"]
     notes[0].write_text("{")
-    assert study.sources(folder=tmp_path) == first
+    assert study.sources(context=64, folder=tmp_path) == first
     assert notes[0].stat().st_size > 100
 
 
@@ -117,7 +119,7 @@ def test_a_point_that_no_grammar_has_is_named(tmp_path):
     with pytest.raises(
         NothingFound, match=r"none of 5 grammars tried has vocabulary 60 ± 5, gzip 0.95 ± 0.03, floor"
     ) as caught:
-        study.sources(folder=tmp_path)
+        study.sources(context=64, folder=tmp_path)
     assert caught.value.place == "corpus 'isofloor', gzip 0.95"
     assert caught.value.fix
 

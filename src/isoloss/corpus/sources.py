@@ -78,18 +78,23 @@ class DatasetSource(TextSource):
     revision: str | None = None
 
 
-class PcfgSource(Frozen):
+class SizedSource(Frozen):
+    """A corpus that is made as large as it says: `tokens` training tokens, and `heldout_tokens` next to them."""
+
+    name: str = Field(min_length=1)
+    tokens: int = Field(gt=0)
+    heldout_tokens: int = Field(default=HELDOUT_TOKENS, gt=0)
+
+
+class PcfgSource(SizedSource):
     """A corpus out of a probabilistic context-free grammar: documents of exactly one training window.
 
     `tokens` training tokens (rounded up to whole documents) and `heldout_tokens` next to them, drawn from streams of
     their own. Rules and documents are drawn from `seed`, the study's where it is not given.
     """
 
-    name: str = Field(min_length=1)
     source: Literal["pcfg"] = "pcfg"
     grammar: AnyGrammar
-    tokens: int = Field(gt=0)
-    heldout_tokens: int = Field(default=HELDOUT_TOKENS, gt=0)
     seed: int | None = Field(default=None, ge=0)
 
 
@@ -100,18 +105,15 @@ class MixturePart(Frozen):
     of: Annotated[FilesSource | DatasetSource, Field(discriminator="source")]
 
 
-class MixtureSource(Frozen):
+class MixtureSource(SizedSource):
     """A corpus out of others, in which each part has tokens in proportion to its weight, on both sides.
 
     Parts say nothing about `tokens` and `heldout_tokens` that counts: the mixture's own, times the weight, take their
     place. They share one tokenizer. Documents of all parts stand in one order drawn from `seed`.
     """
 
-    name: str = Field(min_length=1)
     source: Literal["mixture"]
     parts: tuple[MixturePart, ...] = Field(min_length=2)
-    tokens: int = Field(gt=0)
-    heldout_tokens: int = Field(default=HELDOUT_TOKENS, gt=0)
     seed: int = Field(default=0, ge=0)
 
 

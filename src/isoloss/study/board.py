@@ -8,13 +8,12 @@ The x axis is tokens.
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import ExitStack, closing
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
-from isoloss.core.errors import InputError
 from isoloss.core.files import storage_errors
+from isoloss.core.optional import optional
 from isoloss.runs.archive import Archive
 from isoloss.runs.shapes import count
 from isoloss.training.events import Advanced, Note, RunEnded
@@ -22,24 +21,15 @@ from isoloss.training.events import Advanced, Note, RunEnded
 TAGS = {"train_nats": "loss/train", "heldout_nats": "loss/heldout", "lr": "rate"}
 
 
-class Board(AbstractContextManager["Board"]):
+class Board(ExitStack):
     """Writes event files into `folder` while it is open. Raises InputError without tensorboard."""
 
     def __init__(self, folder: Path, archive: Archive) -> None:
-        try:
-            from tensorboard.summary.writer.event_file_writer import EventFileWriter
-        except ImportError as error:
-            fix = "pip install 'isoloss[tensorboard]'"
-            raise InputError("event files need tensorboard, which is not installed", fix=fix) from error
-        self.new_writer, self.folder, self.archive = EventFileWriter, folder, archive
-        self.writers: dict[str, Any] = {}
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close the files of trunks."""
-        for writer in self.writers.values():
-            writer.close()
+        super().__init__()
+        module = "tensorboard.summary.writer.event_file_writer"
+        self.new_writer = optional(module, extra="tensorboard", what="writing event files").EventFileWriter
+        self.folder, self.archive = folder, archive
+        self.writers: dict[str, Any] = {}  # of trunks
 
     def hear(self, event: Advanced | RunEnded | Note) -> None:
         """Write one event."""
@@ -49,25 +39,24 @@ class Board(AbstractContextManager["Board"]):
                             {"loss/latest": loss, "tokens_per_second": event.tokens_per_second})  # fmt: skip
             case RunEnded():
                 self._curve(event.run)
-            case _:
-                return
 
     def _writer(self, trunk: str) -> Any:
         if trunk not in self.writers:
-            with storage_errors(self.folder):
-                self.writers[trunk] = self.new_writer(str(self.folder / "trunks" / trunk))
+            self.writers[trunk] = self.enter_context(closing(self._open("trunks", trunk)))
         return self.writers[trunk]
+
+    def _open(self, kind: str, name: str) -> Any:
+        with storage_errors(self.folder):
+            return self.new_writer(str(self.folder / kind / name))
 
     def _curve(self, run: str) -> None:
         record = self.archive.read(run)
         if record is None:
             return
         size = f"{count(record.spec.model).params()}-{record.spec.train_tokens}"
-        with storage_errors(self.folder):
-            writer = self.new_writer(str(self.folder / "runs" / f"{record.spec.corpus}-{size}-{run}"))
-        for tokens, values in _points(self.archive.read_columns("curves", run)):
-            self._write(writer, tokens, values)
-        writer.close()
+        with closing(self._open("runs", f"{record.spec.corpus}-{size}-{run}")) as writer:
+            for tokens, values in _points(self.archive.read_columns("curves", run)):
+                self._write(writer, tokens, values)
 
     def _write(self, writer: Any, tokens: int, values: Mapping[str, float]) -> None:
         from tensorboard.compat.proto.event_pb2 import Event

@@ -53,10 +53,8 @@ def place(table: Observations, *, corpus: str, grid: Grid) -> Placement:
         ratio = flops / (6 * sizes[0] ** 2) * BEYOND if best.side == "below" else flops / (6 * sizes[-1] ** 2) / BEYOND
         reason = f"the first pass saw its optimum {SIDES[best.side]}"
     else:
-        ratio, reason = (
-            grid.tokens_per_param,
-            f"the first pass saw no optimum: {best.reason if best else 'no run finished'}",
-        )
+        ratio = grid.tokens_per_param
+        reason = f"the first pass saw no optimum: {best.reason if best else 'no run finished'}"
     return Placement(corpus=corpus, flops=flops, tokens_per_param=on_a_step(ratio), reason=reason)
 
 

@@ -95,7 +95,7 @@ def check_study(study: Study, *, base: Path, results: Path | None = None, progre
         if results is not None:
             _link(results / "corpora", root / "corpora", "*/corpus.json")
             _link(results / "designs", root / "designs", "*.json")
-        sources = study.sources(folder=root / "designs", progress=progress)
+        sources = study.sources(context=study.grid.context, folder=root / "designs", progress=progress)
         corpora = {
             source.name: outlined(
                 source, root=root / "corpora", context=study.grid.context, seed=study.seed, base=base, progress=progress

@@ -32,7 +32,7 @@ from isoloss.core.frozen import Frozen
 from isoloss.core.progress import Progress
 from isoloss.core.reading import own_json
 from isoloss.core.rng import derive_seed
-from isoloss.corpus.sources import HELDOUT_TOKENS, CorpusSource, PcfgSource
+from isoloss.corpus.sources import CorpusSource, PcfgSource, SizedSource
 from isoloss.grammar.families import ZipfGrammar
 
 Property = Literal["gzip", "floor", "vocabulary", "unigram"]
@@ -41,7 +41,7 @@ VARIED: dict[str, Property] = {
 }  # fmt: skip
 
 
-class DesignSource(Frozen):
+class DesignSource(SizedSource):
     """Corpora out of grammars of one `design`: equal in what is held, `replicates` of them at each of `points`.
 
     `vary` is gzip for `iso_vocabulary` and `iso_floor`, the floor for `iso_gzip` and `iso_unigram`; another may be
@@ -49,7 +49,6 @@ class DesignSource(Frozen):
     documents of the study's context, and found from the study's seed, or from `seed`.
     """
 
-    name: str = Field(min_length=1)
     source: Literal["search"] = "search"
     design: Literal["iso_vocabulary", "iso_gzip", "iso_floor", "iso_unigram"]
     hold: Wanted
@@ -58,8 +57,6 @@ class DesignSource(Frozen):
     replicates: int = Field(default=1, ge=1, le=len(ascii_lowercase))
     tolerance: Tolerances = Tolerances()
     candidates: int = Field(default=CANDIDATES, gt=0)
-    tokens: int = Field(gt=0)
-    heldout_tokens: int = Field(default=HELDOUT_TOKENS, gt=0)
     seed: int | None = Field(default=None, ge=0)
 
     @property

@@ -62,10 +62,8 @@ def expect(grid: Grid, planned: Mapping[str, Sequence[PlannedRun]], budgets: Seq
 
     `budgets` are those of `isoloss.study.layout.budget_sizes`. Corpora whose grids are alike share a simulation.
     """
-    middle = {name: [one.flops for one in budgets if one.corpus == name] for name in planned}
-    designs = {
-        name: _design(grid, own, _of_middle(middle[name])) for name, own in planned.items() if len(own) <= MOST_RUNS
-    }
+    of_corpus = {name: [one.flops for one in budgets if one.corpus == name] for name in planned}
+    designs = {name: _design(grid, own, of_corpus[name]) for name, own in planned.items() if len(own) <= MOST_RUNS}
     groups: list[list[str]] = []
     for name, design in designs.items():
         like = next((group for group in groups if _alike(designs[group[0]], design)), None)
@@ -99,12 +97,9 @@ def not_to_be_found(expected: Sequence[Expected]) -> str | None:
     )
 
 
-def _of_middle(budgets: Sequence[float]) -> float:
-    return budgets[len(budgets) // 2]
-
-
-def _design(grid: Grid, planned: Sequence[PlannedRun], flops: float) -> Design:
-    """Return a corpus's runs, asked for the split to be expected of a budget."""
+def _design(grid: Grid, planned: Sequence[PlannedRun], budgets: Sequence[float]) -> Design:
+    """Return a corpus's runs, asked for the split to be expected of their middle budget."""
+    flops = budgets[len(budgets) // 2]
     own = [run for run in planned if run.variant == GRID]
     _, trunk = np.unique([run.spec.trunk for run in own], return_inverse=True)
     size = math.sqrt(flops / 6 / usual_ratio(grid, flops))

@@ -82,8 +82,9 @@ class Grid(Frozen):
     convention: ParamsConvention = DEFAULT_CONVENTION
 
     @model_validator(mode="after")
-    def _sizes_once(self) -> Self:
+    def _consistent(self) -> Self:
         if self.centred:
+            self._require_passes()
             return self
         if bool(self.params) == bool(self.shapes):
             raise ValueError("give sizes either as params or as shapes")
@@ -91,13 +92,6 @@ class Grid(Frozen):
             raise ValueError("a shape brings its own family and qk_norm: leave them out, or write them into the shape")
         if self.qk_norm and self.family == "llama":
             raise ValueError("qk_norm is an option of openlm: a llama has no norm of queries and keys")
-        return self
-
-    @model_validator(mode="after")
-    def _lengths_once(self) -> Self:
-        if self.centred:
-            self._require_passes()
-            return self
         if self.tokens:
             names = ("flops", "least_tokens", "most_tokens", "tokens_per_param")
             idle = [name for name in names if getattr(self, name) != type(self).model_fields[name].default]

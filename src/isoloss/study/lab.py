@@ -22,6 +22,7 @@ from isoloss.core.progress import Progress, Quiet
 from isoloss.corpus.build import build
 from isoloss.corpus.corpus import Corpus
 from isoloss.data_dependence.storage import save_data_dependent
+from isoloss.execution import Where, executor
 from isoloss.optima.mean_split import middle_budget
 from isoloss.runs.archive import Archive
 from isoloss.runs.neighbours import with_neighbour_flags
@@ -68,8 +69,7 @@ class Lab:
     ) -> None:
         self.archive = Archive(folder)
         self.folder = self.archive.folder
-        self.executor = executor
-        self.workers, self.address, self.launch = workers, address, launch
+        self.executor, self.where = executor, Where(workers=workers, address=address, launch=launch)
         self.shard = Shard.parse(shard) if shard else None
         self.tensorboard = tensorboard
         self.base = base
@@ -131,7 +131,7 @@ class Lab:
                 source, root=self.folder / "corpora", context=context, seed=study.seed, base=self.base,
                 progress=self.progress,
             )
-            for source in study.sources(folder=self.folder / "designs", progress=self.progress)
+            for source in study.sources(context=context, folder=self.folder / "designs", progress=self.progress)
         }  # fmt: skip
 
     def evaluate(self, study: Study | EvaluateStudy) -> Evaluated | None:
@@ -229,13 +229,9 @@ class Lab:
         return [record for record in self._records(study) if record.fingerprint in wanted]
 
     def _train_missing(self, study: Study) -> None:
-        from isoloss.execution import Where, executor
         from isoloss.study.training import train_missing
 
-        where = Where(
-            workers=self.workers, checkpoint_seconds=study.training.checkpoint_seconds, address=self.address,
-            launch=self.launch,
-        )  # fmt: skip
+        where = replace(self.where, checkpoint_seconds=study.training.checkpoint_seconds)
         if study.training.keep_weights or (study.evaluate is not None and study.evaluate.cross):
             self.archive.keep_weights()
         own = self._own(study)

@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from isoloss.core import files
 from isoloss.core.errors import InputError
 from isoloss.core.reading import own_json
@@ -41,6 +39,6 @@ def recall(folder: Path) -> tuple[Study, dict[str, str]]:
         if not named or not all(isinstance(identity, str) for identity in corpora.values()):
             raise ValueError("its corpora are not the corpora of the study")
         return study, corpora
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         fix = "run the study again with the same --out"
         raise InputError(f"not a study: {error}", place=str(path), fix=fix) from error

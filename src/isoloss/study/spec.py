@@ -1,7 +1,6 @@
 """The study file: strict TOML to a frozen `Study`. An unknown key is an error that names its nearest neighbour."""
 
 import re
-from abc import abstractmethod
 from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -40,7 +39,7 @@ class ComplexitySettings(MeasureSettings):
         return MeasureSettings(**self.model_dump(exclude={"measures"}))
 
 
-class Training(Frozen):
+class Training(Numerics):
     """How every run of the grid is trained; what the rules give is recorded with each run.
 
     Rates, batches, warm-up and weight decay are numbers, published rules by name, or power laws in parameters and
@@ -63,29 +62,18 @@ class Training(Frozen):
     independent_decay: bool = False
     clip_norm: float = Field(default=1.0, gt=0)
     z_loss: float = Field(default=0.0, ge=0)
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    device: Literal["cpu", "cuda"] = "cpu"
-    threads: int = Field(default=1, gt=0)
-    compile: bool = False
-    micro_batch_tokens: int | None = Field(default=None, gt=0)
-    recompute: bool = False
-    deterministic: bool = True
     checkpoint_seconds: float = Field(default=CHECKPOINT_SECONDS, gt=0)  # what a kill may cost; changes no number
     keep_weights: bool = False  # the final weights of every run, as a folder that `isoloss export` copies
     rate_arms: Ladder = ()
 
     @model_validator(mode="after")
-    def _falls_or_not(self) -> Self:
+    def _consistent(self) -> Self:
         if self.decay_exponent and self.schedule == "cosine":
             raise ValueError(
                 "decay_exponent applies to the trunk of wsd and constant schedules; a cosine schedule has no trunk"
             )
         if self.decay_tokens != DECAY_TOKENS and not self.decay_exponent:
             raise ValueError("decay_tokens says when the learning rate starts to fall: give decay_exponent too")
-        return self
-
-    @model_validator(mode="after")
-    def _one_rule_of_decay(self) -> Self:
         if self.independent_decay and isinstance(self.weight_decay, Timescale):
             raise ValueError("timescale already accounts for the learning rate: leave independent_decay out")
         return self
@@ -179,15 +167,10 @@ class OnCorpora(Frozen):
             raise ValueError(f"corpus names must differ; repeated: {', '.join(repeated)}")
         return self
 
-    @property
-    @abstractmethod
-    def window(self) -> int:
-        """The tokens of a window."""
-
-    def sources(self, *, folder: Path, progress: Progress = QUIET) -> list[CorpusSource]:
+    def sources(self, *, context: int, folder: Path, progress: Progress = QUIET) -> list[CorpusSource]:
         """Return the sources of all corpora, designs expanded; grammars they found are kept in `folder`."""
         return expand(
-            self.corpus, folder=folder, context=self.window, settings=self.complexity.settings, seed=self.seed,
+            self.corpus, folder=folder, context=context, settings=self.complexity.settings, seed=self.seed,
             progress=progress,
         )  # fmt: skip
 
@@ -212,11 +195,6 @@ class EvaluateStudy(OnCorpora):
     def numerics(self) -> Numerics:
         """How models compute."""
         return Numerics(dtype=self.dtype, device=self.device, threads=self.threads)
-
-    @property
-    def window(self) -> int:
-        """The tokens of a window."""
-        return self.context
 
 
 class Holdout(Frozen):
@@ -301,11 +279,6 @@ class Study(OnCorpora):
         if self.tune and self.training.rate_arms:
             raise ValueError("training.rate_arms belong to a study of the grid, not to one with [tune]")
         return self
-
-    @property
-    def window(self) -> int:
-        """The tokens of a window."""
-        return self.grid.context
 
     @classmethod
     def load(cls, path: Path | str) -> "Study":
