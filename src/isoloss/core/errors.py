@@ -6,7 +6,7 @@ itself failed, exit 1). Everything else is a defect of ours and keeps its traceb
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -161,8 +161,6 @@ def _short(name: str) -> str:
 
 def nearest_few(name: str, names: Sequence[str]) -> list[str]:
     """Return the names that are most like one, the likest first: by letters, or by a word that both hold."""
-    from difflib import SequenceMatcher
-
     name = name[:MOST_LETTERS]
     words = set(_words(name))
 

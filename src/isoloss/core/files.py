@@ -122,9 +122,14 @@ def write_rows(target: Path, columns: Sequence[str], rows: Iterable[Mapping[str,
 def write_columns(target: Path, columns: Mapping[str, Any]) -> None:
     """Write arrays or sequences by name to `target` atomically, as Parquet."""
     import pyarrow as pa
+
+    write_table(target, pa.table({name: pa.array(column) for name, column in columns.items()}))
+
+
+def write_table(target: Path, table: Any) -> None:
+    """Write an Arrow table to `target` atomically, as Parquet."""
     import pyarrow.parquet as pq
 
-    table = pa.table({name: pa.array(column) for name, column in columns.items()})
     with replacing(target) as temporary:
         pq.write_table(table, temporary)
 

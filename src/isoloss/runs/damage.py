@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from isoloss.core import files
-from isoloss.core.errors import DamagedArchive, NewerArchive
+from isoloss.core.errors import DamagedArchive
 from isoloss.runs.archive import KINDS, TWIN, Archive
 from isoloss.runs.checksums import file_digest, opened
 
@@ -55,8 +55,6 @@ def _damaged(archive: Archive, run: str) -> list[str]:
         return []
     try:
         record, digests = archive.read(run), archive.digests(run)
-    except NewerArchive:
-        raise
     except DamagedArchive:
         return ["record"]
     if record is None or record.status == "failed" or digests is None:

@@ -59,7 +59,7 @@ def import_runs(source: Path, archive: Archive | Path, mapped: Mapped) -> Import
     _require_company(table, archive, source)
     identity = fingerprint({"runs": sorted(row["run"] for row in rows)}, kind="import", version=IMPORT_VERSION)
     path = archive.folder / IMPORTED / f"{identity}.parquet"
-    _write(table, path)
+    files.write_table(path, table)
     _write_curves(rows, logged.runs, path.parent / "curves" / path.name)
     warnings: list[dict[str, str | None]] = [{"run": None, "message": note} for note in logged.notes]
     warnings += [{"run": str(row["name"]), "message": note} for row, notes in settled for note in notes]
@@ -74,8 +74,8 @@ def read_logs(source: Path, mapped: Mapped) -> Logged:
     if events.event_folders(source):
         runs, notes = events.read_events(source, loss=mapped.loss)
         return Logged(runs=runs, notes=notes)
-    if logs.state_files(source):
-        return Logged(runs=logs.read_states(source))
+    if states := logs.state_files(source):
+        return Logged(runs=[logs.read_state(path) for path in states])
     if wandb_files.run_files(source):
         return Logged(runs=wandb_files.read_offline(source, step=mapped.step))
     if source.is_dir():
@@ -127,11 +127,4 @@ def _write_curves(rows: Sequence[Mapping[str, Any]], runs: Sequence[LoggedRun], 
     if curves:
         import pyarrow as pa
 
-        _write(pa.Table.from_pylist(curves), path)
-
-
-def _write(table: Any, path: Path) -> None:
-    import pyarrow.parquet as pq
-
-    with files.replacing(path) as temporary:
-        pq.write_table(table, temporary)
+        files.write_table(path, pa.Table.from_pylist(curves))

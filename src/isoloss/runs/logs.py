@@ -33,12 +33,8 @@ def state_files(source: Path) -> list[Path]:
     return [path for _, path in sorted(furthest.values(), key=lambda found: found[1])]
 
 
-def read_states(source: Path) -> list[LoggedRun]:
-    """Return one run for every trainer_state.json of transformers' Trainer, with the shape in its config.json."""
-    return [_state(path) for path in state_files(source)]
-
-
-def _state(path: Path) -> LoggedRun:
+def read_state(path: Path) -> LoggedRun:
+    """Return the run of a trainer_state.json of transformers' Trainer, with the shape in its config.json."""
     state = _json_object(path)
     history = state.get("log_history")
     if not isinstance(history, list) or not all(isinstance(entry, dict) for entry in history):

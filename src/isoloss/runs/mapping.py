@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from isoloss.core.errors import BadTable, did_you_mean
 from isoloss.core.fingerprint import fingerprint
-from isoloss.runs.columns import number_in, same_column
+from isoloss.runs.columns import number_in, number_or_none, same_column
 from isoloss.runs.logged import Curve, LoggedRun, Value, falls
 from isoloss.runs.observations import NO_GROUP, UNSTATED
 from isoloss.runs.tables import ORDER, REALS, WHOLES
@@ -89,7 +89,7 @@ class _Settled:
         run, name = self.run, self.names[what]
         found: Value = None
         if name is not None:
-            found = _literal(name)
+            found = number_or_none(name)
             found = run.at(name, self.step) if found is None else found
         if found is None:
             raise self._missing(what, name)
@@ -112,7 +112,7 @@ class _Settled:
         if self.mapped.tokens is None and self.step and TOKENS_AXIS.search(self.names["loss"] or ""):
             self.notes.append(f"the steps of {self.names['loss']} count tokens: D is the last of them")
             return self.step
-        known = name is not None and (_literal(name) is not None or run.at(name, self.step) is not None)
+        known = name is not None and (number_or_none(name) is not None or run.at(name, self.step) is not None)
         if not known and self.mapped.tokens is None and self.mapped.batch_tokens is not None and run.last_step:
             return self._steps("--batch-tokens") / self._samples_a_step() * self.mapped.batch_tokens
         tokens = self.number("tokens")
@@ -136,7 +136,7 @@ class _Settled:
     def _then(self, tokens: float, name: str) -> float:
         """Return the tokens at the loss's step, where only those of the whole run are known."""
         said = f"the loss was logged at step {self.step:,} of {self.run.last_step:,}"
-        if _literal(name) is not None:
+        if number_or_none(name) is not None:
             self.notes.append(f"{said}; D is assumed to be the {tokens:,.0f} given with --tokens")
             return tokens
         assert self.step is not None
@@ -251,21 +251,9 @@ def _fix(run: LoggedRun, what: str, name: str | None) -> str:
     return f"give --{what} COLUMN{' or NUMBER' if what == 'params' else ''}; {listed}"
 
 
-def _literal(text: str) -> float | None:
-    try:
-        return number_in(text)
-    except ValueError:
-        return None
-
-
 def _nats(loss: float, unit: LossUnit) -> float | None:
     """Return a loss in nats, or None for a run whose loss is no number above zero."""
     if not math.isfinite(loss) or loss <= 0:
         return None
-    match unit:
-        case "nats":
-            return loss
-        case "bits":
-            return loss * math.log(2)
-        case "perplexity":
-            return math.log(loss) if loss > 1 else None
+    nats = {"nats": loss, "bits": loss * math.log(2), "perplexity": math.log(loss)}[unit]
+    return nats if nats > 0 else None

@@ -32,15 +32,12 @@ class Counts(Frozen):
 
     def params(self, convention: ParamsConvention = DEFAULT_CONVENTION) -> int:
         """Return N by `convention`."""
-        match convention:
-            case "total":
-                return self.total
-            case "non_embedding":
-                return self.non_embedding
-            case "with_head":
-                return self.non_embedding + self.head
-            case "with_attention":
-                return self.non_embedding + self.head + self.attention
+        return {
+            "total": self.total,
+            "non_embedding": self.non_embedding,
+            "with_head": self.non_embedding + self.head,
+            "with_attention": self.non_embedding + self.head + self.attention,
+        }[convention]
 
     def flops_per_token(self, convention: FlopsConvention = DEFAULT_CONVENTION) -> float:
         """Return training FLOPs per token: 6 × N by `convention`, or layer by layer for `exact`."""

@@ -22,7 +22,10 @@ JOB, PROGRESS = "job.json", "progress.json"
 
 
 class TrunkProgress(Frozen):
-    """`tokens` of the trunk's `total_tokens`, branches included, are trained on; `loss_nats` is the latest of them."""
+    """`tokens` of the trunk's `total_tokens`, branches included, are trained on.
+
+    `loss_nats` is the latest training loss, if there is one.
+    """
 
     tokens: int = Field(ge=0)
     total_tokens: int = Field(gt=0)
@@ -61,7 +64,7 @@ def note_progress(checkpoints: Path, progress: TrunkProgress) -> None:
     """Write down how far a trunk is. It is for looking at, so nothing waits for the disk."""
     temporary = checkpoints / f".{PROGRESS}.{os.getpid()}"
     with files.storage_errors(checkpoints):
-        temporary.write_text(progress.model_dump_json(), encoding="utf-8")
+        temporary.write_text(progress.model_dump_json(include=set(TrunkProgress.model_fields)), encoding="utf-8")
         temporary.replace(checkpoints / PROGRESS)
 
 

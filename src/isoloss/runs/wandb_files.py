@@ -16,6 +16,7 @@ from isoloss.core.errors import BadTable
 from isoloss.runs.columns import number_or_none, whole_step
 from isoloss.runs.events import guessed_loss
 from isoloss.runs.logged import LoggedRun, Value, joined, sessions
+from isoloss.runs.table_files import flattened
 
 MAGIC = b":W&B\xe1\xbe\x00"
 BLOCK = 1 << 15
@@ -155,15 +156,13 @@ def _items(message: int | bytes | None) -> dict[str, Any]:
     return found
 
 
-def _flat(items: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+def _flat(items: Mapping[str, Any]) -> dict[str, Any]:
     """Return scalars by name, those of nested objects with points between."""
-    found: dict[str, Any] = {}
-    for key, value in items.items():
-        if isinstance(value, dict):
-            found |= _flat(value, f"{before}{key}.")
-        elif isinstance(value, str | int | float | bool) and not key.startswith("_"):
-            found[before + key] = value
-    return found
+    return {
+        name: value
+        for name, value in flattened(items).items()
+        if isinstance(value, str | int | float | bool) and not name.rpartition(".")[2].startswith("_")
+    }
 
 
 def _records(content: bytes) -> Iterator[bytes]:

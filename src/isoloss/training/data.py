@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from isoloss.core.rng import stream
-from isoloss.corpus.corpus import Corpus, Side, Tokens
+from isoloss.corpus.corpus import Corpus, Tokens
 from isoloss.runs.spec import RunSpec
 
 
@@ -34,18 +34,12 @@ class TrainingWindows:
 class HeldoutWindows:
     """All held-out windows of a corpus."""
 
-    side: Side = "heldout"
-
     def __init__(self, corpus: Corpus, *, context: int) -> None:
-        self.windows = corpus.windows(self.side, context)
+        self.windows = corpus.windows("heldout", context)
         self.tokens = corpus.heldout
 
     def __len__(self) -> int:
         return len(self.windows)
-
-    def slice(self, first: int, last: int) -> Tensor:
-        """Return windows first … last - 1: (B, T)."""
-        return self.at(np.arange(first, last))
 
     def at(self, index: NDArray[np.int64]) -> Tensor:
         """Return the windows of an index: (B, T)."""

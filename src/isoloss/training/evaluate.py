@@ -28,7 +28,7 @@ def heldout_losses(model: Llama, heldout: HeldoutWindows, arithmetic: Arithmetic
     for first in range(0, len(heldout), per_pass):
         last = min(first + per_pass, len(heldout))
         with torch.no_grad(), arithmetic.autocast():
-            tokens_BT = heldout.slice(first, last).to(arithmetic.device)
+            tokens_BT = heldout.at(np.arange(first, last)).to(arithmetic.device)
             nats[first:last] = model.token_nats(tokens_BT).sum(dim=1).cpu().numpy()
     return by_document(nats, heldout)
 

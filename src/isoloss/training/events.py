@@ -7,18 +7,15 @@ from typing import Literal
 from isoloss.core.frozen import Frozen
 from isoloss.runs.rules import branch_step
 from isoloss.runs.spec import RunSpec
+from isoloss.runs.underway import TrunkProgress
 from isoloss.training.job import TrunkJob
 
 
-class Advanced(Frozen):
-    """`tokens` of the job's `total_tokens` are trained on; `loss_nats` is the latest training loss, if there is one."""
+class Advanced(TrunkProgress):
+    """How far a job is, branches included."""
 
     kind: Literal["advanced"] = "advanced"
     trunk: str
-    tokens: int
-    total_tokens: int
-    loss_nats: float | None
-    tokens_per_second: float
 
 
 class RunEnded(Frozen):

@@ -51,9 +51,8 @@ class FlatAdamW:
             }
 
     def zero_gradients(self) -> None:
-        """Forget the gradients, in place."""
-        for vector in (self.matrices, self.gains):
-            _gradient(vector).zero_()
+        """Forget the gradients, in place: those of the weights are views into them."""
+        self.adamw.zero_grad(set_to_none=False)
 
     def step(self, *, learning_rate: float) -> float:
         """Clip, take one step, and return the gradient's norm before clipping."""
@@ -119,7 +118,10 @@ MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 def by_name(state: State, where: Mapping[str, Place]) -> State:
-    """Return a state of FlatAdamW weight by weight: `weight.NAME`, `exp_avg.NAME`, `exp_avg_sq.NAME` and `step`."""
+    """Return a state of FlatAdamW weight by weight: `weight.NAME`, `exp_avg.NAME`, `exp_avg_sq.NAME` and `step`.
+
+    All are views into the state.
+    """
     named = {"step": state["matrices.step"]}
     for name, place in where.items():
         here = slice(place.start, place.start + place.shape.numel())
@@ -131,12 +133,9 @@ def by_name(state: State, where: Mapping[str, Place]) -> State:
 def flat(named: State, where: Mapping[str, Place], like: State) -> State:
     """Return a state that is given weight by weight as FlatAdamW holds it: `like` is one, for its sizes."""
     state = {name: torch.zeros_like(tensor) for name, tensor in like.items()}
-    for vector in ("matrices", "gains"):
-        state[f"{vector}.step"].copy_(named["step"])
-    for name, place in where.items():
-        here = slice(place.start, place.start + place.shape.numel())
-        for kind, key in (("weight", place.vector), *((moment, f"{place.vector}.{moment}") for moment in MOMENTS)):
-            state[key][here].view(place.shape).copy_(named[f"{kind}.{name}"])
+    for name, view in by_name(state, where).items():
+        view.copy_(named[name])
+    state["gains.step"].copy_(named["step"])
     return state
 
 
@@ -159,8 +158,3 @@ def _flattened(weights: Sequence[nn.Parameter]) -> nn.Parameter:
         weight.data = values
         weight.grad = vector.grad[here].view_as(weight)
     return vector
-
-
-def _gradient(vector: nn.Parameter) -> Tensor:
-    assert vector.grad is not None
-    return vector.grad

@@ -17,7 +17,7 @@ from isoloss.runs.documents import DocumentLosses
 from isoloss.runs.record import RunRecord
 from isoloss.runs.rules import branch_step
 from isoloss.runs.spec import RunSpec
-from isoloss.runs.underway import TrunkProgress, note_job, note_progress
+from isoloss.runs.underway import note_job, note_progress
 from isoloss.training.checkpoint import Checkpoints, UnusableCheckpoint
 from isoloss.training.curve import heldout_marks
 from isoloss.training.data import HeldoutWindows, TrainingWindows
@@ -202,8 +202,7 @@ class TrunkWork:
 
     def report_progress(self, event: Advanced) -> None:
         """Tell who started this, and whoever looks into the archive."""
-        fields = event.model_dump(exclude={"kind", "trunk"})
-        note_progress(self.checkpoints.folder, TrunkProgress(**fields))
+        note_progress(self.checkpoints.folder, event)
         self.report(event)
 
     def _note(self, text: str) -> None:
