@@ -57,7 +57,6 @@ class Ceiling(ByFormula):
     formula = "L = E + (L0 − E) h/(1 + h), h = a/N^α + b/D^β"
     source = "arXiv:2605.09189"
     parameters = ("E", "a", "b", "alpha", "beta", "L0")
-    fixable = ("E", "alpha", "beta", "L0")
     factors: ClassVar = {"a": "alpha", "b": "beta"}
     logarithms = ("L0",)
     kernel = _ceiling

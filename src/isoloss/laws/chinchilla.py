@@ -77,7 +77,6 @@ class Chinchilla(ByFormula):
     formula = "L = E + A/N^α + B/D^β"
     source = "Hoffmann et al. 2022, arXiv:2203.15556"
     parameters = ("E", "A", "B", "alpha", "beta")
-    fixable = ("E", "alpha", "beta")
     kernel = _chinchilla
 
     @staticmethod

@@ -63,7 +63,6 @@ class Coupled(ByFormula):
     formula = "L = E + [(A/N^α)^(1/γ) + (B/D^β)^(1/γ)]^γ"
     source = "between Hoffmann et al. 2022, arXiv:2203.15556, and Kaplan et al. 2020, arXiv:2001.08361"
     parameters = ("E", "A", "B", "alpha", "beta", "gamma")
-    fixable = ("E", "alpha", "beta", "gamma")
     kernel = _coupled
 
     @staticmethod

@@ -14,8 +14,9 @@ from itertools import product
 from typing import Any, ClassVar
 
 import numpy as np
+from numba import vectorize
 
-from isoloss.laws._arithmetic import compiled
+from isoloss.laws._arithmetic import FAST, compiled
 from isoloss.laws.law import Floats, OfLogarithms
 from isoloss.laws.starts import linear_terms
 
@@ -45,6 +46,10 @@ def _solve_log_loss(floor: float, s: float, alpha_s: float, batch: float, c: flo
         if abs(step) <= SETTLED:
             break
     return level
+
+
+_log_losses: Any = vectorize(cache=True, fastmath=FAST)(_solve_log_loss.py_func)  # type: ignore[no-untyped-call]
+"""The same over arrays."""
 
 
 @compiled
@@ -81,7 +86,6 @@ class CriticalBatch(OfLogarithms):
     source = "Kaplan et al. 2020, arXiv:2001.08361"
     parameters = ("E", "Nc", "Sc", "alpha_N", "alpha_S", "B_star", "kappa")
     columns = ("params", "tokens", "batch_tokens")
-    fixable = ("E", "alpha_N", "alpha_S", "B_star", "kappa")
     fixable_with: ClassVar = {"Nc": ("alpha_N",), "Sc": ("alpha_S",)}
     kernel = _critical_batch
 
@@ -133,15 +137,5 @@ class CriticalBatch(OfLogarithms):
         """Return the L that solves the law, by the kernel's iteration."""
         E, Nc, Sc, alpha_n, alpha_s, star, kappa = np.moveaxis(values, -1, 0)
         floor = E + np.power(Nc / params, alpha_n)
-        log_unit = np.log(Sc) - np.log(tokens)
-        level = np.log(floor + np.exp(alpha_s * (log_unit + np.log(batch_tokens))))
-        for _ in range(NEWTON_STEPS):
-            critical = star * np.exp(-kappa * level)
-            total = batch_tokens + critical
-            of_steps = np.exp(alpha_s * (log_unit + np.log(total)))
-            loss = floor + of_steps
-            step = (np.log(loss) - level) / (1 + of_steps / loss * alpha_s * kappa * critical / total)
-            level = level + step
-            if np.nanmax(np.abs(step), initial=0.0) <= SETTLED:
-                break
-        return np.asarray(np.exp(level))
+        s = alpha_s * (np.log(Sc) - np.log(tokens))
+        return np.asarray(np.exp(_log_losses(floor, s, alpha_s, batch_tokens, np.log(star), kappa)))

@@ -79,7 +79,6 @@ class Farseer(Law):
     formula = "L = e^(a3 N^γ + b3) + e^(a2 N^β + b2) · D^(−e^(a1 N^α + b1))"
     source = "Li et al. 2025, arXiv:2506.10972"
     parameters = ("a3", "b3", "gamma", "a2", "b2", "beta", "a1", "b1", "alpha")
-    fixable = ("alpha", "beta", "gamma")
     fixable_with: ClassVar = {
         "a1": ("alpha",), "b1": ("a1", "alpha"), "a3": ("gamma",), "b3": ("a3", "gamma"),
         "a2": ("beta", "a1", "b1", "alpha"), "b2": ("a2", "beta", "a1", "b1", "alpha"),

@@ -50,7 +50,6 @@ class Kaplan(OfLogarithms):
     formula = "L = [(Nc/N)^(αN/αD) + Dc/D]^αD"
     source = "Kaplan et al. 2020, arXiv:2001.08361"
     parameters = ("Nc", "Dc", "alpha_N", "alpha_D")
-    fixable = ("alpha_N", "alpha_D")
     scales: ClassVar = {"Nc": "alpha_N", "Dc": "alpha_D"}
     kernel = _kaplan
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isoloss.core.errors import InputError
-from isoloss.laws.optimum import least_loss_on_budget, slope_of_optimum
+from isoloss.laws.optimum import SLOPE_STEP, least_loss_on_budget
 from isoloss.laws.settings import FitOptions, FitSettings
 from isoloss.laws.starts import best_of_many
 from isoloss.runs.observations import RUN_COLUMNS, Observations
@@ -59,7 +59,7 @@ class Law(ABC):
     may_be_narrow: ClassVar[frozenset[str]] = frozenset()
     """Columns that determine the law without spanning a factor of several."""
     fixable: ClassVar[tuple[str, ...]]
-    """Parameters that a fit can hold at a given value: each has a free one of its own. All of `limits` are."""
+    """Parameters that a fit can hold at a given value, each by itself: those that `fixable_with` does not name."""
     fixable_with: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     """Parameters that a fit can hold together with others alone: those, because their free one contains them."""
     kernel: ClassVar[Any]
@@ -72,8 +72,8 @@ class Law(ABC):
         own = cls.__dict__
         if "limits" in own:
             cls.parameters = tuple(cls.limits)
-            if "fixable" not in own:
-                cls.fixable = cls.parameters
+        if "parameters" in own and "fixable" not in own:
+            cls.fixable = tuple(name for name in cls.parameters if name not in cls.fixable_with)
         if "loss_of_run" in own and "columns" not in own:
             cls.columns = tuple(inspect.signature(cls.loss_of_run).parameters)[len(getattr(cls, "parameters", ())) :]
 
@@ -200,11 +200,8 @@ class Law(ABC):
     @classmethod
     def exponent_a(cls, values: Floats, *, log_flops: float, **given: Floats) -> Floats:
         """Return d ln N* / d ln C at a budget, shape (…), the a of N* ∝ C^a; NaN without an interior optimum."""
-
-        def log_optimum(at: float) -> Floats:
-            return cls.log_optimum(values, log_flops=at, **given)
-
-        return slope_of_optimum(log_optimum, log_flops=log_flops)
+        beyond, before = (cls.log_optimum(values, log_flops=log_flops + s, **given) for s in (SLOPE_STEP, -SLOPE_STEP))
+        return (beyond - before) / (2 * SLOPE_STEP)
 
 
 class OfLogarithms(Law):
@@ -218,9 +215,9 @@ class OfLogarithms(Law):
     """Parameters whose logarithms are free."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
         terms = {**cls.factors, **cls.scales} if hasattr(cls, "parameters") else {}
         cls.fixable_with = {**{name: (exponent,) for name, exponent in terms.items()}, **cls.fixable_with}
+        super().__init_subclass__(**kwargs)
 
     @classmethod
     def to_free(cls, values: Floats, origin: Floats) -> Floats:

@@ -49,7 +49,6 @@ class LossToLoss(OfLogarithms):
     parameters = ("E", "E_other", "K", "kappa")
     columns = ("other_loss",)
     may_be_narrow = frozenset({"other_loss"})
-    fixable = ("E", "E_other", "K", "kappa")
     logarithms = ("K",)
     kernel = _loss_to_loss
 

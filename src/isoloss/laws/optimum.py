@@ -96,11 +96,6 @@ class _Budget:
         return interior, grid[np.arange(len(least)), least], self.log_product / (GRID - 1)
 
 
-def slope_of_optimum(log_optimum: Callable[[float], Floats], *, log_flops: float) -> Floats:
-    """Return d ln N* / d ln C by central difference."""
-    return (log_optimum(log_flops + SLOPE_STEP) - log_optimum(log_flops - SLOPE_STEP)) / (2 * SLOPE_STEP)
-
-
 def _valleys(losses: Floats) -> NDArray[np.bool_]:
     """Return which inner points (m, g − 2) lie below both neighbours."""
     middle = losses[:, 1:-1]

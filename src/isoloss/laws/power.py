@@ -82,7 +82,6 @@ class KaplanParams(_Power):
     formula = "L = (Nc/N)^αN"
     columns = ("params",)
     parameters = ("Nc", "alpha_N")
-    fixable = ("alpha_N",)
     scales: ClassVar = {"Nc": "alpha_N"}
 
 
@@ -93,7 +92,6 @@ class KaplanTokens(_Power):
     formula = "L = (Dc/D)^αD"
     columns = ("tokens",)
     parameters = ("Dc", "alpha_D")
-    fixable = ("alpha_D",)
     scales: ClassVar = {"Dc": "alpha_D"}
 
 
@@ -104,7 +102,6 @@ class KaplanFlops(_Power):
     formula = "L = (Cc/C)^αC"
     columns = ("flops",)
     parameters = ("Cc", "alpha_C")
-    fixable = ("alpha_C",)
     scales: ClassVar = {"Cc": "alpha_C"}
 
 
@@ -113,7 +110,6 @@ class _Offset(OfLogarithms):
 
     source = "Henighan et al. 2020, arXiv:2010.14701"
     parameters = ("E", "A", "alpha")
-    fixable = ("E", "alpha")
     factors: ClassVar = {"A": "alpha"}
     kernel = _offset
 

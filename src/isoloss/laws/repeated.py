@@ -89,7 +89,6 @@ class Repeated(OfTwoTerms):
     columns = ("params", "tokens", "unique_tokens")
     defaults: ClassVar = {"unique_tokens": "tokens"}
     may_be_constant = frozenset({"unique_tokens"})
-    fixable = ("E", "alpha", "beta", "R_D", "R_N")
     logarithms = ("R_D", "R_N")
     kernel = _repeated
 
