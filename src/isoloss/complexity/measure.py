@@ -3,11 +3,10 @@
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from isoloss.complexity.base import Curve, MeasureSettings, MeasureUnit
-from isoloss.complexity.measures import OpenedMeasure, open_measure
+from isoloss.complexity.measures import BLOCKS, OpenedMeasure, open_measure
 from isoloss.complexity.sample import Sample, draw
 from isoloss.complexity.text import Text, too_short
 from isoloss.core.errors import InputError
@@ -61,22 +60,19 @@ def measure_tokens(
     measure: str,
     *,
     vocab_size: int | None = None,
-    document: NDArray[np.int64] | None = None,
     settings: MeasureSettings = DEFAULT,
     seed: int = 0,
 ) -> Complexity:
     """Return the complexity of sequences × tokens by `measure`; its `corpus` is "tokens".
 
-    `document` numbers the document of each sequence, ascending; without it each sequence is one. `vocab_size` is one
-    beyond the largest id where it is not given. The length of the sequences takes the place of
-    `settings.sequence_tokens`. Raises InputError where there is none.
+    Each sequence is a document. `vocab_size` is one beyond the largest id where it is not given. The length of the
+    sequences takes the place of `settings.sequence_tokens`. Raises InputError where there is none.
     """
     count, length = sequences.shape
     if not count:
         raise InputError("no sequence to measure", fix="give at least one")
     settings = settings.model_copy(update={"sequence_tokens": length})
-    first = np.arange(count) if document is None else np.flatnonzero(np.diff(document, prepend=document[0] - 1))
-    offsets = np.append(first, count) * length
+    offsets = np.arange(count + 1) * length
     text = Text(
         name="tokens", tokens=[(sequences.reshape(-1), offsets)], vocab_size=vocab_size or int(sequences.max()) + 1
     )
@@ -112,7 +108,7 @@ def measure_text(text: Text, measure: str, *, settings: MeasureSettings = DEFAUL
 def _sample(text: Text, opened: OpenedMeasure, seed: int) -> Sample:
     by = opened.by
     if opened.blocks:
-        pool, samples = text.blocks(by.settings.block_tokens, seed=seed), opened.block_samples
+        pool, samples = text.blocks(by.settings.block_tokens, seed=seed), BLOCKS
     else:
         pool, samples = text.sequences(by.settings.sequence_tokens, seed=seed), by.settings.samples
     sample = draw(pool, samples=samples, learning_tokens=by.learning_tokens, seed=seed)

@@ -36,7 +36,6 @@ class OpenedMeasure:
     raw: bool = False
     blocks: bool = False
     placebo: bool = False
-    block_samples: int = BLOCKS
 
     @property
     def unlabelled(self) -> str:
@@ -49,7 +48,7 @@ class OpenedMeasure:
         if isinstance(self.by, Measure):
             read["summary"] = self.by.summary
         if self.blocks:
-            read["samples"] = self.block_samples
+            read["samples"] = BLOCKS
         if self.placebo:
             read["placebo"] = True
         return {**self.by.details(), **read}

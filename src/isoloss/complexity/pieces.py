@@ -40,7 +40,7 @@ def drawn_documents(
     rng = stream(seed, "pieces of a large file", path.name)
     picked = np.sort(rng.choice(pieces, min(PIECES, pieces), replace=False))
     rows = inner_suffix(path) in LINES
-    with path.open("rb", buffering=0) as file:
+    with path.open("rb", buffering=PIECE_BYTES) as file:
         if hasattr(os, "posix_fadvise"):
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)  # nothing is read ahead
         for piece in picked.tolist():
@@ -74,33 +74,17 @@ def _rows(
 def _lines_from(file: IO[bytes], start: int) -> tuple[int, list[bytes]]:
     """Return where the first line that starts in the piece from `start` starts, and all lines that do, complete."""
     file.seek(max(start - 1, 0))
-    held = _read(file, PIECE_BYTES + (start > 0))
     # A line starts at 0 and after every line end, one just before the piece included.
-    first = held.find(b"\n") + 1 if start > 0 else 0
-    if start > 0 and first == 0:
+    if start > 0 and not file.readline(PIECE_BYTES + 1).endswith(b"\n"):
         return start, []
-    *complete, last = held[first:].split(b"\n")
-    lines = [line + b"\n" for line in complete] + ([last] if last else [])
-    if lines and not lines[-1].endswith(b"\n"):
-        rest = bytearray(lines[-1])
-        while not rest.endswith(b"\n") and (more := _read(file, PIECE_BYTES)):
-            end = more.find(b"\n") + 1
-            rest += more[: end or len(more)]
-            if end:
-                break
-            if len(rest) > LONGEST_DOCUMENT:
-                raise too_long(file.name)
-        lines[-1] = bytes(rest)
-    return max(start - 1, 0) + first, lines
-
-
-def _read(file: IO[bytes], size: int) -> bytes:
-    content = b""
-    while len(content) < size and (more := file.read(size - len(content))):
-        content += more
-    return content
+    first, lines = file.tell(), []
+    while file.tell() < start + PIECE_BYTES and (line := file.readline(LONGEST_DOCUMENT + 1)):
+        if len(line) > LONGEST_DOCUMENT:
+            raise too_long(file.name)
+        lines.append(line)
+    return first, lines
 
 
 def _whole_characters(file: IO[bytes], start: int) -> bytes:
     file.seek(start)
-    return _read(file, PIECE_BYTES).decode("utf-8", errors="ignore").encode()
+    return file.read(PIECE_BYTES).decode("utf-8", errors="ignore").encode()

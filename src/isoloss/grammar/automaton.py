@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,20 +65,13 @@ def _sum_of_powers(matrix: Floats) -> Floats:
     return np.asarray(np.where(paths, np.linalg.inv(identity - matrix), 0.0), dtype=float)
 
 
-@dataclass
 class _States:
     """What may be left to read of a right-hand side, shared between the rules of a nonterminal that end alike."""
 
-    types: int
-    symbol: list[int] = field(init=False)
-    rest: list[int] = field(init=False)
-    owner: list[int] = field(init=False)
-    known: dict[tuple[int, int], int] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.symbol = [0] * self.types
-        self.rest = list(range(self.types))
-        self.owner = list(range(self.types))
+    def __init__(self, types: int) -> None:
+        self.symbol = [0] * types
+        self.rest, self.owner = list(range(types)), list(range(types))
+        self.known: dict[tuple[int, int], int] = {}
 
     def of(self, owner: int, symbols: tuple[int, ...]) -> int:
         """Return the state of `owner` with `symbols` left to read; with none left, the nonterminal's own number."""

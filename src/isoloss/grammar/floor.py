@@ -19,7 +19,7 @@ Grammars need not terminate: a prefix has a probability wherever every derivatio
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import ceil
 from statistics import NormalDist
 
@@ -191,11 +191,5 @@ def _blocks_needed(means: Floats, tolerance: float) -> int:
 
 
 def _estimate(means: Floats, tolerance: float) -> Floor:
-    value, half = float(means.mean()), _half_width(means)
-    return Floor(
-        value=value,
-        low=value - half,
-        high=value + half,
-        documents=len(means),
-        within_tolerance=half <= _wanted(means, tolerance),
-    )
+    within = _half_width(means) <= _wanted(means, tolerance)
+    return Floor(**asdict(mean_over_documents(means)), documents=len(means), within_tolerance=within)

@@ -153,19 +153,19 @@ class Grammar:
     @cached_property
     def mean_matrix(self) -> Floats:
         """M[A, B]: the mean number of nonterminals B on one right-hand side of A."""
-        positions, children = self.children
-        matrix = np.zeros((len(self.nonterminals), len(self.nonterminals)))
-        rule = self.symbol_rule[positions]
-        np.add.at(matrix, (self.rule_lhs[rule], children), self.weights[rule])
-        return matrix
+        return self._mean_counts(*self.children, len(self.nonterminals))
 
     @cached_property
     def token_matrix(self) -> Floats:
         """T[A, t]: the mean number of tokens t on one right-hand side of A, shape (|N|, vocabulary)."""
         positions = np.flatnonzero(self.symbols >= 0)
-        matrix = np.zeros((len(self.nonterminals), self.vocabulary_size))
+        return self._mean_counts(positions, self.symbols[positions], self.vocabulary_size)
+
+    def _mean_counts(self, positions: NDArray[np.intp], kinds: Ints, count: int) -> Floats:
+        """Return the mean number of each of `count` kinds on one right-hand side, kinds[i] being at positions[i]."""
+        matrix = np.zeros((len(self.nonterminals), count))
         rule = self.symbol_rule[positions]
-        np.add.at(matrix, (self.rule_lhs[rule], self.symbols[positions]), self.weights[rule])
+        np.add.at(matrix, (self.rule_lhs[rule], kinds), self.weights[rule])
         return matrix
 
     @cached_property

@@ -1,11 +1,12 @@
 """Exact transformations of grammars: conditioning on termination, and removal of empty right-hand sides."""
 
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from isoloss.core.errors import BadGrammar
+from isoloss.grammar.branching import Floats
 from isoloss.grammar.pcfg import Grammar, Rule
 
 MOST_SPLIT = 2_000  # nonterminals, those of split rules among them: closed forms take time in the cube of their number
@@ -23,17 +24,29 @@ def condition_on_termination(grammar: Grammar) -> Grammar:
         return grammar
     if grammar.termination_probability == 0:
         raise BadGrammar("no derivation from the start ever ends", fix="give some nonterminal a rule of terminals only")
-    alive = np.flatnonzero(q > 0)
-    renumbered = {~int(old): ~new for new, old in enumerate(alive)}
-    rules: list[list[Rule]] = [[] for _ in alive]  # from_rules divides by q_A
-    for (lhs, weight, symbols), ends in zip(grammar.rules(), grammar.multiply_symbols(q), strict=True):
-        if ends > 0:
-            rules[~renumbered[~lhs]].append((weight * ends, [renumbered.get(s, s) for s in symbols]))
+    rules = (
+        (lhs, weight * ends, symbols)
+        for (lhs, weight, symbols), ends in zip(grammar.rules(), grammar.multiply_symbols(q), strict=True)
+        if ends > 0
+    )
+    return _reweighted(grammar, q, rules)
+
+
+def _reweighted(grammar: Grammar, kept: Floats, rules: Iterable[tuple[int, float, Sequence[int]]]) -> Grammar:
+    """Return the grammar of `rules` without nonterminals of probability `kept` 0, the start reweighted by `kept`.
+
+    The weights of a nonterminal's rules are divided by their sum.
+    """
+    left = np.flatnonzero(kept > 0)
+    renumbered = {~int(old): ~new for new, old in enumerate(left)}
+    owned: list[list[Rule]] = [[] for _ in left]
+    for lhs, weight, symbols in rules:
+        owned[~renumbered[~lhs]].append((weight, [renumbered.get(s, s) for s in symbols]))
     return Grammar.from_rules(
-        rules,
-        nonterminals=[grammar.nonterminals[old] for old in alive],
+        owned,
+        nonterminals=[grammar.nonterminals[old] for old in left],
         terminals=grammar.terminals,
-        start=(grammar.start * q)[alive],
+        start=(grammar.start * kept)[left],
         separator_is_terminal=grammar.separator_is_terminal,
     )
 
@@ -59,24 +72,17 @@ def without_empty(grammar: Grammar) -> WithoutEmpty:
     empty_sentence = float(grammar.start @ empty)
     if empty_sentence == 1:
         raise BadGrammar("every sentence is empty", fix="give some reachable nonterminal a rule with a terminal")
-    kept = np.flatnonzero(empty < 1)
-    renumbered = {~int(old): ~new for new, old in enumerate(kept)}
-    rules: list[list[Rule]] = [[] for _ in kept]
-    for lhs, weight, symbols in grammar.rules():
-        if empty[lhs] < 1:
-            variants = _variants(symbols, empty)
-            rules[~renumbered[~lhs]] += [(weight * p, [renumbered.get(s, s) for s in v]) for p, v in variants if v]
-    full = Grammar.from_rules(
-        rules,
-        nonterminals=[grammar.nonterminals[old] for old in kept],
-        terminals=grammar.terminals,
-        start=(grammar.start * (1 - empty))[kept],
-        separator_is_terminal=grammar.separator_is_terminal,
+    rules = (
+        (lhs, weight * p, variant)
+        for lhs, weight, symbols in grammar.rules()
+        if empty[lhs] < 1
+        for p, variant in _variants(symbols, empty)
+        if variant
     )
-    return WithoutEmpty(full, empty_sentence)
+    return WithoutEmpty(_reweighted(grammar, 1 - empty, rules), empty_sentence)
 
 
-def _empty_probabilities(grammar: Grammar) -> NDArray[np.float64]:
+def _empty_probabilities(grammar: Grammar) -> Floats:
     """e_A, the probability that A derives nothing: that it would end if terminals were nonterminals that never do."""
     endless = len(grammar.nonterminals)
     rules: list[list[Rule]] = [[] for _ in range(endless)]
@@ -91,7 +97,7 @@ def _empty_probabilities(grammar: Grammar) -> NDArray[np.float64]:
     return auxiliary.termination_probabilities[:endless]
 
 
-def _split_nullable(grammar: Grammar, empty: NDArray[np.float64]) -> Grammar:
+def _split_nullable(grammar: Grammar, empty: Floats) -> Grammar:
     """Return the same language with at most two nullable symbols a rule, so that variants of a rule stay few.
 
     A → X γ becomes A → X A′ and A′ → γ, with a fresh A′ of that one rule.
@@ -122,7 +128,7 @@ def _split_nullable(grammar: Grammar, empty: NDArray[np.float64]) -> Grammar:
     )
 
 
-def _variants(symbols: tuple[int, ...], empty: NDArray[np.float64]) -> list[tuple[float, list[int]]]:
+def _variants(symbols: tuple[int, ...], empty: Floats) -> list[tuple[float, list[int]]]:
     """Return (probability, right-hand side) for every choice of which nullable nonterminals derive nothing."""
     variants: list[tuple[float, list[int]]] = [(1.0, [])]
     for symbol in symbols:

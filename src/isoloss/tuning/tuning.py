@@ -5,7 +5,7 @@ best rate at a reference batch and the best batch are power laws in parameters N
 its shape and its data, so that tokens are judged inside sizes and parameters between them.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, NamedTuple
@@ -129,9 +129,9 @@ def fit_tuning(corpus: str, runs: Iterable[SweptRun], *, seed: int) -> Tuning:
     reference = _reference_batch(rates)
     exponent, exponent_draws = _batch_exponent(inside, generator)
     reasons: list[str] = []
-    cells = [_Place(*cell, value) for cell, value in _at_reference(inside, reference, exponent).items()]
-    rate = _fitted(cells, horizons, generator, reasons, what="rates", tried=len(batches))
-    tuned = [_Place(*b.cell, float(np.log(b.batch_tokens))) for b in batches if b.edge is None]
+    at_reference = _at_reference(inside, reference, exponent)
+    rate = _fitted(at_reference, horizons, generator, reasons, what="rates", tried=len(batches))
+    tuned = {b.cell: float(np.log(b.batch_tokens)) for b in batches if b.edge is None}
     batch = _fitted(tuned, horizons, generator, reasons, what="batches", tried=len(batches))
     shift, cost = _horizon(rate, inside, horizons)
     return Tuning(
@@ -151,15 +151,6 @@ def mostly_inside(rates: Sequence[RateOptimum]) -> list[RateOptimum]:
     for optimum in rates:
         shares.setdefault(optimum.cell, []).append(optimum.edge is None)
     return [o for o in rates if o.edge is None and np.mean(shares[o.cell]) >= MOSTLY]
-
-
-class _Place(NamedTuple):
-    """An optimum of one size and horizon, `place` its ln rate or ln batch."""
-
-    params: int
-    tokens: int
-    seed: int
-    place: float
 
 
 def _reference_batch(rates: Sequence[RateOptimum]) -> int:
@@ -197,10 +188,10 @@ def _at_reference(inside: Sequence[RateOptimum], reference: int, exponent: float
 
 
 def _fitted(
-    cells: Sequence[_Place], horizons: tuple[int, int], generator: np.random.Generator, reasons: list[str], *,
+    cells: Mapping[Cell, float], horizons: tuple[int, int], generator: np.random.Generator, reasons: list[str], *,
     what: str, tried: int,
 ) -> PowerFit | None:  # fmt: skip
-    """Return the power law of the cells' optima, or None with the reason added to `reasons`."""
+    """Return the power law of the cells' ln optima, or None with the reason added to `reasons`."""
     sizes = {cell.params: {other.tokens for other in cells if other.params == cell.params} for cell in cells}
     paired = sum(tokens == set(horizons) for tokens in sizes.values())
     if len(sizes) < FEWEST_SIZES or paired < FEWEST_PAIRED:
@@ -212,14 +203,14 @@ def _fitted(
     return _power_fit(cells, generator)
 
 
-def _power_fit(cells: Sequence[_Place], generator: np.random.Generator) -> PowerFit:
-    """Return the power law of the cells' optima as a split plot: tokens inside sizes, parameters between them.
+def _power_fit(cells: Mapping[Cell, float], generator: np.random.Generator) -> PowerFit:
+    """Return the power law of the cells' ln optima as a split plot: tokens inside sizes, parameters between them.
 
     The exponent of tokens has the cells' own noise, that of parameters the scatter of sizes, each with its Student's t
     (Cochran & Cox 1957, ch. 7): whatever a shape has for itself does not pass for precision.
     """
     params, tokens = (np.array([getattr(cell, name) for cell in cells], dtype=float) for name in ("params", "tokens"))
-    place = np.array([cell.place for cell in cells])
+    place = np.array(list(cells.values()))
     middle = float(np.exp(np.log(np.unique(params)).mean())), float(np.exp(np.log(np.unique(tokens)).mean()))
     size_of = np.unique(params, return_inverse=True)[1]
     x = np.log(tokens / middle[1])
