@@ -102,23 +102,6 @@ Allow = Annotated[
 ]  # fmt: skip
 Figure = Annotated[Path | None, typer.Option(help="Draw the result into an .svg or .png file.")]
 Seed = Annotated[int, typer.Option(min=0, help="Random seed: the same seed gives the same numbers.")]
-# What several verbs ask of a table of runs, in the same words.
-Table = Annotated[
-    Path, typer.Argument(help="CSV, TSV, Parquet, JSON or JSONL file with one row per run, or a results folder.")
-]
-Params = Annotated[str, typer.Option(help="Column of model sizes N, or a formula over columns.")]
-CountedBy = Annotated[
-    Convention | None, typer.Option(help="How --params counts parameters, if the table does not say.")
-]
-Tokens = Annotated[str, typer.Option(help="Column of training tokens D, or a formula.")]
-Loss = Annotated[str, typer.Option(help="Column of final losses in nats per token, or a formula.")]
-Flops = Annotated[str | None, typer.Option(help="Column of training FLOPs. Default: C = 6·N·D.")]
-Where = Annotated[str | None, typer.Option(help="SQL condition that selects the rows to use.")]
-Trunk = Annotated[
-    str | None,
-    typer.Option(help="Column that names the training curve of a row. Rows of one curve are not independent."),
-]
-Best = Annotated[bool, typer.Option("--best", help="Keep only the best run of each size and token count (and corpus).")]
 
 
 def _version(asked: bool) -> None:

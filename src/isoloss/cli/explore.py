@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from isoloss.cli.app import CountedBy, Flops, Json, Loss, Params, Seed, Tokens, Trunk, Where, app
+from isoloss.cli.app import Json, Seed, app
+from isoloss.cli.columns import CountedBy, Flops, Group, Loss, Params, Tokens, Trunk, Where
 from isoloss.cli.output import open_progress, print_json
 from isoloss.core.bounds import MOST_DRAWS
 from isoloss.core.errors import InputError
@@ -33,7 +34,7 @@ def explore(
     tokens: Tokens = "tokens",
     loss: Loss = "loss_nats",
     flops: Flops = None,
-    group: Annotated[str | None, typer.Option(help="Column that names the corpus. One law per group.")] = None,
+    group: Group = None,
     trunk: Trunk = None,
     where: Where = None,
     law: Annotated[

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from isoloss.cli.app import Best, CountedBy, Figure, Json, Seed, Table, Tokens, app, typed
+from isoloss.cli.app import Figure, Json, Seed, app, typed
+from isoloss.cli.columns import Best, CountedBy, Group, Loss, Params, Table, Tokens, Trunk, Where
 from isoloss.cli.explore import Page
 from isoloss.cli.output import open_progress, warn
 from isoloss.core.bounds import MOST_DRAWS
@@ -32,22 +33,15 @@ LAWS = (
 @app.command()
 def fit(
     runs: Table,
-    params: Annotated[
-        str, typer.Option(help='Column of model sizes N, or a formula over columns: "n_millions * 1e6".')
-    ] = "params",
+    params: Params = "params",
     params_convention: CountedBy = None,
     tokens: Tokens = "tokens",
-    loss: Annotated[
-        str, typer.Option(help='Column of final losses in nats per token, or a formula: "bits * ln(2)".')
-    ] = "loss_nats",
+    loss: Loss = "loss_nats",
     flops: Annotated[
         str | None,
         typer.Option(help="Column of training FLOPs. Default: C = 6·N·D; if N or D is missing, the column flops."),
     ] = None,
-    group: Annotated[
-        str | None,
-        typer.Option(help="Column that names the corpus, or several columns (a,b). Each group gets its own fit."),
-    ] = None,
+    group: Group = None,
     complexity: Annotated[
         str | None,
         typer.Option(
@@ -60,7 +54,7 @@ def fit(
             help="Column that names what a corpus was made from. Corpora of one source are left out together."
         ),
     ] = None,
-    where: Annotated[str | None, typer.Option(help="SQL condition that selects the rows to fit.")] = None,
+    where: Where = None,
     law: Annotated[str, typer.Option(help=LAWS, callback=typed)] = "chinchilla",
     unique_tokens: Annotated[
         str | None, typer.Option(help='For repeated: column of unique tokens, or "tokens / epochs".')
@@ -104,10 +98,7 @@ def fit(
     bootstrap: Annotated[
         int, typer.Option(min=0, max=MOST_DRAWS, help="Number of resamples for the intervals; 0 gives no intervals.")
     ] = 0,
-    trunk: Annotated[
-        str | None,
-        typer.Option(help="Column that names the training curve of a row. Rows of one curve are resampled together."),
-    ] = None,
+    trunk: Trunk = None,
     tokenizer: Annotated[
         str | None,
         typer.Option(

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from isoloss.cli import output
-from isoloss.cli.app import Best, Figure, Flops, Json, Loss, Params, Seed, Table, Tokens, Trunk, Where, app
+from isoloss.cli.app import Figure, Json, Seed, app
+from isoloss.cli.columns import Best, Flops, Group, Loss, Params, Table, Tokens, Trunk, Where
 from isoloss.cli.explore import Page, check_page, own_trunk
 from isoloss.core.bounds import MOST_DRAWS
 from isoloss.core.errors import BadTable, InputError, Unidentified
@@ -42,10 +43,7 @@ def isoflop(
     tokens: Tokens = "tokens",
     loss: Loss = "loss_nats",
     flops: Flops = None,
-    group: Annotated[
-        str | None,
-        typer.Option(help="Column that names the corpus, or several columns (a,b). Each group gets its own analysis."),
-    ] = None,
+    group: Group = None,
     where: Where = None,
     best: Best = False,
     stderr: Annotated[str | None, typer.Option(help="Column of standard errors of the losses.")] = None,

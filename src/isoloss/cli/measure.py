@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from isoloss.cli.app import Json, Seed, app, typed
+from isoloss.cli.app import Figure, Json, Seed, app, typed
 from isoloss.cli.output import open_progress, print_json, say
 from isoloss.core.bounds import MOST_DRAWS
 
@@ -54,9 +54,7 @@ def measure(
     placebo: Annotated[
         bool, typer.Option("--placebo", help="Also measure each text after permuting its token ids at random.")
     ] = False,
-    figure: Annotated[
-        Path | None, typer.Option(help="Draw the corpora side by side into an .svg or .png file.")
-    ] = None,
+    figure: Figure = None,
     seed: Seed = 0,
     json: Json = False,
 ) -> None:

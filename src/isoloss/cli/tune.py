@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from isoloss.cli import output
-from isoloss.cli.app import Json, Params, Seed, Tokens, Where, app
+from isoloss.cli.app import Json, Seed, app
+from isoloss.cli.columns import Group, Params, Tokens, Where
 from isoloss.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -36,10 +37,7 @@ def tune(
         ),
     ] = "loss_nats",
     run_seed: Annotated[str | None, typer.Option(help="Column of seeds. Each seed gets its own optima.")] = None,
-    group: Annotated[
-        str | None,
-        typer.Option(help="Column that names the corpus, or several columns (a,b). Each group is its own sweep."),
-    ] = None,
+    group: Group = None,
     where: Where = None,
     at: Annotated[
         list[str] | None,
