@@ -27,7 +27,7 @@ def test_three_corpora_of_all_sorts_leave_every_fold_finite():
         complexity={"gzip": np.repeat([0.2, 0.4, 0.6], len(parts[0]))},
     )
     (measure,) = compare_predictors(table, ["gzip"]).measures
-    assert np.isfinite([measure.heldout_error, measure.pooled_error, measure.loss.proxy]).all()
+    assert np.isfinite([measure.loss.heldout, measure.loss.pooled, measure.loss.proxy]).all()
     law = DataDependent(complexity="gzip").fit(table, bootstrap=20)
     assert np.isfinite(law.draws).all()
     assert np.isfinite(law.at(0.3).every).all()

@@ -71,11 +71,11 @@ def test_without_draws_there_is_a_value_and_no_interval():
 
 
 def test_compute_ten_times_beyond_the_runs_is_warned_of(law):
-    edge = law.domain.flops_high
+    low, edge = law.domain.span("flops")
     for flops, expected in (
         (9.9 * edge, ()),
         (11 * edge, ("extrapolation",)),
-        (law.domain.flops_low / 11, ("extrapolation",)),
+        (low / 11, ("extrapolation",)),
     ):
         (point,) = law.frontier(flops=[flops])
         assert tuple(warning.code for warning in point.warnings) == expected

@@ -194,7 +194,8 @@ def test_a_reference_frontier_moves_its_frontier_by_the_corpus_shift_alone(joint
     statistics = replace(ENDLESS, measures={"gzip": Estimate(value=0.45)})
     own, reference = PlanLaw.at_measure(joint, statistics), PlanLaw.of_known(joint, "c0")
     found = plan_from_reference(own, reference, reference_frontiers["porian"], flops=1e19, corpus=statistics)
-    shift = own.log_ratio(own.base.domain.flops_low * 100)[0] - reference.log_ratio(own.base.domain.flops_low * 100)[0]
+    budget = 100 * own.base.domain.span("flops")[0]
+    shift = own.log_ratio(budget)[0] - reference.log_ratio(budget)[0]
     assert found.log_ratio.value == pytest.approx(reference_frontiers["porian"].log_ratio(1e19) + shift, abs=0.1)
     assert found.loss is None
     assert "anchored" in codes(found)

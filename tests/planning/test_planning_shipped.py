@@ -41,9 +41,8 @@ def said_of(law, complexity):
     lines = np.concatenate([law.functions[None], law.draws])
     theta = law.scale.coefficients(lines[..., 0] + complexity * lines[..., 1])
     values = to_values(theta, law.origin)
-    runs = law.domain
     middle = float(np.exp(law.origin[0])), float(np.exp(law.origin[1]))
-    corners = itertools.product((runs.params_low, runs.params_high), (runs.tokens_low, runs.tokens_high))
+    corners = itertools.product(law.domain.span("params"), law.domain.span("tokens"))
     for params, tokens in (*corners, middle):
         yield np.log(Chinchilla.loss(values, params=np.array(params), tokens=np.array(tokens)))
     yield log_balance(theta, law.origin, log_flops=float(np.log(6) + law.origin.sum()))
@@ -72,8 +71,8 @@ def test_a_law_in_its_own_form_is_itself_and_another_form_agrees_where_the_runs_
     own = PlanLaw.of_fit(fit(simulated(point_sd=0.002), bootstrap=20))
     np.testing.assert_allclose(own.in_form("chinchilla").base.every, own.base.every, rtol=1e-4)
     other = own.in_form("kaplan")
-    inside = [own.base.domain.params_high, own.base.domain.tokens_low]
-    beyond = [1e4 * own.base.domain.params_high, 1e4 * own.base.domain.tokens_high]
+    (_, largest), (least, most) = own.base.domain.span("params"), own.base.domain.span("tokens")
+    inside, beyond = [largest, least], [1e4 * largest, 1e4 * most]
     gaps = [
         np.abs(np.log(other.loss(*map(own.constant, at)) / own.loss(*map(own.constant, at)))) for at in (inside, beyond)
     ]

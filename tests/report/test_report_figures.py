@@ -113,10 +113,10 @@ def test_the_frontier_is_solid_inside_the_runs_and_only_there(small_study: Repor
     figure = contours(small_study.observations, small_study.laws, budget=BUDGET)
     for axes, law in zip(figure.axes, small_study.laws.values(), strict=True):
         (solid,) = [line for line in axes.lines if line.get_linewidth() == 2.4]
-        assert law.domain.params_low <= min(solid.get_xdata())
-        assert max(solid.get_xdata()) <= law.domain.params_high
-        assert law.domain.tokens_low <= min(solid.get_ydata())
-        assert max(solid.get_ydata()) <= law.domain.tokens_high
+        for column, drawn in (("params", solid.get_xdata()), ("tokens", solid.get_ydata())):
+            low, high = law.domain.span(column)
+            assert low <= min(drawn)
+            assert max(drawn) <= high
 
 
 def test_the_frontiers_band_holds_each_budgets_interval(small_study: ReportData) -> None:

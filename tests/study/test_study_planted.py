@@ -126,9 +126,9 @@ def test_left_out_corpora_judge_the_data_dependent_law(planted):
     for comparison, kind in zip(planted.comparison, ("text", "generated"), strict=True):
         assert (comparison.kind, comparison.measure) == (kind, "gzip")
         assert {name.startswith("pcfg") for name in comparison.corpora} == {kind == "generated"}
-        assert comparison.heldout_error > 0
-        assert comparison.pooled_error > 0
-        assert comparison.p_value >= comparison.loss.smallest_p_value == 1 / 6
+        assert comparison.loss.heldout > 0
+        assert comparison.loss.pooled > 0
+        assert comparison.loss.p_value >= comparison.loss.smallest_p_value == 1 / 6
     assert [law.measure for law in planted.data_dependent] == ["gzip", "gzip"]
     assert [comparison.budget for comparison in planted.predictor_comparisons] == [planted.budget] * 2
     output = planted.to_json()
@@ -144,8 +144,8 @@ def test_what_is_left_out_is_predicted_from_its_own_kind_alone(planted):
     study = STUDY.model_copy(update={"fit": STUDY.fit.model_copy(update={"bootstrap": 0})})
     found = analyse(study, shifted, corpora(), complexity(), progress=Quiet())
     real, _ = planted.comparison
-    assert found.comparison[0].heldout_error == pytest.approx(real.heldout_error, rel=1e-6)
-    assert found.comparison[0].pooled_error == pytest.approx(real.pooled_error, rel=1e-6)
+    assert found.comparison[0].loss.heldout == pytest.approx(real.loss.heldout, rel=1e-6)
+    assert found.comparison[0].loss.pooled == pytest.approx(real.loss.pooled, rel=1e-6)
 
 
 def test_three_corpora_are_said_to_show_nothing_at_five_percent(planted):

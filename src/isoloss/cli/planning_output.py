@@ -19,6 +19,10 @@ FIRST = ("indistinguishable", "wide_interval", "repeated_data", "tokens_repeat")
 """Warnings that change what a plan means: they come before its numbers."""
 KNOWN_ANYWAY = ("FLOPs", "loss, nats per token", "loss of one run, including its noise")
 """Rows whose intervals say something where that of D/N does not."""
+STYLES = {
+    "loss, nats per token": ".4f", "loss of one run, including its noise": ".4f",
+    "20 tokens per parameter would lose": "+.4f", "peak rate": ".2g",
+}  # fmt: skip
 LEAST_SHOWN = 0.01  # of the weights
 
 
@@ -122,31 +126,10 @@ def _show_plan(found: "Plan") -> None:
             out.print(warning.message)
     out.print()
     shown = table("", "plan", "95 % low", "95 % high")
-    rows: list[tuple[str, Estimate | None, str]] = [
-        (f"parameters N{bracketed(found.params_convention)}", found.params, ".3g"),
-        (f"training {unit} D", found.tokens, ".3g"),
-        ("FLOPs", found.flops, ".3g"),
-        (f"{unit} per parameter, D/N", found.tokens_per_param, ".3g"),
-        ("loss, nats per token", found.loss, ".4f"),
-        ("loss of one run, including its noise", found.run_loss, ".4f"),
-        ("20 tokens per parameter would lose", found.regret, "+.4f"),
-        ("passes over the corpus", found.epochs, ".3g"),
-        (f"batch, {unit}", found.batch_tokens, ".3g"),
-        ("peak rate", found.peak_lr, ".2g"),
-        ("device-hours", found.device_hours, ".3g"),
-    ]
-    if found.converted is not None:
-        by = found.converted
-        rows[4:4] = [
-            (f"parameters N ({by.params_convention})", by.params, ".3g"),
-            (f"FLOPs, 6·N·D by {by.params_convention}", by.flops, ".3g"),
-            (f"D/N by {by.params_convention}", by.log_ratio.exponential(), ".3g"),
-        ]
-    for name, estimate, style in rows:
-        if estimate is not None:
-            hidden = found.is_wide and name not in KNOWN_ANYWAY
-            ends = ["–" if end is None or hidden else f"{end:{style}}" for end in (estimate.low, estimate.high)]
-            shown.add_row(name, f"{estimate.value:{style}}", *ends)
+    for name, estimate in found.numbers().items():
+        style, hidden = STYLES.get(name, ".3g"), found.is_wide and name not in KNOWN_ANYWAY
+        ends = ["–" if end is None or hidden else f"{end:{style}}" for end in (estimate.low, estimate.high)]
+        shown.add_row(name, f"{estimate.value:{style}}", *ends)
     out.print(shown)
     if found.data_of is not None:
         out.print(f"{unit} are {found.data_of}")

@@ -97,8 +97,8 @@ def common_budget(laws: Sequence[FittedLaw]) -> float:
     """
     if not laws:
         raise InputError("no fitted laws to compare", fix="fit at least one corpus")
-    low = max(law.domain.flops_low for law in laws)
-    high = min(law.domain.flops_high for law in laws)
+    lows, highs = zip(*(law.domain.span("flops") for law in laws), strict=True)
+    low, high = max(lows), min(highs)
     if low > high:
         raise InputError(
             f"the corpora's runs share no range of FLOPs (one begins at {low:.2g}, another ends at {high:.2g})",
@@ -123,37 +123,10 @@ def judge_balance(
     """
     if not splits:
         raise InputError("no corpora to compare", fix="give the mean split of at least one corpus")
-    found: list[CorpusBalance] = []
-    left_out: dict[str, str] = {}
-    for split in splits:
-        if split.corpus not in complexity:
-            raise InputError(
-                f"no complexity for corpus {split.corpus!r}", fix="measure every corpus that has a mean split"
-            )
-        if split.log_ratio is None or split.sd is None:
-            left_out[split.corpus] = split.reason
-            continue
-        found.append(
-            CorpusBalance(
-                corpus=split.corpus, complexity=complexity[split.corpus], log_ratio=split.log_ratio,
-                variance=split.sd**2,
-            )
-        )  # fmt: skip
-    budgets = tuple(one.flops for one in splits[0].budgets)
-    return _judge(tuple(found), left_out, kind=kind, measure=measure, budgets=budgets, prior=prior)
-
-
-def _judge(
-    corpora: tuple[CorpusBalance, ...],
-    left_out: Mapping[str, str],
-    *,
-    kind: str,
-    measure: str,
-    budgets: tuple[float, ...],
-    prior: float | None,
-) -> BalanceVerdict:
+    corpora, left_out = _compared(splits, complexity)
     about: dict[str, Any] = {
-        "kind": kind, "measure": measure, "budgets": budgets, "corpora": corpora, "left_out": left_out
+        "kind": kind, "measure": measure, "budgets": tuple(one.flops for one in splits[0].budgets), "corpora": corpora,
+        "left_out": left_out,
     }  # fmt: skip
     values = np.array([c.complexity.value for c in corpora])
     if len(corpora) < FEWEST_CORPORA or len(np.unique(values)) < FEWEST_CORPORA:
@@ -178,6 +151,29 @@ def _judge(
         p_slope=line.p_slope,
         p_equal=line.p_equal,
     )
+
+
+def _compared(
+    splits: Sequence[MeanSplit], complexity: Mapping[str, Estimate]
+) -> tuple[tuple[CorpusBalance, ...], dict[str, str]]:
+    """Return the balance of every corpus that has a mean split, and why the others have no part."""
+    found: list[CorpusBalance] = []
+    left_out: dict[str, str] = {}
+    for split in splits:
+        if split.corpus not in complexity:
+            raise InputError(
+                f"no complexity for corpus {split.corpus!r}", fix="measure every corpus that has a mean split"
+            )
+        if split.log_ratio is None or split.sd is None:
+            left_out[split.corpus] = split.reason
+            continue
+        found.append(
+            CorpusBalance(
+                corpus=split.corpus, complexity=complexity[split.corpus], log_ratio=split.log_ratio,
+                variance=split.sd**2,
+            )
+        )  # fmt: skip
+    return tuple(found), left_out
 
 
 def _verdict(line: MetaRegression) -> Verdict:

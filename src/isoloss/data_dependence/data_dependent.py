@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 
 from isoloss.core.errors import InputError, did_you_mean
 from isoloss.core.estimate import Estimate
-from isoloss.core.progress import QUIET, Progress
 from isoloss.core.rng import stream
 from isoloss.data_dependence.coefficients import (
     COEFFICIENTS,
@@ -47,7 +46,7 @@ from isoloss.fitting.estimated import EstimatedLaw
 from isoloss.fitting.evidence import Exclusion
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.fitting.fitting import fit, fit_groups
-from isoloss.fitting.intervals import choose_method
+from isoloss.fitting.intervals import choose_method, counts_drawn
 from isoloss.fitting.noise import trunk_noise
 from isoloss.laws.chinchilla import Chinchilla
 from isoloss.laws.settings import USUAL, FitSettings
@@ -273,9 +272,7 @@ class DataDependent:
         self.forms = forms if isinstance(forms, str) else checked_forms(forms)
         self.settings = settings
 
-    def fit(
-        self, observations: Observations, *, bootstrap: int = 0, seed: int = 0, progress: Progress = QUIET
-    ) -> FittedDataDependent:
+    def fit(self, observations: Observations, *, bootstrap: int = 0, seed: int = 0) -> FittedDataDependent:
         """Return the law fitted, with `bootstrap` draws.
 
         Raises InputError for fewer than three sources or distinct complexities, BadTable where the first of two stages
@@ -287,7 +284,7 @@ class DataDependent:
         forms = self._forms(used, values)
         if self.method == "joint":
             return fit_joint(used, values, self.complexity, forms, bootstrap=bootstrap, seed=seed, excluded=excluded)
-        laws = fit_groups(used, settings=self.settings, bootstrap=bootstrap, seed=seed, progress=progress)
+        laws = fit_groups(used, settings=self.settings, bootstrap=bootstrap, seed=seed)
         return from_laws(laws, used, values, measure=self.complexity, forms=forms, seed=seed, excluded=excluded)
 
     def _forms(self, used: Observations, values: Mapping[str, float]) -> dict[str, Form]:
@@ -425,9 +422,7 @@ def _refits(
             drawn = _simulated(residuals, jacobian[0][:, part].T, trunks, float(point.noise[0]), generator, draws)
             targets[:, part] = predicted[0, part] + drawn
         else:
-            _, member = np.unique(trunks, return_inverse=True)
-            kinds = int(member.max()) + 1
-            weights[:, part] = generator.multinomial(kinds, np.full(kinds, 1 / kinds), size=draws)[:, member]
+            weights[:, part] = counts_drawn(trunks, draws, generator)
     return fit_jointly(
         rows, design, together, start=point.eta[0], targets=targets, weights=weights, scatter=point.scatter[0]
     )

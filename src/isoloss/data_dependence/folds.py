@@ -95,9 +95,8 @@ def first_stage(observations: Observations, *, flops: float, balance: Mapping[st
     weights = np.array([~np.isin(source_of[rows.corpus_of], pair) for pair in pairs], dtype=float)
     design = design_of(NOTHING_FOLLOWS, SHARED, np.zeros(len(source_of)))
     fits = fit_jointly(rows, design, _together(observations, rows), weights=weights)
-    theta = SHARED.coefficients(fits.eta)
     log_data = np.log(flops / observations.flops_factor) + _log_data_per_token(observations, rows)
-    learned = np.concatenate([theta, log_balance(theta, rows.origin, log_flops=log_data)[..., None]], axis=2)
+    learned = _with_balance(fits.eta, rows, log_data)
     weight = 1 / np.bincount(source_of)[source_of]
     proxy_rows = _cheapest(observations, rows)
     folds = Folds(
@@ -160,8 +159,9 @@ def _log_data_per_token(observations: Observations, rows: Rows) -> Floats:
 
 
 def _with_balance(eta: Floats, rows: Rows, log_data: Floats) -> Floats:
+    """Return coefficients and balance (…, J, 6) of η (…, J, 5)."""
     theta = SHARED.coefficients(eta)
-    return np.column_stack([theta, log_balance(theta, rows.origin, log_flops=log_data)])
+    return np.concatenate([theta, log_balance(theta, rows.origin, log_flops=log_data)[..., None]], axis=-1)
 
 
 def _cheapest(observations: Observations, rows: Rows) -> NDArray[np.int64]:

@@ -64,28 +64,31 @@ class Rows:
         index = np.argsort(place, kind="stable")
         log_n, log_d = np.log(observations.params), np.log(observations.tokens)
         origin = np.array([log_n.mean(), log_d.mean()])
-        ends = np.cumsum(np.bincount(place, minlength=len(names)))
-        starts = [0, *ends[:-1].tolist()]
         return cls(
             corpora=tuple(names),
             index=index,
             x=(log_n - origin[0])[index],
             z=(log_d - origin[1])[index],
             y=np.log(observations.loss_nats)[index],
-            slices=tuple(slice(int(a), int(b)) for a, b in zip(starts, ends, strict=True)),
+            slices=_slices(place, len(names)),
             origin=origin,
         )
 
     def taken(self, which: NDArray[np.int64]) -> "Rows":
         """Return the rows at the places `which`, in their order; every corpus keeps one at least."""
-        ends = np.cumsum(np.bincount(self.corpus_of[which], minlength=len(self.slices)))
-        slices = tuple(slice(int(a), int(b)) for a, b in pairwise([0, *ends]))
+        slices = _slices(self.corpus_of[which], len(self.slices))
         return replace(self, index=self.index[which], x=self.x[which], z=self.z[which], y=self.y[which], slices=slices)
 
     @property
     def corpus_of(self) -> NDArray[np.int64]:
         """The number of each row's corpus."""
         return np.repeat(np.arange(len(self.slices)), [part.stop - part.start for part in self.slices])
+
+
+def _slices(corpus_of: NDArray[np.int64], corpora: int) -> tuple[slice, ...]:
+    """Return where each corpus's rows stand when they follow one another."""
+    ends = np.cumsum(np.bincount(corpus_of, minlength=corpora)).tolist()
+    return tuple(slice(start, end) for start, end in pairwise([0, *ends]))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -14,16 +14,15 @@ from isoloss.data_dependence.coefficients import Floats, Form
 class Errors:
     """How far off predictions of one target are: of ln loss (root mean squares), or of ln(D*/N*) (absolute).
 
-    Means over the left-out sources of a measure, of the law that ignores it, and of the proxy; `by_source` each one's.
-    `difference` is measure less pooled with the t interval over sources, `against` the same against the proxy and every
-    other measure. `p_value` is of the permutation test, `p_adjusted` corrected for all measures compared;
-    `needed` the difference that would be shown at 5 %, None where no difference could be.
+    Means over the left-out sources of a measure, of the law that ignores it, and of the proxy; of the last two also the
+    error of every source. `difference` is measure less pooled with the t interval over sources, `against` the same
+    against the proxy and every other measure. `p_value` is of the permutation test, `p_adjusted` corrected for all
+    measures compared; `needed` the difference that would be shown at 5 %, None where no difference could be.
     """
 
     heldout: float
     pooled: float
     proxy: float
-    by_source: dict[str, float]
     pooled_by_source: dict[str, float]
     proxy_by_source: dict[str, float]
     p_value: float
@@ -77,21 +76,6 @@ class PredictorResult:
     corpora: dict[str, tuple[float, float]]
     proxies: dict[str, float]
     forms: dict[str, dict[Form, int]]
-
-    @property
-    def heldout_error(self) -> float:
-        """The error of ln loss of the law that follows the measure."""
-        return self.loss.heldout
-
-    @property
-    def pooled_error(self) -> float:
-        """The error of ln loss of one law for all."""
-        return self.loss.pooled
-
-    @property
-    def p_value(self) -> float:
-        """The p-value of the permutation test on losses."""
-        return self.loss.p_value
 
     def to_json(self) -> dict[str, Any]:
         """Return one element of `comparison`."""

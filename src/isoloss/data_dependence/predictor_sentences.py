@@ -23,12 +23,12 @@ def _answer(found: "PredictorComparison") -> str:
     winner = found.winner
     best = min(found.measures, key=lambda c: c.loss.heldout) if winner is None else winner
     if winner is None:
-        head = f"{_subject(found)}: {_nothing(found)} to predict the losses of {_left_out(found)}"
+        head = f"{_subject(found)}: {_nothing(found)} to predict the losses of a source that was left out"
         middle = f"the best, {best.measure}, misses them by {percent(best.loss.heldout)}"
         if len(found.measures) == 1:
             middle = f"it misses them by {percent(best.loss.heldout)}"
     else:
-        head = f"{_subject(found)}: {winner.measure} predicts the losses of {_left_out(found)}"
+        head = f"{_subject(found)}: {winner.measure} predicts the losses of a source that was left out"
         middle = f"it misses them by {percent(best.loss.heldout)}"
     return (
         f"{head}: {middle}, one law for all by {percent(best.loss.pooled)} (difference "
@@ -58,10 +58,6 @@ def _subject(found: "PredictorComparison") -> str:
 
 def _nothing(found: "PredictorComparison") -> str:
     return "it is not shown" if len(found.measures) == 1 else "no measure is shown"
-
-
-def _left_out(found: "PredictorComparison") -> str:
-    return "a source that was left out"
 
 
 def _others(found: "PredictorComparison", winner: "PredictorResult | None") -> str:

@@ -20,8 +20,8 @@ be taken for complexity.
 import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import permutations
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,8 +49,7 @@ PARTS = 16  # of the permutations of a measure, for progress and both cores
 Ints = NDArray[np.int64]
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Predictions:
+class _Predictions(NamedTuple):
     """What the kernel says of every assignment of a measure: errors of loss and of balance (P, J), forms (P, S, 6)."""
 
     loss: Floats
@@ -143,11 +142,7 @@ def _predict_all(stage: FirstStage, assigned: Floats, tick: Callable[[], None]) 
         for one in pool.map(run, parts):
             found.append(one)
             tick()
-    return _Predictions(
-        loss=np.concatenate([one.loss for one in found]),
-        balance=np.concatenate([one.balance for one in found]),
-        forms=np.concatenate([one.forms for one in found]),
-    )
+    return _Predictions(*map(np.concatenate, zip(*found, strict=True)))
 
 
 def _predict(stage: FirstStage, assigned: Floats, *, forms: Ints | None) -> _Predictions:
@@ -224,7 +219,6 @@ def _tested(stage: FirstStage, errors: Mapping[str, Floats], pooled: Floats, pro
             heldout=float(np.nanmean(of_measure[name])),
             pooled=float(np.nanmean(of_pooled)),
             proxy=float(np.nanmean(of_proxy)),
-            by_source=dict(zip(stage.sources, of_measure[name].tolist(), strict=True)),
             pooled_by_source=dict(zip(stage.sources, of_pooled.tolist(), strict=True)),
             proxy_by_source=dict(zip(stage.sources, of_proxy.tolist(), strict=True)),
             p_value=float(single[number]),

@@ -20,11 +20,11 @@ from isoloss.core.progress import QUIET, Progress
 from isoloss.fitting.checks import leave_out, root_mean_square
 from isoloss.fitting.fitting import fit
 from isoloss.fitting.prediction import run_intervals
-from isoloss.fitting.table_checks import EQUAL_SIZES
 from isoloss.laws.law import Floats
 from isoloss.laws.registry import laws as registry
 from isoloss.laws.settings import USUAL, FitSettings
 from isoloss.runs.observations import Observations
+from isoloss.runs.sizes import SAME_SIZE
 
 Holdout = Literal["flops", "params", "corpus"]
 HOLDOUTS: tuple[Holdout, ...] = ("flops", "params", "corpus")
@@ -184,13 +184,13 @@ def _budget_of_the_largest(used: Observations) -> float:
 def _sizes(used: Observations) -> Iterator[tuple[str, NDArray[np.bool_]]]:
     """Yield every size, or neighbouring sizes together where there are many."""
     order = np.sort(np.log(used.params))
-    edges = order[1:][np.diff(order) > EQUAL_SIZES]
+    edges = order[1:][np.diff(order) > SAME_SIZE]
     if len(edges) + 1 > MOST_SIZES:
         edges = np.unique(np.quantile(order, np.arange(1, MOST_SIZES) / MOST_SIZES))
     kind = np.searchsorted(edges, np.log(used.params), side="right")
     for one in np.unique(kind):
         low, high = (used.params[kind == one].min(), used.params[kind == one].max())
-        name = f"{low:.3g} parameters" if high / low < 1 + EQUAL_SIZES else f"{low:.3g} to {high:.3g} parameters"
+        name = f"{low:.3g} parameters" if high / low < 1 + SAME_SIZE else f"{low:.3g} to {high:.3g} parameters"
         yield name, kind == one
 
 

@@ -64,7 +64,7 @@ def simulate_coverage(
     truth = np.clip(problem.law.to_free(law.values, problem.origin), problem.low, problem.high)
     noise = noise_around(used, problem, truth, others=law.evidence_of_others)
     targets = problem.evaluate(truth)[0] + noise.draw_noise(generator, noise.median_deviations(simulations))
-    flops = float(np.sqrt(law.domain.flops_low * law.domain.flops_high))
+    flops = law.middle_flops
     true = _quantities(problem, truth[None], flops)[0]
     names = [*law.params, *(DERIVED if problem.law.has_frontier() else ())]
     refits = _refits(

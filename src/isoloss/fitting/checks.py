@@ -12,7 +12,7 @@ from isoloss.core.numbers import listed, some
 from isoloss.fitting.domain import LawWarning
 from isoloss.fitting.engine import CONVERGED, Optimum, Problem, linearise, solve
 from isoloss.fitting.evidence import Exclusion
-from isoloss.fitting.table_checks import in_words, numbers_of
+from isoloss.fitting.table_checks import in_words
 from isoloss.laws.law import Floats, Law
 from isoloss.runs.observations import Observations
 
@@ -220,7 +220,7 @@ def _poor_fit(observations: Observations, problem: Problem, optimum: Optimum) ->
             f"of {PLATEAU_SPAN:.0f} or more (row {some(observations.rows[plateau])}); the law misses them by "
             f"{missed:.0%}. They look hardly trained: leave them out (on the command line: --where), train longer, "
             "or use a larger learning rate.",
-            rows=numbers_of(observations.rows[plateau]),
+            rows=tuple(observations.rows[plateau].tolist()),
         )
 
 
@@ -236,7 +236,7 @@ def _near_uniform(observations: Observations, vocab: Floats) -> Iterator[LawWarn
         f"the vocabulary size, {np.log(vocab[near].max()):.4g} nats, where training starts. These runs look "
         "hardly trained: leave them out (on the command line: --where), train longer, or use a larger learning "
         "rate.",
-        rows=numbers_of(rows),
+        rows=tuple(rows.tolist()),
     )
 
 

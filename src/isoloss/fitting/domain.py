@@ -100,33 +100,8 @@ class Domain:
         return self.ranges[column]
 
     @property
-    def params_low(self) -> float:
-        """The smallest size."""
-        return self.span("params")[0]
-
-    @property
-    def params_high(self) -> float:
-        """The largest size."""
-        return self.span("params")[1]
-
-    @property
-    def tokens_low(self) -> float:
-        """The least data."""
-        return self.span("tokens")[0]
-
-    @property
-    def tokens_high(self) -> float:
-        """The most data."""
-        return self.span("tokens")[1]
-
-    @property
-    def flops_low(self) -> float:
-        """The smallest budget."""
-        return self.span("flops")[0]
-
-    @property
     def flops_high(self) -> float:
-        """The largest budget."""
+        """The largest budget, from which it is counted how far an answer extrapolates."""
         return self.span("flops")[1]
 
     def extrapolation(self, **columns: float) -> float:
@@ -139,13 +114,12 @@ class Domain:
         """What is to be said of rows whose parameters and tokens move together; None where they do not."""
         if self.line is None:
             return None
-        ends = [self.line.tokens(size) / size for size in (self.params_low, self.params_high)]
+        least, most = self.span("params")
+        ends = [self.line.tokens(size) / size for size in (least, most)]
         alike = max(ends) < OFF_LINE * min(ends)
         grows = f"from {ends[0]:.3g} to {ends[1]:.3g} tokens per parameter as the size grows"
         ratio = f"{np.sqrt(ends[0] * ends[1]):.3g} tokens per parameter" if alike else grows
-        runs = [
-            (size, self.line.tokens(size)) for size in (self.params_low, min(4 * self.params_low, self.params_high))
-        ]
+        runs = [(size, self.line.tokens(size)) for size in (least, min(4 * least, most))]
         wanted = " and ".join(
             f"{size:.2g} parameters at {d / APART:.2g} and {d * APART:.2g} tokens" for size, d in runs
         )
@@ -183,7 +157,8 @@ def extrapolation_warnings(domain: Domain, flops: float | None) -> tuple[LawWarn
     factor = domain.extrapolation(flops=flops)
     if factor <= FAR_IN_COMPUTE * (1 + 1e-9):
         return ()
-    edge = domain.flops_high if flops > domain.flops_high else domain.flops_low
+    low, high = domain.span("flops")
+    edge = high if flops > high else low
     message = (
         f"{flops:.2g} FLOPs are a factor of {factor:.3g} outside the fitted runs ({edge:.2g} at the edge; over "
         f"{FAR_IN_COMPUTE:g}): the interval is valid only if the law still applies there, and no run shows that. "

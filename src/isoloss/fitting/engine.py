@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from isoloss.fitting.lad import descend_to_vertex
 from isoloss.laws.formula import kernel_of
 from isoloss.laws.law import Floats, Law
 from isoloss.laws.settings import Objective, StartsName, WeightsName
-from isoloss.runs.observations import Observations
+from isoloss.runs.observations import RUN_COLUMNS, Observations, observations
 
 TOLERANCE = 1e-9  # of the gradient norm, where the search stops
 CONVERGED = 1e-5  # of the gradient norm, below which an optimum counts as reached
@@ -67,6 +68,10 @@ class Solutions:
     objective: Floats
     gradient_norm: Floats
     steps: NDArray[np.int64]
+
+    def taken(self, which: NDArray[np.int64]) -> "Solutions":
+        """Return the ends of the jobs `which`, in their order."""
+        return Solutions(**{name: column[which] for name, column in vars(self).items()})
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -224,9 +229,7 @@ def _ends(problem: Problem, starts: Floats) -> Solutions:
     ends = solve(problem, led.free[first])
     steps = led.steps.copy()
     steps[first] += ends.steps
-    return Solutions(
-        free=ends.free[member], objective=ends.objective[member], gradient_norm=ends.gradient_norm[member], steps=steps
-    )
+    return replace(ends.taken(member), steps=steps)
 
 
 def _thinned(problem: Problem) -> Problem:
@@ -272,12 +275,7 @@ def best_ends(
         target_of=None if targets is None else target, weight_of=None if weights is None else case,
     )  # fmt: skip
     best = ends.objective.reshape(cases, each).argmin(axis=1) + index * each
-    return Solutions(
-        free=ends.free[best],
-        objective=ends.objective[best],
-        gradient_norm=ends.gradient_norm[best],
-        steps=ends.steps[best],
-    )
+    return ends.taken(best)
 
 
 def linearise(problem: Problem, free: Floats, *, targets: Floats | None = None) -> tuple[Floats, Floats]:
@@ -316,18 +314,13 @@ def near(points: Floats, point: Floats) -> NDArray[np.bool_]:
 @cache
 def warm(law: type[Law]) -> None:
     """Compile or load the engine and a law's kernel, so that no timing includes it."""
-    p = len(law.parameters)
-    grid = np.array([1e6, 1e7, 1e8])
-    raw = law.features(**{name: (place + 1) * grid for place, name in enumerate(law.columns)})
-    origin = law.origin(raw)
-    features = np.ascontiguousarray((raw - origin).T)
-    low, high = (np.array(bound) for bound in law.bounds(features.T, np.array([1.2, 1.1, 1.0])))
-    problem = Problem(
-        law=law, features=features, origin=origin, targets=np.array([1.2, 1.1, 1.0]), weights=np.ones(3),
-        low=low, high=high, objective="gaussian", delta=1.0,
-    )  # fmt: skip
-    solve(problem, np.zeros((1, p)))
-    problem.evaluate(np.clip(np.ones(p), low, high))
+    columns = {name: (place + 1) * np.array([1e6, 1e7, 1e8]) for place, name in enumerate(law.columns)}
+    known: dict[str, Any] = {name: columns.get(name) for name in RUN_COLUMNS}
+    further = {name: columns[name] for name in law.further_columns()}
+    table = observations(loss_nats=np.exp([1.2, 1.1, 1.0]), extra=further, **known)
+    problem = pose(table, law=law, objective="gaussian")
+    solve(problem, np.zeros((1, len(law.parameters))))
+    problem.evaluate(np.clip(1.0, problem.low, problem.high))
 
 
 def width(problem: Problem) -> float:

@@ -95,7 +95,8 @@ class EstimatedLaw:
     @property
     def middle_flops(self) -> float:
         """The geometric middle of the FLOPs that the rows span: where a budget is needed and none is given."""
-        return float(np.sqrt(self.domain.flops_low * self.domain.flops_high))
+        low, high = self.domain.span("flops")
+        return float(np.sqrt(low * high))
 
     def predict(self, *, convention: str | None = None, **columns: ArrayLike) -> Floats:
         """Return the loss in nats per token at the optimum's parameters, in the broadcast shape of the columns.

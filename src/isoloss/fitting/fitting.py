@@ -1,7 +1,7 @@
 """Fit a law to a table of runs: check, solve, warn, resample."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple, Unpack
 
@@ -37,6 +37,7 @@ from isoloss.fitting.evidence import Exclusion, IntervalMethod
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.fitting.intervals import choose_method, noise_around, resample
 from isoloss.fitting.known_floor import IRREDUCIBLE, KnownFloor, floor_of, floor_warnings, score_floor
+from isoloss.fitting.noise import of_others
 from isoloss.fitting.table_checks import table_warnings
 from isoloss.laws.formula import check_definition, check_kernel
 from isoloss.laws.law import Floats, Law
@@ -90,15 +91,13 @@ def fit(
         )  # fmt: skip
     optimum = find_optimum(problem, points)
     seconds = time.perf_counter() - started
-    point = _at_optimum(used, problem, optimum, fixed=tuple(held), weights=settings.weights,
-                        excluded=excluded, seed=seed)  # fmt: skip
-    point = replace(point, choice=choice)
-    if trunk_evidence is not None:
-        point = replace(point, trunk_evidence=tuple(trunk_evidence.tolist()))
-    law_with_draws = _with_draws(
-        replace(point, fit_seconds=seconds), used, problem, optimum, draws=bootstrap,
-        method=choose_method(used, settings.method),
+    point = replace(
+        _at_optimum(used, problem, optimum, fixed=tuple(held), weights=settings.weights, excluded=excluded, seed=seed),
+        choice=choice, fit_seconds=seconds,
+        trunk_evidence=() if trunk_evidence is None else tuple(trunk_evidence.tolist()),
     )  # fmt: skip
+    method = choose_method(used, settings.method)
+    law_with_draws = _with_draws(point, used, problem, optimum, draws=bootstrap, method=method)
     return law_with_draws if known is None else _with_floor(law_with_draws, used, problem, optimum, known)
 
 
@@ -193,9 +192,7 @@ def evidence_of_others(
 
     None where no other says anything: its rows share no trunk, or are many enough to be resampled.
     """
-    own = [_evidence(table, law, settings) for table in tables]
-    others = [[one for j, one in enumerate(own) if j != i and one is not None] for i in range(len(tables))]
-    return [np.sum(found, axis=0) if found else None for found in others]
+    return of_others([_evidence(table, law, settings) for table in tables])
 
 
 def _evidence(table: Observations, law: str | type[Law], settings: FitSettings) -> Floats | None:
@@ -303,7 +300,7 @@ def _with_draws(
         draws=values,
         noise=resamples.noise,
         interval_method=method,
-        warnings=point.warnings + _draw_warnings(ends, _without_optimum(point, values)),
+        warnings=(*point.warnings, *_draw_warnings(ends, _without_optimum(point, values))),
         bootstrap_seconds=time.perf_counter() - started,
     )
 
@@ -324,7 +321,7 @@ def _with_floor(law: FittedLaw, used: Observations, problem: Problem, optimum: O
             floor, estimate=law.params[IRREDUCIBLE], draws=law.draws[:, place],
             stderr=standard_error(problem, optimum.free, place),
         )  # fmt: skip
-    return replace(law, floor=found, warnings=law.warnings + floor_warnings(found, used))
+    return replace(law, floor=found, warnings=(*law.warnings, *floor_warnings(found, used)))
 
 
 def _without_optimum(point: FittedLaw, draws: Floats) -> float:
@@ -336,24 +333,17 @@ def _without_optimum(point: FittedLaw, draws: Floats) -> float:
     return float((~np.isfinite(log_params)).mean())
 
 
-def _draw_warnings(ends: Solutions, without: float) -> tuple[LawWarning, ...]:
+def _draw_warnings(ends: Solutions, without: float) -> Iterator[LawWarning]:
     failed = float((ends.gradient_norm > CONVERGED).mean())
-    found = []
     if without > (1 - LEVEL) / 2:
-        found.append(
-            LawWarning(
-                code="frontier_not_identified",
-                message=f"{without:.0%} of the bootstrap draws have no optimum inside the grid, so the frontier has "
-                "no interval. Widen the "
-                "grid in parameters and in tokens, and leave out unconverged and saturated runs.",
-            )
+        yield LawWarning(
+            code="frontier_not_identified",
+            message=f"{without:.0%} of the bootstrap draws have no optimum inside the grid, so the frontier has "
+            "no interval. Widen the grid in parameters and in tokens, and leave out unconverged and saturated runs.",
         )
     if failed > FEW_FAILED_REFITS:
-        found.append(
-            LawWarning(
-                code="refits_not_converged",
-                message=f"{failed:.0%} of the resampled fits did not converge, so the intervals are rough. Widen the "
-                "grid, or use objective='huber' with a larger delta.",
-            )
+        yield LawWarning(
+            code="refits_not_converged",
+            message=f"{failed:.0%} of the resampled fits did not converge, so the intervals are rough. Widen the "
+            "grid, or use objective='huber' with a larger delta.",
         )
-    return tuple(found)

@@ -77,7 +77,7 @@ def resample(
     noise = noise_around(observations, problem, free, targets=targets, others=others)
     if method != "parametric_trunks":
         unit = observations.rows if method == "rows" else observations.trunk
-        weights = problem.weights * _counts(unit, draws, generator)
+        weights = problem.weights * counts_drawn(unit, draws, generator)
         return Resamples(weights=weights, noise=noise.draw_deviations(generator, draws))
     deviations = noise.draw_deviations(generator, draws)
     return Resamples(targets=problem.evaluate(free)[0] + noise.draw_noise(generator, deviations), noise=deviations)
@@ -110,7 +110,7 @@ def fitted_or_replicated(observations: Observations, fitted: Floats) -> Floats:
     return fitted
 
 
-def _counts(units: NDArray[Any], draws: int, generator: np.random.Generator) -> Floats:
+def counts_drawn(units: NDArray[Any], draws: int, generator: np.random.Generator) -> Floats:
     """Return how often each row (draws, n) occurs when as many units as there are are drawn with replacement."""
     kinds, member = np.unique(units, return_inverse=True)
     drawn = generator.multinomial(len(kinds), np.full(len(kinds), 1 / len(kinds)), size=draws)

@@ -1,5 +1,6 @@
 """The known floor: where a corpus's best possible loss is exact, a law can take it for E, or be judged by it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,28 +103,22 @@ def score_floor(value: float, *, estimate: Estimate, draws: Floats, stderr: floa
     )
 
 
-def floor_warnings(floor: KnownFloor, observations: Observations) -> tuple[LawWarning, ...]:
-    """Return what a known floor gives reason to warn of: an E far from it, and losses below it."""
-    found = []
+def floor_warnings(floor: KnownFloor, observations: Observations) -> Iterator[LawWarning]:
+    """Yield what a known floor gives reason to warn of: an E far from it, and losses below it."""
     if floor.z is not None and abs(floor.z) > FAR:
-        found.append(
-            LawWarning(
-                code="floor_missed",
-                message=f"{floor.sentence()} Either the law fails near the floor, or the grid does not reach far "
-                "enough. Fix E at the floor (on the command line: --floor-use hold) and compare, or add larger "
-                "and longer runs.",
-            )
+        yield LawWarning(
+            code="floor_missed",
+            message=f"{floor.sentence()} Either the law fails near the floor, or the grid does not reach far "
+            "enough. Fix E at the floor (on the command line: --floor-use hold) and compare, or add larger "
+            "and longer runs.",
         )
     below = observations.loss_nats < floor.value
     if below.any():
-        rows = observations.rows[below]
-        found.append(
-            LawWarning(
-                code="loss_below_floor",
-                message=f"{below.sum()} of {len(below)} losses (row {some(rows)}) are below the floor, "
-                f"{floor.value:.4g} nats per token, but no model can be better than the floor. Check that "
-                "losses and floor have the same unit and documents.",
-                rows=tuple(int(row) for row in rows),
-            )
+        rows = observations.rows[below].tolist()
+        yield LawWarning(
+            code="loss_below_floor",
+            message=f"{below.sum()} of {len(below)} losses (row {some(rows)}) are below the floor, "
+            f"{floor.value:.4g} nats per token, but no model can be better than the floor. Check that "
+            "losses and floor have the same unit and documents.",
+            rows=tuple(rows),
         )
-    return tuple(found)

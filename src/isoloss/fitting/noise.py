@@ -8,6 +8,7 @@ it hold the truth 80 % of the time instead of 95. So the variances are drawn fro
 as Student's t does.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -136,6 +137,12 @@ def _between_trunks(fitted: Floats, left: Floats, trunk_of: NDArray[np.int64], s
     spectrum, vectors = np.linalg.eigh(members.T @ members)
     seen = spectrum > 1e-9 * spectrum.max()
     return spectrum[seen], (vectors[:, seen].T @ (members.T @ left)) ** 2 / spectrum[seen]
+
+
+def of_others(evidence: Sequence[Floats | None]) -> list[Floats | None]:
+    """Return, for each of several corpora trained alike, the sum of the others' evidence; None where none has any."""
+    rests = [[one for j, one in enumerate(evidence) if j != i and one is not None] for i in range(len(evidence))]
+    return [np.sum(rest, axis=0) if rest else None for rest in rests]
 
 
 def orthonormal(columns: Floats, *, least: float = 0.0) -> Floats:

@@ -119,13 +119,10 @@ def _rows(law: "FittedLaw") -> list[tuple[str, ...]]:
     try:
         exponent, budget = law.exponent_a(), law.middle_flops
         ratio, ratio_draws = law.log_ratio(budget), law.log_ratio_draws(budget)
+        exponents = law.definition.exponent_a(law.draws, log_flops=np.log(budget / law.flops_factor))
         return [
             *rows,
-            _row(
-                "a (N* ∝ C^a)",
-                exponent,
-                law.definition.exponent_a(law.draws, log_flops=np.log(budget / law.flops_factor)),
-            ),
+            _row("a (N* ∝ C^a)", exponent, exponents),
             _row(f"D*/N* {budget:.1e}", ratio.exponential(), np.exp(ratio_draws)),
             _row(f"ln D*/N* {budget:.1e}", ratio, ratio_draws),
         ]
@@ -133,10 +130,9 @@ def _rows(law: "FittedLaw") -> list[tuple[str, ...]]:
         return rows
 
 
-def _row(name: str, estimate: Estimate, draws: Floats | None = None) -> tuple[str, ...]:
+def _row(name: str, estimate: Estimate, draws: Floats) -> tuple[str, ...]:
     low, high = ("" if bound is None else f"{bound:.5g}" for bound in (estimate.low, estimate.high))
-    known = draws is not None and estimate.low is not None
-    error = f"{np.nanstd(draws, ddof=1):.3g}" if known and draws is not None else ""
+    error = "" if estimate.low is None else f"{np.nanstd(draws, ddof=1):.3g}"
     return name, f"{estimate.value:.6g}", error, low, high
 
 

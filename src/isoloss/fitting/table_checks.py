@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from isoloss.core.numbers import some
 from isoloss.fitting.checkpoints import checkpoints_as_runs
 from isoloss.fitting.domain import LawWarning
-from isoloss.laws.law import Floats, Law
+from isoloss.laws.law import Law
 from isoloss.runs.observations import RUN_COLUMNS, SAME_FLOPS, STEADY_SPAN, Observations
+from isoloss.runs.sizes import distinct_sizes
 
 # Thresholds of warnings. Each is a judgement, stated here and in the message.
 NARROW_SPAN = 4.0
@@ -24,7 +25,6 @@ FLOPS_FACTOR = 50.0
 OTHER_FLOPS = 1.1  # a multiple of 6ND, either way, that is worth saying
 # One narrow layer on bytes has more weights, and one batch more tokens: such numbers are millions of them.
 LEAST_COUNTS = {"params": 500.0, "tokens": 1000.0}
-EQUAL_SIZES = 0.02  # sizes this near in ln N count as one
 
 
 def table_warnings(observations: Observations, *, law: type[Law]) -> tuple[LawWarning, ...]:
@@ -35,11 +35,6 @@ def table_warnings(observations: Observations, *, law: type[Law]) -> tuple[LawWa
 def in_words(column: str) -> str:
     """Return a column's name as people say it."""
     return {"params": "parameters", "flops": "FLOPs"}.get(column, column.replace("_", " "))
-
-
-def numbers_of(rows: NDArray[np.int64]) -> tuple[int, ...]:
-    """Return row numbers as plain ones."""
-    return tuple(int(row) for row in rows)
 
 
 def _duplicates(observations: Observations, law: type[Law]) -> Iterator[LawWarning]:
@@ -54,7 +49,7 @@ def _duplicates(observations: Observations, law: type[Law]) -> Iterator[LawWarni
             message=f"{len(repeats)} of {len(rows)} rows repeat another row exactly (all columns that the law "
             f"reads, and the loss; row {some(repeats)}). They count twice and make intervals too narrow. Remove "
             "them unless they really are separate runs.",
-            rows=numbers_of(repeats),
+            rows=tuple(repeats.tolist()),
         )
 
 
@@ -76,7 +71,7 @@ def _worse_than_guessing(observations: Observations, law: type[Law]) -> Iterator
         f"{of}: {observations.loss_nats[highest]:.5g} against {np.log(vocab[highest]):.5g} nats. Guessing would "
         "be better. Are they bits (then loss · ln 2), perplexities (then ln loss), sums over tokens, or runs that "
         "diverged? Convert the column, or leave the rows out.",
-        rows=numbers_of(rows),
+        rows=tuple(rows.tolist()),
     )
 
 
@@ -94,7 +89,7 @@ def _impossible_flops(observations: Observations, law: type[Law]) -> Iterator[La
             f"6 · parameters · tokens, off by more than a factor of {FLOPS_FACTOR:g}. Counting embeddings, heads or "
             "attention cannot explain that much. Are columns swapped, or units different (1e9 parameters, "
             "PFLOP-days)? Correct the columns, or leave FLOPs out; then C = 6 N D.",
-            rows=numbers_of(rows),
+            rows=tuple(rows.tolist()),
         )
 
 
@@ -155,7 +150,7 @@ def _mixed_tokenizers(observations: Observations, law: type[Law]) -> Iterator[La
         "token counts are comparable only within one tokenizer. Fit each by itself (on the command line: "
         "--group), or "
         "give losses per byte and data in bytes.",
-        rows=numbers_of(rows),
+        rows=tuple(rows.tolist()),
     )
 
 
@@ -173,7 +168,7 @@ def _narrow_grid(observations: Observations, law: type[Law]) -> Iterator[LawWarn
             )
     if "params" not in law.columns:
         return
-    sizes = _distinct(np.log(observations.params))
+    sizes = len(distinct_sizes(np.unique(observations.params))[0])
     if sizes < 3:
         yield LawWarning(
             code="narrow_grid",
@@ -200,7 +195,7 @@ def _swapped_columns(observations: Observations, law: type[Law]) -> Iterator[Law
             code="columns_swapped",
             message=f"{', and '.join(reasons)}: are parameters and tokens swapped? Swap the columns (on the command "
             "line: --params, --tokens), or ignore this note if the data really are that small.",
-            rows=numbers_of(observations.rows[scarce]) if by_value else (),
+            rows=tuple(observations.rows[scarce].tolist()) if by_value else (),
         )
 
 
@@ -230,18 +225,8 @@ def _units(observations: Observations, law: type[Law]) -> Iterator[LawWarning]:
             f"{LEAST_COUNTS[name]:g}, the smallest {observations.column(name).min():.3g}. Are they in millions or "
             f"billions? FLOPs and budgets need plain counts. "
             f'Convert the column (on the command line: --{name} "… * 1e6", or 1e9).',
-            rows=numbers_of(rows),
+            rows=tuple(rows.tolist()),
         )
-
-
-def _distinct(values: Floats) -> int:
-    """Return how many groups the values (n,) fall into, none wider than EQUAL_SIZES: neighbours do not chain."""
-    ordered = np.sort(values)
-    count = place = 0
-    while place < len(ordered):
-        place = int(np.searchsorted(ordered, ordered[place] + EQUAL_SIZES, side="right"))
-        count += 1
-    return count
 
 
 _TABLE_CHECKS: tuple[Callable[[Observations, type[Law]], Iterator[LawWarning]], ...] = (

@@ -10,6 +10,7 @@ that of all forms' draws together, so it holds run noise, trunk effects and the 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -22,6 +23,7 @@ from isoloss.core.plain_json import fields_json
 from isoloss.core.rng import stream
 from isoloss.fitting.checks import leave_out
 from isoloss.fitting.choice import FEWEST_SIZES_OF
+from isoloss.fitting.noise import of_others
 from isoloss.fitting.unseen import whitened_squares
 from isoloss.laws.law import Floats
 from isoloss.laws.settings import EXCLUDED_FLAGS
@@ -177,16 +179,9 @@ def inside_range(table: Observations) -> tuple[float, float] | None:
 
 def _longest_stretch(held: Sequence[bool]) -> tuple[int, int] | None:
     """Return the first and the last place of the longest stretch without a gap; None where none is held."""
-    best: tuple[int, int] | None = None
-    start = None
-    for place, one in enumerate([*held, False]):
-        if one and start is None:
-            start = place
-        elif not one and start is not None:
-            if best is None or place - 1 - start > best[1] - best[0]:
-                best = start, place - 1
-            start = None
-    return best
+    stretches = [list(places) for one, places in groupby(range(len(held)), key=held.__getitem__) if one]
+    longest = max(stretches, key=len, default=None)
+    return None if longest is None else (longest[0], longest[-1])
 
 
 def _seems_inside(reach: "Reach", budget: float, log_loss: Callable[[Floats, Floats], Floats]) -> bool:
@@ -249,15 +244,11 @@ def _fittings(observations: Observations, shifts: Floats | None, *, draws: int, 
         tables.append(used)
         kept = rows[np.isin(own.rows, used.rows)]
         moved.append(None if shifts is None else shifts[np.ix_(np.arange(draws) % len(shifts), kept)])
-    own_evidence = [trunk_evidence(table) for table in tables]
-    found = []
-    for place, corpus in enumerate(observations.corpora):
-        rest = [one for other, one in enumerate(own_evidence) if other != place and one is not None]
-        others = np.sum(rest, axis=0) if rest else None
-        found.append(
-            _Fitting(table=tables[place], corpus=corpus, others=others, shifts=moved[place], draws=draws, seed=seed)
-        )
-    return found
+    others = of_others([trunk_evidence(table) for table in tables])
+    return [
+        _Fitting(table=table, corpus=corpus, others=evidence, shifts=shift, draws=draws, seed=seed)
+        for corpus, table, evidence, shift in zip(observations.corpora, tables, others, moved, strict=True)
+    ]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -18,7 +18,7 @@ from isoloss.core.estimate import Estimate
 from isoloss.core.plain_json import Plain
 from isoloss.core.rng import stream
 from isoloss.laws.law import Floats
-from isoloss.optima.isoflop_curves import Valley, akima_valley, parabola_valley
+from isoloss.optima.isoflop_curves import PER_GAP, Valley, akima_valley, parabola_valley
 from isoloss.optima.power_line import PowerLine, fit_power_law
 from isoloss.optima.seed_noise import SeedNoise
 from isoloss.runs.observations import Observations
@@ -136,7 +136,6 @@ def fit_isoflop(
     draws: int = 1000,
     budgets: Sequence[float] | None = None,
     tolerance: float = 0.02,
-    per_gap: int = 25,
     floor: float | None = None,
     seed: int = 0,
     normals: Normals | None = None,
@@ -146,9 +145,8 @@ def fit_isoflop(
     `noise` is the standard deviation of a loss between seeds, in nats or by loss; without it the table's standard
     errors serve, and without those nothing is redrawn. `budgets` names the FLOPs, each taking the rows within
     `tolerance`; without it rows that near each other share one. Of several runs of a size the lowest counts.
-    `per_gap` grid points stand between two sizes; `floor` is the least standard deviation of ln N* in gaps between
-    two sizes, by default that of a uniform grid step (Porian et al. use .33). Raises BadTable where no budget has
-    three sizes.
+    `floor` is the least standard deviation of ln N* in gaps between two sizes, by default that of a uniform grid step
+    (Porian et al. use .33). Raises BadTable where no budget has three sizes.
     """
     if interpolation not in ("akima", "parabola"):
         known = ("akima", "parabola")
@@ -157,7 +155,7 @@ def fit_isoflop(
         raise InputError(f"the tolerance is {tolerance:g}", fix="give a share of a budget between 0 and 1")
     if isinstance(noise, int | float) and not 0 <= noise <= MOST_NOISE:
         raise InputError(f"the noise is {noise:g}", fix=f"give a standard deviation in nats, 0 to {MOST_NOISE:g}")
-    least = 1 / (per_gap * np.sqrt(12)) if floor is None else floor
+    least = 1 / (PER_GAP * np.sqrt(12)) if floor is None else floor
     groups = _budgets(observations, budgets, tolerance)
     optima = []
     for flops, rows in groups:
@@ -165,14 +163,8 @@ def fit_isoflop(
         runs = runs.select(_lowest_of_each(runs.params, runs.loss_nats))
         source = normals or stream(seed, "isoflop", f"{flops:.6e}").standard_normal
         deviation = _deviation(runs, noise)
-        optima.append(
-            replace(
-                _optimum(
-                    runs, flops, interpolation, deviation, draws=draws, per_gap=per_gap, floor=least, normals=source
-                ),
-                flops_factor=observations.flops_factor,
-            )
-        )
+        found = _optimum(runs, flops, interpolation, deviation, draws=draws, floor=least, normals=source)
+        optima.append(replace(found, flops_factor=observations.flops_factor))
     if all(optimum.status == "too_few_sizes" for optimum in optima):
         raise BadTable(
             f"none of {len(optima)} budgets has {FEWEST_SIZES} sizes: these runs do not share budgets",
@@ -188,7 +180,6 @@ def _optimum(
     deviation: Floats | None,
     *,
     draws: int,
-    per_gap: int,
     floor: float,
     normals: Normals,
 ) -> BudgetOptimum:
@@ -207,7 +198,7 @@ def _optimum(
         redrawn = None
         if deviation is not None and draws:
             redrawn = loss + deviation[order] * normals((draws, len(order)))
-        valleys.append(lay(x[order], loss, redrawn, per_gap=per_gap, floor=floor))
+        valleys.append(lay(x[order], loss, redrawn, floor=floor))
     over_params, over_tokens = valleys
     status: Status = "ok"
     if not over_params.interior:
@@ -218,11 +209,9 @@ def _optimum(
 
 
 def _through(flops: Floats, valleys: Sequence[Valley], count: int, weighted: bool) -> PowerLine:
-    if not count:
-        return fit_power_law(flops, [valley.best for valley in valleys])
     return fit_power_law(
         flops, [valley.median for valley in valleys],
-        log_std=[valley.log_std for valley in valleys] if weighted else None,
+        log_std=[valley.log_std for valley in valleys] if weighted and count else None,
         draws=np.array([valley.draws[:count] for valley in valleys]),
     )  # fmt: skip
 

@@ -8,6 +8,7 @@ from isoloss.core.estimate import Estimate
 from isoloss.laws.law import Floats
 
 CURVE_POINTS = 101  # of a parabola as drawn
+PER_GAP = 25  # grid points between two sizes, along which Akima's curve is searched
 STABLE_SHARE = 0.5  # of the draws that must have their lowest point inside
 
 
@@ -57,16 +58,16 @@ class Valley:
         return float(np.median(self.lowest)) if len(self.lowest) else self.best_loss
 
 
-def akima_valley(x: Floats, loss: Floats, redrawn: Floats | None, *, per_gap: int, floor: float) -> Valley:
+def akima_valley(x: Floats, loss: Floats, redrawn: Floats | None, *, floor: float) -> Valley:
     """Return the valley of Akima's interpolation of ln L on ln x, searched on a geometric grid.
 
-    `x` ascends; `redrawn` (draws, k) are losses with noise. The grid has `per_gap` points a gap, and the floor of the
-    standard deviation is `floor` mean gaps. Akima 1970; Porian et al. 2024, appendix B.
+    `x` ascends; `redrawn` (draws, k) are losses with noise. The floor of the standard deviation is `floor` mean gaps
+    between two x. Akima 1970; Porian et al. 2024, appendix B.
     """
     # SciPy's interpolation loads where it is used: figures of valleys do not need it.
     from scipy.interpolate import Akima1DInterpolator
 
-    points = per_gap * (len(x) - 1)
+    points = PER_GAP * (len(x) - 1)
     grid = np.geomspace(x.min(), x.max(), points)
     curve = np.exp(Akima1DInterpolator(np.log(x), np.log(loss))(np.log(grid)))
     at = int(curve.argmin())
@@ -79,16 +80,15 @@ def akima_valley(x: Floats, loss: Floats, redrawn: Floats | None, *, per_gap: in
     return _valley(
         grid, curve, best=float(grid[at]), best_loss=float(curve[at]), interior=0 < at < points - 1,
         draws=draws, lowest=lowest, asked=0 if redrawn is None else len(redrawn),
-        floor=floor * per_gap * float(np.log(grid[1] / grid[0])),
+        floor=floor * PER_GAP * float(np.log(grid[1] / grid[0])),
     )  # fmt: skip
 
 
-def parabola_valley(x: Floats, loss: Floats, redrawn: Floats | None, *, per_gap: int, floor: float) -> Valley:
+def parabola_valley(x: Floats, loss: Floats, redrawn: Floats | None, *, floor: float) -> Valley:
     """Return the valley of the least-squares parabola of loss on ln x. Hoffmann et al. 2022, figure 3.
 
-    `floor` is in mean gaps between two x, as for Akima's curve; `per_gap` has no meaning here.
+    `floor` is in mean gaps between two x, as for Akima's curve.
     """
-    del per_gap
     log_x = np.log(x)
     middle, low, high = log_x.mean(), log_x[0], log_x[-1]
     design = np.vander(log_x - middle, 3)

@@ -86,16 +86,15 @@ def lack_of_fit(
     observations: Observations,
     *,
     form: str = "chinchilla",
-    budgets: Sequence[float] | None = None,
     optima: Sequence[BestSize] | None = None,
     seed: int = 0,
 ) -> list[LackOfFit]:
     """Return, corpus by corpus, whether `form` is refused; corpora that it cannot be fitted to are left out.
 
-    `optima` are the corpora's best sizes where they are known already; else those of `budgets`, by default three
-    inside the runs. Flagged runs are left out.
+    `optima` are the corpora's best sizes where they are known already; else those of three budgets inside the runs.
+    Flagged runs are left out.
     """
-    known = best_sizes(observations, budgets=budgets, seed=seed) if optima is None else optima
+    known = best_sizes(observations, seed=seed) if optima is None else optima
     found = []
     for corpus in observations.corpora:
         used, _ = leave_out(observations.where(corpus=corpus), flags=EXCLUDED_FLAGS)
@@ -118,16 +117,12 @@ def warned_of_misfit(laws: Sequence[FittedLaw], observations: Observations, *, s
     table = observations.where(corpus=[law.group for law in able])
     optima = best_sizes(table, draws=FEW_DRAWS, seed=seed)
     refused = {
-        (one.corpus, one.form): one.warning()
+        (one.corpus, one.form): [one.warning()]
         for form in dict.fromkeys(law.law for law in able)
         for one in lack_of_fit(table, form=form, optima=optima, seed=seed)
         if one.refused
     }
-    return [_warned(law, refused.get((law.group, law.law))) for law in laws]
-
-
-def _warned(law: FittedLaw, warning: LawWarning | None) -> FittedLaw:
-    return law if warning is None else replace(law, warnings=(*law.warnings, warning))
+    return [replace(law, warnings=(*law.warnings, *refused.get((law.group, law.law), []))) for law in laws]
 
 
 def _may_be_tested(law: FittedLaw) -> bool:

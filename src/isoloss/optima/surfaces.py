@@ -8,7 +8,7 @@ Legend: n rows, m points, S draws, T trunks, K coefficients.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,28 +39,13 @@ FIRST_THIRD_ORDER = 6
 TRUNK_PRIOR = -0.6
 
 
-class Surface(Protocol):
-    """One form fitted to one corpus."""
-
-    @property
-    def form(self) -> str:
-        """The form's name."""
-
-    @property
-    def misfit(self) -> float:
-        """Root mean square of ln L − ln L̂."""
-
-    @property
-    def unseen(self) -> Floats:
-        """ln L − ln L̂ of every row (n,), its trunk left out of the fit."""
-
-    def log_loss(self, log_n: Floats, log_d: Floats) -> Floats:
-        """Return ln L of the best fit and of every draw at the points (m,): (1 + S, m)."""
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LawSurface:
-    """A law of the registry at its best fit and in every draw, `values` (1 + S, p)."""
+    """A law of the registry at its best fit and in every draw, `values` (1 + S, p).
+
+    `misfit` is the root mean square of ln L − ln L̂, `unseen` the same differences of every row (n,), its trunk left out
+    of the fit.
+    """
 
     form: str
     law: type[Law]
@@ -79,7 +64,7 @@ class LawSurface:
 class LocalSurface:
     """Ten coefficients of (ln N, ln D) around `origin`, (1 + S, 10); rows count by `row_weights` (n,).
 
-    `ratio` is the variance of trunks over that of points around it.
+    `ratio` is the variance of trunks over that of points around it; `misfit` and `unseen` as in `LawSurface`.
     """
 
     form: str
@@ -93,6 +78,10 @@ class LocalSurface:
     def log_loss(self, log_n: Floats, log_d: Floats) -> Floats:
         """Return ln L of the best fit and of every draw at the points (m,): (1 + S, m)."""
         return np.asarray(self.coefficients @ third_order(log_n - self.origin[0], log_d - self.origin[1]).T)
+
+
+Surface = LawSurface | LocalSurface
+"""One form fitted to one corpus."""
 
 
 def least_squares(table: Observations, form: str) -> tuple[Problem, Floats]:

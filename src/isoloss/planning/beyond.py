@@ -26,12 +26,12 @@ from isoloss.fitting.fitting import fit
 from isoloss.laws.law import Floats, Law
 from isoloss.laws.settings import EXCLUDED_FLAGS
 from isoloss.runs.observations import Observations
+from isoloss.runs.sizes import distinct_sizes
 
 FORMS = ("chinchilla", "coupled", "ceiling", "farseer", "kaplan")
 UPPER = 16.0  # the upper budgets: those within this factor of the largest
 CUT, CUTS = 2.0, 5  # backtests leave out budgets above the largest over 2, 4 … 32
 FEWEST_ROWS, FEWEST_SIZES = 10, 3
-SAME_SIZE = 0.01  # of ln N
 POWER = 2.0  # weight ∝ (mean square error)^(−2)
 RECENT = 0.5  # a cut counts as (its budget over the largest) to this power
 LEAST_ERROR, MOST_ERROR, ERROR_OF_NONE = 0.003, 1.0, 0.1  # of ln L; the last where a form could not be fitted
@@ -151,7 +151,7 @@ def _steps(table: Observations) -> list[_Step]:
     found: list[_Step] = []
     for power in range(CUTS + 1):
         rows = table.flops <= table.flops.max() * (1 + 1e-9) / CUT**power
-        enough = rows.sum() >= FEWEST_ROWS and _count_sizes(table.params[rows]) >= FEWEST_SIZES
+        enough = rows.sum() >= FEWEST_ROWS and len(distinct_sizes(table.params[rows])[0]) >= FEWEST_SIZES
         if enough and (not found or rows.sum() < found[-1].rows.sum()):
             found.append(_Step(top=float(table.flops[rows].max()), rows=rows))
     if len(found) < 2:
@@ -161,10 +161,6 @@ def _steps(table: Observations) -> list[_Step]:
             fix="train runs over a wider range of budgets",
         )
     return found
-
-
-def _count_sizes(params: Floats) -> int:
-    return 1 + int((np.diff(np.sort(np.log(params))) > SAME_SIZE).sum())
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -227,7 +223,7 @@ def _fitted(table: Observations, step: _Step, forms: Sequence[str], place: _Plac
 def _windows(table: Observations, step: _Step) -> Iterator[tuple[str, NDArray[np.bool_]]]:
     yield "all", step.rows
     upper = step.rows & (table.flops >= step.top / UPPER)
-    if FEWEST_ROWS <= upper.sum() < step.rows.sum() and _count_sizes(table.params[upper]) >= FEWEST_SIZES:
+    if FEWEST_ROWS <= upper.sum() < step.rows.sum() and len(distinct_sizes(table.params[upper])[0]) >= FEWEST_SIZES:
         yield "upper", upper
 
 

@@ -49,8 +49,8 @@ def sound_forms(
 def _fault(form: PlanLaw, flops: float | None, corpus: CorpusStatistics) -> str | None:
     domain = form.base.domain
     grown = 1.0 if flops is None else float(np.sqrt(max(1.0, flops / domain.flops_high)))
-    params = np.geomspace(domain.params_low, domain.params_high * grown, GRID)
-    tokens = np.geomspace(domain.tokens_low, domain.tokens_high * grown, GRID)
+    spans = domain.span("params"), domain.span("tokens")
+    params, tokens = (np.geomspace(low, high * grown, GRID) for low, high in spans)
     return fault_of(form.base.definition, form.base.values, params, tokens, _ceiling(corpus))
 
 

@@ -5,6 +5,7 @@ is named, or by a ratio of bytes to tokens that is stated.
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -97,9 +98,9 @@ def plan_from_reference(
 
 
 def _shift(law: PlanLaw, reference: PlanLaw) -> _Shift:
-    low = max(law.base.domain.flops_low, reference.base.domain.flops_low)
-    high = min(law.base.domain.flops_high, reference.base.domain.flops_high)
-    budget = float(np.sqrt(low * high))
+    lows, highs = zip(*(one.base.domain.span("flops") for one in (law, reference)), strict=True)
+    high = min(highs)
+    budget = float(np.sqrt(max(lows) * high))
     count = 1 + min(len(law.base.draws), len(reference.base.draws))
     with np.errstate(invalid="ignore"):  # a draw without a best split has no shift
         shift = law.log_ratio(budget)[:count] - reference.log_ratio(budget)[:count]
@@ -154,15 +155,14 @@ def _indistinguishable(
     ),)  # fmt: skip
 
 
-def _uncounted(corpus: CorpusStatistics) -> tuple[LawWarning, ...]:
-    if corpus.unique_tokens is not None:
-        return ()
-    return (LawWarning(
-        code="tokens_uncounted",
-        message=f"the frontier counts subword tokens, and it is not known how many {corpus.name} has. Name a "
-        "tokenizer (--tokenizer tokenizer.json) or give bytes per token (--bytes-per-token 4.2) to see how "
-        "often the corpus is repeated.",
-    ),)  # fmt: skip
+def _uncounted(corpus: CorpusStatistics) -> Iterator[LawWarning]:
+    if corpus.unique_tokens is None:
+        yield LawWarning(
+            code="tokens_uncounted",
+            message=f"the frontier counts subword tokens, and it is not known how many {corpus.name} has. Name a "
+            "tokenizer (--tokenizer tokenizer.json) or give bytes per token (--bytes-per-token 4.2) to see how "
+            "often the corpus is repeated.",
+        )
 
 
 def _assumed_shift(frontier: ReferenceFrontier, factor: float) -> LawWarning:

@@ -87,9 +87,7 @@ class PlanLaw:
         Fitted to this one's losses, draw by draw, on a grid over the parameters and data of its runs: what the two
         say of budgets beyond is the difference that the form makes.
         """
-        domain = self.base.domain
-        sizes = np.geomspace(domain.params_low, domain.params_high, GRID)
-        lengths = np.geomspace(domain.tokens_low, domain.tokens_high, GRID)
+        sizes, lengths = (np.geomspace(*self.base.domain.span(name), GRID) for name in ("params", "tokens"))
         params, tokens = (each.ravel() for each in np.meshgrid(sizes, lengths, indexing="ij"))
         losses = np.stack(
             [self.loss(self.constant(n), self.constant(d)) for n, d in zip(params, tokens, strict=True)], 1

@@ -153,7 +153,7 @@ def _referees(observations: Observations) -> tuple[dict[str, FittedLaw], dict[st
 
 
 def _budgets(law: FittedLaw) -> list[float]:
-    low, high = np.log(law.domain.flops_low), np.log(law.domain.flops_high)
+    low, high = np.log(law.domain.span("flops"))
     return [float(np.exp(low + share * (high - low))) for share in BUDGETS]
 
 

@@ -4,7 +4,7 @@ Every number has the interval of the law's draws. An interval of D/N that spans 
 reader could use: it is kept in the data, and a sentence stands for it where people read.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -101,6 +101,23 @@ class Plan:
         """Whether the interval of D/N spans a factor of 200 or more."""
         return span(self.log_ratio) >= WIDEST
 
+    def numbers(self) -> dict[str, Estimate]:
+        """Return what is known of the run to train, by its name for people."""
+        unit, by = self.data_unit, self.converted
+        known = {
+            f"parameters N{bracketed(self.params_convention)}": self.params, f"training {unit} D": self.tokens,
+            "FLOPs": self.flops, f"{unit} per parameter, D/N": self.tokens_per_param,
+            **({} if by is None else {
+                f"parameters N ({by.params_convention})": by.params,
+                f"FLOPs, 6·N·D by {by.params_convention}": by.flops,
+                f"D/N by {by.params_convention}": by.log_ratio.exponential(),
+            }),
+            "loss, nats per token": self.loss, "loss of one run, including its noise": self.run_loss,
+            "20 tokens per parameter would lose": self.regret, "passes over the corpus": self.epochs,
+            f"batch, {unit}": self.batch_tokens, "peak rate": self.peak_lr, "device-hours": self.device_hours,
+        }  # fmt: skip
+        return {name: one for name, one in known.items() if one is not None}
+
     def sentence(self) -> str:
         """Return the plan in one line: parameters, tokens, tokens per parameter and their interval."""
         ratio, unit = self.tokens_per_param, self.data_unit
@@ -123,15 +140,7 @@ class Plan:
 
     def _repr_html_(self) -> str:
         """Show the plan as a table of its numbers, and why."""
-        numbers = {
-            f"parameters{bracketed(self.params_convention)}": self.params, f"training {self.data_unit}": self.tokens,
-            f"{self.data_unit} per parameter": self.tokens_per_param, "FLOPs": self.flops,
-            "loss, nats per token": self.loss, "loss of one run": self.run_loss,
-            "20 tokens per parameter would lose": self.regret, "passes over the corpus": self.epochs,
-            f"batch, {self.data_unit}": self.batch_tokens, "peak rate": self.peak_lr,
-            "device-hours": self.device_hours,
-        }  # fmt: skip
-        rows = [{self.corpus: name, "plan": one} for name, one in numbers.items() if one is not None]
+        rows = [{self.corpus: name, "plan": one} for name, one in self.numbers().items()]
         return rows_table(rows, note=" ".join([self.reason, *(warning.message for warning in self.warnings)]))
 
     def to_json(self) -> dict[str, Any]:
@@ -185,16 +194,15 @@ def finished(drafted: Plan, corpus: CorpusStatistics, making: Making) -> Plan:
     )
 
 
-def _wide(drafted: Plan) -> tuple[LawWarning, ...]:
-    """Return the sentence that an interval of no use means."""
-    if not drafted.is_wide:
-        return ()
-    return (LawWarning(
-        code="wide_interval",
-        message=f"the split is not known: the runs allow {drafted.data_unit} per parameter within a factor of "
-        f"{span(drafted.log_ratio):,.0f}. The numbers are the middle of that range. Train a pilot on the corpus "
-        "(--pilot 10min), or use a published frontier unchanged (isoloss plan … --anchor porian).",
-    ),)  # fmt: skip
+def _wide(drafted: Plan) -> Iterator[LawWarning]:
+    """Yield the sentence that an interval of no use means."""
+    if drafted.is_wide:
+        yield LawWarning(
+            code="wide_interval",
+            message=f"the split is not known: the runs allow {drafted.data_unit} per parameter within a factor of "
+            f"{span(drafted.log_ratio):,.0f}. The numbers are the middle of that range. Train a pilot on the corpus "
+            "(--pilot 10min), or use a published frontier unchanged (isoloss plan … --anchor porian).",
+        )
 
 
 def _converted(drafted: Plan, corpus: CorpusStatistics, making: Making, *, context: int) -> Converted | None:
@@ -240,12 +248,11 @@ def _no_shape(why: str) -> LawWarning:
     return LawWarning(code="no_shape", message=f"no shape: {why}")
 
 
-def _recipe_warnings(recipe: Recipe, params: float) -> tuple[LawWarning, ...]:
-    if recipe.covers(params):
-        return ()
+def _recipe_warnings(recipe: Recipe, params: float) -> Iterator[LawWarning]:
     low, high = recipe.params
-    return (LawWarning(
-        code="recipe_extrapolated",
-        message=f"the rules for batch and learning rate ({recipe.source}) were measured at {low:.2g} to {high:.2g} "
-        "parameters: sweep the learning rate around this one before a long run.",
-    ),)  # fmt: skip
+    if not low <= params <= high:
+        yield LawWarning(
+            code="recipe_extrapolated",
+            message=f"the rules for batch and learning rate ({recipe.source}) were measured at {low:.2g} to {high:.2g} "
+            "parameters: sweep the learning rate around this one before a long run.",
+        )

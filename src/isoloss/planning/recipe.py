@@ -21,10 +21,6 @@ class Recipe:
         """Return the batch of a run in tokens: whole windows of `context`, at least one."""
         return whole_windows(self.batch_tokens.at(params, tokens), context=context)
 
-    def covers(self, params: float) -> bool:
-        """Whether the rules were measured at that size."""
-        return self.params[0] <= params <= self.params[1]
-
 
 recipes: Registry[Recipe] = Registry("recipe")
 recipes.add(

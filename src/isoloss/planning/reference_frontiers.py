@@ -1,12 +1,15 @@
 """Published frontiers at large scale, to which a corpus's own shift can be added.
 
 Each is a line: ln(D*/N*) = level + slope · ln(C / at), with the standard errors and the correlation of its bootstrap
-draws. The numbers are refits to the published runs (`isoloss reproduce porian`, `isoloss reproduce chinchilla`).
+draws. The numbers, refits to the published runs, stand in `frontiers.toml`.
 """
 
+import tomllib
 from dataclasses import dataclass
+from importlib.resources import files
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from isoloss.core.registry import Registry
 from isoloss.laws.law import Floats
@@ -50,37 +53,6 @@ class ReferenceFrontier:
 
 
 reference_frontiers: Registry[ReferenceFrontier] = Registry("reference frontier")
-reference_frontiers.add(
-    "porian",
-    ReferenceFrontier(
-        name="porian",
-        source="Porian et al. 2024, arXiv:2406.19146: tuned hyperparameters, isoFLOP optima, 1,000 bootstrap draws",
-        data="RefinedWeb",
-        params_convention="with_head",
-        vocab_size=50_432,
-        at=1e18,
-        level=2.7241,
-        level_stderr=0.0186,
-        slope=0.0062,
-        slope_stderr=0.0072,
-        correlation=0.60,
-        flops=(1.25e16, 2.56e19),
-    ),
-)
-reference_frontiers.add(
-    "chinchilla",
-    ReferenceFrontier(
-        name="chinchilla",
-        source="Hoffmann et al. 2022, arXiv:2203.15556: 240 of their runs, Huber fit, 4,000 bootstrap draws",
-        data="MassiveText",
-        params_convention="total",
-        vocab_size=32_000,
-        at=1e20,
-        level=3.1267,
-        level_stderr=0.0803,
-        slope=-0.0278,
-        slope_stderr=0.0389,
-        correlation=0.82,
-        flops=(1.40e18, 1.30e22),
-    ),
-)
+_text = (files("isoloss.planning") / "frontiers.toml").read_text(encoding="utf-8")
+for _name, _table in tomllib.loads(_text).items():
+    reference_frontiers.add(_name, TypeAdapter(ReferenceFrontier).validate_python({"name": _name, **_table}))

@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from isoloss.data_dependence.coefficients import Form
 from isoloss.data_dependence.data_dependent import DataDependent, FittedDataDependent
@@ -32,6 +33,9 @@ TOKENIZER = "bytes"
 WITHOUT_LAW = ("dna", "protein")
 """Corpora whose models hardly beat the frequencies of their letters: nearly all runs flagged, no law of their own."""
 DRAWS, SEED = 1000, 17
+_COLUMNS: dict[str, Any] = {
+    "corpus": "corpus", "trunk": "trunk", "stderr": "stderr", "vocab": 256.0, "params_convention": "with_head"
+}  # fmt: skip
 
 
 @cache
@@ -49,19 +53,14 @@ def shipped_law() -> FittedDataDependent:
 
 def shipped_texts() -> Observations:
     """Return the runs that the law was fitted to, all without a flag, with a column of its measure."""
-    return read_runs(
-        TEXTS, corpus="corpus", trunk="trunk", stderr="stderr", complexity=(MEASURE,), vocab=256.0,
-        params_convention="with_head",
-    )  # fmt: skip
+    return read_runs(TEXTS, complexity=(MEASURE,), **_COLUMNS)
 
 
 def shipped_runs(*measures: str) -> Observations:
     """Return the runs of the earlier study, all without a flag, with columns of `measures` (the law's alone)."""
     without = ", ".join(f"'{name}'" for name in WITHOUT_LAW)
-    return read_runs(
-        RUNS, corpus="corpus", trunk="trunk", stderr="stderr", complexity=measures or (MEASURE,), vocab=256.0,
-        where=f"coalesce(flags, '') = '' AND corpus NOT IN ({without})", params_convention="with_head",
-    )  # fmt: skip
+    where = f"coalesce(flags, '') = '' AND corpus NOT IN ({without})"
+    return read_runs(RUNS, complexity=measures or (MEASURE,), where=where, **_COLUMNS)
 
 
 def fit_shipped() -> FittedDataDependent:

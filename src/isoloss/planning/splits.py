@@ -131,10 +131,6 @@ def _best(law: PlanLaw, log_flops: Floats) -> Pair:
     return np.exp(log_params), np.exp(law.log_tokens(log_flops, log_params))
 
 
-def _best_loss(law: PlanLaw, log_flops: Floats) -> Floats:
-    return law.loss(*_best(law, log_flops))
-
-
 def _of_budget(law: PlanLaw, *, flops: float) -> Pair:
     return _best(law, law.constant(float(np.log(flops))))
 
@@ -153,16 +149,12 @@ def _of_params(law: PlanLaw, *, params: float) -> Pair:
 
 
 def _of_tokens(law: PlanLaw, *, tokens: float) -> Pair:
-    wanted = float(np.log(tokens))
-
-    def rising(log_flops: Floats) -> Floats:
-        return law.log_tokens(log_flops, law.best_params(log_flops)) - wanted
-
-    return _best(law, _solved(law, rising))
+    log_tokens = float(np.log(tokens))
+    return _best(law, _solved(law, lambda budget: law.log_tokens(budget, law.best_params(budget)) - log_tokens))
 
 
 def _of_loss(law: PlanLaw, *, target_loss: float) -> Pair:
-    return _best(law, _solved(law, lambda log_flops: target_loss - _best_loss(law, log_flops)))
+    return _best(law, _solved(law, lambda log_flops: target_loss - law.loss(*_best(law, log_flops))))
 
 
 def _loss_and_params(law: PlanLaw, *, target_loss: float, params: float) -> Pair:

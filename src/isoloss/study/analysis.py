@@ -295,5 +295,5 @@ def _by_kind(corpora: Mapping[str, Corpus]) -> dict[str, list[str]]:
 
 
 def _frontier(law: FittedLaw) -> list[FrontierPoint]:
-    budgets = np.geomspace(law.domain.flops_low, law.domain.flops_high, FRONTIER_BUDGETS)
+    budgets = np.geomspace(*law.domain.span("flops"), FRONTIER_BUDGETS)
     return identified(lambda: law.frontier(flops=budgets.tolist())) or []

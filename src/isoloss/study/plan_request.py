@@ -134,10 +134,11 @@ def _remarks(request: Request, opened: Sequence[LawFile], statistics: CorpusStat
     """Yield where a law came from that nobody named, that its tokens are not stated, that its corpus is small."""
     if not (request.laws or request.runs or request.pilot):
         law = shipped.shipped_law()
+        smallest, largest = law.domain.span("params")
         yield LawWarning(
             code="shipped_law",
             message=f"no law was named: this is the bundled one, from {len(law.corpora)} real corpora read as bytes, "
-            f"models of {law.domain.params_low:,.0f} to {law.domain.params_high:,.0f} parameters and up to "
+            f"models of {smallest:,.0f} to {largest:,.0f} parameters and up to "
             f"{law.domain.flops_high:.1e} FLOPs. A pilot on the corpus itself knows it better: --pilot 10min.",
         )
     counted = opened and request.corpus is not None and request.tokenizer is None and request.frontier is None

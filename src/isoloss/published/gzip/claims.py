@@ -42,22 +42,22 @@ def _sensitive(found: GzipAnalysis) -> Claim:
 
 
 def _predictor(found: GzipAnalysis) -> Claim:
-    one = found.comparison
+    one = found.comparison.loss
     strong = [
         f"{SYMBOLS[line.name]}: r = {fixed(line.r, 2)}, p = {plain(line.p, 2)}" for line in found.lines[MAIN].values()
     ]
-    difference = one.loss.difference
+    difference = one.difference
     verdict: Verdict = "cannot be checked with this data"
-    if one.loss.shown:
+    if one.shown:
         verdict = "holds"
     elif difference.value >= 0:
         verdict = "does not hold"
     return Claim(
         claim="gzip is an effective predictor of how data complexity impacts scaling", source=README, verdict=verdict,
         why=f"In sample {'; '.join(strong)}. Left out in turn, a grammar's losses are predicted with an error of ln L "
-        f"of {fixed(one.heldout_error, 2)} against {fixed(one.pooled_error, 2)} by one law for all: a difference of "
+        f"of {fixed(one.heldout, 2)} against {fixed(one.pooled, 2)} by one law for all: a difference of "
         f"{fixed(difference.value, 2)} [{fixed(difference.low or 0, 2)}, {fixed(difference.high or 0, 2)}]. Permuting "
-        f"gzip among the grammars gives p = {plain(one.p_value, 2)}, of at best {plain(one.loss.smallest_p_value, 2)}: "
+        f"gzip among the grammars gives p = {plain(one.p_value, 2)}, of at best {plain(one.smallest_p_value, 2)}: "
         "the order of the five matters, but the error stays as large.",
     )  # fmt: skip
 
@@ -114,11 +114,11 @@ def _converged(found: GzipAnalysis) -> Claim:
 
 
 def _accurate(found: GzipAnalysis) -> Claim:
-    one = found.comparison
+    error = found.comparison.loss.heldout
     return Claim(
         claim="gzip accurately predicts scaling", source=SUMMARIES,
-        verdict="does not hold" if one.heldout_error > 0.1 else "holds",
-        why=f"A left-out grammar's losses are missed by {100 * one.heldout_error:.0f} % of ln L (root mean square); "
+        verdict="does not hold" if error > 0.1 else "holds",
+        why=f"A left-out grammar's losses are missed by {100 * error:.0f} % of ln L (root mean square); "
         "the laws fitted to a grammar's own runs miss them by "
         f"{100 * min(law.rmse for law in found.laws[MAIN].values()):.0f} to "
         f"{100 * max(law.rmse for law in found.laws[MAIN].values()):.0f} %.",

@@ -40,9 +40,8 @@ def of_law(law: EstimatedLaw, *, flops: Sequence[float] = ()) -> Figure:
 
     Raises Unidentified or NotApplicable where the law has no frontier.
     """
-    low = min([law.domain.flops_low, *flops])
-    high = max([law.domain.flops_high, *flops])
-    along = law.frontier(flops=np.geomspace(low, high, CURVE_POINTS).tolist())
+    budgets = [*law.domain.span("flops"), *flops]
+    along = law.frontier(flops=np.geomspace(min(budgets), max(budgets), CURVE_POINTS).tolist())
     marked = law.frontier(flops=list(flops))
     title = f"{law.law}, {law.whose}"
     return splits(curves={title: along}, points={"asked": marked} if marked else {}, unit=law.data_unit)
@@ -55,7 +54,7 @@ def of_laws(laws: Iterable[EstimatedLaw], *, flops: Sequence[float] = ()) -> Fig
         return of_law(found[0], flops=flops)
     points: dict[str, Sequence[Split]] = {}
     for law in found:
-        budgets = flops or np.geomspace(law.domain.flops_low, law.domain.flops_high, 5).tolist()
+        budgets = flops or np.geomspace(*law.domain.span("flops"), 5).tolist()
         points[law.group] = law.frontier(flops=budgets)
     return splits(curves={}, points=points, unit=found[0].data_unit)
 

@@ -99,10 +99,9 @@ def _contours(axes: Axes, law: FittedLaw, window: Window) -> None:
     levels, labelled = loss_levels(law, window)
     if len(levels) < 2:
         return
+    (n_low, n_high), (d_low, d_high) = law.domain.span("params"), law.domain.span("tokens")
     inside = Rectangle(
-        (law.domain.params_low, law.domain.tokens_low),
-        law.domain.params_high - law.domain.params_low,
-        law.domain.tokens_high - law.domain.tokens_low,
+        (n_low, d_low), n_high - n_low, d_high - d_low,
         facecolor="none", edgecolor=theme.MUTED, linewidth=0.7, linestyle=(0, (1, 2)), zorder=1.5,
     )  # fmt: skip
     axes.add_patch(inside)
@@ -121,9 +120,7 @@ def _contours(axes: Axes, law: FittedLaw, window: Window) -> None:
 def _shades(law: FittedLaw, levels: Sequence[float]) -> tuple[list[str], list[str]]:
     """Return the colours of the levels and of the bands around them: the whole sequence within the fitted ranges, its
     ends beyond them, light where loss is low."""
-    domain = law.domain
-    best = float(law.predict(params=domain.params_high, tokens=domain.tokens_high))
-    worst = float(law.predict(params=domain.params_low, tokens=domain.tokens_low))
+    worst, best = law.predict(params=law.domain.span("params"), tokens=law.domain.span("tokens"))
     first, last = (float(np.interp(loss, levels, np.arange(len(levels)))) for loss in (best, worst))
 
     def shade(ranks: np.ndarray) -> list[str]:
@@ -196,10 +193,8 @@ def _frontier(axes: Axes, law: FittedLaw, window: Window, budget: float) -> None
 
 def inside(domain: Domain, params: np.ndarray, tokens: np.ndarray) -> np.ndarray:
     """Return where points lie within the fitted ranges of parameters and tokens."""
-    return (
-        (params >= domain.params_low) & (params <= domain.params_high)
-        & (tokens >= domain.tokens_low) & (tokens <= domain.tokens_high)
-    )  # fmt: skip
+    (n_low, n_high), (d_low, d_high) = domain.span("params"), domain.span("tokens")
+    return (params >= n_low) & (params <= n_high) & (tokens >= d_low) & (tokens <= d_high)
 
 
 def _band(axes: Axes, points: Sequence[FrontierPoint]) -> None:
