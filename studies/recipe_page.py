@@ -5,24 +5,33 @@ python studies/recipe_page.py
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from answer.estimates import SIX_ND_BUDGETS, balances
+from answer.readings import TEXTS, cell, load, table
 from numpy.typing import NDArray
-from recipe_runs import ENDS, best_rates, read_rows
+from recipe_runs import ENDS, RECIPE, best_rates, read_rows
 from scipy.optimize import least_squares
 
 from isoloss.core.numbers import in_brackets, plain
-from isoloss.optima.mean_split import MeanSplit, mean_splits
-from isoloss.runs.observations import observations
 from isoloss.runs.rules import round_tokens
 
+HERE = Path(__file__).parent
+THETA = HERE.parent / "docs" / "results" / "answer" / "theta.csv"
+AT = math.log(2.5e4), math.log(5e5)  # the size and the tokens at which the best rate is printed
 Floats = NDArray[np.float64]
 
 # The curvature of ln L in ln(D/N) at equal compute: the middle of ten texts, by a local quadratic surface at 1.6e11
 # FLOPs of the runs in src/isoloss/planning/shipped/runs.csv (.015 to .043 without music).
 CURVATURE = 0.024
+
+
+# All runs of these texts are flagged (docs/results/answer.md).
+WITHOUT_SPLIT = ("dna", "protein")
 
 
 def main() -> None:
@@ -32,6 +41,8 @@ def main() -> None:
     balance_table()
     print()
     rates_table()
+    print()
+    best_rates_table()
 
 
 def excess_table() -> None:
@@ -76,35 +87,78 @@ def balance_table() -> None:
                 )
 
 
-# 6 N D; each is inside the staircase. Stated before its runs.
-STAIRCASE_BUDGETS = (3.2e10, 6.4e10, 1.28e11)
-
-
 def rates_table() -> None:
-    """Print the best tokens per parameter at the recipe's rate, at half and twice that rate, and by the demo's rule."""
-    write = partial(plain, digits=2)
-    print("| corpus | peak rate | runs | best tokens per parameter, mean of three budgets | at each budget |")
-    print("|---|---|---|---|---|")
-    for corpus in ("c", "english", "grammar"):
-        for split, runs in staircase_splits(corpus):
-            means = "none" if split.log_ratio is None else in_brackets(split.log_ratio.exponential(), write)
-            each = ", ".join("none" if one.tokens_per_param is None else in_brackets(one.tokens_per_param, write)
-                             for one in split.budgets)  # fmt: skip
-            print(f"| {corpus} | {split.corpus.removeprefix('staircase ')} | {runs} | {means} | {each} |")
+    """Print the best tokens per parameter of two texts of the answer, at the recipe's rate and at half and twice it."""
+    readings = load(HERE / "answer", measures=[])
+    names = [name for name in readings.finished(TEXTS) if name not in WITHOUT_SPLIT]
+    cells = {name: readings.cells[name] for name in names}
+    rows, corpora = list(readings.rows), dict(readings.corpora)
+    for row in table(HERE / "rates" / "runs.csv"):
+        recipe = RECIPE.peak_lr.at(float(row["params"]))
+        other = f"{row['corpus']} ×{float(row['peak_lr']) / recipe:.2g}"
+        rows.append({**row, "corpus": other})
+        corpora[other], cells[other] = readings.corpora[row["corpus"]], readings.cells[row["corpus"]]
+    everything = replace(readings, rows=rows, corpora=corpora)
+    found = {one.corpus: one for one in balances(everything, list(cells), cells=cells) if one.known}
+    write = partial(plain, digits=3)
+    print("| text | peak rate | runs | best tokens per parameter | θ | θ less the recipe's | inside its interval |")
+    print("|---|---|---|---|---|---|---|")
+    for name in (name for name in found if " ×" in name or f"{name} ×2" in found):
+        text, _, factor = name.partition(" ")
+        one, own = found[name], found[text]
+        assert own.theta.low is not None
+        assert own.theta.high is not None
+        moved = f"{one.theta.value - own.theta.value:+.2f} ± {math.hypot(one.sd, own.sd):.2f}" if factor else ""
+        inside = ("yes" if own.theta.low <= one.theta.value <= own.theta.high else "no") if factor else ""
+        print(
+            f"| {text} | {factor or 'recipe'} | {one.runs} | {in_brackets(one.tokens_per_param, write)} | "
+            f"{one.theta.value:.2f} ± {one.sd:.2f} | {moved} | {inside} |"
+        )
 
 
-def staircase_splits(corpus: str) -> Iterator[tuple[MeanSplit, int]]:
-    """Yield the best split of each variant of the staircase, weights of forms pooled over them, and its runs."""
-    rows = [row for row in read_rows()
-            if row["corpus"] == corpus and row["stage"].startswith("staircase") and row["loss_nats"]]  # fmt: skip
-    if rows:
-        table = observations(
-            params=[float(row["params"]) for row in rows], tokens=[float(row["tokens"]) for row in rows],
-            loss_nats=[float(row["loss_nats"]) for row in rows], corpus=[row["stage"] for row in rows],
-            trunk=[f"{row['stage']} {row['params']} {row['seed']}" for row in rows],
-        )  # fmt: skip
-        for split in mean_splits(table, budgets=STAIRCASE_BUDGETS):
-            yield split, sum(row["stage"] == split.corpus for row in rows)
+def best_rates_table() -> None:
+    """Print how far the recipe is from the best rate of each cell of the answer's grid, and what that does to θ.
+
+    ln L at a rate less ln L at the recipe's is a·u + b·u², with u = log2 of the rate over the recipe's and a linear in
+    ln N and ln D. So a cell's best rate is at u = -a/2b, the recipe's loss is a²/4b above it, and the best split of a
+    budget moves by minus the slope of that excess in ln(D/N), over the curvature of ln L. Errors: trunks drawn anew.
+    """
+    print("| text | excess at half, % | at twice, % | best rate | ∝ N^ | ∝ D^ | recipe's excess, % | shift of θ |")
+    print("|---|---|---|---|---|---|---|---|")
+    losses = {(row["corpus"], row["seed"], *cell(row)): math.log(float(row["loss_nats"]))
+              for row in table(HERE / "answer" / "runs.csv") if row["loss_nats"]}  # fmt: skip
+    theta = {row["corpus"]: float(row["theta"]) for row in table(THETA)}
+    rates = [row for row in table(HERE / "rates" / "runs.csv") if row["loss_nats"]]
+    for text in dict.fromkeys(row["corpus"] for row in rates):
+        own = [row for row in rates if row["corpus"] == text and (text, row["seed"], *cell(row)) in losses]
+        params, tokens = np.log([cell(row) for row in own]).T
+        u = np.array([math.log2(float(row["peak_lr"]) / RECIPE.peak_lr.at(cell(row)[0])) for row in own])
+        gaps = np.array([math.log(float(row["loss_nats"])) - losses[text, row["seed"], *cell(row)] for row in own])
+        columns = np.column_stack([u, u * (params - AT[0]), u * (tokens - AT[1]), u * u])
+        log_params = np.log([math.sqrt(budget / 6 / math.exp(theta[text])) for budget in SIX_ND_BUDGETS])
+        where = log_params, log_params + theta[text]
+        trunks = [row["trunk"] for row in own]
+        random = np.random.default_rng(0)
+        drawn = []
+        for _ in range(400):
+            chosen = random.choice(sorted(set(trunks)), size=len(set(trunks)))
+            kept = np.concatenate([np.flatnonzero(np.array(trunks) == trunk) for trunk in chosen])
+            drawn.append(_of_rates(columns[kept], gaps[kept], where))
+        found, errors = _of_rates(columns, gaps, where), np.std(drawn, axis=0, ddof=1)
+        half, twice = (100 * gaps[np.round(u) == step] for step in (-1, 1))
+        said = [f"{value:.2f} ± {error:.2f}" for value, error in zip(found, errors, strict=True)]
+        print(f"| {text} | {half.mean():+.1f} | {twice.mean():+.1f} | ×{' | '.join(said)} |")
+
+
+def _of_rates(columns: Floats, gaps: Floats, where: tuple[Floats, Floats]) -> Floats:
+    """Return best rate over the recipe's at the middle, its exponents of N and D, the excess in %, the shift of θ."""
+    (a, by_params, by_tokens, b), *_ = np.linalg.lstsq(columns, gaps, rcond=None)
+    slope = a + by_params * (where[0] - AT[0]) + by_tokens * (where[1] - AT[1])
+    excess = slope**2 / (4 * b)
+    shift = -slope * (by_tokens - by_params) / 2 / (2 * b) / CURVATURE
+    own = RECIPE.peak_lr.exponent
+    return np.array([2 ** (-a / 2 / b), own - by_params / 2 / b * math.log(2), -by_tokens / 2 / b * math.log(2),
+                     100 * excess.mean(), shift.mean()])  # fmt: skip
 
 
 def groups(corpus: str) -> Iterator[tuple[str, list[tuple[float, float, float]]]]:

@@ -5,8 +5,8 @@ python studies/recipe_runs.py STAGE [STAGE …] --out results/recipe [--corpora 
 
 Stages, each about a quarter of an hour of one free core: `sweep` trains rates a factor of two apart on seed 0; `tuned`
 every cell at its own best rate by that sweep, on seeds 1 to 3; `recipe` the same cells by the recipe of
-studies/recipe.toml; `steeper` by a rule whose rate falls faster with size and with tokens; `staircase` budgets by the
-recipe, at half and twice its rate, and by the demo's rule. What is in the archive is not trained again.
+studies/recipe.toml; `steeper` by a rule whose rate falls faster with size and with tokens. What is in the archive is
+not trained again.
 
 The rows of stage `decay` are a sweep of falling trunks on seed 0, by an earlier loop that counted the tokens up to the
 end of a step, where the engine counts those before it. No stage trains them again.
@@ -32,7 +32,6 @@ from isoloss.runs.record import RunRecord
 from isoloss.runs.rules import PowerRule, round_tokens
 from isoloss.runs.shapes import count
 from isoloss.runs.spec import ModelSpec, Optimiser, RunSpec, Schedule
-from isoloss.study.grid import Grid
 from isoloss.study.spec import Study
 from isoloss.training.job import trunk_jobs
 from isoloss.training.worker import run_trunk
@@ -45,8 +44,6 @@ ENDS = (5e4, 3.2e6)  # a factor of 64: the cells that are scored
 SWEPT = (0.25, 0.5, 1.0, 2.0, 4.0)  # of the middle
 LOWER = {"c": 0.125}  # where the lowest of these was best at the long horizon
 TUNING_SEED, SCORING_SEEDS = 0, (1, 2, 3)
-STAIRCASE = Grid(params=(4.5e3, 8e3, 1.4e4, 2.5e4, 4.5e4, 8e4, 1.4e5), flops=(1.6e10, 2.56e11), most_tokens=6e6)
-ARMS = (1.0, 0.5, 2.0)
 
 
 class Rule(NamedTuple):
@@ -73,7 +70,6 @@ class Rule(NamedTuple):
 SWEEP = Rule(PowerRule(at_params=2.5e4, value=8e-3, exponent=-0.5))
 RECIPE = Rule(PowerRule(at_params=2.5e4, value=7e-3, exponent=-0.35), decay_exponent=0.3)
 STEEPER = Rule(PowerRule(at_params=2.5e4, value=9e-3, exponent=-0.5), decay_exponent=0.4)
-DEMO = Rule(PowerRule(at_params=1e5, value=5e-3, exponent=-0.5), batch_tokens=1024, warmup_tokens=16_384, beta2=0.95)
 
 
 class Planned(NamedTuple):
@@ -156,19 +152,7 @@ def _by_rule(stage: str, rule: Rule, corpus: Corpus) -> Iterator[Planned]:
                 yield Planned(stage, rule.spec(corpus, shape(size, corpus), tokens, seed=seed))
 
 
-def staircase(name: str, corpus: Corpus) -> Iterator[Planned]:
-    """Yield budgets by the recipe, by its halved and doubled rates, and by the demo's rule."""
-    for size in STAIRCASE.params:
-        model = shape(size, corpus)
-        for tokens in STAIRCASE.horizons(count(model).params()):
-            for seed in SCORING_SEEDS[:2]:
-                for variant in ARMS:
-                    rate = RECIPE.peak_lr.at(count(model).params()) * variant
-                    yield Planned(f"staircase ×{variant:g}", RECIPE.spec(corpus, model, tokens, seed=seed, rate=rate))
-                yield Planned("staircase demo", DEMO.spec(corpus, model, tokens, seed=seed))
-
-
-STAGES = {"sweep": sweep, "tuned": tuned, "recipe": recipe, "steeper": steeper, "staircase": staircase}
+STAGES = {"sweep": sweep, "tuned": tuned, "recipe": recipe, "steeper": steeper}
 
 
 def best_rates(name: str) -> dict[tuple[int, int], float]:
