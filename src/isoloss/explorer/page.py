@@ -1,7 +1,5 @@
 """The page: laws, formulas and the figures' library in one file that opens without a network."""
 
-import base64
-import hashlib
 import json
 from collections.abc import Sequence
 from functools import cache
@@ -17,7 +15,7 @@ from isoloss.core.errors import InputError
 from isoloss.explorer.content import content
 from isoloss.explorer.figures import figures
 from isoloss.explorer.sources import Source
-from isoloss.report.page import asset
+from isoloss.report.page import asset, script_hash
 
 LARGEST_PAGE = 5_000_000  # bytes
 
@@ -54,7 +52,7 @@ def page(sources: Sequence[Source], *, opened_at: float | None = None) -> str:
         content=Markup(_as_data(page_data)),
         style=Markup(asset("style.css") + _own("explorer.css")),
         scripts=[Markup(script) for script in scripts],
-        hashes=[base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts],
+        hashes=[script_hash(script) for script in scripts],
     )
 
 

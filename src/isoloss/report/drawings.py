@@ -1,14 +1,14 @@
 """The figures of a report with their words: what each shows, how to read it, and a text for those who do not see it."""
 
 import re
-from collections.abc import Mapping, Sized
+from collections.abc import Mapping, Sequence, Sized
 from functools import partial
 
 import numpy as np
 
 from isoloss.core.numbers import fixed, plain, power_of_ten, value_and_interval
 from isoloss.data_dependence.balance import BalanceVerdict, measure_in_words, measured_as, slope_in_words
-from isoloss.report.blocks import Drawing
+from isoloss.report.blocks import Draw, Drawing
 from isoloss.report.data import ReportData
 from isoloss.report.figures.balance import BalancePoint, balance
 from isoloss.report.figures.compute import loss_against_compute
@@ -47,15 +47,12 @@ def contour_sheet(data: ReportData) -> Drawing:
         f"{HOLLOW} All panels share their axes. {_convention(data)}",
         alt=f"{_count(names)} of iso-loss contours, a corpus each. At {budget} FLOPs the best split is: "
         + _each({name: split_sentence(law, data.budget_flops) for name, law in data.laws.items()}),
-        draw=partial(
-            contours, data.observations, data.laws, budget=data.budget_flops, corpora=names, titles=panel_titles(data)
-        ),
+        draw=_contours(data, names),
     )
 
 
 def contour_pages(data: ReportData) -> list[Drawing]:
     """Return one large contour picture a corpus that has a law."""
-    titles = panel_titles(data)
     return [
         Drawing(
             name=f"contours-{number}-{slug(name)}",
@@ -63,14 +60,17 @@ def contour_pages(data: ReportData) -> list[Drawing]:
             caption=f"{name} alone, to be read as the sheet of all corpora.",
             alt=f"Iso-loss contours of {name}. Best split of {power_of_ten(data.budget_flops)} FLOPs: "
             f"{split_sentence(data.laws[name], data.budget_flops)}.",
-            draw=partial(
-                contours, data.observations, data.laws, budget=data.budget_flops, corpora=[name], titles=titles
-            ),
+            draw=_contours(data, [name]),
             wide_only=True,
         )
         for number, name in enumerate(corpus_order(data), start=1)
         if name in data.laws
     ]
+
+
+def _contours(data: ReportData, corpora: Sequence[str]) -> Draw:
+    titles = panel_titles(data)
+    return partial(contours, data.observations, data.laws, budget=data.budget_flops, corpora=corpora, titles=titles)
 
 
 def slug(name: str) -> str:

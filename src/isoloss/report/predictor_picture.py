@@ -1,10 +1,11 @@
 """The figure of the comparison of predictors with its words."""
 
 import math
+from collections.abc import Iterator, Mapping
 from functools import partial
 
 from isoloss.core.numbers import fixed, power_of_ten
-from isoloss.data_dependence.predictor_comparison import PredictorComparison
+from isoloss.data_dependence.predictor_comparison import Errors, PredictorComparison
 from isoloss.report.blocks import Drawing
 from isoloss.report.data import ReportData
 from isoloss.report.figures.balance import KIND_TITLE
@@ -15,12 +16,7 @@ ONE_RUN = "one cheap run"
 
 def predictor_picture(data: ReportData) -> Drawing | None:
     """Return the forest of error differences, or None where no predictors were compared."""
-    panels = [
-        panel
-        for comparison in data.predictor_comparisons
-        for panel in (_losses(comparison), _balances(comparison))
-        if panel
-    ]
+    panels = [panel for comparison in data.predictor_comparisons for panel in _panels(comparison)]
     if not panels:
         return None
     return Drawing(
@@ -41,27 +37,23 @@ def _said(bar: Bar) -> str:
     return f"{bar.name} {fixed(bar.difference.value, 2)}{' (shown)' if bar.shown else ''}"
 
 
-def _losses(comparison: PredictorComparison) -> Panel:
-    ordered = sorted(comparison.measures, key=lambda c: c.loss.difference.value)
-    bars = [Bar(name=c.measure, difference=c.loss.difference.scaled(100), shown=c.loss.shown) for c in ordered]
-    bars.append(Bar(name=ONE_RUN, difference=ordered[0].loss.proxy_difference.scaled(100), shown=False))
-    return Panel(
-        title=f"{compared(comparison)}: losses", axis="error less one law's, % of loss", kind=comparison.kind, bars=bars
+def _panels(comparison: PredictorComparison) -> Iterator[Panel]:
+    """Yield the panel of losses, in percent, and that of balances, where they are known."""
+    title, losses = compared(comparison), {c.measure: c.loss for c in comparison.measures}
+    yield Panel(
+        title=f"{title}: losses", axis="error less one law's, % of loss", kind=comparison.kind, bars=_bars(losses, 100)
     )
+    balances = {c.measure: c.balance for c in comparison.measures if c.balance is not None}
+    if balances and not any(math.isnan(errors.difference.value) for errors in balances.values()):
+        axis = f"error less one law's, at {power_of_ten(comparison.budget)} FLOPs"
+        yield Panel(title=f"{title}: ln(D*/N*)", axis=axis, kind=comparison.kind, bars=_bars(balances, 1))
 
 
-def _balances(comparison: PredictorComparison) -> Panel | None:
-    known = [(c.measure, c.balance) for c in comparison.measures if c.balance is not None]
-    if not known or any(math.isnan(errors.difference.value) for _, errors in known):
-        return None
-    ordered = sorted(known, key=lambda pair: pair[1].difference.value)
-    bars = [Bar(name=name, difference=errors.difference, shown=errors.shown) for name, errors in ordered]
-    bars.append(Bar(name=ONE_RUN, difference=ordered[0][1].proxy_difference, shown=False))
-    return Panel(
-        title=f"{compared(comparison)}: ln(D*/N*)",
-        axis=f"error less one law's, at {power_of_ten(comparison.budget)} FLOPs",
-        kind=comparison.kind, bars=bars,
-    )  # fmt: skip
+def _bars(measures: Mapping[str, Errors], unit: float) -> list[Bar]:
+    """Return the measures, the best first, and the rival to beat; differences are times `unit`."""
+    ordered = sorted(measures.items(), key=lambda pair: pair[1].difference.value)
+    bars = [Bar(name=name, difference=errors.difference.scaled(unit), shown=errors.shown) for name, errors in ordered]
+    return [*bars, Bar(name=ONE_RUN, difference=ordered[0][1].proxy_difference.scaled(unit), shown=False)]
 
 
 def compared(comparison: PredictorComparison) -> str:

@@ -85,11 +85,9 @@ def _predictors(data: ReportData) -> Section:
 
 
 def _compute(data: ReportData) -> Section:
-    if not len(data.observations):
-        return Section(name="compute", title="What compute buys", blocks=())
+    drawn = kept(drawings.compute_picture(data), drawings.excess_picture(data)) if len(data.observations) else ()
     return Section(
-        name="compute", title="What compute buys",
-        blocks=kept(drawings.compute_picture(data), drawings.excess_picture(data)),
+        name="compute", title="What compute buys", blocks=drawn,
         folded_title="What to train at each budget", folded=(tables.frontier_table(data),) if data.frontier else (),
     )  # fmt: skip
 
@@ -162,10 +160,8 @@ def _refused(data: ReportData) -> tuple[Note, ...]:
 
 
 def _paper(data: ReportData) -> Section:
-    if not data.laws:
-        return Section(name="paper", title="For a paper", blocks=())
     return Section(
-        name="paper", title="For a paper", blocks=(checklist_table(data),),
+        name="paper", title="For a paper", blocks=(checklist_table(data),) if data.laws else (),
         folded_title="A methods paragraph and BibTeX, to paste", folded=paste(data),
     )  # fmt: skip
 

@@ -6,9 +6,8 @@ the dark page.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, ParamSpec, TypeVar
 
@@ -104,6 +103,10 @@ class Panels:
     gap_y: float = 0.72
     gap_split: float = 0.14
 
+    def on(self, layout: Layout, **narrow: Any) -> "Panels":
+        """Return these sizes, or on a narrow screen one column with the sizes in `narrow` in place of these."""
+        return replace(self, **({"columns": 1} | narrow)) if layout == "narrow" else self
+
     def grid(self, count: int, *, key: Sequence[Entry] = ()) -> tuple[Figure, list[list[Axes]]]:
         """Return a figure with its legend on top and, for each of `count` panels in reading order, its axes."""
         columns = max(1, min(self.columns, count))
@@ -124,13 +127,21 @@ class Panels:
             panels.append([figure.add_axes((s / wide, y / high, part / wide, self.height / high)) for s in starts])
         return figure, panels
 
-    def label(self, grid: Sequence[Sequence[Axes]], titles: Iterable[str], *, x: str, y: str) -> None:
-        """Give each panel of `grid` its title, and its axes their labels where they stand on the edge of the sheet."""
+    def label(
+        self, grid: Sequence[Sequence[Axes]], titles: Iterable[str], *, x: str, y: str, shared: bool = False,
+        pad: float | None = None,
+    ) -> None:  # fmt: skip
+        """Give each panel of `grid` its title, and its axes their labels where they stand on the edge of the sheet.
+
+        Where panels have one vertical range (`shared`), its numbers stand on the left edge alone. `pad` is the room
+        in points below a title.
+        """
         left, bottom = edge_panels(len(grid), self.columns)
         for index, ((axes, *_), title) in enumerate(zip(grid, titles, strict=True)):
-            axes.set_title(title)
+            axes.set_title(title, pad=pad)
             axes.set_xlabel(x if index in bottom else "")
             axes.set_ylabel(y if index in left else "")
+            axes.tick_params(labelleft=not shared or index in left)
 
 
 def _key_rows(entries: Sequence[Entry], *, room: float) -> list[list[Entry]]:
@@ -225,23 +236,13 @@ def padded_log(values: Sequence[float] | np.ndarray, *, pad: float = 0.06) -> tu
 
 def spread(places: Sequence[float], gap: float) -> list[float]:
     """Return places moved apart just enough to stand `gap` from each other, in their order and around their mean."""
+    from scipy.optimize import isotonic_regression
+
     order = np.argsort(places, kind="stable")
-    moved = np.asarray(places, dtype=float)[order]
-    groups = [[i] for i in range(len(moved))]
-    merged = True
-    while merged:
-        merged = False
-        for left, right in pairwise(range(len(groups))):
-            centres = [float(np.mean(moved[group])) for group in (groups[left], groups[right])]
-            needed = gap * (len(groups[left]) + len(groups[right])) / 2
-            if centres[1] - centres[0] < needed - 1e-9:
-                groups[left : right + 1] = [groups[left] + groups[right]]
-                merged = True
-                break
-    result = np.empty_like(moved)
-    for group in groups:
-        result[order[group]] = float(np.mean(moved[group])) + gap * (np.arange(len(group)) - (len(group) - 1) / 2)
-    return [float(place) for place in result]
+    steps = gap * np.arange(len(places))
+    moved = np.empty(len(places))
+    moved[order] = isotonic_regression(np.asarray(places, dtype=float)[order] - steps).x + steps
+    return [float(place) for place in moved]
 
 
 ON_PAPER = {"facecolor": PAPER, "edgecolor": "none", "alpha": 0.75, "pad": 0.5}

@@ -33,9 +33,9 @@ def accuracy_against_cost(
 
     Curves are those of `accuracy_columns`. `marks` are other costs, drawn as upright lines.
     """
-    narrow = layout == "narrow"
-    shape = theme.Panels(width=2.4 if narrow else 3.4, height=2.5, columns=1 if narrow else 2, left=0.66, right=0.72,
-                   gap_x=1.3, gap_y=0.86)  # fmt: skip
+    shape = theme.Panels(width=3.4, height=2.5, columns=2, left=0.66, right=0.72, gap_x=1.3, gap_y=0.86).on(
+        layout, width=2.4
+    )
     figure, grid = shape.grid(len(curves), key=_key(marks))
     costs = np.concatenate([*(curve["cost"] for curve in curves.values()), list(marks.values())])
     ends = np.concatenate([[*curve["low"], *curve["high"]] for curve in curves.values()])

@@ -47,10 +47,9 @@ def law_map(
 
     `window` are the limits of parameters and tokens. `budgeted` leaves room in the key for what `budget_frames` adds.
     """
-    if layout == "narrow":
-        shape = theme.Panels(width=2.7, height=2.5, columns=1, left=0.66, right=0.42, gap_y=0.86)
-    else:
-        shape = theme.Panels(width=2.95, height=2.75, columns=3, left=0.7, right=0.4, gap_x=0.68, gap_y=0.8)
+    shape = theme.Panels(height=2.75, left=0.7, right=0.4, gap_x=0.68, gap_y=0.8).on(
+        layout, width=2.7, height=2.5, left=0.66, right=0.42, gap_y=0.86
+    )
     figure, grid = shape.grid(len(laws), key=_key(budgeted=budgeted))
     params, tokens = window
     shape.label(grid, laws, x="parameters N", y="training tokens D")

@@ -32,8 +32,7 @@ class LeastLoss:
 @theme.drawn
 def least_losses(series: Mapping[str, LeastLoss], *, fitted: Sequence[str], layout: theme.Layout = "wide") -> Figure:
     """Return one panel with every series, and the laws of the `fitted` ones."""
-    narrow = layout == "narrow"
-    shape = theme.Panels(width=2.85 if narrow else 5.2, height=2.6 if narrow else 3.4, columns=1, left=0.66)
+    shape = theme.Panels(width=5.2, height=3.4, left=0.66).on(layout, width=2.85, height=2.6)
     entries = [
         (Line2D([], [], marker=marker, markersize=4.6, color=colour, linewidth=0.8), name)
         for name, colour, marker in zip(series, COLOURS, MARKERS, strict=False)
@@ -54,10 +53,9 @@ def least_losses(series: Mapping[str, LeastLoss], *, fitted: Sequence[str], layo
 @theme.drawn
 def least_losses_apart(series: Mapping[str, LeastLoss], *, layout: theme.Layout = "wide") -> Figure:
     """Return one panel a series with its own law: inside the fitted budgets solid, beyond them dashed."""
-    if layout == "narrow":
-        shape = theme.Panels(width=2.85, height=2.2, columns=1, left=0.62, gap_y=0.86)
-    else:
-        shape = theme.Panels(width=2.85, height=2.3, columns=3, left=0.66, gap_x=0.5, gap_y=0.74)
+    shape = theme.Panels(width=2.85, height=2.3, left=0.66, gap_x=0.5, gap_y=0.74).on(
+        layout, height=2.2, left=0.62, gap_y=0.86
+    )
     figure, grid = shape.grid(len(series), key=_law_key())
     flops = np.concatenate([one.flops for one in series.values()])
     losses = np.concatenate([one.loss_nats for one in series.values()])

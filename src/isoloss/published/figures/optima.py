@@ -76,7 +76,9 @@ class OptimaPanel:
 @theme.drawn
 def optima_against_compute(panels: Sequence[OptimaPanel], *, columns: int = 3, layout: theme.Layout = "wide") -> Figure:
     """Return one panel each on one range of compute; panels of the same quantity share their vertical range."""
-    shape = _panels(columns, layout)
+    shape = theme.Panels(width=2.7, height=2.25, columns=columns, left=0.72, right=0.12, gap_x=0.78, gap_y=0.74).on(
+        layout, width=2.8, height=2.3, gap_y=0.86
+    )
     figure, grid = shape.grid(len(panels), key=_key(panels))
     flops = np.concatenate([panel.flops for panel in panels])
     limits = theme.padded_log(flops, pad=0.05)
@@ -91,12 +93,6 @@ def optima_against_compute(panels: Sequence[OptimaPanel], *, columns: int = 3, l
         theme.log_axis(axes.xaxis, kind="power", most=5)
         theme.log_axis(axes.yaxis, kind="plain" if panel.quantity == "ratio" else "si")
     return figure
-
-
-def _panels(columns: int, layout: theme.Layout) -> theme.Panels:
-    if layout == "narrow":
-        return theme.Panels(width=2.8, height=2.3, columns=1, left=0.72, right=0.12, gap_y=0.86)
-    return theme.Panels(width=2.7, height=2.25, columns=columns, left=0.72, right=0.12, gap_x=0.78, gap_y=0.74)
 
 
 def _range(panels: Sequence[OptimaPanel], limits: tuple[float, float]) -> tuple[float, float]:

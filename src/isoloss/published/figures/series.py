@@ -61,10 +61,9 @@ def series_panels(panels: Sequence[SeriesPanel], *, layout: theme.Layout = "wide
     """Return one panel each; axes are logarithmic unless `linear`."""
     names = list(dict.fromkeys(name for panel in panels for name in panel.series))
     looks = {name: index for index, name in enumerate(names)}
-    if layout == "narrow":
-        shape = theme.Panels(width=2.75, height=2.2, columns=1, left=0.75, right=0.12, gap_y=0.86)
-    else:
-        shape = theme.Panels(width=2.75, height=2.3, columns=3, left=0.75, right=0.15, gap_x=0.82, gap_y=0.8)
+    shape = theme.Panels(width=2.75, height=2.3, left=0.75, gap_x=0.82, gap_y=0.8).on(
+        layout, height=2.2, right=0.12, gap_y=0.86
+    )
     figure, grid = shape.grid(len(panels), key=_key(panels, names) if len(names) > 1 else ())
     _, bottom = theme.edge_panels(len(panels), shape.columns)
     for index, (panel, (axes,)) in enumerate(zip(panels, grid, strict=True)):

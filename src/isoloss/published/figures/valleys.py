@@ -23,7 +23,9 @@ def valleys(
 
     Points of fewer than `least_ratio` tokens per parameter, far up the valley's side, are not shown.
     """
-    shape = _panels(layout)
+    shape = theme.Panels(width=2.85, height=2.6, left=0.66, right=0.5, gap_x=0.72, gap_y=0.74).on(
+        layout, width=2.75, height=2.5, left=0.62, right=0.45, gap_y=0.86
+    )
     figure, grid = shape.grid(len(found), key=_key(found))
     budgets = sorted({optimum.flops for one in found.values() for optimum in one.optima})
     colours = dict(zip(budgets, theme.sequence(np.linspace(0, 1, len(budgets))), strict=True))
@@ -32,12 +34,6 @@ def valleys(
         axes.set(xscale="log", yscale="log")
         _panel(axes, one, colours, least_ratio, ylim)
     return figure
-
-
-def _panels(layout: theme.Layout) -> theme.Panels:
-    if layout == "narrow":
-        return theme.Panels(width=2.75, height=2.5, columns=1, left=0.62, right=0.45, gap_y=0.86)
-    return theme.Panels(width=2.85, height=2.6, columns=3, left=0.66, right=0.5, gap_x=0.72, gap_y=0.74)
 
 
 def _panel(

@@ -53,29 +53,23 @@ def balance(
     per parameter are shown to follow the measure. `notes` are written under the panels' titles.
     """
     kinds = [kind for kind in KIND_TITLE if any(point.kind == kind for point in points)]
-    panels = _panels(layout)
+    panels = theme.Panels(width=5.06, height=3.4, columns=2, left=0.62, right=0.2, top=0.55, gap_x=0.3).on(
+        layout, width=2.9, height=2.6, left=0.56, right=0.16, gap_y=1.1
+    )
     limits = _limits([p.complexity for p in points]), _limits([p.log_ratio for p in points])
     figure, grid = panels.grid(len(kinds), key=_key(bool(lines), _shows_chinchilla(limits[1])))
-    for index, (kind, (axes,)) in enumerate(zip(kinds, grid, strict=True)):
-        axes.set(xlim=limits[0], ylim=limits[1], xlabel=axis)
+    titles = (KIND_TITLE[kind] for kind in kinds)
+    panels.label(grid, titles, x=axis, y="best tokens per parameter", shared=True, pad=20)
+    for kind, (axes,) in zip(kinds, grid, strict=True):
+        axes.set(xlim=limits[0], ylim=limits[1])
         own = [point for point in points if point.kind == kind]
         _panel(axes, own, lines.get(kind))
         name_marks(
             axes, list(map(_named, own)), lines=[(lines[kind].complexity, lines[kind].value)] if kind in lines else []
         )
-        axes.set_title(KIND_TITLE[kind], pad=20)
         axes.text(0, 1, notes.get(kind, ""), transform=axes.transAxes, va="bottom", fontsize=8, color=theme.MUTED)
-        first = index % panels.columns == 0
         _ratio_ticks(axes, limits[1])
-        axes.tick_params(labelleft=first)
-        axes.set_ylabel("best tokens per parameter" if first else "")
     return figure
-
-
-def _panels(layout: theme.Layout) -> theme.Panels:
-    if layout == "narrow":
-        return theme.Panels(width=2.9, height=2.6, columns=1, left=0.56, right=0.16, top=0.55, gap_y=1.1)
-    return theme.Panels(width=5.06, height=3.4, columns=2, left=0.62, right=0.2, top=0.55, gap_x=0.3)
 
 
 def _limits(estimates: Sequence[Estimate]) -> tuple[float, float]:

@@ -37,7 +37,9 @@ def loss_against_compute(
     names = list(corpora) if corpora is not None else observations.corpora
     sizes = {name: observations.where(corpus=name) for name in names}
     looks = [look for name in names for look in marks(sizes[name], laws.get(name))]
-    panels = _panels(layout)
+    panels = theme.Panels(width=3.1, height=2.45, left=0.7, gap_x=0.55).on(
+        layout, width=2.95, height=2.3, left=0.62, gap_y=0.86
+    )
     figure, grid = panels.grid(len(names), key=[*key(looks), *_key(bool(laws), bool(floors))])
     limits = theme.padded_log(observations.flops, pad=0.12)
     panels.label(grid, map(theme.short, names), x="training FLOPs C", y="loss, nats per token")
@@ -45,12 +47,6 @@ def loss_against_compute(
         axes.set(xscale="log", yscale="log", xlim=limits)
         _panel(axes, sizes[name], laws.get(name), floors.get(name))
     return figure
-
-
-def _panels(layout: theme.Layout) -> theme.Panels:
-    if layout == "narrow":
-        return theme.Panels(width=2.95, height=2.3, columns=1, left=0.62, gap_y=0.86)
-    return theme.Panels(width=3.1, height=2.45, columns=3, left=0.7, gap_x=0.55)
 
 
 def _key(laws: bool, floors: bool) -> list[theme.Entry]:

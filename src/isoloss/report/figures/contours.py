@@ -40,25 +40,19 @@ def contours(
 ) -> Figure:
     """Return one panel a corpus, all on the same axes: contours, runs, compute lines, frontier and its interval."""
     names = list(corpora) if corpora is not None else observations.corpora
-    single = len(names) == 1
-    panels = _panels(single, layout)
+    one = theme.Panels(width=5.6, height=4.6, columns=1, left=0.75, right=0.6, top=0.5)
+    several = theme.Panels(width=3.0, height=2.75, left=0.7, right=0.5, top=0.46, gap_x=0.52, gap_y=0.78)
+    panels = (one if len(names) == 1 else several).on(
+        layout, width=2.66, height=2.6, left=0.62, right=0.46, top=0.46, gap_y=1.0
+    )
     window = shared_window(observations)
     looks = [look for name in names for look in marks(observations.where(corpus=name), laws.get(name))]
     figure, grid = panels.grid(len(names), key=_key(looks, budget))
-    left, bottom = theme.edge_panels(len(names), panels.columns)
-    for index, (name, (axes,)) in enumerate(zip(names, grid, strict=True)):
+    shown = (theme.short((titles or {}).get(name, name), TITLE_LENGTH) for name in names)
+    panels.label(grid, shown, x="parameters N", y=f"training {observations.data_unit} D", shared=True, pad=14)
+    for name, (axes,) in zip(names, grid, strict=True):
         _panel(axes, observations.where(corpus=name), laws.get(name), window=window, budget=budget)
-        _label(axes, observations, outer_left=index in left, outer_bottom=index in bottom)
-        axes.set_title(theme.short((titles or {}).get(name, name), TITLE_LENGTH), pad=14)
     return figure
-
-
-def _panels(single: bool, layout: theme.Layout) -> theme.Panels:
-    if layout == "narrow":
-        return theme.Panels(width=2.66, height=2.6, columns=1, left=0.62, right=0.46, top=0.46, gap_y=1.0)
-    if single:
-        return theme.Panels(width=5.6, height=4.6, columns=1, left=0.75, right=0.6, top=0.5)
-    return theme.Panels(width=3.0, height=2.75, columns=3, left=0.7, right=0.5, top=0.46, gap_x=0.52, gap_y=0.78)
 
 
 def shared_window(observations: Observations) -> Window:
@@ -82,15 +76,6 @@ def _panel(axes: Axes, runs: Observations, law: FittedLaw | None, *, window: Win
     draw_runs(axes, runs, marks(runs, law), x=runs.params, y=runs.tokens)
     theme.log_axis(axes.xaxis)
     theme.log_axis(axes.yaxis)
-
-
-def _label(axes: Axes, observations: Observations, *, outer_left: bool, outer_bottom: bool) -> None:
-    unit = observations.data_unit
-    if outer_bottom:
-        axes.set_xlabel("parameters N")
-    if outer_left:
-        axes.set_ylabel(f"training {unit} D")
-    axes.tick_params(labelleft=outer_left, labelbottom=True)
 
 
 def _contours(axes: Axes, law: FittedLaw, window: Window) -> None:

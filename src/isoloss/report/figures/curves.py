@@ -26,7 +26,9 @@ def training_curves(
 ) -> Figure:
     """Return one panel a corpus: training loss against tokens seen, one line a run, coloured by size."""
     names = list(corpora) if corpora is not None else list(dict.fromkeys(curve.corpus for curve in curves))
-    panels = _panels(layout)
+    panels = theme.Panels(width=3.13, height=2.1, left=0.7, gap_x=0.5, top=0.3).on(
+        layout, width=2.95, height=2.0, left=0.62, right=0.12, gap_y=0.86
+    )
     figure, grid = panels.grid(len(names))
     low, high = theme.padded_log(np.concatenate([curve.tokens[curve.tokens > 0] for curve in curves]), pad=0.04)
     shown = [theme.short((titles or {}).get(name, name)) for name in names]
@@ -35,12 +37,6 @@ def training_curves(
         axes.set(xscale="log", yscale="log", xlim=(low, high * NAME_ROOM))
         _panel(axes, [curve for curve in curves if curve.corpus == name])
     return figure
-
-
-def _panels(layout: theme.Layout) -> theme.Panels:
-    if layout == "narrow":
-        return theme.Panels(width=2.95, height=2.0, columns=1, left=0.62, right=0.12, top=0.3, gap_y=0.86)
-    return theme.Panels(width=3.13, height=2.1, columns=3, left=0.7, gap_x=0.5, top=0.3)
 
 
 def _panel(axes: Axes, curves: Sequence[Curve]) -> None:

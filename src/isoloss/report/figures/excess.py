@@ -32,42 +32,30 @@ def excess_over_floor(
     runs = {name: observations.where(corpus=name) for name in names}
     above = {name: runs[name].loss_nats - floors[name].value for name in names}
     looks = [look for name in names for look in marks(runs[name], laws.get(name))]
-    panels = _panels(layout)
+    panels = theme.Panels(width=3.26, height=2.4, gap_x=0.3).on(
+        layout, width=2.95, height=2.2, left=0.66, right=0.12, gap_y=0.86
+    )
     gaps = {name: law_gap(laws.get(name), floors[name]) for name in names}
-    figure, grid = panels.grid(len(names), key=[*key(looks), *(_key() if any(gaps.values()) else [])])
+    fitted = theme.line_sign(theme.PURPLE, width=1.6, dashes=(0, (4, 2)))
+    entries = [(fitted, "fitted E − floor, where E is above it")] if any(gaps.values()) else []
+    figure, grid = panels.grid(len(names), key=[*key(looks), *entries])
     clear = np.concatenate([values[values > 0] for values in above.values()])
     least = LEAST_SHARE * float(max(clear.min(), 1e-4)) if clear.size else 1e-3
     highest = max(float(clear.max()) if clear.size else 1e-2, *gaps.values())
-    panels.label(grid, map(theme.short, names), x="training FLOPs C", y="loss − floor, nats per token")
-    left, _ = theme.edge_panels(len(names), panels.columns)
-    for index, (name, (axes,)) in enumerate(zip(names, grid, strict=True)):
+    panels.label(grid, map(theme.short, names), x="training FLOPs C", y="loss − floor, nats per token", shared=True)
+    for name, (axes,) in zip(names, grid, strict=True):
         axes.set(
             xscale="log", yscale="log", ylim=(least, highest * 1.4), xlim=theme.padded_log(observations.flops, pad=0.1)
         )
         _panel(axes, runs[name], laws.get(name), above=np.maximum(above[name], least * 1.15))
-        _fitted_floor(axes, gaps[name])
-        axes.tick_params(labelleft=index in left)
+        if gaps[name] > least:
+            axes.axhline(gaps[name], color=theme.PURPLE, linewidth=1.6, linestyle=(0, (4, 2)), zorder=1.5)
     return figure
-
-
-def _panels(layout: theme.Layout) -> theme.Panels:
-    if layout == "narrow":
-        return theme.Panels(width=2.95, height=2.2, columns=1, left=0.66, right=0.12, gap_y=0.86)
-    return theme.Panels(width=3.26, height=2.4, columns=3, left=0.72, gap_x=0.3)
 
 
 def law_gap(law: FittedLaw | None, floor: Estimate) -> float:
     """Return how far the fitted E stands above the exact floor, at least 0: what a law errs at infinite compute."""
     return max(0.0, law.params["E"].value - floor.value) if law is not None and "E" in law.params else 0.0
-
-
-def _key() -> list[theme.Entry]:
-    return [
-        (
-            theme.line_sign(theme.PURPLE, width=1.6, dashes=(0, (4, 2))),
-            "fitted E − floor, where E is above it",
-        )
-    ]
 
 
 def _panel(axes: Axes, runs: Observations, law: FittedLaw | None, *, above: np.ndarray) -> None:
@@ -84,8 +72,3 @@ def _panel(axes: Axes, runs: Observations, law: FittedLaw | None, *, above: np.n
     draw_runs(axes, runs, marks(runs, law), x=runs.flops, y=above, colours=shades)
     theme.log_axis(axes.xaxis, kind="power", most=5)
     theme.log_axis(axes.yaxis, kind="plain")
-
-
-def _fitted_floor(axes: Axes, gap: float) -> None:
-    if gap > axes.get_ylim()[0]:
-        axes.axhline(gap, color=theme.PURPLE, linewidth=1.6, linestyle=(0, (4, 2)), zorder=1.5)

@@ -44,22 +44,16 @@ def forest(
     columns = {parameter: coefficients(laws, parameter) for parameter in NAMES}
     columns = {parameter: found for parameter, found in columns.items() if found}
     rows = [theme.short(name, NAME_LENGTH) for name in names]
-    panels = _panels(layout, rows)
+    left = 0.15 + max(theme.text_points(row, NAME_POINTS) for row in rows) / theme.POINTS_PER_INCH
+    height = ROW_INCHES * max(len(rows), 2) + 0.1
+    panels = theme.Panels(width=(10.2 - left) / 6, height=height, columns=6, left=left, gap_x=0.18, bottom=0.35).on(
+        layout, width=(3.55 - left) / 2, columns=2, right=0.08, gap_x=0.16
+    )
     figure, grid = panels.grid(len(columns), key=_key({kinds[name] for name in names}, bool(set(floors) & set(names))))
     for index, ((parameter, found), (axes,)) in enumerate(zip(columns.items(), grid, strict=True)):
         lay_out_rows(axes, len(names), rows if index % panels.columns == 0 else [])
         _panel(axes, parameter, found, names, kinds=kinds, floors=floors if parameter == "E" else {})
     return figure
-
-
-def _panels(layout: theme.Layout, rows: Sequence[str]) -> theme.Panels:
-    height = ROW_INCHES * max(len(rows), 2) + 0.1
-    left = 0.15 + max(theme.text_points(row, NAME_POINTS) for row in rows) / theme.POINTS_PER_INCH
-    if layout == "narrow":
-        return theme.Panels(
-            width=(3.55 - left) / 2, height=height, columns=2, left=left, right=0.08, gap_x=0.16, bottom=0.35
-        )
-    return theme.Panels(width=(10.2 - left) / 6, height=height, columns=6, left=left, gap_x=0.18, bottom=0.35)
 
 
 def coefficients(laws: Mapping[str, FittedLaw], parameter: str) -> dict[str, Estimate]:
@@ -94,20 +88,12 @@ def _panel(
 
 
 def _key(kinds: set[str], floors: bool) -> list[theme.Entry]:
-    entries: list[theme.Entry] = kind_key(kinds)
+    entries: list[theme.Entry] = [
+        (theme.mark_sign(marker, theme.KIND_COLOUR[kind], size=5.5), kind)
+        for kind, marker in theme.KIND_MARKER.items()
+        if kind in kinds
+    ]
     if floors:
         entries.append((theme.mark_sign("|", theme.PURPLE, size=9, markeredgewidth=2.2),
                         "exact floor of the grammar"))  # fmt: skip
     return entries + [(theme.line_sign(theme.MUTED, dashes=d), label) for label, _, d in REFERENCES]
-
-
-def kind_key(kinds: set[str]) -> list[theme.Entry]:
-    """Return the legend's entries that tell real text from generated language."""
-    return [
-        (
-            theme.mark_sign(theme.KIND_MARKER[kind], theme.KIND_COLOUR[kind], size=5.5),
-            kind,
-        )
-        for kind in theme.KIND_MARKER
-        if kind in kinds
-    ]

@@ -82,12 +82,12 @@ def draw_runs(
         points.set_urls([LINK + anchor(str(runs.run[i]))[4:] for i in index])
 
 
-def key(looks: Iterable[Mark], *, colour: str = theme.INK) -> list[theme.Entry]:
+def key(looks: Iterable[Mark]) -> list[theme.Entry]:
     """Return the legend's entries for the looks, each label once."""
     seen: dict[str, theme.Entry] = {}
     for look in looks:
-        face = colour if look.filled else "none"
-        handle = theme.mark_sign(look.marker, colour, size=4.6, markerfacecolor=face)
+        face = theme.INK if look.filled else "none"
+        handle = theme.mark_sign(look.marker, theme.INK, size=4.6, markerfacecolor=face)
         seen.setdefault(look.label, (handle, look.label))
     return list(seen.values())
 

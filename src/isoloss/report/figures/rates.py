@@ -23,19 +23,19 @@ def best_rates(tunings: Mapping[str, Tuning], *, layout: theme.Layout = "wide") 
     Hollow marks stand on the grid's edge, where the best rate lies at the mark or beyond; small marks are best rates at
     the other batches.
     """
-    panels = _panels(layout)
+    panels = theme.Panels(width=3.1, height=2.4, gap_x=0.22).on(
+        layout, width=2.75, height=2.2, left=0.68, right=0.12, gap_y=0.86
+    )
     figure, grid = panels.grid(len(tunings), key=_key())
     every = [optimum for tuning in tunings.values() for optimum in tuning.rates]
     rates = [rate for optimum in every for rate in (optimum.peak_lr, *(optimum.within or ()))]
-    panels.label(grid, (theme.short(name, 28) for name in tunings), x="parameters N", y="best peak rate")
-    left, _ = theme.edge_panels(len(tunings), panels.columns)
-    for index, (tuning, (axes,)) in enumerate(zip(tunings.values(), grid, strict=True)):
+    panels.label(grid, (theme.short(name, 28) for name in tunings), x="parameters N", y="best peak rate", shared=True)
+    for tuning, (axes,) in zip(tunings.values(), grid, strict=True):
         axes.set(xscale="log", yscale="log", ylim=theme.padded_log(rates, pad=0.04))
         axes.set_xlim(theme.padded_log([optimum.params for optimum in every], pad=0.1))
         _panel(axes, tuning)
         theme.log_axis(axes.xaxis, most=4)
         theme.log_axis(axes.yaxis, kind="plain")
-        axes.tick_params(labelleft=index in left)
     return figure
 
 
@@ -43,12 +43,6 @@ def horizon_colours() -> tuple[str, str]:
     """Return the colours of the shortest and the longest horizon."""
     dark, light = theme.sequence([0.15, 0.75])
     return dark, light
-
-
-def _panels(layout: theme.Layout) -> theme.Panels:
-    if layout == "narrow":
-        return theme.Panels(width=2.75, height=2.2, columns=1, left=0.68, right=0.12, gap_y=0.86)
-    return theme.Panels(width=3.1, height=2.4, columns=3, left=0.72, gap_x=0.22)
 
 
 def _panel(axes: Axes, tuning: Tuning) -> None:

@@ -22,25 +22,21 @@ def residuals(observations: Observations, laws: Mapping[str, FittedLaw], *, layo
     runs = {name: observations.where(corpus=name) for name in names}
     percent = {name: 100 * laws[name].residuals(runs[name]) for name in names}
     looks = [look for name in names for look in marks(runs[name], laws[name])]
-    panels = _panels(layout)
+    panels = theme.Panels(width=3.32, height=1.8, split=2, left=0.68, gap_x=0.22, gap_y=0.66).on(
+        layout, width=2.98, height=1.55, left=0.6, right=0.12, gap_y=0.86
+    )
     figure, grid = panels.grid(len(names), key=[*key(looks), (band(theme.BLUE), "±1 %")])
     limit = max(LEAST_LIMIT, 1.12 * max(float(np.abs(values).max()) for values in percent.values()))
-    left, bottom = theme.edge_panels(len(names), panels.columns)
-    for index, (name, pair) in enumerate(zip(names, grid, strict=True)):
+    titles = (theme.short(name, 22) for name in names)
+    panels.label(grid, titles, x="parameters N", y="residual of ln loss, %", shared=True)
+    for name, pair in zip(names, grid, strict=True):
         own = marks(runs[name], laws[name])
         for axes, column in zip(pair, (runs[name].params, runs[name].tokens), strict=True):
             _panel(axes, runs[name], own, x=column, percent=percent[name], limit=limit)
-        _label(pair, observations, outer_left=index in left, outer_bottom=index in bottom)
-        rmse = f"rms {100 * laws[name].rmse:.2g} %"
-        pair[0].set_title(theme.short(name, 22))
-        pair[1].set_title(rmse, loc="right", fontweight="normal", fontsize=8)
+        pair[1].tick_params(labelleft=False)
+        pair[1].set_xlabel(f"{observations.data_unit} D" if pair[0].get_xlabel() else "")
+        pair[1].set_title(f"rms {100 * laws[name].rmse:.2g} %", loc="right", fontweight="normal", fontsize=8)
     return figure
-
-
-def _panels(layout: theme.Layout) -> theme.Panels:
-    if layout == "narrow":
-        return theme.Panels(width=2.98, height=1.55, columns=1, split=2, left=0.6, right=0.12, gap_y=0.86)
-    return theme.Panels(width=3.32, height=1.8, columns=3, split=2, left=0.68, gap_x=0.22, gap_y=0.66)
 
 
 def _panel(axes: Axes, runs: Observations, looks: Sequence[Mark], *, x: Floats, percent: Floats, limit: float) -> None:
@@ -51,13 +47,3 @@ def _panel(axes: Axes, runs: Observations, looks: Sequence[Mark], *, x: Floats, 
         axes.axhline(edge, color=theme.BLUE, linewidth=0.7, linestyle=(0, (4, 2)), alpha=0.8, zorder=0.6)
     draw_runs(axes, runs, looks, x=x, y=percent, size=15)
     theme.log_axis(axes.xaxis, most=4)
-
-
-def _label(pair: Sequence[Axes], observations: Observations, *, outer_left: bool, outer_bottom: bool) -> None:
-    pair[0].tick_params(labelleft=outer_left)
-    pair[1].tick_params(labelleft=False)
-    if outer_left:
-        pair[0].set_ylabel("residual of ln loss, %")
-    if outer_bottom:
-        pair[0].set_xlabel("parameters N")
-        pair[1].set_xlabel(f"{observations.data_unit} D")
