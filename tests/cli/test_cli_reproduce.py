@@ -43,10 +43,11 @@ def test_a_wrong_folder_an_unknown_study_and_raw_curves_of_another_are_refused(i
 def test_without_a_network_a_fetch_names_the_address_and_what_to_do_by_hand(isoloss, monkeypatch, tmp_path) -> None:
     from dataclasses import replace
 
-    from isoloss.published.chinchilla import originals
+    from isoloss.published.folder import origin_of, origins
 
-    gone = tuple(replace(file, url="https://127.0.0.1:9/points.csv") for file in originals.PUBLIC.originals)
-    monkeypatch.setattr(originals, "PUBLIC", replace(originals.PUBLIC, originals=gone))
+    origin = origin_of("chinchilla")
+    gone = tuple(replace(file, url="https://127.0.0.1:9/points.csv") for file in origin.public)
+    monkeypatch.setitem(origins(), "chinchilla", replace(origin, public=gone))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     outcome = isoloss("reproduce", "chinchilla", "--fetch", "--json")
     assert outcome.code == 1

@@ -20,4 +20,4 @@ def porian_analysis(porian_tables: dict[str, Columns]) -> PorianAnalysis:
 
 @pytest.fixture(scope="session")
 def porian_found(porian_analysis: PorianAnalysis, porian_tables: dict[str, Columns]) -> Reproduction:
-    return porian.reproduction(porian_analysis, porian_tables, seconds=0.0)
+    return porian.reproduction(porian_analysis, porian_tables)

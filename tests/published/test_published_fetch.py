@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -12,8 +11,8 @@ from published_web import HTTP, Web, chinchilla_original, datablations_original,
 
 from isoloss.core.errors import BadTable, InputError, WorkError
 from isoloss.published.fetch import PublicFile, fetch
-from isoloss.published.folder import origin_of, read_folder
-from isoloss.published.public_originals import fetch_study, public
+from isoloss.published.folder import origin_of, origins, read_folder
+from isoloss.published.public_originals import fetch_study, tables_of
 
 Originals = Callable[[Path], dict[str, bytes]]
 STUDIES = {
@@ -39,9 +38,9 @@ def moved(monkeypatch: pytest.MonkeyPatch, web: Web) -> Callable[[str], None]:
     """Have a study's originals stand on the web of this machine."""
 
     def move(study: str) -> None:
-        module = import_module(f"isoloss.published.{study}.originals")
-        files = tuple(replace(file, url=f"{web.address}/{file.name}") for file in module.PUBLIC.originals)
-        monkeypatch.setattr(module, "PUBLIC", replace(module.PUBLIC, originals=files))
+        origin = origin_of(study)
+        files = tuple(replace(file, url=f"{web.address}/{file.name}") for file in origin.public)
+        monkeypatch.setitem(origins(), study, replace(origin, public=files))
 
     return move
 
@@ -182,11 +181,9 @@ NOTEBOOK = b'{"cells": [{"cell_type": "code", "source": %s}]}'
     ],
 )  # fmt: skip
 def test_what_is_not_the_original_is_refused(study: str, name: str, content: bytes, tmp_path: Path) -> None:
-    tables_of = public(study).tables_of
-    assert tables_of is not None
     (tmp_path / name).write_bytes(content)
     with pytest.raises(BadTable):
-        tables_of({name: tmp_path / name})
+        tables_of(study, {name: tmp_path / name})
 
 
 def test_another_original_of_the_same_form_is_refused_and_leaves_the_place_to_the_right_one(

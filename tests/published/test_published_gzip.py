@@ -12,13 +12,13 @@ from isoloss.core.errors import BadTable, InputError
 from isoloss.data_dependence.coefficient_lines import blend, frontier_log_tokens, regress_coefficients
 from isoloss.laws.chinchilla import Chinchilla
 from isoloss.optima.curves import TrainingCurve, area_under, still_falling
-from isoloss.published import gzip
+from isoloss.published import studies
 from isoloss.published.reproduction import Reproduction
 
 
 @pytest.fixture(scope="module")
 def found() -> Reproduction:
-    return gzip.reproduce(folder("gzip2024"))
+    return studies.reproduce("gzip", folder("gzip2024"))
 
 
 def test_all_fits_on_all_loss_columns_are_reproduced(found: Reproduction) -> None:

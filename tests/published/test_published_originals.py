@@ -12,14 +12,14 @@ from published_web import HTTP, Web, chinchilla_original, datablations_original,
 
 from isoloss.core.errors import BadTable, InputError, WorkError
 from isoloss.published import porian, studies
-from isoloss.published.folder import Columns, origin_of, read_folder
+from isoloss.published.folder import Columns, origins, read_folder
 from isoloss.published.porian import originals
 from isoloss.published.porian.analysis import PorianAnalysis
 from isoloss.published.porian.data import ORIGIN
-from isoloss.published.porian.originals import CONFIGURATIONS, SUMMARIES, originals_in, tables_of_originals
+from isoloss.published.porian.originals import CONFIGURATIONS, SUMMARIES
 from isoloss.published.porian.printed import ACCURACY, PRINTED, SENSITIVITY
 from isoloss.published.porian.rows import porian_counts, porian_shapes
-from isoloss.published.public_originals import fetch_curves, fetch_study
+from isoloss.published.public_originals import fetch_curves, fetch_study, originals_in, read_study
 from isoloss.published.reproduction import Reproduction
 from isoloss.runs.read_runs import read_runs
 from isoloss.runs.table_files import read_csv
@@ -34,7 +34,7 @@ def summaries() -> Path:
 
 @pytest.fixture(scope="module")
 def converted(summaries: Path) -> dict[str, Columns]:
-    return tables_of_originals(summaries)
+    return dict(originals.tables_of({one.name: summaries / one.name for one in SUMMARIES}))
 
 
 def test_the_tables_of_the_pickles_are_the_tables_in_open_formats(
@@ -61,7 +61,7 @@ def test_the_pickles_alone_give_every_number_but_those_of_a_sample_of_curves(
     converted: dict[str, Columns], porian_found: Reproduction, porian_analysis: PorianAnalysis
 ) -> None:
     """The analysis of equal tables is equal: only what stands next to it comes of the pickles here."""
-    found = porian.reproduction(porian_analysis, converted, seconds=0.0)
+    found = porian.reproduction(porian_analysis, converted)
     every = {row.quantity: row.reproduced for row in porian_found.rows}
     own = {row.quantity: row.reproduced for row in found.rows}
     missing = every.keys() - own.keys()
@@ -78,10 +78,11 @@ def test_a_clone_and_its_data_folder_are_found(summaries: Path, tmp_path: Path) 
     (tmp_path / "data").mkdir()
     for one in SUMMARIES:
         (tmp_path / "data" / one.name).symlink_to(summaries / one.name)
-    assert originals_in(tmp_path) == originals_in(tmp_path / "data") == tmp_path / "data"
+    found = originals_in("porian", tmp_path)
+    assert found == originals_in("porian", tmp_path / "data") == {p.name: p for p in (tmp_path / "data").iterdir()}
     (tmp_path / "data" / SUMMARIES[1].name).unlink()
     with pytest.raises(InputError, match=SUMMARIES[1].name):
-        porian.reproduce(tmp_path)
+        studies.reproduce("porian", tmp_path)
 
 
 def test_other_bytes_under_the_name_of_a_summary_are_not_opened(summaries: Path, tmp_path: Path) -> None:
@@ -89,7 +90,7 @@ def test_other_bytes_under_the_name_of_a_summary_are_not_opened(summaries: Path,
         shutil.copyfile(summaries / one.name, tmp_path / one.name)
     (tmp_path / SUMMARIES[0].name).write_bytes(b"\x80\x04]\x94.")
     with pytest.raises(BadTable, match="SHA-256"):
-        porian.reproduce(tmp_path)
+        studies.reproduce("porian", tmp_path)
 
 
 def test_what_the_package_says_was_printed_is_what_was(porian_tables: dict[str, Columns]) -> None:
@@ -111,9 +112,9 @@ def test_what_the_package_says_was_printed_is_what_was(porian_tables: dict[str, 
 
 def moved(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the summaries and the curves stand on the web of this machine."""
-    files = tuple(replace(file, url=f"{web.address}/{file.name}") for file in originals.PUBLIC.originals)
-    curves = replace(originals.PUBLIC.curves, url=f"{web.address}/curves")
-    monkeypatch.setattr(originals, "PUBLIC", replace(originals.PUBLIC, originals=files, curves=curves))
+    files = tuple(replace(file, url=f"{web.address}/{file.name}") for file in ORIGIN.public)
+    curves = replace(ORIGIN.curves, url=f"{web.address}/curves")
+    monkeypatch.setitem(origins(), "porian", replace(ORIGIN, public=files, curves=curves))
 
 
 def test_the_summaries_are_fetched_and_pinned_and_the_curves_next_to_data(
@@ -124,7 +125,7 @@ def test_the_summaries_are_fetched_and_pinned_and_the_curves_next_to_data(
         web.content = {f"/{one.name}": (summaries / one.name).read_bytes() for one in SUMMARIES}
         found = fetch_study("porian", cache=tmp_path, schemes=HTTP)
         assert {one.known for one in found.fetched} == {"as pinned"}
-        assert originals_in(found.folder) == found.folder
+        assert originals_in("porian", found.folder) == {one.name: one.path for one in found.fetched}
         with pytest.raises(WorkError):
             fetch_curves("porian", cache=tmp_path, schemes=HTTP)
         web.content["/curves"] = b"curves"
@@ -146,11 +147,7 @@ def test_a_clone_of_another_study_serves_as_its_tables_do(
     (tmp_path / inside).mkdir()
     for file, content in make(folder(name)).items():
         (tmp_path / inside / file).write_bytes(content)
-    source = origin_of(study)
-    with studies.opened(study, tmp_path) as tables:
-        assert read_folder(source, tables).keys() == read_folder(source, folder(name)).keys()
-    with studies.opened(study, folder(name)) as tables:
-        assert tables == folder(name)
+    assert read_study(study, tmp_path).keys() == read_folder(origins()[study], folder(name)).keys()
 
 
 def test_the_points_of_a_summary_are_a_table_of_runs(converted: dict[str, Columns]) -> None:

@@ -10,7 +10,7 @@ import pytest
 from isoloss.core import files
 from isoloss.core.errors import BadTable, InputError
 from isoloss.laws.chinchilla import Chinchilla
-from isoloss.optima.curves import TrainingCurve, loss_at
+from isoloss.optima.curves import TrainingCurve, loss_at, points_at_budgets
 from isoloss.optima.isoflop import fit_isoflop
 from isoloss.optima.seed_noise import seed_spread
 from isoloss.published.folder import Columns, where
@@ -145,8 +145,8 @@ def test_what_is_no_data_frame_or_no_pickle_is_said_to_be_so(tmp_path: Path, fra
 
 def test_points_at_budgets_give_the_laws_exponent(converted: raw.RawRuns) -> None:
     """The valleys of eight sizes between 5M and 221M parameters, from their curves alone."""
-    tuned = converted.where(hparams="tuned")
-    table = converted.points(tuned, [1.5e17, 3e17, 6e17, 1.2e18])
+    curves = converted.training_curves(converted.where(hparams="tuned"), kind="val/loss")
+    table = points_at_budgets(curves, [1.5e17, 3e17, 6e17, 1.2e18])
     laws = fit_isoflop(table).laws()
     assert laws.params.slope == pytest.approx(float(Chinchilla.exponent_a(TRUTH)), abs=0.05)
 

@@ -8,7 +8,7 @@ from published_data import folder
 from test_published_rows import broken
 
 from isoloss.laws.chinchilla import Chinchilla
-from isoloss.published import chinchilla, datablations
+from isoloss.published import datablations, studies
 from isoloss.published.chinchilla.stopping import search_with
 from isoloss.published.reproduction import Reproduction
 from isoloss.runs.observations import observations
@@ -16,12 +16,12 @@ from isoloss.runs.observations import observations
 
 @pytest.fixture(scope="module")
 def hoffmann() -> Reproduction:
-    return chinchilla.reproduce(folder("chinchilla2022"))
+    return studies.reproduce("chinchilla", folder("chinchilla2022"))
 
 
 @pytest.fixture(scope="module")
 def muennighoff() -> Reproduction:
-    return datablations.reproduce(folder("datablations2023"))
+    return studies.reproduce("datablations", folder("datablations2023"))
 
 
 def verdict(found: Reproduction, start: str) -> str:

@@ -1,7 +1,6 @@
 """Public originals brought here: over https alone, no larger than expected, and the same bytes every time."""
 
 import hashlib
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -12,6 +11,8 @@ from typing import IO, Any, Literal
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
+
+from pydantic import TypeAdapter, ValidationError
 
 from isoloss.core import files
 from isoloss.core.errors import BadTable, InputError, WorkError
@@ -125,12 +126,9 @@ def _read_record(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        assert isinstance(found, dict)
-        assert all(isinstance(entry, dict) for entry in found.values())
-    except (ValueError, AssertionError, RecursionError) as error:
+        return TypeAdapter(dict[str, dict[str, Any]]).validate_json(path.read_bytes())
+    except ValidationError as error:
         raise BadTable("not a record of what was fetched", place=str(path), fix="remove it and fetch anew") from error
-    return found
 
 
 def _stored(original: PublicFile, path: Path) -> bytes:

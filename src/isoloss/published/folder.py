@@ -2,7 +2,7 @@
 
 import hashlib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -26,12 +26,13 @@ class PublishedFile:
     """One file: its digest and the columns that the reproduction reads.
 
     A CSV file's digest is that of its bytes, a Parquet file's that of the columns' values: other versions of a writer
-    write other bytes.
+    write other bytes. `crlf`: its lines end as Python's own csv ends them, in two characters.
     """
 
     name: str
     sha256: str
     columns: tuple[str, ...]
+    crlf: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +40,8 @@ class Origin:
     """Where a study's data come from. `how` says what was done between the public files and these.
 
     `optional` files add to the reproduction where they are there. `originals` says in words what serves as well: the
-    files as they were published, `public`. `curves` are training curves that add to a folder of its data.
+    files as they were published, `public`, which a study reads itself where `as_published`, and of which else its
+    `files` are made. `curves` are training curves that add to a folder of its data.
     `configurations` are, where a study has some, the key and the label of each, by the file that holds them.
     """
 
@@ -51,6 +53,7 @@ class Origin:
     files: tuple[PublishedFile, ...]
     originals: str
     public: tuple[PublicFile, ...]
+    as_published: bool = False
     optional: tuple[PublishedFile, ...] = ()
     curves: PublicFile | None = None
     configurations: dict[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
@@ -59,27 +62,27 @@ class Origin:
         """Return what a folder of the study holds, in words."""
         return f"{self.originals}, or a folder with {', '.join(file.name for file in self.files)}"
 
+    def stands_in(self, folder: Path) -> bool:
+        """Whether a folder holds all of the study's files."""
+        return all((folder / file.name).is_file() for file in self.files)
+
     def sentence(self) -> str:
         """Return the origin in one line."""
         return f"{self.source} ({self.licence}); {self.how}"
 
 
 @cache
-def _origins() -> dict[str, Origin]:
+def origins() -> dict[str, Origin]:
+    """Return every study's origin by the study's name."""
     text = (files("isoloss.published") / "origins.toml").read_text(encoding="utf-8")
     return TypeAdapter(dict[str, Origin]).validate_python(tomllib.loads(text))
 
 
-def studies() -> tuple[str, ...]:
-    """Return the names of the studies."""
-    return tuple(_origins())
-
-
 def origin_of(study: str) -> Origin:
     """Return where a study's data come from, by its name. Raises InputError for an unknown study."""
-    if study not in _origins():
-        raise InputError(f"unknown study {study!r}", fix=did_you_mean(study, _origins()))
-    return _origins()[study]
+    if study not in origins():
+        raise InputError(f"unknown study {study!r}", fix=did_you_mean(study, origins()))
+    return origins()[study]
 
 
 def read_folder(origin: Origin, folder: Path | str) -> dict[str, Columns]:
@@ -137,6 +140,11 @@ def _column(column: Any) -> NDArray[Any]:
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
         return np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
     return np.array(["" if value is None else str(value) for value in column.to_pylist()])
+
+
+def stacked(rows: Sequence[Mapping[str, Any]]) -> Columns:
+    """Return rows, one or more, as a table of their columns."""
+    return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
 
 def where(table: Mapping[str, NDArray[Any]], **wanted: object) -> Columns:

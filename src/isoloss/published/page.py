@@ -133,12 +133,10 @@ def numbers_table(name: str, caption: str, rows: Sequence[Row], *, searchable: b
 
 
 def _number_row(row: Row) -> TableRow:
-    def write(value: float) -> str:
-        return plain(value, DIGITS)
-
+    write = partial(plain, digits=DIGITS)
     return table_row(
         row.quantity, number_cell(row.published, write), number_cell(row.reproduced, write),
-        number_cell(row.difference, lambda value: plain(value, 2)),
+        number_cell(row.difference, partial(plain, digits=2)),
         Cell(text=f"{row.tolerance:.0e}{' absolute' if row.absolute else ''}", sort=row.tolerance),
         "yes" if row.within else "no", row.why, marked=not row.within,
     )  # fmt: skip

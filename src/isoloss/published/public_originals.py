@@ -4,28 +4,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
 from isoloss.core import files
 from isoloss.core.errors import BadTable, InputError
 from isoloss.core.progress import QUIET, Progress
-from isoloss.published.fetch import HTTPS, Fetched, PublicFile, cache_folder, fetch, forget
+from isoloss.published.fetch import HTTPS, Fetched, cache_folder, fetch, forget
 from isoloss.published.folder import Columns, origin_of, read_folder
 from isoloss.report.page import csv_text
-
-
-@dataclass(frozen=True, kw_only=True)
-class Public:
-    """A study's originals, and the function that makes its tables of them, by file name.
-
-    Where `tables_of` is None the study reads its originals as they are. `curves` are training curves that add to a
-    folder of its data. `crlf` names the tables whose lines end as Python's own csv ends them, in two characters.
-    """
-
-    originals: tuple[PublicFile, ...]
-    tables_of: Callable[[Mapping[str, Path]], Mapping[str, Columns]] | None
-    curves: PublicFile | None = None
-    crlf: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,10 +24,14 @@ class Sources:
     fetched: tuple[Fetched, ...] = ()
 
 
-def public(study: str) -> Public:
-    """Return a study's originals. The study is one of `origins.toml`."""
-    found: Public = import_module(f"isoloss.published.{study}.originals").PUBLIC
-    return found
+def tables_of(study: str, originals: Mapping[str, Path]) -> Mapping[str, Columns]:
+    """Return a study's tables by file name, made of its originals. Raises BadTable for one that is not in its format.
+
+    The study is one of `origins.toml`.
+    """
+    make: Callable[[Mapping[str, Path]], Mapping[str, Columns]]
+    make = import_module(f"isoloss.published.{study}.originals").tables_of
+    return make(originals)
 
 
 def fetch_study(
@@ -51,14 +42,13 @@ def fetch_study(
     Raises what `isoloss.published.fetch.fetch` raises, and BadTable for an original that is not in its format or gives
     other tables than the published ones; nothing is then recorded of it.
     """
-    source = public(study)
-    folder = (cache or cache_folder()) / study
-    found = fetch(source.originals, folder / "originals", progress=progress, schemes=schemes)
-    if source.tables_of is None:
+    origin, folder = origin_of(study), (cache or cache_folder()) / study
+    found = fetch(origin.public, folder / "originals", progress=progress, schemes=schemes)
+    if origin.as_published:
         return Sources(folder=folder / "originals", fetched=tuple(found))
     try:
         write_tables(study, {one.name: one.path for one in found}, folder)
-        read_folder(origin_of(study), folder)
+        read_folder(origin, folder)
     except BadTable:
         forget(found)
         raise
@@ -69,42 +59,58 @@ def fetch_curves(
     study: str, *, cache: Path | None = None, progress: Progress = QUIET, schemes: Sequence[str] = HTTPS
 ) -> Fetched:
     """Return a study's training curves, fetched into the cache. Raises InputError for a study that has none."""
-    curves = public(study).curves
+    curves = origin_of(study).curves
     if curves is None:
         raise InputError("--data and --fetch are given", place="--fetch", fix="leave one of them out")
     (found,) = fetch([curves], (cache or cache_folder()) / study / "originals", progress=progress, schemes=schemes)
     return found
 
 
-def originals_in(study: str, folder: Path) -> dict[str, Path] | None:
+def originals_in(study: str, folder: Path) -> dict[str, Path]:
     """Return a study's originals by name, as they lie in a folder or in a clone of where they come from.
 
-    None where they are not all there, or where the study reads its originals as they are.
+    None of them where none lies there. Raises InputError naming those that are missing where others are there.
     """
-    source = public(study)
-    if source.tables_of is None:
-        return None
-    found = {}
-    for original in source.originals:
+    found, missing = {}, []
+    for original in origin_of(study).public:
         inside = Path(*urlsplit(original.url).path.split("/")[4:])  # behind owner, repository and commit
         there = [path for path in (folder / original.name, folder / inside) if path.is_file()]
-        if not there:
-            return None
-        found[original.name] = there[0]
+        if there:
+            found[original.name] = there[0]
+        else:
+            missing.append(original)
+    if found and missing:
+        raise InputError(
+            f"{len(missing)} of {len(missing) + len(found)} originals are missing: "
+            f"{', '.join(one.name for one in missing)}",
+            place=str(folder), fix=f"get them from {missing[0].url} and next to it, or add --fetch without --data",
+        )  # fmt: skip
     return found
 
 
 def write_tables(study: str, originals: Mapping[str, Path], folder: Path) -> None:
     """Write a study's tables, made of its originals. Raises BadTable for an original that is not in its format."""
-    source = public(study)
-    assert source.tables_of is not None, "a study that reads its originals as they are makes no tables"
-    for name, columns in source.tables_of(originals).items():
-        _write(columns, folder / name, line_end="\r\n" if name in source.crlf else "\n")
+    made = tables_of(study, originals)
+    for file in origin_of(study).files:
+        path, columns = folder / file.name, made[file.name]
+        if path.suffix == ".parquet":
+            files.write_columns(path, columns)
+        else:
+            text = csv_text({name: column.tolist() for name, column in columns.items()})
+            files.write_text(path, text.replace("\n", "\r\n" if file.crlf else "\n"))
 
 
-def _write(columns: Columns, path: Path, *, line_end: str) -> None:
-    if path.suffix == ".parquet":
-        files.write_columns(path, columns)
-    else:
-        text = csv_text({name: column.tolist() for name, column in columns.items()})
-        files.write_text(path, text.replace("\n", line_end))
+def read_study(study: str, folder: Path) -> dict[str, Columns]:
+    """Return a study's tables by name: as its folder holds them, or made anew where that holds its originals alone.
+
+    Raises InputError for a folder that holds neither, and BadTable for a file that is not the published one.
+    """
+    origin = origin_of(study)
+    originals = {} if origin.stands_in(folder) else originals_in(study, folder)
+    if not originals:
+        return read_folder(origin, folder)
+    if origin.as_published:
+        return dict(tables_of(study, originals))
+    with TemporaryDirectory() as made:
+        write_tables(study, originals, Path(made))
+        return read_folder(origin, made)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from isoloss.core.plain_json import Plain
-from isoloss.published.folder import Columns
+from isoloss.published.folder import Columns, origin_of
 from isoloss.report.blocks import Section
 
 Verdict = Literal["holds", "does not hold", "cannot be checked with this data"]
@@ -64,20 +64,28 @@ class Claim(Plain):
 class Reproduction:
     """A study done again. `tables` are further files by name (Markdown, LaTeX) with their text, `columns`
     tables of numbers that are written as Parquet, `animations` what draws further pictures. `seconds` are those of the
-    analysis, without drawing."""
+    analysis, without drawing; 0 where nobody took them."""
 
     study: str
-    title: str
     question: str
-    origin: str
     rows: Sequence[Row]
     claims: Sequence[Claim]
     sections: Sequence[Section]
-    seconds: float
+    seconds: float = 0.0
     not_shown: dict[str, str] = field(default_factory=dict)
     tables: dict[str, str] = field(default_factory=dict)
     animations: dict[str, Callable[[], bytes]] = field(default_factory=dict)
     columns: dict[str, Columns] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """The paper's title."""
+        return origin_of(self.study).title
+
+    @property
+    def origin(self) -> str:
+        """The paper, and where its data come from."""
+        return f"{origin_of(self.study).paper}. {origin_of(self.study).sentence()}"
 
     @property
     def apart(self) -> list[Row]:

@@ -1,18 +1,17 @@
 """The published studies by name."""
 
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from isoloss.core.errors import InputError
 from isoloss.core.pool import Helpers
 from isoloss.core.progress import QUIET, Progress
-from isoloss.published.folder import origin_of, read_folder, studies
-from isoloss.published.public_originals import Sources, fetch_curves, fetch_study, originals_in, public, write_tables
+from isoloss.published.folder import origin_of, origins
+from isoloss.published.public_originals import Sources, fetch_curves, fetch_study, read_study
 from isoloss.published.reproduction import Reproduction
 from isoloss.runs.observations import NO_GROUP, Observations
 
@@ -23,10 +22,9 @@ def fetched_sources(study: str, folder: Path | None, raw: Path | None, *, progre
     With a folder of its data, what is fetched are its training curves. Raises InputError for a study without any
     there, and what `isoloss.published.public_originals.fetch_study` raises.
     """
-    source = public(study)
     if folder is None:
         return replace(fetch_study(study, progress=progress), raw=raw)
-    if source.curves is not None and raw is not None:
+    if origin_of(study).curves is not None and raw is not None:
         raise InputError("--raw and --fetch are given with --data", place="--fetch", fix="leave one of them out")
     curves = fetch_curves(study, progress=progress)
     return Sources(folder=folder, raw=curves.path, fetched=(curves,))
@@ -55,22 +53,15 @@ def reproduce(
         )  # fmt: skip
     if raw is not None and study != "porian":
         raise InputError(f"{study} has no raw curves", place="--raw", fix="leave --raw out")
-    more: dict[str, Any] = {"raw": raw, "helpers": helpers} if study == "porian" else {}
-    with opened(study, folder) as tables:
-        found: Reproduction = import_module(f"isoloss.published.{study}").reproduce(tables, progress=progress, **more)
-    return found
+    tables, module = read_study(study, folder), import_module(f"isoloss.published.{study}")
+    more: dict[str, Any] = {}
+    if study == "porian":
+        from isoloss.published.porian.raw import convert
 
-
-@contextmanager
-def opened(study: str, folder: Path) -> Iterator[Path]:
-    """Give the folder that a study is read from: its tables, made anew where the folder holds its originals alone."""
-    originals = originals_in(study, folder)
-    if originals is None or all((folder / file.name).is_file() for file in origin_of(study).files):
-        yield folder
-        return
-    with TemporaryDirectory() as made:
-        write_tables(study, originals, Path(made))
-        yield Path(made)
+        more = {"curves": None if raw is None else convert(raw), "helpers": helpers}
+    started = time.perf_counter()
+    found: Reproduction = module.reproduce(tables, progress=progress, **more)
+    return replace(found, seconds=time.perf_counter() - started)
 
 
 def runs_of(study: str, folder: Path) -> Iterator[tuple[str, Observations]]:
@@ -79,9 +70,7 @@ def runs_of(study: str, folder: Path) -> Iterator[tuple[str, Observations]]:
     Of the runs on repeated data those that saw no text twice; of equal compute the points that the authors chose.
     Raises InputError for an unknown study and for a folder that is not it.
     """
-    origin = origin_of(study)
-    with opened(study, folder) as place:
-        tables = read_folder(origin, place)
+    tables = read_study(study, folder)
     for runs in import_module(f"isoloss.published.{study}.data").sweeps(tables):
         for corpus in runs.corpora:
             yield study if corpus == NO_GROUP else f"{study} {corpus}", runs.where(corpus=corpus)
@@ -89,6 +78,6 @@ def runs_of(study: str, folder: Path) -> Iterator[tuple[str, Observations]]:
 
 def runs_in(data: Path) -> Iterator[tuple[str, Observations]]:
     """Yield what `runs_of` does of every study whose folder in `data` is called by the study and a year: porian2024."""
-    for study in studies():
+    for study in origins():
         for folder in sorted(data.glob(f"{study}[12]*")):
             yield from runs_of(study, folder)

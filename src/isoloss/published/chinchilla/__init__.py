@@ -1,28 +1,29 @@
 """Hoffmann et al. 2022 and its re-analysis by Besiroglu et al. 2024, done again on the points of figure 4."""
 
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from isoloss.core.estimate import Estimate
 from isoloss.core.numbers import fixed, in_brackets, plain
+from isoloss.core.pool import Shared
 from isoloss.core.progress import QUIET, Progress
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.fitting.fitting import fit
+from isoloss.laws.chinchilla import Chinchilla
 from isoloss.laws.law import Floats
 from isoloss.optima.isoflop import IsoFlop, fit_isoflop
 from isoloss.published.chinchilla import data as printed
-from isoloss.published.chinchilla.data import NAMES, ORIGIN, points
+from isoloss.published.chinchilla.data import NAMES, points
 from isoloss.published.chinchilla.stopping import StoppedSearch, search_with
 from isoloss.published.figures.optima import OptimaPanel, Reference, optima_against_compute
 from isoloss.published.figures.series import Series, SeriesPanel, series_drawing
 from isoloss.published.figures.valleys import valleys
-from isoloss.published.folder import read_folder
+from isoloss.published.folder import Columns
 from isoloss.published.reproduction import Claim, Reproduction, Row
 from isoloss.report.blocks import Column, Drawing, Section, Table, columns_of, estimate_cell, number_cell, table_row
 from isoloss.report.figures.contours import contours
@@ -46,42 +47,31 @@ class ChinchillaAnalysis:
     lad: FittedLaw
     all_rows: FittedLaw
     isoflop: IsoFlop
-    stopped: tuple[StoppedSearch, StoppedSearch]
-
-
-def reproduce(folder: Path | str, *, progress: Progress = QUIET) -> Reproduction:
-    """Return the study done again from a folder of its points. Raises InputError for a folder that is not it."""
-    tables = read_folder(ORIGIN, folder)
-    started = time.perf_counter()
-    found = analyse(points(tables), points(tables, outliers=True), progress=progress)
-    return reproduction(found, seconds=time.perf_counter() - started)
+    stopped: Sequence[StoppedSearch]
 
 
 def analyse(runs: Observations, everything: Observations, *, progress: Progress = QUIET) -> ChinchillaAnalysis:
     """Return the fits of 240 rows and of all."""
-    with progress.task("fits", total=5) as task:
-        huber = fit(runs, bootstrap=DRAWS, method="rows")
-        task.advance(1)
-        lad = fit(runs, objective="lad")
-        task.advance(1)
-        all_rows = fit(everything)
-        task.advance(1)
-        isoflop = fit_isoflop(
-            runs, interpolation="parabola", budgets=printed.ISOFLOP_BUDGETS, tolerance=TOLERANCE, noise=LOSS_ERROR
-        )
-        task.advance(1)
-        starts = search_starts()
-        stopped = (search_with(runs, starts, reduction="sum"), search_with(runs, starts, reduction="mean"))
-        task.advance(1)
+    starts = search_starts()
+    calls: list[Callable[[], Any]] = [
+        partial(fit, runs, bootstrap=DRAWS, method="rows"),
+        partial(fit, runs, objective="lad"),
+        partial(fit, everything),
+        partial(fit_isoflop, runs, budgets=printed.ISOFLOP_BUDGETS, tolerance=TOLERANCE, noise=LOSS_ERROR),
+        *(partial(search_with, runs, starts, reduction=reduction) for reduction in ("sum", "mean")),
+    ]
+    with progress.task("fits", total=len(calls)) as task:
+        huber, lad, all_rows, isoflop, *stopped = Shared(calls, None).collect(partial(task.advance, 1))
     return ChinchillaAnalysis(runs=runs, huber=huber, lad=lad, all_rows=all_rows, isoflop=isoflop, stopped=stopped)
 
 
-def reproduction(found: ChinchillaAnalysis, *, seconds: float) -> Reproduction:
-    """Return what the fits say about the published numbers and claims."""
+def reproduce(tables: dict[str, Columns], *, progress: Progress = QUIET) -> Reproduction:
+    """Return the study done again: what fits of its points say about the published numbers and claims."""
+    found = analyse(points(tables), points(tables, outliers=True), progress=progress)
     return Reproduction(
-        study="chinchilla", title=ORIGIN.title, origin=f"{ORIGIN.paper}. {ORIGIN.sentence()}",
+        study="chinchilla",
         question="Do the points of figure 4 give the published law, and the three approaches the same balance?",
-        rows=list(_rows(found)), claims=_claims(found), seconds=seconds,
+        rows=list(_rows(found)), claims=_claims(found),
         not_shown={
             "Approach 1": "needs training curves; only final losses were read off the figure",
             "Approach 2 as published": "needs its nine budgets' own runs; here are points of figure 4 near them",
@@ -247,13 +237,11 @@ def _approaches_table(found: ChinchillaAnalysis) -> Table:
 
 
 def _approaches(found: ChinchillaAnalysis) -> Drawing:
-    law = found.isoflop.laws(weighted=False).params
-    _, A, B, alpha, beta = found.huber.values
-    exponent = beta / (alpha + beta)
-    at_one = float(np.exp((np.log(alpha * A / (beta * B)) - beta * np.log(6)) / (alpha + beta)))
+    law, exponent = found.isoflop.laws(weighted=False).params, found.huber.exponent_a().value
+    at_one = float(np.exp(Chinchilla.log_optimum(found.huber.values, log_flops=0.0)))
     references = (
         Reference(name="20 tokens per parameter", coefficient=120**-0.5, exponent=0.5),
-        Reference(name="approach 3 on these points", coefficient=at_one, exponent=float(exponent)),
+        Reference(name="approach 3 on these points", coefficient=at_one, exponent=exponent),
     )
     panel = OptimaPanel.of(
         found.isoflop, "params", title="Approach 2 on these points", fit=law, references=references,

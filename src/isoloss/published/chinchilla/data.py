@@ -4,10 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from isoloss.published.folder import Columns, origin_of
+from isoloss.published.folder import Columns
 from isoloss.runs.observations import Observations, observations
-
-ORIGIN = origin_of("chinchilla")
 
 NAMES = ("E", "A", "B", "alpha", "beta")
 # Hoffmann et al. 2022, appendix D.3, eq. 10, and the same with the digits of their LaTeX source.
@@ -17,6 +15,7 @@ BESIROGLU = {"E": 1.8172, "A": 482.01, "B": 2085.43, "alpha": 0.3478, "beta": 0.
 # Optimum of the sum of Huber's losses (δ = 1e-3) over 240 rows, found by several programs with agreeing starts.
 HUBER_240 = {"E": 1.81722, "A": 477.83, "B": 2143.42, "alpha": 0.347311, "beta": 0.367172}
 HUBER_245 = {"E": 1.89134, "A": 495.73, "B": 12845.6, "alpha": 0.34931, "beta": 0.45305}
+REFITTED = np.array(list(HUBER_240.values()))
 LAD_240 = {"E": 1.81686, "A": 482.01, "B": 2085.44, "alpha": 0.347813, "beta": 0.365854}
 OBJECTIVE_240 = 0.001018274018
 INTERVALS_240 = {

@@ -7,9 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from isoloss.core.errors import BadTable, did_you_mean
-from isoloss.published.chinchilla.data import ORIGIN
 from isoloss.published.folder import Columns
-from isoloss.published.public_originals import Public
 
 POINTS = "svg_extracted_data.csv"
 COLUMNS = {"params": "Model Size", "flops": "Training FLOP", "loss": "loss"}
@@ -41,6 +39,3 @@ def _rows(path: Path) -> list[tuple[float, ...]]:
         return [tuple(map(float, row)) for row in read if all(row)]
     except (ValueError, TypeError, csv.Error) as error:
         raise BadTable(f"not a table of numbers: {error}", place=str(path), fix="fetch it anew") from error
-
-
-PUBLIC = Public(originals=ORIGIN.public, tables_of=tables_of)

@@ -14,6 +14,7 @@ from isoloss.laws.chinchilla import Chinchilla
 from isoloss.laws.law import Floats
 from isoloss.runs.observations import Observations
 
+DELTA = 1e-3  # of Huber's loss, in ln L
 Reduction = Literal["sum", "mean"]
 
 
@@ -29,14 +30,13 @@ class StoppedSearch:
     successes: int
 
 
-def search_with(
-    observations: Observations, starts: Floats, *, reduction: Reduction, delta: float = 1e-3
-) -> StoppedSearch:
+def search_with(observations: Observations, starts: Floats, *, reduction: Reduction) -> StoppedSearch:
     """Return where L-BFGS-B with SciPy's default tolerances ends at best from Chinchilla parameters `starts` (s, 5).
 
     The objective is Huber's loss of ln L, summed or averaged, in ln E, ln A, ln B, α, β as Hoffmann et al. search.
     """
     from scipy.optimize import minimize
+    from scipy.special import huber
 
     targets = np.log(observations.loss_nats)
     scale = 1.0 if reduction == "sum" else 1 / len(observations)
@@ -46,8 +46,7 @@ def search_with(
 
     def total(free: Floats) -> float:
         loss = Chinchilla.loss(natural(free), params=observations.params, tokens=observations.tokens)
-        residual = np.abs(targets - np.log(loss))
-        return float(np.where(residual <= delta, 0.5 * residual**2, delta * (residual - 0.5 * delta)).sum())
+        return float(huber(DELTA, targets - np.log(loss)).sum())
 
     def searched(free: Floats) -> float:
         return scale * total(free)

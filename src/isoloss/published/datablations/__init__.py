@@ -1,21 +1,21 @@
 """Muennighoff et al. 2023, "Scaling Data-Constrained Language Models": how soon repeated tokens lose their worth."""
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 
 from isoloss.core.numbers import plain
+from isoloss.core.pool import Shared
 from isoloss.core.progress import QUIET, Progress
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.fitting.fitting import fit
 from isoloss.laws.law import Floats
 from isoloss.published.datablations import data as printed
-from isoloss.published.datablations.data import ORIGIN, runs
+from isoloss.published.datablations.data import runs
 from isoloss.published.figures.series import Series, SeriesPanel, series_drawing
-from isoloss.published.folder import read_folder
+from isoloss.published.folder import Columns
 from isoloss.published.reproduction import Claim, Reproduction, Row
 from isoloss.report.blocks import Column, Drawing, Section, Table, estimate_cell, number_cell, table_row
 from isoloss.runs.observations import Observations
@@ -42,32 +42,19 @@ class RepeatAnalysis:
     r2: float
 
 
-def reproduce(folder: Path | str, *, progress: Progress = QUIET) -> Reproduction:
-    """Return the study done again from a folder of its runs. Raises InputError for a folder that is not it."""
-    tables = read_folder(ORIGIN, folder)
-    started = time.perf_counter()
-    found = analyse(runs(tables, "c4_repeat_runs_182"), runs(tables, "c4_repeat_runs"), progress=progress)
-    return reproduction(found, seconds=time.perf_counter() - started)
-
-
 def analyse(rows: Observations, everything: Observations, *, progress: Progress = QUIET) -> RepeatAnalysis:
     """Return the fits to the filtered rows and to all of them, with the base law held as published."""
-    with progress.task("fits", total=len(PROFILE) + 4) as task:
-        published = fit(rows, law="repeated", fixed=printed.BASE | printed.PUBLISHED)
-        task.advance(1)
-        lower = fit(rows, law="repeated", fixed=printed.BASE | printed.LOWER)
-        task.advance(1)
-        best = fit(rows, law="repeated", fixed=printed.BASE, bootstrap=DRAWS, method="rows")
-        task.advance(1)
-        every_run = fit(everything, law="repeated", fixed=printed.BASE)
-        task.advance(1)
-        profile = []
-        for half_life in PROFILE.tolist():
-            profile.append(fit(rows, law="repeated", fixed=printed.BASE | {"R_D": half_life}).objective_value)
-            task.advance(1)
+    held = (printed.PUBLISHED, printed.LOWER, *({"R_D": half_life} for half_life in PROFILE.tolist()))
+    calls = [
+        partial(fit, rows, law="repeated", fixed=printed.BASE, bootstrap=DRAWS, method="rows"),
+        partial(fit, everything, law="repeated", fixed=printed.BASE),
+        *(partial(fit, rows, law="repeated", fixed=printed.BASE | more) for more in held),
+    ]
+    with progress.task("fits", total=len(calls)) as task:
+        best, every_run, published, lower, *profile = Shared(calls, None).collect(partial(task.advance, 1))
     return RepeatAnalysis(
-        rows=rows, published=published, lower=lower, best=best, every_run=every_run, profile=np.array(profile),
-        r2=explained(published, rows),
+        rows=rows, published=published, lower=lower, best=best, every_run=every_run, r2=explained(published, rows),
+        profile=np.array([law.objective_value for law in profile]),
     )  # fmt: skip
 
 
@@ -77,12 +64,13 @@ def explained(law: FittedLaw, rows: Observations) -> float:
     return float(1 - (residual**2).sum() / ((rows.loss_nats - rows.loss_nats.mean()) ** 2).sum())
 
 
-def reproduction(found: RepeatAnalysis, *, seconds: float) -> Reproduction:
-    """Return what the fits say about the published numbers and claims."""
+def reproduce(tables: dict[str, Columns], *, progress: Progress = QUIET) -> Reproduction:
+    """Return the study done again: what fits of its runs say about the published numbers and claims."""
+    found = analyse(runs(tables, "c4_repeat_runs_182"), runs(tables, "c4_repeat_runs"), progress=progress)
     return Reproduction(
-        study="datablations", title=ORIGIN.title, origin=f"{ORIGIN.paper}. {ORIGIN.sentence()}",
+        study="datablations",
         question="How many times may tokens be repeated before they are worth nothing?",
-        rows=list(_rows(found)), claims=_claims(found), seconds=seconds,
+        rows=list(_rows(found)), claims=_claims(found),
         not_shown={"The base law": "its runs are not in these files; it is held at the notebook's values"},
         sections=(
             Section(name="fits", title="The half-lives", blocks=(_table(found), _profile(found))),

@@ -4,10 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from isoloss.published.folder import Columns, origin_of
+from isoloss.published.folder import Columns
 from isoloss.runs.observations import Observations, observations
-
-ORIGIN = origin_of("datablations")
 
 # The base law for C4 that their notebook holds fixed; a, b, e are logarithms there.
 BASE = {

@@ -13,9 +13,7 @@ from typing import Any
 import numpy as np
 
 from isoloss.core.errors import BadTable
-from isoloss.published.datablations.data import ORIGIN
 from isoloss.published.folder import Columns
-from isoloss.published.public_originals import Public
 
 NOTEBOOK = "parametric_fit.ipynb"
 LOSSES, TOKENS, PARAMS = "NAMES_TO_VAL_LOSSES", "TOKENS_MAP", "PARAMS_MAP"
@@ -99,6 +97,3 @@ def _read_name(name: str, *, tokens: Mapping[str, Any], params: Mapping[str, Any
 def _billions(text: str, tokens: Mapping[str, Any]) -> float:
     value = tokens[text] if text in tokens else float(text.replace("b", ".").strip("."))
     return float(value * 1e9)
-
-
-PUBLIC = Public(originals=ORIGIN.public, tables_of=tables_of, crlf=frozenset(TABLES))

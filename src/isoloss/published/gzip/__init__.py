@@ -1,18 +1,16 @@
 """Pandey 2024, "gzip Predicts Data-dependent Scaling Laws", done again on the runs that survive."""
 
-import time
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 
 from isoloss.core.numbers import fixed, plain
 from isoloss.core.progress import QUIET, Progress
-from isoloss.published.folder import Columns, read_folder
+from isoloss.published.folder import Columns
 from isoloss.published.gzip.analysis import CONVERGED, MAIN, GzipAnalysis, analyse, median_error
 from isoloss.published.gzip.claims import claims
-from isoloss.published.gzip.data import EXPONENTS, LOSSES, MEDIAN_ERRORS, ORIGIN, SYMBOLS
+from isoloss.published.gzip.data import EXPONENTS, LOSSES, MEDIAN_ERRORS, SYMBOLS
 from isoloss.published.gzip.drawings import COLUMN_NAMES, animation, drawings, short_name
 from isoloss.published.reproduction import Reproduction, Row
 from isoloss.report.blocks import (
@@ -36,21 +34,14 @@ NOT_SHOWN = {
 }
 
 
-def reproduce(folder: Path | str, *, progress: Progress = QUIET) -> Reproduction:
-    """Return the study done again from a folder of its runs. Raises InputError for a folder that is not it."""
-    tables = read_folder(ORIGIN, folder)
-    started = time.perf_counter()
+def reproduce(tables: dict[str, Columns], *, progress: Progress = QUIET) -> Reproduction:
+    """Return the study done again: what fits of its runs say about the published numbers and claims."""
     found = analyse(tables, progress=progress)
-    return reproduction(found, tables, seconds=time.perf_counter() - started)
-
-
-def reproduction(found: GzipAnalysis, tables: dict[str, Columns], *, seconds: float) -> Reproduction:
-    """Return what the fits say about the published numbers and claims."""
     unfitted = notes_or_none((Note(title=n, text=reason) for n, reason in found.no_law.items()), warnings=True)
     return Reproduction(
-        study="gzip", title=ORIGIN.title, origin=f"{ORIGIN.paper}. {ORIGIN.sentence()}",
+        study="gzip",
         question="Do harder-to-compress data ask for more tokens per parameter, and does gzip say by how much?",
-        rows=list(rows(found)), claims=claims(found), seconds=seconds, not_shown=NOT_SHOWN,
+        rows=list(rows(found)), claims=claims(found), not_shown=NOT_SHOWN,
         sections=(
             Section(name="laws", title="The laws", blocks=(_laws(found), _lines(found))),
             Section(name="figures", title="The figures", blocks=tuple(drawings(found, tables))),

@@ -4,7 +4,7 @@ import numpy as np
 
 from isoloss.core.numbers import fixed, plain
 from isoloss.laws.chinchilla import Chinchilla
-from isoloss.published.chinchilla.data import HUBER_240, NAMES
+from isoloss.published.chinchilla.data import REFITTED
 from isoloss.published.gzip.analysis import MAIN, GzipAnalysis
 from isoloss.published.gzip.data import LOSSES, SYMBOLS
 from isoloss.published.reproduction import Claim, Verdict
@@ -145,9 +145,8 @@ def _breadth(found: GzipAnalysis) -> Claim:
 
 def _quarter(found: GzipAnalysis) -> Claim:
     values = found.dependent.at(CODE).values
-    reference = np.array([HUBER_240[name] for name in NAMES])
     at = float(np.log(CODE_BUDGET))
-    ours, theirs = (float(Chinchilla.log_optimum(law, log_flops=at)) for law in (values, reference))
+    ours, theirs = (float(Chinchilla.log_optimum(law, log_flops=at)) for law in (values, REFITTED))
     sizes = [plain(float(np.exp(x)) / 1e9, 2) for x in (ours, theirs)]
     return Claim(
         claim="A code model could have saved a quarter of its FLOPs", verdict="cannot be checked with this data",

@@ -5,13 +5,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from isoloss.optima.curves import TrainingCurve
-from isoloss.published.folder import Columns, origin_of
+from isoloss.published.folder import Columns
 from isoloss.runs.observations import Observations, observations
 
 SEQUENCE_TOKENS = 32 * 256  # of a step
 SYMBOLS = {"E": "E", "A": "A", "B": "B", "alpha": "α", "beta": "β"}
 LOSSES = ("train_loss_last5pct", "valid_loss_mean", "train_loss_last")
-ORIGIN = origin_of("gzip")
 
 # a = β/(α+β) of the five grammars, easiest first, found by several programs on each loss column.
 EXPONENTS = {

@@ -8,7 +8,7 @@ import numpy as np
 from isoloss.core.numbers import fixed, si
 from isoloss.data_dependence.coefficient_lines import blend, frontier_log_tokens
 from isoloss.laws.chinchilla import Chinchilla
-from isoloss.published.chinchilla.data import HUBER_240, NAMES
+from isoloss.published.chinchilla.data import NAMES, REFITTED
 from isoloss.published.figures.law_map import MappedLaw, animated, budget_frames, law_map
 from isoloss.published.figures.series import Series, SeriesPanel, series_drawing
 from isoloss.published.folder import Columns
@@ -18,7 +18,6 @@ from isoloss.report.blocks import Drawing, columns_of
 from isoloss.report.data import Curve
 from isoloss.report.figures.curves import training_curves
 
-CHINCHILLA = np.array([HUBER_240[name] for name in NAMES])
 WINDOW = ((1e6, 3e10), (1e5, 1e12))  # parameters and tokens
 PAPER = (0.12, 0.6)  # the gzip ratios of the paper's first figure
 FRONTIER_POINTS = 41
@@ -43,7 +42,7 @@ def drawings(found: GzipAnalysis, tables: dict[str, Columns]) -> list[Drawing]:
 
 def animation(found: GzipAnalysis) -> bytes:
     """Return the contours at the paper's two ratios with the best split moving over compute, as a GIF."""
-    return animated(budget_frames(_at_paper(found), BUDGETS, chinchilla=CHINCHILLA, window=WINDOW))
+    return animated(budget_frames(_at_paper(found), BUDGETS, chinchilla=REFITTED, window=WINDOW))
 
 
 def _at_paper(found: GzipAnalysis) -> dict[str, MappedLaw]:
@@ -51,7 +50,7 @@ def _at_paper(found: GzipAnalysis) -> dict[str, MappedLaw]:
 
 
 def _mapped(name: str, title: str, caption: str, alt: str, laws: Mapping[str, MappedLaw]) -> Drawing:
-    draw = partial(law_map, laws, chinchilla=CHINCHILLA, window=WINDOW)
+    draw = partial(law_map, laws, chinchilla=REFITTED, window=WINDOW)
     return Drawing(name=name, title=title, caption=caption, alt=alt, draw=draw, numbers=map_numbers(laws))
 
 
@@ -60,7 +59,7 @@ def map_numbers(laws: Mapping[str, MappedLaw]) -> dict[str, list[object]]:
     rows: list[tuple[object, ...]] = []
     log_params = np.log(np.geomspace(*WINDOW[0], FRONTIER_POINTS))
     for panel, law in laws.items():
-        for frontier, values in ((panel, law.values), ("Chinchilla", CHINCHILLA)):
+        for frontier, values in ((panel, law.values), ("Chinchilla", REFITTED)):
             params, tokens = np.exp(log_params), np.exp(np.clip(frontier_log_tokens(values, log_params), -50, 120))
             loss = Chinchilla.loss(values, params=params, tokens=tokens)
             inside = np.flatnonzero((tokens > WINDOW[1][0]) & (tokens < WINDOW[1][1]))
@@ -84,8 +83,7 @@ def frontier_blends(found: GzipAnalysis) -> Drawing:
     """Return the frontier at gzip .6 blended with Chinchilla's coefficients by shares of 1, ½ and 0."""
     values = found.dependent.at(PAPER[1]).values
     laws = {
-        f"ε = {share:g} at gzip {PAPER[1]}": MappedLaw(values=blend(values, CHINCHILLA, share=share))
-        for share in SHARES
+        f"ε = {share:g} at gzip {PAPER[1]}": MappedLaw(values=blend(values, REFITTED, share=share)) for share in SHARES
     }
     return _mapped(
         "blend", "The blend with Chinchilla",

@@ -8,12 +8,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from isoloss.core.errors import BadTable
-from isoloss.published.folder import Columns
-from isoloss.published.gzip.data import ORIGIN
-from isoloss.published.public_originals import Public
+from isoloss.published.folder import Columns, stacked
 
 RUNS, PILOT = "results_new.jsonl", "scaling_results.jsonl"
-PILOT_TABLE = "pilot_runs_125_march2024.csv"
 LAST_SHARE = 0.05  # of the steps, whose mean is a run's last loss
 
 Losses = Annotated[tuple[float, ...], Field(min_length=1)]
@@ -62,14 +59,16 @@ def tables_of(originals: Mapping[str, Path]) -> dict[str, Columns]:
     """Return one row a run, one row a step, and one row a pilot run and epoch."""
     runs = _lines(originals[RUNS], _Run)
     return {
-        "gzip_pcfg_runs_150.csv": _columns([_run_row(i, run) for i, run in enumerate(runs)]),
+        "gzip_pcfg_runs_150.csv": stacked([_run_row(i, run) for i, run in enumerate(runs)]),
         "gzip_pcfg_train_curves.parquet": {
             "run": np.concatenate([np.full(len(run.train_loss), i) for i, run in enumerate(runs)]),
             "step": np.concatenate([np.arange(1, len(run.train_loss) + 1) for run in runs]),
             "train_loss": np.concatenate([run.train_loss for run in runs]),
         },
-        PILOT_TABLE: _columns([row for run in _lines(originals[PILOT], _PilotRun) for row in _pilot_rows(run)]),
-    }
+        "pilot_runs_125_march2024.csv": stacked([
+            row for run in _lines(originals[PILOT], _PilotRun) for row in _pilot_rows(run)
+        ]),
+    }  # fmt: skip
 
 
 def _lines(path: Path, kind: type[Line]) -> list[Line]:
@@ -91,10 +90,6 @@ def _line(line: str, kind: type[Line], *, place: str) -> Line:
         raise BadTable(
             f"{field}: {first['msg']}" if field else first["msg"], place=place, fix="fetch it anew"
         ) from error
-
-
-def _columns(rows: list[dict[str, object]]) -> Columns:
-    return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
 
 def _run_row(number: int, run: _Run) -> dict[str, object]:
@@ -125,6 +120,3 @@ def _pilot_rows(run: _PilotRun) -> list[dict[str, object]]:
         }
         for epoch, (train, valid) in enumerate(zip(run.train_pplx, run.valid_pplx, strict=False), start=1)
     ]  # fmt: skip
-
-
-PUBLIC = Public(originals=ORIGIN.public, tables_of=tables_of, crlf=frozenset({PILOT_TABLE}))

@@ -1,7 +1,7 @@
 """The data of Porian et al. 2024, as published or as CSV, and its configurations as tables of runs."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,8 +20,7 @@ DATASETS = {"rw": "RefinedWeb", "owt2": "OpenWebText2"}
 ORIGIN = origin_of("porian")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(NamedTuple):
     """One configuration: data set, tuning, warm-up, decay, and what it counts as parameters and FLOPs."""
 
     key: str
@@ -34,15 +33,8 @@ class Config:
 
 def configurations(tables: dict[str, Columns]) -> list[Config]:
     """Return the 15 configurations in the order in which the authors' noise was drawn."""
-    table = tables["configs"]
-    return [
-        Config(
-            key=str(table["config"][i]), label=str(table["label"][i]), dataset=str(table["dataset"][i]),
-            warmup=str(table["warmup"][i]), rng_block=str(table["rng_block"][i]),
-            noise=float(table["noise_std_used"][i]),
-        )
-        for i in range(len(table["config"]))
-    ]  # fmt: skip
+    names = ("config", "label", "dataset", "warmup", "rng_block", "noise_std_used")
+    return [Config(*row) for row in zip(*(tables["configs"][name].tolist() for name in names), strict=True)]
 
 
 def isoflop_points(tables: dict[str, Columns], config: str) -> Observations:

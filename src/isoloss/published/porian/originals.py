@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from isoloss.core.errors import BadTable, InputError
+from isoloss.core.errors import BadTable
 from isoloss.laws.law import Floats
 from isoloss.published.fetch import PublicFile
-from isoloss.published.folder import Columns
+from isoloss.published.folder import Columns, stacked
 from isoloss.published.porian.data import ORIGIN
-from isoloss.published.public_originals import Public
 from isoloss.published.unpickle import read_frame
 
 if TYPE_CHECKING:
@@ -30,37 +29,21 @@ CONFIGURATIONS = ORIGIN.configurations
 SUMMARIES = ORIGIN.public
 assert ORIGIN.curves is not None, "the study has training curves"
 CURVES = ORIGIN.curves.name
-PUBLIC = Public(originals=SUMMARIES, curves=ORIGIN.curves, tables_of=None)
 
 
-def originals_in(folder: Path) -> Path | None:
-    """Return where the summaries lie, in a folder or in the `data` of a clone; None where it holds none of them."""
-    return next(
-        (place for place in (folder, folder / "data") if any((place / one.name).is_file() for one in SUMMARIES)), None
-    )
-
-
-def tables_of_originals(folder: Path) -> dict[str, Columns]:
-    """Return the study's tables, from the four summaries in `folder`.
-
-    Raises InputError naming those that are missing, and BadTable for one whose bytes are not the published ones.
-    """
-    if missing := [one for one in SUMMARIES if not (folder / one.name).is_file()]:
-        raise InputError(
-            f"{len(missing)} of {len(SUMMARIES)} summaries are missing: {', '.join(one.name for one in missing)}",
-            place=str(folder), fix=f"get them from {missing[0].url} and next to it, or add --fetch without --data",
-        )  # fmt: skip
+def tables_of(originals: Mapping[str, Path]) -> dict[str, Columns]:
+    """Return the study's tables, from the four summaries. Raises BadTable for one whose bytes are not the published."""
     named = [
         _Named(stem, key, label, row)
         for original, (stem, names) in zip(SUMMARIES, CONFIGURATIONS.items(), strict=True)
-        for (key, label), row in zip(names, _rows(original, folder), strict=True)
+        for (key, label), row in zip(names, _rows(original, originals[original.name]), strict=True)
     ]
     return {
-        "configs": _stacked([_config(one) for one in named]),
+        "configs": stacked([_config(one) for one in named]),
         "isoflop_points": _joined(named, _points),
         "optimal_pairs": _joined(named, _optima),
         "fits": _joined(named, _fits),
-        "fit_summary": _stacked([_summary(one) for one in named]),
+        "fit_summary": stacked([_summary(one) for one in named]),
     }
 
 
@@ -73,8 +56,7 @@ class _Named(NamedTuple):
     row: Mapping[str, Any]
 
 
-def _rows(original: PublicFile, folder: Path) -> list[dict[str, Any]]:
-    path = folder / original.name
+def _rows(original: PublicFile, path: Path) -> list[dict[str, Any]]:
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     if digest != original.sha256:
         raise BadTable(
@@ -83,10 +65,6 @@ def _rows(original: PublicFile, folder: Path) -> list[dict[str, Any]]:
         )  # fmt: skip
     frame: pd.DataFrame = read_frame(path)
     return [{str(name): row[name] for name in frame.columns} for _, row in frame.iterrows()]
-
-
-def _stacked(rows: Sequence[Mapping[str, Any]]) -> Columns:
-    return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
 
 def _joined(named: Sequence[_Named], part: Callable[[Mapping[str, Any]], Columns]) -> Columns:

@@ -14,12 +14,11 @@ from numpy.typing import NDArray
 
 from isoloss.core.errors import BadTable, did_you_mean
 from isoloss.laws.law import Floats
-from isoloss.optima.curves import TrainingCurve, points_at_budgets, smoothed
+from isoloss.optima.curves import TrainingCurve, smoothed
 from isoloss.optima.power_line import PowerLine, fit_power_law
 from isoloss.published.folder import Columns
 from isoloss.published.porian.rows import porian_counts
 from isoloss.published.unpickle import read_frame
-from isoloss.runs.observations import Observations
 from isoloss.tuning.sweep import BatchOptimum, RateOptimum, SweptRun, batch_optima, rate_optima
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ class RawRuns:
         return np.flatnonzero(keep)
 
     def training_curves(
-        self, rows: Iterable[int], *, kind: str = "train/loss", params: str = "params", smooth: bool = True
+        self, rows: Iterable[int], *, kind: str = "train/loss", smooth: bool = True
     ) -> list[TrainingCurve]:
         """Return the curves of some runs over tokens; runs that logged none of the kind are left out.
 
@@ -73,19 +72,13 @@ class RawRuns:
             order = np.argsort(self.curves["step"][own])
             step_tokens = self.runs["seq_len"][row] * self.runs["bs"][row]
             curve = TrainingCurve(
-                run=str(self.runs["run"][row]), params=float(self.runs[params][row]),
+                run=str(self.runs["run"][row]), params=float(self.runs["params"][row]),
                 corpus=str(self.runs["dataset"][row]), tokens=self.curves["step"][own][order] * step_tokens,
                 loss_nats=self.curves["value"][own][order],
                 total_tokens=float(self.runs["max_step"][row] * step_tokens) if "max_step" in self.runs else None,
             )  # fmt: skip
             found.append(smoothed(curve) if smooth and kind == "train/loss" else curve)
         return found
-
-    def points(
-        self, rows: Iterable[int], budgets: Sequence[float], *, kind: str = "val/loss", params: str = "params"
-    ) -> Observations:
-        """Return the runs' losses at budgets, a table for `isoloss.optima.isoflop.fit_isoflop`."""
-        return points_at_budgets(self.training_curves(rows, kind=kind, params=params), budgets)
 
 
 def convert(source: Path | str) -> RawRuns:
