@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from isoloss.arena.tasks import Shown, Task
+from isoloss.arena.tasks import Task
 from isoloss.core.errors import InputError, did_you_mean
 from isoloss.core.estimate import Estimate
 from isoloss.core.files import regular, write_json
@@ -149,20 +149,15 @@ def _hand_over(desk: Desk, tasks: Sequence[Task], place: int) -> None:
         "params": shown.params.tolist(), "tokens": shown.tokens.tolist(), "loss_nats": shown.loss_nats.tolist(),
         "trunk": shown.trunk, "seed": shown.seed,
     }  # fmt: skip
+    candidates = None
+    if shown.candidates is not None:
+        n, d, flops = shown.candidates
+        candidates = {"params": n.tolist(), "tokens": d.tolist(), "flops": flops}
     asked = {
         "params": shown.asked_params.tolist(), "tokens": shown.asked_tokens.tolist(),
-        "budgets": list(shown.budgets), "candidates": _candidates(shown),
+        "budgets": list(shown.budgets), "candidates": candidates,
     }  # fmt: skip
     write_json(desk.inbox / f"{place:03}.json", {"runs": runs, "asked": asked})
-
-
-def _candidates(shown: Shown) -> dict[str, Any] | None:
-    if shown.candidate_params is None or shown.candidate_tokens is None:
-        return None
-    return {
-        "params": shown.candidate_params.tolist(), "tokens": shown.candidate_tokens.tolist(),
-        "flops": shown.candidate_flops,
-    }  # fmt: skip
 
 
 def _run_from(desk: Desk, first: int, tasks: Sequence[Task], limits: Limits) -> Answer | None:

@@ -35,7 +35,10 @@ LEAST_SEEN = 6  # runs below that
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Shown:
-    """What a method sees, in the units it sees: columns of runs, and the points and budgets that it is asked about."""
+    """What a method sees, in the units it sees: columns of runs, and the points and budgets that it is asked about.
+
+    `candidates` are N and D of runs to choose from, and the FLOPs that they may cost.
+    """
 
     params: Floats
     tokens: Floats
@@ -45,9 +48,7 @@ class Shown:
     asked_params: Floats
     asked_tokens: Floats
     budgets: tuple[float, ...] = ()
-    candidate_params: Floats | None = None
-    candidate_tokens: Floats | None = None
-    candidate_flops: float = 0.0
+    candidates: tuple[Floats, Floats, float] | None = None
 
 
 class LossSurface(Protocol):
@@ -186,16 +187,16 @@ def masked(
 ) -> Shown:  # fmt: skip
     """Return the table in masked units, its trunks numbered in order of appearance, its rows shuffled.
 
-    `n` and `d` are the points asked; `candidates` are N, D and the FLOPs of runs to choose from.
+    `n` and `d` are the points asked, `candidates` those of `Shown`.
     """
     order = stream(seed, "arena order").permutation(len(table))
     names = {name: f"t{place}" for place, name in enumerate(dict.fromkeys(table.trunk[order].tolist()))}
-    more_n, more_d, flops = candidates or (None, None, 0.0)
+    if candidates is not None:
+        more_n, more_d, flops = candidates
+        candidates = more_n * scale[0], more_d * scale[1], flops * scale[0] * scale[1]
     return Shown(
         params=table.params[order] * scale[0], tokens=table.tokens[order] * scale[1], loss_nats=table.loss_nats[order],
         trunk=tuple(names[name] for name in table.trunk[order].tolist()), seed=seed % 2**31,
         asked_params=n * scale[0], asked_tokens=d * scale[1],
-        budgets=tuple(budget * scale[0] * scale[1] for budget in budgets),
-        candidate_params=None if more_n is None else more_n * scale[0],
-        candidate_tokens=None if more_d is None else more_d * scale[1], candidate_flops=flops * scale[0] * scale[1],
+        budgets=tuple(budget * scale[0] * scale[1] for budget in budgets), candidates=candidates,
     )  # fmt: skip

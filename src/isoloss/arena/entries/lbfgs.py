@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize
+from scipy.special import huber
 
 from isoloss.arena.entries._sum import SumOfPowers, trunk_weights
 from isoloss.laws.law import Floats
@@ -40,12 +41,10 @@ def _objective(x: Floats, z: Floats, y: Floats, weights: Floats) -> Callable[[Fl
         predicted = np.logaddexp.reduce(terms, axis=0)
         shares = np.exp(terms - predicted)
         miss = predicted - y
-        inside = np.abs(miss) <= DELTA
-        loss = np.where(inside, miss**2 / 2, DELTA * (np.abs(miss) - DELTA / 2))
         slope = weights * np.clip(miss, -DELTA, DELTA)
         gradient = [slope @ shares[0], slope @ shares[1], slope @ shares[2], -slope @ (shares[1] * x),
                     -slope @ (shares[2] * z)]  # fmt: skip
-        return float(weights @ loss), np.array(gradient)
+        return float(weights @ huber(DELTA, miss)), np.array(gradient)
 
     return value
 
