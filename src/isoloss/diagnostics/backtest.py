@@ -27,7 +27,10 @@ from isoloss.runs.observations import Observations
 from isoloss.runs.sizes import SAME_SIZE
 
 Holdout = Literal["flops", "params", "corpus"]
-HOLDOUTS: tuple[Holdout, ...] = ("flops", "params", "corpus")
+HOLDOUTS: dict[Holdout, str] = {
+    "flops": "the largest budgets", "params": "every size in turn", "corpus": "every corpus in turn",
+}  # fmt: skip
+"""Ways to hold out, each in words."""
 
 NEAREST = "nearest run"  # a prediction without a law: the loss of the nearest run in ln N and ln D
 LARGEST_SHARE = 0.25  # of the rows: the largest budgets, unless the caller says from which on
@@ -95,7 +98,7 @@ class Backtest:
         far = f", up to {beyond:.3g} times the compute that the fits saw" if beyond > 1.01 else ""
         said = (
             f"Of {len(self.scores)} predictors of {best.runs} held-out runs of {self.group!r} "
-            f"({_question(self.holdout)}{far}), {best.law} is best: it misses ln L by {best.rmse:.2%} (root mean "
+            f"({HOLDOUTS[self.holdout]}{far}), {best.law} is best: it misses ln L by {best.rmse:.2%} (root mean "
             "square)."
         )
         kept = [
@@ -251,11 +254,9 @@ def _scores(found: Sequence[HeldOut]) -> tuple[Score, ...]:
     shared = {
         part.part for part in found if all(p.rmse is not None for p in found if p.part == part.part and p.law in names)
     }
-    scores = (
-        [_score(name, [part for part in found if part.law == name and part.part in shared]) for name in names]
-        if shared
-        else []
-    )
+    if not shared:
+        return ()
+    scores = (_score(name, [part for part in found if part.law == name and part.part in shared]) for name in names)
     return tuple(sorted(scores, key=lambda score: score.rmse))
 
 
@@ -272,9 +273,3 @@ def _score(name: str, parts: Sequence[HeldOut]) -> Score:
         bias=mean([part.bias for part in parts]) or 0.0, held=mean([part.held for part in parts]),
         half_width=mean([part.half_width for part in parts]),
     )  # fmt: skip
-
-
-def _question(holdout: Holdout) -> str:
-    return {
-        "flops": "the largest budgets", "params": "every size in turn", "corpus": "every corpus in turn",
-    }[holdout]  # fmt: skip

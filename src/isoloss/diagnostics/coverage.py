@@ -67,15 +67,18 @@ def simulate_coverage(
     flops = law.middle_flops
     true = _quantities(problem, truth[None], flops)[0]
     names = [*law.params, *(DERIVED if problem.law.has_frontier() else ())]
-    refits = _refits(
-        used, problem, _cold_fits(problem, targets), targets, method, draws, generator, others=law.evidence_of_others
-    )
+    starts = np.tile(starting_points(problem, "auto")[::EVERY_START], (simulations, 1, 1))
+    fits = best_ends(problem, starts, targets=targets).free
+    refits = _refits(used, problem, fits, targets, method, draws, generator, others=law.evidence_of_others)
     drawn = _quantities(problem, refits, flops).reshape(simulations, draws, -1)
     low, high = np.nanquantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=1)
     held = ((low <= true) & (true <= high)).sum(axis=0)
-    shares = dict(zip(names, held.tolist(), strict=True))
     return Coverage(
-        shares={name: _share(count, simulations) for name, count in shares.items() if name not in law.fixed},
+        shares={
+            name: _share(count, simulations)
+            for name, count in zip(names, held.tolist(), strict=True)
+            if name not in law.fixed
+        },
         level=LEVEL,
         method=method,
         simulations=simulations,
@@ -85,12 +88,6 @@ def simulate_coverage(
         trunk_sd=noise.trunk_sd,
         seconds=time.perf_counter() - started,
     )
-
-
-def _cold_fits(problem: Problem, targets: Floats) -> Floats:
-    """Return the free parameters (simulations, p) fitted to each row of `targets` from automatic starts."""
-    points = starting_points(problem, "auto")[::EVERY_START]
-    return best_ends(problem, np.tile(points, (len(targets), 1, 1)), targets=targets).free
 
 
 def _refits(

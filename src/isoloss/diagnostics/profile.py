@@ -148,25 +148,6 @@ def _polished(problem: Problem, free: Floats) -> Floats:
     return ends.free[0] if near(ends.free, free)[0] or problem.objective == "lad" else free
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Linear:
-    """A fit's local picture: each row's influence on the quantity (n,) but for ψ / E[ψ′], and gᵀ(JᵀWJ)⁻¹g."""
-
-    residuals: Floats
-    influence: Floats
-    spread: float
-
-
-def _linear(problem: Problem, optimum: Floats, quantity: Quantity) -> _Linear:
-    residuals, jacobian = linearise(problem, optimum)
-    moving = (optimum > problem.low) & (optimum < problem.high)
-    normal = gradient_of(quantity, optimum)[moving]
-    information = (jacobian.T * problem.weights) @ jacobian
-    along = np.linalg.pinv(information, hermitian=True) @ normal
-    spread = max(float(normal @ along), np.finfo(float).tiny)
-    return _Linear(residuals=residuals, influence=problem.weights * (jacobian @ along), spread=spread)
-
-
 def _threshold(
     law: FittedLaw, used: Observations, problem: Problem, optimum: Floats, quantity: Quantity, *, level: float
 ) -> tuple[float, float]:
@@ -175,22 +156,30 @@ def _threshold(
     method = choose_method(used, "auto") if law.interval_method == "none" else law.interval_method
     if method == "parametric_trunks":
         return _by_simulation(problem, optimum, quantity, noise, level=level, seed=law.seed)
-    linear = _linear(problem, optimum, quantity)
     unit = np.arange(len(used)) if method == "rows" else noise.trunk_of
-    return _by_units(linear, unit, noise.freedom, width(problem), level=level)
+    return _by_units(problem, optimum, quantity, unit, noise.freedom, level=level)
 
 
-def _by_units(linear: _Linear, unit: NDArray[Any], freedom: int, delta: float, *, level: float) -> tuple[float, float]:
-    """Return threshold and error where every unit (row or trunk) brings its own squared influence."""
+def _by_units(
+    problem: Problem, optimum: Floats, quantity: Quantity, unit: NDArray[Any], freedom: int, *, level: float
+) -> tuple[float, float]:
+    """Return threshold and error where every unit (row or trunk) brings its own squared influence on the quantity."""
     from scipy.special import stdtrit
 
-    slope = _share_inside(linear.residuals, delta)
-    psi = np.clip(linear.residuals, -delta, delta)
-    of_unit = np.bincount(unit, weights=linear.influence * psi)
-    variance = float((of_unit**2).sum()) * len(linear.residuals) / freedom
-    moved = len(linear.residuals) - freedom
+    residuals, jacobian = linearise(problem, optimum)
+    moving = (optimum > problem.low) & (optimum < problem.high)
+    normal = gradient_of(quantity, optimum)[moving]
+    information = (jacobian.T * problem.weights) @ jacobian
+    along = np.linalg.pinv(information, hermitian=True) @ normal
+    spread = max(float(normal @ along), np.finfo(float).tiny)  # gᵀ(JᵀWJ)⁻¹g
+    delta = width(problem)
+    slope = _share_inside(residuals, delta)
+    influence = problem.weights * (jacobian @ along) * np.clip(residuals, -delta, delta)
+    of_unit = np.bincount(unit, weights=influence)
+    variance = float((of_unit**2).sum()) * len(residuals) / freedom
+    moved = len(residuals) - freedom
     quantile = float(stdtrit(max(len(of_unit) - moved, 1), (1 + level) / 2))
-    return 0.5 * quantile**2 * variance / (slope * linear.spread), float(np.sqrt(variance)) / slope
+    return 0.5 * quantile**2 * variance / (slope * spread), float(np.sqrt(variance)) / slope
 
 
 def _by_simulation(
