@@ -70,7 +70,7 @@ def explored(corpus: str, laws: dict[str, FittedLaw]) -> Source:
     doubled = replace(laws["chinchilla"], params_convention="total")
     return Source(
         name="laptop",
-        laws=tuple(PageLaw.of(law) for law in (*laws.values(), doubled)),
+        laws=tuple(PageLaw(base=law) for law in (*laws.values(), doubled)),
         runs={"with_head": runs, "total": simulated(corpus, params_convention="total", scale=2.0)},
         weighted={"with_head": [best]},
     )

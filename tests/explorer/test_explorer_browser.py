@@ -204,7 +204,7 @@ def test_an_interval_that_says_nothing_is_not_written_out(
     wide[::2, law.definition.parameters.index("alpha")] = 1e-9
     none[::3, law.definition.parameters.index("A")] = 0
     cases = {"tame": law, "wide": replace(law, draws=wide), "none": replace(law, draws=none)}
-    sources = [Source(name="a", laws=tuple(PageLaw.of(replace(one, group=name)) for name, one in cases.items()))]
+    sources = [Source(name="a", laws=tuple(PageLaw(base=replace(one, group=name)) for name, one in cases.items()))]
     visit = Visit(browser, write_explorer(sources, tmp_path / "page.html"), DESK)
     for name, one in cases.items():
         flops = float(visit.page.evaluate("document.body.dataset.flops"))

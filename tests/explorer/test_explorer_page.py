@@ -36,8 +36,8 @@ def test_a_page_of_every_form_is_small_and_holds_its_names_as_data() -> None:
 def test_a_law_file_of_either_kind_opens(tmp_path: Path) -> None:
     law = fit(simulated("cpp"), bootstrap=5)
     law.save(tmp_path / "law.json")
-    (found,) = open_source(tmp_path / "law.json").laws
-    assert (found.corpus, found.form, len(found.draws)) == ("cpp", "chinchilla", 5)
+    found = open_source(tmp_path / "law.json").laws[0].base
+    assert (found.group, found.law, len(found.draws)) == ("cpp", "chinchilla", 5)
     (joint,) = open_source(LAW).joint
     assert joint.measure == "ngram"
 
@@ -47,17 +47,17 @@ def test_runs_are_fitted_in_every_form_asked_and_a_refused_form_says_so(monkeypa
                         fitting=None, refused=True)  # fmt: skip
     monkeypatch.setattr(sources, "lack_of_fit", lambda *_, form, **__: [replace(refusal, refused=form == "kaplan")])
     found = of_runs({"own": simulated("cpp")}, name="runs", forms=("chinchilla", "kaplan"), bootstrap=5)
-    assert [(law.corpus, law.form, law.remark) for law in found.laws] == [
+    assert [(law.base.group, law.base.law, law.remark) for law in found.laws] == [
         ("cpp", "chinchilla", ""), ("cpp", "kaplan", refusal.sentence()),
     ]  # fmt: skip
-    assert [law.convention for law in found.laws] == list(found.weighted) * 2 == ["with_head"] * 2
+    assert [law.base.params_convention for law in found.laws] == list(found.weighted) * 2 == ["with_head"] * 2
 
 
 def test_draws_are_thinned_where_all_would_make_the_page_large() -> None:
     source = explored("cpp", every_form("cpp"))
     assert draw_step([source]) == 1
-    many = replace(source.laws[0], draws=np.tile(source.laws[0].draws, (5000, 1)))
-    large = replace(source, laws=(many,))
+    one = source.laws[0].base
+    large = replace(source, laws=(PageLaw(base=replace(one, draws=np.tile(one.draws, (5000, 1)))),))
     assert draw_step([large]) > 1
     (law,) = content([large])["sources"][0]["laws"]
     assert len(law["draws"]) <= MOST_DRAW_BYTES
@@ -72,7 +72,7 @@ def test_a_page_is_an_html_file(name: str, tmp_path: Path) -> None:
 def test_a_form_without_a_formula_in_the_page_is_refused_by_name() -> None:
     law = fit(simulated("cpp"), law="kaplan_params")
     with pytest.raises(InputError, match="kaplan_params"):
-        PageLaw.of(law)
+        PageLaw(base=law)
     with pytest.raises(InputError, match="no_such"):
         open_source(LAW, forms=["no_such"])
     with pytest.raises(InputError, match="3 sources"):
@@ -83,4 +83,4 @@ def test_an_array_of_runs_in_json_is_a_table_and_no_law(tmp_path: Path) -> None:
     rows = simulated("cpp").to_arrow().select(["params", "tokens", "loss_nats"]).to_pylist()
     (tmp_path / "runs.json").write_text(json.dumps(rows))
     found = open_source(tmp_path / "runs.json", forms=("chinchilla",), bootstrap=5)
-    assert [law.form for law in found.laws] == ["chinchilla"]
+    assert [law.base.law for law in found.laws] == ["chinchilla"]

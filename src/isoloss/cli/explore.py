@@ -80,8 +80,8 @@ def explore(
     if open_page:
         typer.launch(str(out.resolve()))
     if json:
-        laws = [{"name": one.name, "corpora": sorted({each.corpus for each in one.laws}),
-                 "forms": sorted({each.form for each in one.laws}),
+        laws = [{"name": one.name, "corpora": sorted({each.base.group for each in one.laws}),
+                 "forms": sorted({each.base.law for each in one.laws}),
                  "measures": [joint.measure for joint in one.joint]} for one in sources]  # fmt: skip
         print_json({"page": str(out), "bytes": out.stat().st_size, "sources": laws})
     else:

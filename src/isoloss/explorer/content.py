@@ -27,19 +27,19 @@ def content(sources: Sequence[Source], *, opened_at: float | None = None) -> dic
     Draws are thinned, evenly, where all of them are too many.
     """
     step = draw_step(sources)
-    domains = [law.domain for source in sources for law in source.laws]
+    domains = [law.base.domain for source in sources for law in source.laws]
     domains += [law.domain for source in sources for law in source.joint]
     flops = _ends(domains, "flops")
     budgets = [flops[0] / BELOW, max(flops[1] * ABOVE, opened_at or 0.0)]
-    conventions = _names(sources, "convention")
+    conventions, forms = _names(sources, "params_convention"), _names(sources, "law")
     return {
         "sources": [_source(source, step) for source in sources],
-        "forms": [{"name": name, "formula": open_law(name).formula} for name in _names(sources, "form")],
+        "forms": [{"name": name, "formula": open_law(name).formula} for name in forms],
         "conventions": [{"name": name, "about": CONVENTIONS.get(name, AS_GIVEN)} for name in conventions],
         "looks": _looks(sources),
         "start": {
             "flops": opened_at or float(np.sqrt(flops[0] * flops[1])),
-            "form": next(iter(_names(sources, "form")), ""),
+            "form": next(iter(forms), ""),
             "convention": next(iter(conventions), ""),
         },
         "budgets": budgets,
@@ -53,20 +53,21 @@ def content(sources: Sequence[Source], *, opened_at: float | None = None) -> dic
 
 def draw_step(sources: Sequence[Source]) -> int:
     """Return every how many draws one is kept, so that the page stays small: 1 keeps all."""
-    sizes = [law.draws.nbytes for source in sources for law in source.laws]
+    sizes = [law.base.draws.nbytes for source in sources for law in source.laws]
     sizes += [law.draws.nbytes + law.scatter_draws.nbytes for source in sources for law in source.joint]
     return max(1, int(np.ceil(TEXT_PER_BYTE * sum(sizes) / MOST_DRAW_BYTES)))
 
 
 def _names(sources: Sequence[Source], of: str) -> list[str]:
     """Return the forms or conventions of all laws in order of first appearance."""
-    return list(dict.fromkeys(getattr(law, of) for source in sources for law in source.laws))
+    return list(dict.fromkeys(getattr(law.base, of) for source in sources for law in source.laws))
 
 
 def _looks(sources: Sequence[Source]) -> dict[str, int]:
     """Return the place in the sequence of colours and marks of every row: one a corpus, in either source."""
-    corpora = list(dict.fromkeys(law.corpus for source in sources for law in source.laws))
-    keys = {f"{s}:c:{law.corpus}": corpora.index(law.corpus) for s, one in enumerate(sources) for law in one.laws}
+    corpora = _names(sources, "group")
+    groups = [(s, law.base.group) for s, source in enumerate(sources) for law in source.laws]
+    keys = {f"{s}:c:{corpus}": corpora.index(corpus) for s, corpus in groups}
     joint = [f"{s}:j:{j}" for s, source in enumerate(sources) for j in range(len(source.joint))]
     return keys | {key: len(corpora) + place for place, key in enumerate(joint)}
 
@@ -90,11 +91,12 @@ def _source(source: Source, step: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _law(law: PageLaw, step: int) -> dict[str, Any]:
+def _law(one: PageLaw, step: int) -> dict[str, Any]:
+    law = one.base
     return {
-        "corpus": law.corpus, "form": law.form, "convention": law.convention, "values": law.values.tolist(),
+        "corpus": law.group, "form": law.law, "convention": law.params_convention, "values": law.values.tolist(),
         "draws": _packed(law.draws[::step]), "domain": _domain(law.domain), "unit": law.data_unit,
-        "perToken": law.data_per_token, "remark": law.remark,
+        "perToken": law.data_per_token, "remark": one.remark,
     }  # fmt: skip
 
 

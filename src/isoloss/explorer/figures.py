@@ -36,9 +36,8 @@ def _splits(page_data: Mapping[str, Any]) -> Any:
     )  # fmt: skip
     _shade(plot, "split", left=n_low, right=n_high, bottom=d_low, top=d_high)
     plot.patches("xs", "ys", source=_source("split-bands", "xs ys colour"), color="colour", alpha=0.16, line_alpha=0)
-    plot.line("x", "y", source=_source("budget-line", "x y"), line_dash="dashed", line_width=1.2,
-              name="budget-line-look")  # fmt: skip
-    _name_glyph(plot, "budget-line-look")
+    budget = plot.line("x", "y", source=_source("budget-line", "x y"), line_dash="dashed", line_width=1.2)
+    budget.glyph.name = "budget-line-look"
     curves = _curves(plot, "split-lines")
     runs = plot.scatter(
         "x", "y", source=_source("runs", "x y colour marker filled run corpus loss size length compute about"),
@@ -46,9 +45,8 @@ def _splits(page_data: Mapping[str, Any]) -> Any:
         nonselection_fill_alpha="filled", nonselection_line_alpha=0.9,
     )  # fmt: skip
     plot.multi_line("xs", "ys", source=_source("bars", "xs ys colour"), color="colour", line_width=6, alpha=0.5)
-    stars = plot.scatter("x", "y", source=_source("stars", "x y colour name"), marker="star", size=20,
-                         fill_color="colour", line_width=1.2, name="stars-look")  # fmt: skip
-    _name_glyph(plot, "stars-look")
+    stars = _stars(plot, _source("stars", "x y colour name"), "stars-look")
+    stars.glyph.line_width = 1.2
     record = [("run", "@run"), ("corpus", "@corpus"), ("loss", "@loss"), ("size", "@size"), ("data", "@length"),
               ("compute", "@compute"), ("flags", "@about")]  # fmt: skip
     plot.add_tools(HoverTool(renderers=[runs], tooltips=record), TapTool(renderers=[runs]), _names([curves, stars]))
@@ -76,8 +74,7 @@ def _ratios(page_data: Mapping[str, Any]) -> Any:
                             fill_alpha=0)  # fmt: skip
     points = _source("ratio-points", "x y low high colour name")
     plot.segment("x", "low", "x", "high", source=points, color="colour", line_width=6, alpha=0.5)
-    plot.scatter("x", "y", source=points, marker="star", size=20, fill_color="colour", name="ratio-points-look")
-    _name_glyph(plot, "ratio-points-look")
+    _stars(plot, points, "ratio-points-look")
     plot.add_tools(_names([curves, weighted]))
     return plot
 
@@ -89,8 +86,7 @@ def _costs() -> Any:
     curves = _curves(plot, "valleys", styled=False)
     points = _source("costs", "x y low high colour name")
     plot.segment("low", "y", "high", "y", source=points, color="colour", line_width=6, alpha=0.5)
-    plot.scatter("x", "y", source=points, marker="star", size=20, fill_color="colour", name="costs-look")
-    _name_glyph(plot, "costs-look")
+    _stars(plot, points, "costs-look")
     plot.add_tools(_names([curves]))
     return plot
 
@@ -137,10 +133,11 @@ def _source(name: str, columns: str) -> ColumnDataSource:
     return ColumnDataSource(data={column: [] for column in columns.split()}, name=name)
 
 
-def _name_glyph(plot: Any, name: str) -> None:
-    """Give a renderer's glyph the renderer's name, by which the page finds it."""
-    (renderer,) = plot.select(name=name)
-    renderer.glyph.name, renderer.name = name, None
+def _stars(plot: Any, source: ColumnDataSource, look: str) -> Any:
+    """Return best splits as stars, whose glyph has the name by which the page finds it."""
+    stars = plot.scatter("x", "y", source=source, marker="star", size=20, fill_color="colour")
+    stars.glyph.name = look
+    return stars
 
 
 def _names(renderers: list[Any]) -> HoverTool:

@@ -12,11 +12,9 @@ from isoloss.core.files import regular
 from isoloss.core.progress import QUIET, Progress
 from isoloss.data_dependence.data_dependent import FittedDataDependent
 from isoloss.data_dependence.law_files import load_law
-from isoloss.fitting.domain import Domain
 from isoloss.fitting.estimated import EstimatedLaw
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.fitting.fitting import fit_corpora
-from isoloss.laws.law import Floats
 from isoloss.optima.best_size import BestSize, best_sizes
 from isoloss.optima.lack_of_fit import lack_of_fit
 from isoloss.planning.laws import PlanLaw
@@ -34,30 +32,16 @@ LAWS_FOLDER = "laws"
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PageLaw:
-    """One law of one corpus: `values` (p,) and `draws` (draws, p) of `form`, and where it was fitted.
+    """A law of one corpus. Raises InputError for one whose formula the page does not have.
 
     `remark` is what a reader must know first, in a sentence; empty without one.
     """
 
-    corpus: str
-    form: str
-    convention: str
-    values: Floats
-    draws: Floats
-    domain: Domain
-    data_unit: str
-    data_per_token: float
+    base: EstimatedLaw
     remark: str = ""
 
-    @classmethod
-    def of(cls, law: EstimatedLaw, *, remark: str = "") -> "PageLaw":
-        """Return a law of one corpus. Raises InputError for one whose formula the page does not have."""
-        require_drawn(law.law)
-        return cls(
-            corpus=law.group, form=law.law, convention=law.params_convention, values=law.values, draws=law.draws,
-            domain=law.domain, data_unit=law.data_unit, data_per_token=law.data_per_token,
-            remark=remark,
-        )  # fmt: skip
+    def __post_init__(self) -> None:
+        require_drawn(self.base.law)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -116,11 +100,11 @@ def open_source(
 
 
 def of_laws(laws: Iterable[FittedLaw | FittedDataDependent], *, name: str) -> Source:
-    """Return laws of either kind as they are, without runs. Raises as `PageLaw.of`."""
+    """Return laws of either kind as they are, without runs. Raises as `PageLaw`."""
     every = list(laws)
     return Source(
         name=name,
-        laws=tuple(PageLaw.of(law) for law in every if isinstance(law, FittedLaw)),
+        laws=tuple(PageLaw(base=law) for law in every if isinstance(law, FittedLaw)),
         joint=tuple(law for law in every if isinstance(law, FittedDataDependent)),
     )
 
@@ -128,7 +112,7 @@ def of_laws(laws: Iterable[FittedLaw | FittedDataDependent], *, name: str) -> So
 def of_plan(name: str, laws: Iterable[PlanLaw], *, repeats: bool) -> Source:
     """Return the laws that a plan goes by. `repeats`: it reads its corpus more than once. Raises as `require_drawn`."""
     remark = "This page counts every token as new; the plan also discounts repeated text." if repeats else ""
-    return Source(name=name, laws=tuple(PageLaw.of(law.base, remark=remark) for law in laws))
+    return Source(name=name, laws=tuple(PageLaw(base=law.base, remark=remark) for law in laws))
 
 
 def of_runs(
@@ -162,7 +146,7 @@ def of_runs(
                     for one in lack_of_fit(table, form=form, optima=weighted[convention], seed=seed)
                     if one.refused
                 }
-                laws += [PageLaw.of(law, remark=refused.get(law.group, _remark(law))) for law in fits]
+                laws += [PageLaw(base=law, remark=refused.get(law.group, _remark(law))) for law in fits]
                 task.advance(1)
     if not laws:
         raise BadTable(f"no law could be fitted to the runs of {name}", fix="add sizes and token counts to each corpus")
