@@ -35,6 +35,20 @@ def test_of_equal_laws_the_one_with_the_fewest_parameters_is_chosen():
     assert scores == sorted(scores)
 
 
+@pytest.mark.parametrize(
+    "values", [(1.8, 480, 2100, 0.35, 0.37), (1.69, 406, 411, 0.34, 0.28), (1.2, 300, 900, 0.3, 0.4)]
+)
+def test_what_a_processor_rounds_chooses_no_law(values):
+    floor, a, b, alpha, beta = values
+    n, d = (part.ravel() for part in np.meshgrid(np.geomspace(1e7, 1e10, 6), np.geomspace(1e9, 1e12, 6)))
+    exact = floor + a / n**alpha + b / d**beta
+    for last_digits in (0, 1e-15, -1e-15):
+        losses = exact * (1 + last_digits * np.sin(n + d))
+        found = choose_law([observations(params=n, tokens=d, loss_nats=losses, trunk=n.astype(str))])
+        assert found.law == "chinchilla"
+        assert set(found.equal) == {"chinchilla", "coupled"}
+
+
 def test_groups_of_one_table_get_one_law_and_say_what_was_tried():
     first, second = table("coupled", seed=0), table("coupled", seed=1)
     both = observations(

@@ -32,6 +32,9 @@ AUTO = "auto"
 # sizes its draws spread over a factor of four where the others agree within a tenth.
 FEWEST_SIZES_OF = {"chinchilla": 3, "coupled": 4, "ceiling": 4, "farseer": 8}
 
+# Smaller errors of ln L tell no laws apart: on losses without noise they are what the processor rounds.
+RESOLUTION = 1e-9
+
 
 @dataclass(frozen=True, kw_only=True)
 class TriedLaw:
@@ -159,7 +162,8 @@ def _chosen(
         # Noise is what the closest form leaves: what another misses is no noise.
         ratio = min((own[place] for own in tried.values()), key=lambda one: one.rmse).ratio
         for name, own in tried.items():
-            squares[name].append(whitened_squares(own[place].unseen, own[place].weights, table.trunk, ratio))
+            unseen = whitened_squares(own[place].unseen, own[place].weights, table.trunk, ratio)
+            squares[name].append(np.maximum(unseen, RESOLUTION**2))
     rows = np.array([len(table) for table in tables])
     logs = {name: np.log([own.sum() for own in each]) for name, each in squares.items()}
     scores = {name: float(np.exp(rows @ (own - np.log(rows)) / 2 / rows.sum())) for name, own in logs.items()}
