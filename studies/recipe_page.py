@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 from answer.estimates import SIX_ND_BUDGETS, balances
-from answer.readings import TEXTS, cell, load, table
+from answer.readings import cell, load, table
 from numpy.typing import NDArray
 from recipe_runs import ENDS, RECIPE, best_rates, read_rows
 from scipy.optimize import least_squares
@@ -28,10 +28,6 @@ Floats = NDArray[np.float64]
 # The curvature of ln L in ln(D/N) at equal compute: the middle of ten texts, by a local quadratic surface at 1.6e11
 # FLOPs of the runs in src/isoloss/planning/shipped/runs.csv (.015 to .043 without music).
 CURVATURE = 0.024
-
-
-# All runs of these texts are flagged (docs/results/answer.md).
-WITHOUT_SPLIT = ("dna", "protein")
 
 
 def main() -> None:
@@ -90,8 +86,7 @@ def balance_table() -> None:
 def rates_table() -> None:
     """Print the best tokens per parameter of two texts of the answer, at the recipe's rate and at half and twice it."""
     readings = load(HERE / "answer", measures=[])
-    names = [name for name in readings.finished(TEXTS) if name not in WITHOUT_SPLIT]
-    cells = {name: readings.cells[name] for name in names}
+    cells = {row["corpus"]: readings.cells[row["corpus"]] for row in table(THETA)}
     rows, corpora = list(readings.rows), dict(readings.corpora)
     for row in table(HERE / "rates" / "runs.csv"):
         recipe = RECIPE.peak_lr.at(float(row["params"]))
@@ -137,12 +132,12 @@ def best_rates_table() -> None:
         columns = np.column_stack([u, u * (params - AT[0]), u * (tokens - AT[1]), u * u])
         log_params = np.log([math.sqrt(budget / 6 / math.exp(theta[text])) for budget in SIX_ND_BUDGETS])
         where = log_params, log_params + theta[text]
-        trunks = [row["trunk"] for row in own]
+        names, member = np.unique([row["trunk"] for row in own], return_inverse=True)
+        rows_of = [np.flatnonzero(member == trunk) for trunk in range(len(names))]
         random = np.random.default_rng(0)
         drawn = []
         for _ in range(400):
-            chosen = random.choice(sorted(set(trunks)), size=len(set(trunks)))
-            kept = np.concatenate([np.flatnonzero(np.array(trunks) == trunk) for trunk in chosen])
+            kept = np.concatenate([rows_of[trunk] for trunk in random.choice(len(names), size=len(names))])
             drawn.append(_of_rates(columns[kept], gaps[kept], where))
         found, errors = _of_rates(columns, gaps, where), np.std(drawn, axis=0, ddof=1)
         half, twice = (100 * gaps[np.round(u) == step] for step in (-1, 1))

@@ -1,9 +1,10 @@
-"""JSON and TOML that others wrote: what is nested too deeply is an error of the text, not of the reader."""
+"""JSON and TOML, our own and of others: what is nested too deeply is an error of the text, not of the reader."""
 
 import json
 import math
 import re
 import tomllib
+from importlib.resources import files
 from typing import Any
 
 LINES = (".jsonl", ".ndjson", ".jsonlines", ".jl", ".ldjson")  # files each of whose lines is a row of JSON
@@ -29,6 +30,11 @@ def own_json(text: str | bytes) -> Any:
     Raises ValueError as `json_in` does, and for other numbers.
     """
     return json_in(text, parse_int=_whole, parse_float=_finite, parse_constant=_finite)
+
+
+def packaged_toml(room: str, name: str) -> dict[str, Any]:
+    """Return the TOML file `name` that lies next to the modules of a package, as `isoloss.runs`."""
+    return tomllib.loads((files(room) / name).read_text(encoding="utf-8"))
 
 
 def toml_in(text: str) -> dict[str, Any]:

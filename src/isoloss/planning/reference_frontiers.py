@@ -4,13 +4,11 @@ Each is a line: ln(D*/N*) = level + slope · ln(C / at), with the standard error
 draws. The numbers, refits to the published runs, stand in `frontiers.toml`.
 """
 
-import tomllib
 from dataclasses import dataclass
-from importlib.resources import files
 
 import numpy as np
-from pydantic import TypeAdapter
 
+from isoloss.core.reading import packaged_toml
 from isoloss.core.registry import Registry
 from isoloss.laws.law import Floats
 
@@ -53,6 +51,6 @@ class ReferenceFrontier:
 
 
 reference_frontiers: Registry[ReferenceFrontier] = Registry("reference frontier")
-_text = (files("isoloss.planning") / "frontiers.toml").read_text(encoding="utf-8")
-for _name, _table in tomllib.loads(_text).items():
-    reference_frontiers.add(_name, TypeAdapter(ReferenceFrontier).validate_python({"name": _name, **_table}))
+for _name, _table in packaged_toml("isoloss.planning", "frontiers.toml").items():
+    _table["flops"] = tuple(_table["flops"])
+    reference_frontiers.add(_name, ReferenceFrontier(name=_name, **_table))

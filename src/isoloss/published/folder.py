@@ -1,11 +1,9 @@
 """A published study's folder: which files it holds, where they come from, and that they are the very ones."""
 
 import hashlib
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from isoloss.core.errors import BadTable, InputError, did_you_mean
+from isoloss.core.reading import packaged_toml
 from isoloss.published.fetch import PublicFile
 from isoloss.runs.read_runs import open_table
 
@@ -74,8 +73,7 @@ class Origin:
 @cache
 def origins() -> dict[str, Origin]:
     """Return every study's origin by the study's name."""
-    text = (files("isoloss.published") / "origins.toml").read_text(encoding="utf-8")
-    return TypeAdapter(dict[str, Origin]).validate_python(tomllib.loads(text))
+    return TypeAdapter(dict[str, Origin]).validate_python(packaged_toml("isoloss.published", "origins.toml"))
 
 
 def origin_of(study: str) -> Origin:

@@ -1,22 +1,19 @@
 """What a paper can paste: a paragraph on methods with this study's own numbers, and the bibliography behind it."""
 
 import re
-import tomllib
 from collections.abc import Iterable, Sequence
-from importlib.resources import files
 
 import numpy as np
 
 from isoloss.core.numbers import counted_corpora, plain, power_of_ten
+from isoloss.core.reading import packaged_toml
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.report.blocks import Paste
 from isoloss.report.checklist import algorithm, first_law, span
 from isoloss.report.data import ReportData
 from isoloss.report.methods import CONVENTIONS, INTERVAL_METHOD, OBJECTIVES, counted, described
 
-ENTRIES: dict[str, tuple[str, str, int, str]] = tomllib.loads(
-    (files("isoloss.report") / "papers.toml").read_text(encoding="utf-8")
-)
+ENTRIES: dict[str, tuple[str, str, int, str]] = packaged_toml("isoloss.report", "papers.toml")
 """Papers that a study may rest on, by arXiv number: key, authors, year, title."""
 MISFITTING, GZIP = "2502.18969", "2405.16684"
 COUNTED_AFTER = {"non_embedding": "2001.08361", "with_head": "2406.19146", "with_attention": "2406.19146"}

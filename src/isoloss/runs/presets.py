@@ -1,11 +1,10 @@
 """Published shapes by name: what a study's grid may list in place of sizes."""
 
-import tomllib
-from importlib.resources import files
 from typing import Any, Literal, Self
 
 from pydantic import ValidationError, model_validator
 
+from isoloss.core.reading import packaged_toml
 from isoloss.runs.spec import Blocks, ModelSpec
 
 
@@ -28,7 +27,7 @@ class Shape(Blocks):
         return ModelSpec(**shape, vocab_size=vocab_size, context=context, tied=tied)
 
 
-_PUBLISHED = tomllib.loads((files("isoloss.runs") / "shapes.toml").read_text(encoding="utf-8"))
+_PUBLISHED = packaged_toml("isoloss.runs", "shapes.toml")
 PORIAN_VOCABULARY, PORIAN_CONTEXT = (_PUBLISHED["porian"]["trained_at"][what] for what in ("vocab_size", "context"))
 
 PRESETS: dict[str, Shape] = {

@@ -5,15 +5,14 @@ of one size, so those runs share no step: each horizon has a trunk of its own.
 """
 
 import math
-import tomllib
 from collections.abc import Mapping
-from importlib.resources import files
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
 from isoloss.core.errors import did_you_mean
 from isoloss.core.frozen import Frozen
+from isoloss.core.reading import packaged_toml
 from isoloss.runs.shapes import DEFAULT_CONVENTION, Counts, ParamsConvention
 from isoloss.runs.spec import RunSpec, Schedule
 
@@ -89,7 +88,7 @@ class Timescale(Frozen):
         return six_digits(1 / (peak_lr * self.timescale * steps))
 
 
-_PUBLISHED = tomllib.loads((files("isoloss.runs") / "rules.toml").read_text(encoding="utf-8"))
+_PUBLISHED = packaged_toml("isoloss.runs", "rules.toml")
 
 
 def _published(what: str) -> dict[str, PowerRule]:

@@ -2,9 +2,7 @@
 
 import math
 import re
-import tomllib
 from collections.abc import Iterable
-from importlib.resources import files
 from itertools import product
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from pydantic import ValidationError
 
 from isoloss.core.errors import BadCorpus, InputError
 from isoloss.core.machine import workers_for
+from isoloss.core.reading import packaged_toml
 from isoloss.corpus.corpus import Outline
 from isoloss.planning.recipe import recipes
 from isoloss.study.grid import USUAL_RATIO
@@ -61,7 +60,7 @@ def pilot_study(
     `seeds` seeds. Raises ValidationError where runs of at most `most_tokens` leave a budget fewer than three sizes.
     """
     smallest, largest = (math.sqrt(flops / 6 / USUAL_RATIO) for flops in budgets)
-    study = tomllib.loads((files("isoloss.study") / "pilot.toml").read_text(encoding="utf-8"))
+    study = packaged_toml("isoloss.study", "pilot.toml")
     study |= {"name": name, "question": f"How should compute be split on {path.name}?", "seed": seed}
     study["corpus"] = [{"name": "corpus", "source": "files", "paths": [str(path)], "tokenizer": tokenizer}]
     study["grid"] |= {
