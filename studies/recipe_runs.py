@@ -5,7 +5,7 @@ python studies/recipe_runs.py STAGE [STAGE …] --out results/recipe [--corpora 
 
 Stages, each about a quarter of an hour of one free core: `sweep` trains rates a factor of two apart on seed 0; `tuned`
 every cell at its own best rate by that sweep, on seeds 1 to 3; `recipe` the same cells by the recipe of
-studies/recipe.toml; `steeper` by a rule whose rate falls faster with size and with tokens. What is in the archive is
+studies/recipe.toml; `steeper` by a rule whose rate falls faster with size. What is in the archive is
 not trained again.
 
 The rows of stage `decay` are a sweep of falling trunks on seed 0, by an earlier loop that counted the tokens up to the
@@ -69,7 +69,7 @@ class Rule(NamedTuple):
 
 SWEEP = Rule(PowerRule(at_params=2.5e4, value=8e-3, exponent=-0.5))
 RECIPE = Rule(PowerRule(at_params=2.5e4, value=7e-3, exponent=-0.35), decay_exponent=0.3)
-STEEPER = Rule(PowerRule(at_params=2.5e4, value=9e-3, exponent=-0.5), decay_exponent=0.4)
+STEEPER = Rule(PowerRule(at_params=2.5e4, value=6.4e-3, exponent=-0.6), decay_exponent=0.3)
 
 
 class Planned(NamedTuple):
