@@ -4,12 +4,15 @@ Legend: B windows, T positions of a window.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from isoloss.models import build
+from isoloss.models.cpu.fused import Compiled, MeanGradient
 from isoloss.models.llama import Llama
 from isoloss.runs.documents import DocumentLosses
 from isoloss.runs.rules import lr_fraction
@@ -53,18 +56,27 @@ class Trainer:
         self.arithmetic = Arithmetic(spec.numerics)
         self.model = build(spec.model, spec.numerics, seed=spec.seed)
         self.scored = spec.batch_tokens - spec.batch_tokens // spec.model.context
+        self.z_loss = spec.optimiser.z_loss
         self.prepare(spec)
         self.windows_at_once = self.model.windows_at_once(spec.numerics.micro_batch_tokens)
-        self.z_loss = spec.optimiser.z_loss
         self.step_losses: list[float] = []
         self.heldout_nats: dict[int, float] = {}  # by step, where it was taken along the way
         self.train_seconds = 0.0
         self.clock = Clock()
 
     def prepare(self, spec: RunSpec) -> None:
-        """Make what takes a step: the optimiser, and the model as it is called."""
-        self.optimiser: AnyOptimiser = FlatAdamW(self.model, spec.optimiser)
-        self.summed_nats = torch.compile(self.model) if spec.numerics.compile else self.model
+        """Make what takes a step: the optimiser, and how the gradient is taken."""
+        optimiser = FlatAdamW(self.model, spec.optimiser)
+        self.optimiser: AnyOptimiser = optimiser
+        ops = self.model.ops
+        if isinstance(ops, Compiled):
+            self.mean_gradient: Callable[[Tensor, int], float] = MeanGradient(
+                self.model.weights(), self.model.geometry(), ops.passes, vectors=optimiser.gradients(),
+                z_loss=self.z_loss,
+            )  # fmt: skip
+        else:
+            self.summed_nats = torch.compile(self.model) if spec.numerics.compile else self.model
+            self.mean_gradient = self.by_autograd
 
     @property
     def step(self) -> int:
@@ -84,19 +96,22 @@ class Trainer:
         self._check_recent()
 
     def accumulate_gradients(self) -> float:
-        """Add up the gradient of the next batch, some windows at a time, and return its mean loss."""
+        """Take the gradient of the next batch, and return its mean loss."""
         with self.clock.timing("data"):
             tokens_BT = self.data.batch(self.step).to(self.arithmetic.device)
-        with self.clock.timing("update"):
-            self.optimiser.zero_gradients()
+        with self.clock.timing("passes"):
+            return self.mean_gradient(tokens_BT, self.scored)
+
+    def by_autograd(self, tokens_BT: Tensor, scored: int) -> float:
+        """Add up the gradient of a batch, some windows at a time, and return its mean loss."""
+        self.optimiser.zero_gradients()
         total = 0.0
         for part_BT in torch.split(tokens_BT, self.windows_at_once):
-            with self.clock.timing("passes"):
-                with self.arithmetic.autocast():
-                    objective, nats = self.summed_nats(part_BT, self.z_loss)
-                    objective = objective / self.scored
-                objective.backward()
-                total += float(nats) / self.scored
+            with self.arithmetic.autocast():
+                objective, nats = self.summed_nats(part_BT, self.z_loss)
+                objective = objective / scored
+            objective.backward()
+            total += float(nats) / scored
         return total
 
     def _check_recent(self) -> None:

@@ -1,7 +1,7 @@
 """AdamW over a model's weights, held in two long vectors: one for matrices, which decay, and one for norm gains."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -49,6 +49,10 @@ class FlatAdamW:
                 "exp_avg": torch.zeros_like(vector),
                 "exp_avg_sq": torch.zeros_like(vector),
             }
+
+    def gradients(self) -> list[Tensor]:
+        """Return the two vectors that the weights' gradients are views into."""
+        return [cast(Tensor, vector.grad) for vector in (self.matrices, self.gains)]
 
     def zero_gradients(self) -> None:
         """Forget the gradients, in place: those of the weights are views into them."""

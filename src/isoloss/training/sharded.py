@@ -118,6 +118,7 @@ class ShardedTrainer(Trainer):
         self.sharded = ShardedModel(self.model, self.ranks.mesh, spec.numerics)
         self.optimiser = ShardedAdamW(self.sharded, spec.optimiser, where)
         self.summed_nats = self._summed
+        self.mean_gradient = self.by_autograd
 
     def whole_model(self) -> Llama:
         """Return a copy of the model with all its weights, on the CPU of every process, which all must ask for it."""
