@@ -93,3 +93,19 @@ def test_a_record_says_where_its_time_went(tmp_path):
         assert 0 < parts.batch_seconds < record.wall_seconds
         assert 0 < spent <= record.wall_seconds
     assert archive.table()["pass_seconds"].to_pylist()[0] > 0
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_gradient_of_a_compiled_model_is_that_of_autograd_to_the_last_bit(corpus, tied, dtype):
+    spec = tiny_spec()
+    model = ModelSpec(**(spec.model.model_dump() | {"tied": tied}))
+    penalised = Optimiser(peak_lr=1e-2, z_loss=0.01)
+    trainer = trained(corpus, changed(spec, model=model, numerics=Numerics(dtype=dtype), optimiser=penalised), steps=2)
+    loss = trainer.accumulate_gradients()  # the gradients of another batch are there already
+    found = [weight.grad.clone() for weight in trainer.model.parameters()]
+    trainer.optimiser.zero_gradients()
+    objective, nats = trainer.model(trainer.data.batch(2), 0.01)
+    (objective / trainer.scored).backward()
+    assert all(torch.equal(one, weight.grad) for one, weight in zip(found, trainer.model.parameters(), strict=True))
+    assert loss == pytest.approx(nats.item() / trainer.scored, rel=1e-6)  # autograd's loss is one float32
