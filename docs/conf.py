@@ -34,6 +34,8 @@ nb_merge_streams = True
 # name classes as a module sees them; two rooms have a class of the same name (Problem).
 suppress_warnings = ["toc.empty_glob", "ref.python"]
 
+# Every page repeats the contents of all pages: with each object in them a build takes twice as long.
+toc_object_entries = False
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"

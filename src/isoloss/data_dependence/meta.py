@@ -108,7 +108,7 @@ def scatter_between(values: Floats, variances: Floats, *, level: float = LEVEL) 
     mean_alone = np.ones((len(values), 1))
 
     def loss(scatter: float) -> float:
-        return -2 * weighted(values, variances + scatter**2, mean_alone).likelihood
+        return -2 * float(weighted(values, variances + scatter**2, mean_alone).likelihood)
 
     grid = np.concatenate([[0.0], np.geomspace(1e-4, 3.0, 200) * span])
     place = int(np.argmin([loss(at) for at in grid]))
@@ -155,7 +155,7 @@ def _line(values: Floats, variances: Floats, covariate: Floats) -> _Line:
     columns = np.column_stack([np.ones(len(values)), covariate - centre])
 
     def excess(between: float) -> float:
-        return weighted(values, variances + between, columns).left - freedom
+        return float(weighted(values, variances + between, columns).left) - freedom
 
     between = 0.0
     if excess(0.0) > 0:
@@ -179,8 +179,8 @@ def _averaged(values: Floats, variances: Floats, covariate: Floats, *, scale: fl
     centre = covariate.mean()
     columns = np.column_stack([np.ones(len(values)), covariate - centre])
     scatter, share, fitted = scatter_posterior(values, variances, columns, scale=scale)
-    levels, slopes = np.array([one.coefficients for one in fitted]).T
-    own = np.sqrt([one.covariance[1, 1] for one in fitted])
+    levels, slopes = fitted.coefficients.T
+    own = np.sqrt(fitted.covariance[:, 1, 1])
     mean = float(share @ slopes)
     stderr = float(np.sqrt(share @ (own**2 + (slopes - mean) ** 2)))
 
@@ -198,39 +198,43 @@ def _averaged(values: Floats, variances: Floats, covariate: Floats, *, scale: fl
 
 
 class Weighted(NamedTuple):
-    """Weighted least squares: coefficients (p,), their covariance, the sum of squares left, ln of the likelihood.
+    """Weighted least squares: coefficients (…, p), their covariance, the sum of squares left, ln of the likelihood.
 
     The likelihood is the restricted one: the coefficients are integrated out under flat priors (Harville 1977).
     """
 
     coefficients: Floats
     covariance: Floats
-    left: float
-    likelihood: float
+    left: Floats
+    likelihood: Floats
 
 
 def weighted(values: Floats, variances: Floats, columns: Floats) -> Weighted:
-    """Return the regression of `values` (k,) with known `variances` (k,) on `columns` (k, p)."""
-    normal = columns.T @ (columns / variances[:, None])
+    """Return the regressions of `values` (k,) with known `variances` (…, k) on `columns` (k, p)."""
+    weights = 1 / variances
+    normal = np.einsum("...k,kp,kq->...pq", weights, columns, columns)
     covariance = np.asarray(np.linalg.inv(normal), dtype=np.float64)
-    coefficients = covariance @ (columns.T @ (values / variances))
-    left = float(((values - columns @ coefficients) ** 2 / variances).sum())
-    likelihood = -0.5 * (np.log(variances).sum() + np.linalg.slogdet(normal)[1] + left)
-    return Weighted(coefficients, covariance, left, float(likelihood))
+    coefficients = np.einsum("...pq,kq,...k->...p", covariance, columns, weights * values)
+    left = ((values - coefficients @ columns.T) ** 2 * weights).sum(axis=-1)
+    likelihood = -0.5 * (np.log(variances).sum(axis=-1) + np.linalg.slogdet(normal)[1] + left)
+    return Weighted(coefficients, covariance, left, likelihood)
 
 
 def scatter_posterior(
     values: Floats, variances: Floats, columns: Floats, *, scale: float
-) -> tuple[Floats, Floats, list[Weighted]]:
-    """Return standard deviations between studies, their posterior shares, and the regression with each.
+) -> tuple[Floats, Floats, Weighted]:
+    """Return standard deviations between studies (n,), their posterior shares, and the regressions with each.
 
     Under a half-t prior of that scale.
     """
     # Points even in u, with τ = scale · sinh u: dense near none, far out in the tail.
     u = (np.arange(PRIOR_POINTS) + 0.5) / PRIOR_POINTS * np.arcsinh(PRIOR_REACH)
     scatter = scale * np.sinh(u)
-    fitted = [weighted(values, variances + tau**2, columns) for tau in scatter.tolist()]
-    logs = np.array([one.likelihood for one in fitted])
-    logs += -0.5 * (PRIOR_FREEDOM + 1) * np.log1p((scatter / scale) ** 2 / PRIOR_FREEDOM) + np.log(np.cosh(u))
+    fitted = weighted(values, variances + scatter[:, None] ** 2, columns)
+    logs = (
+        fitted.likelihood
+        - 0.5 * (PRIOR_FREEDOM + 1) * np.log1p((scatter / scale) ** 2 / PRIOR_FREEDOM)
+        + np.log(np.cosh(u))
+    )
     share = np.exp(logs - logs.max())
     return scatter, np.asarray(share / share.sum()), fitted

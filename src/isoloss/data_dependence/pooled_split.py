@@ -166,8 +166,7 @@ def _pooled(
     columns = np.ones((len(y), 1)) if along is None else np.column_stack([np.ones(len(y)), along - at])
 
     scatter, share, fitted = scatter_posterior(y, variances, columns, scale=scale)
-    means = np.array([one.coefficients[0] for one in fitted])
-    variances_of_means = np.array([one.covariance[0, 0] for one in fitted])
+    means, variances_of_means = fitted.coefficients[:, 0], fitted.covariance[:, 0, 0]
     mean = float(share @ means)
     spread = np.sqrt(variances_of_means + scatter**2)
 
