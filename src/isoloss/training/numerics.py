@@ -20,7 +20,10 @@ class Arithmetic:
         if numerics.deterministic:
             # cuBLAS sums in a fixed order only with workspaces of its own; it reads this when it is first used.
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(numerics.deterministic)
+        if numerics.compile:
+            torch.use_deterministic_algorithms(numerics.deterministic)
+        else:  # the same for what is not compiled, without loading torch's compiler: two seconds a process
+            torch.set_deterministic_debug_mode("error" if numerics.deterministic else "default")
         # Memory that nobody reads before writing need not be filled: no number depends on it.
         setattr(torch.utils.deterministic, "fill_uninitialized_memory", False)  # noqa: B010  # untyped in torch
 

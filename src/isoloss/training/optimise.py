@@ -1,10 +1,11 @@
 """AdamW over a model's weights, held in two long vectors: one for matrices, which decay, and one for norm gains."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple, Protocol, cast
+from typing import Literal, NamedTuple, Protocol, cast
 
 import torch
 from torch import Tensor, nn
+from torch.optim.adamw import adamw
 
 from isoloss.runs.spec import Optimiser
 
@@ -33,22 +34,19 @@ class AnyOptimiser(Protocol):
 class FlatAdamW:
     """AdamW (Loshchilov & Hutter 2019) with clipping of the global gradient norm, in a few calls a step at any depth.
 
-    The model's weights and their gradients become views into the two vectors, so they must not be replaced later.
+    The model's weights and their gradients become views into the two vectors, so they must not be replaced later. The
+    functions of torch's optimiser are called, and not its class, which loads torch's compiler: two seconds a process.
     """
 
     def __init__(self, model: nn.Module, optimiser: Optimiser) -> None:
         weights = list(model.parameters())
-        self.places = places(model)
+        self.places, self.optimiser = places(model), optimiser
         self.matrices = _flattened([weight for weight in weights if weight.ndim > 1])
         self.gains = _flattened([weight for weight in weights if weight.ndim == 1])
-        self.clip_norm = optimiser.clip_norm
-        self.adamw = adamw([self.matrices], [self.gains], optimiser, fused=True)
-        for vector in (self.matrices, self.gains):
-            self.adamw.state[vector] = {
-                "step": torch.zeros((), device=vector.device),
-                "exp_avg": torch.zeros_like(vector),
-                "exp_avg_sq": torch.zeros_like(vector),
-            }
+        self.memory = [
+            {"step": torch.zeros((), device=vector.device), **{name: torch.zeros_like(vector) for name in MOMENTS}}
+            for vector in (self.matrices, self.gains)
+        ]
 
     def gradients(self) -> list[Tensor]:
         """Return the two vectors that the weights' gradients are views into."""
@@ -56,19 +54,24 @@ class FlatAdamW:
 
     def zero_gradients(self) -> None:
         """Forget the gradients, in place: those of the weights are views into them."""
-        self.adamw.zero_grad(set_to_none=False)
+        for gradient in self.gradients():
+            gradient.zero_()
 
+    @torch.no_grad()
     def step(self, *, learning_rate: float) -> float:
         """Clip, take one step, and return the gradient's norm before clipping."""
         # As `clip_grad_norm_`, to the last bit, in a quarter of its time: that counts where a step takes a millisecond.
         gradients = self.gradients()
         norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(one) for one in gradients]))
-        factor = (self.clip_norm / (norm + 1e-6)).clamp(max=1.0)
-        for gradient in gradients:
-            gradient.mul_(factor)
-        for group in self.adamw.param_groups:
-            group["lr"] = learning_rate
-        self.adamw.step()
+        factor = (self.optimiser.clip_norm / (norm + 1e-6)).clamp(max=1.0)
+        for vector, gradient, memory, decay in zip(
+            (self.matrices, self.gains), gradients, self.memory, (decay_of(self.optimiser), 0.0), strict=True
+        ):
+            adamw(
+                [vector], [gradient.mul_(factor)], [memory["exp_avg"]], [memory["exp_avg_sq"]], [], [memory["step"]],
+                fused=True, amsgrad=False, maximize=False, lr=learning_rate, beta1=self.optimiser.beta1,
+                beta2=self.optimiser.beta2, eps=self.optimiser.eps, weight_decay=decay,
+            )  # fmt: skip
         return float(norm)
 
     def state(self) -> State:
@@ -85,23 +88,18 @@ class FlatAdamW:
 
     def _live(self) -> State:
         live: State = {}
-        for name, vector in (("matrices", self.matrices), ("gains", self.gains)):
+        for name, vector, memory in zip(("matrices", "gains"), (self.matrices, self.gains), self.memory, strict=True):
             live[name] = vector
-            live.update({f"{name}.{key}": tensor for key, tensor in self.adamw.state[vector].items()})
+            live.update({f"{name}.{key}": tensor for key, tensor in memory.items()})
         return live
 
 
-def adamw(
-    matrices: Sequence[Tensor], gains: Sequence[Tensor], optimiser: Optimiser, *, fused: bool
-) -> torch.optim.AdamW:
-    """Return AdamW in which matrices decay and norm gains do not."""
-    # torch multiplies the decay by the rate: over the peak, what is left is the schedule's own fraction.
-    decay = optimiser.weight_decay / (optimiser.peak_lr if optimiser.independent_decay else 1.0)
-    groups: list[dict[str, Any]] = [{"params": list(matrices)}, {"params": list(gains), "weight_decay": 0.0}]
-    return torch.optim.AdamW(
-        groups, lr=optimiser.peak_lr, betas=(optimiser.beta1, optimiser.beta2), eps=optimiser.eps, weight_decay=decay,
-        fused=fused,
-    )  # fmt: skip
+def decay_of(optimiser: Optimiser) -> float:
+    """Return the decay of matrices as torch takes it: it multiplies it by the rate.
+
+    Independent decay over the peak leaves the schedule's own fraction.
+    """
+    return optimiser.weight_decay / (optimiser.peak_lr if optimiser.independent_decay else 1.0)
 
 
 class Place(NamedTuple):

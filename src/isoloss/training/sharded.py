@@ -29,7 +29,7 @@ from isoloss.training.evaluate import by_document
 from isoloss.training.events import Advanced, Report
 from isoloss.training.job import TrunkJob, check_equal_parts
 from isoloss.training.loop import Snapshot, Trainer
-from isoloss.training.optimise import MOMENTS, Place, State, adamw, by_name, places
+from isoloss.training.optimise import MOMENTS, Place, State, by_name, decay_of, places
 from isoloss.training.ranks import Ranks
 from isoloss.training.recording import Recorder
 from isoloss.training.worker import TrunkWork
@@ -163,7 +163,9 @@ class ShardedAdamW:
         self.weights = model.named_weights()
         self.where, self.clip_norm = where, optimiser.clip_norm
         matrices, gains = ([w for w in self.weights.values() if (w.ndim > 1) is wanted] for wanted in (True, False))
-        self.adamw = adamw(matrices, gains, optimiser, fused=False)
+        groups = [{"params": matrices, "weight_decay": decay_of(optimiser)}, {"params": gains, "weight_decay": 0.0}]
+        betas = optimiser.beta1, optimiser.beta2
+        self.adamw = torch.optim.AdamW(groups, lr=optimiser.peak_lr, betas=betas, eps=optimiser.eps)
         for weight in self.weights.values():
             moments = {moment: torch.zeros_like(weight) for moment in MOMENTS}
             self.adamw.state[weight] = {"step": torch.zeros(()), **moments}
