@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 from answer.estimates import SIX_ND_BUDGETS, balances
-from answer.readings import cell, load, table
+from answer.readings import Row, cell, load, table
 from numpy.typing import NDArray
-from recipe_runs import ENDS, RECIPE, best_rates, read_rows
+from recipe_runs import ENDS, RECIPE, STEEPER, best_rates, read_rows
 from scipy.optimize import least_squares
 
 from isoloss.core.numbers import in_brackets, plain
@@ -83,32 +83,71 @@ def balance_table() -> None:
                 )
 
 
+class Variant(NamedTuple):
+    """How a run's rate follows its size: a rule, and what multiple of it."""
+
+    rule: str
+    factor: float
+
+    @classmethod
+    def of(cls, row: Row) -> "Variant":
+        """Return that of a row of studies/rates/runs.csv."""
+        params, rate = float(row["params"]), float(row["peak_lr"])
+        (found,) = (
+            cls(name, factor)
+            for name, rule in RULES.items() for factor in (0.5, 1.0, 2.0)
+            if math.isclose(rate, factor * rule.peak_lr.at(params), rel_tol=1e-4)
+        )  # fmt: skip
+        return found
+
+    def __str__(self) -> str:
+        return f"{self.rule} ×{self.factor:g}"
+
+
+RULES = {"recipe": RECIPE, "N^-0.6": STEEPER}
+
+
 def rates_table() -> None:
-    """Print the best tokens per parameter of two texts of the answer, at the recipe's rate and at half and twice it."""
+    """Print the best tokens per parameter of two texts of the answer by two rules, at ×0.5, ×1 and ×2 of each."""
     readings = load(HERE / "answer", measures=[])
     cells = {row["corpus"]: readings.cells[row["corpus"]] for row in table(THETA)}
     rows, corpora = list(readings.rows), dict(readings.corpora)
+    names: dict[tuple[str, Variant], str] = {}
     for row in table(HERE / "rates" / "runs.csv"):
-        recipe = RECIPE.peak_lr.at(float(row["params"]))
-        other = f"{row['corpus']} ×{float(row['peak_lr']) / recipe:.2g}"
+        text, variant = row["corpus"], Variant.of(row)
+        names[text, Variant("recipe", 1.0)] = text
+        other = names[text, variant] = f"{text} {variant}"
         rows.append({**row, "corpus": other})
-        corpora[other], cells[other] = readings.corpora[row["corpus"]], readings.cells[row["corpus"]]
+        corpora[other], cells[other] = readings.corpora[text], readings.cells[text]
     everything = replace(readings, rows=rows, corpora=corpora)
     found = {one.corpus: one for one in balances(everything, list(cells), cells=cells) if one.known}
     write = partial(plain, digits=3)
-    print("| text | peak rate | runs | best tokens per parameter | θ | θ less the recipe's | inside its interval |")
+    print("| text | peak rate | runs | best tokens per parameter | θ | θ less that at ×1 | inside its interval |")
     print("|---|---|---|---|---|---|---|")
-    for name in (name for name in found if " ×" in name or f"{name} ×2" in found):
-        text, _, factor = name.partition(" ")
-        one, own = found[name], found[text]
+    moves: dict[str, list[tuple[float, float]]] = {rule: [] for rule in RULES}
+    for (text, variant), name in sorted(names.items(), key=lambda one: (list(RULES).index(one[0][1].rule), *one[0])):
+        one, own = found[name], found[names[text, variant._replace(factor=1.0)]]
         assert own.theta.low is not None
         assert own.theta.high is not None
-        moved = f"{one.theta.value - own.theta.value:+.2f} ± {math.hypot(one.sd, own.sd):.2f}" if factor else ""
-        inside = ("yes" if own.theta.low <= one.theta.value <= own.theta.high else "no") if factor else ""
+        moved = inside = ""
+        if one is not own:
+            by, error = one.theta.value - own.theta.value, math.hypot(one.sd, own.sd)
+            moves[variant.rule].append((math.copysign(by, by * (variant.factor - 1)), error))
+            moved = f"{by:+.2f} ± {error:.2f}"
+            inside = "yes" if own.theta.low <= one.theta.value <= own.theta.high else "no"
         print(
-            f"| {text} | {factor or 'recipe'} | {one.runs} | {in_brackets(one.tokens_per_param, write)} | "
+            f"| {text} | {variant} | {one.runs} | {in_brackets(one.tokens_per_param, write)} | "
             f"{one.theta.value:.2f} ± {one.sd:.2f} | {moved} | {inside} |"
         )
+    print()
+    for rule, each in moves.items():
+        by, errors = np.array(each).T
+        print(
+            f"{rule}: θ moves by {by.mean():+.2f} ± {np.sqrt((errors**2).sum()) / len(errors):.2f} with twice the rate"
+        )
+    for text in sorted({text for text, _ in names}):
+        one, own = found[names[text, Variant("N^-0.6", 1.0)]], found[text]
+        print(f"{text}: N^-0.6 less recipe {one.theta.value - own.theta.value:+.2f} ± {math.hypot(one.sd, own.sd):.2f}")
 
 
 def best_rates_table() -> None:
@@ -140,7 +179,7 @@ def best_rates_table() -> None:
             kept = np.concatenate([rows_of[trunk] for trunk in random.choice(len(names), size=len(names))])
             drawn.append(_of_rates(columns[kept], gaps[kept], where))
         found, errors = _of_rates(columns, gaps, where), np.std(drawn, axis=0, ddof=1)
-        half, twice = (100 * gaps[np.round(u) == step] for step in (-1, 1))
+        half, twice = (100 * gaps[np.abs(u - step) < 1e-3] for step in (-1, 1))  # of the recipe itself
         said = [f"{value:.2f} ± {error:.2f}" for value, error in zip(found, errors, strict=True)]
         print(f"| {text} | {half.mean():+.1f} | {twice.mean():+.1f} | ×{' | '.join(said)} |")
 
