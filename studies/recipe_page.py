@@ -14,7 +14,7 @@ import numpy as np
 from answer.estimates import SIX_ND_BUDGETS, balances
 from answer.readings import Row, cell, load, table
 from numpy.typing import NDArray
-from recipe_runs import ENDS, RECIPE, STEEPER, best_rates, read_rows
+from recipe_runs import ENDS, RECIPE, STEEPER, read_rows
 from scipy.optimize import least_squares
 
 from isoloss.core.numbers import in_brackets, plain
@@ -42,29 +42,52 @@ def main() -> None:
 
 
 def excess_table() -> None:
-    """Print the excess cell by cell, its mean, and the shift of the balance that it stands for."""
-    print("| corpus | N | D | tuned rate | recipe, nats | tuned, nats | excess, % |\n|---|---|---|---|---|---|---|")
-    pooled = []
+    """Print the excess of two rules cell by cell, its mean, and the shift of the balance that it stands for."""
+    print("| corpus | N | D | tuned rate | recipe, nats | tuned, nats | excess, % | of N^-0.6, % |")
+    print("|---|---|---|---|---|---|---|---|")
+    gaps: dict[str, dict[str, list[tuple[float, float, float]]]] = {"recipe": {}, "steeper": {}}
     for corpus in ("c", "english", "grammar"):
-        found = excesses(corpus)
-        if found:
-            best = best_rates(corpus)
-            for (params, tokens), (recipe, tuned) in found.items():
-                gap = 100 * np.log(recipe / tuned)
-                pooled += [(np.log(tokens / params), np.log(params * tokens), value) for value in gap]
-                print(
-                    f"| {corpus} | {params:,} | {tokens:,} | {best[params, tokens]:.2g} | {recipe.mean():.3f} | "
-                    f"{tuned.mean():.3f} | {gap.mean():+.2f} ± {gap.std(ddof=1) / len(gap) ** 0.5:.2f} |"
-                )
-    ratio, compute, gaps = np.array(pooled).T
-    print(f"\nmean excess {gaps.mean():+.2f} ± {gaps.std(ddof=1) / len(gaps) ** 0.5:.2f} % over {len(gaps)} pairs")
+        found = {stage: excesses(corpus, stage) for stage in gaps}
+        for (params, tokens), (recipe, tuned) in found["recipe"].items():
+            said = []
+            for stage, cells in found.items():
+                if (params, tokens) in cells:
+                    by, to = cells[params, tokens]
+                    gap = 100 * np.log(by / to)
+                    own = gaps[stage].setdefault(corpus, [])
+                    own += [(np.log(tokens / params), np.log(params * tokens), value) for value in gap]
+                    said.append(f"{gap.mean():+.2f} ± {gap.std(ddof=1) / len(gap) ** 0.5:.2f}")
+            rate = tuned_rate(corpus, params, tokens)
+            print(f"| {corpus} | {params:,} | {tokens:,} | {rate:.2g} | {recipe.mean():.3f} | "
+                  f"{tuned.mean():.3f} | {' | '.join(said)} |")  # fmt: skip
+    print()
+    for stage, by_corpus in gaps.items():
+        everything = [one for own in by_corpus.values() for one in own]
+        for corpus, own in {**by_corpus, "all": everything}.items() if everything else ():
+            print(f"{stage}, {corpus}: {_excess(own)}")
+
+
+def _excess(pairs: list[tuple[float, float, float]]) -> str:
+    """Return the mean of excesses in %, and how far they move the balance; with ln D/N and ln N D of each."""
+    ratio, compute, gaps = np.array(pairs).T
     design = np.column_stack([np.ones_like(ratio), ratio - ratio.mean(), compute - compute.mean()])
     slopes, *_ = np.linalg.lstsq(design, gaps / 100, rcond=None)
     rest = gaps / 100 - design @ slopes
     errors = np.sqrt(np.diag(np.linalg.inv(design.T @ design)) * (rest @ rest) / (len(gaps) - 3))
     # With e the excess and x = ln(D/N), d ln L / dx = h (x - x*) + de/dx at equal compute: x* moves by -(de/dx) / h.
     shift, error = -slopes[1] / CURVATURE, errors[1] / CURVATURE
-    print(f"shift of ln(D*/N*) {shift:+.3f} ± {error:.3f} at a curvature of {CURVATURE}")
+    mean, own = gaps.mean(), gaps.std(ddof=1) / len(gaps) ** 0.5
+    return (
+        f"mean excess {mean:+.2f} ± {own:.2f} % over {len(gaps)} pairs, shift of ln(D*/N*) {shift:+.3f} ± {error:.3f}"
+    )
+
+
+def tuned_rate(corpus: str, params: int, tokens: int) -> float:
+    """Return the rate that a cell was tuned to."""
+    wanted = corpus, "tuned", str(params), str(tokens)
+    (rate,) = {row["peak_lr"] for row in read_rows()
+               if (row["corpus"], row["stage"], row["params"], row["tokens"]) == wanted}  # fmt: skip
+    return float(rate)
 
 
 def balance_table() -> None:
@@ -261,20 +284,20 @@ def coupled(params: Floats, tokens: Floats, losses: Floats, *, gamma: float | No
     return Coupled(gamma or math.exp(best.x[5]), math.sqrt(2 * best.cost / len(losses)))
 
 
-def excesses(corpus: str) -> dict[tuple[int, int], tuple[Floats, Floats]]:
-    """Return the losses by the recipe and at the tuned rate, seed by seed, of every cell that has both."""
-    losses: dict[tuple[str, int, int], dict[int, float]] = {}
+def excesses(corpus: str, stage: str) -> dict[tuple[int, int], tuple[Floats, Floats]]:
+    """Return the losses by the rule of a stage and at the tuned rate, seed by seed, of every cell that has both."""
+    losses: dict[str, dict[tuple[int, int], dict[int, float]]] = {stage: {}, "tuned": {}}
     for row in read_rows():
-        if row["corpus"] == corpus and row["stage"] in ("recipe", "tuned") and row["loss_nats"]:
-            cell = (row["stage"], int(row["params"]), int(row["tokens"]))
-            losses.setdefault(cell, {})[int(row["seed"])] = float(row["loss_nats"])
+        if row["corpus"] == corpus and row["stage"] in losses and row["loss_nats"]:
+            cell = int(row["params"]), int(row["tokens"])
+            losses[row["stage"]].setdefault(cell, {})[int(row["seed"])] = float(row["loss_nats"])
     lengths = {round_tokens(tokens, batch_tokens=256) for tokens in ENDS}
     found = {}
-    for (stage, params, tokens), by_seed in sorted(losses.items()):
-        other = losses.get(("recipe", params, tokens), {})
-        seeds = sorted(set(by_seed) & set(other))
-        if stage == "tuned" and tokens in lengths and len(seeds) > 1:
-            found[params, tokens] = tuple(np.array([one[seed] for seed in seeds]) for one in (other, by_seed))
+    for cell, tuned in sorted(losses["tuned"].items()):
+        by_rule = losses[stage].get(cell, {})
+        seeds = sorted(set(tuned) & set(by_rule))
+        if cell[1] in lengths and len(seeds) > 1:
+            found[cell] = tuple(np.array([one[seed] for seed in seeds]) for one in (by_rule, tuned))
     return found
 
 
