@@ -189,7 +189,9 @@ class _Search:
 
     def lowest(self, targets: Floats, weights: Floats) -> _End:
         """Return the lowest of the ends from all starts; no optimum where another that differs is as low."""
-        job = self.shared._replace(y=np.ascontiguousarray(targets), weight=np.ascontiguousarray(weights))
+        # Arrays that may be written, although nobody does: kernels are compiled once more for those that may not.
+        own = [np.require(each, requirements=["C", "W"]) for each in (targets, weights)]
+        job = self.shared._replace(y=own[0], weight=own[1])
         ends = [self._end(job, scatter) for scatter in self.scatters]
         best = min(ends, key=lambda end: end.objective)
         rivals = [end for end in ends if end.objective < best.objective + TIE]
