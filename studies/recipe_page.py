@@ -51,19 +51,18 @@ def excess_table() -> None:
         for (params, tokens), (recipe, tuned) in found["recipe"].items():
             said = []
             for stage, cells in found.items():
-                if (params, tokens) in cells:
-                    by, to = cells[params, tokens]
-                    gap = 100 * np.log(by / to)
-                    own = gaps[stage].setdefault(corpus, [])
-                    own += [(np.log(tokens / params), np.log(params * tokens), value) for value in gap]
-                    said.append(f"{gap.mean():+.2f} ± {gap.std(ddof=1) / len(gap) ** 0.5:.2f}")
+                by, to = cells[params, tokens]
+                gap = 100 * np.log(by / to)
+                own = gaps[stage].setdefault(corpus, [])
+                own += [(np.log(tokens / params), np.log(params * tokens), value) for value in gap]
+                said.append(f"{gap.mean():+.2f} ± {gap.std(ddof=1) / len(gap) ** 0.5:.2f}")
             rate = tuned_rate(corpus, params, tokens)
             print(f"| {corpus} | {params:,} | {tokens:,} | {rate:.2g} | {recipe.mean():.3f} | "
                   f"{tuned.mean():.3f} | {' | '.join(said)} |")  # fmt: skip
     print()
     for stage, by_corpus in gaps.items():
         everything = [one for own in by_corpus.values() for one in own]
-        for corpus, own in {**by_corpus, "all": everything}.items() if everything else ():
+        for corpus, own in {**by_corpus, "all": everything}.items():
             print(f"{stage}, {corpus}: {_excess(own)}")
 
 
@@ -155,7 +154,7 @@ def rates_table() -> None:
         moved = inside = ""
         if one is not own:
             by, error = one.theta.value - own.theta.value, math.hypot(one.sd, own.sd)
-            moves[variant.rule].append((math.copysign(by, by * (variant.factor - 1)), error))
+            moves[variant.rule].append((by if variant.factor > 1 else -by, error))
             moved = f"{by:+.2f} ± {error:.2f}"
             inside = "yes" if own.theta.low <= one.theta.value <= own.theta.high else "no"
         print(

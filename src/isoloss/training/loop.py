@@ -70,9 +70,9 @@ class Trainer:
         self.optimiser: AnyOptimiser = optimiser
         ops = self.model.ops
         if isinstance(ops, Compiled):
-            self.mean_gradient: Callable[[Tensor, int], float] = MeanGradient(
+            self.mean_gradient: Callable[[Tensor], float] = MeanGradient(
                 self.model.weights(), self.model.geometry(), ops.passes, vectors=optimiser.gradients(),
-                z_loss=self.z_loss,
+                z_loss=self.z_loss, scored=self.scored,
             )  # fmt: skip
         else:
             self.summed_nats = torch.compile(self.model) if spec.numerics.compile else self.model
@@ -100,18 +100,18 @@ class Trainer:
         with self.clock.timing("data"):
             tokens_BT = self.data.batch(self.step).to(self.arithmetic.device)
         with self.clock.timing("passes"):
-            return self.mean_gradient(tokens_BT, self.scored)
+            return self.mean_gradient(tokens_BT)
 
-    def by_autograd(self, tokens_BT: Tensor, scored: int) -> float:
+    def by_autograd(self, tokens_BT: Tensor) -> float:
         """Add up the gradient of a batch, some windows at a time, and return its mean loss."""
         self.optimiser.zero_gradients()
         total = 0.0
         for part_BT in torch.split(tokens_BT, self.windows_at_once):
             with self.arithmetic.autocast():
                 objective, nats = self.summed_nats(part_BT, self.z_loss)
-                objective = objective / scored
+                objective = objective / self.scored
             objective.backward()
-            total += float(nats) / scored
+            total += float(nats) / self.scored
         return total
 
     def _check_recent(self) -> None:

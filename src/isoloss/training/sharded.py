@@ -165,7 +165,7 @@ class ShardedAdamW:
         matrices, gains = ([w for w in self.weights.values() if (w.ndim > 1) is wanted] for wanted in (True, False))
         groups = [{"params": matrices, "weight_decay": decay_of(optimiser)}, {"params": gains, "weight_decay": 0.0}]
         betas = optimiser.beta1, optimiser.beta2
-        self.adamw = torch.optim.AdamW(groups, lr=optimiser.peak_lr, betas=betas, eps=optimiser.eps)
+        self.adamw = torch.optim.AdamW(groups, lr=optimiser.peak_lr, betas=betas, eps=optimiser.eps, fused=False)
         for weight in self.weights.values():
             moments = {moment: torch.zeros_like(weight) for moment in MOMENTS}
             self.adamw.state[weight] = {"step": torch.zeros(()), **moments}

@@ -90,14 +90,17 @@ class MeanGradient:
     """The mean loss of a batch, and its gradient written straight to the `grad` of a model's weights.
 
     Same numbers as by autograd, without its steps: at 10,000 parameters they take as long as the passes. `vectors` are
-    the memory that all of `grad` lies in. Weights and gradients have to stay where they are.
+    the memory that all of `grad` lies in, `scored` the positions of a batch. Weights and gradients have to stay where
+    they are.
     """
 
     def __init__(
-        self, weights: Weights, geometry: Geometry, passes: type[Passes], *, vectors: Sequence[Tensor], z_loss: float
-    ) -> None:
+        self, weights: Weights, geometry: Geometry, passes: type[Passes], *, vectors: Sequence[Tensor], z_loss: float,
+        scored: int,
+    ) -> None:  # fmt: skip
         flat = _flat(weights)
-        self.w, self.geometry, self.passes, self.z_loss = _arrays(flat), geometry, passes, z_loss
+        self.w, self.geometry, self.passes = _arrays(flat), geometry, passes
+        self.z_loss, self.scored = z_loss, scored
         gradients = [cast(Tensor, weight.grad) for weight in flat]
         # Of an embedding that is the head, too, the two gradients are summed when each is whole.
         self.embedding = gradients[0]
@@ -107,16 +110,16 @@ class MeanGradient:
         self.dw = _arrays(gradients)
         self.vectors = [*vectors, *([] if self.of_head is None else [self.of_head])]
 
-    def __call__(self, tokens_BT: Tensor, scored: int) -> float:
-        """Return the loss a scored position of windows, (B, T); `scored` are the positions of the whole batch."""
+    def __call__(self, tokens_BT: Tensor) -> float:
+        """Return the mean loss of a batch, (B, T)."""
         for vector in self.vectors:
             vector.zero_()
         nats_N, _ = _nats(tokens_BT, self.w, self.dw, self.geometry, z_loss=self.z_loss, passes=self.passes)
         for vector in self.vectors:
-            vector.mul_(1 / scored)
+            vector.mul_(1 / self.scored)
         if self.of_head is not None:
             self.embedding.add_(self.of_head)
-        return float(nats_N.sum()) / scored
+        return float(nats_N.sum()) / self.scored
 
 
 class _SummedNats(Function):
