@@ -44,8 +44,16 @@ def test_products_are_sums_of_products_of_rounded_numbers(m, n, k, add):
     half, rows, right = _bf16.pairs_of(k), pairs(m, _bf16.pairs_of(k)), panels(b)
     _bf16.pack_rows(a, rows)
     found, transposed = before.copy(), before.copy()
-    _bf16.product(rows, right, half, 0, n, found[:, 3 : n + 3], int(add))
-    _bf16.t_product(panels(np.ascontiguousarray(a.T)), right, half, False, transposed[:, 3 : n + 3], int(add))
+    _bf16.product(rows, right, half, 0, n, found[:, 3 : n + 3], int(add), _bf16.NOTHING)
+    _bf16.t_product(
+        panels(np.ascontiguousarray(a.T)),
+        right,
+        half,
+        np.bool_(False),
+        transposed[:, 3 : n + 3],
+        int(add),
+        _bf16.NOTHING,
+    )
     for each in (found, transposed):
         np.testing.assert_allclose(each[:, 3 : n + 3], expected, atol=1e-4)  # 150 terms of order one in float32
         np.testing.assert_array_equal(each[:, :3], before[:, :3])
@@ -60,7 +68,9 @@ def test_what_is_read_soon_is_fetched_and_changes_nothing():
     packed, found = [panels(x) for x in (left, right)], []
     for fetched in (None, soon, soon[:3], soon[:0]):
         found.append(floats(70, 150, seed=2))
-        _bf16.t_product(*packed, 20, False, found[-1], 1, *([] if fetched is None else [fetched]))
+        _bf16.t_product(
+            *packed, 20, np.bool_(False), found[-1], 1, _bf16.NOTHING if fetched is None else _bf16.place(fetched)
+        )
     for other in found[1:]:
         np.testing.assert_array_equal(other, found[0])
 
@@ -72,7 +82,7 @@ def test_a_triangle_is_multiplied_from_its_diagonal():
     for first in range(0, size, 32):
         last = min(size, first + 32)
         _bf16.pack_panels(weights[first:last, :last], packed, size // 2, first // 2, size)
-    _bf16.t_product(packed, panels(other), size // 2, True, found, 0)
+    _bf16.t_product(packed, panels(other), size // 2, np.bool_(True), found, 0, _bf16.NOTHING)
     np.testing.assert_allclose(found, rounded(weights).T @ rounded(other), atol=1e-4)
 
 

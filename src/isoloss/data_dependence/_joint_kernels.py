@@ -7,6 +7,9 @@ With η_j = X_j γ + u_j, u_j ~ N(0, T), T = diag τ², η and γ minimise
 ρ is the smooth form of Huber's loss (Charbonnier et al. 1997), scaled so that its curvature is what its score varies
 by: then the rules of likelihood hold for it. The search is Newton's with the whole curvature, damped.
 
+Nothing is allocated here and every loop is written out: expressions of whole arrays bring checks of shapes and
+messages with them, and compiling those took twice as long as compiling the rest.
+
 Legend: J corpora, n rows, q functions' parameters; θ coefficients, η the scale on which corpora scatter.
 """
 
@@ -14,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from isoloss.laws._arithmetic import compiled, exponential, leaf, logarithm, part
+from isoloss.laws._arithmetic import entry, exponential, inlined, leaf, logarithm, part
 
 K = 5
 # ρ(z) = s k² (√(1 + z²/k²) − 1). At this k the estimate is 95 % efficient under normal noise; s makes E ρ″ = E ρ′²
@@ -63,7 +66,8 @@ class Point(NamedTuple):
 class Arrow(NamedTuple):
     """A symmetric system of (η, γ): `own` (J, 5, 5) what the rows say, `inverse` that of own + T⁻¹, and γ's.
 
-    `held` (J, 5, q) is (own + T⁻¹)⁻¹ own X; `cover` (q, q) the inverse of γ's Schur complement.
+    `held` (J, 5, q) is (own + T⁻¹)⁻¹ own X; `cover` (q, q) the inverse of γ's Schur complement; `scale` (J, 5) the
+    diagonal in whose units it is damped. `right` (q,) is room.
     """
 
     own: Any
@@ -74,43 +78,51 @@ class Arrow(NamedTuple):
     step: Any
     gamma_toward: Any
     gamma_step: Any
+    scale: Any
+    right: Any
 
 
 class Room(NamedTuple):
-    """Room for rows: ρ′, ρ″ (n,)."""
+    """Room for rows: ρ′, ρ″ and two sums of them (n,)."""
 
     score: Any
     curvature: Any
+    bending: Any
+    both: Any
 
 
-@compiled
-def point_of(J: int, q: int, n: int) -> Any:
-    """An empty point."""
-    return Point(
-        np.zeros((J, K)), np.zeros(q), np.zeros((J, K)), np.zeros((J, K)), np.zeros((J, K)), np.zeros(n),
-        np.zeros((K, n)),
-    )  # fmt: skip
+def point_of(J: int, q: int, n: int) -> Point:
+    """Return an empty point."""
+    shapes = ((J, K), (q,), (J, K), (J, K), (J, K), (n,), (K, n))
+    return Point(*(np.zeros(shape) for shape in shapes))
 
 
-@compiled
-def arrow_of(J: int, q: int) -> Any:
-    """An empty system."""
-    return Arrow(
-        np.zeros((J, K, K)), np.zeros((J, K, K)), np.zeros((J, K, q)), np.zeros((q, q)),
-        np.zeros((J, K)), np.zeros((J, K)), np.zeros(q), np.zeros(q),
-    )  # fmt: skip
+def arrow_of(J: int, q: int) -> Arrow:
+    """Return an empty system."""
+    shapes = ((J, K, K), (J, K, K), (J, K, q), (q, q), (J, K), (J, K), (q,), (q,), (J, K), (q,))
+    return Arrow(*(np.zeros(shape) for shape in shapes))
 
 
-@part
+def room_of(n: int) -> Room:
+    """Return room for rows."""
+    return Room(*np.zeros((4, n)))
+
+
+@leaf
 def copy_point(source: Any, target: Any) -> None:
     """Make `target` the same point."""
-    target.eta[:] = source.eta
-    target.gamma[:] = source.gamma
-    target.theta[:] = source.theta
-    target.slope[:] = source.slope
-    target.bent[:] = source.bent
-    target.residual[:] = source.residual
-    target.first[:] = source.first
+    for j in range(source.eta.shape[0]):
+        for k in range(K):
+            target.eta[j, k] = source.eta[j, k]
+            target.theta[j, k] = source.theta[j, k]
+            target.slope[j, k] = source.slope[j, k]
+            target.bent[j, k] = source.bent[j, k]
+    for c in range(source.gamma.size):
+        target.gamma[c] = source.gamma[c]
+    for i in range(source.residual.size):
+        target.residual[i] = source.residual[i]
+        for k in range(K):
+            target.first[k, i] = source.first[k, i]
 
 
 @leaf
@@ -129,7 +141,7 @@ def fill_theta(job: Any, point: Any) -> None:
                 point.bent[j, k] = slope * (1 - slope) / b
 
 
-@compiled
+@entry
 def evaluate(job: Any, point: Any) -> None:
     """Fill everything of a point that follows from η."""
     fill_theta(job, point)
@@ -241,18 +253,15 @@ def fill_information(job: Any, point: Any, sigma: float, arrow: Any) -> None:
                 arrow.own[j, a, b] *= EFFICIENCY / (sigma * sigma)
 
 
-@part
+@leaf
 def fill_curvature(job: Any, point: Any, sigma: float, room: Any, arrow: Any) -> None:
     """Fill the curvature of Σ w ρ(r/σ) by every corpus's η."""
-    n = job.y.size
-    both = np.empty(n)
-    bending = np.empty(n)
-    for i in range(n):
-        bending[i] = room.score[i] / sigma
-        both[i] = room.curvature[i] / (sigma * sigma) + bending[i]
+    for i in range(job.y.size):
+        room.bending[i] = room.score[i] / sigma
+        room.both[i] = room.curvature[i] / (sigma * sigma) + room.bending[i]
     for j in range(point.eta.shape[0]):
-        fill_products(job, point, both, job.ends[j], job.ends[j + 1], j, arrow.own[j])
-        add_bending(job, point, bending, job.ends[j], job.ends[j + 1], j, arrow.own[j])
+        fill_products(job, point, room.both, job.ends[j], job.ends[j + 1], j, arrow.own[j])
+        add_bending(job, point, room.bending, job.ends[j], job.ends[j + 1], j, arrow.own[j])
 
 
 @leaf
@@ -279,20 +288,23 @@ def invert(matrix: Any) -> Any:
     return total
 
 
-@part
-def factorise(job: Any, variance: Any, damping: Any, arrow: Any) -> Any:
+@leaf
+def factorise(job: Any, variance: Any, damping: float, arrow: Any) -> Any:
     """Fill the inverses and return ln|K|, K the whole system; NaN where it is not positive definite.
 
-    `damping` (J, 5) is added to the diagonal of what rows say. Σ Xᵀ (T⁻¹ − T⁻¹ (own + T⁻¹)⁻¹ T⁻¹) X is taken as
-    Σ Xᵀ T⁻¹ (own + T⁻¹)⁻¹ own X, which keeps its digits where τ is small.
+    `damping` times the system's scale is added to the diagonal of what rows say. Σ Xᵀ (T⁻¹ − T⁻¹ (own + T⁻¹)⁻¹ T⁻¹) X
+    is taken as Σ Xᵀ T⁻¹ (own + T⁻¹)⁻¹ own X, which keeps its digits where τ is small.
     """
     J, q = arrow.own.shape[0], job.centre.size
     total = 0.0
-    arrow.cover[:] = np.diag(job.precision)
+    for c in range(q):
+        for d in range(q):
+            arrow.cover[c, d] = job.precision[c] if c == d else 0.0
     for j in range(J):
-        arrow.inverse[j] = arrow.own[j]
         for a in range(K):
-            arrow.inverse[j, a, a] += damping[j, a] + 1 / variance[a]
+            for b in range(K):
+                arrow.inverse[j, a, b] = arrow.own[j, a, b]
+            arrow.inverse[j, a, a] += damping * arrow.scale[j, a] + 1 / variance[a]
         total += invert(arrow.inverse[j])
         if np.isnan(total):
             return total
@@ -301,22 +313,26 @@ def factorise(job: Any, variance: Any, damping: Any, arrow: Any) -> Any:
                 held = 0.0
                 for b in range(K):
                     for d in range(K):
-                        own = arrow.own[j, b, d] + (damping[j, b] if b == d else 0.0)
+                        own = arrow.own[j, b, d] + (damping * arrow.scale[j, b] if b == d else 0.0)
                         held += arrow.inverse[j, a, b] * own * job.columns[j, d, c]
                 arrow.held[j, a, c] = held
         for a in range(K):
             for c in range(q):
                 for d in range(q):
                     arrow.cover[c, d] += job.columns[j, a, c] / variance[a] * arrow.held[j, a, d]
-    arrow.cover[:] = 0.5 * (arrow.cover + arrow.cover.T)
+    for c in range(q):
+        for d in range(c):
+            mean = 0.5 * (arrow.cover[c, d] + arrow.cover[d, c])
+            arrow.cover[c, d], arrow.cover[d, c] = mean, mean
     return total + invert(arrow.cover)
 
 
-@part
+@leaf
 def solve_arrow(job: Any, variance: Any, arrow: Any) -> None:
     """Solve for `step` and `gamma_step` of the right sides `toward` and `gamma_toward`."""
     J, q = arrow.own.shape[0], job.centre.size
-    right = arrow.gamma_toward.copy()
+    for c in range(q):
+        arrow.right[c] = arrow.gamma_toward[c]
     for j in range(J):
         for a in range(K):
             total = 0.0
@@ -324,11 +340,11 @@ def solve_arrow(job: Any, variance: Any, arrow: Any) -> None:
                 total += arrow.inverse[j, a, b] * arrow.toward[j, b]
             arrow.step[j, a] = total
             for c in range(q):
-                right[c] += job.columns[j, a, c] / variance[a] * total
+                arrow.right[c] += job.columns[j, a, c] / variance[a] * total
     for c in range(q):
         total = 0.0
         for d in range(q):
-            total += arrow.cover[c, d] * right[d]
+            total += arrow.cover[c, d] * arrow.right[d]
         arrow.gamma_step[c] = total
     for j in range(J):
         for a in range(K):
@@ -366,13 +382,25 @@ def promised(arrow: Any) -> float:
     return 0.5 * total
 
 
-@compiled
+@part
+def move_along(job: Any, variance: Any, sigma: float, point: Any, arrow: Any, trial: Any) -> Any:
+    """Make `trial` the point that the step leads to; return P there."""
+    for j in range(point.eta.shape[0]):
+        for k in range(K):
+            trial.eta[j, k] = point.eta[j, k] + arrow.step[j, k]
+    for c in range(point.gamma.size):
+        trial.gamma[c] = point.gamma[c] + arrow.gamma_step[c]
+    evaluate(job, trial)
+    return penalised(job, trial, variance, sigma)
+
+
+@inlined
 def minimise_inner(job: Any, variance: Any, sigma: float, point: Any, trial: Any, arrow: Any, room: Any) -> Any:
     """Minimise P by η and γ from `point`, in place; return P and whether the end was reached.
 
     Damping is in units of the expected information: it shortens steps along what the rows know.
     """
-    damping, scale = 0.0, np.empty(point.eta.shape)
+    damping = 0.0
     value = penalised(job, point, variance, sigma)
     if not np.isfinite(value):
         return value, False
@@ -384,16 +412,13 @@ def minimise_inner(job: Any, variance: Any, sigma: float, point: Any, trial: Any
             fill_information(job, point, sigma, arrow)
             for j in range(point.eta.shape[0]):
                 for a in range(K):
-                    scale[j, a] = arrow.own[j, a, a] + 1 / variance[a]
+                    arrow.scale[j, a] = arrow.own[j, a, a] + 1 / variance[a]
             fill_curvature(job, point, sigma, room, arrow)
         moved = False
-        if not np.isnan(factorise(job, variance, damping * scale, arrow)):
+        if not np.isnan(factorise(job, variance, damping, arrow)):
             solve_arrow(job, variance, arrow)
             promise = promised(arrow)
-            trial.eta[:] = point.eta + arrow.step
-            trial.gamma[:] = point.gamma + arrow.gamma_step
-            evaluate(job, trial)
-            found = penalised(job, trial, variance, sigma)
+            found = move_along(job, variance, sigma, point, arrow, trial)
             if damping == 0.0 and 0 <= promise < LAST_PROMISE and np.isfinite(found):
                 copy_point(trial, point)
                 return found, True

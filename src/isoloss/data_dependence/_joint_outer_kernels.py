@@ -13,15 +13,13 @@ first curvature, and that after every step that had to be shortened, is the expe
 Legend as in `isoloss.data_dependence._joint_kernels`.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from isoloss.data_dependence._joint_kernels import (
     EFFICIENCY,
     K,
-    Room,
-    arrow_of,
     copy_point,
     deviation,
     factorise,
@@ -29,23 +27,57 @@ from isoloss.data_dependence._joint_kernels import (
     fill_information,
     fill_scores,
     minimise_inner,
-    point_of,
     solve_arrow,
 )
 from isoloss.fitting._kernels import cholesky_solve
-from isoloss.laws._arithmetic import compiled, leaf, part
+from isoloss.laws._arithmetic import entry, inlined, leaf
 
 OUTER = 6
-MOST_STEPS = 200
 LONGEST_STEP, SHORTEST_SHARE = 1.0, 1e-6  # of ln τ and ln σ; of a step
 
 
-@part
-def fill_bends(job: Any, point: Any, sigma: float, cover: Any, j: int, along: Any) -> None:
-    """Add to `along` (5,) the gradient of ln|K|/2 by η_j: e/σ² Σ w (d²f/dη²) C J, C = `cover` the variance of η_j."""
-    slope, bent = point.slope[j], point.bent[j]
-    v, g = np.empty(K), np.empty(K)
-    total = np.zeros(K)
+class Slope(NamedTuple):
+    """What F does at a point: its gradient (6,) and curvature (6, 6)."""
+
+    gradient: Any
+    curvature: Any
+
+
+class Table(NamedTuple):
+    """Room of the outer search.
+
+    τ² (5,); of one corpus the variance of η, `cover` (5, 5), three vectors (3, 5) and how far γ reaches (5, q); what is
+    tried, `target`, and the step (6,); two vectors (2, 6) and a matrix (6, 6).
+    """
+
+    variance: Any
+    cover: Any
+    others: Any
+    reach: Any
+    target: Any
+    step: Any
+    vectors: Any
+    matrix: Any
+
+
+def slope_of() -> Slope:
+    """Return room for a gradient and a curvature."""
+    return Slope(np.zeros(OUTER), np.zeros((OUTER, OUTER)))
+
+
+def table_of(q: int) -> Table:
+    """Return the room of an outer search."""
+    shapes = ((K,), (K, K), (3, K), (K, q), (OUTER,), (OUTER,), (2, OUTER), (OUTER, OUTER))
+    return Table(*(np.zeros(shape) for shape in shapes))
+
+
+@leaf
+def fill_bends(job: Any, point: Any, sigma: float, table: Any, j: int, along: Any) -> None:
+    """Fill `along` (5,) with the gradient of ln|K|/2 by η_j: e/σ² Σ w (d²f/dη²) C J, C the variance of η_j."""
+    slope, bent, cover = point.slope[j], point.bent[j], table.cover
+    v, g, total = table.others[0], table.others[1], table.others[2]
+    for a in range(K):
+        total[a] = 0.0
     for i in range(job.ends[j], job.ends[j + 1]):
         if job.weight[i] > 0:
             inner = 0.0
@@ -69,11 +101,10 @@ def fill_bends(job: Any, point: Any, sigma: float, cover: Any, j: int, along: An
         along[a] = EFFICIENCY / (sigma * sigma) * total[a]
 
 
-@part
-def fill_cover(job: Any, arrow: Any, j: int, cover: Any, spread: Any) -> None:
+@leaf
+def fill_cover(job: Any, arrow: Any, j: int, table: Any) -> None:
     """Fill the variance of η_j (5, 5), and of u_j (5,): what its own rows leave, and what γ does."""
-    q = job.centre.size
-    reach = np.empty((K, q))
+    q, reach, spread = job.centre.size, table.reach, table.others[0]
     for a in range(K):
         for c in range(q):
             reach[a, c] = job.columns[j, a, c] - arrow.held[j, a, c]
@@ -83,7 +114,7 @@ def fill_cover(job: Any, arrow: Any, j: int, cover: Any, spread: Any) -> None:
             for c in range(q):
                 for d in range(q):
                     total += reach[a, c] * arrow.cover[c, d] * reach[b, d]
-            cover[a, b] = total
+            table.cover[a, b] = total
         total = arrow.inverse[j, a, a]
         for c in range(q):
             for d in range(q):
@@ -94,7 +125,9 @@ def fill_cover(job: Any, arrow: Any, j: int, cover: Any, spread: Any) -> None:
 @leaf
 def fill_expected(job: Any, variance: Any, arrow: Any, expected: Any) -> None:
     """Fill the expected curvature of F by ln τ and ln σ (6, 6): Σ_j 2 (τ_k W_j,kl τ_l)², W_j = (I_j⁻¹ + T)⁻¹."""
-    expected[:] = 0.0
+    for a in range(OUTER):
+        for b in range(OUTER):
+            expected[a, b] = job.pull + 1e-3 if a == b else 0.0
     for j in range(arrow.own.shape[0]):
         for a in range(K):
             for b in range(K):
@@ -105,58 +138,61 @@ def fill_expected(job: Any, variance: Any, arrow: Any, expected: Any) -> None:
                 expected[a, b] += 2 * weight * weight * variance[a] * variance[b]
     for i in range(job.y.size):
         expected[K, K] += 2 * EFFICIENCY * job.weight[i]
-    for a in range(OUTER):
-        expected[a, a] += job.pull + 1e-3
 
 
-@compiled
-def criterion(
-    job: Any, outer: Any, point: Any, trial: Any, arrow: Any, room: Any, gradient: Any, expected: Any
-) -> Any:  # fmt: skip
-    """F at ln τ, ln σ = `outer` (6,), from `point`, which moves to the inner optimum; and whether that was reached.
+@inlined
+def criterion(job: Any, outer: Any, point: Any, trial: Any, arrow: Any, room: Any, table: Any, slope: Any) -> Any:
+    """F at ln τ, ln σ = `outer` (6,), from `point`, which moves to the inner optimum; infinite where none was reached.
 
-    Fills the gradient (6,) and the expected curvature (6, 6).
+    Fills the gradient (6,) and the expected curvature (6, 6) of `slope`.
     """
-    J, sigma = point.eta.shape[0], np.exp(outer[K])
-    variance = np.exp(2 * outer[:K])
+    sigma, variance, gradient = np.exp(outer[K]), table.variance, slope.gradient
+    for a in range(K):
+        variance[a] = np.exp(2 * outer[a])
     value, reached = minimise_inner(job, variance, sigma, point, trial, arrow, room)
     if not reached:
-        return np.inf, False
+        return np.inf
     fill_scores(job, point, sigma, room)
     fill_information(job, point, sigma, arrow)
-    none = np.zeros((J, K))
-    curved = factorise(job, variance, none, arrow)
+    curved = factorise(job, variance, 0.0, arrow)
     if np.isnan(curved):
-        return np.inf, False
-    rows = 0.0
-    gradient[:] = 0.0
+        return np.inf
+    value += 0.5 * curved + prior(job, outer, point, sigma, room, gradient)
+    fill_expected(job, variance, arrow, slope.curvature)
+    for j in range(point.eta.shape[0]):
+        fill_cover(job, arrow, j, table)
+        for a in range(K):
+            away = deviation(job, point, j, a)
+            gradient[a] -= (away * away + table.others[0, a]) / variance[a]
+            for b in range(K):
+                gradient[K] -= table.cover[a, b] * arrow.own[j, a, b]
+        fill_bends(job, point, sigma, table, j, arrow.toward[j])
+    for c in range(job.centre.size):
+        arrow.gamma_toward[c] = 0.0
+    # How the inner optimum moves: by the true curvature of P.
+    fill_curvature(job, point, sigma, room, arrow)
+    if np.isnan(factorise(job, variance, 0.0, arrow)):
+        return np.inf
+    solve_arrow(job, variance, arrow)
+    add_motion(job, point, variance, sigma, room, arrow, gradient)
+    return value
+
+
+@leaf
+def prior(job: Any, outer: Any, point: Any, sigma: float, room: Any, gradient: Any) -> Any:
+    """e Σ w ln σ + J Σ ln τ and the pull on τ; fill the gradient with theirs, and with σ's of Σ w ρ."""
+    rows, J = 0.0, point.eta.shape[0]
+    gradient[K] = 0.0
     for i in range(job.y.size):
         rows += job.weight[i]
         gradient[K] -= room.score[i] * point.residual[i] / sigma
-    value += EFFICIENCY * rows * outer[K] + 0.5 * curved
     gradient[K] += EFFICIENCY * rows
+    value = EFFICIENCY * rows * outer[K]
     for a in range(K):
         away = outer[a] - job.middle
         value += J * outer[a] + job.pull * (abs(away) + np.log1p(np.exp(-2 * abs(away))))
-        gradient[a] += J + job.pull * np.tanh(away)
-    fill_expected(job, variance, arrow, expected)
-    cover, spread = np.empty((K, K)), np.empty(K)
-    for j in range(J):
-        fill_cover(job, arrow, j, cover, spread)
-        for a in range(K):
-            away = deviation(job, point, j, a)
-            gradient[a] -= (away * away + spread[a]) / variance[a]
-            for b in range(K):
-                gradient[K] -= cover[a, b] * arrow.own[j, a, b]
-        fill_bends(job, point, sigma, cover, j, arrow.toward[j])
-    arrow.gamma_toward[:] = 0.0
-    # How the inner optimum moves: by the true curvature of P.
-    fill_curvature(job, point, sigma, room, arrow)
-    if np.isnan(factorise(job, variance, none, arrow)):
-        return np.inf, False
-    solve_arrow(job, variance, arrow)
-    add_motion(job, point, variance, sigma, room, arrow, gradient)
-    return value, True
+        gradient[a] = J + job.pull * np.tanh(away)
+    return value
 
 
 @leaf
@@ -174,88 +210,98 @@ def add_motion(job: Any, point: Any, variance: Any, sigma: float, room: Any, arr
             gradient[K] -= arrow.step[j, a] * total * point.slope[j, a] / sigma
 
 
-@part
-def outer_step(curvature: Any, gradient: Any, step: Any) -> Any:
+@leaf
+def outer_step(slope: Any, table: Any) -> Any:
     """Fill the step −curvature⁻¹ gradient, shortened to the longest allowed.
 
-    Return what the whole one promises, and whether it was shortened.
+    Return what the whole one promises, how F falls along it, and whether it was shortened.
     """
-    if not cholesky_solve(curvature.copy(), -gradient, OUTER, step):
-        return np.inf, False
-    promise, longest = -0.5 * (step * gradient).sum(), np.abs(step).max()
-    if longest > LONGEST_STEP:
-        step *= LONGEST_STEP / longest
-    return promise, longest > LONGEST_STEP
+    step, right = table.step, table.vectors[0]
+    for a in range(OUTER):
+        right[a] = -slope.gradient[a]
+        for b in range(OUTER):
+            table.matrix[a, b] = slope.curvature[a, b]
+    if not cholesky_solve(table.matrix, right, OUTER, step):
+        return np.inf, 0.0, False
+    promise, longest = 0.0, 0.0
+    for a in range(OUTER):
+        promise -= 0.5 * step[a] * slope.gradient[a]
+        longest = max(longest, abs(step[a]))
+    share = min(1.0, LONGEST_STEP / longest) if longest > 0 else 1.0
+    for a in range(OUTER):
+        step[a] *= share
+    return promise, -2 * share * promise, share < 1.0
 
 
-@part
-def learn(curvature: Any, step: Any, change: Any) -> None:
-    """Update the curvature by what a step changed of the gradient (Broyden–Fletcher–Goldfarb–Shanno)."""
-    moved = (curvature * step).sum(axis=1)
-    along, own = (step * change).sum(), (step * moved).sum()
+@leaf
+def learn(slope: Any, share: float, after: Any, table: Any) -> None:
+    """Update the curvature by what `share` of the step changed of the gradient (Broyden–Fletcher–Goldfarb–Shanno)."""
+    moved, mixed, curvature = table.vectors[0], table.vectors[1], slope.curvature
+    along, own = 0.0, 0.0
+    for a in range(OUTER):
+        moved[a] = 0.0
+        for b in range(OUTER):
+            moved[a] += curvature[a, b] * share * table.step[b]
+        along += share * table.step[a] * (after.gradient[a] - slope.gradient[a])
+        own += share * table.step[a] * moved[a]
     # Powell's damping (1978) keeps the curvature positive where the step's own is not.
-    share = 1.0 if along >= 0.2 * own else 0.8 * own / (own - along)
-    mixed = share * change + (1 - share) * moved
-    along = share * along + (1 - share) * own
-    curvature += np.outer(mixed, mixed) / along - np.outer(moved, moved) / own
+    weight = 1.0 if along >= 0.2 * own else 0.8 * own / (own - along)
+    along = weight * along + (1 - weight) * own
+    for a in range(OUTER):
+        mixed[a] = weight * (after.gradient[a] - slope.gradient[a]) + (1 - weight) * moved[a]
+    for a in range(OUTER):
+        for b in range(OUTER):
+            curvature[a, b] += mixed[a] * mixed[b] / along - moved[a] * moved[b] / own
 
 
-@compiled
-def minimise_outer(job: Any, outer: Any, point: Any, tolerance: float) -> Any:
-    """Minimise F from `outer` and `point`, in place; return F, what a last step promised, and how far it moved.
+@entry
+def minimise_outer(
+    job: Any, outer: Any, tolerance: float, most: int, point: Any, trial: Any, spare: Any, arrow: Any, room: Any,
+    table: Any, slope: Any, found_slope: Any,
+) -> Any:  # fmt: skip
+    """Minimise F from `outer` and `point`, in place; return F and what a last step promised.
 
-    The last step, which promises less than `tolerance`, is taken. Its motion (2,) is the largest of ln L̂ in the rows
-    in units of σ, and of ln(D*/N*) in the middle. A promise that is not smaller says that no optimum was reached.
+    The last step, which promises less than `tolerance`, is taken, from `spare`. A promise that is not smaller says that
+    no optimum was reached. F is evaluated `most` times at most: once fills `slope` and moves `point` alone.
     """
-    J, q, n = point.eta.shape[0], point.gamma.size, job.y.size
-    trial, spare, arrow = point_of(J, q, n), point_of(J, q, n), arrow_of(J, q)
-    room = Room(np.zeros(n), np.zeros(n))
-    gradient, found_gradient, step = np.zeros(OUTER), np.zeros(OUTER), np.zeros(OUTER)
-    curvature, expected = np.zeros((OUTER, OUTER)), np.zeros((OUTER, OUTER))
-    motion = np.full(2, np.inf)
-    value, reached = criterion(job, outer, point, spare, arrow, room, gradient, curvature)
-    if not reached:
-        return np.inf, np.inf, motion
-    fresh = True
-    for _ in range(MOST_STEPS):
-        promise, long = outer_step(curvature, gradient, step)
-        last = 0 <= promise < tolerance
-        share, moved, found = 1.0, False, np.inf
-        while share > SHORTEST_SHARE and not moved:
-            target = outer + share * step
-            copy_point(point, trial)
-            found, reached = criterion(job, target, trial, spare, arrow, room, found_gradient, expected)
-            moved = reached and (last or found <= value + 1e-4 * share * (gradient * step).sum())
-            if not moved:
-                share *= 0.3
-        if moved and last:
-            motion = motion_of(job, point, trial, np.exp(target[K]))
-        if moved:
-            learn(curvature, share * step, found_gradient - gradient)
-            if long:
-                curvature[:] = expected
-            fresh = long
-            outer[:] = target
-            gradient[:] = found_gradient
-            copy_point(trial, point)
-            value = found
-        if last or (fresh and not moved):
-            return value, promise, motion
-        if not moved:
-            criterion(job, outer, point, spare, arrow, room, gradient, curvature)
+    value, promise, share, along = np.inf, np.inf, 0.0, 0.0
+    last, long, fresh = False, False, True
+    for _ in range(most):
+        for a in range(OUTER):
+            table.target[a] = outer[a] + share * table.step[a]
+        copy_point(point, trial)
+        found = criterion(job, table.target, trial, spare, arrow, room, table, found_slope)
+        if share == 0.0:
+            if not np.isfinite(found):
+                return np.inf, np.inf
             fresh = True
-    return value, np.inf, motion
+        elif np.isfinite(found) and (last or found <= value + 1e-4 * share * along):
+            fresh = long
+            learn(slope, share, found_slope, table)
+        else:
+            share *= 0.3
+            if share < SHORTEST_SHARE:
+                if fresh or last:
+                    return value, np.inf
+                share = 0.0
+            continue
+        value = found
+        take(slope, found_slope, fresh, outer, table.target)
+        copy_point(point, spare)
+        copy_point(trial, point)
+        if last:
+            return value, promise
+        promise, along, long = outer_step(slope, table)
+        last, share = 0 <= promise < tolerance, 1.0
+    return value, np.inf
 
 
-@compiled
-def motion_of(job: Any, before: Any, after: Any, sigma: float) -> Any:
-    """The largest change of ln L̂ of rows that count, in units of σ, and of a corpus's ln(D*/N*) at N₀ D₀ (2,)."""
-    of_rows = np.where(job.weight > 0, np.abs(after.residual - before.residual) / sigma, 0.0).max()
-    return np.array([of_rows, np.abs(middle_balance(after.theta) - middle_balance(before.theta)).max()])
-
-
-@part
-def middle_balance(theta: Any) -> Any:
-    """ln(D*/N*) at the budget of N₀ and D₀, less ln(D₀/N₀): −2 ln(α A₀ / β B₀)/(α + β) (Hoffmann et al. 2022)."""
-    alpha, beta = theta[:, 3], theta[:, 4]
-    return -2 * (np.log(alpha * theta[:, 1]) - np.log(beta * theta[:, 2])) / (alpha + beta)
+@leaf
+def take(slope: Any, found: Any, curvature: bool, outer: Any, target: Any) -> None:
+    """Make `outer` the target and `slope` what was found there, its expected curvature too if asked for."""
+    for a in range(OUTER):
+        outer[a] = target[a]
+        slope.gradient[a] = found.gradient[a]
+        if curvature:
+            for b in range(OUTER):
+                slope.curvature[a, b] = found.curvature[a, b]

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from isoloss.laws._arithmetic import compiled, exponential, logarithm
+from isoloss.laws._arithmetic import entry, exponential, leaf, logarithm, part
 
 FORMS, COEFFICIENTS, ALL = 3, 5, 6
 # E may be 0: its logarithm is taken of this many nats at least.
@@ -53,7 +53,7 @@ class Scored(NamedTuple):
     ends: Any
 
 
-@compiled
+@leaf
 def transformed(value: float, k: int, form: int) -> Any:
     """The coefficient on the scale of its form: logarithms where the form is one of the logarithm."""
     logarithmic = 0 < k < COEFFICIENTS if form == 0 else form == 2
@@ -62,7 +62,7 @@ def transformed(value: float, k: int, form: int) -> Any:
     return np.log(max(value, LEAST_E)) if k == 0 else np.log(value)
 
 
-@compiled
+@leaf
 def read_off(values: Any, measure: Any, weights: Any, at: float, k: int, form: int) -> Any:
     """The coefficient at `at` of the weighted mean or line through the corpora of weight above zero.
 
@@ -95,7 +95,7 @@ def read_off(values: Any, measure: Any, weights: Any, at: float, k: int, form: i
     return max(level, 0.0) if k < COEFFICIENTS else level
 
 
-@compiled
+@part
 def fill_terms(exponents: Any, along: Any, scored: Any, terms: Any) -> None:
     """Fill exp(−exponent · x) of every row for each form (forms, n); exponents are of the row's corpus (J, forms)."""
     for form in range(terms.shape[0]):
@@ -105,7 +105,7 @@ def fill_terms(exponents: Any, along: Any, scored: Any, terms: Any) -> None:
         exponential(terms[form])
 
 
-@compiled
+@part
 def fill_squares(options: Any, forms: Any, scored: Any, room: Any, squares: Any) -> None:
     """Fill the mean square of ln L − ln L̂ of every corpus (J,), its coefficients (J, 5, forms) by `forms`."""
     size, data, log_loss = room.size[forms[3]], room.data[forms[4]], room.log_loss
@@ -121,7 +121,7 @@ def fill_squares(options: Any, forms: Any, scored: Any, room: Any, squares: Any)
         squares[j] = total / (scored.ends[j + 1] - scored.ends[j])
 
 
-@compiled
+@part
 def inner_error(options: Any, forms: Any, scored: Any, folds: Any, left_out: int, room: Any) -> Any:
     """Mean error over the sources other than `left_out`."""
     fill_squares(options, forms, scored, room, room.squares)
@@ -132,7 +132,7 @@ def inner_error(options: Any, forms: Any, scored: Any, folds: Any, left_out: int
     return total
 
 
-@compiled
+@part
 def descend(options: Any, scored: Any, folds: Any, left_out: int, forms: Any, room: Any) -> Any:
     """Change the form of one coefficient at a time, always the best change, until none lowers the error; return it."""
     least = inner_error(options, forms, scored, folds, left_out, room)
@@ -152,7 +152,7 @@ def descend(options: Any, scored: Any, folds: Any, left_out: int, forms: Any, ro
         forms[coefficient] = form
 
 
-@compiled
+@part
 def choose_forms(options: Any, scored: Any, folds: Any, published: Any, left_out: int, forms: Any, room: Any) -> None:
     """Fill `forms` (5,) with the better end of two descents: from all shared, and from the published forms.
 
@@ -160,14 +160,16 @@ def choose_forms(options: Any, scored: Any, folds: Any, published: Any, left_out
     """
     fill_terms(options[:, 3], scored.x, scored, room.size)
     fill_terms(options[:, 4], scored.z, scored, room.data)
-    forms[:] = 0
-    other = published[:COEFFICIENTS].copy()
+    other = np.empty(COEFFICIENTS, dtype=np.int64)
+    for k in range(COEFFICIENTS):
+        forms[k], other[k] = 0, published[k]
     error = descend(options, scored, folds, left_out, forms, room)
     if descend(options, scored, folds, left_out, other, room) < error:
-        forms[:] = other
+        for k in range(COEFFICIENTS):
+            forms[k] = other[k]
 
 
-@compiled
+@part
 def balance_form(options: Any, folds: Any, left_out: int) -> int:
     """1 where a line predicts the other corpora's own balances better than their mean does, else 0."""
     errors = np.zeros(2)
@@ -178,7 +180,7 @@ def balance_form(options: Any, folds: Any, left_out: int) -> int:
     return 1 if errors[1] < errors[0] else 0
 
 
-@compiled
+@leaf
 def fill_options(folds: Any, measure: Any, left_out: int, options: Any, weights: Any) -> None:
     """Fill what each form says of the corpora of every source t, learned without `left_out` and t."""
     J = folds.source_of.size
@@ -195,7 +197,7 @@ def fill_options(folds: Any, measure: Any, left_out: int, options: Any, weights:
                             options[j, k, form] = read_off(values[:, k], measure, weights, measure[j], k, form)
 
 
-@compiled
+@entry
 def predict_left_out(
     measures: Any, folds: Any, scored: Any, published: Any, choose: bool, predicted: Any, chosen: Any, errors: Any
 ) -> None:
@@ -220,7 +222,8 @@ def predict_left_out(
                 choose_forms(options, scored, folds, published, s, forms[:COEFFICIENTS], room)
                 forms[COEFFICIENTS] = balance_form(options, folds, s)
             else:
-                forms[:] = published
+                for k in range(ALL):
+                    forms[k] = published[k]
             for j in range(J):
                 weights[j] = folds.weight[j] if folds.source_of[j] != s else 0.0
             for j in range(J):
@@ -237,7 +240,7 @@ def predict_left_out(
             errors[p, j] = np.sqrt(room.squares[j])
 
 
-@compiled
+@entry
 def forms_by_left_out(measure: Any, folds: Any, scored: Any, published: Any, forms: Any) -> None:
     """Fill `forms` (6,) with those that predict left-out sources best, all sources taking part.
 
@@ -246,6 +249,7 @@ def forms_by_left_out(measure: Any, folds: Any, scored: Any, published: Any, for
     J, n = folds.source_of.size, scored.y.size
     options = np.zeros((J, ALL, FORMS))
     room = Room(np.empty((FORMS, n)), np.empty((FORMS, n)), np.empty(n), np.empty(J))
-    fill_options(folds, measure, -1, options, np.zeros(J))
-    choose_forms(options, scored, folds, published, -1, forms[:COEFFICIENTS], room)
-    forms[COEFFICIENTS] = balance_form(options, folds, -1)
+    nobody = np.int64(-1)  # a plain -1 would have everything compiled once more, for that number
+    fill_options(folds, measure, nobody, options, np.zeros(J))
+    choose_forms(options, scored, folds, published, nobody, forms[:COEFFICIENTS], room)
+    forms[COEFFICIENTS] = balance_form(options, folds, nobody)

@@ -31,6 +31,7 @@ TOLERANCE = 1e-8
 STILL = 1e-3
 # Two ends whose objectives differ by less are distinguished by rounding alone.
 TIE = 1e-6
+MOST_VALUES = 400  # of the objective in one search
 JOBS_AT_ONCE = 32
 # Every job is searched from the scatter given, and from corpora that are alike and corpora of all sorts: of 1,000
 # resamples of the law in the package a sixth has several optima, and 99.8 % end at the lowest that five starts found.
@@ -195,24 +196,54 @@ class _Search:
         ends = [self._end(job, scatter) for scatter in self.scatters]
         best = min(ends, key=lambda end: end.objective)
         rivals = [end for end in ends if end.objective < best.objective + TIE]
-        return replace(best, optimum=best.optimum and all(_alike(job, best, each) for each in rivals))
+        alike = all(_alike(job, best.point, each.point, best.outer) for each in rivals)
+        return replace(best, optimum=best.optimum and alike)
 
     def _end(self, job: _joint_kernels.Job, scatter: Floats) -> _End:
-        point = _joint_kernels.point_of(*self.eta.shape[:1], len(job.centre), len(job.y))
-        point.eta[:], point.gamma[:] = self.eta, job.centre
-        _joint_kernels.evaluate(job, point)
+        point = _point(job, self.eta)
         size = 1.4826 * np.median(np.abs(point.residual[job.weight > 0])) + 1e-9
         outer = np.log([*scatter, size])
-        objective, promise, motion = _joint_outer_kernels.minimise_outer(job, outer, point, TOLERANCE)
-        return _End(
-            objective=objective, point=point, outer=outer, optimum=bool(promise < TOLERANCE and motion.max() < STILL)
-        )
+        objective, promise, before = _search(job, outer, point, MOST_VALUES)
+        optimum = promise < TOLERANCE and _alike(job, before, point, outer)
+        return _End(objective=objective, point=point, outer=outer, optimum=optimum)
 
 
-def _alike(job: _joint_kernels.Job, one: _End, other: _End) -> bool:
-    """Return whether two ends predict the same."""
-    motion = _joint_outer_kernels.motion_of(job, one.point, other.point, float(np.exp(one.outer[-1])))
-    return bool(motion.max() < STILL)
+def _point(job: _joint_kernels.Job, eta: Floats) -> _joint_kernels.Point:
+    """Return the point η = `eta` (J, 5) with γ at its centre."""
+    point = _joint_kernels.point_of(len(eta), len(job.centre), len(job.y))
+    point.eta[:], point.gamma[:] = eta, job.centre
+    _joint_kernels.evaluate(job, point)
+    return point
+
+
+def _search(
+    job: _joint_kernels.Job, outer: Floats, point: _joint_kernels.Point, most: int
+) -> tuple[float, float, _joint_kernels.Point]:
+    """Search from ln τ, ln σ = `outer` (6,) and `point`, which both move, with `most` values of the objective.
+
+    One value moves the point alone, to its best for these τ and σ. Return the objective, what the last step promised
+    and the point before it.
+    """
+    J, q, n = len(point.eta), len(job.centre), len(job.y)
+    trial, before = (_joint_kernels.point_of(J, q, n) for _ in range(2))
+    objective, promise = _joint_outer_kernels.minimise_outer(
+        job, outer, TOLERANCE, most, point, trial, before, _joint_kernels.arrow_of(J, q), _joint_kernels.room_of(n),
+        _joint_outer_kernels.table_of(q), _joint_outer_kernels.slope_of(), _joint_outer_kernels.slope_of(),
+    )  # fmt: skip
+    return objective, promise, before
+
+
+def _alike(job: _joint_kernels.Job, one: _joint_kernels.Point, other: _joint_kernels.Point, outer: Floats) -> bool:
+    """Return whether two ends predict the same: every run that counts, and every corpus's ln(D*/N*)."""
+    of_rows = np.abs(one.residual - other.residual)[job.weight > 0].max() / np.exp(outer[-1])
+    of_splits = np.abs(_middle_balance(one.theta) - _middle_balance(other.theta)).max()
+    return bool(max(of_rows, of_splits) < STILL)
+
+
+def _middle_balance(theta: Floats) -> Floats:
+    """ln(D*/N*) at the budget of N₀ and D₀, less ln(D₀/N₀): −2 ln(α A₀ / β B₀)/(α + β) (Hoffmann et al. 2022)."""
+    _, A0, B0, alpha, beta = theta.T
+    return np.asarray(-2 * (np.log(alpha * A0) - np.log(beta * B0)) / (alpha + beta))
 
 
 def _together(search: _Search, ends: list[_End]) -> JointFits:
@@ -255,13 +286,8 @@ def most_likely(rows: Rows, scale: Scale, mean: Floats, *, scatter: Floats, nois
             columns=np.eye(5)[None], logarithmic=scale.logarithmic, bend=BEND, centre=mean[j],
             precision=PINNED / scatter[j] ** 2, middle=0.0, pull=0.0,
         )  # fmt: skip
-        point, trial = _joint_kernels.point_of(1, 5, n), _joint_kernels.point_of(1, 5, n)
-        point.eta[0], point.gamma[:] = mean[j], mean[j]
-        _joint_kernels.evaluate(job, point)
-        _joint_kernels.minimise_inner(
-            job, scatter[j] ** 2, float(noise[j]), point, trial, _joint_kernels.arrow_of(1, 5),
-            _joint_kernels.Room(np.zeros(n), np.zeros(n)),
-        )  # fmt: skip
+        point = _point(job, mean[j : j + 1])
+        _search(job, np.log([*scatter[j], noise[j]]), point, 1)
         found[j] = point.eta[0]
     return found
 

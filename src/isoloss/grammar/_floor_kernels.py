@@ -13,9 +13,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from isoloss.core.kernels import NO_COUNTS, NO_POINTER, NO_WAY_IN
+
 Tokens = NDArray[np.uint16 | np.uint32]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int32]
+Whole = int | np.int64
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 NONE = np.int32(-1)
@@ -25,12 +28,17 @@ BEGIN, END, STAMP, FULL, EARLIEST, COUNTERS = range(6)
 
 # Without reference counts of arrays, which the optimiser fails to remove from functions of tuples of arrays: ten times
 # faster. The kernels allocate nothing, and their callers hold every array.
-OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "_nrt": False}
+OPTIONS: dict[str, Any] = {"cache": True, "nogil": True} | NO_COUNTS
 
 
 def kernel(function: Function) -> Function:
     """Compile `function` for the filter."""
-    return cast(Function, njit(**OPTIONS)(function))
+    return cast(Function, njit(**OPTIONS, **NO_POINTER)(function))
+
+
+def part(function: Function) -> Function:
+    """Compile `function` for other compiled functions alone. Its integers are int64: other kinds compile it anew."""
+    return cast(Function, njit(**OPTIONS, **NO_WAY_IN)(function))
 
 
 class Automaton(NamedTuple):
@@ -96,8 +104,8 @@ def score_documents(
     for row in range(first, rows):
         chart.counters[BEGIN] = chart.counters[END] = chart.counters[FULL] = 0
         chart.counters[EARLIEST] = chart.outer.shape[0]
-        chart.waiting[0, :] = NONE
         for corner in range(types):  # by element: assigning a row would allocate
+            chart.waiting[0, corner] = NONE
             chart.outer[0, corner] = automaton.left_corner[types - 1, corner]
         _score_document(documents[row], losses[row], automaton, chart)
         if chart.counters[FULL]:
@@ -105,20 +113,21 @@ def score_documents(
     return rows
 
 
-@kernel
+@part
 def _score_document(document: Tokens, losses: Floats, automaton: Automaton, chart: Chart) -> None:
     last = document.size - 1
     for column in range(last + 1):
         begin, end = chart.counters[BEGIN], chart.counters[END]
-        token, other = document[column], _other(document, column, automaton)
+        token, other = np.int64(document[column]), _other(document, column, automaton)
         probability = _probability(column, begin, end, token, other, automaton, chart)
         losses[column] = -np.log(probability)
         if column == last or probability == 0.0 or chart.counters[FULL]:
-            losses[column + 1 :] = np.inf
+            for rest in range(column + 1, document.size):
+                losses[rest] = np.inf
             return
         chart.counters[BEGIN] = end
         chart.counters[STAMP] += 1
-        following = (document[column + 1], _other(document, column + 1, automaton))
+        following = (np.int64(document[column + 1]), _other(document, column + 1, automaton))
         scale = 1.0 / probability
         _scan(column, begin, end, token, following, scale, automaton, chart)
         if other != token:
@@ -127,16 +136,16 @@ def _score_document(document: Tokens, losses: Floats, automaton: Automaton, char
         _predict(column + 1, ended, automaton, chart)
 
 
-@kernel
-def _other(document: Tokens, column: int, automaton: Automaton) -> int:
+@part
+def _other(document: Tokens, column: int, automaton: Automaton) -> Whole:
     """The other symbol that the token at `column` shows; the token itself where there is none."""
-    token: int = document[column]
-    return automaton.sentence_end if token == 0 and column < document.size - 1 else token
+    token = np.int64(document[column])
+    return np.int64(automaton.sentence_end) if token == 0 and column < document.size - 1 else token
 
 
-@kernel
+@part
 def _probability(
-    column: int, begin: int, end: int, token: int, other: int, automaton: Automaton, chart: Chart
+    column: int, begin: int, end: int, token: Whole, other: Whole, automaton: Automaton, chart: Chart
 ) -> float:
     """p(token | past): the items that wait for it (no others were kept) and the rules that begin with it."""
     probability = 0.0
@@ -152,13 +161,13 @@ def _probability(
     return probability
 
 
-@kernel
+@part
 def _scan(
     column: int,
     begin: int,
     end: int,
-    token: int,
-    following: tuple[int, int],
+    token: Whole,
+    following: tuple[Whole, Whole],
     scale: float,
     automaton: Automaton,
     chart: Chart,
@@ -167,15 +176,16 @@ def _scan(
     for item in range(begin, end):
         state = chart.state[item]
         if automaton.symbol[state] >= 0:
-            _add(automaton.rest[state], chart.origin[item], chart.inner[item] * scale, following, automaton, chart)
+            rest, origin = np.int64(automaton.rest[state]), np.int64(chart.origin[item])
+            _add(rest, origin, chart.inner[item] * scale, following, automaton, chart)
     for rule in range(automaton.token_rows[token], automaton.token_rows[token + 1]):
         inner = automaton.token_weight[rule] * scale
         if chart.outer[column, automaton.token_owner[rule]] * inner >= chart.negligible:
-            _add(automaton.token_rest[rule], column, inner, following, automaton, chart)
+            _add(np.int64(automaton.token_rest[rule]), column, inner, following, automaton, chart)
 
 
-@kernel
-def _complete(column: int, following: tuple[int, int], automaton: Automaton, chart: Chart) -> float:
+@part
+def _complete(column: int, following: tuple[Whole, Whole], automaton: Automaton, chart: Chart) -> float:
     """Move over nonterminals that just ended, latest origin first; return the probability that a sentence ended.
 
     Without empty rules a nonterminal that ends completes others of its own origin by unit rules alone, whose chains are
@@ -200,18 +210,18 @@ def _complete(column: int, following: tuple[int, int], automaton: Automaton, cha
                 continue
             item = chart.waiting[origin, child]
             while item != NONE:
-                rest = automaton.rest[chart.state[item]]
-                _add(rest, chart.origin[item], chart.inner[item] * inner, following, automaton, chart)
+                rest, began = np.int64(automaton.rest[chart.state[item]]), np.int64(chart.origin[item])
+                _add(rest, began, chart.inner[item] * inner, following, automaton, chart)
                 item = chart.next[item]
             for rule in range(automaton.child_rows[child], automaton.child_rows[child + 1]):
                 weight = automaton.child_weight[rule] * inner
                 if chart.outer[origin, automaton.child_owner[rule]] * weight >= chart.negligible:
-                    _add(automaton.child_rest[rule], origin, weight, following, automaton, chart)
+                    _add(np.int64(automaton.child_rest[rule]), origin, weight, following, automaton, chart)
     chart.counters[EARLIEST] = chart.outer.shape[0]
     return ended
 
 
-@kernel
+@part
 def _close_units(origin: int, automaton: Automaton, chart: Chart) -> int:
     """Take what is pending at `origin` and list, with their masses, the nonterminals it is by chains of unit rules."""
     count = 0
@@ -231,11 +241,13 @@ def _close_units(origin: int, automaton: Automaton, chart: Chart) -> int:
     return count
 
 
-@kernel
+@part
 def _predict(column: int, ended: float, automaton: Automaton, chart: Chart) -> None:
     """Link the items that wait for a nonterminal, and sum how often each nonterminal is expected to begin."""
     types = automaton.begins.shape[0]
-    chart.waiting[column, :] = NONE
+    for corner in range(types):
+        chart.waiting[column, corner] = NONE
+        chart.outer[column, corner] = 0.0
     count = 0
     item = chart.counters[BEGIN]
     for made in range(chart.counters[BEGIN], chart.counters[END]):
@@ -259,7 +271,6 @@ def _predict(column: int, ended: float, automaton: Automaton, chart: Chart) -> N
         count += 1
         chart.mass[types - 1] = ended
     outer = chart.outer[column]
-    outer[:] = 0.0
     for place in range(count):
         child = chart.listed[place]
         mass = chart.mass[child]
@@ -268,8 +279,10 @@ def _predict(column: int, ended: float, automaton: Automaton, chart: Chart) -> N
             outer[corner] += mass * automaton.left_corner[child, corner]
 
 
-@kernel
-def _add(state: int, origin: int, inner: float, following: tuple[int, int], automaton: Automaton, chart: Chart) -> None:
+@part
+def _add(
+    state: Whole, origin: Whole, inner: float, following: tuple[Whole, Whole], automaton: Automaton, chart: Chart
+) -> None:
     """Add an item to the newest column, or its probability to the item's; drop it where the next token rules it out."""
     types = automaton.begins.shape[0]
     if state < types:

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from isoloss.core.kernels import NO_COUNTS, NO_POINTER, NO_WAY_IN
+
 # Sums may be reordered (vector units need that); NaN and infinity keep their meaning: a step that overflows is refused.
 FAST = {"reassoc", "contract", "arcp", "nsz"}
 
@@ -21,9 +23,6 @@ MANTISSA_BITS, EXPONENT_BIAS = 52, 1023
 BITS_OF_ROOT_HALF = 0x3FE6A09E667F3BCD  # the bits of √½: mantissas are brought into [√½, √2)
 
 OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": FAST}
-# The way in from Python takes longer to compile than a small function itself.
-NO_WAY_IN: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-NO_COUNTS: dict[str, Any] = {"_nrt": False}
 
 
 def compiled(function: Any) -> Any:
@@ -39,6 +38,16 @@ def part(function: Any) -> Any:
 def leaf(function: Any) -> Any:
     """Return `function`, which allocates nothing and so counts no references, compiled for compiled callers alone."""
     return njit(**OPTIONS, **NO_WAY_IN, **NO_COUNTS)(function)
+
+
+def entry(function: Any) -> Any:
+    """Return `function` compiled for Python and for compiled callers, but not to be passed on as a pointer."""
+    return njit(**OPTIONS, **NO_POINTER)(function)
+
+
+def inlined(function: Any) -> Any:
+    """Return `function`, to be copied into the one compiled function that calls it."""
+    return njit(**OPTIONS, inline="always")(function)
 
 
 @compiled

@@ -11,7 +11,8 @@ from numba.extending import is_jitted
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
 from isoloss.core.errors import InputError
-from isoloss.laws._arithmetic import NO_WAY_IN, OPTIONS
+from isoloss.core.kernels import NO_WAY_IN
+from isoloss.laws._arithmetic import OPTIONS
 from isoloss.laws.law import Floats, Law
 
 # The cube root of the rounding unit: central differences then lose half as many digits to truncation as to rounding.

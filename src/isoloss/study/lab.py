@@ -12,12 +12,14 @@ A results folder is an archive (`isoloss.runs.archive`) with, next to it:
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from isoloss.complexity.measure import Complexity
 from isoloss.core.errors import InputError, Unidentified, WorkError
+from isoloss.core.machine import cores
 from isoloss.core.progress import Progress, Quiet
 from isoloss.corpus.build import build
 from isoloss.corpus.corpus import Corpus
@@ -28,6 +30,7 @@ from isoloss.runs.archive import Archive
 from isoloss.runs.neighbours import with_neighbour_flags
 from isoloss.runs.observations import Observations, observations
 from isoloss.runs.record import RunRecord
+from isoloss.study.ahead import compiling_ahead
 from isoloss.study.analysis import Analysis, analyse, analyse_sweep
 from isoloss.study.centred import Placement, centres_of, place
 from isoloss.study.evaluation import Evaluated, evaluate, given_subjects, kept_subjects
@@ -101,6 +104,18 @@ class Lab:
             raise InputError("the second pass of a centred grid follows from all runs of the first", place="--shard",
                              fix="leave --shard out")  # fmt: skip
         require_runnable(study, executor=self.executor)
+        first = cores() > 1 and last > STAGES.index("train") and not (self.folder / "study.json").exists()
+        with compiling_ahead(study.training.numerics) if first else nullcontext():
+            result = self._until_trained(study, last)
+        result.warnings = self._warnings(study, result.records)
+        if until == "fit":
+            result.analysis = self._fit(study, result.records)
+        if until == "report":
+            self._report_of(result, take_kept=take_kept)
+        result.seconds = time.perf_counter() - started
+        return result
+
+    def _until_trained(self, study: Study, last: int) -> StudyResult:
         result = StudyResult(study=study, corpora=self.corpora(study), planned=self._own(study))
         if last >= STAGES.index("complexity"):
             result.complexity, result.unidentified = self.complexity(study), self.unidentified(study)
@@ -108,12 +123,6 @@ class Lab:
             result.records = self.train(study)
             result.planned, result.placements = self._own(study), self.placements(study)
             result.evaluated = self.evaluate(study)
-        result.warnings = self._warnings(study, result.records)
-        if until == "fit":
-            result.analysis = self._fit(study, result.records)
-        if until == "report":
-            self._report_of(result, take_kept=take_kept)
-        result.seconds = time.perf_counter() - started
         return result
 
     def corpora(self, study: Study) -> dict[str, Corpus]:

@@ -22,6 +22,8 @@ from isoloss.models.cpu._compiled import kernel
 from isoloss.models.cpu._kernels import Floats
 
 Pairs = NDArray[np.int32]
+Number = int | np.int64
+Place = tuple[Number, Number]
 
 PANEL = 64  # columns of a panel
 _LANES = 16
@@ -29,6 +31,10 @@ _ROWS = 6  # rows of a tile: with four vectors of columns it fills 24 of the 32 
 _HEIGHTS = (2, 4, 6)  # of the tiles that there are, for the last rows
 _LINE = 64  # bytes of a line of the cache
 _AHEAD = 4  # tiles of a panel that fetch the next one
+# Arguments as numbers of 64 bits: a plain 0 or True would have what it is given to compiled once more, for it alone.
+FIRST = np.int64(0)  # the first row
+SET, ADD = np.int64(0), np.int64(1)  # what becomes of the numbers that a product is written over
+NOTHING = (np.int64(0), np.int64(0))  # is read soon
 
 
 class _BFloat(ir.Type):  # type: ignore[misc]
@@ -286,7 +292,7 @@ def pack_rows(x_MK: Floats, rows: Pairs) -> None:
 
 
 @kernel
-def pack_panels(x_KN: Floats, panels: Pairs, pairs: int, first: int, columns: int) -> None:
+def pack_panels(x_KN: Floats, panels: Pairs, pairs: int, first: Number, columns: int) -> None:
     """Write the pairs of neighbours in each column, as rows `first` … of panels of `pairs` rows and `columns` columns.
 
     Columns that `x` lacks are 0, up to the end of its last panel.
@@ -327,22 +333,22 @@ def pack_transposed(x_NK: Floats, rows: Pairs, panels: Pairs) -> None:
 
 @kernel
 def _multiply(
-    a: int, a_row: int, a_pair: int, rows: int, panels: int, stride: int, first: int, columns: int, pairs: int,
-    c_MN: Floats, add: int, soon: int, soon_bytes: int,
-) -> int:  # fmt: skip
-    """c (+)= a b: `a` and `panels` are addresses; of the `stride` rows of panels, `pairs` from `first` on are taken.
+    a: Number, a_row: Number, a_pair: Number, rows: Number, panels: Number, stride: Number, first: Number,
+    columns: Number, pairs: Number, c: Number, c_row: Number, width: Number, add: Number, soon: Number,
+    soon_bytes: Number,
+) -> Number:  # fmt: skip
+    """c (+)= a b: `a`, `panels` and `c` are addresses; of the panels' `stride` rows `pairs` from `first` on are taken.
 
     The next panel is fetched during the first tiles of one; during others, what lies at `soon`. Returns how many of its
     bytes were.
     """
-    width, fetched = c_MN.shape[1], 0
+    fetched = np.int64(0)
     for start in range(0, width, PANEL):
         wide = min(PANEL, width - start)
         b_pair = 4 * min(PANEL, (columns - start + _LANES - 1) // _LANES * _LANES)
         b, vectors = panels + 4 * start * stride + first * b_pair, (wide + _LANES - 1) // _LANES
         last = wide - _LANES * (vectors - 1)
         for m in range(0, rows, _ROWS):
-            c, c_row = c_MN.ctypes.data + m * c_MN.strides[0] + 4 * start, c_MN.strides[0]
             ahead, ahead_step = b, 0
             if m < _AHEAD * _ROWS and start + PANEL < width:
                 ahead, ahead_step = b + 4 * PANEL * stride + m // _ROWS * _LINE * pairs, _LINE
@@ -350,53 +356,51 @@ def _multiply(
                 ahead, ahead_step = soon + fetched, _LINE
                 fetched += _LINE * pairs
             _tile(
-                vectors, a + m * a_row, a_row, a_pair, b, b_pair, pairs, c, c_row, min(_ROWS, rows - m), last, add,
-                ahead, ahead_step,
+                vectors, a + m * a_row, a_row, a_pair, b, b_pair, pairs, c + m * c_row + 4 * start, c_row,
+                min(_ROWS, rows - m), last, add, ahead, ahead_step,
             )  # fmt: skip
     return fetched
 
 
 @kernel
-def _place(array: Floats | None) -> tuple[Any, Any]:
+def place(array: Floats) -> Place:
     """Return address and size in bytes of what lies in one piece."""
-    if array is None:
-        return np.int64(0), np.int64(0)
     return np.int64(array.ctypes.data), np.int64(array.size * 4)
 
 
 @kernel
 def product(
-    rows: Pairs, panels: Pairs, stride: int, first: int, columns: int, c_MN: Floats, add: int,
-    soon: Floats | None = None,
-) -> None:  # fmt: skip
+    rows: Pairs, panels: Pairs, stride: int, first: Number, columns: int, c_MN: Floats, add: Number, soon: Place
+) -> None:
     """c (+)= a b, of `rows` of a and rows `first` … of panels of b, which have `stride` rows and `columns` columns.
 
-    c may have fewer columns than b. What is read `soon`, in one piece, is fetched meanwhile.
+    c may have fewer columns than b. What is read `soon`, at that place, is fetched meanwhile.
     """
     _multiply(
-        rows.ctypes.data, rows.strides[0], 4, rows.shape[0], panels.ctypes.data, stride, first, columns, rows.shape[1],
-        c_MN, add, *_place(soon),
+        np.int64(rows.ctypes.data), np.int64(rows.strides[0]), np.int64(4), np.int64(rows.shape[0]),
+        np.int64(panels.ctypes.data), np.int64(stride), np.int64(first), np.int64(columns), np.int64(rows.shape[1]),
+        np.int64(c_MN.ctypes.data), np.int64(c_MN.strides[0]), np.int64(c_MN.shape[1]), np.int64(add), *soon,
     )  # fmt: skip
 
 
 @kernel
 def t_product(
-    left: Pairs, right: Pairs, pairs: int, from_diagonal: bool, c_MN: Floats, add: int,
-    soon: Floats | None = None,
-) -> None:  # fmt: skip
+    left: Pairs, right: Pairs, pairs: int, from_diagonal: np.bool_, c_MN: Floats, add: Number, soon: Place
+) -> None:
     """c (+)= aᵀ b, of panels of a and b, both of `pairs` rows.
 
     With `from_diagonal`, column j of a is taken to be 0 above row j of a square matrix: a lower triangle. What
-    is read `soon`, in one piece, is fetched meanwhile.
+    is read `soon`, at that place, is fetched meanwhile.
     """
     height, width = c_MN.shape
-    soon_at, left_over = _place(soon)
+    soon_at, left_over = soon
     for start in range(0, height, PANEL):
         wide = min(PANEL, (height - start + _LANES - 1) // _LANES * _LANES)
         skipped = start // 2 if from_diagonal else 0
         fetched = _multiply(
-            left.ctypes.data + 4 * (start * pairs + skipped * wide), 4, 4 * wide, min(PANEL, height - start),
-            right.ctypes.data, pairs, skipped, width, pairs - skipped, c_MN[start : start + PANEL], add,
-            soon_at, left_over,
+            np.int64(left.ctypes.data + 4 * (start * pairs + skipped * wide)), np.int64(4), np.int64(4 * wide),
+            np.int64(min(PANEL, height - start)), np.int64(right.ctypes.data), np.int64(pairs), np.int64(skipped),
+            np.int64(width), np.int64(pairs - skipped), np.int64(c_MN.ctypes.data + start * c_MN.strides[0]),
+            np.int64(c_MN.strides[0]), np.int64(width), np.int64(add), soon_at, left_over,
         )  # fmt: skip
         soon_at, left_over = soon_at + fetched, left_over - fetched

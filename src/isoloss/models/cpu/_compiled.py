@@ -4,12 +4,13 @@ numba keeps machine code on the disk and throws it away when the file of that on
 code of those that they call, which lie in other files: here the sources of all of them count for each.
 """
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from numba import njit
+
+from isoloss.core.kernels import NO_COUNTS, NO_POINTER, digest_of
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -19,20 +20,13 @@ OPTIONS: dict[str, Any] = {
     "error_model": "numpy",
     # Reordered sums and fused multiply-adds let the loops vectorise; `nnan` and `ninf` stay out, for diverging runs.
     "fastmath": {"reassoc", "contract", "arcp", "nsz"},
-    # No reference counts: the callers hold every array, nothing is allocated, and rows cost nothing to slice.
-    "_nrt": False,
 }
-
-
-def _digest(*folders: Path) -> str:
-    found = hashlib.sha256()
-    for path in sorted(path for folder in folders for path in folder.glob("*.py")):
-        found.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-    return found.hexdigest()
+# Without reference counts rows cost nothing to slice.
+OPTIONS |= NO_POINTER | NO_COUNTS
 
 
 # Taken before any kernel is read, so that an edit meanwhile compiles once too often rather than not at all.
-SOURCES = _digest(Path(__file__).parent, Path(__file__).parents[1])
+SOURCES = digest_of(Path(__file__).parent, Path(__file__).parents[1])
 
 
 def kernel(function: Function, **options: Any) -> Function:

@@ -11,7 +11,21 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from isoloss.models.cpu._bf16 import Pairs, pack_panels, pack_rows, pack_transposed, product, t_product
+from isoloss.models.cpu._bf16 import (
+    ADD,
+    FIRST,
+    NOTHING,
+    SET,
+    Number,
+    Pairs,
+    Place,
+    pack_panels,
+    pack_rows,
+    pack_transposed,
+    place,
+    product,
+    t_product,
+)
 from isoloss.models.cpu._compiled import kernel
 from isoloss.models.cpu._kernels import (
     BLOCK_ROWS,
@@ -36,6 +50,8 @@ from isoloss.models.cpu._kernels import (
 )
 
 _zero, _one = np.float32(0), np.float32(1)
+_NO, _YES = np.bool_(False), np.bool_(True)
+_WHOLE, _TRIANGLE = _NO, _YES  # what a product takes of a matrix
 
 # Columns of logits at a time: with 256 rows, what a chunk of them needs stays in a second-level cache of 1 MiB.
 CHUNK = 256
@@ -84,30 +100,30 @@ def pack_weight(weight_MN: Floats, scratch: Pairs, operand: Operand) -> None:
     rows, columns = weight_MN.shape
     pairs = (columns + 1) // 2
     pack_transposed(weight_MN, scratch[: rows * pairs].reshape(rows, pairs), operand.forward)
-    pack_panels(weight_MN, operand.backward, (rows + 1) // 2, 0, columns)
+    pack_panels(weight_MN, operand.backward, (rows + 1) // 2, FIRST, columns)
 
 
 @kernel
-def _forward(x_NM: Floats, operand: Operand, rows: Pairs, y_NK: Floats, add: int) -> None:
+def _forward(x_NM: Floats, operand: Operand, rows: Pairs, y_NK: Floats, add: Number) -> None:
     """y (+)= x wᵀ."""
     pack_rows(x_NM, rows)
-    product(rows, operand.forward, rows.shape[1], 0, y_NK.shape[1], y_NK, add)
+    product(rows, operand.forward, rows.shape[1], FIRST, y_NK.shape[1], y_NK, add, NOTHING)
 
 
 @kernel
-def _backward(dy_NK: Floats, operand: Operand, rows: Pairs, dx_NM: Floats, soon: Floats | None = None) -> None:
+def _backward(dy_NK: Floats, operand: Operand, rows: Pairs, dx_NM: Floats, soon: Place) -> None:
     """dx = dy w. What is read `soon` is fetched meanwhile."""
     pack_rows(dy_NK, rows)
-    product(rows, operand.backward, rows.shape[1], 0, dx_NM.shape[1], dx_NM, 0, soon)
+    product(rows, operand.backward, rows.shape[1], FIRST, dx_NM.shape[1], dx_NM, SET, soon)
 
 
 @kernel
-def _weight_gradient(dy_NK: Floats, x_NM: Floats, packs: Packs, dw_KM: Floats, soon: Floats | None = None) -> None:
+def _weight_gradient(dy_NK: Floats, x_NM: Floats, packs: Packs, dw_KM: Floats, soon: Place) -> None:
     """dw += dyᵀ x. What is read `soon` is fetched meanwhile."""
     pairs = (dy_NK.shape[0] + 1) // 2
-    pack_panels(dy_NK, packs.left, pairs, 0, dy_NK.shape[1])
-    pack_panels(x_NM, packs.right, pairs, 0, x_NM.shape[1])
-    t_product(packs.left, packs.right, pairs, False, dw_KM, 1, soon)
+    pack_panels(dy_NK, packs.left, pairs, FIRST, dy_NK.shape[1])
+    pack_panels(x_NM, packs.right, pairs, FIRST, x_NM.shape[1])
+    t_product(packs.left, packs.right, pairs, _WHOLE, dw_KM, ADD, soon)
 
 
 @kernel
@@ -120,17 +136,19 @@ def attend(qkv_N3C: Floats, positions: int, heads: int, kept: Floats, packs: Pac
             here = slice(start, start + positions)
             q_TK, out_TK = qkv_N3C[here, h * dims : (h + 1) * dims], attended_NC[here, h * dims : (h + 1) * dims]
             pack_transposed(qkv_N3C[here, width + h * dims : width + (h + 1) * dims], packs.head_rows, packs.keys)
-            pack_panels(qkv_N3C[here, 2 * width + h * dims : 2 * width + (h + 1) * dims], packs.values, pairs, 0, dims)
+            pack_panels(
+                qkv_N3C[here, 2 * width + h * dims : 2 * width + (h + 1) * dims], packs.values, pairs, FIRST, dims
+            )
             pack_rows(q_TK, packs.head_rows)
             for first in range(0, positions, BLOCK_ROWS):
                 last = min(positions, first + BLOCK_ROWS)
                 begin, end = end, end + (last - first) * last
                 weights_RS = kept[begin:end].reshape(last - first, last)
-                product(packs.head_rows[first:last], packs.keys, dims // 2, 0, positions, weights_RS, 0)
+                product(packs.head_rows[first:last], packs.keys, dims // 2, FIRST, positions, weights_RS, SET, NOTHING)
                 causal_softmax(weights_RS, first)
                 rows_RS = packs.weight_rows[: last - first, : (last + 1) // 2]
                 pack_rows(weights_RS, rows_RS)
-                product(rows_RS, packs.values, pairs, 0, dims, out_TK[first:last], 0)
+                product(rows_RS, packs.values, pairs, FIRST, dims, out_TK[first:last], SET, NOTHING)
 
 
 @kernel
@@ -146,10 +164,10 @@ def attend_backward(
         for h in range(heads):
             q, k, v = h * dims, width + h * dims, 2 * width + h * dims
             dout_TK = dattended_NC[here, q : q + dims]
-            pack_panels(qkv_N3C[here, q : q + dims], packs.queries, pairs, 0, dims)
-            pack_panels(qkv_N3C[here, k : k + dims], packs.keys, pairs, 0, dims)
+            pack_panels(qkv_N3C[here, q : q + dims], packs.queries, pairs, FIRST, dims)
+            pack_panels(qkv_N3C[here, k : k + dims], packs.keys, pairs, FIRST, dims)
             pack_transposed(qkv_N3C[here, v : v + dims], packs.head_rows, packs.values)
-            pack_panels(dout_TK, packs.upstream, pairs, 0, dims)
+            pack_panels(dout_TK, packs.upstream, pairs, FIRST, dims)
             pack_rows(dout_TK, packs.head_rows)
             for first in range(0, positions, BLOCK_ROWS):
                 last = min(positions, first + BLOCK_ROWS)
@@ -158,14 +176,18 @@ def attend_backward(
                 dscores_RS = scratch[: (last - first) * last].reshape(last - first, last)
                 following = kept[end : end + BLOCK_ROWS * min(positions, last + BLOCK_ROWS)]
                 pack_panels(weights_RS, packs.triangle, pairs, first // 2, positions)
-                product(packs.head_rows[first:last], packs.values, dims // 2, 0, positions, dscores_RS, 0, following)
+                product(
+                    packs.head_rows[first:last], packs.values, dims // 2, FIRST, positions, dscores_RS, SET,
+                    place(following),
+                )  # fmt: skip
                 causal_softmax_backward(weights_RS, dscores_RS, first)
                 pack_panels(dscores_RS, packs.dtriangle, pairs, first // 2, positions)
                 rows_RS = packs.weight_rows[: last - first, : (last + 1) // 2]
                 pack_rows(dscores_RS, rows_RS)
-                product(rows_RS, packs.keys, pairs, 0, dims, dqkv_N3C[start + first : start + last, q : q + dims], 0)
-            t_product(packs.triangle, packs.upstream, pairs, True, dqkv_N3C[here, v : v + dims], 0)
-            t_product(packs.dtriangle, packs.queries, pairs, True, dqkv_N3C[here, k : k + dims], 0)
+                dq = dqkv_N3C[start + first : start + last, q : q + dims]
+                product(rows_RS, packs.keys, pairs, FIRST, dims, dq, SET, NOTHING)
+            t_product(packs.triangle, packs.upstream, pairs, _TRIANGLE, dqkv_N3C[here, v : v + dims], SET, NOTHING)
+            t_product(packs.dtriangle, packs.queries, pairs, _TRIANGLE, dqkv_N3C[here, k : k + dims], SET, NOTHING)
 
 
 @kernel
@@ -176,16 +198,16 @@ def block_forward(
     """As `_kernels.block_forward`."""
     hidden_rows = packs.wide_rows[:, : (scratch.hidden_NF.shape[1] + 1) // 2]
     rms_norm(kept.x_NC, w.attention_norm_C, scratch.normed_NC, kept.first_scale_N)
-    _forward(scratch.normed_NC, packed.qkv, packs.narrow_rows, kept.qkv_N3C, 0)
+    _forward(scratch.normed_NC, packed.qkv, packs.narrow_rows, kept.qkv_N3C, SET)
     turn(kept.qkv_N3C, cos_TK, sin_TK, heads, shrink(cos_TK), _one)
     attend(kept.qkv_N3C, cos_TK.shape[0], heads, kept.weights, packs, kept.attended_NC)
     copy_rows(kept.x_NC, kept.middle_NC)
-    _forward(kept.attended_NC, packed.attention_out, packs.narrow_rows, kept.middle_NC, 1)
+    _forward(kept.attended_NC, packed.attention_out, packs.narrow_rows, kept.middle_NC, ADD)
     rms_norm(kept.middle_NC, w.ffn_norm_C, scratch.normed_NC, kept.second_scale_N)
-    _forward(scratch.normed_NC, packed.gate_up, packs.narrow_rows, kept.gate_up_N2F, 0)
+    _forward(scratch.normed_NC, packed.gate_up, packs.narrow_rows, kept.gate_up_N2F, SET)
     swiglu(kept.gate_up_N2F, scratch.hidden_NF)
     copy_rows(kept.middle_NC, y_NC)
-    _forward(scratch.hidden_NF, packed.down, hidden_rows, y_NC, 1)
+    _forward(scratch.hidden_NF, packed.down, hidden_rows, y_NC, ADD)
 
 
 @kernel
@@ -195,22 +217,22 @@ def block_backward(
 ) -> None:  # fmt: skip
     """As `_kernels.block_backward`."""
     gate_up_rows = packs.wide_rows[:, : kept.gate_up_N2F.shape[1] // 2]
-    _backward(dx_NC, packed.down, packs.narrow_rows, scratch.hidden_NF, kept.gate_up_N2F)
+    _backward(dx_NC, packed.down, packs.narrow_rows, scratch.hidden_NF, place(kept.gate_up_N2F))
     swiglu_backward(kept.gate_up_N2F, scratch.hidden_NF)
-    _weight_gradient(dx_NC, scratch.hidden_NF, packs, dw.down_CF, kept.middle_NC)
+    _weight_gradient(dx_NC, scratch.hidden_NF, packs, dw.down_CF, place(kept.middle_NC))
     rms_norm(kept.middle_NC, w.ffn_norm_C, scratch.normed_NC, kept.second_scale_N)
-    _weight_gradient(kept.gate_up_N2F, scratch.normed_NC, packs, dw.gate_up_2FC)
-    _backward(kept.gate_up_N2F, packed.gate_up, gate_up_rows, scratch.small_NC, kept.attended_NC)
+    _weight_gradient(kept.gate_up_N2F, scratch.normed_NC, packs, dw.gate_up_2FC, NOTHING)
+    _backward(kept.gate_up_N2F, packed.gate_up, gate_up_rows, scratch.small_NC, place(kept.attended_NC))
     rms_norm_backward(kept.middle_NC, w.ffn_norm_C, kept.second_scale_N, scratch.small_NC, dx_NC, dw.ffn_norm_C)
-    _weight_gradient(dx_NC, kept.attended_NC, packs, dw.attention_out_CC, kept.weights[: BLOCK_ROWS**2])
-    _backward(dx_NC, packed.attention_out, packs.narrow_rows, scratch.small_NC, kept.qkv_N3C)
+    _weight_gradient(dx_NC, kept.attended_NC, packs, dw.attention_out_CC, place(kept.weights[: BLOCK_ROWS**2]))
+    _backward(dx_NC, packed.attention_out, packs.narrow_rows, scratch.small_NC, place(kept.qkv_N3C))
     attend_backward(
         scratch.small_NC, kept.qkv_N3C, cos_TK.shape[0], heads, kept.weights, scratch.scores, packs, scratch.dqkv_N3C
     )
     turn(scratch.dqkv_N3C, cos_TK, sin_TK, heads, shrink(cos_TK), -_one)
     rms_norm(kept.x_NC, w.attention_norm_C, scratch.normed_NC, kept.first_scale_N)
-    _weight_gradient(scratch.dqkv_N3C, scratch.normed_NC, packs, dw.qkv_3CC)
-    _backward(scratch.dqkv_N3C, packed.qkv, packs.joint_rows, scratch.small_NC)
+    _weight_gradient(scratch.dqkv_N3C, scratch.normed_NC, packs, dw.qkv_3CC, NOTHING)
+    _backward(scratch.dqkv_N3C, packed.qkv, packs.joint_rows, scratch.small_NC, NOTHING)
     rms_norm_backward(kept.x_NC, w.attention_norm_C, kept.first_scale_N, scratch.small_NC, dx_NC, dw.attention_norm_C)
 
 
@@ -229,7 +251,7 @@ class Head(NamedTuple):
 def _write_logits(packed: Operand, rows: Pairs, start: int, vocab: int, logits_NV: Floats) -> None:
     """Write logits of the columns from `start` on."""
     pairs = rows.shape[1]
-    product(rows, packed.forward[start * pairs :], pairs, 0, vocab - start, logits_NV, 0)
+    product(rows, packed.forward[start * pairs :], pairs, FIRST, vocab - start, logits_NV, SET, NOTHING)
 
 
 @kernel
@@ -251,9 +273,9 @@ def _pass_over_logits(
     targets_N: Ints,
     vocab: int,
     room: Head,
-    relative: bool,
+    relative: np.bool_,
     dhidden_NC: Floats,
-    backward: bool,
+    backward: np.bool_,
 ) -> bool:
     """Write every row's sum of exponentials and target's logit, and with `backward` what the gradient needs of them.
 
@@ -276,9 +298,18 @@ def _pass_over_logits(
         if backward:
             chunk_rows = room.chunk_rows[:, : (width + 1) // 2]
             pack_rows(logits, chunk_rows)
-            product(chunk_rows, packed.backward, (vocab + 1) // 2, start // 2, dhidden_NC.shape[1], dhidden_NC, start)
+            product(
+                chunk_rows,
+                packed.backward,
+                (vocab + 1) // 2,
+                start // 2,
+                dhidden_NC.shape[1],
+                dhidden_NC,
+                start,
+                NOTHING,
+            )
             pairs = (count + 1) // 2
-            pack_panels(logits, room.probabilities[start * pairs :], pairs, 0, vocab - start)
+            pack_panels(logits, room.probabilities[start * pairs :], pairs, FIRST, vocab - start)
     usable = True
     for i in range(count):
         usable &= room.total_N[i] < _FAR
@@ -288,11 +319,11 @@ def _pass_over_logits(
 @kernel
 def _losses(
     packed: Operand, rows: Pairs, targets_N: Ints, vocab: int, room: Head, nats_N: NDArray[np.float64],
-    log_z_N: NDArray[np.float64], dhidden_NC: Floats, backward: bool,
+    log_z_N: NDArray[np.float64], dhidden_NC: Floats, backward: np.bool_,
 ) -> None:  # fmt: skip
-    if not _pass_over_logits(packed, rows, targets_N, vocab, room, False, dhidden_NC, backward):
+    if not _pass_over_logits(packed, rows, targets_N, vocab, room, _NO, dhidden_NC, backward):
         _find_highest(packed, rows, vocab, room)
-        _pass_over_logits(packed, rows, targets_N, vocab, room, True, dhidden_NC, backward)
+        _pass_over_logits(packed, rows, targets_N, vocab, room, _YES, dhidden_NC, backward)
     for i in range(targets_N.size):
         nats_N[i] = log_z_N[i] = 0.0
         if targets_N[i] >= 0:
@@ -309,7 +340,7 @@ def head_forward(
     """As `_kernels.head_forward`."""
     rms_norm(x_NC, gain_C, hidden_NC, scale_N)
     pack_rows(hidden_NC, packs.narrow_rows)
-    _losses(packed, packs.narrow_rows, targets_N, vocab, room, nats_N, log_z_N, hidden_NC, False)
+    _losses(packed, packs.narrow_rows, targets_N, vocab, room, nats_N, log_z_N, hidden_NC, _NO)
 
 
 @kernel
@@ -326,7 +357,7 @@ def head_backward(
     count, vocab = targets_N.size, head_VC.shape[0]
     rms_norm(x_NC, gain_C, hidden_NC, scale_N)
     pack_rows(hidden_NC, packs.narrow_rows)
-    _losses(packed, packs.narrow_rows, targets_N, vocab, room, nats_N, log_z_N, dhidden_NC, True)
+    _losses(packed, packs.narrow_rows, targets_N, vocab, room, nats_N, log_z_N, dhidden_NC, _YES)
     for i in range(count):
         target, dhidden, hidden = targets_N[i], dhidden_NC[i], hidden_NC[i]
         if target < 0:
@@ -340,8 +371,8 @@ def head_backward(
             dhead[j] -= hidden[j]
         scale_row(hidden, share)
     pairs = (count + 1) // 2
-    pack_panels(hidden_NC, packs.right, pairs, 0, hidden_NC.shape[1])
-    t_product(room.probabilities, packs.right, pairs, False, dhead_VC, 1)
+    pack_panels(hidden_NC, packs.right, pairs, FIRST, hidden_NC.shape[1])
+    t_product(room.probabilities, packs.right, pairs, _WHOLE, dhead_VC, ADD, NOTHING)
     for i in range(count):
         fill(dx_NC[i], _zero)
     rms_norm_backward(x_NC, gain_C, scale_N, dhidden_NC, dx_NC, dgain_C)

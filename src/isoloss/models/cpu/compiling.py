@@ -6,7 +6,6 @@ equal to the last bit wherever they are trained and however often they are inter
 it compiled itself.
 """
 
-import hashlib
 import os
 import subprocess
 import sys
@@ -18,6 +17,7 @@ import torch
 
 from isoloss.core import files
 from isoloss.core.errors import WorkError
+from isoloss.core.kernels import ready_file
 from isoloss.models.cpu._compiled import SOURCES
 from isoloss.models.cpu.fused import FUSED, Compiled
 from isoloss.models.cpu.fused_bf16 import FUSED_BF16
@@ -56,13 +56,8 @@ def _compile(name: str) -> None:
 
 
 def _ready(operations: Compiled) -> Path:
-    """Return the file that says that kernels are compiled: next to them, named by their sources and the processor."""
-    import numba
-    from numba.core.registry import cpu_target
-
-    said = repr((SOURCES, numba.__version__, cpu_target.target_context.codegen().magic_tuple()))
-    folder = Path(operations.kernel._cache.cache_path)
-    return folder / f"{operations.name}-{hashlib.sha256(said.encode()).hexdigest()[:16]}.ready"
+    """Return the file that says that kernels are compiled."""
+    return ready_file(operations.kernel, operations.name, SOURCES)
 
 
 def run_all(operations: Compiled) -> None:
