@@ -5,6 +5,8 @@
 reads studies/answer/runs.csv and the texts' measures. Texts whose grid is unfinished stay out, and so do flagged runs.
 """
 
+from pathlib import Path
+
 from answer.readings import STUDIES, TEXTS, Row, load
 
 from isoloss.core import files
@@ -24,7 +26,7 @@ def main() -> None:
     print(law.summary())
 
 
-def write_runs() -> None:
+def write_runs(path: Path = shipped.TEXTS) -> None:
     """Write the texts' runs without a flag as the package has them."""
     readings = load(STUDIES, measures=[MEASURED])
     rows = [
@@ -33,7 +35,7 @@ def write_runs() -> None:
         for row in readings.own(corpus)
         if not row["flags"]
     ]
-    files.write_rows(shipped.TEXTS, (*COLUMNS, shipped.MEASURE), rows)
+    files.write_rows(path, (*COLUMNS, shipped.MEASURE), rows)
 
 
 def _kept(row: Row) -> dict[str, str]:
