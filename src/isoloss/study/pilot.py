@@ -20,8 +20,8 @@ from isoloss.study.spec import Study
 from isoloss.training.job import trunk_jobs
 
 SIZES = 7
-# Two runs of one text differ by so much that one seed gives the best tokens per parameter to a factor of 2, three to
-# a factor of 1.6 (docs/results/answer.md): seeds come before larger budgets. A short pilot has fewer.
+# Two runs of one text differ by so much that one seed gives the best tokens per parameter to a factor of 2, two to
+# a factor of 1.5 (docs/results/answer.md): seeds come before larger budgets. A short pilot has fewer.
 SEEDS = (3, 2, 1)
 BUDGET_RANGES = (16.0, 8.0, 4.0)  # the largest budget over the smallest: the first that the text is enough for
 ABOVE = 2.2  # the largest size over the usual best one of the largest budget
