@@ -94,7 +94,7 @@ def test_a_part_that_leaves_too_little_is_said_and_not_scored():
         backtest(rows, flops_above=1e30)
     with pytest.raises(InputError, match="did you mean 'params'"):
         backtest(rows, holdout="param")
-    with pytest.raises(InputError, match="flops_above"):
+    with pytest.raises(InputError, match="above"):
         backtest(rows, holdout="params", flops_above=1e10)
 
 

@@ -113,7 +113,7 @@ def test_a_hostile_pickle_is_refused_before_it_runs(evil, protocol: int, tmp_pat
     for content in (evil, inside, {"a": [evil]}):
         path = tmp_path / "hostile.pickle"
         path.write_bytes(pickle.dumps(content, protocol=protocol))
-        with pytest.raises(InputError, match="no class of NumPy's or pandas' tables"):
+        with pytest.raises(InputError, match="pickle"):
             read_frame(path)
     assert not (tmp_path / "owned").exists()
 

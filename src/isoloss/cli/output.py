@@ -97,7 +97,7 @@ def first_sign(verb: str, *, silent: bool, after: float = FIRST_SIGN_SECONDS) ->
 
     def tell() -> None:
         if not asked_quiet:
-            sys.stderr.write(f"isoloss {verb}: at work\n")
+            sys.stderr.write(f"isoloss {verb}: running…\n")
             sys.stderr.flush()
 
     timer = Timer(after, tell)

@@ -87,14 +87,21 @@ def value_and_interval(estimate: Estimate | None, *, style: Style = "fixed") -> 
     return write(estimate.value), f"[{write(estimate.low)}, {write(estimate.high)}]"
 
 
+def counted(number: float) -> str:
+    """Return a count as `8,310`, and as `1.5M` from a million on."""
+    return f"{number:,.0f}" if number < 1e6 else si(number)
+
+
 def significant(value: float, digits: int) -> str:
     """Return `value` to `digits` significant digits, as in plain text."""
     return f"{value:.{digits}g}"
 
 
-def percent(share: float) -> str:
-    """Return a share as `2.5 %`."""
-    return f"{significant(100 * share, 3)} %"
+def percent(share: float, digits: int = 3, *, signed: bool = False) -> str:
+    """Return a share to `digits` significant digits as `2.5 %`, or as `+2.5 %`."""
+    sign = "+" if signed and share > 0 else ""
+    points = 100 * share
+    return f"{sign}{significant(points, digits) if abs(points) < 10**digits else f'{points:,.0f}'} %"
 
 
 def in_brackets(estimate: Estimate, write: Writer, *, gap: str = " ", to: str = ", ") -> str:

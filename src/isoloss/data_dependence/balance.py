@@ -198,12 +198,12 @@ def _verdict_sentence(verdict: BalanceVerdict) -> str:
         return f"{among}: {harder} need {more}, {factor} ({_probability(verdict.p_slope)})."
     if verdict.verdict == "differs":
         return (
-            f"{among}. They differ by more than run-to-run noise ({_probability(verdict.p_equal)}); that they follow "
-            f"{measure} is not shown ({_probability(verdict.p_slope)})."
+            f"{among}. They differ by more than run-to-run noise ({_probability(verdict.p_equal)}). The runs "
+            f"do not show that the difference follows {measure} ({_probability(verdict.p_slope)})."
         )
     return (
-        f"{among}. Neither a difference beyond run-to-run noise ({_probability(verdict.p_equal)}) nor a trend with "
-        f"{measure} ({_probability(verdict.p_slope)}) is shown."
+        f"{among}. The runs show neither a difference beyond run-to-run noise ({_probability(verdict.p_equal)}) nor a "
+        f"trend with {measure} ({_probability(verdict.p_slope)})."
     )
 
 

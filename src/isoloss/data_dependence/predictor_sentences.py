@@ -42,7 +42,9 @@ def _doubt(errors: "Errors") -> str:
     """Return why a small p is not enough, where it is not."""
     if errors.shown or errors.p_adjusted >= 1 - LEVEL:
         return ""
-    return " Permuted measures do still worse, hence the small p; but the difference to one law may be none."
+    return (
+        " p is small because permuted measures do even worse. The measure may still be no better than one law for all."
+    )
 
 
 def _subject(found: "PredictorComparison") -> str:
@@ -103,17 +105,17 @@ def _limits(found: "PredictorComparison") -> str:
     kind = f"{found.kind} " if found.kind else ""
     if errors.smallest_p_value >= 1 - LEVEL:
         return (
-            f"With {sources} {kind}sources p cannot fall below {errors.smallest_p_value:.2g}, whatever the runs: this "
-            "can show no difference at 5 %, which takes 4 sources of a kind, and 6 to 8 to be likely."
+            f"With {sources} {kind}sources p cannot fall below {errors.smallest_p_value:.2g}, whatever the runs. So no "
+            "difference can be shown at 5 %. That takes at least 4 sources of a kind; with 6 to 8 it becomes likely."
         )
     needed = (
         ""
         if errors.needed is None
-        else f"; here the permutation test asks for an error {percent(-errors.needed)} below one law's"
+        else f" The permutation test here requires an error at least {percent(-errors.needed)} below that of one law."
     )
     return (
-        f"With {sources} {kind}sources and {_count(len(found.measures))} a measure must explain "
-        f"{100 * found.smallest_explained:.0f} % of what differs between them to be shown four times in five{needed}."
+        f"With {sources} {kind}sources and {_count(len(found.measures))}, a measure is found in four of five studies "
+        f"if it explains at least {percent(found.smallest_explained, 2)} of the differences between sources.{needed}"
     )
 
 
@@ -121,7 +123,7 @@ def _convergence(found: "PredictorComparison") -> str:
     if found.folds_converged > ALMOST_ALL:
         return ""
     return (
-        f" {1 - found.folds_converged:.0%} of the laws behind this did not converge: look at each corpus's own law "
+        f" {1 - found.folds_converged:.0%} of the laws behind this did not converge. Look at each corpus's own law "
         "first, and leave out unconverged and saturated runs."
     )
 

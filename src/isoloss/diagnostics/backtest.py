@@ -157,7 +157,9 @@ def _parts(used: Observations, holdout: Holdout, flops_above: float | None) -> I
     if holdout not in HOLDOUTS:
         raise InputError(f"unknown holdout {holdout!r}", fix=did_you_mean(holdout, HOLDOUTS))
     if flops_above is not None and holdout != "flops":
-        raise InputError(f"flops_above={flops_above:g} with holdout={holdout!r}", fix="hold out 'flops' by it")
+        raise InputError(
+            "--backtest-above (flops_above) works only with --backtest flops", fix="leave it out, or hold out 'flops'"
+        )
     if holdout == "flops":
         threshold = _budget_of_the_largest(used) if flops_above is None else flops_above
         yield _checked(f"budgets above {threshold:.3g} FLOPs", used.flops > threshold)

@@ -2,12 +2,13 @@
 
 Muennighoff et al. 2023, arXiv:2305.16264: up to four passes repeats are nearly as good as new text, and the worth of
 one more falls by e every 15.4 repeats. A plan that reads a text until one more pass is worth less than a tenth of new
-text is none.
+text is refused.
 """
 
 import math
 
 from isoloss.core.errors import InputError
+from isoloss.core.numbers import counted
 from isoloss.fitting.domain import LawWarning
 from isoloss.planning.corpus_statistics import CorpusStatistics
 from isoloss.planning.laws import PUBLISHED_HALF_LIVES
@@ -25,8 +26,9 @@ def refuse_worn_out(tokens: float, corpus: CorpusStatistics, unit: str, *, bears
     least = "" if corpus.unique_tokens else "at least "
     within = "" if bears is None else f"plan four passes, which this text supports: --flops {bears:.2g}; or "
     raise InputError(
-        f"the plan would read {corpus.name} {least}{_times(tokens / unique)}, its {unique:.3g} {unit}: past "
-        f"{MOST_PASSES:.0f} passes (epochs), one more is worth less than a tenth of new text (Muennighoff et al. 2023)",
+        f"the plan reads {corpus.name} ({counted(unique)} {unit}) {least}{_times(tokens / unique)}. At most "
+        f"{MOST_PASSES:.0f} passes (epochs) are allowed, because a further pass is worth less than a tenth of new text "
+        "(Muennighoff et al. 2023)",
         fix=f"{within}bring {tokens / GOOD_AS_NEW:.2g} {unit} of text{_in_bytes(tokens / GOOD_AS_NEW, corpus)}, "
         "enough with four passes; or, if these files are a sample of a larger text, plan for unlimited text "
         "with --no-repeat",
@@ -46,8 +48,8 @@ def worn_thin(tokens: float, corpus: CorpusStatistics, unit: str) -> tuple[LawWa
         f"{_in_bytes(tokens / GOOD_AS_NEW, corpus)}."
     )
     message = (
-        f"the plan reads the {unique:.3g} {unit} of {corpus.name} {_times(times)} and counts every pass as new "
-        f"text. Up to four passes that is nearly true; after that repeats are worth less and less.{wanted}"
+        f"the plan reads {corpus.name} ({counted(unique)} {unit}) {_times(times)} and counts every pass as new "
+        f"text. That is nearly true up to four passes. Further passes are worth less and less.{wanted}"
     )
     return (LawWarning(code="tokens_repeat", message=message),)
 

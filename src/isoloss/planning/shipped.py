@@ -1,7 +1,7 @@
 """The bundled law: how loss and best split follow n-gram entropy over texts, and the runs that say so.
 
 `studies/answer` trained them: bytes as tokens, models of 4,500 to 130,000 parameters, 90,000 to 4.5 million tokens
-each. docs/results/answer.md describes what they show. A pilot on the corpus itself knows it better.
+each. docs/results/answer.md describes what they show. A pilot on the corpus itself is more accurate.
 The runs of an earlier study (`studies/real.toml`, docs/results/real.md) come along as a table to try things on.
 """
 

@@ -114,8 +114,8 @@ def _judged(original: PublicFile, digest: str, record: dict[str, Any], *, path: 
     if expected and digest != expected:
         place = original.url if fresh else str(path)
         raise BadTable(
-            f"other bytes than {known}: SHA-256 {digest[:16]}…, expected {expected[:16]}…", place=place,
-            fix=f"nothing of it was read; where the change is meant, remove {path} and {path.parent / RECORD}",
+            f"the file differs from the one {known} (SHA-256 {digest[:16]}…, expected {expected[:16]}…). It was not "
+            "read", place=place, fix=f"if the new file is intended, remove {path} and {path.parent / RECORD}",
         )  # fmt: skip
     if original.sha256:
         return "as pinned"

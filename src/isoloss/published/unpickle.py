@@ -57,7 +57,7 @@ class _Admitting(pickle.Unpickler):
         found = MOVED_NAMES.get((module, name), (MOVED_MODULES.get(module, module), name))
         if found[1] not in ADMITTED.get(found[0], ()):
             raise InputError(
-                f"the pickle asks for {module}.{name}, which is no class of NumPy's or pandas' tables",
+                f"the pickle needs {module}.{name}, which is not a NumPy or pandas table class",
                 place=self.place, fix="do not open it elsewhere: a pickle can run any program; get the published file",
             )  # fmt: skip
         return super().find_class(*found)

@@ -204,16 +204,16 @@ def _require_one_curve(rows: Sequence[Row], steps: Sequence[int], without: set[s
         begins = [at for at in range(len(rows)) if at == 0 or names[at] != names[at - 1]]
         if len(begins) > len(times) or any(steps[at] <= steps[0] for at in begins[1:]):
             raise BadTable(
-                f"several curves, told apart by the column {column!r} ({some(times)})", place=str(source),
-                fix=f"where they are runs: --run {column}; where one of them is meant, keep its rows with --where",
+                f"several curves, one for each value of the column {column!r} ({some(times)})", place=str(source),
+                fix=f"if each value is a run, use --run {column}; to keep one curve, select its rows with --where",
             )  # fmt: skip
 
 
 def _said_of_repeated(steps: Sequence[int], name: str) -> list[str]:
     if not steps:
         return []
-    more = f" and {len(steps) - 1} more stand" if len(steps) > 1 else " stands"
-    return [f"{name} {steps[0]}{more} in several rows (a run that was resumed or begun anew?): the later row counts"]
+    more = f" and {len(steps) - 1} more appear" if len(steps) > 1 else " appears"
+    return [f"{name} {steps[0]}{more} in several rows, perhaps because the run was resumed. The later row is used"]
 
 
 def _passed_over(stray: Sequence[tuple[int, Any]], column: str) -> list[str]:

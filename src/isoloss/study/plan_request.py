@@ -139,7 +139,7 @@ def _remarks(request: Request, opened: Sequence[LawFile], statistics: CorpusStat
             code="shipped_law",
             message=f"no law was named: this is the bundled one, from {len(law.corpora)} real corpora read as bytes, "
             f"models of {smallest:,.0f} to {largest:,.0f} parameters and up to "
-            f"{law.domain.flops_high:.1e} FLOPs. A pilot on the corpus itself knows it better: --pilot 10min.",
+            f"{law.domain.flops_high:.1e} FLOPs. A pilot on your corpus is more accurate: --pilot 10min.",
         )
     counted = opened and request.corpus is not None and request.tokenizer is None and request.frontier is None
     if counted and all(one.tokenizer is None for one in opened):

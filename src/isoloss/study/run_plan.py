@@ -83,10 +83,10 @@ def require_runnable(study: Study, *, executor: str = "local") -> None:
     generated = [source.name for source in study.corpus if isinstance(source, PcfgSource | DesignSource)]
     if generated and study.complexity.sequence_tokens > study.grid.context:
         raise InputError(
-            f"sequences of {study.complexity.sequence_tokens} tokens are to be measured, and documents of corpus "
-            f"{generated[0]!r} have {study.grid.context}, the context",
+            f"sequences of {study.complexity.sequence_tokens} tokens are too long: documents of {generated[0]!r} have "
+            f"only {study.grid.context} tokens (the context)",
             place="complexity.sequence_tokens",
-            fix=f"set it to {study.grid.context} or less; it is the same for all corpora",
+            fix=f"set it to {study.grid.context} or less (one value serves all corpora)",
         )
 
 
@@ -208,10 +208,10 @@ def _refuse_many(study: Study, corpora: int) -> None:
 
 
 def _refuse_repeats(specs: Sequence[RunSpec], name: str) -> None:
-    """Raise InputError where two targets of the grid come to the same run."""
+    """Raise InputError where two targets of the grid give the same run."""
     if len({spec.fingerprint for spec in specs}) < len(specs):
         raise InputError(
-            f"two sizes, token counts, further runs or variants of the study come to the same run on corpus {name!r}",
+            f"two entries of the study (sizes, token counts or variants) give the same run on corpus {name!r}",
             place="grid",
             fix="space grid.params by more than 10 %, grid.tokens by more than training.batch_tokens, and the batches "
             "of a sweep by whole windows",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from isoloss.core.numbers import percent
 from isoloss.core.plain_json import Plain
 from isoloss.corpus.corpus import Corpus, Outline
 from isoloss.corpus.split import LEAST_HELDOUT_DOCUMENTS
@@ -75,27 +76,26 @@ def _loss_gap(record: RunRecord, archive: Archive) -> float | None:
 def _few(name: str, documents: int) -> CorpusWarning:
     return CorpusWarning(
         corpus=name, code="few_heldout_documents",
-        message=f"{documents} held-out documents hold a window: the standard error of a loss over fewer than "
-        f"{LEAST_HELDOUT_DOCUMENTS} means little. Raise heldout_fraction, name more files, or cut long ones into "
-        "documents with separator or piece_bytes.",
+        message=f"only {documents} held-out documents are as long as a window. The standard error of a loss means "
+        f"little with fewer than {LEAST_HELDOUT_DOCUMENTS}. Raise heldout_fraction, name more files, or "
+        "cut long ones into documents with separator or piece_bytes.",
     )  # fmt: skip
 
 
 def _other_tokens(name: str, gap: float) -> CorpusWarning:
     return CorpusWarning(
         corpus=name, code="heldout_differs",
-        message=f"token frequencies of the training side cost the held-out side {abs(gap):.0%} "
-        f"{'more' if gap > 0 else 'less'} nats than the training side: held-out and training text differ in kind. "
-        f"{REMEDY}",
+        message="held-out and training text differ in kind: token frequencies learned from training text cost "
+        f"{percent(abs(gap), 2)} {'more' if gap > 0 else 'less'} on held-out text. {REMEDY}",
     )  # fmt: skip
 
 
 def _other_loss(name: str, gap: float, tokens: int) -> CorpusWarning:
     return CorpusWarning(
         corpus=name, code="heldout_gap",
-        message=f"held-out loss lies {abs(gap):.0%} {'above' if gap > 0 else 'below'} the training loss of the last "
-        f"steps (median of the runs of {tokens:,} tokens), though every token is read once: what is held out is other "
-        f"text than what trains, and laws carry the difference in E. {REMEDY}",
+        message=f"held-out loss is {percent(abs(gap), 2)} {'above' if gap > 0 else 'below'} the training loss of the "
+        f"last steps (median of the runs of {tokens:,} tokens), although no token was read twice. The held-out text "
+        f"differs from the training text, which shifts E. {REMEDY}",
     )  # fmt: skip
 
 

@@ -244,7 +244,7 @@ def _law_sentence(what: str, law: JointPower, unit: str) -> str:
     powers = ", ".join(f"{IN_WORDS[name]} to the power {_formatted(one)}" for name, one in law.exponents.items())
     kind = "sizes" if "params" in law.exponents else "horizons"
     return (
-        f"The best {what} is {_formatted(law.level)}{unit} at {at}; it goes with {powers} ({law.optima} optima of "
+        f"The best {what} is {_formatted(law.level)}{unit} at {at}; it scales with {powers} ({law.optima} optima of "
         f"{law.sizes} {kind}, which scatter by {law.scatter:.0%} around it)."
     )
 
