@@ -80,10 +80,10 @@ def write_tables(results: Path) -> None:
     """Merge the archive's rows into the tables of the package."""
     archive = Archive(results)
     corpora = built(results)
-    told = read(LANGUAGES, key="language")
+    known = read(LANGUAGES, key="language")
     for corpus in corpora.values():
-        if told.get(corpus.name, {}).get("corpus") != corpus.fingerprint:
-            told[corpus.name] = language(corpus)
+        if known.get(corpus.name, {}).get("corpus") != corpus.fingerprint:
+            known[corpus.name] = language(corpus)
     largest = {one.name: open_study(group).grid.budgets[-1] for group in GROUPS for one in open_study(group).corpus}
     tables = {OPEN: read(OPEN), SEALED: read(SEALED)}
     for record in archive.records():
@@ -95,7 +95,7 @@ def write_tables(results: Path) -> None:
     for path, rows in tables.items():
         files.write_rows(path, RUN, sorted(rows.values(), key=place))
         print(f"{path.name}: {len(rows)} runs, {path.stat().st_size / 1e6:.2f} MB, sha256 {digest(path)}")
-    files.write_rows(LANGUAGES, LANGUAGE, [told[name] for name in sorted(told)])
+    files.write_rows(LANGUAGES, LANGUAGE, [known[name] for name in sorted(known)])
     files.write_json(FOLDER / "croissant.json", card(len(tables[OPEN]), len(tables[SEALED])))
 
 
@@ -149,7 +149,7 @@ def row(record: RunRecord, name: str) -> dict[str, Any]:
 
 def card(runs: int, sealed: int) -> dict[str, Any]:
     """Return the data card, as Croissant (https://docs.mlcommons.org/croissant/) in JSON-LD."""
-    told = {
+    texts = {
         OPEN: f"The open part: {runs} runs.",
         SEALED: f"The sealed part: {sealed} runs of more compute than the open part.",
         LANGUAGES: "The languages, with their exact floors.",
@@ -172,7 +172,7 @@ def card(runs: int, sealed: int) -> dict[str, Any]:
         "distribution": [
             {"@type": "cr:FileObject", "@id": path.name, "name": path.name, "description": text,
              "contentUrl": path.name, "encodingFormat": "text/csv", "sha256": digest(path)}
-            for path, text in told.items()
+            for path, text in texts.items()
         ],
         "recordSet": [
             {"@type": "cr:RecordSet", "@id": path.stem, "name": path.stem, "field": [
@@ -181,7 +181,7 @@ def card(runs: int, sealed: int) -> dict[str, Any]:
                  "source": {"fileObject": {"@id": path.name}, "extract": {"column": name}}}
                 for name in columns[path]
             ]}
-            for path in told
+            for path in texts
         ],
     }  # fmt: skip
 

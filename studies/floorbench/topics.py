@@ -17,7 +17,7 @@ HEAD = """\
 
 
 def main() -> None:
-    """Write the grammar beside this file."""
+    """Write the grammar next to this file."""
     generator = np.random.default_rng(2605)
     lines = ["S -> " + " | ".join(f"T{i} [1/{TOPICS}]" for i in range(TOPICS))]
     for topic in range(TOPICS):
@@ -30,8 +30,8 @@ def main() -> None:
                 for other, share in zip(after.tolist(), shares(NEXT, TURN, 1 - ENDS), strict=True)
             )
         )
-        told = zip(words.tolist(), shares(WORDS, EXPONENT, 1.0), strict=True)
-        lines.append(f"W{topic} -> " + " | ".join(f"'w{word}' [{share:.5f}]" for word, share in told))
+        weighted = zip(words.tolist(), shares(WORDS, EXPONENT, 1.0), strict=True)
+        lines.append(f"W{topic} -> " + " | ".join(f"'w{word}' [{share:.5f}]" for word, share in weighted))
     Path(__file__).with_suffix(".grammar").write_text(HEAD + "\n".join(lines) + "\n", encoding="utf-8")
 
 

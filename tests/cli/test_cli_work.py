@@ -178,7 +178,7 @@ def test_many_kills_leave_no_orphan_repeat_no_record_and_change_no_bit(isoloss, 
             # Soon after a saved state: on an idle machine all would be trained seconds later.
             running.wait(chance.uniform(0.0, 0.4) if trains else chance.uniform(0.3, 5.0))
         except subprocess.TimeoutExpired:
-            # The conductor alone, or its whole group with the workers.
+            # The main process alone, or its whole group with the workers.
             os.kill(running.pid, signal.SIGKILL) if life % 2 else os.killpg(running.pid, signal.SIGKILL)
             running.wait()
         # A worker that is still importing torch notices only then that it is alone.
@@ -265,11 +265,11 @@ def test_a_terminal_sees_progress_and_a_pipe_does_not(tmp_path):
     command = [sys.executable, "-m", "isoloss", "fit", "runs.csv", *COLUMNS]
     piped = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert not any(sign in piped.stderr for sign in ("\x1b", "\r", "━"))  # no bar; a slow machine gives a sign of life
-    conductor, terminal = pty.openpty()
+    main_end, terminal = pty.openpty()
     shown = subprocess.run(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=terminal, text=True, check=True)
     os.close(terminal)
-    seen = os.read(conductor, 65536).decode()
-    os.close(conductor)
+    seen = os.read(main_end, 65536).decode()
+    os.close(main_end)
     assert "fits" in seen
     assert [line for line in shown.stdout.splitlines() if "seconds" not in line] == [
         line for line in piped.stdout.splitlines() if "seconds" not in line
@@ -286,7 +286,7 @@ def limited(bytes_a_file):
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", ["corpora", "train"])
 def test_a_write_that_fails_ends_in_exit_1_and_the_same_command_goes_on(isoloss, tmp_path, stage):
-    """A limit on the size of files needs no rights, and fails a real write in conductor and workers alike."""
+    """A limit on the size of files needs no rights, and fails a real write in main process and workers alike."""
     (tmp_path / "small.toml").write_text(STUDY)
     if stage == "train":
         assert isoloss("run", "small.toml", "--out", "out", "--until", "complexity").code == 0

@@ -28,7 +28,7 @@ def die() -> tuple[int, int]:
     return -1, PARENT
 
 
-PARENT = int(os.environ.setdefault("ISOLOSS_TEST_HANDS_PARENT", str(os.getpid())))
+PARENT = int(os.environ.setdefault("ISOLOSS_TEST_POOL_PARENT", str(os.getpid())))
 
 
 def test_without_helpers_everything_happens_here() -> None:

@@ -1,4 +1,4 @@
-"""A conductor to be killed: `python drive_executor.py ARCHIVE` trains two small studies' worth of trunks and ends."""
+"""A main process to be killed: `python drive_executor.py ARCHIVE` trains the trunks of two small studies and ends."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A full disk and two conductors: nothing is lost, nothing is done twice, and what went wrong is said."""
+"""A full disk and two main processes: nothing is lost, nothing is done twice, and what went wrong is said."""
 
 import os
 import shutil
@@ -73,7 +73,7 @@ for record in LocalExecutor(Where(workers=1)).run(jobs, Archive({folder!r}), on_
 
 
 @pytest.mark.slow
-def test_two_conductors_on_one_study_share_its_trunks(tmp_path):
+def test_two_main_processes_on_one_study_share_its_trunks(tmp_path):
     archive = Archive(tmp_path)
     write_corpus(archive)
     script = CONDUCTOR.format(tests=str(HERE.parent / "helpers"), here=str(HERE), folder=str(tmp_path))

@@ -1,4 +1,4 @@
-"""The local executor: every run ends as a record, whatever becomes of workers and conductors; nothing runs twice."""
+"""The local executor: every run ends as a record, even if workers or main processes die; nothing runs twice."""
 
 import os
 import random
@@ -142,16 +142,16 @@ def test_a_trunk_lock_is_held_by_one_and_leaves_nothing(tmp_path):
 
 @pytest.mark.slow
 def test_ctrl_c_ends_everything_soon_with_the_state_saved(archive):
-    conductor = subprocess.Popen(
+    main = subprocess.Popen(
         [sys.executable, str(DRIVER), str(archive.folder)], start_new_session=True, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    with conductor:
-        conductor.stdout.readline()  # training has begun
-        os.killpg(conductor.pid, signal.SIGINT)  # as a terminal does: to the whole group
-        _, errors = conductor.communicate(timeout=HANGS_AFTER)
+    with main:
+        main.stdout.readline()  # training has begun
+        os.killpg(main.pid, signal.SIGINT)  # as a terminal does: to the whole group
+        _, errors = main.communicate(timeout=HANGS_AFTER)
     assert errors.strip().endswith("KeyboardInterrupt")
-    assert errors.count("Traceback") == 1, "the conductor's alone: workers are silent"
+    assert errors.count("Traceback") == 1, "the main process's alone: workers are silent"
     assert not processes_of(archive)
     assert list((archive.folder / "checkpoints").glob("*/trunk.npz"))
 
@@ -181,16 +181,16 @@ def test_kills_at_random_moments_change_nothing(archive, tmp_path):
 
 
 def _live(archive, *, alone, in_training, seconds):
-    """Start a conductor, kill it (`alone`, or with its group) after some time; return if it was done."""
-    conductor = subprocess.Popen(
+    """Start a main process, kill it (`alone`, or with its group) after some time; return if it was done."""
+    main = subprocess.Popen(
         [sys.executable, str(DRIVER), str(archive.folder)], start_new_session=True, stdout=subprocess.PIPE, text=True
     )
-    with conductor:
+    with main:
         if in_training:
-            conductor.stdout.readline()
+            main.stdout.readline()
         try:
-            finished = conductor.wait(seconds) == 0
+            finished = main.wait(seconds) == 0
         except subprocess.TimeoutExpired:
-            os.kill(conductor.pid, signal.SIGKILL) if alone else os.killpg(conductor.pid, signal.SIGKILL)
+            os.kill(main.pid, signal.SIGKILL) if alone else os.killpg(main.pid, signal.SIGKILL)
             finished = False
         return finished

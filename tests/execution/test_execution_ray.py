@@ -30,7 +30,7 @@ HERE = str(Path(__file__).parent)
 
 @pytest.fixture(scope="module")
 def cluster():
-    """Two nodes of one core each, none of it the conductor's."""
+    """Two nodes of one core each, none of it the main process's."""
     from ray.cluster_utils import Cluster
 
     before = os.environ.get("PYTHONPATH", "")

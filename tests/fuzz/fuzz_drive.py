@@ -27,7 +27,7 @@ CODES = (0, 1, 2, 130, 143)
 MOST_SECONDS = 10.0  # of the processor: what others do on the machine does not count
 MOST_BYTES = 2 << 30
 LIMIT_BYTES = 4 << 30  # of address space beyond what is taken: more is refused by the system, and seen as a failure
-MOST_TOLD = 20_000  # characters of an error
+MOST_SHOWN = 20_000  # characters of an error
 HANGS = 900.0  # seconds on the wall after which the process is ended with the stack that it hangs in
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -65,7 +65,7 @@ def _wrong_words(outcome: Outcome, *, as_json: bool) -> str | None:
     for stream in (outcome.out, outcome.err):
         if found := CONTROL.search(stream):
             return f"control character {found[0]!r}"
-    if len(outcome.err) > MOST_TOLD:
+    if len(outcome.err) > MOST_SHOWN:
         return f"an error of {len(outcome.err)} characters"
     if as_json:
         try:

@@ -102,7 +102,7 @@ def test_every_figure_is_a_file_of_both_kinds(written: ReportFiles) -> None:
             assert path.read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_markdown_twin_holds_the_same_tables_and_figures(written: ReportFiles) -> None:
+def test_the_markdown_page_holds_the_same_tables_and_figures(written: ReportFiles) -> None:
     html, markdown = written.html.read_text(encoding="utf-8"), written.markdown.read_text(encoding="utf-8")
     assert html.count("<tr") == sum(line.startswith("|") for line in markdown.splitlines()) - html.count("<thead>")
     for path in re.findall(r"!\[[^\]]*\]\(([^)]*)\)", markdown):

@@ -94,7 +94,7 @@ def test_a_damaged_record_is_refused_by_whoever_only_reads(tmp_path):
     assert "run the study again" in error.value.fix
 
 
-def test_without_a_twin_a_damaged_record_is_trained_again(tmp_path):
+def test_without_a_copy_a_damaged_record_is_trained_again(tmp_path):
     archive = written(tmp_path)
     for what in ("record", "documents"):
         spoil(files_of(archive)[what], "cut", 0.5)

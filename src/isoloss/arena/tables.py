@@ -52,7 +52,9 @@ def interval_rows(entries: Sequence[Entry]) -> tuple[tuple[str, ...], list[tuple
     rows = []
     for task, known in wholes.items():
         said = [next((s for s in one.scores if s.task == task), None) for one in saying]
-        rows.append((f"{task.removesuffix(WHOLE)} ({known.kind})", f"{known.floor_true:.3f}", *map(_interval, said)))
+        rows.append(
+            (f"{task.removesuffix(WHOLE)} ({known.kind})", f"{known.floor_true:.3f}", *map(_floor_in_brackets, said))
+        )
     return ("language", "true floor", *(one.method for one in saying)), rows
 
 
@@ -92,13 +94,13 @@ def _held_of(entry: Entry, error: str) -> str:
     return f" ({int(sum(held))} of {len(held)} intervals contain the truth)" if len(held) else ""
 
 
-def _interval(score: Score | None) -> str:
+def _floor_in_brackets(score: Score | None) -> str:
     if score is None or score.floor is None:
         return NONE
     if score.floor_low is None or score.floor_high is None:
         return f"{score.floor:.2f}"
-    told = f"{score.floor:.2f} [{score.floor_low:.2f}, {score.floor_high:.2f}]"
-    return f"**{told}**" if score.floor_held else told
+    shown = f"{score.floor:.2f} [{score.floor_low:.2f}, {score.floor_high:.2f}]"
+    return f"**{shown}**" if score.floor_held else shown
 
 
 def faults(entries: Sequence[Entry]) -> list[str]:

@@ -62,7 +62,7 @@ class LossSurface(Protocol):
 class NextRuns:
     """Runs to choose from: rows of `table` that were `seen`, and `candidates` in the order that they were shown.
 
-    A choice may cost `flops`. It is worth how well a law fitted to what was seen and chosen foretells `wanted`.
+    A choice may cost `flops`. It is worth how well a law fitted to what was seen and chosen predicts `wanted`.
     """
 
     table: Observations

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 OUTPUT_SCHEMA = 1
 UNPRINTABLE = re.compile("[\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")  # JSON itself escapes the others
-MOST_TOLD = 2_000  # characters of a message
+MOST_SHOWN = 2_000  # characters of a message
 FIRST_SIGN_SECONDS = 1.0
 asked_quiet = False  # by --quiet, for the command that runs
 UNBOUNDED = 100_000  # columns that no table reaches
@@ -66,7 +66,7 @@ def print_error(error: IsolossError, *, as_json: bool) -> None:
 
 def _bounded(text: str) -> str:
     """Return text without the middle of what is longer than anybody reads: it may quote a name of any length."""
-    return text if len(text) <= MOST_TOLD else f"{text[: MOST_TOLD // 2]} … {text[-MOST_TOLD // 2 :]}"
+    return text if len(text) <= MOST_SHOWN else f"{text[: MOST_SHOWN // 2]} … {text[-MOST_SHOWN // 2 :]}"
 
 
 def warn(sentences: Iterable[str], *, as_json: bool) -> None:

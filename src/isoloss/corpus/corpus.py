@@ -30,7 +30,7 @@ from isoloss.corpus.digests import RECORD, changed_file
 from isoloss.runs.checksums import opened
 
 CORPUS_SCHEMA = 2
-UNSEALED_SCHEMA = 1  # without digests
+SCHEMA_WITHOUT_CHECKSUMS = 1  # without digests
 
 Side = Literal["train", "heldout"]
 Tokens = NDArray[np.unsignedinteger[Any]]  # uint16 or uint32
@@ -168,7 +168,7 @@ class Corpus(Frozen):
         refuse_newer(content.get("schema"), CORPUS_SCHEMA, place=path)
         try:
             bare, digests = opened(content)
-            if digests is None and bare.get("schema") != UNSEALED_SCHEMA:
+            if digests is None and bare.get("schema") != SCHEMA_WITHOUT_CHECKSUMS:
                 raise ValueError("its digests are missing")
             return cls.model_validate(bare), digests or {}
         except ValidationError as error:

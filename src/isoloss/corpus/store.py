@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from isoloss.core import files, remains
 from isoloss.core.errors import DamagedArchive
 from isoloss.core.progress import Progress
-from isoloss.corpus.corpus import UNSEALED_SCHEMA, Corpus, Side, Tokens
+from isoloss.corpus.corpus import SCHEMA_WITHOUT_CHECKSUMS, Corpus, Side, Tokens
 from isoloss.corpus.digests import RECORD, digests_of
 from isoloss.corpus.overlap import stand_in
 from isoloss.runs.checksums import with_checksums
@@ -91,7 +91,7 @@ def _opened(target: Path) -> Corpus | str:
         corpus = Corpus.open(target)
     except DamagedArchive as damage:
         return f"{damage.place}: {damage.message}"
-    if corpus.schema_version == UNSEALED_SCHEMA:
+    if corpus.schema_version == SCHEMA_WITHOUT_CHECKSUMS:
         return "an older version of isoloss wrote it without digests"
     return corpus if corpus.fingerprint == target.name else f"{target} contains corpus {corpus.fingerprint}"
 

@@ -1,4 +1,4 @@
-"""What the conductor and its workers write to each other: lines of JSON over pipes."""
+"""What the main process and its workers write to each other: lines of JSON over pipes."""
 
 from typing import Annotated, Literal, Self
 
@@ -12,7 +12,7 @@ from isoloss.training.job import TrunkJob
 
 
 class Assignment(Frozen):
-    """Conductor to worker: train the runs of one trunk."""
+    """Main process to worker: train the runs of one trunk."""
 
     specs: tuple[RunSpec, ...]
     checkpoint_seconds: float
@@ -24,14 +24,14 @@ class Assignment(Frozen):
 
 
 class JobEnded(Frozen):
-    """Worker to conductor: every run of the job has its record, or (`busy`) another process trains the trunk."""
+    """Worker to main process: every run of the job has its record, or (`busy`) another process trains the trunk."""
 
     kind: Literal["job_ended"] = "job_ended"
     busy: bool = False
 
 
 class JobRefused(Frozen):
-    """Worker to conductor: the job cannot be done as asked."""
+    """Worker to main process: the job cannot be done as asked."""
 
     kind: Literal["job_refused"] = "job_refused"
     error: str
@@ -52,14 +52,14 @@ class JobRefused(Frozen):
 
 
 class Failing(Frozen):
-    """Worker to conductor: this process is about to end, for the reason given."""
+    """Worker to main process: this process is about to end, for the reason given."""
 
     kind: Literal["failing"] = "failing"
     text: str
 
 
 class Started(Frozen):
-    """Task to conductor: a trunk is begun, for the first time or again."""
+    """Task to main process: a trunk is begun, for the first time or again."""
 
     kind: Literal["started"] = "started"
     trunk: str

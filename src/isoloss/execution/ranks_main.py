@@ -1,7 +1,7 @@
 """One of the processes that train a model together: `torchrun … -m isoloss.execution.ranks_main ARCHIVE DEVICE`.
 
-Rank 0 is the worker of its conductor, as in `worker_main`; the others do as it says. On further machines the same
-command joins them: only rank 0 needs a conductor.
+Rank 0 is the worker of its main process, as in `worker_main`; the others do as it says. On further machines the same
+command joins them: only rank 0 needs a main process.
 """
 
 import os
@@ -64,7 +64,7 @@ def _train(
 
 
 def main() -> None:
-    """Meet the others and serve the conductor."""
+    """Meet the others and serve the main process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     events = EventPipe.alone()
     code = 0

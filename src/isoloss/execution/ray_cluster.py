@@ -29,7 +29,7 @@ from isoloss.runs.record import RunRecord
 from isoloss.training.events import Advanced, Note, Report, RunEnded
 from isoloss.training.job import TrunkJob
 
-# How often the conductor empties its mailbox.
+# How often the main process empties its mailbox.
 POLL_SECONDS = 0.2
 KNOCK_SECONDS = 5.0  # at an address, before a cluster is asked for
 # A trunk that another process holds is asked for again after so long.
@@ -82,7 +82,7 @@ class _Tasks:
         self.workers = executor.where.workers
         self.records = Records(archive, on_event)
         self.task = ray.remote(train)
-        # It lies on the conductor's node and ends with it.
+        # It lies on the main process's node and ends with it.
         here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
             ray.get_runtime_context().get_node_id(), soft=False
         )

@@ -1,4 +1,4 @@
-"""What runs on a Ray cluster: a task a trunk, and the mailbox through which tasks and conductor talk. No torch here."""
+"""What runs on a Ray cluster: a task a trunk, and the mailbox between tasks and main process. No torch here."""
 
 import asyncio
 import platform
@@ -15,7 +15,7 @@ from isoloss.training.job import Stopped
 
 
 class Mailbox:
-    """An actor next to the conductor: messages go in, the conductor takes them out; it also says when to stop."""
+    """An actor next to the main process: messages go in, the main process takes them out; it also says when to stop."""
 
     def __init__(self) -> None:
         self.messages: list[str] = []
@@ -51,7 +51,7 @@ def train(folder: str, marker: str, assignment: str, trainer: str, mailbox: Any)
 
     try:
         require_shared(Path(folder), marker, node=platform.node())
-        # Waited for: a second one of a trunk is how the conductor knows that the first attempt died.
+        # Waited for: a second one of a trunk is how the main process knows that the first attempt died.
         ray.get(mailbox.put.remote(Started(trunk=job.job.trunk).model_dump_json()))
         trained = train_job(
             Archive(folder), job.job, trainer=trainer, report=send, stop=stop.is_set,
@@ -65,7 +65,7 @@ def train(folder: str, marker: str, assignment: str, trainer: str, mailbox: Any)
 
 
 def require_shared(folder: Path, marker: str, *, node: str) -> None:
-    """Raise StorageError where a node does not see the conductor's results folder: the marker that it laid there."""
+    """Raise StorageError where a node does not see the main process's results folder: the marker that it laid there."""
     if not (folder / marker).exists():
         raise StorageError(
             f"node {node} does not see this results folder", place=str(folder),
@@ -77,7 +77,7 @@ _STOPS: dict[Any, threading.Event] = {}
 
 
 def _stop_of(mailbox: Any) -> threading.Event:
-    """Return what is set when the conductor asks to stop: one for all tasks that this process ever runs for it."""
+    """Return what is set when the main process asks to stop: one for all tasks that this process ever runs for it."""
     identity = mailbox._actor_id
     if identity not in _STOPS:
         _STOPS[identity] = threading.Event()
@@ -86,7 +86,7 @@ def _stop_of(mailbox: Any) -> threading.Event:
 
 
 def _listen(mailbox: Any, stop: threading.Event) -> None:
-    """Wait for the word to stop; a mailbox that is gone is one too, for the conductor is."""
+    """Wait for the word to stop; a mailbox that is gone is one too, for the main process is."""
     import ray
 
     with suppress(ray.exceptions.RayError):

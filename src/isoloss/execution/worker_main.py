@@ -1,6 +1,6 @@
 """A worker: `python -m isoloss.execution.worker_main ARCHIVE TRAINER` trains the jobs that standard input names.
 
-Standard input is also the link to the conductor: when it closes, because the conductor is done, was interrupted or was
+Standard input is also the link to the main process: when it closes, because that is done, was interrupted or was
 killed, the worker writes a checkpoint and ends. Events go to standard output, everything else to standard error.
 """
 
@@ -24,7 +24,7 @@ GRACE_SECONDS = 5.0
 
 
 class Control:
-    """Assignments from the conductor, and whether it still holds on.
+    """Assignments from the main process, and whether it still holds on.
 
     When the pipe closes the process ends: at once, or while `training` is set after some seconds of grace.
     """
@@ -50,7 +50,7 @@ class Control:
 
 
 class EventPipe:
-    """Messages to the conductor. When nobody listens any more they are dropped: the pipe from it is about to close."""
+    """Messages to the main process. When nobody listens any more they are dropped: its pipe is about to close."""
 
     def __init__(self, target: TextIO) -> None:
         self.target = target
@@ -86,8 +86,8 @@ def work(archive: Archive, trainer: str, control: Control, events: EventPipe) ->
 
 
 def main() -> None:
-    """Serve the conductor that started this process."""
-    # Ctrl-C reaches the whole group; the conductor answers it, by closing the pipe.
+    """Serve the main process that started this process."""
+    # Ctrl-C reaches the whole group; the main process answers it, by closing the pipe.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     events = EventPipe.alone()
     work(Archive(sys.argv[1]), sys.argv[2], Control(sys.stdin), events)

@@ -1,4 +1,4 @@
-"""The conductor's side of its workers: starting them, giving them jobs, hearing them, reaping them."""
+"""The main process's side of its workers: starting them, giving them jobs, hearing them, reaping them."""
 
 import os
 import queue

@@ -288,12 +288,12 @@ def _with_draws(
     ends = best_ends(problem, np.tile(points, (draws, 1, 1)), targets=resamples.targets, weights=resamples.weights)
     values = problem.law.to_values(ends.free, problem.origin)
     # Along the line exchanged terms would fit as well.
-    untold = frozenset(point.params) - {IRREDUCIBLE} if point.domain.line else frozenset()
+    unidentified = frozenset(point.params) - {IRREDUCIBLE} if point.domain.line else frozenset()
     return replace(
         point,
         params={
             name: estimate
-            if name in untold
+            if name in unidentified
             else _drawn(values[:, i], estimate, at_bound=name in optimum.convergence.active_bounds)
             for i, (name, estimate) in enumerate(point.params.items())
         },

@@ -17,7 +17,7 @@ from isoloss.fitting.domain import LawWarning
 from isoloss.laws.law import Floats
 from isoloss.planning.corpus_statistics import CorpusStatistics
 from isoloss.planning.laws import PlanLaw
-from isoloss.planning.passes import GOOD_AS_NEW, refuse_worn_out, worn_thin
+from isoloss.planning.passes import GOOD_AS_NEW, refuse_too_many_passes, repeat_warning
 from isoloss.planning.plan_result import MAKING, WIDEST, Making, Plan, finished, sizes, span, with_interval
 from isoloss.planning.reference_frontiers import ReferenceFrontier
 from isoloss.planning.splits import LOG_LEAST, LOG_MOST, Question, Splits
@@ -76,7 +76,7 @@ def plan_from_reference(
     decided = _split(flops, published if useless else published + shift.values)
     if repeat:
         bears = _budget_of(frontier, 0.0 if useless else float(shift.values[0]), GOOD_AS_NEW, corpus)
-        refuse_worn_out(float(decided.tokens[0]), corpus, UNIT, bears=bears)
+        refuse_too_many_passes(float(decided.tokens[0]), corpus, UNIT, bears=bears)
     counted = replace(corpus, vocab_size=corpus.vocab_size or frontier.vocab_size)
     drafted = Plan(
         corpus=corpus.name,
@@ -89,7 +89,7 @@ def plan_from_reference(
         reason=_reason(frontier, shift, useless=useless),
         warnings=(
             *(_indistinguishable(frontier, shift, moved, flops) if useless else ()),
-            *worn_thin(float(decided.tokens[0]), corpus, UNIT),
+            *repeat_warning(float(decided.tokens[0]), corpus, UNIT),
             *_uncounted(corpus),
             _assumed_shift(frontier, flops / shift.flops_high),
         ),

@@ -18,7 +18,7 @@ LEAST_WORTH = 0.1  # of new text
 MOST_PASSES = 1 - PUBLISHED_HALF_LIVES[0] * math.log(LEAST_WORTH)
 
 
-def refuse_worn_out(tokens: float, corpus: CorpusStatistics, unit: str, *, bears: float | None) -> None:
+def refuse_too_many_passes(tokens: float, corpus: CorpusStatistics, unit: str, *, bears: float | None) -> None:
     """Raise InputError for a plan that reads the corpus more than 36 times. `bears` is the budget it can bear."""
     unique = corpus.unique_tokens or corpus.most_tokens
     if unique is None or tokens <= MOST_PASSES * unique:
@@ -35,7 +35,7 @@ def refuse_worn_out(tokens: float, corpus: CorpusStatistics, unit: str, *, bears
     )
 
 
-def worn_thin(tokens: float, corpus: CorpusStatistics, unit: str) -> tuple[LawWarning, ...]:
+def repeat_warning(tokens: float, corpus: CorpusStatistics, unit: str) -> tuple[LawWarning, ...]:
     """Return the warning that a plan counts every pass as new text and reads the corpus more than once."""
     unique = corpus.unique_tokens
     if unique is None or tokens <= unique:

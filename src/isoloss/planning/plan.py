@@ -20,7 +20,7 @@ from isoloss.planning.beyond import look_beyond
 from isoloss.planning.corpus_statistics import CorpusStatistics
 from isoloss.planning.farther import as_seen, refuse_absurd, sound_forms, widened, within_uniform
 from isoloss.planning.laws import REPEATABLE, PlanLaw, with_repetition
-from isoloss.planning.passes import GOOD_AS_NEW, MOST_PASSES, refuse_worn_out, worn_thin
+from isoloss.planning.passes import GOOD_AS_NEW, MOST_PASSES, refuse_too_many_passes, repeat_warning
 from isoloss.planning.plan_result import MAKING, Making, Plan, finished, sizes, with_interval
 from isoloss.planning.shipped import shipped_law
 from isoloss.planning.splits import Question, Splits, split
@@ -77,7 +77,7 @@ def plan(
     deciding = _seen_inside(forms[0], question, runs)
     law, decided, said_of_repeats = _decide(deciding, question, corpus, repeat=repeat)
     if repeat:
-        _refuse_worn_out(forms[0], decided, corpus)
+        _refuse_too_many_passes(forms[0], decided, corpus)
     extrapolation = max(1.0, float(decided.flops[0]) / law.base.domain.flops_high)
     _refuse_far(forms, extrapolation, extrapolate)
     size, length = float(decided.params[0]), float(decided.tokens[0])
@@ -141,7 +141,7 @@ def _decide(
     if unique is None or endless.tokens[0] <= unique:
         return law, endless, ()
     if not repeat or law.form not in REPEATABLE:
-        return law, endless, worn_thin(float(endless.tokens[0]), corpus, law.base.data_unit)
+        return law, endless, repeat_warning(float(endless.tokens[0]), corpus, law.base.data_unit)
     repeated = with_repetition(law, unique_tokens=unique)
     message = (
         f"{corpus.name} has {unique:.3g} unique {law.base.data_unit}; the plan without repeats would need "
@@ -151,13 +151,13 @@ def _decide(
     return repeated, split(repeated, question), (LawWarning(code="repeated_data", message=message),)
 
 
-def _refuse_worn_out(law: PlanLaw, decided: Splits, corpus: CorpusStatistics) -> None:
+def _refuse_too_many_passes(law: PlanLaw, decided: Splits, corpus: CorpusStatistics) -> None:
     """Raise InputError where the corpus would be read too often, with the budget that it can bear."""
     if corpus.unique_tokens is None or decided.tokens[0] <= MOST_PASSES * corpus.unique_tokens:
         return
     unique = corpus.unique_tokens
     bears = identified(lambda: float(split(law, Question(tokens=GOOD_AS_NEW * unique)).flops[0]))
-    refuse_worn_out(float(decided.tokens[0]), corpus, law.base.data_unit, bears=bears)
+    refuse_too_many_passes(float(decided.tokens[0]), corpus, law.base.data_unit, bears=bears)
 
 
 def _whose(law: AnyLaw, corpus: CorpusStatistics) -> str:

@@ -2,7 +2,7 @@
 
 `studies/answer` trained them: bytes as tokens, models of 4,500 to 130,000 parameters, 90,000 to 4.5 million tokens
 each. docs/results/answer.md describes what they show. A pilot on the corpus itself is more accurate.
-The runs of an earlier study (`studies/real.toml`, docs/results/real.md) come along as a table to try things on.
+The runs of an earlier study (`studies/real.toml`, docs/results/real.md) are bundled as a table to try things on.
 """
 
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The report as files: one self-contained HTML page, its Markdown twin, and every figure as SVG and PNG."""
+"""The report as files: one self-contained HTML page, the same as Markdown, and every figure as SVG and PNG."""
 
 import base64
 import csv
@@ -105,7 +105,7 @@ def write_report(data: "ReportData", folder: Path | str) -> ReportFiles:
 def write_page(
     page: Page, folder: Path | str, *, helpers: Helpers | None = None, done: Callable[[], None] = lambda: None
 ) -> ReportFiles:
-    """Write a page, its Markdown twin, and every figure as SVG and PNG, with its numbers as CSV where it brings them.
+    """Write a page, the same as Markdown, and figures as SVG and PNG, with their numbers as CSV where they bring them.
 
     `helpers` draw along, see `isoloss.core.pool`; `done` is called after each of `drawings_of`. Files that exist are
     replaced, each atomically. The page comes last: whoever sees it sees its figures. Raises StorageError where the

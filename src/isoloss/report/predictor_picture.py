@@ -20,7 +20,7 @@ def predictor_picture(data: ReportData) -> Drawing | None:
     if not panels:
         return None
     return Drawing(
-        name="contest",
+        name="predictors",
         title="How well a measure predicts a corpus that was never trained on",
         caption="Every source is left out in turn and predicted from a measure alone. Marks are the measure's error "
         "less that of one law for all, which knows nothing of the source: left of the line it knows something. Bars "

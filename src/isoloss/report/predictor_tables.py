@@ -44,7 +44,7 @@ def _measures(comparison: PredictorComparison, number: int) -> Table:
     first = comparison.measures[0]
     rows = [*map(_row, sorted(comparison.measures, key=lambda c: c.loss.heldout)), *_rivals(first)]
     return Table(
-        name=f"contest-{_name(comparison, number)}", columns=COLUMNS, rows=tuple(rows),
+        name=f"predictors-{_name(comparison, number)}", columns=COLUMNS, rows=tuple(rows),
         caption=f"{compared(comparison)}: which measure predicts a source that was never fitted?",
         note=" ".join(comparison.sentences()),
     )  # fmt: skip

@@ -203,7 +203,7 @@ def variants_table(data: ReportData) -> Table:
     )
     rows = [_variant_row(data, corpus.name, factors) for corpus in by_complexity(data)]
     return Table(
-        name="arms", columns=columns, rows=tuple(rows),
+        name="variants", columns=columns, rows=tuple(rows),
         caption="The same grid trained at other peak learning rates. If a or the balance moves by more than its "
         "interval, the answer depends on the learning rate.",
     )  # fmt: skip

@@ -11,7 +11,7 @@
     damaged/                     files that were not what had been written, set aside
 
 Every file is written next to its target and renamed; the record comes last. It carries the digests of itself, its
-curve and its documents; the documents carry a twin of the record.
+curve and its documents; the documents carry a copy of the record.
 """
 
 import json
@@ -40,7 +40,7 @@ from isoloss.runs.underway import underway
 ARCHIVE_SCHEMA = 1
 MOST_ROWS = 50_000_000  # of a curve or of documents
 KINDS = ("curves", "documents")
-TWIN = b"isoloss.record"
+RECORD_COPY = b"isoloss.record"
 REPAIR = "run the study again: it finds what is damaged and repairs it"
 ALL_RUNS = (
     "SELECT corpus, params, tokens, loss_nats, stderr, status, flags, progress, train_nats, flops, width, depth, "
@@ -163,12 +163,12 @@ class Archive:
     def write(self, record: RunRecord, *, curve: Columns, documents: Columns) -> None:
         """Write a run: curve and documents first, the record last, with their digests."""
         content = json.loads(record.model_dump_json())
-        twin = json.dumps(with_checksums(content, files={}))
+        record_copy = json.dumps(with_checksums(content, files={}))
         self.write_record(
             content,
             digests={
                 "curves": self.write_columns("curves", record.fingerprint, curve),
-                "documents": self.write_columns("documents", record.fingerprint, documents, twin=twin),
+                "documents": self.write_columns("documents", record.fingerprint, documents, record_copy=record_copy),
             },
         )
 
@@ -176,14 +176,14 @@ class Archive:
         """Write a record alone: `content`, with the digests of the files next to it."""
         files.write_json(self.record_path(content["fingerprint"]), with_checksums(content, files=digests))
 
-    def write_columns(self, kind: str, name: str, columns: Columns, *, twin: str | None = None) -> str:
+    def write_columns(self, kind: str, name: str, columns: Columns, *, record_copy: str | None = None) -> str:
         """Write columns as Parquet under `kind`, with the text of a record in it, and return the file's digest."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         table = pa.table({key: pa.array(np.asarray(values)) for key, values in columns.items()})
-        if twin is not None:
-            table = table.replace_schema_metadata({TWIN: twin})
+        if record_copy is not None:
+            table = table.replace_schema_metadata({RECORD_COPY: record_copy})
         with files.replacing(self.columns_path(kind, name)) as temporary:
             pq.write_table(table, temporary, write_page_checksum=True)
             return file_digest(temporary)

@@ -2,7 +2,7 @@
 
 | damaged | what happens |
 |---|---|
-| a record | it is written again from its twin in the documents; without one its run is trained again |
+| a record | it is written again from its copy in the documents; without one its run is trained again |
 | a run's documents | its run is trained again: flags and paired errors need every document's loss |
 | a run's curve | its record stands, an empty curve takes the place of the lost one |
 
@@ -17,7 +17,7 @@ from typing import Any
 
 from isoloss.core import files
 from isoloss.core.errors import DamagedArchive
-from isoloss.runs.archive import KINDS, TWIN, Archive
+from isoloss.runs.archive import KINDS, RECORD_COPY, Archive
 from isoloss.runs.checksums import file_digest, opened
 
 DAMAGED = "damaged"
@@ -81,23 +81,23 @@ _EMPTY_CURVE: dict[str, list[float]] = {"step": [], "tokens": [], "train_nats": 
 
 def _mend_record(archive: Archive, run: str) -> Damage:
     path = archive.record_path(run)
-    twin = _twin(archive.columns_path("documents", run), run)
+    copy = _record_copy(archive.columns_path("documents", run), run)
     _set_aside(archive, path)
-    if twin is None:
+    if copy is None:
         return Damage(run=run, file=path, outcome="its run is trained again")
     digests = {kind: _digest(archive.columns_path(kind, run)) for kind in KINDS}
-    archive.write_record(twin, digests={kind: digest for kind, digest in digests.items() if digest})
+    archive.write_record(copy, digests={kind: digest for kind, digest in digests.items() if digest})
     return Damage(run=run, file=path, outcome="it was restored from its copy; nothing is lost")
 
 
-def _twin(documents: Path, run: str) -> dict[str, Any] | None:
+def _record_copy(documents: Path, run: str) -> dict[str, Any] | None:
     """Return the content of the record that the documents of a run carry, or None where it is not whole."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         table = pq.read_table(documents, page_checksum_verification=True)
-        content, _ = opened(json.loads((table.schema.metadata or {})[TWIN]))
+        content, _ = opened(json.loads((table.schema.metadata or {})[RECORD_COPY]))
     except (OSError, pa.ArrowException, KeyError, ValueError, TypeError, AttributeError):
         return None
     return content if content.get("fingerprint") == run else None

@@ -26,7 +26,7 @@ FEWEST_SIZES, WANTED_SIZES = 3, 5
 # A centred grid: a first pass of the lowest budgets, over every split that is plausible, then sizes around what it saw.
 PASS_SIZES = 7
 FIRST_BUDGETS = BUDGET_STEP**2  # the highest budget of the first pass over the lowest
-BESIDE = 2.2  # the outermost sizes of the second pass over the best ones of the outermost budgets
+OUTERMOST_FACTOR = 2.2  # the outermost sizes of the second pass over the best ones of the outermost budgets
 MOST_CONTEXT = 1 << 17  # tokens of a window
 
 
@@ -146,7 +146,7 @@ class Grid(Frozen):
     def second_pass(self, tokens_per_param: float, *, most_tokens: float = math.inf) -> "Grid":
         """Return the second pass, placed around an optimum; raises as `first_pass` does."""
         assert self.flops is not None, "a centred design has flops"
-        return self._pass((self.flops[0], self.flops[1]), tokens_per_param, BESIDE, most_tokens)
+        return self._pass((self.flops[0], self.flops[1]), tokens_per_param, OUTERMOST_FACTOR, most_tokens)
 
     def _pass(self, flops: tuple[float, float], ratio: float, around: float, most_tokens: float) -> "Grid":
         low, high = (math.sqrt(budget / 6 / ratio) for budget in flops)

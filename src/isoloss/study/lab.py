@@ -1,12 +1,13 @@
-"""The laboratory: the only conductor. Whatever trains, measures and fits together goes through here.
+"""The laboratory (`Lab`) runs a study: it builds corpora, measures them, trains, fits and reports.
 
-A results folder is an archive (`isoloss.runs.archive`) with, next to it:
+One process does so, the main process; workers only train. A results folder is an archive (`isoloss.runs.archive`)
+with, next to it:
 
     study.json      the study last run here, and which corpus each of its names stands for
     designs/        grammars that the study's designs found
     laws/           fitted laws: JSON, draws in Parquet
     measures/       measures of corpora that were taken here
-    report/         the page, its Markdown twin, the figures, and what they were made from
+    report/         the page, the same as Markdown, the figures, and what they were made from
     isoloss.log     what happened when
 """
 

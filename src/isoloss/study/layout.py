@@ -43,7 +43,7 @@ def budget_sizes(grid: Grid, planned: Sequence[PlannedRun], corpus: str) -> list
 
 
 def lengths_by_size(grid: Grid, planned: Sequence[PlannedRun]) -> dict[int, list[int]]:
-    """Return the token counts of every size of the grid itself, without those of other arms."""
+    """Return the token counts of every size of the grid itself, without those of other variants."""
     lengths: dict[int, list[int]] = {}
     for run in planned:
         if run.variant == GRID:

@@ -1,4 +1,4 @@
-"""Where a record comes from. No torch: a conductor records workers that died."""
+"""Where a record comes from. No torch: the main process records workers that died."""
 
 import platform
 from functools import cache

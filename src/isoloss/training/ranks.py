@@ -10,7 +10,7 @@ from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
 
 class Ranks:
-    """This process among the `size` that share a model; rank 0 decides, hears the conductor and writes."""
+    """This process among the `size` that share a model; rank 0 decides, hears the main process and writes."""
 
     def __init__(self, device: str) -> None:
         self.rank, self.size = dist.get_rank(), dist.get_world_size()

@@ -195,9 +195,9 @@ def swiglu_backward(gate_up_N2F: Floats, y_NF: Floats) -> None:
 
 @kernel
 def turn(x_N3C: Floats, cos_TK: Floats, sin_TK: Floats, heads: int, scale: np.float32, way: np.float32) -> None:
-    """Turn queries and keys by their positions (`way` 1) or back (-1), in place; queries also times `scale`.
+    """Turn queries and keys by their positions, forward (`way` 1) or backward (-1), in place.
 
-    Back is the way of the gradient, for the transpose of a turn is its inverse.
+    Queries are also multiplied by `scale`. Gradients turn backward, because the transpose of a rotation is its inverse.
     """
     positions, half = cos_TK.shape
     for i in range(x_N3C.shape[0]):

@@ -46,7 +46,7 @@ def compile_elsewhere(operations: Compiled) -> None:
 def _compile(name: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "isoloss.models.cpu.compiling", name], capture_output=True, text=True, check=False,
-        start_new_session=True,  # Ctrl-C is the conductor's affair: what is half compiled would be lost
+        start_new_session=True,  # Ctrl-C is the main process's affair: what is half compiled would be lost
     )  # fmt: skip
     if done.returncode:
         raise WorkError(

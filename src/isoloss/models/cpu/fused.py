@@ -200,8 +200,8 @@ class _Single:
     ) -> None:
         here, turns = self._streams(tokens_N), (self.cos_TK, self.sin_TK, self.heads)
         head = self._head(here, targets_N, z_loss, nats_N, log_z_N)
-        back: Any = (*head, here.scratch.small_NC, here.dx_NC, dw.norm_C, dw.head_VC)
-        _kernels.head_backward(*back)
+        backward: Any = (*head, here.scratch.small_NC, here.dx_NC, dw.norm_C, dw.head_VC)
+        _kernels.head_backward(*backward)
         for block, dblock, kept in zip(reversed(self.w.blocks), reversed(dw.blocks), reversed(here.kept), strict=True):
             _kernels.block_backward(here.dx_NC, block, *turns, kept, here.scratch, dblock)
         _kernels.embed_backward(tokens_N, here.dx_NC, dw.embedding_VC)
