@@ -9,6 +9,7 @@ from isoloss.core.estimate import Estimate
 from isoloss.core.numbers import MISSING, duration, fixed, plain, power_of_ten, si
 from isoloss.data_dependence.balance import measured_as
 from isoloss.diagnostics.backtest import NEAREST
+from isoloss.fitting.checks import FLAT_CONDITION
 from isoloss.fitting.estimated import FrontierPoint
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.report.blocks import Cell, Column, Row, Table, estimate_cell, number_cell, table_row
@@ -104,7 +105,10 @@ def fit_table(data: ReportData) -> Table:
         Column(title="rows", unit="used"), Column(title="left out"),
         Column(title="starts", unit="agreeing", about="starting points that ended within 1e-6 of the best objective"),
         Column(title="gradient", about="largest cosine between residual influence and a parameter's direction"),
-        Column(title="condition", about="condition number of the scaled Jacobian: above 1000 parameters trade off"),
+        Column(
+            title="condition",
+            about=f"condition number of the scaled Jacobian: above {FLAT_CONDITION:.0f} parameters trade off",
+        ),
         Column(title="at a bound", numeric=False),
     )  # fmt: skip
     return Table(
