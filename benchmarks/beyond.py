@@ -18,6 +18,7 @@ import numpy as np
 
 import isoloss.planning.beyond
 from isoloss.core.errors import InputError
+from isoloss.core.numbers import percent
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.fitting.fitting import fit
 from isoloss.planning.beyond import FORMS, LOSS_FACTOR, RATIO_FACTOR, look_beyond
@@ -158,10 +159,15 @@ def report(rows: list[dict]) -> None:
             pooled[band] += inside if not source.startswith("simulated") else []
             half = np.median([factor * row["deviation"] for row in part])
             count = len({row["table"] for row in own})
-            print(f"| {source} | {count} | {factor:.2f} | {band} | {len(part)} | {np.mean(inside):.1%} | {half:.1%} |")
+            print(
+                f"| {source} | {count} | {factor:.2f} | {band} | {len(part)} | {percent(np.mean(inside))} "
+                f"| {percent(half)} |"
+            )
     for band, inside in pooled.items():
         if inside:
-            print(f"published tables, {band} times the compute: {np.mean(inside):.1%} of {len(inside)} runs inside")
+            print(
+                f"published tables, {band} times the compute: {percent(np.mean(inside))} of {len(inside)} runs inside"
+            )
 
 
 def read(path: Path) -> list[dict]:

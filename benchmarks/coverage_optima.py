@@ -17,6 +17,7 @@ import numpy as np
 
 from isoloss.arena.truths import DESIGNS, FORMS, POINT_SD, TRUNK_SDS, Design, Truth, runs, truth
 from isoloss.core.errors import InputError
+from isoloss.core.numbers import percent
 from isoloss.core.rng import stream
 from isoloss.optima.best_size import BestSize, best_sizes
 from isoloss.optima.lack_of_fit import MOVED, REFUSAL, lack_of_fit
@@ -282,13 +283,13 @@ def page(rows: Sequence[Mapping[str, str]]) -> list[str]:
         "interval. Here the truth is known, because the losses are simulated from a known law, called a surface. "
         "A cell is a design of runs, a noise level and a surface. `python benchmarks/coverage_optima.py` runs the "
         f"simulations and writes this page. Each simulation draws fresh noise and makes a whole estimate ({DRAWS} "
-        f"draws) at one budget. The noise of a run is {POINT_SD:.1%} of the loss; the tables give the noise that the "
-        "runs of one trunk share. `5 × 6`, `demo` and `staircase` train one trunk per size. `sparse` has 19 single "
+        f"draws) at one budget. The noise of a run is {percent(POINT_SD)} of the loss; the tables give the noise that "
+        "the runs of one trunk share. `5 × 6`, `demo` and `staircase` train one trunk per size. `sparse` has 19 single "
         "runs of six sizes; at three of them there are runs on both sides of the budget. Surfaces and designs: "
         "`isoloss.arena.truths`.",
         "",
-        f"Targets: a bias below {BIAS:g}; 95 % intervals of which at least {HOLD:.0%} contain the truth; and intervals "
-        f"no wider than {RATIO:g} times those of the true law fitted by itself. Each cell has {counts} "
+        f"Targets: a bias below {BIAS:g}; 95 % intervals of which at least {percent(HOLD, 2)} contain the truth; and "
+        f"intervals no wider than {RATIO:g} times those of the true law fitted by itself. Each cell has {counts} "
         f"replicates; with {few:,}, a coverage of 95 % is known to ± {error(few):.1f} points. The five surfaces of a "
         "design share their noise, seed by seed, so their misses coincide.",
         "",
@@ -296,9 +297,9 @@ def page(rows: Sequence[Mapping[str, str]]) -> list[str]:
         "",
         f"- Bias: {count - tally('bias')} of {count} cells reach the target. The largest bias is {worst.bias:+.3f} "
         f"({name_of(worst)}).",
-        f"- Coverage: {count - tally('coverage')} of {count} cells reach the target. {total:.1%} of all intervals "
-        f"contain the truth. The lowest cell has {least.hold:.1%} ({name_of(least)}). Of the {tally('coverage')} cells "
-        f"below the target, {missed.count('coverage, clearly')} are below it by more than two standard errors.",
+        f"- Coverage: {count - tally('coverage')} of {count} cells reach the target. {percent(total)} of all intervals "
+        f"contain the truth. The lowest cell has {percent(least.hold)} ({name_of(least)}). Of the {tally('coverage')} "
+        f"cells below the target, {missed.count('coverage, clearly')} are below it by more than two standard errors.",
         f"- Width: {count - tally('width')} of {count} cells reach the target. The largest ratio is "
         f"{widest.ratio:.2f} ({name_of(widest)}).",
         "",
@@ -309,7 +310,7 @@ def page(rows: Sequence[Mapping[str, str]]) -> list[str]:
         "Bias, s.d. and width are of ln(D*/N*). The width ratio compares with the true law fitted by itself, which "
         f"every {ALONE_EVERY}th simulation does. Every {REFUSED_EVERY}th simulation also tests Chinchilla's law at "
         f"three budgets, as `isoloss fit` does. Its misfit is reported at p < {REFUSAL:g}. The law is rejected if the "
-        f"misfit also shifts ln(D*/N*) by more than {MOVED:g}, which is {MOVED:.0%} of tokens per parameter.",
+        f"misfit also shifts ln(D*/N*) by more than {MOVED:g}, which is {percent(MOVED, 2)} of tokens per parameter.",
         "",
         "## Designs whose best size is outside the runs",
         "",

@@ -1,9 +1,6 @@
 """A main process to be killed: `python drive_executor.py ARCHIVE` trains the trunks of two small studies and ends."""
 
 import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 
 from isoloss.execution import Where
 from isoloss.execution.local import LocalExecutor

@@ -57,7 +57,7 @@ def test_a_full_disk_stops_the_work_and_keeps_what_was_done(small_disk):
     assert {path: path.read_bytes() for path in before} == before, "finished work is not touched again"
 
 
-CONDUCTOR = """
+MAIN_PROCESS = """
 import sys
 sys.path[:0] = [{tests!r}, {here!r}]
 from tiny_training import tiny_spec
@@ -76,7 +76,7 @@ for record in LocalExecutor(Where(workers=1)).run(jobs, Archive({folder!r}), on_
 def test_two_main_processes_on_one_study_share_its_trunks(tmp_path):
     archive = Archive(tmp_path)
     write_corpus(archive)
-    script = CONDUCTOR.format(tests=str(HERE.parent / "helpers"), here=str(HERE), folder=str(tmp_path))
+    script = MAIN_PROCESS.format(tests=str(HERE.parent / "helpers"), here=str(HERE), folder=str(tmp_path))
     started = [subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) for _ in range(2)]
     output = [process.communicate()[0].splitlines() for process in started]
     runs = {f"{tiny_spec(5, seed=seed).fingerprint} finished" for seed in range(6)}

@@ -23,6 +23,8 @@ from tiny_training import tiny_spec, write_corpus
 from waiting import HANGS_AFTER, wait_until
 
 DRIVER = Path(__file__).with_name("drive_executor.py")
+SEARCHED = [str(DRIVER.parents[1] / "helpers"), *filter(None, [os.environ.get("PYTHONPATH")])]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(SEARCHED)}
 
 
 def processes_of(archive):
@@ -143,8 +145,8 @@ def test_a_trunk_lock_is_held_by_one_and_leaves_nothing(tmp_path):
 @pytest.mark.slow
 def test_ctrl_c_ends_everything_soon_with_the_state_saved(archive):
     main = subprocess.Popen(
-        [sys.executable, str(DRIVER), str(archive.folder)], start_new_session=True, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, text=True,
+        [sys.executable, str(DRIVER), str(archive.folder)], env=ENVIRONMENT, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     with main:
         main.stdout.readline()  # training has begun
@@ -174,7 +176,9 @@ def test_kills_at_random_moments_change_nothing(archive, tmp_path):
             assert stamps.setdefault(path, stamp) == stamp, "a finished record was written again"
         if finished:
             break
-    subprocess.run([sys.executable, str(DRIVER), str(archive.folder)], check=True, capture_output=True, text=True)
+    subprocess.run(
+        [sys.executable, str(DRIVER), str(archive.folder)], env=ENVIRONMENT, check=True, capture_output=True, text=True
+    )
     assert life >= part(4, of=8), "the study ended before it was killed often enough to show anything"
     assert losses(archive) == losses(undisturbed)
     assert not list((archive.folder / "checkpoints").iterdir())
@@ -183,7 +187,11 @@ def test_kills_at_random_moments_change_nothing(archive, tmp_path):
 def _live(archive, *, alone, in_training, seconds):
     """Start a main process, kill it (`alone`, or with its group) after some time; return if it was done."""
     main = subprocess.Popen(
-        [sys.executable, str(DRIVER), str(archive.folder)], start_new_session=True, stdout=subprocess.PIPE, text=True
+        [sys.executable, str(DRIVER), str(archive.folder)],
+        env=ENVIRONMENT,
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     with main:
         if in_training:

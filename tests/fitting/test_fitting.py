@@ -145,7 +145,7 @@ def test_damaged_and_foreign_files_are_refused(law, tmp_path):
 def test_summary_shows_everything_in_88_columns(law):
     text = law.summary()
     assert max(len(line) for line in text.splitlines()) <= 88
-    for said in ("L = E + A/N^α + B/D^β", "agreeing", "alpha", "95% low", "a (N* ∝ C^a)", "ln D*/N*"):
+    for said in ("L = E + A/N^α + B/D^β", "agreeing", "alpha", "a (N* ∝ C^a)", "ln D*/N*"):
         assert said in text
     assert "std err" in text
     assert "noise of a run's loss" in text
@@ -176,7 +176,7 @@ def test_a_notebook_shows_tables_and_escapes_names(law):
         assert {"table", "thead", "tr", "td"} <= found.tags
         assert "script" not in found.tags
         assert f"{law.params['alpha'].value:.6g}" in found.cells
-        assert {"alpha", "estimate", "std err", "95% low"} <= set(found.cells)
+        assert {"alpha", "estimate", "std err"} <= set(found.cells)
     assert repr(law.summary()) == str(law.summary())
 
 

@@ -2,7 +2,6 @@
 
 import csv
 import dataclasses
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,6 @@ from answer_tables import planted_loss, write_planted
 from isoloss.optima.best_size import flops_per_token
 
 STUDIES = Path(__file__).parents[2] / "studies"
-sys.path.insert(0, str(STUDIES))
 
 from answer import estimates, laws, page, plans, readings, seals, verdicts  # noqa: E402
 

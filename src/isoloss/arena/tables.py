@@ -7,6 +7,7 @@ from isoloss.arena.referee import STATUS_WORDS
 from isoloss.arena.scores import Entry, Score, summed
 from isoloss.arena.tasks import Track
 from isoloss.arena.truths import FORMS
+from isoloss.core.numbers import percent
 
 HELD_OUT = ("method", "answered", "loss error 3×", "loss error 10×", "seconds")
 HEADS: dict[Track, tuple[str, ...]] = {
@@ -146,7 +147,7 @@ def _name(head: str) -> str:
 def _words(head: str, value: float) -> str:
     """Return a number as a reader uses it: losses in percent, seconds to a tenth, all else to three places."""
     if head.startswith(("loss", "next")):
-        return f"{value:.2%}"
+        return percent(value)
     if head == "seconds":
         return f"{value:.1f}"
     return f"{value:.4f}" if head.startswith("regret") else f"{value:.3f}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from isoloss.cli.output import print_json, say
 from isoloss.core.errors import InputError, Unidentified, did_you_mean
+from isoloss.core.numbers import percent
 from isoloss.core.plain_json import fields_json
 
 if TYPE_CHECKING:
@@ -161,7 +162,13 @@ def outliers_in_words(found: Sequence["Outlier"]) -> list[str]:
     if not found:
         return ["outliers: none; no row is more than 4 robust standard deviations off the law"]
     heading = f"outliers, over 4 robust standard deviations off the law: {len(found)}"
-    return [heading, *(f"  {_row(one)}: {one.residual:+.2%} of L, {one.deviations:+.1f} deviations" for one in found)]
+    return [
+        heading,
+        *(
+            f"  {_row(one)}: {percent(one.residual, signed=True)} of L, {one.deviations:+.1f} deviations"
+            for one in found
+        ),
+    ]
 
 
 def _row(outlier: "Outlier") -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from isoloss.cli.output import console, table
-from isoloss.core.numbers import grouped, in_brackets, listed
+from isoloss.core.numbers import grouped, in_brackets, listed, percent
 from isoloss.runs.observations import NO_GROUP, bracketed
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def show_beyond(found: "Beyond") -> None:
             f"a run of {run.params:.3g} parameters and {run.tokens:.3g} tokens, {run.distance:.3g} times the compute: "
             f"{_cell(run.loss, '.4f')} nats"
         )
-    heavy = ", ".join(f"{one.name} {one.weight:.0%}" for one in found.forms if one.weight >= LEAST_SHOWN)
+    heavy = ", ".join(f"{one.name} {percent(one.weight, 2)}" for one in found.forms if one.weight >= LEAST_SHOWN)
     out.print(f"laws, weighted by how well each predicts the largest budgets of {found.group}: {heavy}")
     for name, reason in found.left_out.items():
         out.print(f"left out, {name}: {reason}")

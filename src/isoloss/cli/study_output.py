@@ -10,7 +10,7 @@ from isoloss.cli.output import table as _table
 from isoloss.cli.tables import interval, show_evaluated
 from isoloss.core.errors import identified
 from isoloss.core.estimate import LEVEL, Estimate
-from isoloss.core.numbers import in_brackets, listed, plain, si
+from isoloss.core.numbers import in_brackets, listed, percent, plain, si
 from isoloss.study.centred import in_words
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def _show_answer(answer: Mapping[str, Any]) -> None:
 def _refusals(refused: "Sequence[Mapping[str, Any]]") -> str:
     """Return in one sentence which corpora a form misses: the report has one for each."""
     misfits = sorted(one["misfit"] for one in refused)
-    span = f"{misfits[0]:.1%}" if len(misfits) == 1 else f"{misfits[0]:.1%} to {misfits[-1]:.1%}"
+    span = percent(misfits[0]) if len(misfits) == 1 else f"{percent(misfits[0])} to {percent(misfits[-1])}"
     corpora = listed([one["corpus"] for one in refused])
     return (
         f"The form {refused[0]['form']} alone misses the runs of {corpora} by more than "

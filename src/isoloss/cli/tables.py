@@ -8,7 +8,7 @@ from isoloss.cli.output import Lines
 from isoloss.cli.output import console as _console
 from isoloss.cli.output import table as _table
 from isoloss.cli.rows import plain_rows
-from isoloss.core.numbers import in_brackets
+from isoloss.core.numbers import in_brackets, percent
 from isoloss.core.shown import shown
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def show_counts(
     console.print(table)
     table = _table("layer", "forward FLOPs a token", "share")
     for layer, each in layers.items():
-        table.add_row(layer.replace("_", " "), f"{each:,.0f}", f"{each / sum(layers.values()):.1%}")
+        table.add_row(layer.replace("_", " "), f"{each:,.0f}", percent(each / sum(layers.values())))
     console.print(table)
 
 
@@ -137,12 +137,12 @@ def rise_picture(one: "Profile") -> str:
 def show_backtest(test: "Backtest") -> None:
     """Print how every law predicted the runs that its fit did not see."""
     table = _table("predictor", "runs held out", "error of ln L", "bias of ln L", "intervals held", "half width")
-    table.caption = f"{test.group}: {test.holdout} held out; {test.level:.0%} prediction intervals"
+    table.caption = f"{test.group}: {test.holdout} held out; {percent(test.level)} prediction intervals"
     for score in test.scores:
         table.add_row(
-            score.law, str(score.runs), f"{score.rmse:.2%}", f"{score.bias:+.2%}",
-            "–" if score.held is None else f"{score.held:.0%}",
-            "–" if score.half_width is None else f"{score.half_width:.2%}",
+            score.law, str(score.runs), percent(score.rmse), percent(score.bias, signed=True),
+            "–" if score.held is None else percent(score.held, 2),
+            "–" if score.half_width is None else percent(score.half_width),
         )  # fmt: skip
     console = _console()
     console.print(table)

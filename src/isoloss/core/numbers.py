@@ -111,6 +111,11 @@ def in_brackets(estimate: Estimate, write: Writer, *, gap: str = " ", to: str = 
     return f"{write(estimate.value)}{gap}[{write(estimate.low)}{to}{write(estimate.high)}]"
 
 
+def rounded(estimate: Estimate, digits: int) -> str:
+    """Return an estimate with its interval to `digits` significant digits: `0.35 [0.33, 0.37]`."""
+    return in_brackets(estimate, partial(significant, digits=digits))
+
+
 def duration(seconds: float) -> str:
     """Return `43 s`, `5 min 12 s`, `3 h 20 min`."""
     if seconds < 1:

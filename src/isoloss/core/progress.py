@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from isoloss.core.files import storage_errors
+from isoloss.core.numbers import percent
 from isoloss.core.shown import shown
 
 if TYPE_CHECKING:
@@ -118,7 +119,9 @@ class _PlainTask(_NoTask):
         if time.monotonic() - self.reported >= PLAIN_SECONDS:
             self.reported = time.monotonic()
             share = self.done / self.total if self.total else 1.0
-            print(shown(f"{self.title}: {share:.0%}, {self.detail}"), file=self.progress.target, flush=True)
+            print(
+                shown(f"{self.title}: {percent(round(share, 2))}, {self.detail}"), file=self.progress.target, flush=True
+            )
 
 
 class _Bar:

@@ -7,6 +7,7 @@ from itertools import chain, repeat
 import numpy as np
 
 from isoloss.core.errors import BadCorpus, InputError
+from isoloss.core.numbers import percent
 from isoloss.corpus.compressed import LONGEST_DOCUMENT, read_blocks, too_long
 from isoloss.corpus.corpus import Tokens
 from isoloss.corpus.json_rows import BROKEN_ROW, FIX_NO_ROWS, NO_ROWS, SET_TEXT_FIELD, NoRows
@@ -65,7 +66,7 @@ class Fit:
         if self.unknown > self.LARGEST_UNKNOWN * self.tokens:
             raise BadCorpus(
                 f"tokenizer {self._name!r} does not fit this text: {self.unknown} of {self.tokens} tokens are unknown "
-                f"({self.unknown / self.tokens:.1%}; at most {self.LARGEST_UNKNOWN:.1%} may be)",
+                f"({percent(self.unknown / self.tokens)}; at most {percent(self.LARGEST_UNKNOWN)} may be)",
                 place=self._first,
                 fix='use one with byte fallback, train one with tokenizer = "bpe:4096", or use "bytes"',
             )

@@ -226,7 +226,7 @@ def _limits_sentence(verdict: BalanceVerdict) -> str:
     else:
         parts.append(
             "Four studies in five like this one would show a change by "
-            f"{_times(verdict.smallest_detectable)} per {STEP} of {measure_in_words(verdict.measure)}"
+            f"{_multiple(verdict.smallest_detectable)} per {STEP} of {measure_in_words(verdict.measure)}"
         )
         if verdict.prior is not None:
             parts.append(
@@ -236,7 +236,7 @@ def _limits_sentence(verdict: BalanceVerdict) -> str:
         elif len(verdict.corpora) == FEWEST_CORPORA and verdict.smallest_with_one_more is not None:
             parts[-1] += (
                 ": three corpora leave one degree of freedom to tell a trend from scatter between corpora. One corpus "
-                f"more would bring it to {_times(verdict.smallest_with_one_more)}"
+                f"more would bring it to {_multiple(verdict.smallest_with_one_more)}"
             )
     parts += [f"{name} is left out: {reason}" for name, reason in verdict.left_out.items()]
     return ". ".join(parts) + "."
@@ -244,7 +244,7 @@ def _limits_sentence(verdict: BalanceVerdict) -> str:
 
 def slope_in_words(slope: Estimate, measure: str) -> str:
     """Return the factor on tokens per parameter for a step of `measure` that a slope of ln(D*/N*) stands for."""
-    return f"{_times(slope.value)} {_interval(slope)} per {STEP:g} of {measure_in_words(measure)}"
+    return f"{_multiple(slope.value)} {_interval(slope)} per {STEP:g} of {measure_in_words(measure)}"
 
 
 def measure_in_words(measure: str) -> str:
@@ -257,7 +257,7 @@ def measured_as(measure: str) -> str:
     return "compressed size / raw size" if measure in COMPRESSORS else "nats per token" if measure in ENTROPIES else ""
 
 
-def _times(log_ratio: float) -> str:
+def _multiple(log_ratio: float) -> str:
     if abs(log_ratio) > LARGEST_FACTOR:
         return "more than ×1000" if log_ratio > 0 else "less than ×1/1000"
     return f"×{np.exp(log_ratio):.3g}"

@@ -123,8 +123,8 @@ def _convergence(found: "PredictorComparison") -> str:
     if found.folds_converged > ALMOST_ALL:
         return ""
     return (
-        f" {1 - found.folds_converged:.0%} of the laws behind this did not converge. Look at each corpus's own law "
-        "first, and leave out unconverged and saturated runs."
+        f" {percent(1 - found.folds_converged, 2)} of the laws behind this did not converge. Look at each corpus's own "
+        "law first, and leave out unconverged and saturated runs."
     )
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from isoloss.core.errors import BadTable, InputError, did_you_mean
 from isoloss.core.estimate import LEVEL
+from isoloss.core.numbers import percent
 from isoloss.core.plain_json import Plain, fields_json
 from isoloss.core.progress import QUIET, Progress
 from isoloss.fitting.checks import leave_out, root_mean_square
@@ -98,11 +99,11 @@ class Backtest:
         far = f", up to {beyond:.3g} times the compute that the fits saw" if beyond > 1.01 else ""
         said = (
             f"Of {len(self.scores)} predictors of {best.runs} held-out runs of {self.group!r} "
-            f"({HOLDOUTS[self.holdout]}{far}), {best.law} is best: it misses ln L by {best.rmse:.2%} (root mean "
+            f"({HOLDOUTS[self.holdout]}{far}), {best.law} is best: it misses ln L by {percent(best.rmse)} (root mean "
             "square)."
         )
         kept = [
-            f"{score.law}'s {self.level:.0%} intervals contain {score.held:.0%} of these runs"
+            f"{score.law}'s {percent(self.level)} intervals contain {percent(score.held, 2)} of these runs"
             for score in self.scores
             if score.held is not None
         ]

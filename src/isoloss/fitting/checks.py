@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from isoloss.core.errors import BadTable
 from isoloss.core.estimate import LEVEL
-from isoloss.core.numbers import listed, some
+from isoloss.core.numbers import listed, percent, some
 from isoloss.fitting.domain import LawWarning
 from isoloss.fitting.engine import CONVERGED, Optimum, Problem, linearise, solve
 from isoloss.fitting.evidence import Exclusion
@@ -186,7 +186,7 @@ def _flat_profile(observations: Observations, problem: Problem, optimum: Optimum
                 yield LawWarning(
                     code="flat_profile",
                     message=f"the runs set no limit on {name} on one side: it may be as {side} as {value:.3g}, the "
-                    f"end of the search, and the objective is only {rise / least:.1%} worse, less than noise "
+                    f"end of the search, and the objective is only {percent(rise / least)} worse, less than noise "
                     "explains. Widen the grid where this parameter acts, or fix it at a known value.",
                 )
 
@@ -205,8 +205,9 @@ def _poor_fit(observations: Observations, problem: Problem, optimum: Optimum) ->
         return
     yield LawWarning(
         code="poor_fit",
-        message=f"the law misses the losses by {rmse:.0%} (root mean square of ln L; over {LARGE_RMSE:.0%}): these "
-        f"runs do not follow {problem.law.formula}. Look at the residuals before using any parameter.",
+        message=f"the law misses the losses by {percent(rmse, 2)} (root mean square of ln L; over "
+        f"{percent(LARGE_RMSE, 2)}). These runs do not follow {problem.law.formula}. "
+        "Look at the residuals before using any parameter.",
     )
     if observations.vocab is not None:
         yield from _near_uniform(observations, observations.vocab)
@@ -215,11 +216,11 @@ def _poor_fit(observations: Observations, problem: Problem, optimum: Optimum) ->
         columns = " or ".join(map(in_words, _grid_columns(observations)))
         yield LawWarning(
             code="unconverged_runs",
-            message=f"{plateau.sum()} of {len(plateau)} runs are within {1 - PLATEAU:.0%} of the highest loss, "
+            message=f"{plateau.sum()} of {len(plateau)} runs are within {percent(1 - PLATEAU, 2)} of the highest loss, "
             f"{observations.loss_nats.max():.3g} nats, although their {columns} span a factor "
             f"of {PLATEAU_SPAN:.0f} or more (row {some(observations.rows[plateau])}); the law misses them by "
-            f"{missed:.0%}. They look hardly trained: leave them out (on the command line: --where), train longer, "
-            "or use a larger learning rate.",
+            f"{percent(missed, 2)}. They look hardly trained: leave them out (on the command line: --where), "
+            "train longer, or use a larger learning rate.",
             rows=tuple(observations.rows[plateau].tolist()),
         )
 
@@ -232,8 +233,8 @@ def _near_uniform(observations: Observations, vocab: Floats) -> Iterator[LawWarn
     rows = observations.rows[near]
     yield LawWarning(
         code="unconverged_runs",
-        message=f"{near.sum()} of {len(near)} losses (row {some(rows)}) are within {1 - PLATEAU:.0%} of the ln of "
-        f"the vocabulary size, {np.log(vocab[near].max()):.4g} nats, where training starts. These runs look "
+        message=f"{near.sum()} of {len(near)} losses (row {some(rows)}) are within {percent(1 - PLATEAU, 2)} of the "
+        f"ln of the vocabulary size, {np.log(vocab[near].max()):.4g} nats, where training starts. These runs look "
         "hardly trained: leave them out (on the command line: --where), train longer, or use a larger learning "
         "rate.",
         rows=tuple(rows.tolist()),

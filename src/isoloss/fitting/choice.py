@@ -13,6 +13,7 @@ from typing import Unpack
 import numpy as np
 
 from isoloss.core.errors import BadTable, InputError
+from isoloss.core.numbers import percent
 from isoloss.core.plain_json import Plain
 from isoloss.fitting.checks import leave_out, refuse_unfittable, root_mean_square
 from isoloss.fitting.engine import find_optimum, linearise, pose, row_weights, starting_points
@@ -61,7 +62,7 @@ class LawChoice(Plain):
 
     def sentence(self) -> str:
         """Return in plain English what was chosen, and why."""
-        scored = ", ".join(f"{one.law} {one.score:.2%}" for one in self.tried if one.score is not None)
+        scored = ", ".join(f"{one.law} {percent(one.score)}" for one in self.tried if one.score is not None)
         others = [name for name in self.equal if name != self.law]
         why = f", the fewest parameters among equals (with {', '.join(others)})" if others else ""
         missing = "".join(f"; not {one.law}: {one.reason}" for one in self.tried if one.score is None)

@@ -9,6 +9,7 @@ import numpy as np
 
 from isoloss.core.errors import InputError
 from isoloss.core.estimate import LEVEL, Estimate
+from isoloss.core.numbers import percent
 from isoloss.core.progress import QUIET, Progress, Task
 from isoloss.core.rng import stream
 from isoloss.fitting.checks import (
@@ -338,12 +339,13 @@ def _draw_warnings(ends: Solutions, without: float) -> Iterator[LawWarning]:
     if without > (1 - LEVEL) / 2:
         yield LawWarning(
             code="frontier_not_identified",
-            message=f"{without:.0%} of the bootstrap draws have no optimum inside the grid, so the frontier has "
-            "no interval. Widen the grid in parameters and in tokens, and leave out unconverged and saturated runs.",
+            message=f"{percent(without, 2)} of the bootstrap draws have no optimum inside the grid, so the frontier "
+            "has no interval. Widen the grid in parameters and in tokens, and leave out unconverged and "
+            "saturated runs.",
         )
     if failed > FEW_FAILED_REFITS:
         yield LawWarning(
             code="refits_not_converged",
-            message=f"{failed:.0%} of the resampled fits did not converge, so the intervals are rough. Widen the "
-            "grid, or use objective='huber' with a larger delta.",
+            message=f"{percent(failed, 2)} of the resampled fits did not converge, so the intervals are rough. Widen "
+            "the grid, or use objective='huber' with a larger delta.",
         )

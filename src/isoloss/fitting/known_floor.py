@@ -8,7 +8,7 @@ import numpy as np
 
 from isoloss.core.errors import InputError, did_you_mean
 from isoloss.core.estimate import LEVEL, Estimate
-from isoloss.core.numbers import some
+from isoloss.core.numbers import percent, some
 from isoloss.core.plain_json import fields_json
 from isoloss.fitting.domain import LawWarning
 from isoloss.laws.law import Floats, Law
@@ -48,7 +48,7 @@ class KnownFloor:
         if self.inside is None:
             return f"{verdict}."
         contains = "contains" if self.inside else "does not contain"
-        return f"{verdict}; its {self.E.level:.0%} interval {contains} the floor."
+        return f"{verdict}; its {percent(self.E.level)} interval {contains} the floor."
 
     def to_json(self) -> dict[str, Any]:
         """Return the key `floor` of a fit."""

@@ -9,6 +9,7 @@ import numpy as np
 from isoloss.core.display import html_table
 from isoloss.core.errors import Unidentified
 from isoloss.core.estimate import Estimate
+from isoloss.core.numbers import percent
 from isoloss.laws.law import Floats
 from isoloss.runs.observations import bracketed
 
@@ -85,7 +86,7 @@ def _key_numbers(law: "FittedLaw") -> list[tuple[Pair, Pair]]:
     left = [
         ("rows", f"{law.rows_used}{excluded}"),
         *_spans(law),
-        ("rmse of ln L", f"{law.rmse:.2%}"),
+        ("rmse of ln L", percent(law.rmse)),
     ]
     right = [
         ("objective", f"{law.objective_value:.5g} ({loss})"),
@@ -107,7 +108,7 @@ def _spans(law: "FittedLaw") -> list[Pair]:
 
 def _columns(law: "FittedLaw") -> tuple[str, ...]:
     level = next(iter(law.params.values())).level
-    return "", "estimate", "std err", f"{level:.0%} low", f"{level:.0%} high"
+    return "", "estimate", "std err", f"{percent(level)} low", f"{percent(level)} high"
 
 
 def _rows(law: "FittedLaw") -> list[tuple[str, ...]]:
@@ -150,6 +151,6 @@ def _notes(law: "FittedLaw") -> list[str]:
     notes.append(f"intervals: {METHODS[law.interval_method]}{drawn}")
     if len(law.noise):
         point, trunk = np.median(law.noise, axis=0)
-        shared = f", {trunk:.2%} between training curves" if trunk > 0 else ""
-        notes.append(f"noise of a run's loss: {point:.2%}{shared}")
+        shared = f", {percent(trunk)} between training curves" if trunk > 0 else ""
+        notes.append(f"noise of a run's loss: {percent(point)}{shared}")
     return notes

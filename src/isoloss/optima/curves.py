@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from isoloss.core.errors import BadTable, InputError
+from isoloss.core.numbers import percent
 from isoloss.laws.law import Floats
 from isoloss.runs.observations import NO_GROUP, Observations, observations
 
@@ -126,7 +127,8 @@ def points_at_budgets(
     ]
     if not rows:
         raise BadTable(
-            f"no curve comes within {tolerance:.0%} of a budget ({min(budgets):.2e} to {max(budgets):.2e} FLOPs)",
+            f"no curve comes within {percent(tolerance, 2)} of a budget "
+            f"({min(budgets):.2e} to {max(budgets):.2e} FLOPs)",
             fix="name budgets that the runs reach, or widen the tolerance",
         )
     return observations(

@@ -18,6 +18,7 @@ import numpy as np
 
 from isoloss.core.errors import InputError, Unidentified
 from isoloss.core.estimate import LEVEL
+from isoloss.core.numbers import percent
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.laws.law import Floats
 
@@ -83,8 +84,8 @@ def next_runs(
     known = np.isfinite(quantity)
     if known.mean() < 0.5:
         raise Unidentified(
-            f"{1 - known.mean():.0%} of the bootstrap draws do not have this quantity, so no run can be chosen to "
-            "determine it",
+            f"{percent(1 - known.mean(), 2)} of the bootstrap draws do not have this quantity, so no run can be "
+            "chosen to determine it",
             fix="widen the grid in parameters and in tokens first, or ask for the loss",
         )
     losses = np.log(law.predict_draws(

@@ -11,7 +11,7 @@ import numpy as np
 
 from isoloss.core.errors import Unidentified
 from isoloss.core.estimate import Estimate
-from isoloss.core.numbers import listed
+from isoloss.core.numbers import listed, percent
 from isoloss.fitting.domain import LawWarning
 from isoloss.planning.beyond import AT_ONCE, GRID, LOSS_FACTOR, Beyond, fault_of
 from isoloss.planning.corpus_statistics import CorpusStatistics
@@ -97,7 +97,7 @@ def as_seen(drafted: Plan, seen: Beyond) -> Plan:
         LawWarning(code="form_left_out", message=f"{name} is left out: {reason}.")
         for name, reason in seen.left_out.items()
     )
-    heavy = ", ".join(f"{one.name} {one.weight:.0%}" for one in seen.forms if one.weight >= 0.01)
+    heavy = ", ".join(f"{one.name} {percent(one.weight, 2)}" for one in seen.forms if one.weight >= 0.01)
     return replace(
         drafted, params=split.params, tokens=split.tokens, log_ratio=split.tokens_per_param.logarithm(),
         loss=split.loss, run_loss=split.loss,

@@ -26,7 +26,7 @@ def refuse_too_many_passes(tokens: float, corpus: CorpusStatistics, unit: str, *
     least = "" if corpus.unique_tokens else "at least "
     within = "" if bears is None else f"plan four passes, which this text supports: --flops {bears:.2g}; or "
     raise InputError(
-        f"the plan reads {corpus.name} ({counted(unique)} {unit}) {least}{_times(tokens / unique)}. At most "
+        f"the plan reads {corpus.name} ({counted(unique)} {unit}) {least}{_how_often(tokens / unique)}. At most "
         f"{MOST_PASSES:.0f} passes (epochs) are allowed, because a further pass is worth less than a tenth of new text "
         "(Muennighoff et al. 2023)",
         fix=f"{within}bring {tokens / GOOD_AS_NEW:.2g} {unit} of text{_in_bytes(tokens / GOOD_AS_NEW, corpus)}, "
@@ -48,13 +48,13 @@ def repeat_warning(tokens: float, corpus: CorpusStatistics, unit: str) -> tuple[
         f"{_in_bytes(tokens / GOOD_AS_NEW, corpus)}."
     )
     message = (
-        f"the plan reads {corpus.name} ({counted(unique)} {unit}) {_times(times)} and counts every pass as new "
+        f"the plan reads {corpus.name} ({counted(unique)} {unit}) {_how_often(times)} and counts every pass as new "
         f"text. That is nearly true up to four passes. Further passes are worth less and less.{wanted}"
     )
     return (LawWarning(code="tokens_repeat", message=message),)
 
 
-def _times(passes: float) -> str:
+def _how_often(passes: float) -> str:
     return f"{passes:.3g} times" if passes < 1000 else f"{passes:,.0f} times" if passes < 1e5 else f"{passes:.1e} times"
 
 

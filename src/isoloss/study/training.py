@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from isoloss.core.numbers import percent
 from isoloss.core.progress import Progress, Task
 from isoloss.execution import Executor
 from isoloss.runs.archive import Archive
@@ -104,7 +105,7 @@ def _row(title: str, event: Advanced) -> dict[str, str]:
     left = (event.total_tokens - event.tokens) / event.tokens_per_second if event.tokens_per_second else None
     return {
         "trunk": title,
-        "done": f"{event.tokens / event.total_tokens:.0%}",
+        "done": percent(round(event.tokens / event.total_tokens, 2)),
         "loss, nats": "–" if event.loss_nats is None else f"{event.loss_nats:.3f}",
         "tokens/s": f"{event.tokens_per_second:,.0f}",
         "left": "–" if left is None else str(timedelta(seconds=round(left))),

@@ -8,7 +8,6 @@ t: MacKinnon, Nielsen & Webb 2023): whatever a shape has for itself does not pas
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from isoloss.core.errors import InputError
 from isoloss.core.estimate import Estimate
-from isoloss.core.numbers import in_brackets, significant
+from isoloss.core.numbers import percent, rounded
 from isoloss.core.plain_json import Plain, fields_json
 from isoloss.core.rng import stream
 from isoloss.laws.law import Floats
@@ -241,12 +240,9 @@ def _draws(
 
 def _law_sentence(what: str, law: JointPower, unit: str) -> str:
     at = ", ".join(f"{value:.3g} {IN_WORDS[name].removeprefix('the ')}" for name, value in law.at.items())
-    powers = ", ".join(f"{IN_WORDS[name]} to the power {_formatted(one)}" for name, one in law.exponents.items())
+    powers = ", ".join(f"{IN_WORDS[name]} to the power {rounded(one, 3)}" for name, one in law.exponents.items())
     kind = "sizes" if "params" in law.exponents else "horizons"
     return (
-        f"The best {what} is {_formatted(law.level)}{unit} at {at}; it scales with {powers} ({law.optima} optima of "
-        f"{law.sizes} {kind}, which scatter by {law.scatter:.0%} around it)."
+        f"The best {what} is {rounded(law.level, 3)}{unit} at {at}; it scales with {powers} ({law.optima} optima of "
+        f"{law.sizes} {kind}, which scatter by {percent(law.scatter, 2)} around it)."
     )
-
-
-_formatted = partial(in_brackets, write=partial(significant, digits=3))

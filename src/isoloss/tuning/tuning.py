@@ -7,14 +7,13 @@ its shape and its data, so that tokens are judged inside sizes and parameters be
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isoloss.core.estimate import Estimate
-from isoloss.core.numbers import in_brackets, significant
+from isoloss.core.numbers import rounded
 from isoloss.core.plain_json import fields_json
 from isoloss.core.rng import stream
 from isoloss.laws.law import Floats
@@ -298,9 +297,9 @@ def _horizon_sentence(tuning: Tuning) -> str:
         return f"On {tuning.corpus} it is not known whether one trunk is enough: {'; '.join(tuning.reasons)}."
     short, long = tuning.horizons
     moved = (
-        f"On {tuning.corpus} the best rate moves by a factor of {_formatted(tuning.shift)} from {short:,} to {long:,} "
-        f"tokens (exponent {_formatted(tuning.rate.tokens_exponent)}); one rate for both costs "
-        f"{_formatted(tuning.cost.scaled(100))} % of the loss at either end: "
+        f"On {tuning.corpus} the best rate moves by a factor of {rounded(tuning.shift, 2)} from {short:,} to {long:,} "
+        f"tokens (exponent {rounded(tuning.rate.tokens_exponent, 2)}); one rate for both costs "
+        f"{rounded(tuning.cost.scaled(100), 2)} % of the loss at either end: "
     )
     match tuning.verdict:
         case "one_trunk":
@@ -314,14 +313,14 @@ def _horizon_sentence(tuning: Tuning) -> str:
 def _batch_sentence(tuning: Tuning) -> str:
     parts = []
     if tuning.batch_exponent is not None:
-        parts.append(f"The best learning rate scales with the batch to the power {_formatted(tuning.batch_exponent)}.")
+        parts.append(f"The best learning rate scales with the batch to the power {rounded(tuning.batch_exponent, 2)}.")
     edges = [optimum.edge for optimum in tuning.batches if optimum.edge is not None]
     if len({optimum.batch_tokens for optimum in tuning.rates}) < FEWEST_BATCHES:
         return f"Fewer than {FEWEST_BATCHES} batch sizes were tried, too few to say which is best."
     if tuning.batch is not None:
         parts.append(
-            f"The best batch scales with parameters to the power {_formatted(tuning.batch.params_exponent)} and with "
-            f"tokens to the power {_formatted(tuning.batch.tokens_exponent)}."
+            f"The best batch scales with parameters to the power {rounded(tuning.batch.params_exponent, 2)} and with "
+            f"tokens to the power {rounded(tuning.batch.tokens_exponent, 2)}."
         )
     if edges:
         lowest = edges.count("lowest")
@@ -330,9 +329,6 @@ def _batch_sentence(tuning: Tuning) -> str:
             f"smallest, {len(edges) - lowest} at the largest tried): these are not used in fits."
         )
     return " ".join(parts)
-
-
-_formatted = partial(in_brackets, write=partial(significant, digits=2))
 
 
 def _rounded(exponent: float) -> float:
