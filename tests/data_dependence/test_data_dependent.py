@@ -14,6 +14,7 @@ from isoloss.data_dependence.data_dependent import DataDependent, FittedDataDepe
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.fitting.fitting import fit
 from isoloss.laws.chinchilla import Chinchilla
+from isoloss.laws.settings import FitSettings
 from isoloss.runs.observations import Observations, observations
 from laws_tables import DEMO_LAW, simulated
 from sampling import part
@@ -193,6 +194,25 @@ def test_what_cannot_be_fitted_is_refused_with_the_reason():
         DataDependent(method="three_stage")
     with pytest.raises(InputError, match="no corpus 'c9'"):
         DataDependent(forms="published").fit(rows).of("c9")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"objective": "lad"}, {"delta": 0.1}, {"starts": "hoffmann"}, {"fixed": {"E": 1.0}}, {"weights": "stderr"},
+     {"floor": "hold"}, {"settings": FitSettings(method="rows")}],
+)  # fmt: skip
+def test_a_joint_fit_refuses_what_it_does_not_use_and_two_stages_use_it(options):
+    with pytest.raises(InputError, match="the joint fit of all corpora does not use it") as refused:
+        DataDependent(**options)
+    assert refused.value.place in {*options, "method"}
+    assert "two_stage" in refused.value.fix
+    assert DataDependent(method="two_stage", **options).settings != FitSettings()
+
+
+def test_the_first_of_two_stages_is_fitted_by_the_settings():
+    rows = table([law_of(h) for h in COMPLEXITY[:3]], COMPLEXITY[:3])
+    law = DataDependent(method="two_stage", forms="published", objective="lad").fit(rows)
+    assert {first.objective for first in law.laws} == {"lad"}
 
 
 def test_a_law_is_saved_and_loaded_and_no_law_of_one_corpus_is_taken_for_it(tmp_path):

@@ -13,9 +13,9 @@ Forms are given, as published, or chosen by how well they predict sources that w
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Unpack, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +49,7 @@ from isoloss.fitting.fitting import fit, fit_groups
 from isoloss.fitting.intervals import choose_method, counts_drawn
 from isoloss.fitting.noise import trunk_noise
 from isoloss.laws.chinchilla import Chinchilla
-from isoloss.laws.settings import USUAL, FitSettings
+from isoloss.laws.settings import USUAL, FitSettings, SharedOptions
 from isoloss.runs.observations import DataUnit, Observations
 
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -247,12 +247,23 @@ def _shown(estimate: Estimate) -> str:
     return f"{estimate.value:.4g} [{estimate.low:.3g}, {estimate.high:.3g}]"
 
 
+def refuse_unused(settings: FitSettings) -> None:
+    """Raise InputError for settings of a law of one corpus that a joint fit of all corpora does not use."""
+    by, fix = (
+        "the joint fit of all corpora",
+        ('leave it out, or fit DataDependent(method="two_stage") (on the command line: fit without --complexity)'),
+    )
+    settings.refuse("objective", "delta", "starts", "fixed", "weights", "method", by=by, fix=fix)
+    if settings.floor == "hold":
+        settings.refuse("floor", by=by, fix=f"{fix}; --floor-use score leaves E free")
+
+
 class DataDependent:
     """The data-dependent law by one measure, as `DataDependent(complexity="gzip").fit(observations)`.
 
     `forms` are one a coefficient (`E`, `A0`, `B0`, `alpha`, `beta`: `shared`, `linear`, `log_linear`), "published" for
-    those of Pandey 2024, or "choose". `settings` are of the first of two stages; a joint fit takes their flags,
-    and counts large residuals by a smooth form of Huber's loss.
+    those of Pandey 2024, or "choose". `settings` (`options` change single ones) are of the first of two stages; a joint
+    fit takes their flags alone, and counts large residuals by a smooth form of Huber's loss.
     """
 
     def __init__(
@@ -262,6 +273,7 @@ class DataDependent:
         method: Method = "joint",
         forms: Mapping[str, str] | Literal["choose", "published"] = "choose",
         settings: FitSettings = USUAL,
+        **options: Unpack[SharedOptions],
     ) -> None:
         if method not in METHODS:
             raise InputError(f"unknown method {method!r}", fix=did_you_mean(method, METHODS))
@@ -270,7 +282,9 @@ class DataDependent:
         self.complexity = complexity
         self.method: Method = method
         self.forms = forms if isinstance(forms, str) else checked_forms(forms)
-        self.settings = settings
+        self.settings = replace(settings, **options)
+        if method == "joint":
+            refuse_unused(self.settings)
 
     def fit(self, observations: Observations, *, bootstrap: int = 0, seed: int = 0) -> FittedDataDependent:
         """Return the law fitted, with `bootstrap` draws.

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypedDict
 
+from isoloss.core.errors import InputError
+
 Objective = Literal["huber", "lad", "gaussian"]
 StartsName = Literal["auto", "hoffmann"]
 FloorUse = Literal["score", "hold", "ignore"]
@@ -13,8 +15,8 @@ MethodName = Literal["auto", "rows", "trunks", "parametric_trunks"]
 EXCLUDED_FLAGS = ("unconverged", "saturated")
 
 
-class FitOptions(TypedDict, total=False):
-    """The options of `FitSettings`, as keywords."""
+class SharedOptions(TypedDict, total=False):
+    """The options of `FitSettings` without `method`, as keywords."""
 
     objective: Objective
     delta: float
@@ -23,6 +25,11 @@ class FitOptions(TypedDict, total=False):
     weights: WeightsName
     floor: FloorUse
     exclude_flags: Sequence[str]
+
+
+class FitOptions(SharedOptions, total=False):
+    """The options of `FitSettings`, as keywords."""
+
     method: MethodName
 
 
@@ -45,6 +52,15 @@ class FitSettings:
     floor: FloorUse = "score"
     exclude_flags: Sequence[str] = EXCLUDED_FLAGS
     method: MethodName = "auto"
+
+    def refuse(self, *names: str, by: str, fix: str) -> None:
+        """Raise InputError where one of these settings is not the usual one: the fit named in `by` does not use it."""
+        for name in names:
+            found, usual = getattr(self, name), getattr(USUAL, name)
+            if found != usual:
+                raise InputError(
+                    f"found {name}={found!r}, expected {usual!r}: {by} does not use it", place=name, fix=fix
+                )
 
 
 USUAL = FitSettings()
