@@ -3,6 +3,7 @@
 import csv
 
 import numpy as np
+import pytest
 
 SIZES, TOKENS = np.geomspace(1e6, 1e9, 4), np.geomspace(1e8, 1e11, 4)
 
@@ -59,3 +60,26 @@ def test_a_corpus_of_two_sources_is_refused(isoloss, tmp_path):
     output = isoloss("fit", "runs.csv", *OPTIONS, "--source", "d", "--json")
     assert output.code == 2
     assert "has 4 sources" in output.json["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [("--objective", "lad", "objective='lad'"), ("--delta", 0.1, "delta=0.1"), ("--starts", "hoffmann", "starts="),
+     ("--fix", "E=1", "fixed={'E': 1.0}"), ("--floor", 0.5, "floor='hold'")],
+)  # fmt: skip
+def test_options_that_the_joint_law_does_not_use_are_refused(isoloss, tmp_path, option, value, said):
+    write_table(tmp_path / "runs.csv", corpora=2)
+    output = isoloss("fit", "runs.csv", *OPTIONS, option, value, "--json")
+    assert output.code == 2
+    error = output.json["error"]
+    assert said in error["message"]
+    assert error["place"]
+    assert "--complexity" in error["fix"]
+
+
+@pytest.mark.parametrize(("option", "value"), [("--starts", "hoffmann"), ("--fix", "alpha=0.34")])
+def test_options_that_several_laws_cannot_share_are_refused(isoloss, tmp_path, option, value):
+    write_table(tmp_path / "runs.csv", corpora=1)
+    output = isoloss("fit", "runs.csv", *OPTIONS[:6], "--beyond", "--frontier", "1e20", option, value, "--json")
+    assert output.code == 2
+    assert f"{option} with --beyond" in output.json["error"]["fix"]

@@ -74,3 +74,30 @@ def test_runs_that_span_too_little_compute_cannot_be_tested():
         look_beyond(runs, flops=[1e18], forms=FORMS)
     with pytest.raises(InputError, match="not above zero"):
         look_beyond(runs, flops=[-1.0], forms=FORMS)
+
+
+@pytest.fixture(scope="module")
+def few():
+    params, tokens = (each.ravel() for each in np.meshgrid(np.geomspace(1e6, 1e8, 4), np.geomspace(1e8, 1e10, 4)))
+    noise = np.random.default_rng(4).normal(0, 0.02, len(params))
+    return observations(params=params, tokens=tokens, loss_nats=truth(params, tokens) * np.exp(noise))
+
+
+def test_forms_are_fitted_by_the_settings_of_the_call(few):
+    def loss(**options):
+        return look_beyond(few, runs=[(1e9, 1e11)], forms=FORMS, **options).runs[0].loss.value
+
+    assert loss(objective="gaussian") != loss()
+    held = look_beyond(few, runs=[(1e9, 1e11)], forms=FORMS, fixed={"E": 1.0})
+    assert {form.form for form in held.forms} == {"chinchilla"}
+    assert "cannot fix 'E'" in held.left_out["kaplan"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"), [({"starts": "hoffmann"}, "starts='hoffmann'"), ({"fixed": {"alpha": 0.3}}, "alpha fixed")]
+)
+def test_settings_that_forms_cannot_share_are_refused(few, options, said):
+    with pytest.raises(InputError, match=said) as refused:
+        look_beyond(few, flops=[1e20], forms=FORMS, **options)
+    assert refused.value.place
+    assert refused.value.fix

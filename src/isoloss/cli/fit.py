@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from isoloss.data_dependence.data_dependent import FittedDataDependent
     from isoloss.data_dependence.predictor_comparison import PredictorComparison
     from isoloss.fitting.fitted import FittedLaw
+    from isoloss.laws.settings import FitSettings
     from isoloss.runs.observations import Observations
 
 Objective = Literal["huber", "lad", "gaussian"]
@@ -224,7 +225,7 @@ def fit(
     if definition is None:
         points = fit_output.points_of(predict or [], fitted[0].definition)
         check_page(page, form=fitted[0].law)
-    comparison, joint = _compare_predictors(table, measures, bootstrap=bootstrap, seed=seed)
+    comparison, joint = _compare_predictors(table, measures, settings=settings, bootstrap=bootstrap, seed=seed)
     tests = []
     if backtest:
         from isoloss.diagnostics.backtest import DRAWS, backtest_groups
@@ -245,7 +246,7 @@ def fit(
     asked = _names(profile)
     derived = [
         fit_output.derive(one, rows, budgets=budgets, points=points, profiles=asked, outliers=outliers,
-                          progress=progress, beyond=beyond)
+                          progress=progress, beyond=settings if beyond else None)
         for one, rows in zip(fitted, table.by_corpus().values(), strict=True)
     ]  # fmt: skip
     if figure is not None:
@@ -265,7 +266,7 @@ def _names(text: str | None) -> list[str]:
 
 
 def _compare_predictors(
-    table: "Observations", measures: Sequence[str], *, bootstrap: int, seed: int
+    table: "Observations", measures: Sequence[str], *, settings: "FitSettings", bootstrap: int, seed: int
 ) -> tuple["PredictorComparison | None", "FittedDataDependent | None"]:
     """Return the comparison of the measures, and the data-dependent law of its winner or else of the first measure."""
     if not measures:
@@ -273,12 +274,13 @@ def _compare_predictors(
 
     from dataclasses import replace
 
-    from isoloss.data_dependence.data_dependent import DataDependent
+    from isoloss.data_dependence.data_dependent import DataDependent, refuse_unused
     from isoloss.data_dependence.pooled_split import pool_table
     from isoloss.data_dependence.predictors import compare_predictors
 
-    comparison = compare_predictors(table, measures, seed=seed)
-    law = DataDependent(complexity=comparison.to_follow).fit(table, bootstrap=bootstrap, seed=seed)
+    refuse_unused(settings)
+    comparison = compare_predictors(table, measures, exclude_flags=settings.exclude_flags, seed=seed)
+    law = DataDependent(complexity=comparison.to_follow, settings=settings).fit(table, bootstrap=bootstrap, seed=seed)
     return comparison, replace(law, pooled=pool_table(table, measured=law.complexity, seed=seed))
 
 

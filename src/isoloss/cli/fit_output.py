@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from isoloss.fitting.fitted import FittedLaw
     from isoloss.fitting.prediction import Prediction
     from isoloss.laws.law import Law
+    from isoloss.laws.settings import FitSettings
     from isoloss.planning.beyond import Beyond
     from isoloss.runs.observations import Observations
 
@@ -55,14 +56,17 @@ def derive(
     profiles: Sequence[str],
     outliers: bool,
     progress: "Progress",
-    beyond: bool = False,
+    beyond: "FitSettings | None" = None,
 ) -> Derived:
-    """Return what a law fitted to `rows` says of budgets, of points (numbers by column), and of quantities."""
+    """Return what a law fitted to `rows` says of budgets, of points (numbers by column), and of quantities.
+
+    `beyond` are the settings of several forms that are asked the same; without any, the law alone is asked.
+    """
     asked: dict[str, Any] = {
         "predictions": [law.predict_run(**point) for point in points],
         "profiles": _profiles(law, rows, profiles, progress) if profiles else [],
         "outliers": law.outliers(rows) if outliers else None,
-        "beyond": _beyond(rows, budgets, points) if beyond else None,
+        "beyond": _beyond(rows, budgets, points, beyond) if beyond else None,
     }
     try:
         return Derived(frontier=law.frontier(flops=budgets), **asked)
@@ -70,7 +74,12 @@ def derive(
         return Derived(frontier=[], no_frontier=error.message, **asked)
 
 
-def _beyond(rows: "Observations", budgets: Sequence[float], points: Sequence[Mapping[str, float]]) -> "Beyond":
+def _beyond(
+    rows: "Observations",
+    budgets: Sequence[float],
+    points: Sequence[Mapping[str, float]],
+    settings: "FitSettings",
+) -> "Beyond":
     """Return what several forms say. Raises InputError where nothing was asked of them."""
     from isoloss.planning.beyond import look_beyond
 
@@ -80,7 +89,8 @@ def _beyond(rows: "Observations", budgets: Sequence[float], points: Sequence[Map
             place="--beyond",
             fix="add --frontier 1e20 or --predict 7e9,1.4e11",
         )
-    return look_beyond(rows, flops=budgets, runs=[(point["params"], point["tokens"]) for point in points])
+    runs = [(point["params"], point["tokens"]) for point in points]
+    return look_beyond(rows, flops=budgets, runs=runs, settings=settings)
 
 
 def _profiles(law: "FittedLaw", rows: "Observations", names: Sequence[str], progress: "Progress") -> list["Profile"]:

@@ -64,6 +64,7 @@ def compare_predictors(
     kind: str | None = None,
     flops: float | None = None,
     balances: Mapping[str, float] | None = None,
+    exclude_flags: Sequence[str] = EXCLUDED_FLAGS,
     rounds: int = PERMUTATIONS,
     seed: int = 0,
     progress: Progress = QUIET,
@@ -72,10 +73,11 @@ def compare_predictors(
 
     `kind` says what the corpora are, where it is known; `flops` is the budget of the balance, by default the middle of
     those inside the runs of most corpora. What the balance of a corpus is, several forms of the loss say together
-    (`isoloss.optima.best_size`), unless `balances` gives ln(D*/N*) of those that have one. Raises InputError for fewer
-    than three sources, or than three values of a measure.
+    (`isoloss.optima.best_size`), unless `balances` gives ln(D*/N*) of those that have one. Runs with one of
+    `exclude_flags` are left out; a best size never counts flagged runs. Raises InputError for fewer than three sources,
+    or than three values of a measure.
     """
-    used, _ = leave_out(observations, flags=EXCLUDED_FLAGS)
+    used, _ = leave_out(observations, flags=exclude_flags)
     values = {measure: corpus_complexity(used, measure) for measure in measures}
     refuse_few(used, values)
     budget = middle_budget(used) if flops is None else flops

@@ -12,7 +12,7 @@ A form that rises with N or D on the way to the target, or leaves [E, ln V], is 
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +23,9 @@ from isoloss.core.plain_json import Plain, fields_json
 from isoloss.fitting.checks import leave_out
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.fitting.fitting import fit
+from isoloss.fitting.known_floor import IRREDUCIBLE
 from isoloss.laws.law import Floats, Law
-from isoloss.laws.settings import EXCLUDED_FLAGS
+from isoloss.laws.settings import USUAL, FitOptions, FitSettings
 from isoloss.runs.observations import Observations
 from isoloss.runs.sizes import distinct_sizes
 
@@ -110,20 +111,25 @@ def look_beyond(
     flops: Sequence[float] = (),
     runs: Sequence[tuple[float, float]] = (),
     forms: Sequence[str] = FORMS,
-    exclude_flags: Sequence[str] = EXCLUDED_FLAGS,
+    settings: FitSettings = USUAL,
+    **options: Unpack[FitOptions],
 ) -> Beyond:
     """Return what `runs` (params, tokens) will score and how budgets of `flops` are best split, with 95 % intervals.
 
-    `observations` are the runs of one corpus; FLOPs count as they do there. Deterministic: nothing is drawn. Raises
-    InputError for numbers that are not above zero, BadTable where the runs are too few or span too little compute for a
-    backtest, Unidentified where no form is left.
+    `observations` are the runs of one corpus; FLOPs count as they do there. Deterministic: nothing is drawn. Every form
+    is fitted by `settings` (`options` change single ones); where E is held, forms without E are left out. Raises
+    InputError for numbers that are not above zero and for settings that several forms cannot share (`starts`, and
+    `fixed` of anything but E), BadTable where the runs are too few or span too little compute for a backtest,
+    Unidentified where no form is left.
     """
+    settings = _shared(replace(settings, **options))
     if not all(np.isfinite(value) and value > 0 for value in (*flops, *(each for run in runs for each in run))):
         raise InputError("a budget, a size or a length is not above zero", fix="give finite numbers above zero")
-    table, _ = leave_out(observations, flags=exclude_flags)
+    table, _ = leave_out(observations, flags=settings.exclude_flags)
+    settings = replace(settings, exclude_flags=())
     steps = _steps(table)
     place = _Place.of(table, flops=flops, runs=runs)
-    fitted = [_fitted(table, step, forms, place) for step in steps]
+    fitted = [_fitted(table, step, forms, place, settings) for step in steps]
     mixture = _mixture(table, steps, fitted, place)
     return Beyond(
         group=table.group,
@@ -137,6 +143,21 @@ def look_beyond(
         runs=tuple(_run(mixture, place, params, tokens) for params, tokens in runs),
         splits=tuple(_split(mixture, fitted[0], place, budget) for budget in flops),
     )
+
+
+def _shared(settings: FitSettings) -> FitSettings:
+    """Return the settings. Raises InputError for one that not all forms can take."""
+    settings.refuse(
+        "starts", by="a prediction beyond the runs by several laws",
+        fix="leave it out: each law has its own starting points (on the command line: --starts with --beyond)",
+    )  # fmt: skip
+    if others := [name for name in settings.fixed if name != IRREDUCIBLE]:
+        raise InputError(
+            f"found {others[0]} fixed, expected nothing fixed but E: the laws that predict beyond the runs share no "
+            "other parameter",
+            place="fixed", fix="fix E alone, or leave it out (on the command line: --fix with --beyond)",
+        )  # fmt: skip
+    return settings
 
 
 class _Step(NamedTuple):
@@ -201,14 +222,14 @@ class _Fitted:
     faults: dict[str, str]
 
 
-def _fitted(table: Observations, step: _Step, forms: Sequence[str], place: _Place) -> _Fitted:
+def _fitted(table: Observations, step: _Step, forms: Sequence[str], place: _Place, settings: FitSettings) -> _Fitted:
     laws, predicted, faults = {}, {}, {}
     for form in forms:
         for window, rows in _windows(table, step):
             name = FormSaid(form, window, 0.0, 0.0).name
             with np.errstate(all="ignore"):  # forms meet runs that they cannot follow: judged by what they predict
                 try:
-                    law = fit(table.select(rows), law=form, exclude_flags=())
+                    law = fit(table.select(rows), law=form, settings=settings)
                 except InputError as error:
                     faults[name] = error.reason
                     continue
