@@ -102,6 +102,18 @@ def test_a_floor_as_a_formula_held_or_scored(tmp_path, grid, fits):
     assert scored["floor"]["inside"] is False
 
 
+def test_rows_count_by_their_standard_errors_and_intervals_by_the_method_asked_for(tmp_path, grid, fits):
+    n, d = grid
+    loss, error = chinchilla(n, d) * np.where(n > 1e9, 1.2, 1.0), np.where(n > 1e9, 1e3, 1e-3)
+    path = write(tmp_path / "runs.csv", params=n, tokens=d, loss=loss, sd=error)
+    (found,) = fits(
+        path, "--loss", "loss", "--stderr", "sd", "--weights", "stderr", "--method", "rows", "--bootstrap", "5"
+    )
+    assert found["weights"] == "stderr"
+    assert found["params"]["alpha"]["value"] == pytest.approx(0.35, rel=1e-3)
+    assert found["interval_method"] == "rows"
+
+
 def test_bytes_by_a_ratio(tmp_path, grid, fits):
     n, d = grid
     path = write(tmp_path / "runs.csv", params=n, tokens=d, loss=chinchilla(n, d), ratio=4.0)
@@ -122,6 +134,8 @@ def test_bytes_by_a_ratio(tmp_path, grid, fits):
         (("--fix", "Q=1"), "cannot fix 'Q'"),
         (("--fix", "A=480"), "only together with alpha"),
         (("--floor", "lost"), "no column 'lost'"),
+        (("--exclude-flags", "unconverge"), "unknown flag 'unconverge'"),
+        (("--weights", "stderr"), "needs standard errors"),
     ],
 )
 def test_wrong_options_are_answered_with_the_remedy(tmp_path, grid, isoloss, options, said):

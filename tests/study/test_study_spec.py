@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from isoloss.core.errors import BadStudy
+from isoloss.laws.settings import FitSettings
 from isoloss.study.spec import SHIPPED, Study
 
 LAPTOP = (Path(__file__).parents[1] / "helpers" / "earlier_demo.toml").read_text(encoding="utf-8")
@@ -56,3 +57,33 @@ def test_files_that_are_no_study(tmp_path):
     (tmp_path / "empty.toml").write_text("")
     with pytest.raises(BadStudy, match="'schema' is missing"):
         Study.load(tmp_path / "empty.toml")
+
+
+def with_fit(text: str) -> Study:
+    content = LAPTOP if "[fit]" in LAPTOP else LAPTOP + "\n[fit]\n"
+    return Study.parse(content.replace("[fit]\n", f"[fit]\n{text}\n"), place="mine.toml")
+
+
+def test_a_study_sets_whatever_a_fit_can_be_told():
+    given = {
+        "starts": "hoffmann",
+        "fixed": {"E": 1.5},
+        "weights": "stderr",
+        "exclude_flags": ("saturated",),
+        "method": "rows",
+    }
+    study = with_fit(
+        'starts = "hoffmann"\nfixed = { E = 1.5 }\nweights = "stderr"\nexclude_flags = ["saturated"]\nmethod = "rows"'
+    )
+    settings = study.fit.settings
+    assert {name: getattr(settings, name) for name in given} == given
+    assert Study.model_validate(study.model_dump(mode="json", by_alias=True)) == study
+    with pytest.raises(BadStudy, match="found 'saturate'"):
+        with_fit('exclude_flags = ["saturate"]')
+
+
+def test_settings_that_a_study_does_not_use_leave_its_identity():
+    study = with_fit("")
+    assert study.fit.settings == FitSettings()
+    written = study.model_dump(mode="json", by_alias=True)["fit"]
+    assert set(written) == {"laws", "objective", "delta", "bootstrap", "floor", "scatter_prior", "holdout"}

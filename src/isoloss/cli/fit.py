@@ -24,6 +24,8 @@ Backtest = Literal["flops", "params", "corpus"]
 Starts = Literal["auto", "hoffmann"]
 Unit = Literal["tokens", "bytes"]
 FloorUse = Literal["hold", "score"]
+Weights = Literal["equal", "stderr"]
+Method = Literal["auto", "rows", "trunks", "parametric_trunks"]
 LAWS = (
     "Law to fit: auto (the law that best predicts left-out training curves), chinchilla, kaplan, kaplan_params, "
     "kaplan_tokens, kaplan_flops, offset_params, offset_tokens, offset_flops, repeated, critical_batch, "
@@ -81,7 +83,11 @@ def fit(
         str | None, typer.Option(help="Exact lowest possible loss: a number, a column or a formula. E is fixed at it.")
     ] = None,
     floor_use: Annotated[
-        FloorUse, typer.Option(help="hold: fix E at the floor; score: fit E and compare it with the floor.")
+        FloorUse,
+        typer.Option(
+            help="hold: fix E at the floor; score: fit E and compare it with the floor, as Python and studies "
+            "do unless told to hold."
+        ),
     ] = "hold",
     data_unit: Annotated[Unit, typer.Option(help="What --tokens counts.")] = "tokens",
     bytes_per_token: Annotated[
@@ -95,6 +101,17 @@ def fit(
         typer.Option(
             help="hoffmann: the 4,500 starting points of Hoffmann et al.; auto: fewer, which find optima as good."
         ),
+    ] = "auto",
+    weights: Annotated[
+        Weights, typer.Option(help="How rows count: equal, or by 1/σ² of ln L from --stderr or a results folder.")
+    ] = "equal",
+    stderr: Annotated[str | None, typer.Option(help="Column of standard errors of the losses, for --weights.")] = None,
+    exclude_flags: Annotated[
+        str,
+        typer.Option(help='Flags of a results folder whose runs are left out, comma-separated; "" leaves none out.'),
+    ] = "unconverged,saturated",
+    method: Annotated[
+        Method, typer.Option(help="What --bootstrap resamples; auto: trunks, rows or simulations, as the rows allow.")
     ] = "auto",
     bootstrap: Annotated[
         int, typer.Option(min=0, max=MOST_DRAWS, help="Number of resamples for the intervals; 0 gives no intervals.")
@@ -209,7 +226,7 @@ def fit(
         where=where, tokenizer=tokenizer, vocab=fit_output.column_or_number(vocab), extra=extra,
         floor=fit_output.column_or_number(floor), data_unit=data_unit,
         bytes_per_token=fit_output.column_or_number(bytes_per_token), corpus_source=source, needs=needs,
-        params_convention=params_convention or UNSTATED,
+        params_convention=params_convention or UNSTATED, stderr=stderr,
     )  # fmt: skip
     table = fit_options.pair_up(table, pair_with)
     points = [] if definition is None else fit_output.points_of(predict or [], definition)
@@ -217,8 +234,9 @@ def fit(
         table = table.best()
     written = fit_output.law_files(out, len(table.corpora))
     settings = FitSettings(
-        objective=objective, delta=delta, starts=starts, fixed=held, floor=floor_use if floor else "ignore"
-    )
+        objective=objective, delta=delta, starts=starts, fixed=held, floor=floor_use if floor else "ignore",
+        weights=weights, exclude_flags=fit_options.flags_of(exclude_flags), method=method,
+    )  # fmt: skip
     progress = open_progress(as_json=json)
     fitted = fit_groups(table, law=law, settings=settings, bootstrap=bootstrap, seed=seed, progress=progress)
     fitted = warned_of_misfit(fitted, table, seed=seed)

@@ -19,13 +19,13 @@ OPTIONS = {
     "fit": _by_name({
         "Columns of the table": (
             "params", "params_convention", "tokens", "loss", "flops", "group", "source", "where", "trunk", "tokenizer",
-            "vocab", "data_unit", "bytes_per_token",
+            "vocab", "data_unit", "bytes_per_token", "stderr",
         ),
         "The law": (
             "law", "unique_tokens", "batch_tokens", "other_loss", "pair_with", "column", "fix", "floor", "floor_use",
         ),
-        "The fit": ("objective", "delta", "starts", "seed"),
-        "Intervals and tests": ("bootstrap", "profile", "backtest", "backtest_above", "complexity"),
+        "The fit": ("objective", "delta", "starts", "weights", "exclude_flags", "seed"),
+        "Intervals and tests": ("bootstrap", "method", "profile", "backtest", "backtest_above", "complexity"),
         "Answers": ("frontier", "predict", "beyond", "outliers", "best"),
         "Output": ("out", "figure", "page", "quiet", "json"),
     }),

@@ -11,8 +11,9 @@ StartsName = Literal["auto", "hoffmann"]
 FloorUse = Literal["score", "hold", "ignore"]
 WeightsName = Literal["equal", "stderr"]
 MethodName = Literal["auto", "rows", "trunks", "parametric_trunks"]
+FlagName = Literal["unconverged", "saturated", "diverged"]
 
-EXCLUDED_FLAGS = ("unconverged", "saturated")
+EXCLUDED_FLAGS: tuple[FlagName, ...] = ("unconverged", "saturated")
 
 
 class SharedOptions(TypedDict, total=False):

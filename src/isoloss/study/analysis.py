@@ -170,7 +170,7 @@ def _fit_all(
         fits = fit_of_study(study, seen, corpora, task=task)
         laws, no_law = fits.laws, fits.reasons
         # Where nothing was left out, the fit of all runs is the same fit.
-        flagged = seen.where(corpus=_flagged(seen))
+        flagged = seen.where(corpus=_flagged(seen, study.fit.exclude_flags))
         unfiltered = fit_of_study(study, flagged, corpora, names=flagged.corpora, keep_flagged=True, task=task).laws
         rate_arms = {
             factor: fit_of_study(study, hold_out(study, variant)[0], corpora, task=task).laws
@@ -228,12 +228,12 @@ def _replicates(table: Observations) -> dict[str, ReplicateNoise]:
     return found
 
 
-def _flagged(table: Observations) -> list[str]:
+def _flagged(table: Observations, excluded: Sequence[str]) -> list[str]:
     """Return the corpora of which a fit leaves runs out, or all of them."""
     return [
         name
         for name in table.corpora
-        if any(set(flags) & set(EXCLUDED_FLAGS) for flags in table.where(corpus=name).flags or ())
+        if any(set(flags) & set(excluded) for flags in table.where(corpus=name).flags or ())
     ]
 
 

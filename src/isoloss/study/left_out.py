@@ -69,7 +69,8 @@ def compare_by_kind(
             try:
                 comparison = compare_predictors(
                     rows, varying, kind=kind, flops=best.budget if best else None,
-                    balances=best.log_ratios() if best else {}, seed=study.seed, progress=progress,
+                    balances=best.log_ratios() if best else {}, exclude_flags=study.fit.exclude_flags,
+                    seed=study.seed, progress=progress,
                 )  # fmt: skip
                 found.predictor_comparisons.append(comparison)
                 found.laws.append(_law(study, rows, comparison, best))
@@ -82,7 +83,8 @@ def _law(
     study: Study, rows: Observations, comparison: PredictorComparison, best: BestSplits | None
 ) -> FittedDataDependent:
     """Return the joint law by the winner, or by the study's first measure where there is none."""
-    law = DataDependent(complexity=comparison.to_follow).fit(rows, bootstrap=study.fit.bootstrap, seed=study.seed)
+    definition = DataDependent(complexity=comparison.to_follow, exclude_flags=study.fit.exclude_flags)
+    law = definition.fit(rows, bootstrap=study.fit.bootstrap, seed=study.seed)
     splits = [split for split in best.splits if split.corpus in rows.corpora] if best else []
     return replace(law, pooled=pool_splits(splits, measured=law.complexity))
 

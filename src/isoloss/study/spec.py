@@ -1,11 +1,19 @@
 """The study file: strict TOML to a frozen `Study`. An unknown key is an error that names its nearest neighbour."""
 
 import re
+from dataclasses import fields
 from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from isoloss.complexity.base import MeasureSettings
 from isoloss.core.bounds import MOST_DRAWS
@@ -15,7 +23,17 @@ from isoloss.core.frozen import Frozen
 from isoloss.core.progress import QUIET, Progress
 from isoloss.core.reading import toml_in
 from isoloss.corpus.sources import CorpusSource
-from isoloss.laws.settings import FitSettings
+from isoloss.laws.settings import (
+    EXCLUDED_FLAGS,
+    USUAL,
+    FitSettings,
+    FlagName,
+    FloorUse,
+    MethodName,
+    Objective,
+    StartsName,
+    WeightsName,
+)
 from isoloss.runs.rules import LEAST, MOST, Batch, Decay, HalfLife, PowerRule, Rate, Timescale, Warmup
 from isoloss.runs.spec import DECAY_TOKENS, Numerics
 from isoloss.study.designs import StudyCorpus, corpus_names, expand
@@ -204,10 +222,12 @@ class Holdout(Frozen):
 
 
 DATA_DEPENDENT = "data_dependent"
+# Keys that came later: written down where they are used alone, so that the identities of other studies stay.
+LATER = ("starts", "fixed", "weights", "exclude_flags", "method")
 
 
 class Fit(Frozen):
-    """Which laws, by which objective, with how many resamples.
+    """Which laws, by which settings (`isoloss.laws.settings`), with how many resamples.
 
     The first law that is fitted corpus by corpus is the one that frontier, balance and intervals' coverage are of.
     `auto` stands for the law that predicts training curves left out best, on all corpora together. `data_dependent` is
@@ -215,23 +235,34 @@ class Fit(Frozen):
     """
 
     laws: tuple[str, ...] = ("chinchilla", DATA_DEPENDENT)
-    objective: Literal["huber", "lad", "gaussian"] = "huber"
+    objective: Objective = "huber"
     delta: float = Field(default=1e-3, gt=0)
     bootstrap: int = Field(default=1000, ge=0, le=MOST_DRAWS)
-    floor: Literal["score", "hold", "ignore"] = "score"  # what E is to the exact floor of generated corpora
+    floor: FloorUse = "score"  # what E is to the exact floor of generated corpora
+    starts: StartsName = "auto"
+    fixed: dict[str, float] = Field(default_factory=dict)
+    weights: WeightsName = "equal"
+    exclude_flags: tuple[FlagName, ...] = EXCLUDED_FLAGS
+    method: MethodName = "auto"
     # Scale of the prior of how far texts lie from a line of ln(D*/N*) on a measure, for other reasons. 0 is no prior.
     scatter_prior: float = Field(default=0.15, ge=0)
     holdout: Holdout | None = None
 
     @property
     def settings(self) -> FitSettings:
-        """How every law of the study is fitted."""
-        return FitSettings(objective=self.objective, delta=self.delta, floor=self.floor)
+        """How every law of a corpus is fitted."""
+        return FitSettings(**{each.name: getattr(self, each.name) for each in fields(FitSettings)})
 
     @property
     def corpus_laws(self) -> tuple[str, ...]:
         """The laws to fit to each corpus by itself, without repeats; Chinchilla's where none is named."""
         return tuple(dict.fromkeys(name for name in self.laws if name != DATA_DEPENDENT)) or ("chinchilla",)
+
+    @model_serializer(mode="wrap")
+    def _as_used(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = plain(self)
+        unused = {name for name in LATER if getattr(self, name) == getattr(USUAL, name)}
+        return {name: value for name, value in written.items() if name not in unused}
 
 
 class FurtherRun(Frozen):
