@@ -11,6 +11,7 @@ from isoloss.core.estimate import Estimate
 from isoloss.data_dependence.coefficients import COEFFICIENTS, to_coefficients
 from isoloss.data_dependence.covariates import corpus_complexity, measures_that_vary
 from isoloss.data_dependence.data_dependent import DataDependent, FittedDataDependent
+from isoloss.data_dependence.predictors import compare_predictors
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.fitting.fitting import fit
 from isoloss.laws.chinchilla import Chinchilla
@@ -207,6 +208,19 @@ def test_a_joint_fit_refuses_what_it_does_not_use_and_two_stages_use_it(options)
     assert refused.value.place in {*options, "method"}
     assert "two_stage" in refused.value.fix
     assert DataDependent(method="two_stage", **options).settings != FitSettings()
+
+
+def test_a_law_takes_over_the_first_stage_of_the_comparison_of_its_rows(monkeypatch):
+    rows = table([law_of(h) for h in COMPLEXITY[:4]], COMPLEXITY[:4])
+    stage = compare_predictors(rows, ["gzip"], rounds=1).stage
+    anew = DataDependent().fit(rows)
+    for again in ("first_stage", "law_of_all"):
+        monkeypatch.setattr(f"isoloss.data_dependence.data_dependent.{again}", None)
+    taken_over = DataDependent().fit(rows, stage=stage)
+    assert taken_over.forms == anew.forms
+    assert (taken_over.functions == anew.functions).all()
+    with pytest.raises(InputError, match="stage is of other rows"):
+        DataDependent().fit(rows.select(rows.flops > rows.flops.min()), stage=stage)
 
 
 def test_the_first_of_two_stages_is_fitted_by_the_settings():

@@ -290,16 +290,9 @@ def _compare_predictors(
     if not measures:
         return None, None
 
-    from dataclasses import replace
+    from isoloss.data_dependence.table_fit import compare_and_fit
 
-    from isoloss.data_dependence.data_dependent import DataDependent, refuse_unused
-    from isoloss.data_dependence.pooled_split import pool_table
-    from isoloss.data_dependence.predictors import compare_predictors
-
-    refuse_unused(settings)
-    comparison = compare_predictors(table, measures, exclude_flags=settings.exclude_flags, seed=seed)
-    law = DataDependent(complexity=comparison.to_follow, settings=settings).fit(table, bootstrap=bootstrap, seed=seed)
-    return comparison, replace(law, pooled=pool_table(table, measured=law.complexity, seed=seed))
+    return compare_and_fit(table, measures, settings=settings, bootstrap=bootstrap, seed=seed)
 
 
 def _save(

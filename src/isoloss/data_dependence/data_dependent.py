@@ -36,7 +36,7 @@ from isoloss.data_dependence.coefficients import (
     to_values,
 )
 from isoloss.data_dependence.covariates import corpus_complexity, refuse_few
-from isoloss.data_dependence.folds import first_stage
+from isoloss.data_dependence.folds import FirstStage, first_stage, law_of_all
 from isoloss.data_dependence.joint import Design, JointFits, Rows, design_of, fit_jointly, log_loss, pull_of
 from isoloss.data_dependence.pooled_split import PooledSplit
 from isoloss.data_dependence.scatter import draw_deviations, freedom
@@ -45,7 +45,7 @@ from isoloss.fitting.domain import Domain
 from isoloss.fitting.estimated import EstimatedLaw
 from isoloss.fitting.evidence import Exclusion
 from isoloss.fitting.fitted import FittedLaw
-from isoloss.fitting.fitting import fit, fit_groups
+from isoloss.fitting.fitting import fit_groups
 from isoloss.fitting.intervals import choose_method, counts_drawn
 from isoloss.fitting.noise import trunk_noise
 from isoloss.laws.chinchilla import Chinchilla
@@ -286,28 +286,44 @@ class DataDependent:
         if method == "joint":
             refuse_unused(self.settings)
 
-    def fit(self, observations: Observations, *, bootstrap: int = 0, seed: int = 0) -> FittedDataDependent:
+    def fit(
+        self, observations: Observations, *, bootstrap: int = 0, seed: int = 0, stage: FirstStage | None = None
+    ) -> FittedDataDependent:
         """Return the law fitted, with `bootstrap` draws.
 
-        Raises InputError for fewer than three sources or distinct complexities, BadTable where the first of two stages
-        cannot be fitted to a corpus.
+        `stage` is that of a comparison of predictors on these rows, where one was made: forms are chosen by it. Raises
+        InputError for fewer than three sources or distinct complexities, and for the stage of other rows, BadTable
+        where the first of two stages cannot be fitted to a corpus.
         """
         used, excluded = leave_out(observations, flags=self.settings.exclude_flags)
         values = corpus_complexity(used, self.complexity)
         refuse_few(used, {self.complexity: values})
-        forms = self._forms(used, values)
+        stage = self._stage(used, stage)
+        forms = self._forms(stage, values)
         if self.method == "joint":
-            return fit_joint(used, values, self.complexity, forms, bootstrap=bootstrap, seed=seed, excluded=excluded)
+            return fit_joint(
+                used, values, self.complexity, forms, bootstrap=bootstrap, seed=seed, excluded=excluded,
+                together=stage.together if stage else None,
+            )  # fmt: skip
         laws = fit_groups(used, settings=self.settings, bootstrap=bootstrap, seed=seed)
         return from_laws(laws, used, values, measure=self.complexity, forms=forms, seed=seed, excluded=excluded)
 
-    def _forms(self, used: Observations, values: Mapping[str, float]) -> dict[str, Form]:
+    def _stage(self, used: Observations, known: FirstStage | None) -> FirstStage | None:
+        """Return the first stage of these rows: the one that is known, or a new one where forms are chosen by it."""
+        if known is not None:
+            if known.observations != used.fingerprint:
+                raise InputError("the stage is of other rows", fix="give the rows that were compared, or no stage")
+            return known
+        if self.forms != CHOOSE or len(set(used.sources.values())) < SOURCES_TO_CHOOSE:
+            return None
+        flops = float(np.sqrt(used.flops.min() * used.flops.max()))
+        return first_stage(used, flops=flops, balance={})
+
+    def _forms(self, stage: FirstStage | None, values: Mapping[str, float]) -> dict[str, Form]:
         if not isinstance(self.forms, str):
             return self.forms
-        if self.forms == PUBLISHED or len(set(used.sources.values())) < SOURCES_TO_CHOOSE:
+        if stage is None or self.forms == PUBLISHED or len(stage.sources) < SOURCES_TO_CHOOSE:
             return dict(PUBLISHED_FORMS)
-        flops = float(np.sqrt(used.flops.min() * used.flops.max()))
-        stage = first_stage(used, flops=flops, balance={})
         return stage.forms_for(np.array([values[corpus] for corpus in stage.rows.corpora]))
 
 
@@ -365,8 +381,9 @@ def fit_joint(
     bootstrap: int = 0,
     seed: int = 0,
     excluded: tuple[Exclusion, ...] = (),
+    together: Floats | None = None,
 ) -> FittedDataDependent:
-    """Return the joint fit of all rows, with `bootstrap` draws.
+    """Return the joint fit of all rows, with `bootstrap` draws. `together` (5,) is the law of all rows, if known.
 
     A draw resamples the training curves of every corpus (or simulates them, where they are few: see
     `isoloss.fitting.intervals`), refits, and adds what other corpora of that scatter would have made of the functions.
@@ -375,9 +392,9 @@ def fit_joint(
     covariate = np.array([complexity[corpus] for corpus in rows.corpora])
     follows = np.array([forms[name] != "shared" for name in COEFFICIENTS])
     design = design_of(follows, scale, covariate - covariate.mean())
-    together = scale.eta(to_coefficients(fit(observations, exclude_flags=()).values, rows.origin))
-    point = fit_jointly(rows, design, together)
-    refits = _refits(observations, rows, point, together, design, bootstrap, seed) if bootstrap else None
+    start = scale.eta(law_of_all(observations, rows) if together is None else together)
+    point = fit_jointly(rows, design, start)
+    refits = _refits(observations, rows, point, start, design, bootstrap, seed) if bootstrap else None
     functions = _functions(point.gamma, follows, float(covariate.mean()))[0]
     left = point.eta[0] - functions[:, 0] - functions[:, 1] * covariate[:, None]
     free, scatter = freedom(len(covariate), forms), point.scatter[0]

@@ -39,10 +39,13 @@ class FirstStage:
 
     `folds` are the kernel's. `pooled` (J, 6) is what one law for all, learned without the corpus's source, says of its
     coefficients and balance; `proxy` (J, 6) the same after the corpus's cheapest run is seen. Those runs, `proxy_rows`
-    (J,) of the table, are not among the `scored_rows`. `converged` is the share of folds whose fit did.
+    (J,) of the table, are not among the `scored_rows`. `converged` is the share of folds whose fit did. `together` (5,)
+    are the coefficients of the law of all rows, `observations` the fingerprint of the table.
     """
 
+    observations: str
     rows: Rows
+    together: Floats
     sources: tuple[str, ...]
     source_of: NDArray[np.int64]
     folds: Folds
@@ -94,7 +97,8 @@ def first_stage(observations: Observations, *, flops: float, balance: Mapping[st
     pairs: list[tuple[int, ...]] = [*((s,) for s in range(len(sources))), *combinations(range(len(sources)), 2)]
     weights = np.array([~np.isin(source_of[rows.corpus_of], pair) for pair in pairs], dtype=float)
     design = design_of(NOTHING_FOLLOWS, SHARED, np.zeros(len(source_of)))
-    fits = fit_jointly(rows, design, _together(observations, rows), weights=weights)
+    together = law_of_all(observations, rows)
+    fits = fit_jointly(rows, design, SHARED.eta(together), weights=weights)
     log_data = np.log(flops / observations.flops_factor) + _log_data_per_token(observations, rows)
     learned = _with_balance(fits.eta, rows, log_data)
     weight = 1 / np.bincount(source_of)[source_of]
@@ -109,7 +113,9 @@ def first_stage(observations: Observations, *, flops: float, balance: Mapping[st
     pooled_eta = _pooled(fits.eta[: len(sources)], source_of, weight)
     proxy_eta = _conditioned(pooled_eta, fits, rows, source_of, proxy_rows)
     return FirstStage(
+        observations=observations.fingerprint,
         rows=rows,
+        together=together,
         sources=sources,
         source_of=source_of,
         folds=folds,
@@ -126,10 +132,9 @@ def published_forms() -> NDArray[np.int64]:
     return np.array([*(FORMS.index(PUBLISHED_FORMS[name]) for name in COEFFICIENTS), 1])
 
 
-def _together(observations: Observations, rows: Rows) -> Floats:
-    """Return η (5,) of the law of all rows together."""
-    pooled = fit(observations, exclude_flags=())
-    return SHARED.eta(to_coefficients(pooled.values, rows.origin))
+def law_of_all(observations: Observations, rows: Rows) -> Floats:
+    """Return the coefficients (5,) of the law of all rows together."""
+    return to_coefficients(fit(observations, exclude_flags=()).values, rows.origin)
 
 
 def _by_pair(learned: Floats, pairs: list[tuple[int, ...]], sources: int) -> Floats:

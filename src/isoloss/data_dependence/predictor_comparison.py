@@ -1,6 +1,6 @@
 """What a comparison of predictors came to, as data and in words."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -8,6 +8,7 @@ import numpy as np
 from isoloss.core.estimate import LEVEL, Estimate
 from isoloss.core.numbers import percent
 from isoloss.data_dependence.coefficients import Floats, Form
+from isoloss.data_dependence.folds import FirstStage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +110,7 @@ class PredictorComparison:
 
     `budget` are the FLOPs of the balance; `proxy_rows` the rows that stood for the proxy and were not scored; `chosen`
     whether forms were chosen, or too few sources left them as published; `folds_converged` the share of the laws behind
-    it all whose fit converged.
+    it all whose fit converged. `stage` holds those laws for `DataDependent.fit` and is neither printed nor stored.
     """
 
     kind: str | None
@@ -120,6 +121,7 @@ class PredictorComparison:
     chosen: bool
     folds_converged: float
     measures: tuple[PredictorResult, ...]
+    stage: FirstStage | None = field(default=None, repr=False, compare=False)
 
     @property
     def winner(self) -> PredictorResult | None:

@@ -18,7 +18,7 @@ be taken for complexity.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import permutations
 from typing import NamedTuple
@@ -37,7 +37,7 @@ from isoloss.data_dependence.folds import FirstStage, first_stage, published_for
 from isoloss.data_dependence.predictor_comparison import Errors, PredictorComparison, PredictorResult, paired
 from isoloss.fitting.checks import leave_out
 from isoloss.laws.settings import EXCLUDED_FLAGS
-from isoloss.optima.best_size import best_sizes
+from isoloss.optima.best_size import BestSize, best_sizes
 from isoloss.optima.mean_split import middle_budget
 from isoloss.runs.observations import Observations
 
@@ -81,7 +81,7 @@ def compare_predictors(
     values = {measure: corpus_complexity(used, measure) for measure in measures}
     refuse_few(used, values)
     budget = middle_budget(used) if flops is None else flops
-    known = _balances(used, budget, seed=seed) if balances is None else balances
+    known = log_ratios(best_sizes(used, budgets=[budget], seed=seed)) if balances is None else balances
     stage = first_stage(used, flops=budget, balance={name: known[name] for name in used.corpora if name in known})
     assigned = _Assignments(stage, rounds, seed)
     baseline = _predict(stage, np.zeros((1, len(stage.source_of))), forms=np.zeros(LAST + 1, dtype=np.int64))
@@ -94,12 +94,10 @@ def compare_predictors(
     return _judged(stage, found, baseline, kind=kind, budget=budget)
 
 
-def _balances(table: Observations, flops: float, *, seed: int) -> dict[str, float]:
-    """Return ln(D*/N*) of every corpus that has its optimum inside its runs at a budget."""
+def log_ratios(found: Iterable[BestSize]) -> dict[str, float]:
+    """Return ln(D*/N*) of every corpus that has its optimum inside its runs, of best sizes of one budget."""
     return {
-        best.corpus: float(np.log(best.tokens_per_param.value))
-        for best in best_sizes(table, budgets=[flops], seed=seed)
-        if best.tokens_per_param is not None
+        best.corpus: float(np.log(best.tokens_per_param.value)) for best in found if best.tokens_per_param is not None
     }
 
 
@@ -180,6 +178,7 @@ def _judged(
         permutations=len(next(iter(found.values())).loss),
         chosen=len(stage.sources) >= SOURCES_TO_CHOOSE,
         folds_converged=stage.converged,
+        stage=stage,
         measures=tuple(
             PredictorResult(
                 measure=name,

@@ -133,14 +133,22 @@ def best_sizes(
     compared, a form's bias is then shared. `shifts` (any number, n) are what held-out documents drawn anew would change
     of every ln loss (`isoloss.optima.documents`). Raises InputError for a budget that is no positive number.
     """
+    return search_sizes(observations, budgets=budgets, shifts=shifts, draws=draws, seed=seed).best(pooled=pooled)
+
+
+def search_sizes(
+    observations: Observations,
+    *,
+    budgets: Sequence[float] | None = None,
+    shifts: Floats | None = None,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> "SearchedSizes":
+    """Return what `best_sizes` finds, before the forms are weighted: it says the best sizes with several weights."""
     if budgets is not None and not all(np.isfinite(budget) and budget > 0 for budget in budgets):
         raise InputError(f"budgets {list(budgets)}", fix="give FLOPs above zero, such as 1e18")
     fittings = _fittings(observations, shifts, draws=draws, seed=seed)
-    found: list[BestSize | _Searched] = []
-    for fitting in fittings:
-        found += _of_corpus(fitting, budgets)
-    shared = _pooled([one for one in found if isinstance(one, _Searched)]) if pooled else None
-    return BestSizes(one.mixed(shared) if isinstance(one, _Searched) else one for one in found)
+    return SearchedSizes(tuple(one for fitting in fittings for one in _of_corpus(fitting, budgets)))
 
 
 def usual_budgets(table: Observations) -> tuple[float, ...]:
@@ -451,3 +459,15 @@ class _Searched:
         ladder = np.cumsum(list(weights.values()))
         chosen = np.searchsorted(ladder / ladder[-1], generator.random(self.fitting.draws), side="right")
         return chosen, 1 + generator.permutation(self.fitting.draws)
+
+
+@dataclass(frozen=True, eq=False)
+class SearchedSizes:
+    """Budgets on corpora, each searched by every form. Where there is nothing to search, the answer says why."""
+
+    found: "tuple[BestSize | _Searched, ...]"
+
+    def best(self, *, pooled: bool = False) -> BestSizes:
+        """Return the best sizes, by each corpus's own weights of the forms or by `pooled` ones."""
+        shared = _pooled([one for one in self.found if isinstance(one, _Searched)]) if pooled else None
+        return BestSizes(one.mixed(shared) if isinstance(one, _Searched) else one for one in self.found)

@@ -101,8 +101,13 @@ def mean_splits(
     documents would change. Draws go together over budgets, so the interval is that of the mean.
     """
     asked = shared_budgets(observations) if budgets is None else tuple(budgets)
-    found = best_sizes(observations, budgets=asked, pooled=pooled, shifts=shifts, draws=draws, seed=seed)
-    return [_mean(corpus, [one for one in found if one.corpus == corpus]) for corpus in observations.corpora]
+    return means_of(best_sizes(observations, budgets=asked, pooled=pooled, shifts=shifts, draws=draws, seed=seed))
+
+
+def means_of(found: Sequence[BestSize]) -> list[MeanSplit]:
+    """Return the mean of ln(D*/N*) over the budgets of every corpus in order of first appearance."""
+    corpora = dict.fromkeys(one.corpus for one in found)
+    return [_mean(corpus, [one for one in found if one.corpus == corpus]) for corpus in corpora]
 
 
 def _mean(corpus: str, budgets: Sequence[BestSize]) -> MeanSplit:

@@ -84,7 +84,7 @@ def _law(
 ) -> FittedDataDependent:
     """Return the joint law by the winner, or by the study's first measure where there is none."""
     definition = DataDependent(complexity=comparison.to_follow, exclude_flags=study.fit.exclude_flags)
-    law = definition.fit(rows, bootstrap=study.fit.bootstrap, seed=study.seed)
+    law = definition.fit(rows, bootstrap=study.fit.bootstrap, seed=study.seed, stage=comparison.stage)
     splits = [split for split in best.splits if split.corpus in rows.corpora] if best else []
     return replace(law, pooled=pool_splits(splits, measured=law.complexity))
 
