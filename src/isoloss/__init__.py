@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from isoloss.execution.base import Executor as Executor
     from isoloss.fitting.estimated import EstimatedLaw as EstimatedLaw
     from isoloss.fitting.fitted import FittedLaw as FittedLaw
-    from isoloss.fitting.fitting import fit as fit
     from isoloss.grammar.pcfg import Grammar as Grammar
     from isoloss.laws._arithmetic import compiled as compiled
     from isoloss.laws.ceiling import Ceiling as Ceiling
@@ -45,6 +44,7 @@ if TYPE_CHECKING:
     from isoloss.laws.power import OffsetTokens as OffsetTokens
     from isoloss.laws.repeated import Repeated as Repeated
     from isoloss.optima.isoflop import fit_isoflop as fit_isoflop
+    from isoloss.optima.warned_fit import fit as fit
     from isoloss.planning.corpus_statistics import open_corpus as open_corpus
     from isoloss.planning.plan import plan as plan
     from isoloss.planning.shipped import shipped_law as shipped_law
@@ -87,7 +87,7 @@ _HOMES = {
     "Study": "isoloss.study.spec",
     "allow": "isoloss.core.consent",
     "compiled": "isoloss.laws._arithmetic",
-    "fit": "isoloss.fitting.fitting",
+    "fit": "isoloss.optima.warned_fit",
     "fit_isoflop": "isoloss.optima.isoflop",
     "observations": "isoloss.runs.observations",
     "open_corpus": "isoloss.planning.corpus_statistics",

@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import isoloss as il
+
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 CHINCHILLA = DATA / "chinchilla2022" / "chinchilla_runs_245.csv"
 GZIP = DATA / "gzip2024" / "gzip_pcfg_runs_150.csv"
@@ -162,6 +164,8 @@ def test_a_form_that_misses_the_bundled_runs_is_named_with_one_that_fits(isoloss
     )
     codes = {one["group"]: {w["code"] for w in one["warnings"]} for one in isoloss(*call).json["fits"]}
     assert "lack_of_fit" in codes["python"]
+    alone = il.fit(il.read_runs(RUNS, corpus="corpus", trunk="trunk").where(corpus="python"))
+    assert {warning.code for warning in alone.warnings} == codes["python"]
     better = isoloss(*call, "--law", "ceiling").json["fits"]
     assert "lack_of_fit" not in {warning["code"] for warning in better[0]["warnings"]}
 

@@ -13,10 +13,7 @@ from isoloss.cli.output import open_progress, warn
 from isoloss.core.bounds import MOST_DRAWS
 
 if TYPE_CHECKING:
-    from isoloss.data_dependence.data_dependent import FittedDataDependent
-    from isoloss.data_dependence.predictor_comparison import PredictorComparison
-    from isoloss.fitting.fitted import FittedLaw
-    from isoloss.laws.settings import FitSettings
+    from isoloss.data_dependence.table_fit import TableFit
     from isoloss.runs.observations import Observations
 
 Objective = Literal["huber", "lad", "gaussian"]
@@ -202,12 +199,11 @@ def fit(
     """
     from isoloss.cli import fit_options, fit_output
     from isoloss.cli.explore import check_page
+    from isoloss.data_dependence.table_fit import fit_table
     from isoloss.fitting.choice import AUTO
-    from isoloss.fitting.fitting import fit_groups
     from isoloss.laws.registry import open_law
     from isoloss.laws.settings import FitSettings
-    from isoloss.optima.lack_of_fit import warned_of_misfit
-    from isoloss.report.figure_file import require_drawable, write_figure
+    from isoloss.report.figure_file import require_drawable
     from isoloss.runs.observations import UNSTATED
     from isoloss.runs.read_runs import read_runs
 
@@ -238,43 +234,27 @@ def fit(
         weights=weights, exclude_flags=fit_options.flags_of(exclude_flags), method=method,
     )  # fmt: skip
     progress = open_progress(as_json=json)
-    fitted = fit_groups(table, law=law, settings=settings, bootstrap=bootstrap, seed=seed, progress=progress)
-    fitted = warned_of_misfit(fitted, table, seed=seed)
+    found = fit_table(
+        table, law=law, settings=settings, measures=measures, holdout=backtest, flops_above=backtest_above,
+        bootstrap=bootstrap, seed=seed, progress=progress,
+    )  # fmt: skip
     if definition is None:
-        points = fit_output.points_of(predict or [], fitted[0].definition)
-        check_page(page, form=fitted[0].law)
-    comparison, joint = _compare_predictors(table, measures, settings=settings, bootstrap=bootstrap, seed=seed)
-    tests = []
-    if backtest:
-        from isoloss.diagnostics.backtest import DRAWS, backtest_groups
-
-        tests = backtest_groups(
-            table, holdout=backtest, flops_above=backtest_above,
-            rivals=() if law == AUTO else (law,), settings=settings,
-            bootstrap=bootstrap or DRAWS, seed=seed, progress=progress,
-        )  # fmt: skip
-    written += _save(fitted, joint, written, out)
-    if page is not None:
-        from isoloss.explorer.page import write_explorer
-        from isoloss.explorer.sources import of_runs
-
-        joints = [joint] if joint else []
-        explored = of_runs({"own": table}, name=runs.stem, forms=(fitted[0].law,), own=fitted, joint=joints)
-        written.append(write_explorer([explored], page))
+        points = fit_output.points_of(predict or [], found.laws[0].definition)
+        check_page(page, form=found.laws[0].law)
     asked = _names(profile)
     derived = [
         fit_output.derive(one, rows, budgets=budgets, points=points, profiles=asked, outliers=outliers,
                           progress=progress, beyond=settings if beyond else None)
-        for one, rows in zip(fitted, table.by_corpus().values(), strict=True)
+        for one, rows in zip(found.laws, table.by_corpus().values(), strict=True)
     ]  # fmt: skip
+    written += _save(found, written, out)
+    if page is not None:
+        written.append(_write_page(found, table, page, name=runs.stem))
     if figure is not None:
-        from isoloss.report.figures.answers import of_laws
-
-        write_figure(of_laws(fitted, flops=budgets), figure)
-        written.append(figure)
+        written.append(_draw(found, budgets, figure))
     warn(table.passed_over, as_json=json)
-    fit_output.show(fitted, derived, tests, comparison, joint, written, table.passed_over, as_json=json)
-    if not all(one.convergence.converged for one in fitted) or (joint and not joint.converged):
+    fit_output.show(found, derived, written, table.passed_over, as_json=json)
+    if not found.converged:
         raise typer.Exit(1)
 
 
@@ -283,28 +263,31 @@ def _names(text: str | None) -> list[str]:
     return [name.strip() for name in text.split(",")] if text else []
 
 
-def _compare_predictors(
-    table: "Observations", measures: Sequence[str], *, settings: "FitSettings", bootstrap: int, seed: int
-) -> tuple["PredictorComparison | None", "FittedDataDependent | None"]:
-    """Return the comparison of the measures, and the data-dependent law of its winner or else of the first measure."""
-    if not measures:
-        return None, None
-
-    from isoloss.data_dependence.table_fit import compare_and_fit
-
-    return compare_and_fit(table, measures, settings=settings, bootstrap=bootstrap, seed=seed)
-
-
-def _save(
-    fitted: Sequence["FittedLaw"], joint: "FittedDataDependent | None", paths: Sequence[Path], out: Path | None
-) -> list[Path]:
+def _save(found: "TableFit", paths: Sequence[Path], out: Path | None) -> list[Path]:
     """Write the laws to their paths and the data-dependent one next to them; return where that one lies."""
-    for law, path in zip(fitted, paths, strict=False):
+    for law, path in zip(found.laws, paths, strict=False):
         law.save(path)
-    if joint is None or out is None:
+    if found.joint is None or out is None:
         return []
-    from isoloss.data_dependence.storage import save_data_dependent
-
-    extra = out.with_name(f"{out.stem}.{joint.measure}.json")
-    save_data_dependent(joint, extra)
+    extra = out.with_name(f"{out.stem}.{found.joint.measure}.json")
+    found.joint.save(extra)
     return [extra]
+
+
+def _draw(found: "TableFit", budgets: Sequence[float], figure: Path) -> Path:
+    """Draw the laws, with the best splits of budgets as points; return where the figure lies."""
+    from isoloss.report.figure_file import write_figure
+    from isoloss.report.figures.answers import of_laws
+
+    write_figure(of_laws(found.laws, flops=budgets), figure)
+    return figure
+
+
+def _write_page(found: "TableFit", table: "Observations", page: Path, *, name: str) -> Path:
+    """Write the explorer of the laws and their runs; return where it lies."""
+    from isoloss.explorer.page import write_explorer
+    from isoloss.explorer.sources import of_runs
+
+    joints = [found.joint] if found.joint else []
+    own = of_runs({"own": table}, name=name, forms=(found.laws[0].law,), own=found.laws, joint=joints)
+    return write_explorer([own], page)

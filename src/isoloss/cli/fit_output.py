@@ -13,9 +13,7 @@ from isoloss.core.plain_json import fields_json
 
 if TYPE_CHECKING:
     from isoloss.core.progress import Progress
-    from isoloss.data_dependence.data_dependent import FittedDataDependent
-    from isoloss.data_dependence.predictor_comparison import PredictorComparison
-    from isoloss.diagnostics.backtest import Backtest
+    from isoloss.data_dependence.table_fit import TableFit
     from isoloss.diagnostics.profile import Profile
     from isoloss.fitting.estimated import FrontierPoint
     from isoloss.fitting.evidence import Outlier
@@ -106,11 +104,8 @@ def _profiles(law: "FittedLaw", rows: "Observations", names: Sequence[str], prog
 
 
 def show(
-    fitted: Sequence["FittedLaw"],
+    found: "TableFit",
     derived: Sequence[Derived],
-    backtests: Sequence["Backtest"],
-    comparison: "PredictorComparison | None",
-    joint: "FittedDataDependent | None",
     written: Sequence[Path],
     passed_over: Sequence[str],
     *,
@@ -119,10 +114,11 @@ def show(
     """Print the fits: one JSON object, or a page of text each."""
     from isoloss.cli.tables import show_backtest
 
+    comparison, joint = found.comparison, found.joint
     if as_json:
         print_json({
-            "fits": [law.to_json() | more.to_json() for law, more in zip(fitted, derived, strict=True)],
-            "backtest": [one.to_json() for one in backtests],
+            "fits": [law.to_json() | more.to_json() for law, more in zip(found.laws, derived, strict=True)],
+            "backtest": [one.to_json() for one in found.backtests],
             "comparison": [one.to_json() for one in comparison.measures] if comparison else [],
             "contest": [comparison.to_json()] if comparison else [],
             "data_dependent": [joint.to_json()] if joint else [],
@@ -130,11 +126,11 @@ def show(
             "passed_over": list(passed_over),
         })  # fmt: skip
         return
-    for law, more in zip(fitted, derived, strict=True):
+    for law, more in zip(found.laws, derived, strict=True):
         say(*law.summary().split("\n"))
         show_derived(more)
         say("")
-    for test in backtests:
+    for test in found.backtests:
         show_backtest(test)
     for path in written:
         say(f"written: {path}")

@@ -1,47 +1,71 @@
-"""What a table of runs says: laws, comparisons and tests in one call, nothing computed twice."""
+"""All that a table of runs is asked at once: laws, a comparison of predictors, backtests."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from isoloss.core.errors import InputError
 from isoloss.core.progress import QUIET, Progress
-from isoloss.data_dependence.data_dependent import DataDependent, FittedDataDependent, refuse_unused
-from isoloss.data_dependence.pooled_split import pool_splits
-from isoloss.data_dependence.predictor_comparison import PredictorComparison
-from isoloss.data_dependence.predictors import compare_predictors, log_ratios
+from isoloss.fitting.choice import AUTO
+from isoloss.fitting.fitted import FittedLaw
+from isoloss.fitting.fitting import fit_groups
 from isoloss.laws.settings import USUAL, FitSettings
-from isoloss.optima.best_size import search_sizes
-from isoloss.optima.mean_split import means_of, shared_budgets
+from isoloss.optima.lack_of_fit import warned_of_misfit
 from isoloss.runs.observations import Observations
 
+if TYPE_CHECKING:
+    from isoloss.data_dependence.data_dependent import FittedDataDependent
+    from isoloss.data_dependence.predictor_comparison import PredictorComparison
+    from isoloss.diagnostics.backtest import Backtest, Holdout
 
-def compare_and_fit(
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TableFit:
+    """A law for each corpus, with the warning `lack_of_fit` where its runs refuse it, and what else was asked.
+
+    `joint` is the data-dependent law of the comparison's winner, or else of its first measure.
+    """
+
+    laws: list[FittedLaw]
+    comparison: "PredictorComparison | None" = None
+    joint: "FittedDataDependent | None" = None
+    backtests: "Sequence[Backtest]" = ()
+
+    @property
+    def converged(self) -> bool:
+        """Whether every law ended at an optimum."""
+        alone = all(law.convergence.converged for law in self.laws)
+        return alone and (self.joint is None or self.joint.converged)
+
+
+def fit_table(
     table: Observations,
-    measures: Sequence[str],
     *,
+    law: str = "chinchilla",
     settings: FitSettings = USUAL,
+    measures: Sequence[str] = (),
+    holdout: "Holdout | None" = None,
+    flops_above: float | None = None,
     bootstrap: int = 0,
     seed: int = 0,
     progress: Progress = QUIET,
-) -> tuple[PredictorComparison, FittedDataDependent]:
-    """Return the comparison of the measures, and the data-dependent law of its winner or else of the first measure.
+) -> TableFit:
+    """Return one law for each corpus; with `measures` their comparison, with `holdout` how laws predict unseen runs.
 
-    Raises InputError for settings that a joint fit does not use.
+    Raises what `fit_groups`, `compare_and_fit` and `backtest` raise.
     """
-    refuse_unused(settings)
-    flags = settings.exclude_flags
-    try:
-        budgets = shared_budgets(table)
-    except InputError:  # no budget lies inside the runs: there is no split to pool
-        comparison = compare_predictors(table, measures, exclude_flags=flags, seed=seed, progress=progress)
-        splits = []
-    else:
-        searched = search_sizes(table, budgets=budgets, seed=seed)
-        known = log_ratios(best for best in searched.best() if best.flops == budgets[1])
-        comparison = compare_predictors(
-            table, measures, flops=budgets[1], balances=known, exclude_flags=flags, seed=seed, progress=progress
-        )
-        splits = means_of(searched.best(pooled=True))
-    definition = DataDependent(complexity=comparison.to_follow, settings=settings)
-    law = definition.fit(table, bootstrap=bootstrap, seed=seed, stage=comparison.stage)
-    return comparison, replace(law, pooled=pool_splits(splits, measured=law.complexity))
+    laws = fit_groups(table, law=law, settings=settings, bootstrap=bootstrap, seed=seed, progress=progress)
+    laws = warned_of_misfit(laws, table, seed=seed)
+    comparison, joint, tests = None, None, []
+    # Each is imported where it is asked for: kernels of the comparison take long to load.
+    if measures:
+        from isoloss.data_dependence.comparison_fit import compare_and_fit
+
+        comparison, joint = compare_and_fit(table, measures, settings=settings, bootstrap=bootstrap, seed=seed)
+    if holdout:
+        from isoloss.diagnostics.backtest import DRAWS, backtest_groups
+
+        tests = backtest_groups(
+            table, holdout=holdout, flops_above=flops_above, rivals=() if law == AUTO else (law,), settings=settings,
+            bootstrap=bootstrap or DRAWS, seed=seed, progress=progress,
+        )  # fmt: skip
+    return TableFit(laws=laws, comparison=comparison, joint=joint, backtests=tests)
