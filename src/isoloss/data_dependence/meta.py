@@ -1,5 +1,6 @@
 """Does a quantity follow a covariate across a handful of studies? Random-effects meta-regression for few of them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -174,8 +175,6 @@ def _line(values: Floats, variances: Floats, covariate: Floats) -> _Line:
 
 def _averaged(values: Floats, variances: Floats, covariate: Floats, *, scale: float) -> _Line:
     """Return the line averaged over the posterior of the scatter: a mixture of normals."""
-    from scipy.optimize import brentq
-
     centre = covariate.mean()
     columns = np.column_stack([np.ones(len(values)), covariate - centre])
     scatter, share, fitted = scatter_posterior(values, variances, columns, scale=scale)
@@ -184,17 +183,26 @@ def _averaged(values: Floats, variances: Floats, covariate: Floats, *, scale: fl
     mean = float(share @ slopes)
     stderr = float(np.sqrt(share @ (own**2 + (slopes - mean) ** 2)))
 
-    def below(at: float) -> float:
-        return float(share @ ndtr((at - slopes) / own))
-
-    low, high = (
-        float(brentq(lambda at, p=p: below(at) - p, mean - 60 * stderr, mean + 60 * stderr))
-        for p in ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
+    low, high = mixture_quantiles(
+        ((1 - LEVEL) / 2, (1 + LEVEL) / 2), share, slopes, own, around=mean, reach=60 * stderr
     )
+    below = float(share @ ndtr(-slopes / own))
     return _Line(
         level=float(share @ (levels - slopes * centre)), slope=mean, stderr=stderr, low=low, high=high,
-        freedom=float("inf"), scatter=float(share @ scatter), p_slope=2 * min(below(0.0), 1 - below(0.0)),
+        freedom=float("inf"), scatter=float(share @ scatter), p_slope=2 * min(below, 1 - below),
     )  # fmt: skip
+
+
+def mixture_quantiles(
+    probabilities: Iterable[float], share: Floats, means: Floats, sds: Floats, *, around: float, reach: float
+) -> list[float]:
+    """Return the quantiles of a mixture of normals, shares of sum 1, searched within `reach` of a value."""
+    from scipy.optimize import brentq
+
+    def excess(at: float, probability: float) -> float:
+        return float(share @ ndtr((at - means) / sds)) - probability
+
+    return [float(brentq(excess, around - reach, around + reach, args=(p,))) for p in probabilities]
 
 
 class Weighted(NamedTuple):

@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtri
 
 from isoloss.core.errors import InputError
 from isoloss.core.plain_json import Plain
-from isoloss.data_dependence.meta import meta_regression, scatter_posterior
+from isoloss.data_dependence.meta import meta_regression, mixture_quantiles, scatter_posterior
 from isoloss.laws.law import Floats
 from isoloss.optima.best_size import BestSize
 from isoloss.optima.mean_split import MeanSplit, mean_splits
@@ -159,8 +159,6 @@ def _pooled(
     values: Sequence[tuple[float, float]], *, scale: float, along: Floats | None = None, at: float = 0.0
 ) -> Pooled:
     """Return the random-effects mean, averaged over the posterior of the scatter: at a point of a line `along`."""
-    from scipy.optimize import brentq
-
     y, variances = np.array([value for value, _ in values]), np.array([sd**2 for _, sd in values])
     # Columns of the regression, whose first coefficient is what is asked for.
     columns = np.ones((len(y), 1)) if along is None else np.column_stack([np.ones(len(y)), along - at])
@@ -170,11 +168,8 @@ def _pooled(
     mean = float(share @ means)
     spread = np.sqrt(variances_of_means + scatter**2)
 
-    def below(at: float) -> float:
-        return float(share @ ndtr((at - means) / spread))
-
     reach = 60 * float(np.sqrt(share @ spread**2))
-    quantiles = [float(brentq(lambda at, p=p: below(at) - p, mean - reach, mean + reach)) for p in PROBABILITIES]
+    quantiles = mixture_quantiles(PROBABILITIES, share, means, spread, around=mean, reach=reach)
     return Pooled(
         mean=mean, stderr=float(np.sqrt(share @ (variances_of_means + (means - mean) ** 2))),
         scatter=float(share @ scatter), predictive=tuple(quantiles),
