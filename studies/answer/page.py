@@ -14,8 +14,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.figure import Figure
 from scipy import stats
 
-from answer import figures, verdicts
-from answer.claims import Claim, claims
+from answer import figures, left_out, verdicts
+from answer.claims import Claim, claims, more_claims
 from answer.estimates import (
     BPE_BUDGETS,
     BUDGETS,
@@ -34,7 +34,8 @@ from answer.estimates import (
 from answer.laws import FORMS, laws_of
 from answer.pilots import Pilot, pilots
 from answer.plans import LeftOut, left_out_plans
-from answer.readings import NEW, OLD, SERIES, TEXTS, Counting, Readings, as_observations, kinds, table
+from answer.readings import NEW, OLD, SERIES, TEXTS, Counting, Floats, Readings, as_observations, kinds, table
+from answer.secondary import EVERY, Tested, family
 from answer.verdicts import SealedLoss, Slope
 from answer.words import factor, measured_number, off, per_decade, percent, probability, value
 from isoloss.core.estimate import Estimate
@@ -42,6 +43,7 @@ from isoloss.core.numbers import fixed, power_of_ten, si
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.optima.best_size import best_sizes
 
+FEWEST_LEFT_OUT = 6  # texts: fewer say nothing of one more
 POINTS = {"small": (1.1e4, 9.6e5), "middle": (3e4, 1.41e6), "large": (1.0e5, 8.5e6)}  # of the first seal
 BPE = "-bpe"
 INTERVENTIONS = {
@@ -123,6 +125,18 @@ class Found:
         return verdicts.corrected(known) if known else []
 
     @cached_property
+    def tested(self) -> list[Tested]:
+        """All secondary tests, corrected together."""
+        counted = {name: self.slope(verdicts.CONFIRMATORY, of) for name, of in self.counted.items()}
+        proxy, every = (self.slope(name, self.texts) for name in (verdicts.PROXY, verdicts.CONFIRMATORY))
+        return family(self.secondary, proxy, every, counted, self.texts)
+
+    @cached_property
+    def corrected(self) -> dict[str, float]:
+        """p of every secondary test, corrected for all of them, by name."""
+        return {one.title: one.of_all for one in self.tested}
+
+    @cached_property
     def floors(self) -> dict[str, float]:
         """The exact floor of every finished grammar, in nats per token."""
         return {one.corpus: float(self.readings.corpora[one.corpus]["floor"]) for one in self.grammars}
@@ -140,11 +154,22 @@ class Found:
         return [(group, slope) for group, slope in found if slope is not None]
 
     @cached_property
-    def errors(self) -> dict[str, float]:
-        """The errors of θ on texts left out; none of fewer than six texts."""
+    def predictors(self) -> dict[str, Floats]:
+        """Every measure that may predict, over the texts with a θ; the loss of the cheapest run is one."""
         names = [verdicts.CONFIRMATORY, *verdicts.SECONDARY, verdicts.PROXY]
-        columns = {name: self.values(name, self.texts) for name in names}
-        return verdicts.left_out_errors(self.texts, columns) if len(self.texts) >= 6 else {}
+        return {name: self.values(name, self.texts) for name in names}
+
+    @cached_property
+    def errors(self) -> dict[str, Floats]:
+        """The errors of θ on texts left out, by text; none of fewer than six texts."""
+        return left_out.balance_errors(self.texts, self.predictors) if len(self.texts) >= FEWEST_LEFT_OUT else {}
+
+    @cached_property
+    def loss_errors(self) -> dict[str, Floats]:
+        """The errors of ln L on texts left out, by text; none of fewer than six texts."""
+        if len(self.texts) < FEWEST_LEFT_OUT:
+            return {}
+        return left_out.loss_errors(self.texts, self.predictors, self.laws["coupled"])
 
     @cached_property
     def first_seal(self) -> list[SealedLoss]:
@@ -188,6 +213,11 @@ class Found:
     def claims(self) -> list[Claim]:
         """The claims of the plan with their verdicts."""
         return claims(self)
+
+    @cached_property
+    def more_claims(self) -> list[Claim]:
+        """The gzip paper's other claims and open questions with their verdicts."""
+        return more_claims(self)
 
 
 def analyse(readings: Readings, *, sealed_forms: Path, draws: int = DRAWS) -> Found:
@@ -304,7 +334,8 @@ def written(found: Found) -> str:
     environment.filters |= {
         "value": value, "factor": factor, "p": probability, "si": si, "fixed": fixed, "power": power_of_ten,
         "percent": percent, "off": off, "per_decade": per_decade, "measured": measured_number,
-        "named": named_measure, "median": statistics.median,
+        "named": named_measure, "median": statistics.median, "sort_by_error": sort_by_error,
+        "form_of_widest": form_of_widest, "others_of": most_of_others,
     }  # fmt: skip
     return environment.get_template("page.md.j2").render(
         found=found, NEW=NEW, OLD=OLD, TEXTS=TEXTS, BUDGETS=BUDGETS, CHEAP=CHEAP_BUDGETS,
@@ -314,7 +345,32 @@ def written(found: Found) -> str:
         placebo_p=placebo_p, extremes=extremes(found), np=np, math=math,
         score=score, weights=weights(found.texts),
         why_without=why_without, FORMS=FORMS, FLOOR=FLOOR, ALL=ALL,
+        EVERY=EVERY, ONE=left_out.ONE, ONE_LAW=left_out.ONE_LAW, rms=left_out.root_mean_square,
+        apart=left_out.difference, worst_of=worst_of, ranges=verdicts.form_ranges(found.texts),
     )  # fmt: skip
+
+
+def sort_by_error(errors: Mapping[str, Floats]) -> list[str]:
+    """Return what predicts, the least error first."""
+    return sorted(errors, key=lambda name: left_out.root_mean_square(errors[name]))
+
+
+def worst_of(found: Found, errors: Floats) -> str:
+    """Return a sentence that names the text with the largest error, and its share of the squares."""
+    names = [one.corpus for one in found.texts if one.corpus in found.laws["coupled"]]
+    shares = np.square(errors) / np.square(errors).sum()
+    place = int(shares.argmax())
+    return f"{names[place]} alone makes {100 * shares[place]:.0f} % of its squared error by n-gram entropy."
+
+
+def form_of_widest(ranges: Mapping[str, Sequence[float]]) -> str:
+    """Return the form by which texts differ most at some budget."""
+    return max(ranges, key=lambda form: max(ranges[form]))
+
+
+def most_of_others(ranges: Mapping[str, Sequence[float]], form: str) -> float:
+    """Return by how much texts differ at most by the forms but one."""
+    return max(max(own) for name, own in ranges.items() if name != form)
 
 
 def why_without(one: Balance, readings: Readings) -> str:

@@ -118,6 +118,19 @@ def floor_errors(laws: Mapping[str, FittedLaw], floors: Mapping[str, float]) -> 
     )  # fmt: skip
 
 
+def form_ranges(balances: Sequence[Balance]) -> dict[str, list[float]]:
+    """Return, by form, the largest over the smallest best tokens per parameter of the texts, at every budget."""
+    found: dict[str, list[float]] = {}
+    for points in zip(*(one.split.budgets for one in balances), strict=True):
+        by_form: dict[str, list[float]] = {}
+        for point in points:
+            for one in point.forms:
+                by_form.setdefault(one.form, []).append(one.tokens_per_param)
+        for form, values in by_form.items():
+            found.setdefault(form, []).append(max(values) / min(values))
+    return found
+
+
 def proxies(readings: Readings, corpora: Sequence[str]) -> Floats:
     """Return the loss of each corpus's cheapest run by exact FLOPs, over its seeds."""
     found = []
@@ -135,20 +148,6 @@ def areas(readings: Readings, corpora: Sequence[str], *, params: int = 18_816) -
         rows = [row for row in readings.own(corpus) if int(row["params"]) == params]
         found.append(np.mean([float(row["loss_nats"]) for row in rows]) if rows else math.nan)
     return np.array(found)
-
-
-def left_out_errors(balances: Sequence[Balance], columns: Mapping[str, Floats]) -> dict[str, float]:
-    """Return the root mean square error of θ on texts left out in turn: by one number for all, and by each line."""
-    theta, variances = _columns(balances)
-    errors: dict[str, list[float]] = {"one number for all": []}
-    usable = {name: values for name, values in columns.items() if np.isfinite(values).all()}
-    for out in range(len(theta)):
-        kept = np.arange(len(theta)) != out
-        errors["one number for all"].append(mean_between(theta[kept], variances[kept]).value - theta[out])
-        for name, values in usable.items():
-            line = meta_regression(theta[kept], variances[kept], values[kept], np.zeros(int(kept.sum())))
-            errors.setdefault(name, []).append(line.at(values[out]) - theta[out])
-    return {name: float(np.sqrt(np.mean(np.square(own)))) for name, own in errors.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
