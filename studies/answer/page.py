@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.figure import Figure
 from scipy import stats
 
-from answer import figures, left_out, verdicts
+from answer import excess, figures, left_out, verdicts
 from answer.claims import Claim, claims, more_claims
 from answer.estimates import (
     BPE_BUDGETS,
@@ -31,6 +31,7 @@ from answer.estimates import (
     per_compute,
     single,
 )
+from answer.excess import Excess
 from answer.laws import FORMS, laws_of
 from answer.pilots import Pilot, pilots
 from answer.plans import LeftOut, left_out_plans
@@ -142,6 +143,17 @@ class Found:
         return {one.corpus: float(self.readings.corpora[one.corpus]["floor"]) for one in self.grammars}
 
     @cached_property
+    def excesses(self) -> list[Excess]:
+        """How the loss of every grammar in excess of its floor falls with N and D, where enough runs say."""
+        return excess.excesses(self.readings, [one.corpus for one in self.grammars])
+
+    @cached_property
+    def in_series(self) -> dict[str, int]:
+        """How many grammars of each series have a θ."""
+        known = [one.corpus for one in self.grammars if one.known]
+        return {title: sum(name.startswith(own) for name in known) for title, own in SERIES.items()}
+
+    @cached_property
     def grammar_slopes(self) -> list[tuple[str, Slope]]:
         """The slopes of θ over grammars, each with what it was taken over."""
         known = [one for one in self.grammars if one.known]
@@ -238,7 +250,10 @@ def analyse(readings: Readings, *, sealed_forms: Path, draws: int = DRAWS) -> Fo
         pairs=pairs_by_kind(readings, draws=few),
         grammars=balances(readings, grammars, budgets=CHEAP_BUDGETS, draws=few),
         cheap=[one for one in balances(readings, names, budgets=CHEAP_BUDGETS, draws=few) if one.known],
-        laws={form: laws_of(readings, [*finished, *grammars], form) for form in FORMS},
+        laws={
+            form: laws_of(readings, finished, form) | laws_of(readings, grammars, form, draws=FEW_DRAWS)
+            for form in FORMS
+        },
         sealed_forms=table(sealed_forms) if sealed_forms.exists() else [],
     )  # fmt: skip
 
@@ -345,7 +360,7 @@ def written(found: Found) -> str:
         placebo_p=placebo_p, extremes=extremes(found), np=np, math=math,
         score=score, weights=weights(found.texts),
         why_without=why_without, FORMS=FORMS, FLOOR=FLOOR, ALL=ALL,
-        EVERY=EVERY, ONE=left_out.ONE, ONE_LAW=left_out.ONE_LAW, rms=left_out.root_mean_square,
+        excess=excess, EVERY=EVERY, ONE=left_out.ONE, ONE_LAW=left_out.ONE_LAW, rms=left_out.root_mean_square,
         apart=left_out.difference, worst_of=worst_of, ranges=verdicts.form_ranges(found.texts),
     )  # fmt: skip
 

@@ -11,7 +11,6 @@ from answer.estimates import Balance, per_compute
 from answer.readings import Floats, Readings, as_observations, cell
 from isoloss.core.estimate import Estimate
 from isoloss.data_dependence.meta import MetaRegression, holm, mean_between, meta_regression, scatter_between
-from isoloss.fitting.fitted import FittedLaw
 from isoloss.planning.beyond import look_beyond
 
 CONFIRMATORY = "ngram"
@@ -22,7 +21,6 @@ FEWEST = 4  # texts of a line: with three, one degree of freedom is left
 SMALL_SCATTER = 0.25  # stated in the plan: below it "data do not matter here"
 SPLIT_SIZES = 5
 RUN_NOISE = 0.01  # of ln L: what two seeds of one run differ by, about
-SMALLEST_FLOOR = 0.01  # nats per token: E below it is no floor at all
 BEYOND = "isoloss beyond the runs"
 SAME_CELL = 0.03  # in ln N and ln D: a size of the ladder is within 5 % of the one asked for
 
@@ -94,28 +92,6 @@ def difference(balances: Sequence[Balance], inside: Sequence[bool]) -> Slope | N
     """
     indicator = np.array(inside, dtype=float)
     return None if min(indicator.sum(), (1 - indicator).sum()) < 2 else slope_on("kind", balances, indicator)
-
-
-@dataclass(frozen=True, kw_only=True)
-class FloorErrors:
-    """A form's E less the exact floor over `grammars`, in nats per token; `nothing` of them have E = 0."""
-
-    grammars: int
-    mean: float
-    rmse: float
-    nothing: int
-
-
-def floor_errors(laws: Mapping[str, FittedLaw], floors: Mapping[str, float]) -> FloorErrors | None:
-    """Return how far E of the `laws` is from the `floors` of their grammars; None of no grammar."""
-    fitted = {name: laws[name].params["E"].value for name in floors if name in laws}
-    if not fitted:
-        return None
-    off = np.array([e - floors[name] for name, e in fitted.items()])
-    return FloorErrors(
-        grammars=len(fitted), mean=float(off.mean()), rmse=float(np.sqrt((off**2).mean())),
-        nothing=sum(e < SMALLEST_FLOOR for e in fitted.values()),
-    )  # fmt: skip
 
 
 def form_ranges(balances: Sequence[Balance]) -> dict[str, list[float]]:
