@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.figure import Figure
 from scipy import stats
 
-from answer import excess, figures, left_out, verdicts
+from answer import account, excess, figures, gzip_paper, left_out, verdicts
 from answer.claims import Claim, claims, more_claims
 from answer.estimates import (
     BPE_BUDGETS,
@@ -30,11 +30,12 @@ from answer.estimates import (
     paired,
     per_compute,
     single,
+    source_of,
 )
 from answer.excess import Excess
 from answer.laws import FORMS, laws_of
-from answer.pilots import Pilot, pilots
-from answer.plans import LeftOut, left_out_plans
+from answer.pilots import WIDTH_AIM, Pilot, pilots
+from answer.plans import MEAN_AIM, MOST_AIM, LeftOut, left_out_plans
 from answer.readings import NEW, OLD, SERIES, TEXTS, Counting, Floats, Readings, as_observations, kinds, table
 from answer.secondary import EVERY, Tested, family
 from answer.verdicts import SealedLoss, Slope
@@ -64,6 +65,8 @@ MEASURE_TITLES = {
     "unigram": "the entropy of single bytes", "alpha_d": "the predicted data exponent",
     "spectrum": "the suffix spectrum",
 }  # fmt: skip
+PLANNED_SOURCES = {"-noise15": 8, "-noise05": 8, "-lines": 8}  # by the plan; of the other interventions four
+OTHER_SOURCES = 4
 FLOOR = "floor"  # the exact entropy of a grammar's language
 ALL = "all grammars"
 FRONTIER_BUDGETS = tuple(float(f"{budget:.3g}") for budget in np.geomspace(6e10, 1e12, 5))
@@ -315,8 +318,8 @@ def measured(found: Found, pairs: Sequence[Pair]) -> list[Pair]:
 
 
 def extremes(found: Found) -> tuple[str, str] | None:
-    """Return the new texts of least and of greatest n-gram entropy that have a θ and a law; None of fewer than two."""
-    values = zip(found.new, found.values(verdicts.CONFIRMATORY, found.new), strict=True)
+    """Return the texts of least and of greatest n-gram entropy that have a θ and a law; None of fewer than two."""
+    values = zip(found.texts, found.values(verdicts.CONFIRMATORY, found.texts), strict=True)
     known = {one.corpus: float(x) for one, x in values if math.isfinite(x) and one.corpus in found.laws["coupled"]}
     if len(known) < 2:
         return None
@@ -350,19 +353,24 @@ def written(found: Found) -> str:
         "value": value, "factor": factor, "p": probability, "si": si, "fixed": fixed, "power": power_of_ten,
         "percent": percent, "off": off, "per_decade": per_decade, "measured": measured_number,
         "named": named_measure, "median": statistics.median, "sort_by_error": sort_by_error,
-        "form_of_widest": form_of_widest, "others_of": most_of_others,
+        "form_of_widest": form_of_widest, "others_of": most_of_others, "middle_and_ends": account.middle_and_ends,
     }  # fmt: skip
-    return environment.get_template("page.md.j2").render(
-        found=found, NEW=NEW, OLD=OLD, TEXTS=TEXTS, BUDGETS=BUDGETS, CHEAP=CHEAP_BUDGETS,
-        BPE_BUDGETS=BPE_BUDGETS, SIX=SIX_ND_BUDGETS,
-        verdicts=verdicts, INTERVENTIONS=INTERVENTIONS, POINTS=POINTS, per_compute=per_compute, single=single,
-        shift=shift, unpaired=unpaired(found),
-        placebo_p=placebo_p, extremes=extremes(found), np=np, math=math,
-        score=score, weights=weights(found.texts),
-        why_without=why_without, FORMS=FORMS, FLOOR=FLOOR, ALL=ALL,
-        excess=excess, EVERY=EVERY, ONE=left_out.ONE, ONE_LAW=left_out.ONE_LAW, rms=left_out.root_mean_square,
-        apart=left_out.difference, worst_of=worst_of, ranges=verdicts.form_ranges(found.texts),
-    )  # fmt: skip
+    return environment.get_template("page.md.j2").render(**NAMES, **account.facts(found), **said_of(found))
+
+
+def said_of(found: Found) -> dict[str, Any]:
+    """Return what the template asks of the runs, by name."""
+    return {
+        "found": found, "unpaired": unpaired(found), "extremes": extremes(found), "weights": weights(found.texts),
+        "few_sources": few_sources(found), "ranges": verdicts.form_ranges(found.texts),
+    }  # fmt: skip
+
+
+def few_sources(found: Found) -> list[tuple[str, list[str], int]]:
+    """Return the interventions with fewer sources than planned: title, sources, how many were planned."""
+    listed_by = {ending: [source_of(name) for name in found.readings.names(ending)] for ending in INTERVENTIONS}
+    planned = {ending: PLANNED_SOURCES.get(ending, OTHER_SOURCES) for ending in INTERVENTIONS}
+    return [(INTERVENTIONS[e], own, planned[e]) for e, own in listed_by.items() if len(own) < planned[e]]
 
 
 def sort_by_error(errors: Mapping[str, Floats]) -> list[str]:
@@ -426,3 +434,15 @@ def score(losses: Sequence[SealedLoss], *, logarithms: bool = False) -> Score:
     held = sum(bool(one.low <= one.measured <= one.high) for one in given if one.low is not None and one.high)
     return Score(count=len(losses), rmse=float(np.sqrt((off**2).mean())), bias=float(off.mean()), held=held,
                  intervals=len(given))  # fmt: skip
+
+
+# What the template calls by name: modules, functions and what is fixed beforehand.
+NAMES: dict[str, Any] = {
+    "NEW": NEW, "OLD": OLD, "TEXTS": TEXTS, "BUDGETS": BUDGETS, "CHEAP": CHEAP_BUDGETS, "BPE_BUDGETS": BPE_BUDGETS,
+    "SIX": SIX_ND_BUDGETS, "INTERVENTIONS": INTERVENTIONS, "POINTS": POINTS, "FORMS": FORMS, "FLOOR": FLOOR, "ALL": ALL,
+    "EVERY": EVERY, "ONE": left_out.ONE, "ONE_LAW": left_out.ONE_LAW, "MEAN_AIM": MEAN_AIM, "MOST_AIM": MOST_AIM,
+    "WIDTH_AIM": WIDTH_AIM, "verdicts": verdicts, "excess": excess, "account": account, "gzip_paper": gzip_paper,
+    "np": np, "math": math, "per_compute": per_compute, "single": single, "shift": shift, "placebo_p": placebo_p,
+    "score": score, "why_without": why_without, "worst_of": worst_of, "rms": left_out.root_mean_square,
+    "apart": left_out.difference,
+}  # fmt: skip

@@ -11,6 +11,8 @@ from answer.words import ends_of, spread
 from isoloss.core.estimate import Estimate
 from isoloss.optima.best_size import BestSize, best_sizes
 
+WIDTH_AIM = 1.8  # between the ends of an interval
+
 
 @dataclass(frozen=True, kw_only=True)
 class Pilot:

@@ -15,6 +15,7 @@ from isoloss.data_dependence.pooled_split import PooledSplit, pool_splits
 from isoloss.fitting.fitted import FittedLaw
 
 DRAWS = 2000
+MEAN_AIM, MOST_AIM = 6e-4, 5e-3  # nats per token
 REACH, POINTS = 2.0, 401  # of ln N around a plan, where the law's own best is looked for
 
 
