@@ -11,7 +11,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from answer.estimates import Balance, per_compute
+from answer.estimates import DRAWS, Balance, per_compute
 from answer.page import analyse, pictures, written
 from answer.readings import load
 
@@ -28,10 +28,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--runs", type=Path, default=HERE / "answer", help="the folder of runs.csv and corpora.csv")
     parser.add_argument("--page", type=Path, default=PAGE, help="the page; figures go into a folder of its name")
+    parser.add_argument("--draws", type=int, default=DRAWS, help="of every balance, for its error")
     asked = parser.parse_args()
     beside = PAGE.with_suffix("")
     readings = load(asked.runs, measures=[beside / "sealed-measures.csv", HERE / "answer" / "measures.csv"])
-    found = analyse(readings, sealed_forms=beside / "sealed-forms.csv")
+    found = analyse(readings, sealed_forms=beside / "sealed-forms.csv", draws=asked.draws)
     folder = asked.page.with_suffix("")
     folder.mkdir(parents=True, exist_ok=True)
     for name, figure in pictures(found).items():

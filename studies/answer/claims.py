@@ -168,9 +168,13 @@ def _area(found: "Found") -> Judged:
     area = verdicts.areas(found.readings, names)
     theta = np.array([one.theta.value for one in found.texts if one.corpus in laws])
     floor = np.array([laws[name].params["E"].value for name in names])
-    with_theta, with_floor = stats.pearsonr(area, theta), stats.pearsonr(area, floor)
-    number = (f"area and θ: r = {fixed(with_theta.statistic, 2)} (p = {with_theta.pvalue:.2g}); area and E: r = "
-              f"{fixed(with_floor.statistic, 2)} (p = {with_floor.pvalue:.2g})")  # fmt: skip
+    with_theta = stats.pearsonr(area, theta)
+    number = f"area and θ: r = {fixed(with_theta.statistic, 2)} (p = {with_theta.pvalue:.2g}); area and E: "
+    if np.ptp(floor) > 0:
+        with_floor = stats.pearsonr(area, floor)
+        number += f"r = {fixed(with_floor.statistic, 2)} (p = {with_floor.pvalue:.2g})"
+    else:
+        number += f"none, E is {floor[0]:.2g} for every text"
     return ("shown for θ" if with_theta.pvalue < SIGNIFICANT else "not shown for θ"), number
 
 

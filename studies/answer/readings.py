@@ -69,11 +69,15 @@ class Readings:
         """What all study files together plan for a corpus, in the order of the files; None before its first run."""
         found: dict[str, Counter[Cell] | None] = {}
         for study in self.studies:
+            grids: dict[int, Counter[Cell]] = {}  # by vocabulary: corpora of one study share them
             for name in _names(study):
                 if name not in self.corpora:
                     found[name] = None
                     continue
-                more = planned_runs(study, name, vocab_size=int(self.corpora[name]["vocab_size"]))
+                vocab_size = int(self.corpora[name]["vocab_size"])
+                if vocab_size not in grids:
+                    grids[vocab_size] = grid_runs(study, vocab_size=vocab_size)
+                more = grids[vocab_size] + named_runs(study, name, vocab_size=vocab_size)
                 found[name] = (found.get(name) or Counter()) + more
         return found
 
@@ -166,14 +170,21 @@ def cell(row: Row) -> Cell:
     return int(row["params"]), int(row["tokens"])
 
 
-def planned_runs(study: Study, corpus: str, *, vocab_size: int) -> Counter[Cell]:
-    """Return how many runs a study has at every place on a corpus: its grid's, and those named beside it."""
+def grid_runs(study: Study, *, vocab_size: int) -> Counter[Cell]:
+    """Return how many runs a study's grid has at every place."""
     batch = int(study.training.batch_tokens.value)
     found: Counter[Cell] = Counter()
     for model in study.grid.models(vocab_size=vocab_size):
         params = count(model).params()
         for tokens in study.grid.horizons(params):
             found[params, round_tokens(tokens, batch_tokens=batch)] += len(study.grid.seeds)
+    return found
+
+
+def named_runs(study: Study, corpus: str, *, vocab_size: int) -> Counter[Cell]:
+    """Return the runs that a study names for a corpus beside its grid, by place."""
+    batch = int(study.training.batch_tokens.value)
+    found: Counter[Cell] = Counter()
     for run in study.run:
         if run.corpus == corpus:
             params = count(study.grid.near(run.params, vocab_size=vocab_size)).params()
