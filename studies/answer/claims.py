@@ -95,8 +95,8 @@ def _orders(found: "Found") -> Judged:
     number = f"a factor of {ratio:.2g}: {ends}"
     by_form = {form: max(ranges) for form, ranges in verdicts.form_ranges(found.texts).items()}
     if by_form:
-        ends = [(form, by_form[form]) for form in sorted(by_form, key=by_form.__getitem__)]
-        least, widest = (f"{ratio:.2g} ({form})" for form, ratio in (ends[0], ends[-1]))
+        order = sorted(by_form, key=by_form.__getitem__)
+        least, widest = (f"{by_form[form]:.2g} ({form})" for form in (order[0], order[-1]))
         number += f"; by one form alone, at one budget, {least} to {widest} at most"
     return ("shown" if ratio >= ORDER else "not here"), number
 

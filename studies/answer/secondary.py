@@ -48,7 +48,7 @@ def family(
     if rise is not None:
         p = no_mean(rise, texts=len(texts))
         found.append(Tested(title=RISE, estimate=rise, slope=None, p=p, of_all=p))
-    raised = holm(np.array([one.p for one in found])) if found else []
+    raised = holm(np.array([one.p for one in found]))
     return [replace(one, of_all=float(p)) for one, p in zip(found, raised, strict=True)]
 
 
