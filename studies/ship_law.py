@@ -2,9 +2,10 @@
 
     python studies/ship_law.py
 
-reads studies/answer/runs.csv and the texts' measures. Texts whose grid is unfinished stay out, and so do flagged runs.
+reads studies/answer/runs.csv and the texts' measures. Texts whose grid is unfinished stay out, and so do flagged runs, and texts of which most runs are flagged.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from answer.readings import STUDIES, TEXTS, Row, load
@@ -32,10 +33,14 @@ def write_runs(path: Path = shipped.TEXTS) -> None:
     rows = [
         {**_kept(row), shipped.MEASURE: format(readings.measures[corpus][shipped.MEASURE], DIGITS)}
         for corpus in readings.finished(TEXTS)
-        for row in readings.own(corpus)
-        if not row["flags"]
+        for row in _unflagged(readings.own(corpus))
     ]
     files.write_rows(path, (*COLUMNS, shipped.MEASURE), rows)
+
+
+def _unflagged(rows: Sequence[Row]) -> list[Row]:
+    found = [row for row in rows if not row["flags"]]
+    return found if 2 * len(found) > len(rows) else []
 
 
 def _kept(row: Row) -> dict[str, str]:

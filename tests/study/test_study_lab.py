@@ -177,7 +177,7 @@ def test_one_lab_keeps_two_studies_apart(base, tmp_path):
 
 @pytest.mark.parametrize(
     ("old", "new", "said"),
-    [('["gzip", ', '["gzp", ', "gzp"), ("sequence_tokens = 64", "sequence_tokens = 128", "documents of corpus")],
+    [('["gzip", ', '["gzp", ', "gzp"), ("sequence_tokens = 64", "sequence_tokens = 128", "sequence_tokens")],
 )
 def test_what_would_stop_a_study_is_reported_before_anything_is_read(base, tmp_path, old, new, said):
     wrong = Study.parse(TOML.replace(old, new), place="tiny.toml")

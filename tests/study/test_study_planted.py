@@ -85,12 +85,10 @@ def test_a_planted_slope_is_said_and_its_absence_is_not(planted):
     real, generated = planted.balance
     assert (real.kind, real.verdict) == ("text", "moves")
     assert real.slope.low < 1.0 < real.slope.high
-    assert "harder-to-compress corpora need more" in real.sentences()[0]
     assert real.prior == STUDY.fit.scatter_prior
     assert generated.prior is None
     assert (generated.kind, generated.verdict) == ("generated", "not_identified")
     assert generated.slope.low < 0 < generated.slope.high
-    assert "is shown" in generated.sentences()[0]
 
 
 def test_every_verdict_says_the_smallest_movement_it_could_have_seen(planted):
