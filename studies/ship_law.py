@@ -2,7 +2,8 @@
 
     python studies/ship_law.py
 
-reads studies/answer/runs.csv and the texts' measures. Texts whose grid is unfinished stay out, and so do flagged runs, and texts of which most runs are flagged.
+reads studies/answer/runs.csv and the texts' measures. Flagged runs stay out, and so do texts whose grid is unfinished
+or of which most runs are flagged.
 """
 
 from collections.abc import Sequence
