@@ -10,9 +10,8 @@ import numpy as np
 from scipy import stats
 
 from answer.estimates import BUDGETS, Balance
-from answer.readings import TEXTS, Readings, Row, kinds
+from answer.readings import TEXTS, Readings, Row, is_excluded, kinds
 from isoloss.core.numbers import power_of_ten
-from isoloss.laws.settings import EXCLUDED_FLAGS
 from isoloss.optima.best_size import NEAR_TOKENS
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ def around(readings: Readings, one: Balance, place: int) -> Around:
     assert point.params is not None
     by_size: dict[int, list[float]] = {}
     for row in readings.own(one.corpus):
-        if set(EXCLUDED_FLAGS).isdisjoint(row["flags"].split()):
+        if not is_excluded(row):
             by_size.setdefault(int(row["params"]), []).append(float(row["flops_exact"]) / point.flops)
     both = [size for size, shares in by_size.items() if min(shares) <= NEAR_TOKENS and max(shares) >= 1 / NEAR_TOKENS]
     below = sum(size < point.params.value for size in both)

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from answer.readings import Cell, Counting, Floats, Readings, Row, as_observations, shifts
+from answer.readings import Cell, Counting, Floats, Readings, Row, as_observations, is_excluded, shifts
 from isoloss.core.estimate import Estimate
-from isoloss.laws.settings import EXCLUDED_FLAGS
 from isoloss.optima.best_size import BestSize
 from isoloss.optima.mean_split import MeanSplit, mean_splits
 
@@ -79,7 +78,7 @@ def balances(
 
 
 def _balance(split: MeanSplit, rows: Sequence[Row]) -> Balance:
-    flagged = sum(not set(EXCLUDED_FLAGS).isdisjoint(row["flags"].split()) for row in rows)
+    flagged = sum(is_excluded(row) for row in rows)
     return Balance(corpus=split.corpus, split=split, runs=len(rows), flagged=flagged)
 
 

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from answer.readings import Readings
+from answer.readings import Readings, is_excluded
 from isoloss.core.estimate import Estimate
 from isoloss.core.rng import stream
 from isoloss.fitting.fitted import FittedLaw
-from isoloss.laws.settings import EXCLUDED_FLAGS
 
 FEWEST_RUNS, FEWEST_SIZES = 10, 3
 RESAMPLES = 4000
@@ -37,7 +36,7 @@ def _excess(readings: Readings, corpus: str) -> Excess | None:
     """Return a grammar's power law by least squares of ln excess; None of too few runs or sizes."""
     rows = [
         row for row in readings.own(corpus)
-        if set(EXCLUDED_FLAGS).isdisjoint(row["flags"].split()) and row["excess_nats"] and float(row["excess_nats"]) > 0
+        if not is_excluded(row) and row["excess_nats"] and float(row["excess_nats"]) > 0
     ]  # fmt: skip
     if len(rows) < FEWEST_RUNS or len({row["params"] for row in rows}) < FEWEST_SIZES:
         return None

@@ -169,8 +169,8 @@ def one_corpus(found: "Found") -> Judged:
     change = mean_with_interval(np.array([highest[name].shift - lowest[name].shift for name in both]))
     ratios = [found.readings.measure("gzip", [pairs[name].corpus for name in both]) for pairs in (highest, lowest)]
     apart = float(np.mean(ratios[0] - ratios[1]))
-    told = f", gzip ratio {fixed(apart, 2)} higher" if math.isfinite(apart) else ""
-    number = f"least less most compressible third {interval(change)} in ln(D*/N*), {len(both)} sources{told}"
+    higher = f", gzip ratio {fixed(apart, 2)} higher" if math.isfinite(apart) else ""
+    number = f"least less most compressible third {interval(change)} in ln(D*/N*), {len(both)} sources{higher}"
     return direction_of(change), number
 
 

@@ -40,7 +40,7 @@ def difference(errors: Floats, others: Floats) -> Estimate:
     """Return the root mean square of errors less that of others on the same texts.
 
     Its interval comes from drawing texts anew.
-    ."""
+    """
     drawn = stream(0, "texts left out").integers(len(errors), size=(RESAMPLES, len(errors)))
     squares = [np.sqrt(np.mean(np.square(one)[drawn], axis=1)) for one in (errors, others)]
     return Estimate.from_draws(squares[0] - squares[1], value=root_mean_square(errors) - root_mean_square(others))

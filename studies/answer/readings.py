@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from isoloss.laws.settings import EXCLUDED_FLAGS
 from isoloss.optima.documents import document_shifts
 from isoloss.runs.observations import Observations, observations
 from isoloss.runs.rules import round_tokens
@@ -190,6 +191,11 @@ def named_runs(study: Study, corpus: str, *, vocab_size: int) -> Counter[Cell]:
             params = count(study.grid.near(run.params, vocab_size=vocab_size)).params()
             found[params, round_tokens(run.tokens, batch_tokens=batch)] += 1
     return found
+
+
+def is_excluded(row: Row) -> bool:
+    """Return whether a run has a flag by which fits leave it out."""
+    return not set(EXCLUDED_FLAGS).isdisjoint(row["flags"].split())
 
 
 def as_observations(rows: Sequence[Row], *, counting: Counting = "exact") -> Observations:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isoloss.core.estimate import Estimate
-from isoloss.core.numbers import duration, fixed, plain, power_of_ten, si, value_and_interval
+from isoloss.core.numbers import duration, fixed, percent, plain, power_of_ten, si, value_and_interval
 from isoloss.core.reading import toml_in
 
 SCALES = {"k": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
@@ -105,3 +105,11 @@ def test_a_printed_estimate_is_its_value_and_interval():
         0.4125,
         0.4826,
     ]
+
+
+@pytest.mark.parametrize(
+    ("share", "digits", "text"),
+    [(0.996, 2, "100 %"), (0.9996, 3, "100 %"), (9.996, 3, "1,000 %"), (0.994, 2, "99 %"), (0.0951, 2, "9.5 %")],
+)
+def test_a_share_just_below_a_power_of_ten_has_no_exponent(share, digits, text):
+    assert percent(share, digits) == text

@@ -4,12 +4,17 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 # Ways into a kernel, which take longer to compile than a small one itself: for those who call it by address, and from
 # Python.
 NO_POINTER: dict[str, Any] = {"no_cfunc_wrapper": True}
 NO_WAY_IN: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 # No reference counts of arrays, where nothing is allocated and the callers hold every array.
 NO_COUNTS: dict[str, Any] = {"_nrt": False}
+
+# An integer that a kernel is given: a plain 0 or 1 would have the kernel compiled once more, for that number alone.
+Whole = int | np.int64
 
 
 def digest_of(*folders: Path) -> str:

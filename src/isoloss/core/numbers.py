@@ -101,7 +101,8 @@ def percent(share: float, digits: int = 3, *, signed: bool = False) -> str:
     """Return a share to `digits` significant digits as `2.5 %`, or as `+2.5 %`."""
     sign = "+" if signed and share > 0 else ""
     points = 100 * share
-    return f"{sign}{significant(points, digits) if abs(points) < 10**digits else f'{points:,.0f}'} %"
+    # From half below a power of ten on, `digits` digits would be written with an exponent.
+    return f"{sign}{significant(points, digits) if abs(points) < 10**digits - 0.5 else f'{points:,.0f}'} %"
 
 
 def in_brackets(estimate: Estimate, write: Writer, *, gap: str = " ", to: str = ", ") -> str:

@@ -13,12 +13,11 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from isoloss.core.kernels import NO_COUNTS, NO_POINTER, NO_WAY_IN
+from isoloss.core.kernels import NO_COUNTS, NO_POINTER, NO_WAY_IN, Whole
 
 Tokens = NDArray[np.uint16 | np.uint32]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int32]
-Whole = int | np.int64
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 NONE = np.int32(-1)

@@ -35,7 +35,7 @@ def compiling_ahead(numerics: Numerics) -> Iterator[None]:
         return
     # It holds the other end of its standard input: it ends when this process does, however that ends.
     with subprocess.Popen(
-        [sys.executable, "-m", "isoloss.study.ahead", _operations(numerics)],
+        [sys.executable, "-m", "isoloss.study.ahead", numerics.model_dump_json()],
         stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
     ) as process:  # fmt: skip
         try:
@@ -46,28 +46,11 @@ def compiling_ahead(numerics: Numerics) -> Iterator[None]:
         process.wait()
 
 
-def _operations(numerics: Numerics) -> str:
-    """Return the name of the compiled training step, empty where there is none."""
-    if numerics.device != "cpu" or numerics.threads > 1 or numerics.compile or numerics.recompute:
-        return ""
-    return "fused" if numerics.dtype == "float32" else "fused_bf16"
-
-
 def _ready() -> Path:
     from isoloss.data_dependence._joint_outer_kernels import minimise_outer
 
     root = Path(__file__).parents[1]
     return ready_file(minimise_outer, "analysis", digest_of(*(root / room for room in ROOMS)))
-
-
-def _compile_training(operations: str) -> None:
-    from isoloss.models.cpu.compiling import compile_elsewhere
-    from isoloss.models.cpu.fused import FUSED
-    from isoloss.models.cpu.fused_bf16 import FUSED_BF16
-
-    for one in (FUSED, FUSED_BF16):
-        if one.name == operations:
-            compile_elsewhere(one)
 
 
 def _compile_analysis() -> None:
@@ -102,11 +85,13 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def main(operations: str) -> None:
-    """Compile the training step `operations`, if any, and what an analysis runs."""
+def main(numerics: Numerics) -> None:
+    """Compile the training step of `numerics`, if it is a compiled one, and what an analysis runs."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    if operations:
-        _compile_training(operations)
+    from isoloss import models
+    from isoloss.models.cpu.compiling import SMALLEST
+
+    models.empty(SMALLEST, numerics)
     with files.locked(Path(tempfile.gettempdir()) / f"isoloss-{os.getuid()}-analysis.lock"):
         if not _ready().exists():
             _compile_analysis()
@@ -114,4 +99,4 @@ def main(operations: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(Numerics.model_validate_json(sys.argv[1]))

@@ -17,13 +17,13 @@ from numba import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from isoloss.core.kernels import Whole
 from isoloss.core.machine import multiplies_bfloat16
 from isoloss.models.cpu._compiled import kernel
 from isoloss.models.cpu._kernels import Floats
 
 Pairs = NDArray[np.int32]
-Number = int | np.int64
-Place = tuple[Number, Number]
+Place = tuple[Whole, Whole]
 
 PANEL = 64  # columns of a panel
 _LANES = 16
@@ -292,7 +292,7 @@ def pack_rows(x_MK: Floats, rows: Pairs) -> None:
 
 
 @kernel
-def pack_panels(x_KN: Floats, panels: Pairs, pairs: int, first: Number, columns: int) -> None:
+def pack_panels(x_KN: Floats, panels: Pairs, pairs: int, first: Whole, columns: int) -> None:
     """Write the pairs of neighbours in each column, as rows `first` … of panels of `pairs` rows and `columns` columns.
 
     Columns that `x` lacks are 0, up to the end of its last panel.
@@ -333,10 +333,10 @@ def pack_transposed(x_NK: Floats, rows: Pairs, panels: Pairs) -> None:
 
 @kernel
 def _multiply(
-    a: Number, a_row: Number, a_pair: Number, rows: Number, panels: Number, stride: Number, first: Number,
-    columns: Number, pairs: Number, c: Number, c_row: Number, width: Number, add: Number, soon: Number,
-    soon_bytes: Number,
-) -> Number:  # fmt: skip
+    a: Whole, a_row: Whole, a_pair: Whole, rows: Whole, panels: Whole, stride: Whole, first: Whole,
+    columns: Whole, pairs: Whole, c: Whole, c_row: Whole, width: Whole, add: Whole, soon: Whole,
+    soon_bytes: Whole,
+) -> Whole:  # fmt: skip
     """c (+)= a b: `a`, `panels` and `c` are addresses; of the panels' `stride` rows `pairs` from `first` on are taken.
 
     The next panel is fetched during the first tiles of one; during others, what lies at `soon`. Returns how many of its
@@ -370,7 +370,7 @@ def place(array: Floats) -> Place:
 
 @kernel
 def product(
-    rows: Pairs, panels: Pairs, stride: int, first: Number, columns: int, c_MN: Floats, add: Number, soon: Place
+    rows: Pairs, panels: Pairs, stride: int, first: Whole, columns: int, c_MN: Floats, add: Whole, soon: Place
 ) -> None:
     """c (+)= a b, of `rows` of a and rows `first` … of panels of b, which have `stride` rows and `columns` columns.
 
@@ -385,7 +385,7 @@ def product(
 
 @kernel
 def t_product(
-    left: Pairs, right: Pairs, pairs: int, from_diagonal: np.bool_, c_MN: Floats, add: Number, soon: Place
+    left: Pairs, right: Pairs, pairs: int, from_diagonal: np.bool_, c_MN: Floats, add: Whole, soon: Place
 ) -> None:
     """c (+)= aᵀ b, of panels of a and b, both of `pairs` rows.
 

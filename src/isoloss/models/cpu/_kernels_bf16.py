@@ -11,12 +11,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from isoloss.core.kernels import Whole
 from isoloss.models.cpu._bf16 import (
     ADD,
     FIRST,
     NOTHING,
     SET,
-    Number,
     Pairs,
     Place,
     pack_panels,
@@ -104,7 +104,7 @@ def pack_weight(weight_MN: Floats, scratch: Pairs, operand: Operand) -> None:
 
 
 @kernel
-def _forward(x_NM: Floats, operand: Operand, rows: Pairs, y_NK: Floats, add: Number) -> None:
+def _forward(x_NM: Floats, operand: Operand, rows: Pairs, y_NK: Floats, add: Whole) -> None:
     """y (+)= x wᵀ."""
     pack_rows(x_NM, rows)
     product(rows, operand.forward, rows.shape[1], FIRST, y_NK.shape[1], y_NK, add, NOTHING)
