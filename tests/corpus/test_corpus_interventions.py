@@ -187,6 +187,43 @@ def test_comments_go_with_their_lines_and_strings_stay():
     )
 
 
+OTHERS = {  # a program, the same without comments, and without names too
+    "cpp": (
+        '#include <x> // why\ntemplate<class T> T f(T a) { auto s = R"(// raw)"; /* c */ return a; }\n',
+        '#include <x>\ntemplate<class T> T f(T a) { auto s = R"(// raw)";   return a; }\n',
+        '#include <x>\ntemplate<class _> _ _(_ _) { auto _ = R"(// raw)";   return _; }\n',
+    ),
+    "go": (
+        'package main // m\n/* x */\nfunc f(a int) string { r := \'"\'; return `// raw` + "/* no */" }\n',
+        'package main\nfunc f(a int) string { r := \'"\'; return `// raw` + "/* no */" }\n',
+        'package _\nfunc _(_ int) string { _ := \'"\'; return `// raw` + "/* no */" }\n',
+    ),
+    "java": (
+        "/** Doc. */\nclass X<T> { char c = '\"'; // a quote\n/* in */ int f(int y) { return this.g(y); } }\n",
+        "class X<T> { char c = '\"';\n  int f(int y) { return this.g(y); } }\n",
+        "class _<_> { char _ = '\"';\n  int _(int _) { return this._(_); } }\n",
+    ),
+    "javascript": (
+        "// a\nconst f = (x) => `// ${x} /* no */`; let r = /\\/\\/[/*]/g; // end\n",
+        "const f = (x) => `// ${x} /* no */`; let r = /\\/\\/[/*]/g;\n",
+        "const _ = (_) => `// ${_} /* no */`; let _ = /\\/\\/[/*]/g;\n",
+    ),
+    "rust": (
+        '//! Crate\n#[derive(Debug)]\n/// Of it\nfn f<\'a>(x: &\'a str) { /* a /* b */ */ let r = r#"// "x""#; }\n',
+        '#[derive(Debug)]\nfn f<\'a>(x: &\'a str) {   let r = r#"// "x""#; }\n',
+        '#[derive(Debug)]\nfn _<\'_>(_: &\'_ str) {   let _ = r#"// "x""#; }\n',
+    ),
+}
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_comments_and_names_go_and_keywords_and_strings_stay(language):
+    code, bare, nameless = OTHERS[language]
+    without = without_comments(code.encode(), language)
+    assert without.decode() == bare
+    assert without_identifiers(without, language).decode() == nameless
+
+
 def test_names_of_c_go_and_keywords_and_strings_stay():
     assert without_identifiers(C.encode(), "c").decode() == C.replace("main", "_").replace("*s", "*_").replace(
         "f(s)", "_(_)"

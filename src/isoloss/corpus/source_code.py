@@ -1,4 +1,4 @@
-"""Source code without its comments or its names: Python by its own tokenizer and parser, C by the lexer of Pygments."""
+"""Source code without its comments or its names: Python by its own tokenizer and parser, others by Pygments."""
 
 import ast
 import io
@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from isoloss.core.optional import optional
 
-Language = Literal["python", "c"]
+Language = Literal["python", "c", "cpp", "go", "java", "javascript", "rust"]
 
 CUT = "\0"  # marks what was taken out; text that is read holds no NUL
 NAME = "_"
@@ -30,9 +30,9 @@ def without_comments(content: bytes, language: Language) -> bytes | None:
     A comment within a line leaves a space. In Python a docstring leaves an empty one.
     """
     text = content.decode("utf-8")
-    if language == "c":
-        # A comment to the end of its line brings the line end with it.
-        parts = (CUT + "\n" * value.endswith("\n") if comment else value for value, comment, _ in _lex_c(text))
+    if language != "python":
+        # A comment to the end of its line may bring the line end with it.
+        parts = (CUT + "\n" * value.endswith("\n") if comment else value for value, comment, _ in _lex(text, language))
         return _tidy("".join(parts)).encode("utf-8")
     try:
         comments = [(*span, CUT) for span, kind, _ in _lex_python(text) if kind == tokenize.COMMENT]
@@ -45,12 +45,12 @@ def without_comments(content: bytes, language: Language) -> bytes | None:
 def without_identifiers(content: bytes, language: Language) -> bytes | None:
     """Return code with `_` for every name; None where it is no such code. Keywords stay.
 
-    Names within strings stay, f-strings too. In C the names within preprocessor lines stay too (the lexer does not
-    look into them), and line ends become line feeds.
+    Names within strings stay, f-strings too. In C and C++ the names within preprocessor lines stay too (the lexer
+    does not look into them), as do those of Rust's attributes. Except in Python line ends become line feeds.
     """
     text = content.decode("utf-8")
-    if language == "c":
-        return "".join(NAME if name else value for value, _, name in _lex_c(text)).encode("utf-8")
+    if language != "python":
+        return "".join(NAME if name else value for value, _, name in _lex(text, language)).encode("utf-8")
     try:
         names = [
             (*span, NAME)
@@ -74,7 +74,7 @@ def _tidy(text: str) -> str:
     """Take out lines of nothing but cuts, cuts at a line's end with the blanks before, and put a space for others."""
     text = re.sub(rf"^[ \t]*(?:{CUT}[ \t]*)+(?:\n|\Z)", "", text, flags=re.MULTILINE)
     text = re.sub(rf"(?:[ \t]*{CUT})+[ \t]*$", "", text, flags=re.MULTILINE)
-    return text.replace(CUT, " ")
+    return re.sub(f"{CUT}+", " ", text)  # one comment may be several tokens
 
 
 def _lex_python(text: str) -> Iterator[tuple[Span, int, str]]:
@@ -122,13 +122,13 @@ def _place(text: str, line_start: int, utf8_bytes: int) -> int:
     return line_start + len(line.decode("utf-8"))
 
 
-def _lex_c(text: str) -> Iterator[tuple[str, bool, bool]]:
+def _lex(text: str, language: Language) -> Iterator[tuple[str, bool, bool]]:
     """Yield the text of every token, and whether it is a comment, or a name."""
     lexers, token = (
-        optional(f"pygments.{name}", extra="text", what="taking C apart", place="interventions")
-        for name in ("lexers.c_cpp", "token")
+        optional(f"pygments.{name}", extra="text", what=f"taking {language} apart", place="interventions")
+        for name in ("lexers", "token")
     )
-    for kind, value in lexers.CLexer(stripnl=False, ensurenl=False).get_tokens(text):
-        comment = kind in token.Comment
+    for kind, value in lexers.get_lexer_by_name(language, stripnl=False, ensurenl=False).get_tokens(text):
         directive = kind in token.Comment.Preproc or kind in token.Comment.PreprocFile
+        comment = kind in token.Comment or kind in token.String.Doc  # Rust's comments for documentation
         yield value, comment and not directive, kind in token.Name
