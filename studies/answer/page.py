@@ -52,7 +52,7 @@ INTERVENTIONS = {
     "-noise15": "15 % of bytes random", "-noise05": "5 % of bytes random", "-lines": "lines shuffled",
     "-relabelled": "byte values permuted (placebo)", "-comments": "without comments",
     "-names": "without comments and names", "-tercile1": "most compressible third",
-    "-tercile3": "least compressible third", BPE: "BPE, vocabulary 1,024",
+    "-tercile2": "middle third", "-tercile3": "least compressible third", BPE: "BPE, vocabulary 1,024",
 }  # fmt: skip
 WHY_LEFT_OUT = {
     "unconverged": "their loss is hardly below the entropy of single tokens, or still fell faster than 1/√D at the end",
