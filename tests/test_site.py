@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from sampling import WHOLE, long
+
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 GENERATED = ("reference/generated/cli.md", "reference/generated/api.md")
@@ -23,19 +25,25 @@ def links(page):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """The site, built as `make docs` builds it: notebooks executed, a warning an error."""
+    """The site, a warning an error: as `make docs` builds it, or without executing notebooks and with exports alone."""
     out = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "sphinx", "-b", "html", "-W", "--keep-going", "-q", str(DOCS), str(out)]
+    quick = [] if WHOLE else ["-D", "nb_execution_mode=off", "-D", "exported_alone=1"]
+    command = [sys.executable, "-m", "sphinx", "-b", "html", "-W", "--keep-going", "-q", *quick, str(DOCS), str(out)]
     built = subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONUTF8": "1"}, capture_output=True, text=True)
     assert built.returncode == 0, built.stdout + built.stderr
     return out
 
 
 @pytest.mark.slow
-def test_the_site_builds_without_a_warning_and_executes_its_notebooks(site):
+@long
+def test_notebooks_are_executed(site):
     gallery = (site / "gallery.html").read_text(encoding="utf-8")
     assert gallery.count("<img") >= 5
     assert "tokens per parameter" in (site / "notebooks" / "own-runs.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_the_site_builds_without_a_warning(site):
     assert (site / "llms.txt").read_text(encoding="utf-8") == (DOCS / "llms.txt").read_text(encoding="utf-8")
 
 

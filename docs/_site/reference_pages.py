@@ -23,15 +23,25 @@ ROOMS = (
 """As CONTRIBUTING.md tells them: a room imports only from rooms before it."""
 
 
-def public_modules(room: str) -> list[str]:
-    """Return the modules of a room that anybody may import, by name."""
+def public_modules(room: str, *, exported_alone: bool) -> list[str]:
+    """Return the modules of a room that anybody may import, by name; or those alone whose names `isoloss` exports."""
     package = import_module(f"isoloss.{room}")
     below = pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
     named = [package.__name__, *sorted(module.name for module in below)]
     # A `…_main` is started, not imported.
     return [
-        name for name in named if not any(part.startswith("_") for part in name.split(".")) and name[-5:] != "_main"
+        name
+        for name in named
+        if not any(part.startswith("_") for part in name.split("."))
+        and name[-5:] != "_main"
+        and (not exported_alone or name in _homes())
     ]
+
+
+@lru_cache(maxsize=1)
+def _homes() -> frozenset[str]:
+    """Return the modules that define what `isoloss` exports."""
+    return frozenset(getattr(getattr(isoloss, name), "__module__", "") for name in isoloss.__all__)
 
 
 def public_names(module: ModuleType) -> list[str]:
@@ -40,10 +50,10 @@ def public_names(module: ModuleType) -> list[str]:
     return [name for name in own if not name.startswith("_")]
 
 
-def _api_page(room: str) -> str:
+def _api_page(room: str, *, exported_alone: bool) -> str:
     package = f"isoloss.{room}"
     lines = [f"isoloss.{room}", "=" * 40, ""]
-    for name in public_modules(room):
+    for name in public_modules(room, exported_alone=exported_alone):
         if name != package:
             lines += [name, "-" * len(name), ""]
         lines += [f".. automodule:: {name}", ""]
@@ -131,7 +141,8 @@ def _paragraphs(text: str) -> str:
 def _write(app: Any) -> None:
     folder = Path(app.srcdir) / "reference" / "generated"
     (folder / "api").mkdir(exist_ok=True, parents=True)
-    pages = {"api.md": _api_index(), "cli.md": _cli_page()} | {f"api/{room}.rst": _api_page(room) for room in ROOMS}
+    pages = {"api.md": _api_index(), "cli.md": _cli_page()}
+    pages |= {f"api/{room}.rst": _api_page(room, exported_alone=app.config.exported_alone) for room in ROOMS}
     for name, text in pages.items():
         page = folder / name
         if not page.exists() or page.read_text(encoding="utf-8") != text:
@@ -195,6 +206,7 @@ def _by_last_name(names: tuple[str, ...]) -> dict[str, list[str]]:
 
 def setup(app: Any) -> dict[str, Any]:
     """Write the pages before anything is read."""
+    app.add_config_value("exported_alone", False, "env", bool)  # a build to test the pages takes a third of the time
     app.add_post_transform(FullNames)
     app.connect("builder-inited", _write)
     app.connect("autodoc-process-docstring", _plain_docstring)

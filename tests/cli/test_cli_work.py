@@ -19,7 +19,7 @@ import pytest
 
 from isoloss.core.machine import multiplies_bfloat16
 from isoloss.corpus import generate, text
-from sampling import part
+from sampling import long, part
 from waiting import HANGS_AFTER, wait_until
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
@@ -112,7 +112,7 @@ peak_lr = { at_params = 1e4, value = 1e-2 }
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=long)])
 def test_a_stopped_study_says_so_and_the_same_command_goes_on(isoloss, tmp_path, number):
     (tmp_path / "small.toml").write_text(STUDY.replace("[8e3, 1.6e4]", "[8e3, 4e5]").replace("40_000", "500_000"))
     command = [sys.executable, "-m", "isoloss", "run", "small.toml", "--out", "out", "--until", "train", "--json"]
@@ -167,7 +167,7 @@ def test_many_kills_leave_no_orphan_repeat_no_record_and_change_no_bit(isoloss, 
         "train",
     ]
     chance, written = random.Random(7), {}
-    for life in range(part(8, of=20)):
+    for life in range(part(4, of=20)):
         before = last_saved(tmp_path / "out")
         running = subprocess.Popen(command, cwd=tmp_path, start_new_session=True)
         # Half of the lives end at any moment, half after they saved a state: on a busy machine none might get so far.

@@ -2,7 +2,10 @@
 
 import os
 
+import pytest
+
 WHOLE = os.environ.get("ISOLOSS_TESTS") == "whole"
+long = pytest.mark.skipif(not WHOLE, reason="takes about a minute: make whole")
 
 
 def part(fewer: int, *, of: int) -> int:

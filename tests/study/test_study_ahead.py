@@ -11,7 +11,7 @@ from isoloss.core import files
 from isoloss.core.errors import InputError
 from isoloss.runs.spec import Numerics
 from isoloss.study import ahead
-from sampling import WHOLE
+from sampling import long
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_it_ends_with_the_process_that_started_it():
     assert not compilers() - before
 
 
-@pytest.mark.skipif(not WHOLE, reason="compiles everything afresh, for over a minute: make whole")
+@long
 def test_an_analysis_compiles_nothing_afterwards(tmp_path):
     """Of what `isoloss fit` with a data-dependent law runs on ten corpora."""
     fresh = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
