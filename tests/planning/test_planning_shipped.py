@@ -14,6 +14,7 @@ from isoloss.planning.corpus_statistics import CorpusStatistics
 from isoloss.planning.laws import PlanLaw
 from isoloss.planning.plan import plan
 from laws_tables import simulated
+from sampling import long
 
 
 @pytest.fixture(scope="module")
@@ -22,15 +23,26 @@ def law():
 
 
 def test_the_law_is_what_its_runs_give(law):
-    again = shipped.fit_shipped()
+    again = shipped.fit_shipped(draws=2)
     assert again.observations == law.observations
     assert again.forms == law.forms
+    for complexity in law.complexity.values():
+        for there, here in zip(said_of(law, complexity), said_of(again, complexity), strict=True):
+            assert here[0] == pytest.approx(there[0], abs=1e-3)
+    assert again.pooled.corpora.keys() == law.pooled.corpora.keys()
+    for name, (level, sd) in law.pooled.corpora.items():
+        assert again.pooled.corpora[name] == pytest.approx((level, sd), abs=0.02 * sd)
+    assert again.pooled.along == pytest.approx(law.pooled.along)
+
+
+@long
+def test_its_draws_are_what_its_runs_give(law):
+    again = shipped.fit_shipped()
     assert law.draws_converged.mean() >= 0.98
     assert again.draws_converged.mean() >= 0.98
     ended = law.draws_converged & again.draws_converged
     for complexity in sorted(law.complexity.values()):
         for there, here in zip(said_of(law, complexity), said_of(again, complexity), strict=True):
-            assert here[0] == pytest.approx(there[0], abs=1e-3)
             # Two ends of the optimiser lie within 3e-4 standard errors of each other (joint.TOLERANCE).
             width = np.ptp(np.quantile(there[1:][ended], [0.025, 0.975]))
             assert np.abs(here - there)[1:][ended].max() < 1e-3 * width

@@ -132,7 +132,7 @@ def test_the_balance_moves_only_where_it_was_planted(slope, scatter):
     """Whole studies: three corpora, seven sizes × five budgets, noise .4 % and small trunk effects."""
     generator = np.random.default_rng(11)
     complexity = (0.25, 0.35, 0.45)
-    moves, studies = 0, 30
+    moves, studies = 0, part(15, of=30)
     for study in range(studies):
         splits, measured = [], {}
         for i, value in enumerate(complexity):

@@ -63,8 +63,8 @@ def shipped_runs(*measures: str) -> Observations:
     return read_runs(RUNS, complexity=measures or (MEASURE,), where=where, **_COLUMNS)
 
 
-def fit_shipped() -> FittedDataDependent:
-    """Return the law fitted again from its runs, as it was for the package."""
+def fit_shipped(draws: int = DRAWS) -> FittedDataDependent:
+    """Return the law fitted again from its runs, as it was for the package; or with other `draws`."""
     runs = shipped_texts()
-    law = DataDependent(complexity=MEASURE, forms=FORMS).fit(runs, bootstrap=DRAWS, seed=SEED)
+    law = DataDependent(complexity=MEASURE, forms=FORMS).fit(runs, bootstrap=draws, seed=SEED)
     return replace(law, pooled=pool_table(runs, measured=law.complexity, seed=SEED))
