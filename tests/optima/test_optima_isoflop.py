@@ -10,6 +10,7 @@ from isoloss.optima.isoflop_cost import accuracy_by_cost
 from isoloss.optima.power_line import fit_power_law
 from isoloss.optima.seed_noise import SeedNoise
 from isoloss.runs.observations import Observations, observations
+from laws_tables import read_csv
 
 TRUTH = np.array([1.7, 400.0, 900.0, 0.34, 0.28])
 BUDGETS = tuple(1e17 * 4.0**i for i in range(6))
@@ -138,3 +139,21 @@ def test_accuracy_costs_what_its_runs_cost() -> None:
     assert anytime[-1].law.exponent.width < anytime[0].law.exponent.width
     with pytest.raises(InputError, match="2 budgets"):
         accuracy_by_cost(table, budgets=BUDGETS[:2], noise=0.002)
+
+
+def test_the_exponents_of_fifteen_public_sweeps_are_near_the_published_ones() -> None:
+    """Porian et al. 2024 publish theirs by Akima's interpolation; a parabola through every size is off by up to .08."""
+    published = {
+        row["config"]: float(row["exponent"])
+        for row in read_csv("porian2024/fits.csv")
+        if (row["fit"], row["quantity"]) == ("weighted", "n_star")
+    }
+    points, off = read_csv("porian2024/isoflop_points.csv"), []
+    for config, exponent in published.items():
+        own = [row for row in points if row["config"] == config]
+        n, d, flops, loss = (np.array([float(row[name]) for row in own]) for name in ("n", "t", "flops", "loss"))
+        sweep = observations(params=n, tokens=d, loss_nats=loss, flops=flops)
+        off.append(fit_isoflop(sweep).laws().params.slope - exponent)
+    assert len(off) == 15
+    assert np.abs(off).max() < 0.04
+    assert np.sqrt(np.mean(np.square(off))) < 0.02

@@ -3,11 +3,14 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from isoloss.core.estimate import Estimate
 from isoloss.laws.law import Floats
 
 CURVE_POINTS = 101  # of a parabola as drawn
+NEAR = 8.0  # a parabola lies through the sizes within this factor of the lowest
+FEWEST_NEAR = 5  # and through five at least, where there are as many
 PER_GAP = 25  # grid points between two sizes, along which Akima's curve is searched
 STABLE_SHARE = 0.5  # of the draws that must have their lowest point inside
 
@@ -87,8 +90,12 @@ def akima_valley(x: Floats, loss: Floats, redrawn: Floats | None, *, floor: floa
 def parabola_valley(x: Floats, loss: Floats, redrawn: Floats | None, *, floor: float) -> Valley:
     """Return the valley of the least-squares parabola of loss on ln x. Hoffmann et al. 2022, figure 3.
 
-    `floor` is in mean gaps between two x, as for Akima's curve.
+    Through the values within a factor of `NEAR` of the lowest loss, or the five nearest: a valley over a factor of a
+    thousand is skewed, and a parabola through all of it misses the bottom. `floor` is in mean gaps between two x, as
+    for Akima's curve.
     """
+    near = _near(np.abs(np.log(x / x[loss.argmin()])))
+    x, loss, redrawn = x[near], loss[near], None if redrawn is None else redrawn[:, near]
     log_x = np.log(x)
     middle, low, high = log_x.mean(), log_x[0], log_x[-1]
     design = np.vander(log_x - middle, 3)
@@ -108,6 +115,11 @@ def parabola_valley(x: Floats, loss: Floats, redrawn: Floats | None, *, floor: f
         draws=np.exp(place[kept]), lowest=value[kept], asked=len(losses) - 1,
         floor=floor * float(high - low) / (len(x) - 1),
     )  # fmt: skip
+
+
+def _near(away: Floats) -> NDArray[np.bool_]:
+    """Return which distances in ln x are near, at least the five least of them."""
+    return np.asarray(away <= max(np.log(NEAR), np.sort(away)[:FEWEST_NEAR][-1]))
 
 
 def _valley(
