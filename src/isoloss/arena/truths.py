@@ -65,6 +65,18 @@ def _staircase() -> Design:
     )  # fmt: skip
 
 
+def _by_budgets() -> Design:
+    """Return the grid of `isoloss demo`: six sizes at four budgets from 5e9 FLOPs, two trunks a size."""
+    sizes, flops = np.array([4.5e3, 7e3, 1.05e4, 1.6e4, 2.5e4, 4e4]), 5e9 * 2.0 ** np.arange(4)
+    n, budget, seed = (axis.ravel() for axis in np.meshgrid(sizes, flops, (0, 1), indexing="ij"))
+    kept = budget / 6 / n > 1.2 * n  # the largest size has two budgets
+    trunk = np.char.add(n.astype(np.int64).astype(str), seed.astype(str))
+    return Design(
+        params=n[kept], tokens=(budget / 6 / n)[kept], trunk=np.unique(trunk[kept], return_inverse=True)[1],
+        centre=(1.34e4, 1.76e5),
+    )  # fmt: skip
+
+
 def _foreign() -> Design:
     """Return nineteen single runs of six sizes from 4 to 110 tokens per parameter, some cells empty."""
     sizes, ratios = np.geomspace(1e8, 4e9, 6), (4, 12, 36, 110)
@@ -77,7 +89,9 @@ def _foreign() -> Design:
 
 DESIGNS: Mapping[str, Design] = {
     "5 × 6": _crossed(np.geomspace(7.8e3, 3e5, 5), np.array([1e5 * 2.0**i for i in range(6)])),
+    # The first demo's grid, and today's.
     "demo": _crossed(np.geomspace(2.5e4, 2.6e5, 4), np.array([6.25e4 * 2.0**i for i in range(5)])),
+    "laptop": _by_budgets(),
     "staircase": _staircase(),
     "foreign": _foreign(),
     # The same runs, asked at a budget that three of their sizes hold; two hold the one above.
