@@ -22,6 +22,12 @@ Floats = NDArray[np.float64]
 # Whatever holds none of these is a name, and a wrong one is answered with the nearest.
 _OPERATORS = re.compile(r"[-+*/()\"]")
 LONGEST_NAME = 1_000
+NAMED_BY = {
+    "params": "name the column of model sizes (on the command line: --params COLUMN)",
+    "tokens": "name the column of training tokens (on the command line: --tokens COLUMN)",
+    "loss_nats": "name the column of losses in nats per token (on the command line: --loss COLUMN)",
+}
+"""What to do where a column is missing that is looked for by our own name."""
 NO_NUMBERS = frozenset({"nan", "+nan", "-nan", "inf", "+inf", "-inf", "infinity", "+infinity", "-infinity"})
 """What stands for a number that is none, in lower case."""
 # A number whose marks could stand between thousands or before decimals: 1.234, 12,345. A leading 0 speaks for decimals.
@@ -128,7 +134,7 @@ class Columns:
 
     def no_column(self, name: str, *, remedy: str = "") -> BadTable:
         """Return the error for a column that the source lacks; `remedy` says what else to do than name another."""
-        known = did_you_mean(name, self.names)
+        known, remedy = did_you_mean(name, self.names), remedy or NAMED_BY.get(name, "")
         return BadTable(f"no column {name!r}", place=self.place, fix=f"{remedy}; {known}" if remedy else known)
 
     def _column(self, name: str) -> "pa.ChunkedArray":
