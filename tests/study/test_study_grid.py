@@ -88,7 +88,9 @@ def test_a_design_whose_optimum_lies_outside_is_named():
 
 
 def test_a_grid_that_lays_out_budgets_already_is_not_advised_to():
-    study = Study.parse(by_budgets("params = [2.5e4, 5.5e4, 1.2e5, 2.6e5]\nflops = [1e11, 8e11]\nleast_tokens = 1e4"), place="x.toml")
+    study = Study.parse(
+        by_budgets("params = [2.5e4, 5.5e4, 1.2e5, 2.6e5]\nflops = [1e11, 8e11]\nleast_tokens = 1e4"), place="x.toml"
+    )
     said = poor_budgets(study.grid, budget_sizes(study.grid, planned(study), "x"))
     assert said is not None
     assert "grid.tokens" not in said

@@ -147,13 +147,11 @@ def gather_evidence(
     study, _ = with_law_chosen(study, seen)
     with progress.task("fits", total=len(rest)) as task:
         laws, errors = fit_of_study(study, seen, corpora, names=rest, least_draws=LEAST_DRAWS, task=task)
-    found = by_forms | {
-        name: Evidence(
-            drawn=law, draws=quantity_draws(law, quantity, at_flops), basis=law.law, reason=reasons.get(name, ""),
-            noise=Noise(point_sd=float(np.median(law.noise[:, 0])), trunk_sd=float(np.median(law.noise[:, 1]))),
-        )
-        for name, law in laws.items()
-    }  # fmt: skip
+    found = dict(by_forms)
+    for name, law in laws.items():
+        noise = Noise(point_sd=float(np.median(law.noise[:, 0])), trunk_sd=float(np.median(law.noise[:, 1])))
+        draws = quantity_draws(law, quantity, at_flops)
+        found[name] = Evidence(drawn=law, draws=draws, noise=noise, basis=law.law, reason=reasons.get(name, ""))
     return {name: found[name] for name in wanted if name in found}, errors
 
 
