@@ -1,14 +1,17 @@
 """Grids by budgets: five sizes at every budget, on both sides of the usual best, and what a design cannot hold."""
 
+import re
 from types import SimpleNamespace
 
 import pytest
 
 from isoloss.core.errors import BadStudy, InputError
+from isoloss.study.check import check_study
 from isoloss.study.grid import USUAL_RATIO, Grid
 from isoloss.study.layout import budget_sizes, poor_budgets, unlike
 from isoloss.study.run_plan import plan_runs
 from isoloss.study.spec import Study, shipped_text
+from isoloss.study.template import write_template
 
 SIZES = (4.5e3, 8e3, 1.4e4, 2.5e4, 4.5e4, 8e4, 1.4e5)
 DEMO = shipped_text("laptop")
@@ -52,7 +55,7 @@ def test_small_sizes_have_long_runs_and_large_ones_short_runs_of_the_same_budget
     assert [(one.flops, one.sizes) for one in held] == [
         (budget, len(study.grid.sizes_at(budget))) for budget in study.grid.budgets
     ]
-    assert poor_budgets(held) is None
+    assert poor_budgets(study.grid, held) is None
 
 
 def test_sizes_alone_lay_out_budgets_with_two_sizes_on_either_side():
@@ -78,9 +81,42 @@ def test_a_design_whose_optimum_lies_outside_is_named():
     study = Study.parse(old, place="x.toml")
     held = budget_sizes(study.grid, planned(study), "x")
     assert [(one.sizes, one.below) for one in held] == [(4, 0)]
-    said = poor_budgets(held)
+    said = poor_budgets(study.grid, held)
     assert said is not None
     assert "smaller" in said
+    assert "grid.flops in place of grid.tokens" in said
+
+
+def test_a_grid_that_lays_out_budgets_already_is_not_advised_to():
+    study = Study.parse(
+        by_budgets("params = [2.5e4, 5.5e4, 1.2e5, 2.6e5]\nflops = [1e11, 8e11]\nleast_tokens = 1e4"), place="x.toml"
+    )
+    said = poor_budgets(study.grid, budget_sizes(study.grid, planned(study), "x"))
+    assert said is not None
+    assert "grid.tokens" not in said
+
+
+GRID_OF_TEMPLATE = {
+    "as it stands": (),
+    "sizes alone": (("flops", ""), ("most_tokens", "")),
+    "sizes alone, no longer than the smallest corpus": (("flops", ""),),
+    "listed token counts": (("flops", ""), ("most_tokens", ""), ("# tokens", "tokens = [1e5, 2e5, 4e5]")),
+    "centred": (("params", ""), ("# design", 'design = "centred"')),
+}
+
+
+@pytest.mark.parametrize("changes", GRID_OF_TEMPLATE.values(), ids=GRID_OF_TEMPLATE)
+def test_the_template_takes_every_layout_that_its_comments_offer(changes, tmp_path):
+    path = write_template("mine", folder=tmp_path)
+    (tmp_path / "texts").mkdir()
+    for i in range(12):
+        (tmp_path / "texts" / f"{i}.txt").write_text(f"text {i}, some words\n" * 24_000)
+    head, start, grid = path.read_text(encoding="utf-8").partition("[grid]\n")
+    for key, line in changes:
+        grid, count = re.subn(rf"^{key} = .*$", line, grid, count=1, flags=re.MULTILINE)
+        assert count == 1, key
+    study = Study.parse(head + start + grid, place="mine.toml")
+    assert {run.corpus for run in check_study(study, base=tmp_path).runs} == {"mine", "grammar"}
 
 
 def test_vocabularies_that_differ_within_a_kind_are_named():

@@ -40,9 +40,10 @@ def next_(
 
     Example: `isoloss next mine.toml --flops 1e13 --at 1e15 --write more.toml`
 
-    The bootstrap draws of each corpus's law say how much one more run would narrow the interval. Runs are chosen one
-    after another. Training steps that several runs share (a trunk) are paid for once. The expected width is a forecast:
-    it assumes that the law is right.
+    The interval of ln(D*/N*) is that of the study's own answer: several forms of the loss, weighted. Their draws say
+    how much one more run would narrow it. Where the optimum is not inside the runs, and for the other quantities, the
+    draws of the first law take their place. Runs are chosen one after another. Training steps that several runs share
+    (a trunk) are paid for once. The expected width is a forecast.
     """
     from isoloss.cli import planning_output
     from isoloss.core.files import write_text

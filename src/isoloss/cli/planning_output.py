@@ -46,6 +46,7 @@ def show_proposals(proposals: "Sequence[Proposal]") -> None:
             f"expected to narrow the 95 % interval of {NAMES[proposal.quantity]} at {proposal.at_flops:.1e} FLOPs from "
             f"{design.present_width:.3g} to {design.expected_width:.3g}."
             + ("" if proposal.worth_it else " That is not worth the cost: give more FLOPs, or do not train them.")
+            + (f" Both widths are those of one law, {proposal.basis}: {proposal.reason}." if proposal.reason else "")
         )
 
 

@@ -307,7 +307,7 @@ class _Fitting:
         return found
 
 
-def _of_corpus(fitting: _Fitting, budgets: Sequence[float] | None) -> "list[BestSize | _Searched]":
+def _of_corpus(fitting: _Fitting, budgets: Sequence[float] | None) -> "list[BestSize | Searched]":
     table = fitting.table
     asked = tuple(dict.fromkeys(usual_budgets(table))) if budgets is None else tuple(budgets)
     held = {budget: int(fitting.reach.covered(budget).sum()) if len(table) else 0 for budget in asked}
@@ -319,7 +319,7 @@ def _of_corpus(fitting: _Fitting, budgets: Sequence[float] | None) -> "list[Best
     return [_at(fitting, budget, held[budget], laws) for budget in asked]
 
 
-def _at(fitting: _Fitting, budget: float, count: int, laws: Sequence[Surface]) -> "BestSize | _Searched":
+def _at(fitting: _Fitting, budget: float, count: int, laws: Sequence[Surface]) -> "BestSize | Searched":
     if count < FEWEST_SIZES:
         reason = f"{count or 'no'} sizes have runs on both sides of this budget (fewer, more tokens), three are needed"
         return BestSize(corpus=fitting.corpus, flops=budget, inside=False, reason=reason)
@@ -329,8 +329,8 @@ def _at(fitting: _Fitting, budget: float, count: int, laws: Sequence[Surface]) -
     log_n = np.linspace(ends[0] - BEYOND, ends[1] + BEYOND, POINTS)
     log_d = np.log(budget) - per_token(log_n)
     surfaces = [*laws, local]
-    return _Searched(
-        fitting=fitting, budget=budget, ends=ends, misfits={surface.form: surface.misfit for surface in surfaces},
+    return Searched(
+        fitting=fitting, budget=budget, ends=ends, surfaces={surface.form: surface for surface in surfaces},
         optima={surface.form: _least(surface.log_loss(log_n, log_d), log_n, log_d, ends=ends) for surface in surfaces},
         scores=_scores(surfaces, local, fitting.table),
     )  # fmt: skip
@@ -396,7 +396,7 @@ def _weights(scores: Mapping[str, float]) -> dict[str, float]:
     return dict(zip(scores, (raw / raw.sum()).tolist(), strict=True))
 
 
-def _pooled(searched: "Sequence[_Searched]") -> dict[str, float] | None:
+def _pooled(searched: "Sequence[Searched]") -> dict[str, float] | None:
     """Return the mean scores of the forms that every corpus and budget with an optimum inside has; None without any."""
     found = [one.scores for one in searched if not one.outside(_weights(one.scores))]
     shared = set.intersection(*map(set, found)) if found else set()
@@ -404,13 +404,13 @@ def _pooled(searched: "Sequence[_Searched]") -> dict[str, float] | None:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Searched:
-    """One budget on one corpus: every form's optimum, misfit and score; `ends` are ln N of the outermost sizes."""
+class Searched:
+    """One budget on one corpus: every form's surface, optimum and score; `ends` are ln N of the outermost sizes."""
 
     fitting: _Fitting
     budget: float
     ends: tuple[float, float]
-    misfits: Mapping[str, float]
+    surfaces: Mapping[str, Surface]
     optima: Mapping[str, _Found]
     scores: Mapping[str, float]
 
@@ -425,9 +425,9 @@ class _Searched:
 
     def mixed(self, pooled: Mapping[str, float] | None) -> BestSize:
         """Return the weighted answer with the draws of all forms together, by `pooled` scores instead of its own."""
-        weights = dict.fromkeys(self.optima, 0.0) | _weights(self.scores if pooled is None else pooled)
+        weights = self.weights if pooled is None else dict.fromkeys(self.optima, 0.0) | _weights(pooled)
         forms = tuple(
-            FormOptimum(form=form, weight=weights[form], misfit=self.misfits[form],
+            FormOptimum(form=form, weight=weights[form], misfit=self.surfaces[form].misfit,
                         tokens_per_param=float(np.exp(found.log_d[0] - found.log_n[0])))
             for form, found in self.optima.items()
         )  # fmt: skip
@@ -453,6 +453,24 @@ class _Searched:
             loss=estimate(lambda found: found.log_loss), misfit=misfit, forms=forms, log_ratio_draws=ratios[picked],
         )  # fmt: skip
 
+    @property
+    def weights(self) -> dict[str, float]:
+        """The weight of every form by the corpus's own runs."""
+        return dict.fromkeys(self.optima, 0.0) | _weights(self.scores)
+
+    def predict_draws(self, *, params: Floats, tokens: Floats) -> Floats:
+        """Return the loss at points (m,) in the draws of all forms together: (S, m), in the order of the answer's."""
+        log_n, log_d = np.log(params), np.log(tokens)
+        losses = np.array([surface.log_loss(log_n, log_d) for surface in self.surfaces.values()])
+        return np.asarray(np.exp(losses[self._picked(self.weights)]))
+
+    @property
+    def noise(self) -> tuple[float, float]:
+        """The standard deviations of points and of trunks around the weighted forms, in ln L."""
+        squares = np.square([self.surfaces[form].noise for form in self.weights])
+        point_sd, trunk_sd = np.sqrt(np.array(list(self.weights.values())) @ squares).tolist()
+        return point_sd, trunk_sd
+
     def _picked(self, weights: Mapping[str, float]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return which form's and which draw each draw of the mixture is, in the same order at every budget."""
         generator = stream(self.fitting.seed, "mixture of forms", self.fitting.corpus)
@@ -465,9 +483,9 @@ class _Searched:
 class SearchedSizes:
     """Budgets on corpora, each searched by every form. Where there is nothing to search, the answer says why."""
 
-    found: "tuple[BestSize | _Searched, ...]"
+    found: "tuple[BestSize | Searched, ...]"
 
     def best(self, *, pooled: bool = False) -> BestSizes:
         """Return the best sizes, by each corpus's own weights of the forms or by `pooled` ones."""
-        shared = _pooled([one for one in self.found if isinstance(one, _Searched)]) if pooled else None
-        return BestSizes(one.mixed(shared) if isinstance(one, _Searched) else one for one in self.found)
+        shared = _pooled([one for one in self.found if isinstance(one, Searched)]) if pooled else None
+        return BestSizes(one.mixed(shared) if isinstance(one, Searched) else one for one in self.found)

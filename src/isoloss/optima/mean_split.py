@@ -63,10 +63,10 @@ def shared_budgets(observations: Observations, *, planned: Sequence[float] = ())
     return three_of(*_most_shared(ranges))
 
 
-def middle_budget(table: Observations) -> float:
+def middle_budget(table: Observations, *, planned: Sequence[float] = ()) -> float:
     """Return the middle one of `shared_budgets`, or the middle of all runs where no corpus has a budget inside."""
     try:
-        return shared_budgets(table)[1]
+        return shared_budgets(table, planned=planned)[1]
     except InputError:
         return float(np.sqrt(table.flops.min() * table.flops.max()))
 

@@ -44,7 +44,7 @@ class LawSurface:
     """A law of the registry at its best fit and in every draw, `values` (1 + S, p).
 
     `misfit` is the root mean square of ln L − ln L̂, `unseen` the same differences of every row (n,), its trunk left out
-    of the fit.
+    of the fit. `noise` holds the standard deviations of points and of trunks around it, in ln L.
     """
 
     form: str
@@ -52,6 +52,7 @@ class LawSurface:
     values: Floats
     misfit: float
     unseen: Floats
+    noise: tuple[float, float]
 
     def log_loss(self, log_n: Floats, log_d: Floats) -> Floats:
         """Return ln L of the best fit and of every draw at the points (m,): (1 + S, m)."""
@@ -64,7 +65,7 @@ class LawSurface:
 class LocalSurface:
     """Ten coefficients of (ln N, ln D) around `origin`, (1 + S, 10); rows count by `row_weights` (n,).
 
-    `ratio` is the variance of trunks over that of points around it; `misfit` and `unseen` as in `LawSurface`.
+    `misfit`, `unseen` and `noise` as in `LawSurface`.
     """
 
     form: str
@@ -73,7 +74,13 @@ class LocalSurface:
     misfit: float
     unseen: Floats
     row_weights: Floats
-    ratio: float
+    noise: tuple[float, float]
+
+    @property
+    def ratio(self) -> float:
+        """The variance of trunks over that of points."""
+        point_sd, trunk_sd = self.noise
+        return (trunk_sd / point_sd) ** 2
 
     def log_loss(self, log_n: Floats, log_d: Floats) -> Floats:
         """Return ln L of the best fit and of every draw at the points (m,): (1 + S, m)."""
@@ -114,6 +121,7 @@ def law_surface(
     return LawSurface(
         form=form, law=problem.law, values=problem.law.to_values(np.vstack([best, refits.free]), problem.origin),
         misfit=root_mean_square(residuals), unseen=unseen_errors(problem, best, table.trunk),
+        noise=(noise.point_sd, noise.trunk_sd),
     )  # fmt: skip
 
 
@@ -149,7 +157,7 @@ def local_surface(
     return LocalSurface(
         form=LOCAL, origin=origin, coefficients=np.vstack([means[:1], means[1:] + steps]),
         misfit=float(np.sqrt(np.average(residuals**2, weights=weights))), unseen=unseen, row_weights=weights,
-        ratio=float((centre[0, 1] / centre[0, 0]) ** 2),
+        noise=(noise.point_sd, noise.trunk_sd),
     )  # fmt: skip
 
 

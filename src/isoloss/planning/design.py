@@ -1,30 +1,41 @@
 """Which runs to train next: those that shrink the interval of one quantity most per FLOP.
 
 The draws of a fit say together how a quantity q and the losses of runs not yet trained vary: a run whose loss moves
-with q tells about q. Taking them as jointly normal, a run's result y narrows q by cov(q, y)² / (var y + noise), and
-every other run's worth changes by the same rule (Bayesian D-optimal design of one contrast: Chaloner & Verdinelli 1995,
-section 2; here from draws instead of derivatives, so that any law serves). Runs are chosen one after another, by gain
-per FLOP, until the budget is spent.
+with q tells about q. A loss y and the normal score of q's rank are taken as jointly normal. A run's result then narrows
+the score by cov(q, y)² / (var y + noise), and every other run's worth changes by the same rule (Bayesian D-optimal
+design of one contrast: Chaloner & Verdinelli 1995, section 2; here from draws instead of derivatives, so that any law
+serves). Runs are chosen one after another, by gain per FLOP, until the budget is spent.
 
-Noise is what the fit found: points of a new trunk share an effect, replicates on another seed do not. Tokens that runs
-of one trunk share are paid once.
+Noise is what the fit found: points of a trunk share an effect, replicates on another seed do not. Tokens that runs of
+one trunk share are paid once.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri
+from scipy.stats import rankdata
 
 from isoloss.core.errors import InputError, Unidentified
 from isoloss.core.estimate import LEVEL
 from isoloss.core.numbers import percent
-from isoloss.fitting.fitted import FittedLaw
 from isoloss.laws.law import Floats
+from isoloss.runs.observations import Observations
 
 # Draws of a law that is hardly identified have long tails, and a covariance is all tail then.
 WINSORISED = 0.02
 FEWEST_DRAWS = 100
+
+
+class Drawn(Protocol):
+    """What was fitted: a law, or several forms together."""
+
+    def predict_draws(self, *, params: Floats, tokens: Floats) -> Floats:
+        """Return the loss at points (m,) in every draw: (S, m)."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,38 +74,34 @@ class Noise:
 
 
 def next_runs(
-    law: FittedLaw,
+    drawn: Drawn,
     quantity: Floats,
     candidates: Sequence[Candidate],
     *,
     flops: float,
     noise: Noise,
     cooldown_fraction: float | None = None,
+    trained: Observations | None = None,
 ) -> NextRuns:
-    """Return which candidates to train for at most `flops`, given the quantity's value under each draw of the law.
+    """Return which candidates to train for at most `flops`, given the quantity's value under each draw (S,).
 
-    `cooldown_fraction` is the share of its tokens that a run spends away from its trunk; None where every run is
-    trained by itself. Raises InputError without enough draws or where no candidate can be paid, Unidentified where
-    the quantity does not exist under most draws.
+    The present width is that of the draws' percentile interval; later ones are those of the share of it that the
+    standard deviation of their normal scores keeps. `cooldown_fraction` is the share of its tokens that a run spends
+    away from its trunk; None where every run is trained by itself. `trained` are the runs that were fitted: a candidate
+    on one of their trunks has its effect, of which they tell already. Raises InputError without enough draws or where
+    no candidate can be paid, Unidentified where the quantity does not exist under most draws.
     """
-    if len(law.draws) < FEWEST_DRAWS:
-        raise InputError(
-            f"the law has {len(law.draws)} draws, expected at least {FEWEST_DRAWS}", fix="fit it with bootstrap=1000"
-        )
-    known = np.isfinite(quantity)
-    if known.mean() < 0.5:
-        raise Unidentified(
-            f"{percent(1 - known.mean(), 2)} of the bootstrap draws do not have this quantity, so no run can be "
-            "chosen to determine it",
-            fix="widen the grid in parameters and in tokens first, or ask for the loss",
-        )
-    losses = np.log(law.predict_draws(
+    known = _known(quantity)
+    losses = np.log(drawn.predict_draws(
         params=np.array([c.params for c in candidates]), tokens=np.array([c.tokens for c in candidates])
     ))  # fmt: skip
-    joint = np.column_stack([quantity, losses])[known]
-    covariance = np.cov(_winsorised(joint), rowvar=False)
     trunks = np.array([c.trunk for c in candidates])
-    covariance[1:, 1:] += noise.trunk_sd**2 * (trunks[:, None] == trunks)
+    variances_left = np.full(len(candidates), noise.trunk_sd**2)
+    if trained is not None:
+        effects, variances_left = _trunk_effects(drawn, trained, trunks, noise)
+        losses = losses + effects
+    covariance = np.cov(np.column_stack([_scores(quantity[known]), _winsorised(losses[known])]), rowvar=False)
+    covariance[1:, 1:] += variances_left * (trunks[:, None] == trunks)
     plans = [
         _greedy(covariance, candidates, flops, noise.point_sd, cooldown_fraction, worth=worth)
         # A budget filled with the cheapest runs can miss the one dear run that decides: both ways are tried.
@@ -108,8 +115,50 @@ def next_runs(
             place="--flops",
             fix="raise the budget",
         )
-    widths = 2 * NormalDist().inv_cdf((1 + LEVEL) / 2) * np.sqrt(variances)
-    return NextRuns(chosen=chosen, present_width=float(widths[0]), widths=tuple(widths[1:].tolist()), flops=cost)
+    half = ndtri((1 + LEVEL) / 2) * np.sqrt(np.array(variances) / variances[0])
+    low, high = np.quantile(quantity[known], ndtr([-half, half]))
+    widths = (high - low).tolist()
+    return NextRuns(chosen=chosen, present_width=widths[0], widths=tuple(widths[1:]), flops=cost)
+
+
+def _trunk_effects(
+    drawn: Drawn, trained: Observations, trunks: NDArray[np.str_], noise: Noise
+) -> tuple[Floats, Floats]:
+    """Return the effect of every candidate's trunk in each draw (S, m), and the variance left of it (m,).
+
+    Of a trunk without runs it is 0 and the variance whole. Otherwise it is the mean of what the draw misses its k runs
+    by, drawn towards 0: their best linear prediction (Henderson 1975).
+    """
+    missed = np.log(trained.loss_nats) - np.log(drawn.predict_draws(params=trained.params, tokens=trained.tokens))
+    effects, left = np.zeros((len(missed), len(trunks))), np.full(len(trunks), noise.trunk_sd**2)
+    for name in np.intersect1d(trunks, trained.trunk):
+        rows, own = trained.trunk == name, trunks == name
+        point_variance = noise.point_sd**2 / rows.sum()
+        share = noise.trunk_sd**2 / (noise.trunk_sd**2 + point_variance)
+        effects[:, own] = share * missed[:, rows].mean(axis=1, keepdims=True)
+        left[own] = share * point_variance
+    return effects, left
+
+
+def _scores(values: Floats) -> Floats:
+    """Return the normal score of every value's rank: as large a number of standard deviations from 0."""
+    return np.asarray(ndtri((rankdata(values) - 0.5) / len(values)))
+
+
+def _known(quantity: Floats) -> NDArray[np.bool_]:
+    """Return which draws have the quantity. Raises InputError for too few draws, Unidentified where most have none."""
+    if len(quantity) < FEWEST_DRAWS:
+        raise InputError(
+            f"the law has {len(quantity)} draws, expected at least {FEWEST_DRAWS}", fix="fit it with bootstrap=1000"
+        )
+    known = np.isfinite(quantity)
+    if known.mean() < 0.5:
+        raise Unidentified(
+            f"{percent(1 - known.mean(), 2)} of the bootstrap draws do not have this quantity, so no run can be "
+            "chosen to determine it",
+            fix="widen the grid in parameters and in tokens first, or ask for the loss",
+        )
+    return known
 
 
 Worth = Callable[[Floats, Floats], Floats]

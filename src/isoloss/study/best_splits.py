@@ -78,12 +78,12 @@ def find_best_splits(
     them have these inside. `exact_flops` maps each run to its own. With `documents` intervals hold what other held-out
     documents would have said.
     """
-    planned = three_of(designed[0], designed[-1], margin=0.25) if designed else ()
+    planned = planned_budgets(designed)
     try:
         budgets = shared_budgets(table, planned=planned)
     except InputError:
         return None
-    shifts = _shifts(table, documents, seed=seed) if documents else None
+    shifts = shifts_of(table, documents, seed=seed) if documents else None
     splits = mean_splits(table, budgets=budgets, pooled=False, shifts=shifts, seed=seed)
     exact = None
     if exact_flops is not None:
@@ -98,13 +98,18 @@ def find_best_splits(
     )  # fmt: skip
 
 
+def planned_budgets(designed: Sequence[float]) -> tuple[float, ...]:
+    """Return the three budgets at which a design compares corpora; none without budgets."""
+    return three_of(designed[0], designed[-1], margin=0.25) if designed else ()
+
+
 def _counted(table: Observations, flops: Mapping[str, float]) -> Observations:
     """Return the table with other FLOPs."""
     own = np.array([flops[run] for run in table.run.tolist()])
     return replace(table, known={**table.known, "flops": own}, flops_convention="exact")
 
 
-def _shifts(table: Observations, documents: Documents, *, seed: int) -> Floats | None:
+def shifts_of(table: Observations, documents: Documents, *, seed: int) -> Floats | None:
     """Return what documents drawn anew change of every row's ln loss (draws, n); None where no corpus has enough."""
     shifts = np.zeros((DRAWS, len(table)))
     for corpus in table.corpora:

@@ -52,7 +52,8 @@ class Checked:
     def warnings(self) -> list[str]:
         """What may keep the study from an answer, or costs more here than it need, in sentences."""
         kinds = ((self.kinds[name], name, corpus.vocab_size) for name, corpus in self.corpora.items())
-        warnings = (poor_budgets(self.budgets), not_to_be_found(self.expected), unlike(kinds))
+        grid = self.study.grid
+        warnings = (poor_budgets(grid, self.budgets), not_to_be_found(grid, self.expected), unlike(kinds))
         design = [said for said in warnings if said]
         of_corpora = [f"{found.corpus}: {found.message}" for found in self.corpus_warnings]
         return [*design, *arithmetic_warnings(self.study.training.numerics), *of_corpora]

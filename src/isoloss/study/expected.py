@@ -1,9 +1,13 @@
 """What interval of tokens per parameter a planned grid will give, from runs simulated on it: nothing is trained.
 
-The surface is the coupled form as it was fitted to Python source (γ held at .4), moved so that its best split of the
-middle budget is the one that the bundled texts together give a new text there, or `grid.tokens_per_param` where the
-study says so. Runs get noise of trunks and of points as the bundled ones have it, and the answer is the one that a
-study would give: several forms, weighted (`isoloss.optima.best_size`).
+Two surfaces take turns: Chinchilla's form as it was fitted to English, and the coupled one as to Python source (γ held
+at .4). Each is moved so that its best split of the middle budget is the one that the bundled texts together give a new
+text there, or `grid.tokens_per_param` where the study says so. The answer is the one that a study would give: several
+forms, weighted (`isoloss.optima.best_size`). What other held-out documents would change is not in it.
+
+Noise is as runs of a like recipe have it. One window a batch: the six corpora of `isoloss demo`, two seeds a run, have
+points of .8 to 1.5 % of L and trunks of .6 to 1.2 %, medians 1.0 and .9 (2026-11-30); in the sweep of
+docs/results/recipe.md runs scatter by 1.1 %. Larger batches: the bundled runs, four windows a batch.
 """
 
 import math
@@ -17,14 +21,17 @@ from isoloss.core.errors import InputError
 from isoloss.core.plain_json import Plain
 from isoloss.optima.best_size import BestSize, best_sizes
 from isoloss.planning.shipped import shipped_law
+from isoloss.study.best_splits import planned_budgets
 from isoloss.study.grid import USUAL_RATIO, Grid
-from isoloss.study.layout import BudgetSizes, held_sizes, lengths_by_size
+from isoloss.study.layout import BudgetSizes, better_layout, held_sizes, lengths_by_size
 from isoloss.study.run_plan import GRID, PlannedRun
 
-FORM = "coupled"
-REPLICATES = 6  # of all corpora together: each takes a fifth of a second
+FORMS = ("coupled", "chinchilla")
+ONE_WINDOW_SDS = (0.01, 0.01)  # of points and of trunks, in ln L
+LARGER_BATCH_SDS = (POINT_SD, TRUNK_SDS[0])
+REPLICATES = 8  # of all corpora together: each takes a tenth of a second
 MOST_DESIGNS = 3  # corpora whose sizes and tokens differ by more than a quarter are simulated apart, so many at most
-FEWEST_REPLICATES = 2
+FEWEST_REPLICATES = 4
 DRAWS = 100
 MOST_RUNS = 500  # of a corpus's grid: a larger one takes longer than a check may
 ALIKE = 0.25  # in ln N and ln D
@@ -37,7 +44,8 @@ class Expected(Plain):
 
     `tokens_per_param` is the optimum that was planted, `factor` the median high over low of its 95 % interval in
     `replicates` simulations; None where most of them gave none, for the `reason`. `low` and `high` are the tokens per
-    parameter of the outermost sizes with runs around the budget, None without such sizes.
+    parameter of the outermost sizes with runs around the budget, None without such sizes. `point_sd` and `trunk_sd` are
+    the noise of the simulated runs, in ln L.
     """
 
     corpus: str
@@ -48,6 +56,8 @@ class Expected(Plain):
     factor: float | None
     reason: str
     replicates: int
+    point_sd: float
+    trunk_sd: float
 
     def sentence(self) -> str:
         """Return what to expect in plain English."""
@@ -71,18 +81,20 @@ def expect(grid: Grid, planned: Mapping[str, Sequence[PlannedRun]], budgets: Seq
     replicates = max(FEWEST_REPLICATES, REPLICATES // max(1, min(len(groups), MOST_DESIGNS)))
     found: dict[str, Expected] = {}
     for group in groups[:MOST_DESIGNS]:
-        factor, reason = _simulated(designs[group[0]], replicates)
+        noise = _noise(planned[group[0]])
+        factor, reason = _simulated(designs[group[0]], replicates, noise)
         for name in group:
             flops, (size, tokens) = designs[name].flops, designs[name].centre
             held = [flops / (6 * n**2) for n in held_sizes(lengths_by_size(grid, planned[name]), flops)]
             found[name] = Expected(
                 corpus=name, flops=flops, tokens_per_param=tokens / size, low=min(held, default=None),
                 high=max(held, default=None), factor=factor, reason=reason, replicates=replicates,
+                point_sd=noise[0], trunk_sd=noise[1],
             )  # fmt: skip
     return [found[name] for name in planned if name in found]
 
 
-def not_to_be_found(expected: Sequence[Expected]) -> str | None:
+def not_to_be_found(grid: Grid, expected: Sequence[Expected]) -> str | None:
     """Return where a grid would not give its optimum, in a sentence; None where it would everywhere."""
     unknown = [one for one in expected if one.factor is None]
     if not unknown:
@@ -92,14 +104,15 @@ def not_to_be_found(expected: Sequence[Expected]) -> str | None:
     span = "" if one.low is None else f" Sizes with runs there have {one.low:.3g} to {one.high:.3g}."
     return (
         f"in runs simulated on this grid, on {one.corpus}{many} an optimum of {one.tokens_per_param:.3g} tokens per "
-        f"parameter at {one.flops:.2e} FLOPs is not found: {one.reason}.{span} Add sizes around it, or lay token "
-        "counts out by budgets (grid.flops); say in grid.tokens_per_param where it is, if you know."
+        f"parameter at {one.flops:.2e} FLOPs is not found: {one.reason}.{span} {better_layout(grid)} "
+        "Say in grid.tokens_per_param where it is, if you know."
     )
 
 
 def _design(grid: Grid, planned: Sequence[PlannedRun], budgets: Sequence[float]) -> Design:
-    """Return a corpus's runs, asked for the split to be expected of their middle budget."""
-    flops = budgets[len(budgets) // 2]
+    """Return a corpus's runs, asked for the split to be expected of the middle budget: where corpora are compared."""
+    planned_middle = planned_budgets(grid.budgets)[1:2]
+    flops = planned_middle[0] if planned_middle else budgets[len(budgets) // 2]
     own = [run for run in planned if run.variant == GRID]
     _, trunk = np.unique([run.spec.trunk for run in own], return_inverse=True)
     size = math.sqrt(flops / 6 / usual_ratio(grid, flops))
@@ -130,14 +143,21 @@ def _alike(one: Design, other: Design) -> bool:
     return all(bool((np.abs(each) < ALIKE).all()) for each in moved)
 
 
-def _simulated(design: Design, replicates: int) -> tuple[float | None, str]:
+def _noise(planned: Sequence[PlannedRun]) -> tuple[float, float]:
+    """Return the standard deviations of points and of trunks to be expected of runs, in ln L."""
+    one_window = all(run.spec.batch_tokens <= run.spec.model.context for run in planned)
+    return ONE_WINDOW_SDS if one_window else LARGER_BATCH_SDS
+
+
+def _simulated(design: Design, replicates: int, noise: tuple[float, float]) -> tuple[float | None, str]:
     """Return the median high over low of the simulated intervals, or None and why most of them have none."""
     found: list[BestSize] = []
-    with np.errstate(all="ignore"):  # a grid may reach to where the surface has no number
-        surface = truth(FORM, design)
+    point_sd, trunk_sd = noise
+    with np.errstate(all="ignore"):  # a grid may reach to where a surface has no number
+        surfaces = [truth(form, design) for form in FORMS]
         for seed in range(replicates):
             try:
-                table = runs(surface, design, trunk_sd=TRUNK_SDS[0], point_sd=POINT_SD, seed=seed)
+                table = runs(surfaces[seed % len(FORMS)], design, trunk_sd=trunk_sd, point_sd=point_sd, seed=seed)
             except InputError as error:
                 return None, error.reason
             found += best_sizes(table, budgets=[design.flops], draws=DRAWS, seed=seed)

@@ -33,12 +33,14 @@ from isoloss.runs.observations import Observations, observations
 from isoloss.runs.record import RunRecord
 from isoloss.study.ahead import compiling_ahead
 from isoloss.study.analysis import Analysis, analyse, analyse_sweep
+from isoloss.study.best_splits import Documents, planned_budgets
 from isoloss.study.centred import Placement, centres_of, place
+from isoloss.study.corpus_fits import hold_out
 from isoloss.study.evaluation import Evaluated, evaluate, given_subjects, kept_subjects
 from isoloss.study.kept import LAWS, REPORT, keep_report, kept_measure, report_identity, standing_report
 from isoloss.study.left_out import with_complexity
 from isoloss.study.memory import recall, remember
-from isoloss.study.proposal import Proposal, Quantity, laws_for_proposal, propose
+from isoloss.study.proposal import Proposal, Quantity, gather_evidence, propose
 from isoloss.study.result import StudyResult
 from isoloss.study.run_plan import GRID, PlannedRun, Variant, plan_runs, require_runnable
 from isoloss.study.shard import Shard
@@ -294,10 +296,14 @@ class Lab:
         table = self.observations(study, measures=[])
         if not len(table):
             raise WorkError("no run has finished, so nothing says which to train next", fix="isoloss run STUDY")
-        at = at_flops or middle_budget(table)
+        seen, _ = hold_out(study, table)
+        at = at_flops or middle_budget(seen, planned=planned_budgets(study.grid.budgets))
         corpora = self.corpora(study)
-        laws, errors = laws_for_proposal(study, table, corpora, only=corpus, progress=self.progress)
-        if not laws:
+        evidence, errors = gather_evidence(
+            study, table, corpora, quantity=quantity, at_flops=at, only=corpus, documents=self._documents(table),
+            progress=self.progress,
+        )  # fmt: skip
+        if not evidence:
             raise WorkError(
                 "no corpus has a law that could say what to train next: "
                 + "; ".join(f"{name}: {error.reason}" for name, error in errors.items()),
@@ -305,7 +311,7 @@ class Lab:
             )
         for name, error in errors.items():
             self.progress.note(f"nothing is proposed for {name}: {error.reason}")
-        return propose(study, table, laws, corpora, self.plan(study), flops=flops, quantity=quantity, at_flops=at)
+        return propose(study, table, evidence, corpora, self.plan(study), flops=flops, quantity=quantity, at_flops=at)
 
     def report(self, study: Study) -> "ReportFiles":
         """Measure, fit and write the report from the runs that are there. Trains nothing."""
@@ -362,7 +368,7 @@ class Lab:
         analysis = analyse(
             study, table, self.corpora(study), self.complexity(study), progress=self.progress, variants=variants,
             exact_flops={run.spec.fingerprint: run.exact_flops for run in self.plan(study)},
-            documents={run: self.archive.document_losses(run) for run in table.run.tolist()},
+            documents=self._documents(table),
         )  # fmt: skip
         for name, law in analysis.laws.items():
             law.save(self.folder / LAWS / f"{name}.json")
@@ -377,6 +383,9 @@ class Lab:
                 tokenizer=tokenizers.pop() if len(tokenizers) == 1 else None,
             )  # fmt: skip
         return analysis
+
+    def _documents(self, table: Observations) -> Documents:
+        return {run: self.archive.document_losses(run) for run in table.run.tolist()}
 
     def _table(
         self, study: Study, records: Sequence[RunRecord], measures: Sequence[str], *, variant: Variant = GRID

@@ -83,8 +83,11 @@ def _inside(lengths: Mapping[int, Sequence[int]]) -> list[float]:
     return [low * BUDGET_STEP**step for step in range(steps + 1)]
 
 
-def poor_budgets(held: Sequence[BudgetSizes]) -> str | None:
-    """Return which budgets hold fewer than five sizes or sizes on one side alone, in a sentence; None where all do."""
+def poor_budgets(grid: Grid, held: Sequence[BudgetSizes]) -> str | None:
+    """Return which budgets hold fewer than five sizes or sizes on one side alone, in a sentence; None where none does.
+
+    The sentence ends with what to change: a grid that lists its token counts can lay them out by budgets.
+    """
     poor = [one for one in held if not one.holds]
     if not poor:
         return None
@@ -93,8 +96,15 @@ def poor_budgets(held: Sequence[BudgetSizes]) -> str | None:
     return (
         f"{len(poor)} of {len(held)} budgets have fewer than {WANTED_SIZES} sizes, or none on one side of the usual "
         f"best. Their optima may be outside. {worst.corpus} at {worst.flops:.2e} FLOPs has {worst.sizes} sizes{side}. "
-        f"Lay token counts out by budgets (grid.flops in place of grid.tokens), or add sizes."
+        f"{better_layout(grid)}"
     )
+
+
+def better_layout(grid: Grid) -> str:
+    """Return what to change of a grid whose budgets hold too few sizes around their optimum."""
+    if grid.tokens:
+        return "Lay token counts out by budgets (grid.flops in place of grid.tokens), or add sizes."
+    return "Add sizes around the optimum, or set grid.flops to budgets whose optimum lies between the sizes."
 
 
 def unlike(corpora: Iterable[tuple[str, str, int]]) -> str | None:

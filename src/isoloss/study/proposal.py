@@ -8,34 +8,43 @@ from typing import Any, Literal
 import numpy as np
 
 from isoloss.core.errors import InputError, did_you_mean
-from isoloss.core.progress import Progress
+from isoloss.core.progress import QUIET, Progress
 from isoloss.corpus.corpus import Corpus, Outline
+from isoloss.fitting.checks import leave_out
 from isoloss.fitting.fitted import FittedLaw
-from isoloss.fitting.fitting import CorpusFits
 from isoloss.laws.law import Floats
-from isoloss.planning.design import Candidate, NextRuns, Noise, next_runs
+from isoloss.laws.settings import EXCLUDED_FLAGS
+from isoloss.optima.best_size import Searched, best_sizes, search_sizes
+from isoloss.planning.design import Candidate, Drawn, NextRuns, Noise, next_runs
 from isoloss.runs.observations import Observations
+from isoloss.study.best_splits import Documents, shifts_of
 from isoloss.study.corpus_fits import fit_of_study, hold_out, with_law_chosen
 from isoloss.study.run_plan import PlannedRun, point
 from isoloss.study.spec import FurtherRun, Study
 
 Quantity = Literal["log_ratio", "exponent_a", "loss"]
-LEAST_DRAWS = 500
-# Candidates reach beyond the grid by these factors, in steps of √2 in size and of 2 in tokens.
+FORMS = "forms"
+LEAST_DRAWS = 500  # of a law
 WORTH_IT = 0.9  # of the present width: runs that are expected to leave more than that are not worth their cost
+# Candidates reach beyond the grid by these factors, in steps of √2 in size and of 2 in tokens.
 SIZES_BELOW, SIZES_ABOVE, SIZE_STEP = 2.0, 4.0, 2**0.5
 TOKENS_BELOW, TOKENS_ABOVE, TOKENS_STEP = 2.0, 4.0, 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Proposal:
-    """Runs to train next on one corpus, best first, and the width of the quantity's interval now and afterwards."""
+    """Runs to train next on one corpus, best first, and the width of the quantity's interval now and afterwards.
+
+    `basis` and `reason` are those of its `Evidence`.
+    """
 
     corpus: str
     quantity: Quantity
     at_flops: float
     runs: tuple["Option", ...]
     design: NextRuns
+    basis: str
+    reason: str
 
     @property
     def worth_it(self) -> bool:
@@ -52,6 +61,8 @@ class Proposal:
             "expected_width": self.design.expected_width,
             "flops": self.design.flops,
             "worth_it": self.worth_it,
+            "basis": self.basis,
+            "reason": self.reason,
             "runs": [
                 run.to_json() | {"expected_width": width}
                 for run, width in zip(self.runs, self.design.widths, strict=True)
@@ -87,28 +98,87 @@ class Option:
         )
 
 
-def laws_for_proposal(
-    study: Study, table: Observations, corpora: Mapping[str, Corpus], *, only: str | None, progress: Progress
-) -> CorpusFits:
-    """Return the law of each corpus, or of one alone, that the report shows, and why others have none.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Evidence:
+    """What a corpus's runs say of a quantity: its value and the losses of any runs in the same draws, and the noise.
 
-    Raises InputError for no corpus.
+    `basis` is "forms" where they are of several forms together, as the study's own answer is, or the name of one law;
+    `reason` says why ln(D*/N*) is not of several forms.
+    """
+
+    drawn: Drawn
+    draws: Floats
+    noise: Noise
+    basis: str = FORMS
+    reason: str = ""
+
+
+def gather_evidence(
+    study: Study,
+    table: Observations,
+    corpora: Mapping[str, Corpus],
+    *,
+    quantity: Quantity,
+    at_flops: float,
+    only: str | None = None,
+    documents: Documents | None = None,
+    progress: Progress = QUIET,
+) -> tuple[dict[str, Evidence], dict[str, InputError]]:
+    """Return what the runs of each corpus, or of `only` one, say of a quantity at a budget, and why others say nothing.
+
+    ln(D*/N*) is that of several forms where the optimum is inside the runs. Everything else is of the law that the
+    report shows. Raises InputError for no corpus.
     """
     seen, _ = hold_out(study, table)
-    study, _ = with_law_chosen(study, seen)
     wanted = [name for name in seen.corpora if only in (None, name)]
     if not wanted:
         raise InputError(
             f"no finished run of a corpus {only!r}", place="--corpus", fix=did_you_mean(str(only), seen.corpora)
         )
-    with progress.task("fits", total=len(wanted)) as task:
-        return fit_of_study(study, seen, corpora, names=wanted, least_draws=LEAST_DRAWS, task=task)
+    by_forms: dict[str, Evidence] = {}
+    reasons: dict[str, str] = {}
+    if quantity == "log_ratio":
+        with progress.task("best splits", total=1) as task:
+            by_forms, reasons = _by_forms(seen, at_flops, documents, seed=study.seed)
+            task.advance(1)
+    rest = [name for name in wanted if name not in by_forms]
+    if not rest:
+        return {name: by_forms[name] for name in wanted}, {}
+    study, _ = with_law_chosen(study, seen)
+    with progress.task("fits", total=len(rest)) as task:
+        laws, errors = fit_of_study(study, seen, corpora, names=rest, least_draws=LEAST_DRAWS, task=task)
+    found = dict(by_forms)
+    for name, law in laws.items():
+        noise = Noise(point_sd=float(np.median(law.noise[:, 0])), trunk_sd=float(np.median(law.noise[:, 1])))
+        draws = quantity_draws(law, quantity, at_flops)
+        found[name] = Evidence(drawn=law, draws=draws, noise=noise, basis=law.law, reason=reasons.get(name, ""))
+    return {name: found[name] for name in wanted if name in found}, errors
+
+
+def _by_forms(
+    table: Observations, at_flops: float, documents: Documents | None, *, seed: int
+) -> tuple[dict[str, Evidence], dict[str, str]]:
+    """Return what several forms say of ln(D*/N*) at a budget, and why they say nothing of other corpora.
+
+    Other held-out documents would change ln(D*/N*), and more runs do not narrow that part: all runs are judged on the
+    same ones. So the losses are drawn without it.
+    """
+    shifts = shifts_of(table, documents, seed=seed) if documents else None
+    searched = search_sizes(table, budgets=[at_flops], seed=seed)
+    answers = searched.best() if shifts is None else best_sizes(table, budgets=[at_flops], shifts=shifts, seed=seed)
+    found = {}
+    for one, answer in zip(searched.found, answers, strict=True):
+        if isinstance(one, Searched) and answer.log_ratio_draws is not None:
+            point_sd, trunk_sd = one.noise
+            noise = Noise(point_sd=point_sd, trunk_sd=trunk_sd)
+            found[answer.corpus] = Evidence(drawn=one, draws=answer.log_ratio_draws, noise=noise)
+    return found, {one.corpus: one.reason for one in answers if one.corpus not in found}
 
 
 def propose(
     study: Study,
     table: Observations,
-    laws: Mapping[str, FittedLaw],
+    evidence: Mapping[str, Evidence],
     corpora: Mapping[str, Outline],
     planned: Sequence[PlannedRun],
     *,
@@ -116,31 +186,37 @@ def propose(
     quantity: Quantity = "log_ratio",
     at_flops: float,
 ) -> list[Proposal]:
-    """Return a proposal for every corpus with a law, each with an equal part of `flops`.
+    """Return a proposal for every corpus with evidence, each with an equal part of `flops`.
 
-    `quantity` is ln(D*/N*) or a at `at_flops`, or the loss of the best split there. Raises InputError for laws without
+    `quantity` is ln(D*/N*) or a at `at_flops`, or the loss of the best split there. Raises InputError for too few
     draws, and where the budget pays for no run.
     """
     found = []
-    for name, law in laws.items():
+    seen, _ = hold_out(study, table)
+    for name, one in evidence.items():
         own = table.where(corpus=name)
+        fitted, _ = leave_out(seen.where(corpus=name), flags=EXCLUDED_FLAGS)
         options = [
-            one
-            for one in candidates(study, name, corpora[name], planned)
-            if not _would_be_flagged(own, params=one.params, tokens=one.planned.spec.train_tokens)
+            option
+            for option in candidates(study, name, corpora[name], planned)
+            if not _would_be_flagged(own, params=option.params, tokens=option.planned.spec.train_tokens)
         ]
         design = next_runs(
-            law, quantity_draws(law, quantity, at_flops),
+            one.drawn, one.draws,
             [
-                Candidate(params=one.params, tokens=one.planned.spec.train_tokens, trunk=one.planned.spec.trunk)
-                for one in options
+                Candidate(
+                    params=option.params, tokens=option.planned.spec.train_tokens, trunk=option.planned.spec.trunk
+                )
+                for option in options
             ],
-            flops=flops / len(laws),
-            noise=Noise(point_sd=float(np.median(law.noise[:, 0])), trunk_sd=float(np.median(law.noise[:, 1]))),
-            cooldown_fraction=_own_share(study),
+            flops=flops / len(evidence), noise=one.noise, cooldown_fraction=_own_share(study),
+            trained=fitted,
         )  # fmt: skip
         runs = tuple(options[i] for i in design.chosen)
-        found.append(Proposal(corpus=name, quantity=quantity, at_flops=at_flops, design=design, runs=runs))
+        found.append(
+            Proposal(corpus=name, quantity=quantity, at_flops=at_flops, design=design, runs=runs, basis=one.basis,
+                     reason=one.reason)
+        )  # fmt: skip
     return found
 
 
