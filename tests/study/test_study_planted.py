@@ -15,6 +15,8 @@ from isoloss.core.estimate import Estimate
 from isoloss.core.progress import Quiet
 from isoloss.runs.observations import observations
 from isoloss.study.analysis import analyse
+from isoloss.study.best_splits import find_best_splits
+from isoloss.study.left_out import compare_by_kind
 from isoloss.study.result import StudyResult
 from isoloss.study.run_plan import require_runnable
 from isoloss.study.spec import Holdout, Study
@@ -144,6 +146,21 @@ def test_what_is_left_out_is_predicted_from_its_own_kind_alone(planted):
     real, _ = planted.comparison
     assert found.comparison[0].loss.heldout == pytest.approx(real.loss.heldout, rel=1e-6)
     assert found.comparison[0].loss.pooled == pytest.approx(real.loss.pooled, rel=1e-6)
+
+
+def test_the_prior_of_scatter_reaches_the_pooled_split_of_texts_alone():
+    table = simulated(lambda name: 0.3 * list(GZIP).index(name), seed=0)
+    best = find_best_splits(table, form="chinchilla")
+    levels = {}
+    for kind, scale in (("text", 0.15), ("text", 0.0), ("generated", 0.15)):
+        fit = STUDY.fit.model_copy(update={"bootstrap": 0, "scatter_prior": scale})
+        study = STUDY.model_copy(update={"fit": fit})
+        (law,) = compare_by_kind(study, table, list(GZIP), {kind: list(GZIP)}, complexity(), best=best).laws
+        assert law.pooled.prior == study.fit.prior_of(kind)
+        levels[kind, scale] = law.pooled.level
+    assert levels["text", 0.0] == levels["generated", 0.15]
+    # Shrunk towards the prior's .15, the scatter is less than the .5 that was planted.
+    assert levels["text", 0.15].scatter < levels["text", 0.0].scatter
 
 
 def test_three_corpora_are_said_to_show_nothing_at_five_percent(planted):

@@ -34,7 +34,6 @@ from isoloss.study.spec import Study
 from isoloss.tuning.tuning import Tuning
 
 BALANCE_MEASURE = "gzip"
-GENERATED = "generated"
 FRONTIER_BUDGETS = 7  # rows of a corpus in the table of best splits, evenly in ln C over the range of its runs
 
 
@@ -278,9 +277,8 @@ def _balance(
         return []
     values = {name: measured[measure].value for name, measured in complexity.items() if measure in measured}
     splits = {split.corpus: split for split in best.splits if split.corpus in values}
-    prior = study.fit.scatter_prior or None
     return [
-        judge_balance(own, values, kind=kind, measure=measure, prior=None if kind == GENERATED else prior)
+        judge_balance(own, values, kind=kind, measure=measure, prior=study.fit.prior_of(kind))
         for kind, names in _by_kind(corpora).items()
         if (own := [splits[name] for name in names if name in splits])
     ]
