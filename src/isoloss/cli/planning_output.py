@@ -44,7 +44,7 @@ def show_proposals(proposals: "Sequence[Proposal]") -> None:
         out.print(
             f"{proposal.corpus}: {len(proposal.runs)} runs for {design.flops:.2e} FLOPs (shared trunks once) are "
             f"expected to narrow the 95 % interval of {NAMES[proposal.quantity]} at {proposal.at_flops:.1e} FLOPs from "
-            f"{design.present_width:.3g} to {design.expected_width:.3g}."
+            f"{design.present_width:.3g} to {design.expected_width:.3g}, by {proposal.law} alone."
             + ("" if proposal.worth_it else " That is not worth the cost: give more FLOPs, or do not train them.")
         )
 

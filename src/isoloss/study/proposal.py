@@ -29,9 +29,13 @@ TOKENS_BELOW, TOKENS_ABOVE, TOKENS_STEP = 2.0, 4.0, 2.0
 
 @dataclass(frozen=True, kw_only=True)
 class Proposal:
-    """Runs to train next on one corpus, best first, and the width of the quantity's interval now and afterwards."""
+    """Runs to train next on one corpus, best first, and the width of the quantity's interval now and afterwards.
+
+    Both widths are those of `law` alone.
+    """
 
     corpus: str
+    law: str
     quantity: Quantity
     at_flops: float
     runs: tuple["Option", ...]
@@ -46,6 +50,7 @@ class Proposal:
         """Return one element of `corpora` of `isoloss next --json`."""
         return {
             "corpus": self.corpus,
+            "law": self.law,
             "quantity": self.quantity,
             "at_flops": self.at_flops,
             "present_width": self.design.present_width,
@@ -140,7 +145,7 @@ def propose(
             cooldown_fraction=_own_share(study),
         )  # fmt: skip
         runs = tuple(options[i] for i in design.chosen)
-        found.append(Proposal(corpus=name, quantity=quantity, at_flops=at_flops, design=design, runs=runs))
+        found.append(Proposal(corpus=name, law=law.law, quantity=quantity, at_flops=at_flops, design=design, runs=runs))
     return found
 
 
