@@ -362,6 +362,7 @@ class Lab:
         analysis = analyse(
             study, table, self.corpora(study), self.complexity(study), progress=self.progress, variants=variants,
             exact_flops={run.spec.fingerprint: run.exact_flops for run in self.plan(study)},
+            without_heads={run.spec.fingerprint: run.counts.non_embedding for run in self.plan(study)},
             documents={run: self.archive.document_losses(run) for run in table.run.tolist()},
         )  # fmt: skip
         for name, law in analysis.laws.items():
