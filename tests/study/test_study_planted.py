@@ -20,7 +20,7 @@ from isoloss.report.split_tables import best_splits_table
 from isoloss.report.tables import key_table
 from isoloss.runs.observations import observations
 from isoloss.study.analysis import analyse
-from isoloss.study.best_splits import find_best_splits
+from isoloss.study.best_splits import KnownOfRuns, find_best_splits
 from isoloss.study.left_out import compare_by_kind
 from isoloss.study.reporting import report_data
 from isoloss.study.result import StudyResult
@@ -233,7 +233,7 @@ def test_other_ways_of_counting_are_in_the_json():
     table = simulated(lambda name: 0.0, seed=0)
     exact = dict(zip(table.run.tolist(), (1.5 * table.flops).tolist(), strict=True))
     without = dict(zip(table.run.tolist(), (0.6 * table.params).tolist(), strict=True))
-    best = find_best_splits(table, form="chinchilla", exact_flops=exact, without_heads=without)
+    best = find_best_splits(table, form="chinchilla", known=KnownOfRuns(exact_flops=exact, without_heads=without))
     output = best.to_json()
     for own, counted, headless in zip(
         output["optima"], output["optima_exact"], output["optima_without_head"], strict=True

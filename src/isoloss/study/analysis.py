@@ -26,7 +26,14 @@ from isoloss.optima.mean_split import middle_budget
 from isoloss.report.data import Findings
 from isoloss.runs.observations import Observations
 from isoloss.runs.replicates import ReplicateNoise, replicate_noise
-from isoloss.study.best_splits import NO_BEST_SPLITS, BestSplits, Documents, find_best_splits, splits_at
+from isoloss.study.best_splits import (
+    NO_BEST_SPLITS,
+    NOTHING_KNOWN,
+    BestSplits,
+    KnownOfRuns,
+    find_best_splits,
+    splits_at,
+)
 from isoloss.study.corpus_fits import fit_of_study, hold_out, with_law_chosen
 from isoloss.study.left_out import compare_by_kind
 from isoloss.study.origins import sources
@@ -100,15 +107,11 @@ def analyse(
     *,
     progress: Progress,
     variants: Mapping[float, Observations] | None = None,
-    exact_flops: Mapping[str, float] | None = None,
-    without_heads: Mapping[str, float] | None = None,
-    documents: Documents | None = None,
+    known: KnownOfRuns = NOTHING_KNOWN,
 ) -> Analysis:
     """Return the laws and the answer of a study. A corpus whose runs determine no law is listed with the reason.
 
-    `variants` are the tables of the same grid at multiples of its rate, `exact_flops` those of each run,
-    `without_heads` its N without the output head, `documents` its losses by held-out document. Raises WorkError where
-    no run has finished.
+    `variants` are the tables of the same grid at multiples of its rate. Raises WorkError where no run has finished.
     """
     seen, unseen = hold_out(study, table)
     if not len(seen):
@@ -118,16 +121,10 @@ def analyse(
     measure = _balance_measure(study, complexity)
     with progress.task("best splits", total=1) as task:
         best = find_best_splits(
-            seen,
-            form=study.fit.corpus_laws[0],
-            designed=study.grid.budgets,
-            exact_flops=exact_flops,
-            without_heads=without_heads,
-            documents=documents,
-            seed=study.seed,
+            seen, form=study.fit.corpus_laws[0], designed=study.grid.budgets, known=known, seed=study.seed
         )
+        rate_optima = _rate_optima(study, best, variants or {})
         task.advance(1)
-    budget = best.budget if best else middle_budget(seen)
     backtests, no_backtest = _backtests(study, table, fits.laws, progress=progress)
     left_out = compare_by_kind(
         study, _with_sources(seen, corpora), fits.laws, _by_kind(corpora), complexity, best=best, progress=progress
@@ -140,11 +137,11 @@ def analyse(
         balance=_balance(study, best, corpora, complexity, measure=measure),
         backtest=backtests,
         replicates=_replicates(seen),
-        rate_optima=_rate_optima(study, best, variants or {}),
+        rate_optima=rate_optima,
     )
     return Analysis(
         **vars(found),
-        budget=budget,
+        budget=best.budget if best else middle_budget(seen),
         data_dependent=left_out.laws,
         best=best,
         no_backtest=no_backtest,

@@ -19,12 +19,24 @@ from isoloss.optima.without_head import WithoutHead, without_head
 from isoloss.runs.documents import DocumentLosses
 from isoloss.runs.observations import Observations
 
-Documents = Mapping[str, DocumentLosses]
-"""Run → its losses by held-out document."""
-
 NO_BEST_SPLITS: dict[str, Any] = {
     "optima": [], "optima_exact": [], "optima_without_head": [], "mean_splits": [], "lack_of_fit": []
 }  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownOfRuns:
+    """What is known of runs beyond their table, by run; None for what is not.
+
+    `exact_flops`, N without the output head (`without_heads`), and losses by held-out document (`documents`).
+    """
+
+    exact_flops: Mapping[str, float] | None = None
+    without_heads: Mapping[str, float] | None = None
+    documents: Mapping[str, DocumentLosses] | None = None
+
+
+NOTHING_KNOWN = KnownOfRuns()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,31 +99,28 @@ def find_best_splits(
     *,
     form: str,
     designed: Sequence[float] = (),
-    exact_flops: Mapping[str, float] | None = None,
-    without_heads: Mapping[str, float] | None = None,
-    documents: Documents | None = None,
+    known: KnownOfRuns = NOTHING_KNOWN,
     seed: int = 0,
 ) -> BestSplits | None:
     """Return the best splits of every corpus of a table, or None where no corpus holds a budget.
 
     `form` is the law whose misfit is judged. `designed` are the budgets that the study lays out, in ascending order.
     Corpora are compared a quarter, half and three quarters of the way from the first to the last in ln C, where all of
-    them have these inside. `exact_flops` maps each run to its own, `without_heads` to its N without the output head.
-    With `documents` intervals hold what other held-out documents would have said.
+    them have these inside. Where documents are `known`, intervals hold what other held-out documents would have said.
     """
     planned = three_of(designed[0], designed[-1], margin=0.25) if designed else ()
     try:
         budgets = shared_budgets(table, planned=planned)
     except InputError:
         return None
-    shifts = _shifts(table, documents, seed=seed) if documents else None
+    shifts = _shifts(table, known.documents, seed=seed) if known.documents else None
     splits = mean_splits(table, budgets=budgets, pooled=False, shifts=shifts, seed=seed)
     inside = [best for best in _single(splits) if best.inside]
     found = BestSplits(
         budgets=budgets, splits=tuple(splits),
-        exact=None if exact_flops is None else _exact(table, exact_flops, planned, shifts=shifts, seed=seed),
+        exact=_exact(table, known.exact_flops, planned, shifts=shifts, seed=seed) if known.exact_flops else None,
         lack_of_fit=tuple(lack_of_fit(table, form=form, optima=inside, seed=seed)) if inside else (),
-        without_head=() if without_heads is None else _without_head(table, splits, without_heads),
+        without_head=_without_head(table, splits, known.without_heads) if known.without_heads else (),
     )  # fmt: skip
     return replace(found, unfiltered=_unfiltered(table, found, shifts=shifts, seed=seed))
 
@@ -169,7 +178,7 @@ def _counted(table: Observations, flops: Mapping[str, float]) -> Observations:
     return replace(table, known={**table.known, "flops": own}, flops_convention="exact")
 
 
-def _shifts(table: Observations, documents: Documents, *, seed: int) -> Floats | None:
+def _shifts(table: Observations, documents: Mapping[str, DocumentLosses], *, seed: int) -> Floats | None:
     """Return what documents drawn anew change of every row's ln loss (draws, n); None where no corpus has enough."""
     shifts = np.zeros((DRAWS, len(table)))
     for corpus in table.corpora:

@@ -33,6 +33,7 @@ from isoloss.runs.observations import Observations, observations
 from isoloss.runs.record import RunRecord
 from isoloss.study.ahead import compiling_ahead
 from isoloss.study.analysis import Analysis, analyse, analyse_sweep
+from isoloss.study.best_splits import KnownOfRuns
 from isoloss.study.centred import Placement, centres_of, place
 from isoloss.study.evaluation import Evaluated, evaluate, given_subjects, kept_subjects
 from isoloss.study.kept import LAWS, REPORT, keep_report, kept_measure, report_identity, standing_report
@@ -361,9 +362,11 @@ class Lab:
         }
         analysis = analyse(
             study, table, self.corpora(study), self.complexity(study), progress=self.progress, variants=variants,
-            exact_flops={run.spec.fingerprint: run.exact_flops for run in self.plan(study)},
-            without_heads={run.spec.fingerprint: run.counts.non_embedding for run in self.plan(study)},
-            documents={run: self.archive.document_losses(run) for run in table.run.tolist()},
+            known=KnownOfRuns(
+                exact_flops={run.spec.fingerprint: run.exact_flops for run in self.plan(study)},
+                without_heads={run.spec.fingerprint: run.counts.non_embedding for run in self.plan(study)},
+                documents={run: self.archive.document_losses(run) for run in table.run.tolist()},
+            ),
         )  # fmt: skip
         for name, law in analysis.laws.items():
             law.save(self.folder / LAWS / f"{name}.json")

@@ -213,7 +213,7 @@ def _key(
     optimum = theme.mark_sign("*", theme.FRONTIER, size=9)
     by_forms: list[theme.Entry] = [
         ((band(theme.FRONTIER), line), "best splits by several forms, 95 % intervals"),
-        (optimum, "the one of the common budget"),
+        (optimum, "at the common budget"),
     ]
     return [
         *key(looks),
