@@ -32,6 +32,7 @@ TOKENS = (62.5e3, 125e3, 250e3, 500e3, 1e6)
 HOSTILE = '<script>alert("owned")</script>'
 NOISE = 0.004  # of ln loss, as between seeds of small models
 BUDGET = 1.2e11  # within the compute of every model size's runs
+BUDGETS = (BUDGET / 2, BUDGET, BUDGET * 2)
 
 
 def simulated_runs(names: list[str]) -> Observations:
@@ -141,8 +142,7 @@ def simulated_study(names: list[str], *, bootstrap: int = 100) -> ReportData:
             if len(own := [name for name in names if CORPORA[name][0] == kind]) > 2
         ],
         flag_meanings={"saturated": "the loss is within its error of the floor."},
-        frontier={name: law.frontier(flops=[BUDGET / 10, BUDGET, BUDGET * 10]) for name, law in laws.items()},
-        optima=[best_split(law) for law in laws.values()] if bootstrap else (),
+        optima=[best_split(law, flops) for law in laws.values() for flops in BUDGETS] if bootstrap else (),
         curves=[training_curve(name, size) for name in names for size in SIZES],
     )
 
@@ -155,12 +155,12 @@ def judged(laws: dict[str, FittedLaw]) -> list[BalanceVerdict]:
     ]
 
 
-def best_split(law: FittedLaw) -> BestSize:
-    """Return what a law says of the common budget, as all forms together would say it."""
-    best = law.optimum(BUDGET)
+def best_split(law: FittedLaw, flops: float = BUDGET) -> BestSize:
+    """Return what a law says of a budget, as all forms together would say it."""
+    best = law.optimum(flops)
     ratio = Estimate(**{key: None if end is None else float(np.exp(end)) for key, end in (
         ("value", best.log_ratio.value), ("low", best.log_ratio.low), ("high", best.log_ratio.high))})  # fmt: skip
-    return BestSize(corpus=law.group, flops=BUDGET, inside=True, reason="", params=best.params, tokens=best.tokens,
+    return BestSize(corpus=law.group, flops=flops, inside=True, reason="", params=best.params, tokens=best.tokens,
                     tokens_per_param=ratio, loss=best.loss)  # fmt: skip
 
 
@@ -190,7 +190,7 @@ def renamed(data: ReportData, old: str, new: str) -> ReportData:
         curves=[replace(curve, corpus=new) if curve.corpus == old else curve for curve in data.curves],
         laws=laws,
         laws_unfiltered={},
-        frontier={},
+        optima=[replace(one, corpus=new) if one.corpus == old else one for one in data.optima],
         coverage={},
     )
 
@@ -204,7 +204,6 @@ def without_runs(data: ReportData) -> ReportData:
         runs=[replace(row, status="failed", loss_nats=None, stderr=None) for row in data.runs],
         laws={},
         laws_unfiltered={},
-        frontier={},
         balance=(),
         coverage={},
         curves=(),

@@ -53,7 +53,7 @@ def refusal(corpus: str, *, refused: bool) -> LackOfFit:
 
 
 def test_a_corpus_is_answered_by_all_forms_where_they_were_weighed(small_study: ReportData) -> None:
-    data = replace(small_study, optima=[weighed("python")])
+    data = replace(small_study, optima=[weighed("python")], budget_flops=1.6e11)
     python, grammar = split_lines(data)
     assert (python.split, python.ratio) == ("1.2M tokens on 24k parameters", "47 a parameter [38–58]")
     assert python.note == ""
@@ -69,7 +69,9 @@ def test_a_law_says_its_own_best_split(small_study: ReportData) -> None:
 
 
 def test_an_optimum_outside_the_runs_is_reported_by_its_reason(small_study: ReportData) -> None:
-    outside = BestSize(corpus="python", flops=1e11, inside=False, reason="2 sizes have runs, three are needed")
+    outside = BestSize(
+        corpus="python", flops=small_study.budget_flops, inside=False, reason="2 sizes have runs, three are needed"
+    )
     line = split_lines(replace(small_study, optima=[outside]))[0]
     assert (line.missing, line.ratio) == ("2 sizes have runs, three are needed", "")
 

@@ -13,6 +13,7 @@ from report_studies import BUDGET, CORPORA, SIZES, TOKENS, simulated_runs, train
 from isoloss.core.errors import Unidentified
 from isoloss.core.estimate import Estimate
 from isoloss.fitting.fitted import Exclusion, FittedLaw
+from isoloss.optima.best_size import BestSize
 from isoloss.report import render
 from isoloss.report.data import Curve, ReportData
 from isoloss.report.drawings import balance_points, measure_axis
@@ -24,6 +25,7 @@ from isoloss.report.figures.excess import excess_over_floor
 from isoloss.report.figures.forest import BESIROGLU, HOFFMANN, forest
 from isoloss.report.figures.marks import anchor, marks
 from isoloss.report.figures.residuals import residuals
+from isoloss.report.theme import FRONTIER
 from isoloss.report.verdicts import balance_line
 
 
@@ -101,32 +103,36 @@ def test_contours_are_distinct_and_cover_the_runs(study: ReportData) -> None:
         assert sum(predicted.min() < level < predicted.max() for level in levels) >= 4
 
 
-def test_the_star_is_the_laws_best_split_of_the_budget(small_study: ReportData) -> None:
-    figure = contours(small_study.observations, small_study.laws, budget=BUDGET)
+def test_best_splits_by_several_forms_are_marks_with_their_intervals(small_study: ReportData) -> None:
+    """The star is that of the common budget, whatever the law alone says of it."""
+    moved = [replace(one, params=one.params.scaled(0.5), tokens=one.tokens.scaled(2)) for one in small_study.optima]
+    figure = contours(small_study.observations, small_study.laws, budget=BUDGET, optima=moved)
     for axes, name in zip(figure.axes, small_study.laws, strict=True):
+        own = [one for one in moved if one.corpus == name]
         (star,) = [line for line in axes.lines if line.get_marker() == "*"]
-        best = small_study.laws[name].optimum(BUDGET)
-        assert (star.get_xdata()[0], star.get_ydata()[0]) == (best.params.value, best.tokens.value)
+        (solid,) = [line for line in axes.lines if line.get_marker() == "o"]
+        bars = [line for line in axes.lines if line.get_alpha() == 0.35]
+        assert list(zip(*solid.get_data(), strict=True)) == [(one.params.value, one.tokens.value) for one in own]
+        assert [one.flops for one in own if one.params.value == star.get_xdata()[0]] == [BUDGET]
+        assert [tuple(bar.get_xdata()) for bar in bars] == [(one.params.low, one.params.high) for one in own]
 
 
-def test_the_frontier_is_solid_inside_the_runs_and_only_there(small_study: ReportData) -> None:
-    figure = contours(small_study.observations, small_study.laws, budget=BUDGET)
-    for axes, law in zip(figure.axes, small_study.laws.values(), strict=True):
-        (solid,) = [line for line in axes.lines if line.get_linewidth() == 2.4]
-        for column, drawn in (("params", solid.get_xdata()), ("tokens", solid.get_ydata())):
-            low, high = law.domain.span(column)
-            assert low <= min(drawn)
-            assert max(drawn) <= high
+def test_an_optimum_outside_the_runs_has_no_mark_and_its_side_is_said(small_study: ReportData) -> None:
+    outside = BestSize(corpus="python", flops=BUDGET, inside=False, side="above", reason="…")
+    figure = contours(small_study.observations, small_study.laws, budget=BUDGET, optima=[outside], corpora=["python"])
+    assert not [line for line in figure.axes[0].lines if line.get_marker() == "*"]
+    assert "best split above the sizes trained" in [text.get_text() for text in figure.axes[0].texts]
 
 
-def test_the_frontiers_band_holds_each_budgets_interval(small_study: ReportData) -> None:
+def test_the_laws_own_line_is_dashed_and_called_its_own(small_study: ReportData) -> None:
     law = small_study.laws["python"]
     figure = contours(small_study.observations, {"python": law}, budget=BUDGET, corpora=["python"])
-    (band,) = [patch for patch in figure.axes[0].patches if patch.get_alpha() == 0.2]
-    best = law.optimum(BUDGET)
-    corner = np.abs(np.log(band.get_xy() / (best.params.low, BUDGET / (6 * best.params.low)))).sum(axis=1).min()
-    # The band's corners are 41 budgets over the window: the nearest is within half their step of this one.
-    assert corner < 0.5
+    assert "best split by chinchilla alone" in [text.get_text() for text in figure.legends[0].get_texts()]
+    dashed = [line for line in figure.axes[0].lines if line.get_color() == FRONTIER and line.is_dashed()]
+    (line,) = [each for each in dashed if len(each.get_xdata()) > 2]
+    ratio = np.interp(np.log(BUDGET / 6), np.log(line.get_xdata() * line.get_ydata()),
+                      np.log(line.get_ydata() / line.get_xdata()))  # fmt: skip
+    assert ratio == pytest.approx(law.log_ratio(BUDGET).value, abs=1e-3)
 
 
 def test_runs_that_the_fit_left_out_are_hollow_and_no_others(small_study: ReportData) -> None:
@@ -215,7 +221,7 @@ def test_figures_draw_without_a_law_and_without_an_optimum(small_study: ReportDa
             loss_against_compute(runs, laws, floors={}, layout=layout),
         ):
             assert render.raw_svg(figure)
-    assert "no interior optimum" in render.raw_svg(contours(runs, {"python": flat}, budget=BUDGET))
+    assert "no optimum by chinchilla alone" in render.raw_svg(contours(runs, {"python": flat}, budget=BUDGET))
     assert "no law fitted" in render.raw_svg(contours(runs, {}, budget=BUDGET))
 
 

@@ -12,9 +12,17 @@ from isoloss.complexity.measure import Complexity
 from isoloss.core.consent import allow
 from isoloss.core.errors import InputError
 from isoloss.core.estimate import Estimate
+from isoloss.core.numbers import plain
 from isoloss.core.progress import Quiet
+from isoloss.report.answers import split_lines
+from isoloss.report.drawings import contour_sheet
+from isoloss.report.split_tables import best_splits_table
+from isoloss.report.tables import key_table
 from isoloss.runs.observations import observations
 from isoloss.study.analysis import analyse
+from isoloss.study.best_splits import KnownOfRuns, find_best_splits
+from isoloss.study.left_out import compare_by_kind
+from isoloss.study.reporting import report_data
 from isoloss.study.result import StudyResult
 from isoloss.study.run_plan import require_runnable
 from isoloss.study.spec import Holdout, Study
@@ -34,7 +42,18 @@ def base_ratio(flops):
 def corpora():
     return {
         name: SimpleNamespace(
-            kind="generated" if name.startswith("pcfg") else "text", floor=None, fingerprint=name, source={}
+            kind="generated" if name.startswith("pcfg") else "text",
+            floor=None,
+            fingerprint=name,
+            source={},
+            n_tokens=10**7,
+            heldout_tokens=10**5,
+            n_documents=100,
+            heldout_documents=10,
+            vocab_size=256,
+            unigram_nats=3.1,
+            bytes_per_token=1.0,
+            tokenizer="bytes",
         )
         for name in GZIP
     }
@@ -146,6 +165,21 @@ def test_what_is_left_out_is_predicted_from_its_own_kind_alone(planted):
     assert found.comparison[0].loss.pooled == pytest.approx(real.loss.pooled, rel=1e-6)
 
 
+def test_the_prior_of_scatter_reaches_the_pooled_split_of_texts_alone():
+    table = simulated(lambda name: 0.3 * list(GZIP).index(name), seed=0)
+    best = find_best_splits(table, form="chinchilla")
+    levels = {}
+    for kind, scale in (("text", 0.15), ("text", 0.0), ("generated", 0.15)):
+        fit = STUDY.fit.model_copy(update={"bootstrap": 0, "scatter_prior": scale})
+        study = STUDY.model_copy(update={"fit": fit})
+        (law,) = compare_by_kind(study, table, list(GZIP), {kind: list(GZIP)}, complexity(), best=best).laws
+        assert law.pooled.prior == study.fit.prior_of(kind)
+        levels[kind, scale] = law.pooled.level
+    assert levels["text", 0.0] == levels["generated", 0.15]
+    # Shrunk towards the prior's .15, the scatter is less than the .5 that was planted.
+    assert levels["text", 0.15].scatter < levels["text", 0.0].scatter
+
+
 def test_three_corpora_are_said_to_show_nothing_at_five_percent(planted):
     for comparison in planted.predictor_comparisons:
         assert "p cannot fall below 0.17" in comparison.sentences()[-1]
@@ -164,6 +198,52 @@ def test_every_corpus_has_its_best_split_at_one_budget_in_the_table_and_the_json
         assert best.tokens_per_param.value == pytest.approx(wanted, rel=0.1), name
         held += best.tokens_per_param.low < wanted < best.tokens_per_param.high
     assert held >= len(GZIP) - 1
+
+
+def test_the_page_says_the_best_splits_of_the_json(planted):
+    """First screen, tables, words below Figure 1 and its star: one best split for a corpus and a budget."""
+    result = StudyResult(study=STUDY, corpora=corpora(), planned=[], complexity=complexity(), analysis=planted)
+    data, output = report_data(result, archive=None), planted.to_json()
+    optima = {(one["corpus"], one["flops"]): one for one in output["optima"]}
+    assert {flops for _, flops in optima} == set(planted.best.budgets)
+    rows = best_splits_table(data).rows
+    assert len(rows) == len(optima)
+    for row in rows:
+        name, flops, params, tokens, per_param, loss, where = row.cells
+        one = optima[name.text, flops.sort]
+        assert [params.sort, tokens.sort, per_param.sort, loss.sort] == [
+            one[key]["value"] for key in ("params", "tokens", "tokens_per_param", "loss")
+        ]
+        assert where.text == "inside the runs"
+    alone = {name: float(np.exp(law.log_ratio(planted.budget).value)) for name, law in planted.laws.items()}
+    sheet = contour_sheet(data)
+    for line, row, axes in zip(split_lines(data), key_table(data).rows, sheet.draw().axes, strict=True):
+        one = optima[line.name, output["budget_flops"]]
+        value = one["tokens_per_param"]["value"]
+        assert value != alone[line.name]
+        assert line.ratio.startswith(f"{plain(value, 2)} a parameter")
+        assert f"{line.name}: {line.split}, {line.ratio}" in sheet.alt
+        assert row.cells[0].text == line.name
+        assert [cell.sort for cell in row.cells[7:9]] == pytest.approx([value, np.log(value)])
+        (star,) = [drawn for drawn in axes.lines if drawn.get_marker() == "*"]
+        assert (star.get_xdata()[0], star.get_ydata()[0]) == (one["params"]["value"], one["tokens"]["value"])
+
+
+def test_other_ways_of_counting_are_in_the_json():
+    table = simulated(lambda name: 0.0, seed=0)
+    exact = dict(zip(table.run.tolist(), (1.5 * table.flops).tolist(), strict=True))
+    without = dict(zip(table.run.tolist(), (0.6 * table.params).tolist(), strict=True))
+    best = find_best_splits(table, form="chinchilla", known=KnownOfRuns(exact_flops=exact, without_heads=without))
+    output = best.to_json()
+    for own, counted, headless in zip(
+        output["optima"], output["optima_exact"], output["optima_without_head"], strict=True
+    ):
+        # FLOPs that are a multiple of 6ND change the budgets' names and no split.
+        assert counted["flops"] == pytest.approx(1.5 * own["flops"], rel=5e-3)
+        assert counted["tokens_per_param"]["value"] == pytest.approx(own["tokens_per_param"]["value"], rel=0.05)
+        assert (headless["corpus"], headless["flops"]) == (own["corpus"], own["flops"])
+        assert headless["params"]["value"] == pytest.approx(0.6 * own["params"]["value"])
+        assert headless["tokens_per_param"]["value"] == pytest.approx(own["tokens_per_param"]["value"] / 0.6, rel=0.01)
 
 
 def of_laws(*names):
@@ -189,7 +269,7 @@ def test_a_law_of_ones_own_alone_carries_the_table(capsys):
     found = analyse(study, simulated(lambda name: 0.0, seed=0), corpora(), complexity(), progress=Quiet())
     assert {law.law for law in found.laws.values()} == {"own_law:NoFloor"}
     assert found.comparison == []
-    assert set(found.frontier()) == set(GZIP)
+    assert set(found.best.at_budget()) == set(GZIP)
     show_result(StudyResult(study=study, corpora=corpora(), planned=[], complexity=complexity(), analysis=found))
     assert "cpp" in capsys.readouterr().out
 
@@ -267,6 +347,7 @@ def test_a_grid_at_other_rates_is_fitted_next_to_and_changes_nothing_of_its_own(
         moved = law.log_ratio(armed.budget).value - armed.laws[name].log_ratio(armed.budget).value
         assert moved == pytest.approx(-1.0, abs=0.8)
     output = armed.to_json()["rate_arms"]
+    assert {one["optimum"]["corpus"]: one["optimum"]["flops"] for one in output} == dict.fromkeys(GZIP, armed.budget)
     assert {(variant["rate_factor"], variant["group"]) for variant in output} == {(0.5, name) for name in GZIP}
     show_result(StudyResult(study=study, corpora=corpora(), planned=[], complexity=complexity(), analysis=armed))
     assert "rate × 0.5" in capsys.readouterr().out

@@ -11,6 +11,7 @@ from isoloss.cli.tables import interval, show_evaluated
 from isoloss.core.errors import identified
 from isoloss.core.estimate import LEVEL, Estimate
 from isoloss.core.numbers import in_brackets, listed, percent, plain, si
+from isoloss.optima.best_size import beside
 from isoloss.study.centred import in_words
 
 if TYPE_CHECKING:
@@ -114,24 +115,24 @@ def _optimum(optimum: "RateOptimum") -> str:
 
 
 def _variants_table(analysis: "Analysis") -> "Table":
-    """Return how a and the balance move when the peak rate does."""
+    """Return how a law's exponent and the best split by several forms move when the peak rate does."""
     factors = sorted({1.0, *analysis.rate_arms})
     named = [f"rate × {factor:g}" for factor in factors]
     table = _table("rate sensitivity", *(f"a, {name}" for name in named), *(f"ln(D*/N*), {name}" for name in named))
-    for corpus, own in analysis.laws.items():
-        variants = [own if factor == 1.0 else analysis.rate_arms[factor].get(corpus) for factor in factors]
-        cells = [_law_cells(law, analysis.budget)[-2:] for law in variants]
-        table.add_row(corpus, *(a for a, _ in cells), *(ratio for _, ratio in cells))
+    laws = {**analysis.rate_arms, 1.0: analysis.laws}
+    optima = {**analysis.rate_optima, 1.0: analysis.best.at_budget() if analysis.best else {}}
+    for corpus in analysis.laws:
+        exponents = [_exponent(laws[factor].get(corpus), analysis.budget) for factor in factors]
+        found = [optima.get(factor, {}).get(corpus) for factor in factors]
+        ratios = ["–" if one is None or one.log_ratio is None else interval(one.log_ratio, digits=2) for one in found]
+        table.add_row(corpus, *exponents, *ratios)
     return table
 
 
-def _law_cells(law: "FittedLaw | None", budget: float) -> tuple[str, str]:
-    """Return the exponent of N*(C) and ln(D*/N*) under a law."""
-    if law is None:
-        return "–", "–"
-    found = identified(lambda: law.exponent_a(budget)), identified(lambda: law.log_ratio(budget))
-    exponent, ratio = (interval(one, digits=2) if one else "not identified" for one in found)
-    return exponent, ratio
+def _exponent(law: "FittedLaw | None", budget: float) -> str:
+    """Return the exponent of N*(C) under a law."""
+    found = None if law is None else identified(lambda: law.exponent_a(budget))
+    return "–" if law is None else interval(found, digits=2) if found else "not identified"
 
 
 def _corpora_table(result: "StudyResult") -> "Table":
@@ -160,7 +161,7 @@ def _corpora_table(result: "StudyResult") -> "Table":
 def _split_cells(best: Mapping[str, Any] | None) -> tuple[str, str, str]:
     """Return the best N, the best D and tokens per parameter; where the optimum is outside the runs, on which side."""
     if best is None or not best["inside"]:
-        return "–", "–", "–" if best is None or best["side"] is None else f"{best['side']} the sizes trained"
+        return "–", "–", "–" if best is None or best["side"] is None else beside(best["side"])
     return si(best["params"]["value"], 2), si(best["tokens"]["value"], 2), ratio(Estimate(**best["tokens_per_param"]))
 
 

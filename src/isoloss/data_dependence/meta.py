@@ -150,26 +150,13 @@ def holm(probabilities: Floats) -> Floats:
 
 def _line(values: Floats, variances: Floats, covariate: Floats) -> _Line:
     """Return the line by Paule & Mandel's scatter and Hartung & Knapp's error."""
-    from scipy.optimize import brentq
-
-    freedom, centre = len(values) - 2, covariate.mean()
-    columns = np.column_stack([np.ones(len(values)), covariate - centre])
-
-    def excess(between: float) -> float:
-        return float(weighted(values, variances + between, columns).left) - freedom
-
-    between = 0.0
-    if excess(0.0) > 0:
-        between = float(brentq(excess, 0.0, 10 * float(np.ptp(values)) ** 2 + float(variances.max())))
-    found = weighted(values, variances + between, columns)
-    slope = float(found.coefficients[1])
-    level = float(found.coefficients[0] - slope * centre)
-    # Hartung & Knapp's q is the residual sum / (k − 2): 1 where scatter was found, below 1 where none was.
-    stderr = float(np.sqrt(max(1.0, found.left / freedom) * found.covariance[1, 1]))
+    centre = covariate.mean()
+    found = estimated_scatter(values, variances, np.column_stack([np.ones(len(values)), covariate - centre]))
+    (level, slope), stderr, freedom = found.coefficients.tolist(), float(found.stderrs[1]), found.freedom
     half = float(stdtrit(freedom, (1 + LEVEL) / 2)) * stderr
     return _Line(
-        level=level, slope=slope, stderr=stderr, low=slope - half, high=slope + half, freedom=freedom,
-        scatter=float(np.sqrt(between)), p_slope=float(2 * stdtr(freedom, -abs(slope) / stderr)),
+        level=level - slope * float(centre), slope=slope, stderr=stderr, low=slope - half, high=slope + half,
+        freedom=freedom, scatter=found.scatter, p_slope=float(2 * stdtr(freedom, -abs(slope) / stderr)),
     )  # fmt: skip
 
 
@@ -226,6 +213,36 @@ def weighted(values: Floats, variances: Floats, columns: Floats) -> Weighted:
     left = ((values - coefficients @ columns.T) ** 2 * weights).sum(axis=-1)
     likelihood = -0.5 * (np.log(variances).sum(axis=-1) + np.linalg.slogdet(normal)[1] + left)
     return Weighted(coefficients, covariance, left, likelihood)
+
+
+class Scattered(NamedTuple):
+    """A regression (p,) with the standard errors of its coefficients, the scatter between studies, and k − p."""
+
+    coefficients: Floats
+    stderrs: Floats
+    scatter: float
+    freedom: int
+
+
+def estimated_scatter(values: Floats, variances: Floats, columns: Floats) -> Scattered:
+    """Return the regression of `values` (k,) on `columns` (k, p), its scatter estimated from these values alone.
+
+    The scatter is Paule & Mandel's (1982), the errors are Hartung & Knapp's (2001) with their factor q at least 1.
+    """
+    from scipy.optimize import brentq
+
+    freedom: int = len(values) - columns.shape[1]
+
+    def excess(between: float) -> float:
+        return float(weighted(values, variances + between, columns).left) - freedom
+
+    between = 0.0
+    if excess(0.0) > 0:
+        between = float(brentq(excess, 0.0, 10 * float(np.ptp(values)) ** 2 + float(variances.max())))
+    found = weighted(values, variances + between, columns)
+    # Hartung & Knapp's q is the residual sum / (k − p): 1 where scatter was found, below 1 where none was.
+    stderrs = np.sqrt(max(1.0, float(found.left) / freedom) * np.diag(found.covariance))
+    return Scattered(found.coefficients, stderrs, float(np.sqrt(between)), freedom)
 
 
 def scatter_posterior(

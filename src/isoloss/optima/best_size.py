@@ -57,6 +57,11 @@ Side = Literal["below", "above"]
 SIDES: dict[Side, str] = {"below": "at or below the smallest size", "above": "at or above the largest size"}
 
 
+def beside(side: Side) -> str:
+    """Return on which side of the sizes an optimum lies, in words."""
+    return f"{side} the sizes trained"
+
+
 @dataclass(frozen=True, kw_only=True)
 class FormOptimum:
     """What one form says: its weight, its best tokens per parameter, its root mean square misfit in ln L."""
@@ -86,6 +91,18 @@ class BestSize:
     misfit: float | None = None
     forms: tuple[FormOptimum, ...] = ()
     log_ratio_draws: Floats | None = None
+
+    @property
+    def log_ratio(self) -> Estimate | None:
+        """ln(D*/N*), or None where the optimum is not inside the runs."""
+        return None if self.tokens_per_param is None else self.tokens_per_param.logarithm()
+
+    @property
+    def where(self) -> str:
+        """Where the optimum lies in a few words; the reason where nothing shows."""
+        if self.inside:
+            return "inside the runs"
+        return self.reason if self.side is None else beside(self.side)
 
     def plot(self) -> "Figure":
         """Return the optimum drawn: tokens per parameter and loss. Raises InputError where it is not inside."""

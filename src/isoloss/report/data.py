@@ -13,10 +13,10 @@ from isoloss.data_dependence.balance import BalanceVerdict
 from isoloss.data_dependence.predictor_comparison import PredictorComparison
 from isoloss.diagnostics.backtest import Backtest
 from isoloss.diagnostics.coverage import Coverage
-from isoloss.fitting.estimated import FrontierPoint
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.optima.best_size import BestSize
 from isoloss.optima.lack_of_fit import LackOfFit
+from isoloss.optima.without_head import WithoutHead
 from isoloss.runs.evaluation import Evaluation
 from isoloss.runs.observations import Observations
 from isoloss.runs.replicates import ReplicateNoise
@@ -89,9 +89,10 @@ class Findings:
     comparison: all else rests on its first. `no_law` says why a corpus has none. `balance` has one verdict a kind of
     corpus (`generated`, or another word for real text), `predictor_comparisons` one of measures as predictors of
     left-out sources, and `coverage` how often simulated intervals on each corpus's very grid held the truth.
-    `rate_arms` are the laws of the same grid at multiples of its peak rate. `tuning` is what a sweep of rate × batch
-    says of each corpus: a study that has it has that alone. `replicates` are noises of corpora whose sizes were trained
-    under several seeds. `backtest` says how laws that saw a part of the runs predicted the rest.
+    `rate_arms` are the laws of the same grid at multiples of its peak rate, `rate_optima` its best splits. `tuning` is
+    what a sweep of rate × batch says of each corpus: a study that has it has that alone. `replicates` are noises of
+    corpora whose sizes were trained under several seeds. `backtest` says how laws that saw a part of the runs predicted
+    the rest.
     """
 
     observations: Observations
@@ -105,6 +106,7 @@ class Findings:
     coverage: Mapping[str, Coverage] = field(default_factory=dict)
     backtest: Sequence[Backtest] = ()
     rate_arms: Mapping[float, Mapping[str, FittedLaw]] = field(default_factory=dict)
+    rate_optima: Mapping[float, Mapping[str, BestSize]] = field(default_factory=dict)
     tuning: Mapping[str, Tuning] = field(default_factory=dict)
     replicates: Mapping[str, ReplicateNoise] = field(default_factory=dict)
 
@@ -113,10 +115,13 @@ class Findings:
 class ReportData(Findings):
     """A study from its question to its answer.
 
-    Corpora are compared at `budget_flops`. `frontier` holds the best splits of some budgets. `flag_meanings` says when
-    a run earns each flag. `evaluations` are losses of models on corpora, their own and others. `training` says in a
-    sentence how runs were trained. `optima` are the best sizes that all forms give together, one a corpus at one
-    budget; `lack_of_fit` says which forms the runs refuse.
+    Corpora are compared at `budget_flops`. `flag_meanings` says when a run earns each flag. `evaluations` are losses of
+    models on corpora, their own and others. `training` says in a sentence how runs were trained.
+
+    `optima` are the best sizes that all forms give together, of every corpus at every budget of the study, the common
+    one among them: every best N, D and D/N of the page, where there are any. At the common budget `optima_exact` are
+    the same where compute is exact FLOPs, `without_head` where N has no output head, `optima_unfiltered` with flagged
+    runs. `lack_of_fit` says which forms the runs refuse.
     """
 
     title: str
@@ -128,13 +133,30 @@ class ReportData(Findings):
     budget_flops: float
     corpora: Sequence[CorpusSummary]
     runs: Sequence[RunRow]
-    frontier: Mapping[str, Sequence[FrontierPoint]] = field(default_factory=dict)
     curves: Sequence[Curve] = ()
     flag_meanings: Mapping[str, str] = field(default_factory=dict)
     evaluations: Sequence[Evaluation] = ()
     training: str = ""
     optima: Sequence[BestSize] = ()
+    optima_exact: Sequence[BestSize] = ()
+    optima_unfiltered: Mapping[str, BestSize] = field(default_factory=dict)
+    without_head: Sequence[WithoutHead] = ()
     lack_of_fit: Sequence[LackOfFit] = ()
+
+    @property
+    def common(self) -> dict[str, BestSize]:
+        """The best size of every corpus at the common budget."""
+        return {one.corpus: one for one in self.optima if one.flops == self.budget_flops}
+
+    @property
+    def forms(self) -> str:
+        """By what the page says best splits: several forms of the loss, or the study's own law alone."""
+        return "by several forms of the loss" if self.optima else f"by {self.law_name} alone"
+
+    @property
+    def law_name(self) -> str:
+        """The law that is fitted to every corpus, by name."""
+        return " or ".join(dict.fromkeys(law.law for law in self.laws.values())) or "a law"
 
     @property
     def all_laws(self) -> list[tuple[str, FittedLaw]]:

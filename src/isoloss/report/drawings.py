@@ -12,11 +12,12 @@ from isoloss.report.blocks import Draw, Drawing
 from isoloss.report.data import ReportData
 from isoloss.report.figures.balance import BalancePoint, balance
 from isoloss.report.figures.compute import loss_against_compute
-from isoloss.report.figures.contours import contours, split_sentence
+from isoloss.report.figures.contours import contours
 from isoloss.report.figures.curves import training_curves
 from isoloss.report.figures.excess import excess_over_floor
 from isoloss.report.figures.forest import forest
 from isoloss.report.figures.residuals import residuals
+from isoloss.report.splits import best_split, in_words
 from isoloss.report.tables import by_complexity, exponent
 from isoloss.report.theme import short
 from isoloss.report.verdicts import balance_line, kind_of
@@ -42,13 +43,32 @@ def contour_sheet(data: ReportData) -> Drawing:
         "predicted loss; its value, in nats per token, stands at the right edge. The shaded rectangle is the "
         "range of the fitted runs: inside it the law interpolates, beyond it (dashed) it extrapolates. "
         "Dotted lines join equal compute, C = 6·N·D, at powers of ten; the dashed black line is the common "
-        f"budget of {budget} FLOPs. The orange line is the best split of every "
-        "budget, with its 95 % interval; the star is the best split of the common budget. Dots are runs. "
-        f"{HOLLOW} All panels share their axes. {_convention(data)}",
+        f"budget of {budget} FLOPs. {_best_lines(data)}Dots are runs. {HOLLOW} All panels share their axes. "
+        f"{_convention(data)}",
         alt=f"{_count(names)} of iso-loss contours, a corpus each. At {budget} FLOPs the best split is: "
-        + _each({name: split_sentence(law, data.budget_flops) for name, law in data.laws.items()}),
+        + _each({name: _split_in_words(data, name) for name in names}),
         draw=_contours(data, names),
     )
+
+
+def _best_lines(data: ReportData) -> str:
+    """Return which lines of best splits the contours have, and whose they are."""
+    forms = (
+        "The solid orange line joins the best splits by several forms of the loss, at the study's budgets and inside "
+        "the runs alone; pale bars are their 95 % intervals, and the star is the best split of the common budget. "
+    )
+    law = (
+        f"The dashed orange line is the best split of every budget by {data.law_name} alone, inside the runs and "
+        "beyond them. "
+    )
+    return f"{forms if data.optima else ''}{law if data.laws else ''}"
+
+
+def _split_in_words(data: ReportData, name: str) -> str:
+    """Return the best split of the common budget as the first screen says it, or why there is none."""
+    split = best_split(data, name)
+    said = in_words(split, data.observations.data_unit)
+    return ", ".join(part for part in (*said, split.note, split.missing) if part)
 
 
 def contour_pages(data: ReportData) -> list[Drawing]:
@@ -59,7 +79,7 @@ def contour_pages(data: ReportData) -> list[Drawing]:
             title=f"Iso-loss contours of {name}",
             caption=f"{name} alone, to be read as the sheet of all corpora.",
             alt=f"Iso-loss contours of {name}. Best split of {power_of_ten(data.budget_flops)} FLOPs: "
-            f"{split_sentence(data.laws[name], data.budget_flops)}.",
+            f"{_split_in_words(data, name)}.",
             draw=_contours(data, [name]),
             wide_only=True,
         )
@@ -70,7 +90,10 @@ def contour_pages(data: ReportData) -> list[Drawing]:
 
 def _contours(data: ReportData, corpora: Sequence[str]) -> Draw:
     titles = panel_titles(data)
-    return partial(contours, data.observations, data.laws, budget=data.budget_flops, corpora=corpora, titles=titles)
+    return partial(
+        contours, data.observations, data.laws, budget=data.budget_flops, optima=data.optima, corpora=corpora,
+        titles=titles,
+    )  # fmt: skip
 
 
 def slug(name: str) -> str:
@@ -146,8 +169,8 @@ def compute_picture(data: ReportData) -> Drawing:
         name="compute",
         title="Loss against compute",
         caption="Marks are runs, coloured by model size, small dark to large bright; the number left of each curve is "
-        "the size. Thin curves are the law at that size. The orange line is the lowest loss that the law predicts "
-        "for the compute, with its 95 % interval; it is dashed where it leaves the ranges of the "
+        "the size. Thin curves are the law at that size. The orange line is the lowest loss for the compute "
+        f"by {data.law_name} alone, with its 95 % interval; it is dashed where it leaves the ranges of the "
         f"fitted runs.{floor} {HOLLOW} Losses of different tokenizers are not comparable, so each panel has its own "
         "scale.",
         alt=f"{_count(names)} of held-out loss against training FLOPs. Lowest loss of a run: "

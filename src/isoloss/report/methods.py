@@ -40,10 +40,12 @@ LOSS = Note(
 BITS = Note(
     title="Bits per byte", text="Loss / (ln 2 · bytes per token). Only bits per byte are comparable between tokenizers."
 )
-FRONTIER = Note(
-    title="Frontier",
-    text="N* and D* have the least predicted loss among all splits of the same C; a is the slope of ln N* in ln C. A "
-    "prediction says how far it stands outside the ranges of the fitted runs.",
+BEST_SPLIT = Note(
+    title="Best split",
+    text="N* and D* have the least loss among all splits of the same C. Several forms of the loss are fitted, and "
+    "weighted by how well they predict training curves left out; an interval holds their disagreement. Numbers are "
+    "given inside the runs alone. a, the slope of ln N* in ln C, is that of one form, and so is a line of best splits "
+    "that leaves the runs.",
 )
 FLOOR = Note(
     title="Floor",
@@ -73,7 +75,7 @@ def method_notes(data: ReportData) -> tuple[Note, ...]:
         Note(title="Compute C", text=SIX_N_D if counted(runs) else AS_GIVEN),
         *([Note(title="Training", text=data.training)] if data.training else []),
         *_law_notes(data),
-        FRONTIER,
+        BEST_SPLIT,
         Note(title="Best tokens per parameter", text=BALANCE.format(budget=power_of_ten(data.budget_flops))),
         Note(title="Complexity", text=COMPLEXITY.format(measure=described(data.measure))),
         FLOOR,

@@ -49,8 +49,8 @@ def methods_paragraph(data: ReportData) -> str:
         _intervals(data),
         _left_out(data),
         _measured(data),
-        f"Best splits are those of {power_of_ten(data.budget_flops)} FLOPs. Fits and figures: isoloss {data.version} "
-        "[isoloss].",
+        f"Best splits are those of {power_of_ten(data.budget_flops)} FLOPs, {data.forms}. Fits and figures: "
+        f"isoloss {data.version} [isoloss].",
     ]
     return " ".join(sentence.strip() for sentence in sentences if sentence)
 

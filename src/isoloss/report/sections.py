@@ -12,6 +12,7 @@ from isoloss.report.paper import paste
 from isoloss.report.predictor_picture import predictor_picture
 from isoloss.report.predictor_tables import corpus_tables, predictor_tables
 from isoloss.report.refusals import refusals
+from isoloss.report.split_tables import best_splits_table, counting_table
 from isoloss.report.tuning import optima_table, rates_picture, reason_notes, rule_notes, rules_table
 
 
@@ -67,8 +68,10 @@ def _tuning(data: ReportData) -> Section:
 def _numbers(data: ReportData) -> Section:
     missing = (Note(title=f"No law for {name}", text=reason) for name, reason in data.no_law.items())
     return Section(
-        name="numbers", title="The numbers", blocks=kept(tables.key_table(data), notes_or_none(missing, warnings=True))
-    )
+        name="numbers", title="The numbers",
+        blocks=kept(tables.key_table(data), counting_table(data), notes_or_none(missing, warnings=True)),
+        folded_title="What to train at each budget", folded=kept(best_splits_table(data)),
+    )  # fmt: skip
 
 
 def _balance(data: ReportData) -> Section:
@@ -86,10 +89,7 @@ def _predictors(data: ReportData) -> Section:
 
 def _compute(data: ReportData) -> Section:
     drawn = kept(drawings.compute_picture(data), drawings.excess_picture(data)) if len(data.observations) else ()
-    return Section(
-        name="compute", title="What compute buys", blocks=drawn,
-        folded_title="What to train at each budget", folded=(tables.frontier_table(data),) if data.frontier else (),
-    )  # fmt: skip
+    return Section(name="compute", title="What compute buys", blocks=drawn)
 
 
 def _coefficients(data: ReportData) -> Section:

@@ -10,13 +10,15 @@ from isoloss.core.numbers import MISSING, duration, fixed, plain, power_of_ten, 
 from isoloss.data_dependence.balance import measured_as
 from isoloss.diagnostics.backtest import NEAREST
 from isoloss.fitting.checks import FLAT_CONDITION
-from isoloss.fitting.estimated import FrontierPoint
 from isoloss.fitting.fitted import FittedLaw
+from isoloss.optima.best_size import BestSize
 from isoloss.report.blocks import Cell, Column, Row, Table, estimate_cell, number_cell, table_row
 from isoloss.report.data import CorpusSummary, ReportData, RunRow
 from isoloss.report.figures.marks import anchor
 from isoloss.report.refusals import misfit
+from isoloss.report.splits import best_split
 
+SPLITS_ALONGSIDE = "best splits are by several forms of the loss"
 TWO, THREE, FOUR = (partial(fixed, decimals=decimals) for decimals in (2, 3, 4))
 DIGITS = partial(plain, trim=False)
 CORPUS = Column(title="corpus", numeric=False)
@@ -32,14 +34,15 @@ def key_table(data: ReportData) -> Table:
         Column(title="floor", unit="nats/token", about="the exact lowest possible loss, known for generated corpora"),
         Column(title="α", about="exponent of parameters in the law"),
         Column(title="β", about="exponent of data in the law"),
-        Column(title="a", about="exponent of the best size: N* ∝ C^a"),
+        Column(title="a", about=f"exponent of the best size, N* ∝ C^a, by {data.law_name} alone"),
         Column(title="D*/N*", unit=f"at {budget}", about="the best number of training tokens per parameter"),
         Column(title="ln(D*/N*)", unit=f"at {budget}", about="its logarithm"),
         Column(title="runs", about="runs with a loss, and how many of them were flagged"),
     )
     return Table(
         name="key", columns=columns, rows=tuple(_key_row(data, corpus) for corpus in by_complexity(data)),
-        caption=f"The study in one table. Brackets are 95 % intervals. Best splits are those of {budget} FLOPs.",
+        caption=f"The study in one table. Brackets are 95 % intervals. E, α, β and a are those of {data.law_name}. "
+        f"Best splits are those of {budget} FLOPs, {data.forms}.",
     )  # fmt: skip
 
 
@@ -55,7 +58,7 @@ def by_complexity(data: ReportData) -> list[CorpusSummary]:
 
 def _key_row(data: ReportData, corpus: CorpusSummary) -> Row:
     law = data.laws.get(corpus.name)
-    ratio = _balance(data, corpus.name)
+    ratio = best_split(data, corpus.name).ratio
     own = [row for row in data.runs if row.corpus == corpus.name and row.loss_nats is not None]
     flagged = sum(bool(row.flags) for row in own)
     return table_row(
@@ -66,18 +69,10 @@ def _key_row(data: ReportData, corpus: CorpusSummary) -> Row:
         estimate_cell(_param(law, "alpha")),
         estimate_cell(_param(law, "beta")),
         estimate_cell(exponent(law)),
-        estimate_cell(ratio.exponential() if ratio else None, style="plain"),
-        estimate_cell(ratio),
+        estimate_cell(ratio, style="plain"),
+        estimate_cell(ratio and ratio.logarithm()),
         Cell(text=str(len(own)), detail=f"{flagged} flagged" if flagged else "", sort=len(own)),
     )
-
-
-def _balance(data: ReportData, corpus: str) -> Estimate | None:
-    """Return ln(D*/N*) at the common budget: by several forms where the study weighed them, else by the law alone."""
-    if not data.optima:
-        return log_ratio(data.laws.get(corpus), data.budget_flops)
-    ratio = next((one.tokens_per_param for one in data.optima if one.corpus == corpus), None)
-    return ratio and ratio.logarithm()
 
 
 KIND_NAME = {"text": "real text", "generated": "generated"}
@@ -90,11 +85,6 @@ def _param(law: FittedLaw | None, name: str) -> Estimate | None:
 def exponent(law: FittedLaw | None) -> Estimate | None:
     """Return the law's a, or None where it has no interior optimum."""
     return identified(law.exponent_a) if law else None
-
-
-def log_ratio(law: FittedLaw | None, flops: float) -> Estimate | None:
-    """Return ln(tokens/params) at a budget's best split, or None where the law has none."""
-    return identified(lambda: law.log_ratio(flops)) if law else None
 
 
 def fit_table(data: ReportData) -> Table:
@@ -139,38 +129,8 @@ def _fit_row(data: ReportData, name: str, law: FittedLaw) -> Row:
     )  # fmt: skip
 
 
-def frontier_table(data: ReportData) -> Table:
-    """Return the best split of every budget, corpus by corpus."""
-    columns = (
-        CORPUS, Column(title="budget", unit="FLOPs"), Column(title="N*", unit="parameters"),
-        Column(title="D*", unit="tokens"), Column(title="D*/N*"), Column(title="loss", unit="nats/token"),
-        Column(title="reach", about="how far the point is outside the ranges of the fitted runs", numeric=False),
-    )  # fmt: skip
-    rows = [_frontier_row(name, point) for name, points in data.frontier.items() for point in points]
-    return Table(name="frontier", columns=columns, rows=tuple(rows), caption="What to train at each budget.")
-
-
-def _frontier_row(name: str, point: FrontierPoint) -> Row:
-    return table_row(
-        name,
-        number_cell(point.flops, power_of_ten),
-        estimate_cell(point.params, style="si"),
-        estimate_cell(point.tokens, style="si"),
-        estimate_cell(point.log_ratio.exponential(), style="plain"),
-        estimate_cell(point.loss),
-        Cell(text=_reach(point), sort=point.extrapolation),
-    )
-
-
-def _reach(point: FrontierPoint) -> str:
-    if point.interpolated:
-        return "inside the runs"
-    times = plain(point.extrapolation, 2)
-    return "at their edge" if times == "1" else f"{times}× beyond them"
-
-
 def unfiltered_table(data: ReportData) -> Table:
-    """Return each law and the one fitted with the flagged runs: whether the flags decide the answer."""
+    """Return each law and best split without and with the flagged runs: whether the flags decide the answer."""
     columns = (
         CORPUS, Column(title="rows", unit="without flagged"), Column(title="rows", unit="with"),
         Column(title="a", unit="without flagged"), Column(title="a", unit="with"),
@@ -181,20 +141,24 @@ def unfiltered_table(data: ReportData) -> Table:
     rows = [_unfiltered_row(data, name) for name in names]
     return Table(name="unfiltered", columns=columns, rows=tuple(rows),
                  caption="The fits repeated with the flagged runs. If the two disagree, the result depends on the "
-                 "flags.")  # fmt: skip
+                 f"flags. a and the error are those of {data.law_name}, {SPLITS_ALONGSIDE}.")  # fmt: skip
 
 
 def _unfiltered_row(data: ReportData, name: str) -> Row:
     pair = (data.laws.get(name), data.laws_unfiltered.get(name))
     rows = [number_cell(law.rows_used if law else None) for law in pair]
     exponents = [estimate_cell(exponent(law)) for law in pair]
-    ratios = [estimate_cell(log_ratio(law, data.budget_flops)) for law in pair]
+    ratios = [estimate_cell(_log_ratio(optima.get(name))) for optima in (data.common, data.optima_unfiltered)]
     errors = [number_cell(100 * law.rmse if law else None, TWO) for law in pair]
     return table_row(name, *rows, *exponents, *ratios, *errors)
 
 
+def _log_ratio(one: BestSize | None) -> Estimate | None:
+    return None if one is None else one.log_ratio
+
+
 def variants_table(data: ReportData) -> Table:
-    """Return each corpus's a and balance from the grid at its own rate and at multiples of it."""
+    """Return each corpus's a and best split from the grid at its own rate and at multiples of it."""
     factors = sorted({1.0, *data.rate_arms})
     columns = (
         CORPUS,
@@ -209,14 +173,15 @@ def variants_table(data: ReportData) -> Table:
     return Table(
         name="variants", columns=columns, rows=tuple(rows),
         caption="The same grid trained at other peak learning rates. If a or the balance moves by more than its "
-        "interval, the answer depends on the learning rate.",
+        f"interval, the answer depends on the learning rate. a is that of {data.law_name}, {SPLITS_ALONGSIDE}.",
     )  # fmt: skip
 
 
 def _variant_row(data: ReportData, name: str, factors: Sequence[float]) -> Row:
     laws = {1.0: data.laws.get(name), **{factor: laws.get(name) for factor, laws in data.rate_arms.items()}}
     exponents = [exponent(laws[factor]) for factor in factors]
-    ratios = [log_ratio(laws[factor], data.budget_flops) for factor in factors]
+    optima = {**data.rate_optima, 1.0: data.common}
+    ratios = [_log_ratio(optima.get(factor, {}).get(name)) for factor in factors]
     own = factors.index(1.0)
     return table_row(
         name, *map(estimate_cell, exponents), *map(estimate_cell, ratios), _range_cell(exponents, own),

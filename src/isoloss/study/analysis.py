@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from isoloss.complexity.measure import Complexity
-from isoloss.core.errors import InputError, Unidentified, WorkError, identified
+from isoloss.core.errors import InputError, Unidentified, WorkError
 from isoloss.core.plain_json import plain
 from isoloss.core.progress import Progress, Task
 from isoloss.corpus.corpus import Corpus
@@ -19,14 +19,21 @@ from isoloss.diagnostics.backtest import DRAWS, Backtest, backtest
 from isoloss.diagnostics.coverage import Coverage, simulate_coverage
 from isoloss.fitting.checks import leave_out, root_mean_square
 from isoloss.fitting.choice import LawChoice
-from isoloss.fitting.estimated import FrontierPoint
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.laws.settings import EXCLUDED_FLAGS
+from isoloss.optima.best_size import BestSize
 from isoloss.optima.mean_split import middle_budget
 from isoloss.report.data import Findings
 from isoloss.runs.observations import Observations
 from isoloss.runs.replicates import ReplicateNoise, replicate_noise
-from isoloss.study.best_splits import NO_BEST_SPLITS, BestSplits, Documents, find_best_splits
+from isoloss.study.best_splits import (
+    NO_BEST_SPLITS,
+    NOTHING_KNOWN,
+    BestSplits,
+    KnownOfRuns,
+    find_best_splits,
+    splits_at,
+)
 from isoloss.study.corpus_fits import fit_of_study, hold_out, with_law_chosen
 from isoloss.study.left_out import compare_by_kind
 from isoloss.study.origins import sources
@@ -34,8 +41,6 @@ from isoloss.study.spec import Study
 from isoloss.tuning.tuning import Tuning
 
 BALANCE_MEASURE = "gzip"
-GENERATED = "generated"
-FRONTIER_BUDGETS = 7  # rows of a corpus in the table of best splits, evenly in ln C over the range of its runs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,10 +69,6 @@ class Analysis(Findings):
     best: BestSplits | None = None
     no_backtest: Mapping[str, str] = field(default_factory=dict)
 
-    def frontier(self) -> dict[str, list[FrontierPoint]]:
-        """Return the best split of budgets over each corpus's range; a corpus without an interior optimum has none."""
-        return {name: points for name, law in self.laws.items() if (points := _frontier(law))}
-
     @property
     def comparison(self) -> list[PredictorResult]:
         """Every measure of every comparison of predictors."""
@@ -89,9 +90,9 @@ class Analysis(Findings):
             "no_backtest": self.no_backtest,
             "holdout": [asdict(one) for one in self.holdout],
             "rate_arms": [
-                {"rate_factor": factor, **law.to_json()}
+                {"rate_factor": factor, **law.to_json(), "optimum": plain(self.rate_optima.get(factor, {}).get(name))}
                 for factor, laws in self.rate_arms.items()
-                for law in laws.values()
+                for name, law in laws.items()
             ],
             "replicates": {name: noise.to_json() for name, noise in self.replicates.items()},
             "tune": [tuning.to_json() for tuning in self.tuning.values()],
@@ -106,13 +107,11 @@ def analyse(
     *,
     progress: Progress,
     variants: Mapping[float, Observations] | None = None,
-    exact_flops: Mapping[str, float] | None = None,
-    documents: Documents | None = None,
+    known: KnownOfRuns = NOTHING_KNOWN,
 ) -> Analysis:
     """Return the laws and the answer of a study. A corpus whose runs determine no law is listed with the reason.
 
-    `variants` are the tables of the same grid at multiples of its rate, `exact_flops` those of each run, `documents`
-    its losses by held-out document. Raises WorkError where no run has finished.
+    `variants` are the tables of the same grid at multiples of its rate. Raises WorkError where no run has finished.
     """
     seen, unseen = hold_out(study, table)
     if not len(seen):
@@ -122,15 +121,10 @@ def analyse(
     measure = _balance_measure(study, complexity)
     with progress.task("best splits", total=1) as task:
         best = find_best_splits(
-            seen,
-            form=study.fit.corpus_laws[0],
-            designed=study.grid.budgets,
-            exact_flops=exact_flops,
-            documents=documents,
-            seed=study.seed,
+            seen, form=study.fit.corpus_laws[0], designed=study.grid.budgets, known=known, seed=study.seed
         )
+        rate_optima = _rate_optima(study, best, variants or {})
         task.advance(1)
-    budget = best.budget if best else middle_budget(seen)
     backtests, no_backtest = _backtests(study, table, fits.laws, progress=progress)
     left_out = compare_by_kind(
         study, _with_sources(seen, corpora), fits.laws, _by_kind(corpora), complexity, best=best, progress=progress
@@ -143,10 +137,11 @@ def analyse(
         balance=_balance(study, best, corpora, complexity, measure=measure),
         backtest=backtests,
         replicates=_replicates(seen),
+        rate_optima=rate_optima,
     )
     return Analysis(
         **vars(found),
-        budget=budget,
+        budget=best.budget if best else middle_budget(seen),
         data_dependent=left_out.laws,
         best=best,
         no_backtest=no_backtest,
@@ -186,6 +181,18 @@ def _fit_all(
         laws = {name: replace(law, choice=choice) if law.law == choice.law else law for name, law in laws.items()}
     return Findings(observations=table, laws=laws, laws_unfiltered=laws | unfiltered, rate_arms=rate_arms,
                     further_laws=further, no_law=no_law, coverage=coverage)  # fmt: skip
+
+
+def _rate_optima(
+    study: Study, best: BestSplits | None, variants: Mapping[float, Observations]
+) -> dict[float, dict[str, BestSize]]:
+    """Return the best splits of the common budget on the same grid at multiples of its rate."""
+    if best is None:
+        return {}
+    return {
+        factor: splits_at(hold_out(study, variant)[0], best.budget, seed=study.seed)
+        for factor, variant in variants.items()
+    }
 
 
 def _coverage(laws: Mapping[str, FittedLaw], seen: Observations, task: Task, *, seed: int) -> dict[str, Coverage]:
@@ -278,9 +285,8 @@ def _balance(
         return []
     values = {name: measured[measure].value for name, measured in complexity.items() if measure in measured}
     splits = {split.corpus: split for split in best.splits if split.corpus in values}
-    prior = study.fit.scatter_prior or None
     return [
-        judge_balance(own, values, kind=kind, measure=measure, prior=None if kind == GENERATED else prior)
+        judge_balance(own, values, kind=kind, measure=measure, prior=study.fit.prior_of(kind))
         for kind, names in _by_kind(corpora).items()
         if (own := [splits[name] for name in names if name in splits])
     ]
@@ -292,8 +298,3 @@ def _by_kind(corpora: Mapping[str, Corpus]) -> dict[str, list[str]]:
     for name, corpus in corpora.items():
         kinds.setdefault(corpus.kind, []).append(name)
     return kinds
-
-
-def _frontier(law: FittedLaw) -> list[FrontierPoint]:
-    budgets = np.geomspace(*law.domain.span("flops"), FRONTIER_BUDGETS)
-    return identified(lambda: law.frontier(flops=budgets.tolist())) or []

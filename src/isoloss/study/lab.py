@@ -33,7 +33,7 @@ from isoloss.runs.observations import Observations, observations
 from isoloss.runs.record import RunRecord
 from isoloss.study.ahead import compiling_ahead
 from isoloss.study.analysis import Analysis, analyse, analyse_sweep
-from isoloss.study.best_splits import Documents, planned_budgets
+from isoloss.study.best_splits import Documents, KnownOfRuns, planned_budgets
 from isoloss.study.centred import Placement, centres_of, place
 from isoloss.study.corpus_fits import hold_out
 from isoloss.study.evaluation import Evaluated, evaluate, given_subjects, kept_subjects
@@ -367,8 +367,11 @@ class Lab:
         }
         analysis = analyse(
             study, table, self.corpora(study), self.complexity(study), progress=self.progress, variants=variants,
-            exact_flops={run.spec.fingerprint: run.exact_flops for run in self.plan(study)},
-            documents=self._documents(table),
+            known=KnownOfRuns(
+                exact_flops={run.spec.fingerprint: run.exact_flops for run in self.plan(study)},
+                without_heads={run.spec.fingerprint: run.counts.non_embedding for run in self.plan(study)},
+                documents=self._documents(table),
+            ),
         )  # fmt: skip
         for name, law in analysis.laws.items():
             law.save(self.folder / LAWS / f"{name}.json")

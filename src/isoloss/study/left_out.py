@@ -86,7 +86,7 @@ def _law(
     definition = DataDependent(complexity=comparison.to_follow, exclude_flags=study.fit.exclude_flags)
     law = definition.fit(rows, bootstrap=study.fit.bootstrap, seed=study.seed, stage=comparison.stage)
     splits = [split for split in best.splits if split.corpus in rows.corpora] if best else []
-    return replace(law, pooled=pool_splits(splits, measured=law.complexity))
+    return replace(law, pooled=pool_splits(splits, measured=law.complexity, prior=study.fit.prior_of(comparison.kind)))
 
 
 def _together(names: Sequence[str], measures: Sequence[str], complexity: Measured) -> dict[tuple[str, ...], list[str]]:

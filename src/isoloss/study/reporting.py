@@ -15,6 +15,7 @@ from isoloss.runs.archive import Archive
 from isoloss.runs.flags import MEANINGS
 from isoloss.runs.record import RunRecord
 from isoloss.runs.spec import ModelSpec
+from isoloss.study.best_splits import BestSplits, middle_of
 from isoloss.study.centred import in_words
 from isoloss.study.result import StudyResult
 from isoloss.study.run_plan import GRID, PlannedRun
@@ -39,14 +40,25 @@ def report_data(result: StudyResult, archive: Archive) -> ReportData:
         corpora=[_summary(name, corpus, result) for name, corpus in result.corpora.items()],
         runs=[_row(run, records[run.spec.fingerprint], result) for run in result.planned
               if run.spec.fingerprint in records],
-        frontier=analysis.frontier(),
         curves=list(_curves(result, records, archive)),
         flag_meanings=MEANINGS,
         training=_training(result),
         evaluations=result.evaluated.evaluations if result.evaluated else [],
-        optima=list(analysis.best.at_budget().values()) if analysis.best else [],
-        lack_of_fit=analysis.best.lack_of_fit if analysis.best else [],
+        **_best_splits(analysis.best),
     )  # fmt: skip
+
+
+def _best_splits(best: BestSplits | None) -> dict[str, Any]:
+    """Return what best splits give to a report; nothing where no corpus holds a budget."""
+    if best is None:
+        return {}
+    return {
+        "optima": best.optima,
+        "optima_exact": list(middle_of(best.exact or ()).values()),
+        "optima_unfiltered": best.unfiltered,
+        "without_head": [one for one in best.without_head if one.flops == best.budget],
+        "lack_of_fit": best.lack_of_fit,
+    }
 
 
 def _training(result: StudyResult) -> str:

@@ -222,6 +222,7 @@ class Holdout(Frozen):
 
 
 DATA_DEPENDENT = "data_dependent"
+GENERATED = "generated"
 # Keys that came later: written down where they are used alone, so that the identities of other studies stay.
 LATER = ("starts", "fixed", "weights", "exclude_flags", "method")
 
@@ -244,7 +245,7 @@ class Fit(Frozen):
     weights: WeightsName = "equal"
     exclude_flags: tuple[FlagName, ...] = EXCLUDED_FLAGS
     method: MethodName = "auto"
-    # Scale of the prior of how far texts lie from a line of ln(D*/N*) on a measure, for other reasons. 0 is no prior.
+    # Scale of the prior of how far texts scatter in ln(D*/N*), for reasons that no measure tells. 0 is no prior.
     scatter_prior: float = Field(default=0.15, ge=0)
     holdout: Holdout | None = None
 
@@ -252,6 +253,10 @@ class Fit(Frozen):
     def settings(self) -> FitSettings:
         """How every law of a corpus is fitted."""
         return FitSettings(**{each.name: getattr(self, each.name) for each in fields(FitSettings)})
+
+    def prior_of(self, kind: str | None) -> float | None:
+        """Return the scale of the prior of the scatter between corpora of a kind; None for none: grammars have none."""
+        return None if kind == GENERATED else self.scatter_prior or None
 
     @property
     def corpus_laws(self) -> tuple[str, ...]:

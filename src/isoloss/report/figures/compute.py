@@ -12,7 +12,7 @@ from isoloss.core.numbers import si
 from isoloss.fitting.estimated import FrontierPoint
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.report import theme
-from isoloss.report.figures.marks import band, draw_runs, key, marks
+from isoloss.report.figures.marks import alone, band, draw_runs, key, marks
 from isoloss.runs.observations import Observations
 
 FRONTIER_POINTS = 33
@@ -40,7 +40,7 @@ def loss_against_compute(
     panels = theme.Panels(width=3.1, height=2.45, left=0.7, gap_x=0.55).on(
         layout, width=2.95, height=2.3, left=0.62, gap_y=0.86
     )
-    figure, grid = panels.grid(len(names), key=[*key(looks), *_key(bool(laws), bool(floors))])
+    figure, grid = panels.grid(len(names), key=[*key(looks), *_key(laws, bool(floors))])
     limits = theme.padded_log(observations.flops, pad=0.12)
     panels.label(grid, map(theme.short, names), x="training FLOPs C", y="loss, nats per token")
     for name, (axes,) in zip(names, grid, strict=True):
@@ -49,11 +49,11 @@ def loss_against_compute(
     return figure
 
 
-def _key(laws: bool, floors: bool) -> list[theme.Entry]:
+def _key(laws: Mapping[str, FittedLaw], floors: bool) -> list[theme.Entry]:
     entries: list[theme.Entry] = [(theme.line_sign(theme.MUTED), "the law, one curve a model size")] if laws else []
     if laws:
         line = theme.line_sign(theme.FRONTIER, width=2.2)
-        entries.append(((band(theme.FRONTIER), line), "least loss for the compute, 95 % interval"))
+        entries.append(((band(theme.FRONTIER), line), f"least loss for the compute {alone(laws)}, 95 % interval"))
     if floors:
         entries.append((theme.line_sign(theme.PURPLE, width=1.8, dashes=(0, (1, 1))), "exact floor of the grammar"))
     return entries
@@ -118,7 +118,7 @@ def _frontier(axes: Axes, law: FittedLaw) -> None:
     try:
         points = law.frontier(flops=np.geomspace(low, high, FRONTIER_POINTS).tolist())
     except Unidentified:
-        axes.text(0.97, 0.92, "no interior optimum", transform=axes.transAxes, ha="right", color=theme.MUTED)
+        axes.text(0.97, 0.92, f"no optimum by {law.law} alone", transform=axes.transAxes, ha="right", color=theme.MUTED)
         return
     flops, loss = np.array([p.flops for p in points]), np.array([p.loss.value for p in points])
     axes.plot(flops, loss, color=theme.FRONTIER, linewidth=1.1, linestyle=(0, (3, 2)), zorder=3)

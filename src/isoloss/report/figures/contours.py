@@ -11,12 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from isoloss.core.errors import Unidentified
-from isoloss.core.numbers import fixed, power_of_ten, si
-from isoloss.fitting.domain import Domain
-from isoloss.fitting.estimated import FrontierPoint
+from isoloss.core.numbers import fixed, power_of_ten
 from isoloss.fitting.fitted import FittedLaw
+from isoloss.optima.best_size import BestSize
 from isoloss.report import theme
-from isoloss.report.figures.marks import Mark, band, draw_runs, key, marks
+from isoloss.report.figures.marks import Mark, alone, band, draw_runs, key, marks
 from isoloss.runs.observations import Observations
 
 Window = tuple[tuple[float, float], tuple[float, float]]
@@ -26,6 +25,7 @@ LEVELS = 8  # labelled contours along the right edge
 BEYOND = 2.2  # factor by which the window reaches past the runs, so that extrapolation is seen as such
 FRONTIER_POINTS = 41
 TITLE_LENGTH = 38
+LAW_DASHES = (0, (3, 2))
 
 
 @theme.drawn
@@ -34,11 +34,15 @@ def contours(
     laws: Mapping[str, FittedLaw],
     *,
     budget: float,
+    optima: Sequence[BestSize] = (),
     corpora: Sequence[str] | None = None,
     titles: Mapping[str, str] | None = None,
     layout: theme.Layout = "wide",
 ) -> Figure:
-    """Return one panel a corpus, all on the same axes: contours, runs, compute lines, frontier and its interval."""
+    """Return one panel a corpus, all on the same axes: contours, runs, compute lines and best splits.
+
+    `optima` are best splits by several forms; the one at `budget` is a star. The law's own line is dashed.
+    """
     names = list(corpora) if corpora is not None else observations.corpora
     one = theme.Panels(width=5.6, height=4.6, columns=1, left=0.75, right=0.6, top=0.5)
     several = theme.Panels(width=3.0, height=2.75, left=0.7, right=0.5, top=0.46, gap_x=0.52, gap_y=0.78)
@@ -47,11 +51,12 @@ def contours(
     )
     window = shared_window(observations)
     looks = [look for name in names for look in marks(observations.where(corpus=name), laws.get(name))]
-    figure, grid = panels.grid(len(names), key=_key(looks, budget))
+    figure, grid = panels.grid(len(names), key=_key(looks, laws, optima, budget))
     shown = (theme.short((titles or {}).get(name, name), TITLE_LENGTH) for name in names)
     panels.label(grid, shown, x="parameters N", y=f"training {observations.data_unit} D", shared=True, pad=14)
     for name, (axes,) in zip(names, grid, strict=True):
-        _panel(axes, observations.where(corpus=name), laws.get(name), window=window, budget=budget)
+        own = [one for one in optima if one.corpus == name]
+        _panel(axes, observations.where(corpus=name), laws.get(name), own, window=window, budget=budget)
     return figure
 
 
@@ -64,15 +69,20 @@ def shared_window(observations: Observations) -> Window:
     )
 
 
-def _panel(axes: Axes, runs: Observations, law: FittedLaw | None, *, window: Window, budget: float) -> None:
+def _panel(
+    axes: Axes, runs: Observations, law: FittedLaw | None, optima: Sequence[BestSize], *, window: Window, budget: float
+) -> None:
     axes.set(xscale="log", yscale="log", xlim=window[0], ylim=window[1])
     axes.grid(False)
     _compute_lines(axes, window, budget)
+    line = False
     if law is not None:
         _contours(axes, law, window)
-        _frontier(axes, law, window, budget)
-    else:
-        axes.text(0.97, 0.04, "no law fitted", transform=axes.transAxes, ha="right", color=theme.MUTED)
+        line = _law_line(axes, law, window)
+    _optima(axes, optima, budget)
+    common = next((one for one in optima if one.flops == budget), None)
+    axes.text(0.97, 0.04, "\n".join(_missing(law, common, line=line)), transform=axes.transAxes, ha="right",
+              color=theme.MUTED, zorder=6, bbox=theme.ON_PAPER)  # fmt: skip
     draw_runs(axes, runs, marks(runs, law), x=runs.params, y=runs.tokens)
     theme.log_axis(axes.xaxis)
     theme.log_axis(axes.yaxis)
@@ -155,61 +165,59 @@ def _compute_lines(axes: Axes, window: Window, budget: float) -> None:
     axes.plot(ends, budget / (6 * ends), color=theme.INK, linewidth=0.8, linestyle=(0, (4, 2)), zorder=2)
 
 
-def _frontier(axes: Axes, law: FittedLaw, window: Window, budget: float) -> None:
+def _law_line(axes: Axes, law: FittedLaw, window: Window) -> bool:
+    """Draw the best split of every budget by the law alone; return whether it has any."""
     (n_low, n_high), (d_low, d_high) = window
     try:
         points = law.frontier(flops=np.geomspace(6 * n_low * d_low, 6 * n_high * d_high, FRONTIER_POINTS).tolist())
-        best = law.optimum(budget)
     except Unidentified:
-        axes.text(0.97, 0.04, "no interior optimum", transform=axes.transAxes, ha="right", color=theme.MUTED)
-        return
-    _band(axes, points)
+        return False
     params, tokens = (np.array([getattr(p, name).value for p in points]) for name in ("params", "tokens"))
-    axes.plot(params, tokens, color=theme.FRONTIER, linewidth=1.2, linestyle=(0, (3, 2)), zorder=3)
-    within = inside(law.domain, params, tokens)
-    axes.plot(params[within], tokens[within], color=theme.FRONTIER, linewidth=2.4, zorder=3.1)
-    axes.plot(best.params.value, best.tokens.value, marker="*", markersize=12, color=theme.FRONTIER,
-              markeredgecolor=theme.PAPER, markeredgewidth=0.8, zorder=6)  # fmt: skip
-    if not (n_low <= best.params.value <= n_high and d_low <= best.tokens.value <= d_high):
-        beyond = f"best split out of sight: N {si(best.params.value, 2)}, D {si(best.tokens.value, 2)}"
-        axes.text(0.97, 0.04, beyond, transform=axes.transAxes, ha="right", fontsize=7, zorder=6,
-                  bbox={"facecolor": theme.PAPER, "edgecolor": "none", "alpha": 0.85, "pad": 1.5})  # fmt: skip
+    axes.plot(params, tokens, color=theme.FRONTIER, linewidth=1.2, linestyle=LAW_DASHES, zorder=3)
+    return True
 
 
-def inside(domain: Domain, params: np.ndarray, tokens: np.ndarray) -> np.ndarray:
-    """Return where points lie within the fitted ranges of parameters and tokens."""
-    (n_low, n_high), (d_low, d_high) = domain.span("params"), domain.span("tokens")
-    return (params >= n_low) & (params <= n_high) & (tokens >= d_low) & (tokens <= d_high)
+def _optima(axes: Axes, optima: Sequence[BestSize], budget: float) -> None:
+    """Draw the best splits inside the runs, joined, each with its interval along its budget's line."""
+    found = [(one.flops, one.params, one.tokens) for one in optima if one.params and one.tokens]
+    for _, params, tokens in found:
+        if params.low and params.high and tokens.low and tokens.high:
+            axes.plot([params.low, params.high], [tokens.high, tokens.low], color=theme.FRONTIER, linewidth=4,
+                      alpha=0.35, solid_capstyle="butt", zorder=3.1)  # fmt: skip
+    sizes, lengths = [params.value for _, params, _ in found], [tokens.value for *_, tokens in found]
+    axes.plot(sizes, lengths, color=theme.FRONTIER, linewidth=2.4, marker="o", markersize=4, zorder=3.2)
+    for flops, params, tokens in found:
+        if flops == budget:
+            axes.plot(params.value, tokens.value, marker="*", markersize=12, color=theme.FRONTIER,
+                      markeredgecolor=theme.PAPER, markeredgewidth=0.8, zorder=6)  # fmt: skip
 
 
-def _band(axes: Axes, points: Sequence[FrontierPoint]) -> None:
-    """Fill the interval of the frontier: each budget's interval of N*, taken along that budget's compute line."""
-    known = [(p.flops, p.params.low, p.params.high) for p in points if p.params.low and p.params.high]
-    if len(known) < 2:
-        return
-    flops, low, high = (np.array(column) for column in zip(*known, strict=True))
-    axes.fill(
-        np.concatenate([low, high[::-1]]), np.concatenate([flops / (6 * low), (flops / (6 * high))[::-1]]),
-        color=theme.FRONTIER, alpha=0.2, linewidth=0, zorder=2.5,
-    )  # fmt: skip
+def _missing(law: FittedLaw | None, best: BestSize | None, *, line: bool) -> list[str]:
+    """Return what a panel lacks, in a few words each."""
+    said = [] if best is None or best.inside else [_outside(best)]
+    if law is None:
+        return [*said, "no law fitted"]
+    return said if line else [*said, f"no optimum by {law.law} alone"]
 
 
-def _key(looks: Sequence[Mark], budget: float) -> list[theme.Entry]:
+def _outside(best: BestSize) -> str:
+    return f"best split {'not inside the runs' if best.side is None else best.where}"
+
+
+def _key(
+    looks: Sequence[Mark], laws: Mapping[str, FittedLaw], optima: Sequence[BestSize], budget: float
+) -> list[theme.Entry]:
     line = theme.line_sign(theme.FRONTIER, width=2.4)
     common = theme.line_sign(theme.INK, width=0.8, dashes=(0, (4, 2)))
+    by_law = theme.line_sign(theme.FRONTIER, width=1.2, dashes=LAW_DASHES)
     optimum = theme.mark_sign("*", theme.FRONTIER, size=9)
+    by_forms: list[theme.Entry] = [
+        ((band(theme.FRONTIER), line), "best splits by several forms, 95 % intervals"),
+        (optimum, "at the common budget"),
+    ]
     return [
         *key(looks),
-        ((band(theme.FRONTIER), line), "best split of every budget, 95 % interval"),
         (common, f"{power_of_ten(budget)} FLOPs"),
-        (optimum, "their best split"),
+        *(by_forms if optima else []),
+        *([(by_law, f"best split {alone(laws)}")] if laws else []),
     ]
-
-
-def split_sentence(law: FittedLaw, budget: float) -> str:
-    """Return the best split of the budget in words, for titles and alternative text."""
-    try:
-        best = law.optimum(budget)
-    except Unidentified:
-        return "no interior optimum"
-    return f"{si(best.params.value)} parameters, {si(best.tokens.value)} {law.data_unit}"
