@@ -61,7 +61,9 @@ def with_curves(observations: Observations) -> Observations:
 
 def as_if_curves(observations: Observations) -> Observations:
     """Return the rows of one corpus with a trunk a size where sizes have enough rows to be unnamed curves."""
-    may_be = _names_no_curve(observations) and _enough(_sizes(observations), observations)
+    if not _names_no_curve(observations):
+        return observations
+    may_be = _enough(_single(_sizes(observations), observations.tokens), observations)
     return _a_trunk_a_size(observations) if may_be else observations
 
 
@@ -111,10 +113,11 @@ def _curves(observations: Observations, *, surely: bool) -> _Curves | None:
     even = [rows for rows in rows_of if _evenly_spaced(observations.tokens[rows])]
     if _enough(even, observations):
         return _Curves(sizes=even, evenly=True)
-    if not _enough(rows_of, observations) or observations.extra:
+    single = _single(rows_of, observations.tokens)
+    if not _enough(single, observations) or observations.extra:
         return None
-    shared = _share_noise(observations.select(np.concatenate(rows_of)), surely=surely)
-    return _Curves(sizes=rows_of, evenly=False) if shared else None
+    shared = _share_noise(observations.select(np.concatenate(single)), surely=surely)
+    return _Curves(sizes=single, evenly=False) if shared else None
 
 
 def _same_size(params: Floats) -> NDArray[np.int64]:
@@ -126,14 +129,16 @@ def _same_size(params: Floats) -> NDArray[np.int64]:
 
 
 def _sizes(observations: Observations) -> list[NDArray[np.int64]]:
-    """Return the rows of every size that has enough of them to be a curve, and none twice at one token count."""
+    """Return the rows of every size that has enough of them to be a curve."""
     member = _same_size(observations.params)
-    order = np.argsort(member, kind="stable")
-    groups = np.split(order, np.cumsum(np.bincount(member))[:-1])
-    return [
-        rows for rows in groups
-        if len(rows) >= FEWEST_OF_SIZE and len(np.unique(observations.tokens[rows])) == len(rows)
-    ]  # fmt: skip
+    order, counts = np.argsort(member, kind="stable"), np.bincount(member)
+    ends = np.cumsum(counts)
+    return [order[ends[size] - counts[size] : ends[size]] for size in np.flatnonzero(counts >= FEWEST_OF_SIZE)]
+
+
+def _single(sizes: list[NDArray[np.int64]], tokens: Floats) -> list[NDArray[np.int64]]:
+    """Return the sizes that have no token count twice: the others are no one curve."""
+    return [rows for rows in sizes if len(np.unique(tokens[rows])) == len(rows)]
 
 
 def _evenly_spaced(tokens: Floats) -> bool:
