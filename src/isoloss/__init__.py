@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from isoloss.core.consent import allow as allow
     from isoloss.core.errors import IsolossError as IsolossError
     from isoloss.core.estimate import Estimate as Estimate
+    from isoloss.core.warned import IsolossWarning as IsolossWarning
     from isoloss.corpus.corpus import Corpus as Corpus
     from isoloss.data_dependence.data_dependent import DataDependent as DataDependent
     from isoloss.data_dependence.data_dependent import FittedDataDependent as FittedDataDependent
@@ -71,6 +72,7 @@ _HOMES = {
     "FittedLaw": "isoloss.fitting.fitted",
     "Grammar": "isoloss.grammar.pcfg",
     "IsolossError": "isoloss.core.errors",
+    "IsolossWarning": "isoloss.core.warned",
     "Kaplan": "isoloss.laws.kaplan",
     "KaplanFlops": "isoloss.laws.power",
     "KaplanParams": "isoloss.laws.power",

@@ -111,6 +111,7 @@ def test_budgets_and_runs_that_were_not_trained_are_derived_from_the_draws(isolo
     assert run["run"]["low"] < run["loss"]["low"] < run["loss"]["value"] < run["loss"]["high"] < run["run"]["high"]
     said = isoloss("fit", CHINCHILLA, *COLUMNS, *asked)
     assert "[extrapolation]" in said.out
+    assert "--beyond" in said.out
     assert "one run, nats" in said.out
     for wrong in (["--frontier", "1e20,x"], ["--predict", "1e9"], ["--predict", "1e9,-2"]):
         assert isoloss("fit", CHINCHILLA, *COLUMNS, *wrong).code == 2

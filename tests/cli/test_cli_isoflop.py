@@ -73,3 +73,44 @@ def test_runs_that_share_no_budgets_are_reported_what_would_let_them(capsys, tmp
     assert output["isoflop"] == []
     assert "--flops" in output["no_isoflop"]["all"]
     assert "--tolerance" in output["no_isoflop"]["all"]
+
+
+def test_sizes_of_one_budget_at_two_token_counts_are_not_said_to_share_none(capsys, tmp_path):
+    rows = ["n,t,c,val", "3e8,3e10,6e19,2.75", "5e8,2e10,6e19,2.65", "6e8,2e10,6e19,2.66"]
+    (tmp_path / "two.csv").write_text("\n".join(rows))
+    run(["isoflop", str(tmp_path / "two.csv"), *COLUMNS, "--json"])
+    reason = json.loads(capsys.readouterr().out)["no_isoflop"]["all"]
+    assert "3 sizes share the budget of 6e+19 FLOPs, but they have only 2 token counts" in reason
+    assert "no three sizes" not in reason
+
+
+def test_only_the_budgets_asked_for_are_listed_and_each_once(capsys, sweep):
+    asked = ("--budgets", "1e19,1e23,1e19")
+    assert run(["isoflop", sweep, *COLUMNS, *asked, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [one["flops"] for one in found["optima"]] == [1e19, 1e23]
+    assert len(found["isoflop"][0]["budgets"]) == 5  # programs see all
+    assert run(["isoflop", sweep, *COLUMNS, *asked]) == 0
+    output = capsys.readouterr().out
+    second, third = output.split("approach 2:")[1].split("by approach 2")
+    assert second.count("inside") == 1
+    assert "4 other budgets of the runs are not listed" in second
+    rows = [line.split()[0] for line in third.splitlines() if line[:1].isdigit()]
+    assert rows == ["1e+19", "1e+23"]
+
+
+def test_what_one_law_says_where_best_sizes_are_refused_is_marked(capsys, sweep):
+    assert run(["isoflop", sweep, *COLUMNS, "--budgets", "1e19,1e23"]) == 0
+    third = capsys.readouterr().out.split("by approach 2")[1]
+    marked = {line.split()[0]: "extrapolation by one law" in line for line in third.splitlines() if line[:1].isdigit()}
+    assert marked == {"1e+19": False, "1e+23": True}
+
+
+def test_checkpoints_without_a_trunk_are_said(capsys, tmp_path):
+    rows = ["n,t,val"]
+    for n in np.geomspace(1e8, 3e9, 5):
+        rows += [f"{n},{t},{1.7 + 400 * n**-0.34 + 410 * t**-0.28}" for t in 5e9 * np.arange(1, 9)]
+    (tmp_path / "even.csv").write_text("\n".join(rows))
+    run(["isoflop", str(tmp_path / "even.csv"), *COLUMNS[:6], "--json"])
+    (warning,) = json.loads(capsys.readouterr().out)["warnings"]
+    assert "--trunk" in warning

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isoloss.core.errors import BadTable, InputError, NotApplicable, Unidentified
+from isoloss.core.warned import IsolossWarning
 from isoloss.fitting.engine import pose
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.fitting.fitting import fit
@@ -251,5 +252,9 @@ def test_losses_of_two_corpora_pair_by_size_and_tokens():
     law = fit(paired, law="loss_to_loss", fixed={"E_other": 1.0})
     assert law.params["kappa"].value == pytest.approx(1.3, rel=1e-5)
     assert law.predict(other_loss=3.0) == pytest.approx(0.4 + 0.9 * 2**1.3)
+    with pytest.warns(IsolossWarning, match="does not exceed E′ = 1") as warned:
+        assert law.predict(other_loss=[3.0, 0.9])[1] == pytest.approx(0.4, rel=1e-4)
+    assert [one.message.code for one in warned] == ["below_own_least"]
+    assert [one.code for one in law.predict_run(other_loss=0.9).warnings][-1] == "below_own_least"  # and Python's none
     with pytest.raises(BadTable, match="no run has a partner"):
         pair_losses(table.where(corpus="web"), other="web")

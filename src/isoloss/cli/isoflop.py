@@ -1,7 +1,6 @@
 """The verb `isoflop`: the best size of a budget, by several forms, and approach 2 where runs share budgets."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -12,28 +11,16 @@ from isoloss.cli.columns import Best, Flops, Group, Loss, Params, Table, Tokens,
 from isoloss.cli.explore import Page, check_page, own_trunk
 from isoloss.core.bounds import MOST_DRAWS
 from isoloss.core.errors import BadTable, InputError, Unidentified
-from isoloss.core.plain_json import Plain
 
 if TYPE_CHECKING:
-    from isoloss.core.estimate import Estimate
-    from isoloss.fitting.estimated import FrontierPoint
+    from isoloss.cli.isoflop_output import ThirdApproach
     from isoloss.optima.best_size import BestSize
     from isoloss.optima.isoflop import IsoFlop, IsoFlopLaws
     from isoloss.runs.observations import Observations
 
 WIDER = (0.05, 0.1, 0.2, 0.3)  # tolerances that are tried for a suggestion
 THIRD_DRAWS = 200
-QUANTITIES = {"params": "N* ∝ C^a", "tokens": "D* ∝ C^b", "ratio": "D*/N* ∝ C^r"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class ThirdApproach(Plain):
-    """Chinchilla's form on one group: a, and the best split of budgets; or the reason why there is none."""
-
-    group: str
-    exponent_a: "Estimate | None"
-    frontier: "list[FrontierPoint]"
-    reason: str | None
+BY_LAWS = "the best sizes by several laws do not need equal budgets"
 
 
 @app.command()
@@ -85,7 +72,7 @@ def isoflop(
     fitted to the same runs. Exit 1 if no optimum is found.
     """
     from isoloss.cli.fit_output import numbers_of
-    from isoloss.core.numbers import grouped
+    from isoloss.cli.isoflop_output import show_isoflop
     from isoloss.optima.best_size import best_sizes
     from isoloss.optima.lack_of_fit import lack_of_fit
     from isoloss.report.figure_file import require_drawable, write_figure
@@ -100,7 +87,8 @@ def isoflop(
     if best:
         table = table.best()
     output.warn(table.passed_over, as_json=json)
-    optima = best_sizes(table, budgets=numbers_of(budgets, option="--budgets") or None, seed=seed)
+    asked = list(dict.fromkeys(numbers_of(budgets, option="--budgets")))
+    optima = best_sizes(table, budgets=asked or None, seed=seed)
     misfits = lack_of_fit(table, optima=optima, seed=seed)
     settings = {"interpolation": curve, "noise": noise, "draws": draws, "tolerance": tolerance, "seed": seed}
     found, unequal = _by_budget(table, settings)
@@ -134,15 +122,7 @@ def isoflop(
             ],
         })  # fmt: skip
     else:
-        _show_best(optima)
-        for verdict in misfits:
-            if verdict.refused:
-                output.say(verdict.sentence())
-        for found_in_group in fits:
-            _show(*found_in_group)
-        for words, names in grouped(unequal.items()).items():
-            typer.echo(f"no approach 2{_of(names)}: {words}")
-        _show_third(third, fits)
+        show_isoflop(optima, misfits, fits, unequal, third, asked=asked, tolerance=tolerance)
         for warning in warnings:
             typer.echo(f"note: {warning}")
         if figure is not None:
@@ -153,31 +133,35 @@ def isoflop(
 
 def _without_any(table: "Observations", optima: "Sequence[BestSize]") -> list[str]:
     """Return for which corpora there is no best size of any budget, and what their runs lack."""
+    from isoloss.cli.isoflop_output import of_group
+
     answered = {one.corpus for one in optima}
     return [
-        f"no best size{_of(name)}: no budget has three sizes with runs of both fewer and more tokens; train several "
-        "token counts at each of at least three sizes"
+        f"no best size{of_group(name)}: no budget has three sizes with runs of both fewer and more tokens; train "
+        "several token counts at each of at least three sizes"
         for name in table.corpora
         if name not in answered
     ]
 
 
 def _warnings(table: "Observations") -> list[str]:
-    """Return how FLOPs of the table differ from 6ND, corpus by corpus: best sizes go by its own."""
+    """Return what a reader must know of each corpus: how its FLOPs differ from 6ND, and rows that are one curve."""
+    from isoloss.fitting.checkpoints import unnamed_curves
     from isoloss.fitting.table_checks import flops_in_words
 
-    said = {name: flops_in_words(table.where(corpus=name)) for name in table.corpora}
-    many = len(said) > 1
-    return [
-        f"{f'{name}: ' if many else ''}{words} Budgets here are the table's own FLOPs, size by size."
-        for name, words in said.items()
-        if words is not None
-    ]
+    said = []
+    for name, own in table.by_corpus().items():
+        whose = f"{name}: " if len(table.corpora) > 1 else ""
+        if (words := flops_in_words(own)) is not None:
+            said.append(f"{whose}{words} Budgets here are the table's own FLOPs, size by size.")
+        if (warning := unnamed_curves(own)) is not None:
+            said.append(f"{whose}{warning.message}")
+    return said
 
 
 def _by_budget(table: "Observations", settings: "dict[str, Any]") -> "tuple[dict[str, IsoFlop], dict[str, str]]":
     """Return approach 2 on every group whose runs share budgets, and of the others why they do not."""
-    from isoloss.optima.isoflop import fit_isoflop
+    from isoloss.optima.isoflop import FewTokenCounts, fit_isoflop
 
     found: dict[str, IsoFlop] = {}
     unequal: dict[str, str] = {}
@@ -185,6 +169,8 @@ def _by_budget(table: "Observations", settings: "dict[str, Any]") -> "tuple[dict
         own = table.where(corpus=name)
         try:
             found[name] = fit_isoflop(own, **settings)
+        except FewTokenCounts as error:
+            unequal[name] = f"{error.reason}; {BY_LAWS}"
         except BadTable:
             unequal[name] = _sharing(own, settings)
     return found, unequal
@@ -202,7 +188,7 @@ def _sharing(rows: "Observations", settings: "dict[str, Any]") -> str:
             continue
         ways.append(f"let rows that close share a budget (--tolerance {tolerance:g} finds some)")
         break
-    ways.append("the best sizes by several laws do not need equal budgets")
+    ways.append(BY_LAWS)
     return f"no three sizes share a budget within {100 * settings['tolerance']:g} %; {'; '.join(ways)}"
 
 
@@ -210,6 +196,7 @@ def _approach_3(
     table: "Observations", optima: "Sequence[BestSize]", found: "dict[str, IsoFlop]", *, seed: int
 ) -> "list[ThirdApproach]":
     """Return Chinchilla's form fitted to every group's runs, at the budgets that the other approaches answered."""
+    from isoloss.cli.isoflop_output import ThirdApproach
     from isoloss.fitting.fitting import fit_groups
 
     answers = []
@@ -225,85 +212,9 @@ def _approach_3(
     return answers
 
 
-def _show_third(third: "Sequence[ThirdApproach]", fits: "Sequence[Any]") -> None:
-    """Print approach 3 next to approach 2: the best sizes of each budget, and both exponents."""
-    from isoloss.cli.tables import rounded
-
-    second = {name: (one, laws) for name, one, laws, _ in fits}
-    for each in third:
-        if each.exponent_a is None:
-            output.console().print(f"no approach 3{_of(each.group)}: {each.reason}")
-            continue
-        output.console().print(
-            f"\nbest size N*{_of(each.group)} by approach 2, and by approach 3 (Chinchilla's law fitted to all runs)"
-        )
-        shown = output.table("FLOPs", "approach 2", "approach 3", "tokens per parameter, approach 3")
-        one, laws = second.get(each.group, (None, None))
-        valleys = {o.flops: o.over_params for o in one.optima} if one else {}
-        for point in each.frontier:
-            valley = valleys.get(point.flops)
-            shown.add_row(
-                f"{point.flops:.3g}", rounded(valley.estimate, gap=" ") if valley else "–",
-                rounded(point.params, gap=" "), f"{point.tokens.value / point.params.value:.3g}",
-            )  # fmt: skip
-        a = rounded(laws.params.exponent, gap=" ") if laws else "–"
-        shown.add_row("exponent a", a, rounded(each.exponent_a, gap=" "), "")
-        output.console().print(shown)
-
-
-def _show_best(optima: "Sequence[BestSize]") -> None:
-    from isoloss.cli.tables import rounded
-    from isoloss.core.numbers import grouped
-
-    if not optima:
-        return
-    out = output.console()
-    out.print("best size of each budget, by several laws, with 95 % intervals:")
-    for gap in (" ", "\n"):
-        shown = output.table("corpus", "FLOPs", "parameters", "tokens", "tokens per parameter", "loss, nats")
-        for one in optima:
-            cells = ["–"] * 4
-            if one.params and one.tokens and one.tokens_per_param and one.loss:
-                cells = [rounded(each, gap=gap) for each in (one.params, one.tokens, one.tokens_per_param, one.loss)]
-            shown.add_row(one.corpus, f"{one.flops:.3g}", *cells)
-        if output.natural_width(shown) <= out.width:
-            break
-    out.print(shown)
-    outside = [(one.corpus, f"{one.flops:.3g} FLOPs: {one.reason}") for one in optima if not one.inside]
-    for words, names in grouped(outside).items():
-        output.console().print(f"{names} at {words}")
-
-
-def _of(group: str) -> str:
-    """Return whose runs these are, to follow a heading; nothing where the table names no corpus."""
-    from isoloss.runs.observations import NO_GROUP
-
-    return "" if group == NO_GROUP else f" on {group}"
-
-
 def _laws(found: "IsoFlop") -> "tuple[IsoFlopLaws | None, str | None]":
     """Return the laws through the optima, or why there are none."""
     try:
         return found.laws(), None
     except Unidentified as error:
         return None, error.reason
-
-
-def _show(group: str, found: "IsoFlop", laws: "IsoFlopLaws | None", reason: str | None) -> None:
-    from isoloss.cli.tables import rounded
-    from isoloss.optima.isoflop import STATUS_WORDS
-
-    output.console().print(f"\napproach 2{_of(group)}: a curve through the losses of each budget's runs")
-    shown = output.table("FLOPs", "sizes", "N*", "D*", "tokens per parameter", "loss, nats", "optimum")
-    for one in found.optima:
-        valleys = [valley and valley.estimate for valley in (one.over_params, one.over_tokens)]
-        best = [rounded(each, gap=" ") if each else "–" for each in (*valleys, one.tokens_per_param)]
-        loss = "–" if one.loss is None else f"{one.loss:.4f}"
-        optimum = "inside" if one.status == "ok" else STATUS_WORDS[one.status]
-        shown.add_row(f"{one.flops:.3g}", str(len(one.params)), *best, loss, optimum)
-    output.console().print(shown)
-    for name, formula in QUANTITIES.items() if laws else ():
-        law = getattr(laws, name)
-        output.console().print(f"{formula}: {rounded(law.exponent, gap=' ')}, R² {law.r2:.4f}")
-    if reason:
-        output.console().print(f"no law: {reason}")

@@ -15,6 +15,8 @@ FAR_IN_COMPUTE = 10.0  # beyond the fitted rows' FLOPs, where a prediction is wa
 # a tenth of that, 2 %, which is what laws miss tables by (1 to 5 %).
 TOGETHER = 0.2
 OFF_LINE = 2.0  # times the line's tokens, either way: a prediction there is warned of
+BELOW_OWN_LEAST = "below_own_least"
+"""The code of the warning that a law says nothing at a point."""
 APART = 5.0  # times fewer and more tokens than the line's, of the runs that would tell N and D apart
 
 
@@ -162,8 +164,8 @@ def extrapolation_warnings(domain: Domain, flops: float | None) -> tuple[LawWarn
     message = (
         f"{flops:.2g} FLOPs are a factor of {factor:.3g} outside the fitted runs ({edge:.2g} at the edge; over "
         f"{FAR_IN_COMPUTE:g}): the interval is valid only if the law still applies there, and no run shows that. "
-        "Train runs within a factor of ten of this budget, and use --backtest to see how such extrapolations fare "
-        "on your runs."
+        "Train runs within a factor of ten of this budget. isoloss fit --beyond answers by several laws, weighted by "
+        "backtests on your runs; --backtest shows how this law fares in them."
     )
     return (LawWarning(code="extrapolation", message=message),)
 

@@ -1,5 +1,6 @@
 """A law with its values, its draws and where its runs lie: what it predicts, and how it splits a budget."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,7 +12,8 @@ from isoloss.core.display import Rows
 from isoloss.core.errors import InputError, NotApplicable, Unidentified, did_you_mean
 from isoloss.core.estimate import LEVEL, Estimate
 from isoloss.core.plain_json import Plain
-from isoloss.fitting.domain import Domain, LawWarning, extrapolation_warnings, off_line_warnings
+from isoloss.core.warned import IsolossWarning
+from isoloss.fitting.domain import BELOW_OWN_LEAST, Domain, LawWarning, extrapolation_warnings, off_line_warnings
 from isoloss.laws.law import Floats, Law
 from isoloss.laws.registry import law_name
 from isoloss.runs.observations import NO_GROUP, RUN_COLUMNS, DataUnit
@@ -103,10 +105,27 @@ class EstimatedLaw:
 
         Columns are those that the law reads, by name: `params` and `tokens` for most. Others of a run are accepted and
         ignored; FLOPs are 6 · params · tokens where the law reads them and they are not given. `convention` says how
-        `params` counts, where the caller knows: a law refuses another than its own (InputError).
+        `params` counts, where the caller knows: a law refuses another than its own (InputError). Where the law says
+        nothing at a point it warns (IsolossWarning), as `predict_run` does under `warnings`.
         """
+        loss = self.predict_unwarned(convention=convention, **columns)
+        if (reason := self._silence(columns)) is not None:
+            warnings.warn(IsolossWarning(BELOW_OWN_LEAST, reason), stacklevel=2)
+        return loss
+
+    def predict_unwarned(self, *, convention: str | None = None, **columns: ArrayLike) -> Floats:
+        """Return what `predict` does without a warning, for answers that carry their warnings themselves."""
         self._check_convention(convention, self.data_unit)
         return self.definition.loss(self.values, **self._columns(columns))
+
+    def _silence(self, columns: Mapping[str, ArrayLike]) -> str | None:
+        """Return why the law says nothing at the first point where it does not; None where it speaks at all."""
+        if self.definition.silence.__func__ is Law.silence.__func__:  # type: ignore[attr-defined]
+            return None
+        read = self._columns(columns)
+        points = zip(*(column.ravel().tolist() for column in read.values()), strict=True)
+        said = (self.definition.silence(self.values, **dict(zip(read, point, strict=True))) for point in points)
+        return next((reason for reason in said if reason is not None), None)
 
     def predict_draws(self, *, convention: str | None = None, **columns: ArrayLike) -> Floats:
         """Return the loss of every draw: (draws × points). Points are the flattened broadcast of the columns."""

@@ -14,7 +14,7 @@ import numpy as np
 from isoloss.core.errors import InputError
 from isoloss.core.estimate import LEVEL, Estimate
 from isoloss.core.plain_json import fields_json
-from isoloss.fitting.domain import LawWarning, extrapolation_warnings, off_line_warnings
+from isoloss.fitting.domain import BELOW_OWN_LEAST, LawWarning, extrapolation_warnings, off_line_warnings
 from isoloss.laws.law import Floats
 
 if TYPE_CHECKING:
@@ -76,12 +76,12 @@ def run_intervals(
         np.exp(_mixture_quantile(np.log(drawn[answered]), spread, share))
         for share in ((1 - level) / 2, (1 + level) / 2)
     )
-    return RunIntervals(value=np.ravel(law.predict(**columns)), low=low, high=high, level=level)
+    return RunIntervals(value=np.ravel(law.predict_unwarned(**columns)), low=low, high=high, level=level)
 
 
 def predict_run(law: "EstimatedLaw", columns: Mapping[str, Any], *, level: float = LEVEL) -> Prediction:
     """Return what one run will score; see `EstimatedLaw.predict_run`."""
-    value = float(law.predict(**columns))
+    value = float(law.predict_unwarned(**columns))
     within, outside = Estimate(value=value), Estimate(value=value)
     off_line = off_line_warnings(law.domain, columns)
     drawn = law.predict_draws(**columns)[:, 0]
@@ -103,7 +103,7 @@ def predict_run(law: "EstimatedLaw", columns: Mapping[str, Any], *, level: float
 
 def _silence(law: "EstimatedLaw", columns: Mapping[str, Any]) -> tuple[LawWarning, ...]:
     reason = law.definition.silence(law.values, **{name: float(value) for name, value in columns.items()})
-    return () if reason is None else (LawWarning(code="below_own_least", message=reason),)
+    return () if reason is None else (LawWarning(code=BELOW_OWN_LEAST, message=reason),)
 
 
 def _mixture_quantile(centres: Floats, spread: Floats, share: float) -> Floats:

@@ -21,6 +21,7 @@ from isoloss.core.errors import InputError
 from isoloss.core.estimate import Estimate
 from isoloss.core.plain_json import fields_json
 from isoloss.core.rng import stream
+from isoloss.fitting.checkpoints import with_curves
 from isoloss.fitting.checks import leave_out
 from isoloss.fitting.choice import FEWEST_SIZES_OF
 from isoloss.fitting.noise import of_others
@@ -144,8 +145,10 @@ def best_sizes(
 ) -> BestSizes:
     """Return the best split of every budget on every corpus of a table; by default of three budgets inside its runs.
 
-    A budget counts FLOPs as the table does: its own column, or 6 · params · tokens. Flagged runs are left out. Corpora
-    of one table are taken as trained alike: what share of the noise is the trunks' is learnt from all of them.
+    A budget counts FLOPs as the table does: its own column, or 6 · params · tokens. Flagged runs are left out. Where no
+    trunk is named, rows that look like checkpoints of one curve a size are taken as such
+    (`isoloss.fitting.checkpoints`). Corpora of one table are taken as trained alike: what share of the noise is the
+    trunks' is learnt from all of them.
     `pooled` gives every corpus the same weights of the forms, the geometric mean of their own: where corpora are
     compared, a form's bias is then shared. `shifts` (any number, n) are what held-out documents drawn anew would change
     of every ln loss (`isoloss.optima.documents`). Raises InputError for a budget that is no positive number.
@@ -266,7 +269,7 @@ def _fittings(observations: Observations, shifts: Floats | None, *, draws: int, 
         rows = np.flatnonzero(observations.corpus == corpus)
         own = observations.select(rows)
         used, _ = leave_out(own, flags=EXCLUDED_FLAGS)
-        tables.append(used)
+        tables.append(with_curves(used))
         kept = rows[np.isin(own.rows, used.rows)]
         moved.append(None if shifts is None else shifts[np.ix_(np.arange(draws) % len(shifts), kept)])
     others = of_others([trunk_evidence(table) for table in tables])

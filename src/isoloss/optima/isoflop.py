@@ -39,6 +39,10 @@ STATUS_WORDS: dict[Status, str] = {
 }
 
 
+class FewTokenCounts(BadTable):
+    """Runs of enough sizes share a budget, but at too few token counts."""
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class BudgetOptimum:
     """The runs of one budget in ascending size (k,), and their valley over parameters and over data.
@@ -166,11 +170,27 @@ def fit_isoflop(
         found = _optimum(runs, flops, interpolation, deviation, draws=draws, floor=least, normals=source)
         optima.append(replace(found, flops_factor=observations.flops_factor))
     if all(optimum.status == "too_few_sizes" for optimum in optima):
+        if (alike := _too_few_token_counts(optima)) is not None:
+            raise FewTokenCounts(
+                alike, fix="check the columns of tokens and FLOPs: at one budget every size has its own token count"
+            )
         raise BadTable(
             f"none of {len(optima)} budgets has {FEWEST_SIZES} sizes: these runs do not share budgets",
             fix="name the column of FLOPs, give budgets with a wider tolerance, or fit the parametric law",
         )
     return IsoFlop(interpolation=interpolation, optima=tuple(optima), flops_factor=observations.flops_factor)
+
+
+def _too_few_token_counts(optima: Sequence[BudgetOptimum]) -> str | None:
+    """Return the first budget that has enough sizes, but at too few token counts, in words; None without one."""
+    for one in optima:
+        counts = len(distinct_sizes(one.tokens)[0])
+        if len(one.params) >= FEWEST_SIZES > counts:
+            return (
+                f"{len(one.params)} sizes share the budget of {one.flops:.3g} FLOPs, but they have only "
+                f"{counts} token count{'s' if counts > 1 else ''}: a curve needs {FEWEST_SIZES} of each"
+            )
+    return None
 
 
 def _optimum(

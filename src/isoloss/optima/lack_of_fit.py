@@ -4,7 +4,8 @@ What a form misses is asked for what a surface of third order would add to it, b
 structure, so noise of trunks and of points is estimated together (from seeds, where there are any), both sides are
 whitened by it, and what the ratio would be without misfit is simulated, with noise drawn from its posterior. A form is
 refused only where fewer than 5 % of the simulated ratios are as large and its best split differs from the runs' by more
-than .1 in ln(D*/N*) at one of the budgets: a misfit that moves nothing is no reason to doubt a split.
+than .1 in ln(D*/N*) at one of the budgets: a misfit that moves nothing is no reason to doubt a split. Where no trunk is
+named and sizes have many rows each, a form is refused only if the ratio is too large with a trunk a size as well.
 """
 
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from isoloss.core.errors import InputError
 from isoloss.core.numbers import percent, power_of_ten
 from isoloss.core.plain_json import fields_json
 from isoloss.core.rng import stream
+from isoloss.fitting.checkpoints import as_if_curves, with_curves
 from isoloss.fitting.checks import leave_out, root_mean_square
 from isoloss.fitting.domain import LawWarning
 from isoloss.fitting.engine import linearise
@@ -43,8 +45,9 @@ class LackOfFit:
     """How one form misses one corpus: `probability` of a misfit as large by noise alone, and what it moves.
 
     `shift` is the largest difference in ln(D*/N*) between the form and all forms together, over budgets inside the
-    runs, at `flops`; None without one. `fitting` names the form that predicts unseen trunks best of those not refused,
-    `closest` the one that does so of all others.
+    runs, at `flops`; None without one. `fitting` names the form that predicts unseen trunks best of those not refused.
+    Of a refused form `closest` is, of the others that were tested, the one that misses the runs least, by
+    `closest_misfit`.
     """
 
     corpus: str
@@ -56,25 +59,50 @@ class LackOfFit:
     fitting: str | None
     refused: bool
     closest: str | None = None
+    closest_misfit: float | None = None
+
+    @property
+    def better(self) -> str | None:
+        """The form to fit instead: the one that fits, or one that at least misses the runs by less."""
+        if self.fitting or self.closest_misfit is None:
+            return self.fitting
+        return self.closest if self.closest_misfit < self.misfit else None
 
     def sentence(self) -> str:
         """Return the verdict in plain English."""
         if not self.refused or self.shift is None or self.flops is None:
             return f"{self.form} is not rejected on {self.corpus} (p = {self.probability:.2g})."
-        closest = f"; {self.closest} predicts unseen runs best" if self.closest else ""
-        instead = f"The law {self.fitting} fits" if self.fitting else f"No law here fits{closest}"
         return (
             f"{self.form} does not fit the runs of {self.corpus}: it misses their losses by {percent(self.misfit)}, "
             f"more than noise explains (p = {self.probability:.2g}). At {power_of_ten(self.flops)} FLOPs its best "
-            f"tokens per parameter are {np.exp(self.shift):.2g} times those of all laws together. {instead}."
+            f"tokens per parameter are {np.exp(self.shift):.2g} times those of all laws together. {self._of_others()}"
         )
 
-    def warning(self) -> LawWarning:
-        """Return the verdict as the coded warning of a fit, with the remedy."""
-        better = self.fitting or self.closest
-        instead = f"Fit it (on the command line: --law {better}), or weigh" if better else "Weigh"
+    def _of_others(self) -> str:
+        if self.fitting:
+            return f"The law {self.fitting} fits."
+        if self.better is None or self.closest_misfit is None:
+            return "No law here fits within noise, and none misses the runs by less."
+        return (
+            f"No law here fits within noise. {self.better} fits better, but it also misses the runs, by "
+            f"{percent(self.closest_misfit)}."
+        )
+
+    def warning(self, *, chosen: bool = False) -> LawWarning:
+        """Return the verdict as the coded warning of a fit, with the remedy.
+
+        A form that was `chosen` among all predicts curves that it has not seen as well as any: then none is to be
+        fitted instead because it merely misses the same runs by less.
+        """
+        better = self.fitting if chosen else self.better
+        why = (
+            f" {self.form} was chosen because no other law predicts left-out training curves better beyond chance."
+            if chosen
+            else ""
+        )
+        instead = f"Fit {better} (on the command line: --law {better}), or weigh" if better else "Weigh"
         return LawWarning(
-            code="lack_of_fit", message=f"{self.sentence()} {instead} several laws with isoloss isoflop.",
+            code="lack_of_fit", message=f"{self.sentence()}{why} {instead} several laws with isoloss isoflop.",
         )  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:
@@ -97,7 +125,7 @@ def lack_of_fit(
     known = best_sizes(observations, seed=seed) if optima is None else optima
     found = []
     for corpus in observations.corpora:
-        used, _ = leave_out(observations.where(corpus=corpus), flags=EXCLUDED_FLAGS)
+        used = with_curves(leave_out(observations.where(corpus=corpus), flags=EXCLUDED_FLAGS)[0])
         try:
             tested = _test(used, form, seed=seed)
         except InputError:
@@ -116,8 +144,9 @@ def warned_of_misfit(laws: Sequence[FittedLaw], observations: Observations, *, s
         return list(laws)
     table = observations.where(corpus=[law.group for law in able])
     optima = best_sizes(table, draws=FEW_DRAWS, seed=seed)
+    chosen = {(law.group, law.law) for law in able if law.choice is not None}
     refused = {
-        (one.corpus, one.form): [one.warning()]
+        (one.corpus, one.form): [one.warning(chosen=(one.corpus, one.form) in chosen)]
         for form in dict.fromkeys(law.law for law in able)
         for one in lack_of_fit(table, form=form, optima=optima, seed=seed)
         if one.refused
@@ -134,11 +163,18 @@ def _judge(table: Observations, corpus: str, tested: "_Tested", optima: Sequence
     shift, flops = _largest_shift(table, tested, optima)
     refused = bool(tested.probability < REFUSAL and shift is not None and abs(shift) > MOVED)
     others = [form for form in _by_weight(optima) if form not in (tested.form, LOCAL)] if refused else []
-    fitting = (form for form in others if _test(table, form, seed=seed).probability >= REFUSAL)
+    rivals: list[_Tested] = []
+    for form in others:
+        rivals.append(_test(table, form, seed=seed))
+        if rivals[-1].probability >= REFUSAL:
+            break
+    fits = bool(rivals) and rivals[-1].probability >= REFUSAL
+    closest = min(rivals, key=lambda one: one.misfit, default=None)
     return LackOfFit(
         corpus=corpus, form=tested.form, misfit=tested.misfit, probability=tested.probability, shift=shift,
-        flops=flops, refused=refused, fitting=next(fitting, None) if refused else tested.form,
-        closest=next(iter(others), None),
+        flops=flops, refused=refused, fitting=(rivals[-1].form if fits else None) if refused else tested.form,
+        closest=None if closest is None else closest.form,
+        closest_misfit=None if closest is None else closest.misfit,
     )  # fmt: skip
 
 
@@ -187,9 +223,14 @@ def _test(table: Observations, form: str, *, seed: int) -> _Tested:
     """Return a form at its best fit, tested. Raises InputError where the rows cannot determine it."""
     problem, best = least_squares(table, form)
     residuals, own = linearise(problem, best)
+    probability = _probability(table, form, residuals, own, seed=seed)
+    if probability < REFUSAL and (curves := as_if_curves(table)) is not table:
+        # Rows of one size may be one curve although nothing shows it: what its noise explains is no misfit.
+        shared = _probability(curves, form, residuals, own, seed=seed)
+        probability = shared if shared >= REFUSAL else probability
     return _Tested(
         form=form, law=problem.law, values=problem.law.to_values(best, problem.origin),
-        misfit=root_mean_square(residuals), probability=_probability(table, form, residuals, own, seed=seed),
+        misfit=root_mean_square(residuals), probability=probability,
     )  # fmt: skip
 
 
