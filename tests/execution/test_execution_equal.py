@@ -4,6 +4,7 @@ import pytest
 
 from isoloss.study.lab import Lab
 from isoloss.study.spec import Study
+from sampling import long
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # torch and Ray warn of their own parts
 
@@ -61,6 +62,7 @@ def test_a_cluster_of_ones_own_takes_over_a_shard_and_makes_the_same_table(local
     assert trained(tmp_path, executor="ray", workers=1) == local
 
 
+@long
 def test_processes_that_share_a_model_make_the_same_table_to_rounding(local, tmp_path):
     trained(tmp_path, executor="local", shard="1/2")
     together = trained(tmp_path, executor="torchrun", workers=2)

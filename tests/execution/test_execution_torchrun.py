@@ -15,6 +15,7 @@ from isoloss.training.evaluate import heldout_losses
 from isoloss.training.job import Stopped, trunk_jobs
 from isoloss.training.numerics import Arithmetic
 from isoloss.training.worker import run_trunk
+from sampling import long
 from tiny_training import tiny_spec, write_corpus
 
 pytestmark = pytest.mark.slow
@@ -104,6 +105,7 @@ def test_a_batch_that_does_not_fall_into_equal_parts_is_refused(new_archive):
         list(TorchrunExecutor(Where(workers=3)).run(trunk_jobs([tiny_spec(4)]), archive))
 
 
+@long
 def test_weights_kept_by_two_processes_have_the_loss_that_was_recorded(new_archive):
     archive = new_archive()
     archive.keep_weights()

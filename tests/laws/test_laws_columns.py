@@ -107,7 +107,7 @@ def test_the_law_that_needs_a_column_asks_for_it_by_name():
     with pytest.raises(BadTable) as refused:
         Chinchilla().fit(rows)
     assert refused.value.message == "no column 'params'"
-    assert refused.value.fix == "did you mean 'parms'? known: flops, loss_nats, parms"
+    assert refused.value.fix.endswith("did you mean 'parms'? known: flops, loss_nats, parms")
     with pytest.raises(BadTable, match="neither a column 'flops' nor both 'params' and 'tokens'"):
         CASES["kaplan_flops"].law().fit(bare("kaplan_params"))
     with pytest.raises(BadTable, match="no column 'flop'"):  # named, and not there

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import isoloss
+from sampling import long
 
 # Packs one number with a kernel that holds the rounding of another file. Prints its bits, whether they came from the
 # disk, and the marker of what is compiled.
@@ -36,7 +37,7 @@ def packed(package):
     return done.stdout.split()
 
 
-@pytest.mark.slow
+@long
 def test_an_edit_of_what_a_kernel_holds_compiles_it_again(package):
     bits, loaded, marker = packed(package)
     assert (bits, loaded) == ("0x3f81", "False")  # 1 + 3 / 512 lies nearer to 1 + 1 / 128 than to 1

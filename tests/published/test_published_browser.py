@@ -12,6 +12,7 @@ from isoloss.published.page import write_reproduction
 from isoloss.published.reproduction import Reproduction
 from isoloss.published.studies import reproduce
 from isoloss.report.page import ReportFiles
+from sampling import long
 
 pytestmark = pytest.mark.browser
 
@@ -21,7 +22,10 @@ FOLDERS = {"gzip": "gzip2024", "chinchilla": "chinchilla2022", "datablations": "
 LEAST = {"porian": (10, 1400, 15), "gzip": (10, 20, 8), "chinchilla": (6, 31, 4), "datablations": (3, 6, 3)}
 
 
-@pytest.fixture(scope="module", params=LEAST)
+LONGEST = "porian"  # half a minute of pictures
+
+
+@pytest.fixture(scope="module", params=[pytest.param(name, marks=long) if name == LONGEST else name for name in LEAST])
 def study(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

@@ -15,6 +15,7 @@ from isoloss.core import files
 from isoloss.core.estimate import Estimate
 from isoloss.optima.best_size import flops_per_token
 from isoloss.optima.mean_split import MeanSplit
+from sampling import long
 
 STUDIES = Path(__file__).parents[2] / "studies"
 
@@ -243,7 +244,7 @@ def test_the_command_writes_page_figures_and_table_of_a_sample(there, tmp_path, 
     assert {"balance.svg", "contours.svg", "interventions.svg"} <= {one.name for one in (tmp_path / "sample").iterdir()}
 
 
-@pytest.mark.slow
+@long
 def test_texts_left_out_in_turn_lie_where_the_others_say(there):
     """Each at its own n-gram entropy, its own error counted: what lies inside does not refute intervals at 95 %.
 
