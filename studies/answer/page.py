@@ -338,7 +338,7 @@ def unpaired(found: Found) -> list[str]:
     return [name for name in finished if name not in compared]
 
 
-def placebo_p(pairs: Sequence[Pair]) -> float:
+def p_of_no_change(pairs: Sequence[Pair]) -> float:
     """Return p that changes of θ are their own errors alone."""
     return float(stats.chi2.sf(sum((pair.shift / pair.sd) ** 2 for pair in pairs), len(pairs)))
 
@@ -442,7 +442,8 @@ NAMES: dict[str, Any] = {
     "SIX": SIX_ND_BUDGETS, "INTERVENTIONS": INTERVENTIONS, "POINTS": POINTS, "FORMS": FORMS, "FLOOR": FLOOR, "ALL": ALL,
     "EVERY": EVERY, "ONE": left_out.ONE, "ONE_LAW": left_out.ONE_LAW, "MEAN_AIM": MEAN_AIM, "MOST_AIM": MOST_AIM,
     "WIDTH_AIM": WIDTH_AIM, "verdicts": verdicts, "excess": excess, "account": account, "gzip_paper": gzip_paper,
-    "np": np, "math": math, "per_compute": per_compute, "single": single, "shift": shift, "placebo_p": placebo_p,
+    "np": np, "math": math, "per_compute": per_compute, "single": single, "shift": shift,
+    "p_of_no_change": p_of_no_change,
     "score": score, "why_without": why_without, "worst_of": worst_of, "rms": left_out.root_mean_square,
     "apart": left_out.difference,
 }  # fmt: skip

@@ -4,30 +4,13 @@ import pytest
 
 from isoloss.study.best_splits import planned_budgets
 from isoloss.study.check import check_study
-from isoloss.study.spec import Study
+from tiny_study import AROUND, tiny_study
 
-STUDY = """
-schema = 1
-name = "tiny"
-seed = 3
-[[corpus]]
-name = "a"
-source = "pcfg"
-tokens = 2_000_000
-grammar = { family = "zipf", nonterminals = 18, terminals = 255, max_rules = 86, max_rhs = 6, exponent = 2.5885, seed = 7 }
-[grid]
-GRID
-[training]
-batch_tokens = 256
-peak_lr = 7e-3
-"""  # noqa: E501
-AROUND = "params = [4.5e3, 7e3, 1.1e4, 1.7e4, 2.7e4, 4.2e4]\nflops = [3e9, 2.4e10]\nleast_tokens = 2e4"
 TOO_LARGE = "params = [6e4, 9e4, 1.3e5, 2e5]\ntokens = [5e4, 1e5, 2e5]"
 
 
 def checked(grid, tmp_path, *, batch=256):
-    text = STUDY.replace("GRID", grid).replace("batch_tokens = 256", f"batch_tokens = {batch}")
-    return check_study(Study.parse(text, place="tiny.toml"), base=tmp_path)
+    return check_study(tiny_study(grid, training=f"batch_tokens = {batch}"), base=tmp_path)
 
 
 def test_a_grid_around_the_usual_optimum_learns_how_wide_its_interval_will_be(tmp_path):

@@ -11,27 +11,9 @@ from isoloss.runs.documents import DocumentLosses
 from isoloss.runs.observations import observations
 from isoloss.study.check import check_study
 from isoloss.study.proposal import gather_evidence, propose
-from isoloss.study.spec import Study
+from tiny_study import AROUND, tiny_study
 
-STUDY = """
-schema = 1
-name = "tiny"
-seed = 3
-[[corpus]]
-name = "a"
-source = "pcfg"
-tokens = 2_000_000
-grammar = { family = "zipf", nonterminals = 18, terminals = 255, max_rules = 86, max_rhs = 6, exponent = 2.5885, seed = 7 }
-[grid]
-params = [4.5e3, 7e3, 1.1e4, 1.7e4, 2.7e4, 4.2e4]
-flops = [3e9, 2.4e10]
-least_tokens = 2e4
-seeds = [0, 1]
-[training]
-schedule = "wsd"
-batch_tokens = 256
-peak_lr = 7e-3
-"""  # noqa: E501
+STUDY = tiny_study(f"{AROUND}\nseeds = [0, 1]", training='schedule = "wsd"\nbatch_tokens = 256')
 AT, BEST_RATIO = 8.5e9, 27.0
 NOISE_SD = 0.01  # of a trunk and of a point, as small models have it that are trained on one window a batch
 SPENT = 1e11
@@ -41,7 +23,7 @@ REPLICATES = 10
 
 @pytest.fixture(scope="module")
 def checked(tmp_path_factory):
-    return check_study(Study.parse(STUDY, place="tiny.toml"), base=tmp_path_factory.mktemp("study"))
+    return check_study(STUDY, base=tmp_path_factory.mktemp("study"))
 
 
 @dataclass

@@ -11,7 +11,7 @@ from isoloss.cli.tables import interval, show_evaluated
 from isoloss.core.errors import identified
 from isoloss.core.estimate import LEVEL, Estimate
 from isoloss.core.numbers import in_brackets, listed, percent, plain, si
-from isoloss.optima.best_size import beside
+from isoloss.optima.best_size import side_in_words
 from isoloss.study.centred import in_words
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def _corpora_table(result: "StudyResult") -> "Table":
 def _split_cells(best: Mapping[str, Any] | None) -> tuple[str, str, str]:
     """Return the best N, the best D and tokens per parameter; where the optimum is outside the runs, on which side."""
     if best is None or not best["inside"]:
-        return "–", "–", "–" if best is None or best["side"] is None else beside(best["side"])
+        return "–", "–", "–" if best is None or best["side"] is None else side_in_words(best["side"])
     return si(best["params"]["value"], 2), si(best["tokens"]["value"], 2), ratio(Estimate(**best["tokens_per_param"]))
 
 

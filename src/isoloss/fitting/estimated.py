@@ -109,7 +109,7 @@ class EstimatedLaw:
         nothing at a point it warns (IsolossWarning), as `predict_run` does under `warnings`.
         """
         loss = self.predict_unwarned(convention=convention, **columns)
-        if (reason := self._silence(columns)) is not None:
+        if (reason := self.silence(columns)) is not None:
             warnings.warn(IsolossWarning(BELOW_OWN_LEAST, reason), stacklevel=2)
         return loss
 
@@ -118,7 +118,7 @@ class EstimatedLaw:
         self._check_convention(convention, self.data_unit)
         return self.definition.loss(self.values, **self._columns(columns))
 
-    def _silence(self, columns: Mapping[str, ArrayLike]) -> str | None:
+    def silence(self, columns: Mapping[str, ArrayLike]) -> str | None:
         """Return why the law says nothing at the first point where it does not; None where it speaks at all."""
         if self.definition.silence.__func__ is Law.silence.__func__:  # type: ignore[attr-defined]
             return None

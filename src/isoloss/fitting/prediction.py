@@ -89,6 +89,8 @@ def predict_run(law: "EstimatedLaw", columns: Mapping[str, Any], *, level: float
         within = Estimate.from_draws(drawn, value=value, level=level)
         found = run_intervals(law, columns, level=level)
         outside = Estimate(value=value, low=float(found.low[0]), high=float(found.high[0]), level=level)
+    reason = law.silence(columns)
+    silent = () if reason is None else (LawWarning(code=BELOW_OWN_LEAST, message=reason),)
     # A column that the law does not read and the caller does not give cannot lie outside.
     flops = columns.get("flops", law.flops_of(**columns) if {"params", "tokens"} <= set(columns) else None)
     compute = {} if flops is None else {"flops": float(flops)}
@@ -97,13 +99,8 @@ def predict_run(law: "EstimatedLaw", columns: Mapping[str, Any], *, level: float
         loss=within,
         run=outside,
         extrapolation=law.domain.extrapolation(**(dict(columns) | compute)),
-        warnings=(*extrapolation_warnings(law.domain, compute.get("flops")), *_silence(law, columns), *off_line),
+        warnings=(*extrapolation_warnings(law.domain, compute.get("flops")), *silent, *off_line),
     )
-
-
-def _silence(law: "EstimatedLaw", columns: Mapping[str, Any]) -> tuple[LawWarning, ...]:
-    reason = law.definition.silence(law.values, **{name: float(value) for name, value in columns.items()})
-    return () if reason is None else (LawWarning(code=BELOW_OWN_LEAST, message=reason),)
 
 
 def _mixture_quantile(centres: Floats, spread: Floats, share: float) -> Floats:

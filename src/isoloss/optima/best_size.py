@@ -58,7 +58,7 @@ Side = Literal["below", "above"]
 SIDES: dict[Side, str] = {"below": "at or below the smallest size", "above": "at or above the largest size"}
 
 
-def beside(side: Side) -> str:
+def side_in_words(side: Side) -> str:
     """Return on which side of the sizes an optimum lies, in words."""
     return f"{side} the sizes trained"
 
@@ -103,7 +103,7 @@ class BestSize:
         """Where the optimum lies in a few words; the reason where nothing shows."""
         if self.inside:
             return "inside the runs"
-        return self.reason if self.side is None else beside(self.side)
+        return self.reason if self.side is None else side_in_words(self.side)
 
     def plot(self) -> "Figure":
         """Return the optimum drawn: tokens per parameter and loss. Raises InputError where it is not inside."""

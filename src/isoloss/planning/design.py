@@ -17,7 +17,6 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
-from scipy.stats import rankdata
 
 from isoloss.core.errors import InputError, Unidentified
 from isoloss.core.estimate import LEVEL
@@ -141,8 +140,13 @@ def _trunk_effects(
 
 
 def _scores(values: Floats) -> Floats:
-    """Return the normal score of every value's rank: as large a number of standard deviations from 0."""
-    return np.asarray(ndtri((rankdata(values) - 0.5) / len(values)))
+    """Return the normal score of every value's rank: as large a number of standard deviations from 0.
+
+    Equal values share their mean rank, as in scipy.stats.rankdata, which takes half a second to import.
+    """
+    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
+    ranks = np.cumsum(count) - (count - 1) / 2
+    return np.asarray(ndtri((ranks[place] - 0.5) / len(values)))
 
 
 def _known(quantity: Floats) -> NDArray[np.bool_]:

@@ -80,6 +80,16 @@ class Curve:
     train_nats: NDArray[np.float64]
 
 
+def law_names(laws: Mapping[str, FittedLaw]) -> str:
+    """Return the laws that were fitted to corpora, by name, each once."""
+    return " or ".join(dict.fromkeys(law.law for law in laws.values()))
+
+
+def by_alone(law: str) -> str:
+    """Return by what a best split is that no other law had a part in."""
+    return f"by {law} alone"
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Findings:
     """What was fitted to the runs of a study.
@@ -151,12 +161,12 @@ class ReportData(Findings):
     @property
     def forms(self) -> str:
         """By what the page says best splits: several forms of the loss, or the study's own law alone."""
-        return "by several forms of the loss" if self.optima else f"by {self.law_name} alone"
+        return "by several forms of the loss" if self.optima else by_alone(self.law_name)
 
     @property
     def law_name(self) -> str:
         """The law that is fitted to every corpus, by name."""
-        return " or ".join(dict.fromkeys(law.law for law in self.laws.values())) or "a law"
+        return law_names(self.laws) or "a law"
 
     @property
     def all_laws(self) -> list[tuple[str, FittedLaw]]:

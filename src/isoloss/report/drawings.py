@@ -9,7 +9,7 @@ import numpy as np
 from isoloss.core.numbers import fixed, plain, power_of_ten, value_and_interval
 from isoloss.data_dependence.balance import BalanceVerdict, measure_in_words, measured_as, slope_in_words
 from isoloss.report.blocks import Draw, Drawing
-from isoloss.report.data import ReportData
+from isoloss.report.data import ReportData, by_alone
 from isoloss.report.figures.balance import BalancePoint, balance
 from isoloss.report.figures.compute import loss_against_compute
 from isoloss.report.figures.contours import contours
@@ -58,7 +58,7 @@ def _best_lines(data: ReportData) -> str:
         "the runs alone; pale bars are their 95 % intervals, and the star is the best split of the common budget. "
     )
     law = (
-        f"The dashed orange line is the best split of every budget by {data.law_name} alone, inside the runs and "
+        f"The dashed orange line is the best split of every budget {by_alone(data.law_name)}, inside the runs and "
         "beyond them. "
     )
     return f"{forms if data.optima else ''}{law if data.laws else ''}"
@@ -170,7 +170,7 @@ def compute_picture(data: ReportData) -> Drawing:
         title="Loss against compute",
         caption="Marks are runs, coloured by model size, small dark to large bright; the number left of each curve is "
         "the size. Thin curves are the law at that size. The orange line is the lowest loss for the compute "
-        f"by {data.law_name} alone, with its 95 % interval; it is dashed where it leaves the ranges of the "
+        f"{by_alone(data.law_name)}, with its 95 % interval; it is dashed where it leaves the ranges of the "
         f"fitted runs.{floor} {HOLLOW} Losses of different tokenizers are not comparable, so each panel has its own "
         "scale.",
         alt=f"{_count(names)} of held-out loss against training FLOPs. Lowest loss of a run: "

@@ -6,10 +6,8 @@ from isoloss.core.errors import Unidentified
 from isoloss.core.estimate import Estimate
 from isoloss.core.numbers import plain, si
 from isoloss.fitting.fitted import FittedLaw
-from isoloss.report.data import ReportData
+from isoloss.report.data import ReportData, by_alone
 from isoloss.report.refusals import misfit
-
-ONE_FORM = "by {form} alone"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +61,7 @@ def _by_law(data: ReportData, corpus: str) -> Split:
 
 def _note(data: ReportData, law: FittedLaw, *, inside: bool) -> str:
     said = [] if inside else ["beyond the runs"]
-    said.append(ONE_FORM.format(form=law.law))
+    said.append(by_alone(law.law))
     if misfit(data, law.group, law):
         said.append("which misses the runs")
     return ", ".join(said)

@@ -13,7 +13,7 @@ from isoloss.fitting.checks import FLAT_CONDITION
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.optima.best_size import BestSize
 from isoloss.report.blocks import Cell, Column, Row, Table, estimate_cell, number_cell, table_row
-from isoloss.report.data import CorpusSummary, ReportData, RunRow
+from isoloss.report.data import CorpusSummary, ReportData, RunRow, by_alone
 from isoloss.report.figures.marks import anchor
 from isoloss.report.refusals import misfit
 from isoloss.report.splits import best_split
@@ -34,7 +34,7 @@ def key_table(data: ReportData) -> Table:
         Column(title="floor", unit="nats/token", about="the exact lowest possible loss, known for generated corpora"),
         Column(title="α", about="exponent of parameters in the law"),
         Column(title="β", about="exponent of data in the law"),
-        Column(title="a", about=f"exponent of the best size, N* ∝ C^a, by {data.law_name} alone"),
+        Column(title="a", about=f"exponent of the best size, N* ∝ C^a, {by_alone(data.law_name)}"),
         Column(title="D*/N*", unit=f"at {budget}", about="the best number of training tokens per parameter"),
         Column(title="ln(D*/N*)", unit=f"at {budget}", about="its logarithm"),
         Column(title="runs", about="runs with a loss, and how many of them were flagged"),

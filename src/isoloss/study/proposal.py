@@ -102,13 +102,14 @@ class Option:
 class Evidence:
     """What a corpus's runs say of a quantity: its value and the losses of any runs in the same draws, and the noise.
 
-    `basis` is "forms" where they are of several forms together, as the study's own answer is, or the name of one law;
-    `reason` says why ln(D*/N*) is not of several forms.
+    `trained` are those runs, as they were fitted. `basis` is "forms" where draws are of several forms together, as the
+    study's own answer is, or the name of one law; `reason` says why ln(D*/N*) is not of several forms.
     """
 
     drawn: Drawn
     draws: Floats
     noise: Noise
+    trained: Observations
     basis: str = FORMS
     reason: str = ""
 
@@ -151,7 +152,8 @@ def gather_evidence(
     for name, law in laws.items():
         noise = Noise(point_sd=float(np.median(law.noise[:, 0])), trunk_sd=float(np.median(law.noise[:, 1])))
         draws = quantity_draws(law, quantity, at_flops)
-        found[name] = Evidence(drawn=law, draws=draws, noise=noise, basis=law.law, reason=reasons.get(name, ""))
+        found[name] = Evidence(drawn=law, draws=draws, noise=noise, trained=_fitted(seen, name), basis=law.law,
+                               reason=reasons.get(name, ""))  # fmt: skip
     return {name: found[name] for name in wanted if name in found}, errors
 
 
@@ -171,8 +173,14 @@ def _by_forms(
         if isinstance(one, Searched) and answer.log_ratio_draws is not None:
             point_sd, trunk_sd = one.noise
             noise = Noise(point_sd=point_sd, trunk_sd=trunk_sd)
-            found[answer.corpus] = Evidence(drawn=one, draws=answer.log_ratio_draws, noise=noise)
+            found[answer.corpus] = Evidence(
+                drawn=one, draws=answer.log_ratio_draws, noise=noise, trained=_fitted(table, answer.corpus)
+            )
     return found, {one.corpus: one.reason for one in answers if one.corpus not in found}
+
+
+def _fitted(table: Observations, corpus: str) -> Observations:
+    return leave_out(table.where(corpus=corpus), flags=EXCLUDED_FLAGS)[0]
 
 
 def propose(
@@ -192,10 +200,8 @@ def propose(
     draws, and where the budget pays for no run.
     """
     found = []
-    seen, _ = hold_out(study, table)
     for name, one in evidence.items():
         own = table.where(corpus=name)
-        fitted, _ = leave_out(seen.where(corpus=name), flags=EXCLUDED_FLAGS)
         options = [
             option
             for option in candidates(study, name, corpora[name], planned)
@@ -210,7 +216,7 @@ def propose(
                 for option in options
             ],
             flops=flops / len(evidence), noise=one.noise, cooldown_fraction=_own_share(study),
-            trained=fitted,
+            trained=one.trained,
         )  # fmt: skip
         runs = tuple(options[i] for i in design.chosen)
         found.append(

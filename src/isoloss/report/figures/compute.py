@@ -12,7 +12,8 @@ from isoloss.core.numbers import si
 from isoloss.fitting.estimated import FrontierPoint
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.report import theme
-from isoloss.report.figures.marks import alone, band, draw_runs, key, marks
+from isoloss.report.data import by_alone, law_names
+from isoloss.report.figures.marks import band, draw_runs, key, marks
 from isoloss.runs.observations import Observations
 
 FRONTIER_POINTS = 33
@@ -53,7 +54,9 @@ def _key(laws: Mapping[str, FittedLaw], floors: bool) -> list[theme.Entry]:
     entries: list[theme.Entry] = [(theme.line_sign(theme.MUTED), "the law, one curve a model size")] if laws else []
     if laws:
         line = theme.line_sign(theme.FRONTIER, width=2.2)
-        entries.append(((band(theme.FRONTIER), line), f"least loss for the compute {alone(laws)}, 95 % interval"))
+        entries.append(
+            ((band(theme.FRONTIER), line), f"least loss for the compute {by_alone(law_names(laws))}, 95 % interval")
+        )
     if floors:
         entries.append((theme.line_sign(theme.PURPLE, width=1.8, dashes=(0, (1, 1))), "exact floor of the grammar"))
     return entries
@@ -118,7 +121,9 @@ def _frontier(axes: Axes, law: FittedLaw) -> None:
     try:
         points = law.frontier(flops=np.geomspace(low, high, FRONTIER_POINTS).tolist())
     except Unidentified:
-        axes.text(0.97, 0.92, f"no optimum by {law.law} alone", transform=axes.transAxes, ha="right", color=theme.MUTED)
+        axes.text(
+            0.97, 0.92, f"no optimum {by_alone(law.law)}", transform=axes.transAxes, ha="right", color=theme.MUTED
+        )
         return
     flops, loss = np.array([p.flops for p in points]), np.array([p.loss.value for p in points])
     axes.plot(flops, loss, color=theme.FRONTIER, linewidth=1.1, linestyle=(0, (3, 2)), zorder=3)

@@ -15,7 +15,8 @@ from isoloss.core.numbers import fixed, power_of_ten
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.optima.best_size import BestSize
 from isoloss.report import theme
-from isoloss.report.figures.marks import Mark, alone, band, draw_runs, key, marks
+from isoloss.report.data import by_alone, law_names
+from isoloss.report.figures.marks import Mark, band, draw_runs, key, marks
 from isoloss.runs.observations import Observations
 
 Window = tuple[tuple[float, float], tuple[float, float]]
@@ -197,7 +198,7 @@ def _missing(law: FittedLaw | None, best: BestSize | None, *, line: bool) -> lis
     said = [] if best is None or best.inside else [_outside(best)]
     if law is None:
         return [*said, "no law fitted"]
-    return said if line else [*said, f"no optimum by {law.law} alone"]
+    return said if line else [*said, f"no optimum {by_alone(law.law)}"]
 
 
 def _outside(best: BestSize) -> str:
@@ -219,5 +220,5 @@ def _key(
         *key(looks),
         (common, f"{power_of_ten(budget)} FLOPs"),
         *(by_forms if optima else []),
-        *([(by_law, f"best split {alone(laws)}")] if laws else []),
+        *([(by_law, f"best split {by_alone(law_names(laws))}")] if laws else []),
     ]

@@ -1,7 +1,7 @@
 """How a run is drawn, the same in every figure: filled where the fit used it, hollow where not, shape by flag."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,8 +112,3 @@ def lay_out_rows(axes: Axes, count: int, names: Sequence[str]) -> None:
 def band(colour: str) -> Patch:
     """Return the legend's sign of an interval band."""
     return Patch(facecolor=colour, alpha=0.22, edgecolor="none")
-
-
-def alone(laws: Mapping[str, FittedLaw]) -> str:
-    """Return whose a drawn line is: the form of the laws, and no other."""
-    return f"by {' or '.join(dict.fromkeys(law.law for law in laws.values()))} alone"
