@@ -186,10 +186,9 @@ def named_runs(study: Study, corpus: str, *, vocab_size: int) -> Counter[Cell]:
     """Return the runs that a study names for a corpus beside its grid, by place."""
     batch = int(study.training.batch_tokens.value)
     found: Counter[Cell] = Counter()
-    for run in study.run:
-        if run.corpus == corpus:
-            params = count(study.grid.near(run.params, vocab_size=vocab_size)).params()
-            found[params, round_tokens(run.tokens, batch_tokens=batch)] += 1
+    for run in study.further_runs(corpus):
+        params = count(study.grid.near(run.params, vocab_size=vocab_size)).params()
+        found[params, round_tokens(run.tokens, batch_tokens=batch)] += 1
     return found
 
 

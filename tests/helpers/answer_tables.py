@@ -58,9 +58,8 @@ def trunks(study: Study, corpus: str) -> Iterator[tuple[int, ModelSpec, Sequence
     for seed in study.grid.seeds:
         for model in study.grid.models(vocab_size=256):
             yield seed, model, study.grid.horizons(count(model).params())
-    for run in study.run:
-        if run.corpus == corpus:
-            yield run.seed, study.grid.near(run.params, vocab_size=256), [run.tokens]
+    for run in study.further_runs(corpus):
+        yield run.seed, study.grid.near(run.params, vocab_size=256), [run.tokens]
 
 
 def _write(path: Path, rows: list[dict[str, object]]) -> None:

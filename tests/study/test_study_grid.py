@@ -1,6 +1,7 @@
 """Grids by budgets: five sizes at every budget, on both sides of the usual best, and what a design cannot hold."""
 
 import re
+from collections import Counter
 from types import SimpleNamespace
 
 import pytest
@@ -17,12 +18,14 @@ SIZES = (4.5e3, 8e3, 1.4e4, 2.5e4, 4.5e4, 8e4, 1.4e5)
 DEMO = shipped_text("laptop")
 
 
+CORPUS = SimpleNamespace(
+    name="x", fingerprint="corpus1-x", vocab_size=256,
+    token_budget=lambda context: 10**12, scored_documents=lambda context: 10,
+)  # fmt: skip
+
+
 def planned(study):
-    corpus = SimpleNamespace(
-        name="x", fingerprint="corpus1-x", vocab_size=256,
-        token_budget=lambda context: 10**12, scored_documents=lambda context: 10,
-    )  # fmt: skip
-    return plan_runs(study, {"x": corpus})
+    return plan_runs(study, {"x": CORPUS})
 
 
 def by_budgets(lines, *, batch=256):
@@ -154,6 +157,17 @@ def test_a_corpus_is_asked_once_how_much_it_holds_however_many_runs_there_are():
     study = Study.parse(by_budgets(f"params = {list(SIZES)}\nflops = [1.6e10, 2.56e11]"), place="x.toml")
     assert len(plan_runs(study, {"x": corpus})) > 10
     assert len(asked) == 1
+
+
+def test_a_run_outside_the_grid_is_trained_on_the_corpus_it_names_or_on_every_one():
+    run = "\n\n[[run]]\n{}params = 2e4\ntokens = {}\nseed = 9\n"
+    further = run.format("", "7e5") + run.format('corpus = "python"\n', "9e5")
+    corpora = {name: CORPUS for name in ("cpp", "python", "prose")}
+    counts = [
+        Counter(run.corpus for run in plan_runs(Study.parse(text, place="x.toml"), corpora))
+        for text in (DEMO, DEMO + further)
+    ]
+    assert counts[1] - counts[0] == {"cpp": 1, "python": 2, "prose": 1}
 
 
 def test_more_runs_than_can_be_planned_are_refused_before_any_is():

@@ -133,7 +133,7 @@ def _places(
         for model, seed in product(_models(each, corpus, all_fit=not study.grid.centred), study.grid.seeds)
         for tokens in horizons(study, each, model)[: 1 if variant.shortest_alone else None]
     ]
-    extra = [one for one in study.run if one.corpus == name]
+    extra = study.further_runs(name)
     return [
         *grid,
         *((study.grid.near(one.params, vocab_size=corpus.vocab_size), one.seed, one.tokens) for one in extra),
@@ -198,7 +198,8 @@ def _refuse_many(study: Study, corpora: int) -> None:
     grid = study.grid
     lengths = len(grid.tokens) or len(grid.budgets)
     sizes = 2 * PASS_SIZES if grid.centred else len(grid.params or grid.shapes)
-    runs = corpora * len(variants(study)) * sizes * lengths * len(grid.seeds) + len(study.run)
+    runs = corpora * len(variants(study)) * sizes * lengths * len(grid.seeds)
+    runs += sum(corpora if one.corpus is None else 1 for one in study.run)
     if runs > MOST_RUNS:
         raise InputError(
             f"{runs:,} runs; at most {MOST_RUNS:,} are possible",

@@ -271,9 +271,12 @@ class Fit(Frozen):
 
 
 class FurtherRun(Frozen):
-    """A run outside the grid, as `isoloss next` proposes them: a target size, tokens and a seed on one corpus."""
+    """A run outside the grid, as `isoloss next` proposes them: a target size, tokens and a seed.
 
-    corpus: str
+    It is trained on `corpus`; without a name on every corpus of the study.
+    """
+
+    corpus: str | None = None
     params: float = Field(ge=LEAST, le=MOST)
     tokens: float = Field(ge=LEAST, le=MOST)
     seed: int = 0
@@ -307,7 +310,7 @@ class Study(OnCorpora):
         if self.tune and len(self.grid.tokens) < 2:
             raise ValueError("a [tune] study compares the first and the last of grid.tokens: give at least two")
         names = corpus_names(self.corpus)
-        strangers = sorted({run.corpus for run in self.run} - set(names))
+        strangers = sorted({run.corpus for run in self.run if run.corpus is not None} - set(names))
         if strangers:
             raise ValueError(f"run: no corpus {strangers[0]!r}: {did_you_mean(strangers[0], names)}")
         if self.tune and self.run:
@@ -315,6 +318,10 @@ class Study(OnCorpora):
         if self.tune and self.training.rate_arms:
             raise ValueError("training.rate_arms belong to a study of the grid, not to one with [tune]")
         return self
+
+    def further_runs(self, corpus: str) -> list[FurtherRun]:
+        """Return the runs outside the grid that a corpus is to have."""
+        return [run for run in self.run if run.corpus in (None, corpus)]
 
     @classmethod
     def load(cls, path: Path | str) -> "Study":
