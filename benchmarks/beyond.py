@@ -2,25 +2,29 @@
 
     python benchmarks/beyond.py --data ../shared/data [--tables 3] [--replicates 1] [--rows build/beyond.csv]
 
-Every table is cut at a half, a quarter … of its largest budget; the runs below predict those at 2 to 32 times their own
-compute. Simulated tables are drawn from one form and predicted by the others alone. The factor between a standard
-deviation and a 95 % interval is that of all other sources than the one that is scored, tables of equal weight, so that
-no interval knows its own table. The factors of the library are those of all sources together. Tables that `--rows` has
-already are not predicted again: the same command goes on where it was stopped.
+Every table is cut at a half, a quarter … of its largest budget; the runs below predict the losses of those at 2 to 32
+times their own compute, and the best splits of budgets as far away. A predicted split is compared with the true one of
+a simulated table, and on other tables with that of the laws fitted to all runs. Simulated tables are drawn from one
+form and predicted by the others alone. The factor between a standard deviation and a 95 % interval is that of all other
+sources than the one that is scored, tables of equal weight, so that no interval knows its own table. The factors of the
+library are those of all sources together. Tables that `--rows` has already are not predicted again: the same command
+goes on where it was stopped.
 """
 
 import argparse
 import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 
 import isoloss.planning.beyond
 from isoloss.core.errors import InputError
+from isoloss.core.estimate import Estimate
 from isoloss.core.numbers import percent
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.fitting.fitting import fit
+from isoloss.laws.settings import FitSettings
 from isoloss.planning.beyond import FORMS, LOSS_FACTOR, RATIO_FACTOR, look_beyond
 from isoloss.planning.shipped import shipped_runs
 from isoloss.published.studies import runs_in
@@ -29,20 +33,21 @@ from isoloss.runs.observations import Observations, observations
 CUTS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
 BANDS = {"3": (2.0, 5.5), "10": (5.5, 14.0), "20": (14.0, 32.0)}
 TARGET = 0.95
-
-
-FIELDS = ("source", "table", "cut", "band", "error", "deviation")
+LOSS, SPLIT = "loss", "split"
+FACTORS = {LOSS: LOSS_FACTOR, SPLIT: RATIO_FACTOR}
+NO_GUIDE = "simulated farseer"  # its best split moves as no other form's does: it would set the factor of splits alone
+FIELDS = ("source", "table", "cut", "what", "band", "error", "deviation")
 
 
 def remember_fits() -> None:
-    """Fit every law once to the same rows: the steps below one cut are steps below the next."""
+    """Fit every law once to the same rows, by the same settings: the steps below one cut are steps below the next."""
     known: dict[tuple[str, str], FittedLaw | InputError] = {}
 
-    def fitted(table: Observations, *, law: str, exclude_flags: tuple[str, ...]) -> FittedLaw:
+    def fitted(table: Observations, *, law: str, settings: FitSettings) -> FittedLaw:
         key = law, table.fingerprint
         if key not in known:
             try:
-                known[key] = fit(table, law=law, exclude_flags=exclude_flags)
+                known[key] = fit(table, law=law, settings=settings)
             except InputError as error:
                 known[key] = error
         if isinstance(found := known[key], InputError):
@@ -112,25 +117,66 @@ def tables(data: Path, most: int | None, replicates: int) -> Iterator[tuple[str,
 
 
 def missed(source: str, table: int, runs: Observations, forms: tuple[str, ...]) -> list[dict]:
-    """Return error and standard deviation of ln L of every run beyond every cut."""
+    """Return error and standard deviation of ln L of every run beyond every cut, and of ln(D*/N*) of budgets there."""
     found = []
+    truth = TRUTHS.get(source.removeprefix("simulated "))
+    known = None if truth is None else {b: true_split(truth, b) for b in budgets_of(runs)}
+    if known is None:
+        known = splits_by(runs, budgets_of(runs), forms)
     for cut in CUTS[1:]:
         below = runs.flops <= runs.flops.max() / cut * (1 + 1e-9)
         if below.sum() < 10:
             break
         high = runs.flops[below].max()
-        beyond = (runs.flops >= BANDS["3"][0] * high) & (runs.flops < BANDS["20"][1] * high)
-        points = list(zip(runs.params[beyond], runs.tokens[beyond], strict=True))
+        beyond = [(float(n), float(d), float(loss), float(c / high))
+                  for n, d, loss, c in zip(runs.params, runs.tokens, runs.loss_nats, runs.flops, strict=True)
+                  if band_of(c / high)]  # fmt: skip
+        budgets = [budget for budget in known if band_of(budget / high)]
         try:
-            said = look_beyond(runs.select(below), runs=points, forms=forms, exclude_flags=())
+            said = look_beyond(
+                runs.select(below), runs=[run[:2] for run in beyond], flops=budgets, forms=forms, exclude_flags=()
+            )
         except InputError:
             continue
-        for one, loss, flops in zip(said.runs, runs.loss_nats[beyond], runs.flops[beyond], strict=True):
-            deviation = np.log(one.loss.high / one.loss.low) / 2 / LOSS_FACTOR
-            band = next(name for name, (low, top) in BANDS.items() if low <= flops / high < top)
-            found.append({"source": source, "table": table, "cut": cut, "band": band,
-                          "error": float(np.log(one.loss.value / loss)), "deviation": float(deviation)})  # fmt: skip
+        place = {"source": source, "table": table, "cut": cut}
+        for one, (_, _, loss, far) in zip(said.runs, beyond, strict=True):
+            found.append(place | {"what": LOSS, "band": band_of(far)} | off(one.loss, loss, LOSS_FACTOR))
+        for one in said.splits:
+            scored = off(one.tokens_per_param, known[one.flops], RATIO_FACTOR)
+            found.append(place | {"what": SPLIT, "band": band_of(one.flops / high)} | scored)
     return found
+
+
+def band_of(distance: float) -> str | None:
+    """Return the band of a distance in compute; None outside all."""
+    return next((name for name, (low, top) in BANDS.items() if low <= distance < top), None)
+
+
+def off(said: Estimate, true: float, factor: float) -> dict[str, float]:
+    """Return the error of a prediction's logarithm, and its standard deviation."""
+    return {"error": float(np.log(said.value / true)), "deviation": float(np.log(said.high / said.low) / 2 / factor)}
+
+
+def budgets_of(runs: Observations) -> list[float]:
+    """Return the budgets whose splits are predicted: a factor of 1.5 apart, up to the largest of a table."""
+    top = runs.flops.max()
+    return [float(top / 1.5**step) for step in range(12) if top / 1.5**step > runs.flops.min()]
+
+
+def splits_by(runs: Observations, budgets: list[float], forms: tuple[str, ...]) -> dict[float, float]:
+    """Return the best tokens per parameter of budgets by the laws fitted to all runs; none where there are none."""
+    try:
+        said = look_beyond(runs, flops=budgets, forms=forms, exclude_flags=())
+    except InputError:
+        return {}
+    return {one.flops: one.tokens_per_param.value for one in said.splits}
+
+
+def true_split(truth: Callable, flops: float) -> float:
+    """Return the best tokens per parameter of a surface, C = 6 N D."""
+    params = np.geomspace(1e5, 1e12, 20_001)
+    best = params[np.argmin(truth(params, flops / 6 / params))]
+    return float(flops / 6 / best**2)
 
 
 def quantile(rows: list[dict], share: float = TARGET) -> float:
@@ -143,14 +189,16 @@ def quantile(rows: list[dict], share: float = TARGET) -> float:
     return float(z[order][np.searchsorted(total, share)])
 
 
-def report(rows: list[dict]) -> None:
-    print(f"factor of all sources: {quantile(rows):.2f} (the library's: {LOSS_FACTOR}, of ln(D*/N*): {RATIO_FACTOR})")
-    print("| source | tables | factor of the others | times the compute | runs | inside | half width, median |")
+def report(rows: list[dict], what: str) -> None:
+    rows = [row for row in rows if row["what"] == what]
+    guides = [row for row in rows if what == LOSS or row["source"] != NO_GUIDE]
+    print(f"\n{what}: factor of all sources {quantile(guides):.2f} (the library's: {FACTORS[what]})")
+    print("| source | tables | factor of the others | times the compute | scored | inside | half width, median |")
     print("|---|---|---|---|---|---|---|")
     pooled: dict[str, list[bool]] = {band: [] for band in BANDS}
     for source in dict.fromkeys(row["source"] for row in rows):
         own = [row for row in rows if row["source"] == source]
-        factor = quantile([row for row in rows if row["source"] != source] or own)
+        factor = quantile([row for row in guides if row["source"] != source] or own)
         for band in BANDS:
             part = [row for row in own if row["band"] == band]
             if not part:
@@ -161,13 +209,11 @@ def report(rows: list[dict]) -> None:
             count = len({row["table"] for row in own})
             print(
                 f"| {source} | {count} | {factor:.2f} | {band} | {len(part)} | {percent(np.mean(inside))} "
-                f"| {percent(half)} |"
+                f"| {percent(half) if what == LOSS else format(half, '.2g')} |"
             )
     for band, inside in pooled.items():
         if inside:
-            print(
-                f"published tables, {band} times the compute: {percent(np.mean(inside))} of {len(inside)} runs inside"
-            )
+            print(f"tables of real runs, {band} times the compute: {percent(np.mean(inside))} of {len(inside)} inside")
 
 
 def read(path: Path) -> list[dict]:
@@ -194,7 +240,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--tables", type=int, help="most tables of a source")
     parser.add_argument("--replicates", type=int, default=1)
-    parser.add_argument("--rows", type=Path, default=Path("build/beyond.csv"), help="one row a predicted run")
+    parser.add_argument("--rows", type=Path, default=Path("build/beyond.csv"), help="one row a prediction")
     asked = parser.parse_args()
     remember_fits()
     rows = read(asked.rows)
@@ -204,7 +250,8 @@ def main() -> None:
             rows += missed(source, number, runs, forms)
             write(asked.rows, rows)
             print(source, number, len(rows), flush=True)
-    report(rows)
+    for what in FACTORS:
+        report(rows, what)
 
 
 if __name__ == "__main__":

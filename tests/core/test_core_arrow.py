@@ -12,6 +12,7 @@ from isoloss.core.arrow import counted, floats_of, lists_of_texts, reals, texts,
 def test_numbers_of_every_kind_and_in_several_pieces_become_floats(kind):
     column = pa.chunked_array([pa.array([1, 0]).cast(kind), pa.array([], type=kind), pa.array([1]).cast(kind)])
     np.testing.assert_array_equal(floats_of(column), [1.0, 0.0, 1.0])
+    np.testing.assert_array_equal(floats_of(column[1:]), [0.0, 1.0])
     assert floats_of(column[:0]).dtype == np.float64
 
 

@@ -162,7 +162,7 @@ def test_a_corpus_is_asked_once_how_much_it_holds_however_many_runs_there_are():
 def test_a_run_outside_the_grid_is_trained_on_the_corpus_it_names_or_on_every_one():
     run = "\n\n[[run]]\n{}params = 2e4\ntokens = {}\nseed = 9\n"
     further = run.format("", "7e5") + run.format('corpus = "python"\n', "9e5")
-    corpora = {name: CORPUS for name in ("cpp", "python", "prose")}
+    corpora = dict.fromkeys(("cpp", "python", "prose"), CORPUS)
     counts = [
         Counter(run.corpus for run in plan_runs(Study.parse(text, place="x.toml"), corpora))
         for text in (DEMO, DEMO + further)

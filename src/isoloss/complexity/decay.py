@@ -6,12 +6,11 @@ as n* ∝ P^(1/2β) (noise falls as P^(−1/2)), and the data-limited loss falls
 theirs; the estimators below are ours and are said in full.
 """
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import JsonValue
-from scipy import sparse
 
 from isoloss.complexity.base import Floats
 from isoloss.complexity.bootstrap import DRAWS
@@ -20,6 +19,9 @@ from isoloss.complexity.power_law import Exponent, ExponentMeasure, MeanCurve, c
 from isoloss.complexity.sample import Sample
 from isoloss.core.errors import Unidentified
 from isoloss.corpus.corpus import Tokens
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 # With a million tokens learned, longer contexts of tokens are too rare for an n-gram to use: the curve would flatten
 # for want of data and not for want of memory in the text.
@@ -158,8 +160,10 @@ def _inner_products(left: NDArray[np.intp], right: NDArray[np.intp], group: NDAr
     return np.asarray((joint @ joint.T).toarray() - mixed - mixed.T + (p @ p.T) * (q @ q.T))
 
 
-def _shares(group: NDArray[np.int64], thing: NDArray[np.intp], things: int) -> sparse.csr_array:
+def _shares(group: NDArray[np.int64], thing: NDArray[np.intp], things: int) -> "sparse.csr_array":
     """Return each thing's share of its group: groups × things."""
+    from scipy import sparse
+
     ones = np.ones(len(thing))
     counts = sparse.coo_array((ones, (group, thing)), shape=(GROUPS, things)).tocsr()
     counts.sum_duplicates()

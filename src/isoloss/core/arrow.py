@@ -20,9 +20,17 @@ def floats_of(column: "pa.ChunkedArray") -> NDArray[np.float64]:
 
     if column.null_count:
         raise pa.ArrowInvalid(f"{column.null_count} gaps in a column of numbers")
+    if column.type == pa.bool_():
+        return np.concatenate([np.empty(0), *map(_zeros_and_ones, column.chunks)])
     if column.type not in (pa.float64(), pa.int64()):  # a cast loads all of Arrow's functions, which takes a while
         column = column.cast(pa.float64(), safe=False)
     return np.concatenate([np.empty(0), *(np.from_dlpack(chunk) for chunk in column.chunks)])
+
+
+def _zeros_and_ones(chunk: "pa.Array") -> NDArray[np.uint8]:
+    """Return booleans without gaps as 0 and 1."""
+    bits = np.unpackbits(np.frombuffer(chunk.buffers()[1], dtype=np.uint8), bitorder="little")
+    return bits[chunk.offset : chunk.offset + len(chunk)]
 
 
 def values_of(column: "pa.ChunkedArray") -> NDArray[Any]:

@@ -17,6 +17,7 @@ EFFECTIVE_VARIANCE_ROUNDS = 3
 PRIOR_FREEDOM = 3.0  # degrees of freedom of the half-t prior: heavy tails, so that data overrule it
 PRIOR_POINTS = 400
 PRIOR_REACH = 60.0  # scales: half-t with 3 degrees of freedom has less than 1e-5 of its mass beyond
+HALVINGS = 60  # of an interval that holds a quantile
 FEWEST_SCATTERED = 3
 WIDEST_SCATTER = 100.0  # times the range of the values: no likelihood that falls is searched further
 
@@ -184,12 +185,13 @@ def mixture_quantiles(
     probabilities: Iterable[float], share: Floats, means: Floats, sds: Floats, *, around: float, reach: float
 ) -> list[float]:
     """Return the quantiles of a mixture of normals, shares of sum 1, searched within `reach` of a value."""
-    from scipy.optimize import brentq
-
-    def excess(at: float, probability: float) -> float:
-        return float(share @ ndtr((at - means) / sds)) - probability
-
-    return [float(brentq(excess, around - reach, around + reach, args=(p,))) for p in probabilities]
+    wanted = np.array(list(probabilities))
+    low, high = np.full((2, len(wanted)), [[around - reach], [around + reach]])
+    for _ in range(HALVINGS):  # all at once, and without scipy.optimize, which takes a fifth of a second to import
+        middle = (low + high) / 2
+        below = ndtr((middle[:, None] - means) / sds) @ share < wanted
+        low, high = np.where(below, middle, low), np.where(below, high, middle)
+    return [float(value) for value in (low + high) / 2]
 
 
 class Weighted(NamedTuple):

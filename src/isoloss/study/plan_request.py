@@ -14,7 +14,6 @@ from typing import Any
 from isoloss.complexity.base import MeasureSettings
 from isoloss.core.errors import MOST_NAMES, BadTable, InputError, did_you_mean
 from isoloss.core.progress import QUIET, Progress
-from isoloss.corpus.build import build
 from isoloss.corpus.sources import FilesSource
 from isoloss.corpus.tokenizers import open_tokenizer
 from isoloss.data_dependence.data_dependent import FittedDataDependent
@@ -31,8 +30,6 @@ from isoloss.planning.plan_result import Making, Plan
 from isoloss.planning.reference_frontiers import reference_frontiers
 from isoloss.runs.observations import Observations
 from isoloss.runs.read_runs import read_runs
-from isoloss.study.lab import Lab
-from isoloss.study.pilot import CONTEXT, fitting_pilot, seconds_of
 
 FORMS = ("chinchilla", "coupled")
 """Forms fitted to runs: the first decides, the others widen what is carried beyond its budgets."""
@@ -292,6 +289,11 @@ def _forms_of(table: Observations, seed: int) -> list[FittedLaw]:
 
 def _piloted(request: Request, progress: Progress) -> tuple[list[AnyLaw], CorpusStatistics, Observations]:
     """Train the largest pilot that the time allows, and return its laws and runs; a standing one is taken up again."""
+    # What trains takes a fifth of a second to load, and most plans train nothing.
+    from isoloss.corpus.build import build
+    from isoloss.study.lab import Lab
+    from isoloss.study.pilot import CONTEXT, fitting_pilot, seconds_of
+
     assert request.pilot is not None
     assert request.corpus is not None
     path = Path(request.corpus).resolve()
