@@ -192,10 +192,13 @@ def quantile(rows: list[dict], share: float = TARGET) -> float:
 def report(rows: list[dict], what: str) -> None:
     rows = [row for row in rows if row["what"] == what]
     guides = [row for row in rows if what == LOSS or row["source"] != NO_GUIDE]
-    print(f"\n{what}: factor of all sources {quantile(guides):.2f} (the library's: {FACTORS[what]})")
-    print("| source | tables | factor of the others | times the compute | scored | inside | half width, median |")
-    print("|---|---|---|---|---|---|---|")
-    pooled: dict[str, list[bool]] = {band: [] for band in BANDS}
+    own_factor = FACTORS[what]
+    print(f"\n{what}: factor of all sources {quantile(guides):.2f}; the library's {own_factor}")
+    print(
+        "| source | tables | times the compute | scored | inside | factor of the others | inside by it | half width |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
+    pooled: dict[tuple[str, str], list[tuple[bool, bool]]] = {}
     for source in dict.fromkeys(row["source"] for row in rows):
         own = [row for row in rows if row["source"] == source]
         factor = quantile([row for row in guides if row["source"] != source] or own)
@@ -203,17 +206,21 @@ def report(rows: list[dict], what: str) -> None:
             part = [row for row in own if row["band"] == band]
             if not part:
                 continue
-            inside = [abs(row["error"]) <= factor * row["deviation"] for row in part]
-            pooled[band] += inside if not source.startswith("simulated") else []
-            half = np.median([factor * row["deviation"] for row in part])
-            count = len({row["table"] for row in own})
-            print(
-                f"| {source} | {count} | {factor:.2f} | {band} | {len(part)} | {percent(np.mean(inside))} "
-                f"| {percent(half) if what == LOSS else format(half, '.2g')} |"
-            )
-    for band, inside in pooled.items():
-        if inside:
-            print(f"tables of real runs, {band} times the compute: {percent(np.mean(inside))} of {len(inside)} inside")
+            inside = [tuple(abs(row["error"]) <= each * row["deviation"] for each in (own_factor, factor))
+                      for row in part]  # fmt: skip
+            pooled.setdefault(("simulated" if source.startswith("simulated") else "real runs", band), []).extend(inside)
+            half = np.median([own_factor * row["deviation"] for row in part])
+            by_own, by_others = shares(inside)
+            said = [source, len({row["table"] for row in own}), band, len(part), by_own, f"{factor:.2f}", by_others,
+                    percent(half) if what == LOSS else f"{half:.2g}"]  # fmt: skip
+            print("|", " | ".join(map(str, said)), "|")
+    for (kind, band), inside in pooled.items():
+        print(f"{kind}, {band} times the compute, {len(inside)}: {' and '.join(shares(inside))} inside")
+
+
+def shares(inside: list[tuple[bool, bool]]) -> list[str]:
+    """Return how many intervals hold, by the library's factor and by that of the other sources."""
+    return [percent(float(share)) for share in np.mean(inside, axis=0)]
 
 
 def read(path: Path) -> list[dict]:

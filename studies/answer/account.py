@@ -12,7 +12,7 @@ from scipy import stats
 from answer.estimates import BUDGETS, Balance
 from answer.readings import TEXTS, Readings, Row, is_excluded, kinds
 from isoloss.core.numbers import power_of_ten
-from isoloss.optima.best_size import NEAR_TOKENS
+from isoloss.optima.inside import NEAR_TOKENS
 
 if TYPE_CHECKING:
     from answer.page import Found
@@ -27,6 +27,17 @@ SPEEDS = {4544: 131e3, 7104: 128e3, 12352: 112e3, 24864: 95e3, 49920: 82e3, 7987
 def heldout_error(readings: Readings, corpus: str) -> float:
     """Return the standard error of the held-out loss over the loss, the median over a text's runs."""
     return float(np.median([float(row["stderr"]) / float(row["loss_nats"]) for row in readings.own(corpus)]))
+
+
+def needed_share(readings: Readings, corpus: str) -> float:
+    """Return the share of a text's documents that would bring the error of its loss down to what was aimed at.
+
+    The error falls with the square root of their number: every held-out document is scored already.
+    """
+    row = readings.corpora[corpus]
+    held = int(row["heldout_documents"])
+    times = (heldout_error(readings, corpus) / AIMED_ERROR) ** 2
+    return times * held / (held + int(row["train_documents"]))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,8 +28,8 @@ RUN = (
     "flops", "flops_exact", "peak_lr", "loss_nats", "stderr", "excess_nats", "flags", "status", "blocks",
 )  # fmt: skip
 CORPUS = (
-    "corpus", "fingerprint", "train_tokens", "heldout_tokens", "heldout_documents", "vocab_size", "bytes_per_token",
-    "floor", "block_tokens",
+    "corpus", "fingerprint", "train_tokens", "train_documents", "heldout_tokens", "heldout_documents", "vocab_size",
+    "bytes_per_token", "floor", "block_tokens",
 )  # fmt: skip
 CONTEXT = 256
 
@@ -101,11 +101,12 @@ def corpora(results: Path, known: dict[str, dict[str, Any]]) -> list[dict[str, A
         tokens = np.bincount(windows.document % GROUPS, minlength=GROUPS) * (CONTEXT - 1)
         known[corpus.name] = {
             "corpus": corpus.name, "fingerprint": corpus.fingerprint, "train_tokens": corpus.n_tokens,
-            "heldout_tokens": corpus.heldout_tokens, "heldout_documents": corpus.heldout_documents,
-            "vocab_size": corpus.vocab_size, "bytes_per_token": corpus.bytes_per_token or "",
+            "train_documents": corpus.n_documents, "heldout_tokens": corpus.heldout_tokens,
+            "heldout_documents": corpus.heldout_documents, "vocab_size": corpus.vocab_size,
+            "bytes_per_token": corpus.bytes_per_token or "",
             "floor": corpus.floor.value if corpus.floor else "", "block_tokens": " ".join(map(str, tokens)),
         }  # fmt: skip
-    return [known[name] for name in sorted(known)]
+    return [{"train_documents": "", **known[name]} for name in sorted(known)]
 
 
 def read(path: Path, *, key: str = "run") -> dict[str, dict[str, Any]]:

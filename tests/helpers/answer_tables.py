@@ -31,7 +31,8 @@ def write_planted(folder: Path, study: Path, corpora: Mapping[str, float]) -> No
     easy = generator.normal(0, 0.02, GROUPS)
     easy -= easy.mean()
     for corpus, balance in corpora.items():
-        described.append({"corpus": corpus, "train_tokens": 18_000_000, "heldout_tokens": 262_144, "vocab_size": 256,
+        described.append({"corpus": corpus, "train_tokens": 18_000_000, "train_documents": 900,
+                          "heldout_tokens": 262_144, "heldout_documents": 100, "vocab_size": 256,
                           "bytes_per_token": 1.0, "floor": "",
                           "block_tokens": " ".join(["13107"] * GROUPS)})  # fmt: skip
         for seed, model, lengths in trunks(planned, corpus):

@@ -21,7 +21,7 @@ from isoloss.arena.tasks import Key, NextRuns, Task, masked, random_scale
 from isoloss.core.estimate import Estimate
 from isoloss.core.rng import derive_seed, stream
 from isoloss.laws.law import Floats
-from isoloss.optima.best_size import usual_budgets
+from isoloss.optima.inside import usual_budgets
 from isoloss.optima.surfaces import LocalSurface, local_surface
 from isoloss.runs.observations import Observations
 from isoloss.runs.read_runs import read_runs

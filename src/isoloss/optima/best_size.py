@@ -10,7 +10,6 @@ that of all forms' draws together, so it holds run noise, trunk effects and the 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -28,26 +27,21 @@ from isoloss.fitting.noise import of_others
 from isoloss.fitting.unseen import whitened_squares
 from isoloss.laws.law import Floats
 from isoloss.laws.settings import EXCLUDED_FLAGS
+from isoloss.optima.inside import FEWEST_SIZES, POINTS, Reach, usual_budgets
 from isoloss.optima.surfaces import (
     FEWEST_ROWS,
     LocalSurface,
     Surface,
     law_surface,
     local_surface,
-    plain_quadratic,
     trunk_evidence,
 )
 from isoloss.runs.observations import Observations
-from isoloss.runs.sizes import distinct_sizes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DRAWS = 400
-POINTS = 97
-BUDGETS_TRIED = 65
-FEWEST_SIZES = 3
-NEAR_TOKENS = 1.1  # a size whose tokens end within a tenth of a budget's counts as having runs on that side
 BEYOND = 0.7  # of ln N: draws are searched that far beyond the sizes, so that an interval may end outside
 TEMPER = 0.5  # of a form's log likelihood by unseen trunks
 FREEST_WEIGHT = 1e-3
@@ -169,97 +163,6 @@ def search_sizes(
         raise InputError(f"budgets {list(budgets)}", fix="give FLOPs above zero, such as 1e18")
     fittings = _fittings(observations, shifts, draws=draws, seed=seed)
     return SearchedSizes(tuple(one for fitting in fittings for one in _of_corpus(fitting, budgets)))
-
-
-def usual_budgets(table: Observations) -> tuple[float, ...]:
-    """Return three budgets inside the runs of a corpus, lower, middle and upper; none where none is inside."""
-    if (found := inside_range(table)) is None:
-        return ()
-    return three_of(*found)
-
-
-def three_of(low: float, high: float, *, margin: float = 0.1) -> tuple[float, float, float]:
-    """Return three budgets of a range to three digits: its middle, and `margin` of the way in ln C from either end.
-
-    At the very ends sizes are fewest.
-    """
-    first, middle, last = (float(f"{low * (high / low) ** share:.3g}") for share in (margin, 0.5, 1 - margin))
-    return first, middle, last
-
-
-def inside_range(table: Observations) -> tuple[float, float] | None:
-    """Return the lowest and the highest budget inside the runs of a corpus, or None where none is.
-
-    Every budget between them is inside: three sizes have runs around it, and a plain quadratic of all rows has its
-    optimum between them; where it never has, the first alone counts. Of several such ranges it is the widest.
-    """
-    if len(table) < FEWEST_SIZES:
-        return None
-    budgets = np.geomspace(table.flops.min(), table.flops.max(), BUDGETS_TRIED)
-    reach, log_loss = Reach.of(table), plain_quadratic(table)
-    covered = [reach.covered(budget).sum() >= FEWEST_SIZES for budget in budgets.tolist()]
-    within = [
-        held and _seems_inside(reach, budget, log_loss) for budget, held in zip(budgets.tolist(), covered, strict=True)
-    ]
-    found = _longest_stretch(within if any(within) else covered)
-    return None if found is None else (float(budgets[found[0]]), float(budgets[found[1]]))
-
-
-def _longest_stretch(held: Sequence[bool]) -> tuple[int, int] | None:
-    """Return the first and the last place of the longest stretch without a gap; None where none is held."""
-    stretches = [list(places) for one, places in groupby(range(len(held)), key=held.__getitem__) if one]
-    longest = max(stretches, key=len, default=None)
-    return None if longest is None else (longest[0], longest[-1])
-
-
-def _seems_inside(reach: "Reach", budget: float, log_loss: Callable[[Floats, Floats], Floats]) -> bool:
-    """Whether a plain quadratic of all rows is least between the sizes that have runs around a budget."""
-    log_n = np.linspace(*reach.ends(budget), POINTS)
-    best = log_loss(log_n, np.log(budget) - reach.log_flops_per_token(log_n)).argmin()
-    return bool(0 < best < POINTS - 1)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Reach:
-    """The sizes of a table's runs (k,) with ln of the fewest and of the most tokens, and ln(C/D) as a curve in ln N."""
-
-    sizes: Floats
-    fewest: Floats
-    most: Floats
-    log_flops_per_token: Callable[[Floats], Floats]
-
-    @classmethod
-    def of(cls, table: Observations) -> "Reach":
-        """Return what the runs of a table reach."""
-        sizes, member = distinct_sizes(table.params)
-        tokens = [np.log(table.tokens[member == place]) for place in range(len(sizes))]
-        return cls(
-            sizes=sizes, fewest=np.array([own.min() for own in tokens]), most=np.array([own.max() for own in tokens]),
-            log_flops_per_token=flops_per_token(table),
-        )  # fmt: skip
-
-    def covered(self, budget: float) -> NDArray[np.bool_]:
-        """Return which sizes have runs on both sides of the budget's tokens, or within a tenth of them."""
-        wanted = np.log(budget) - self.log_flops_per_token(np.log(self.sizes))
-        margin = np.log(NEAR_TOKENS)
-        return np.asarray((self.fewest <= wanted + margin) & (self.most >= wanted - margin))
-
-    def ends(self, budget: float) -> tuple[float, float]:
-        """Return ln of the smallest and of the largest size that has runs on both sides of the budget's tokens."""
-        covered = self.sizes[self.covered(budget)]
-        return float(np.log(covered[0])), float(np.log(covered[-1]))
-
-
-def flops_per_token(table: Observations) -> Callable[[Floats], Floats]:
-    """Return ln(C/D) as a smooth function of ln N: a quadratic through the sizes' own, as 6 N where C is 6 N D."""
-    sizes, member = distinct_sizes(table.params)
-    own = np.log(table.flops) - np.log(table.tokens)
-    rates = np.array([own[member == place].mean() for place in range(len(sizes))])
-    degree = min(2, len(sizes) - 1)
-    log_n = np.log(sizes)
-    middle = log_n.mean()
-    line = np.polynomial.Polynomial.fit(log_n - middle, rates - log_n, degree)
-    return lambda at: np.asarray(at + line(at - middle))
 
 
 def _fittings(observations: Observations, shifts: Floats | None, *, draws: int, seed: int) -> "list[_Fitting]":

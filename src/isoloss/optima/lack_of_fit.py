@@ -27,7 +27,8 @@ from isoloss.fitting.fitted import FittedLaw
 from isoloss.fitting.noise import orthonormal, without
 from isoloss.laws.law import Floats, Law
 from isoloss.laws.settings import EXCLUDED_FLAGS
-from isoloss.optima.best_size import BEYOND, BestSize, best_sizes, flops_per_token
+from isoloss.optima.best_size import BEYOND, BestSize, best_sizes
+from isoloss.optima.inside import flops_per_token
 from isoloss.optima.surfaces import LOCAL, least_squares, noise_around_surface, third_order
 from isoloss.runs.observations import Observations
 

@@ -18,7 +18,8 @@ from isoloss.core.plain_json import fields_json
 from isoloss.fitting.checks import leave_out
 from isoloss.laws.law import Floats
 from isoloss.laws.settings import EXCLUDED_FLAGS
-from isoloss.optima.best_size import DRAWS, BestSize, best_sizes, inside_range, three_of
+from isoloss.optima.best_size import DRAWS, BestSize, best_sizes
+from isoloss.optima.inside import inside_range, three_of
 from isoloss.runs.observations import Observations
 
 

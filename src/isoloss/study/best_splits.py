@@ -11,8 +11,9 @@ from isoloss.core.plain_json import fields_json
 from isoloss.fitting.checks import leave_out
 from isoloss.laws.law import Floats
 from isoloss.laws.settings import EXCLUDED_FLAGS
-from isoloss.optima.best_size import DRAWS, BestSize, best_sizes, three_of
+from isoloss.optima.best_size import DRAWS, BestSize, best_sizes
 from isoloss.optima.documents import FEWEST_DOCUMENTS, document_shifts
+from isoloss.optima.inside import three_of
 from isoloss.optima.lack_of_fit import LackOfFit, lack_of_fit
 from isoloss.optima.mean_split import MeanSplit, mean_splits, shared_budgets
 from isoloss.optima.without_head import WithoutHead, without_head
