@@ -11,7 +11,7 @@ from isoloss.core.estimate import Estimate
 from isoloss.fitting.fitting import fit
 from isoloss.optima.best_size import BestSize, BestSizes
 from isoloss.report.figure_file import require_drawable, write_figure
-from isoloss.report.figures.answers import Answer, of_laws, splits
+from isoloss.report.figures.answers import OneSplit, of_laws, splits
 from laws_tables import simulated
 
 
@@ -40,7 +40,7 @@ def test_a_laws_frontier_goes_through_its_own_optima(law):
 def test_an_interval_of_no_use_is_not_drawn():
     def bars(width):
         ratio = Estimate(value=3.0, low=3.0 - width / 2, high=3.0 + width / 2)
-        (axes,) = splits(curves={}, points={"text": [Answer(flops=1e20, log_ratio=ratio)]}).axes
+        (axes,) = splits(curves={}, points={"text": [OneSplit(flops=1e20, log_ratio=ratio)]}).axes
         (segment,) = axes.collections[0].get_segments()
         return math.log(segment[1][1] / segment[0][1])
 
@@ -73,7 +73,7 @@ def test_a_figure_is_the_file_that_was_asked_for(law, tmp_path, suffix):
 
 def test_one_budget_alone_is_drawn():
     """A budget of 1e11 as N D gives it: not a round number, and the only one on a logarithmic axis."""
-    answer = Answer(flops=100_000_000_000.0002, log_ratio=Estimate(value=3.3, low=3.0, high=3.6))
+    answer = OneSplit(flops=100_000_000_000.0002, log_ratio=Estimate(value=3.3, low=3.0, high=3.6))
     axes = splits(curves={}, points={"plan": [answer]}).axes[0]
     low, high = axes.get_xlim()
     assert low < answer.flops < high

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from isoloss.core.progress import Live, Plain
+from isoloss.core.progress import Live, Lines
 from isoloss.runs.archive import Archive
 from isoloss.runs.events import read_events
 from isoloss.study.board import Board
@@ -53,7 +53,7 @@ def test_a_pipe_is_reported_each_run_in_a_line_and_a_terminal_the_trunks_in_a_ta
 
     pipe, screen = io.StringIO(), io.StringIO()
     names = {"corpus1-chain": "chain"}
-    train_missing([tiny_spec(5)], archive, executor=Here(), progress=Plain(pipe), names=names)
+    train_missing([tiny_spec(5)], archive, executor=Here(), progress=Lines(pipe), names=names)
     assert "chain, " in pipe.getvalue()
     assert pipe.getvalue().rstrip().endswith("640 tokens: finished")
     live = Live(Console(file=screen, force_terminal=True, width=120))
@@ -74,6 +74,6 @@ class Waiting(Here):
 
 def test_a_trunk_that_waits_is_reported_once_by_the_name_that_people_know(archive):
     pipe = io.StringIO()
-    train_missing([tiny_spec(5)], archive, executor=Waiting(), progress=Plain(pipe), names={"corpus1-chain": "chain"})
+    train_missing([tiny_spec(5)], archive, executor=Waiting(), progress=Lines(pipe), names={"corpus1-chain": "chain"})
     (line,) = (line for line in pipe.getvalue().splitlines() if "another process" in line)
     assert line.startswith("chain, ")

@@ -82,13 +82,13 @@ def open_progress(folder: Path | None = None, *, as_json: bool) -> "Progress":
     """
     from rich.console import Console
 
-    from isoloss.core.progress import Live, Plain, Quiet
+    from isoloss.core.progress import Lines, Live, Quiet
 
     console = Console(stderr=True)
     log = folder / "isoloss.log" if folder else None
     if as_json or asked_quiet:
         return Quiet(log)
-    return Live(console, log) if console.is_terminal else Plain(sys.stderr, log)
+    return Live(console, log) if console.is_terminal else Lines(sys.stderr, log)
 
 
 @contextmanager

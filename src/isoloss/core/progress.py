@@ -89,7 +89,7 @@ QUIET = Quiet()
 PLAIN_SECONDS = 30.0
 
 
-class Plain(Quiet):
+class Lines(Quiet):
     """Progress for pipes that somebody reads: notes and now and then how far it is, a line each on `target`."""
 
     def __init__(self, target: TextIO, log: Path | None = None) -> None:
@@ -109,7 +109,7 @@ class Plain(Quiet):
 
 
 class _PlainTask(_NoTask):
-    def __init__(self, progress: Plain, title: str, total: float) -> None:
+    def __init__(self, progress: Lines, title: str, total: float) -> None:
         self.progress, self.title, self.total = progress, title, total
         self.done, self.detail, self.reported = 0.0, "", time.monotonic()
 

@@ -40,7 +40,7 @@ Report = Callable[[Advanced | RunEnded | Note], None]
 REPORT_SECONDS = 0.5
 
 
-class Progress:
+class JobProgress:
     """Tells how far a job is, twice a second."""
 
     def __init__(self, job: TrunkJob, report: Callable[[Advanced], None]) -> None:

@@ -21,7 +21,7 @@ from isoloss.runs.underway import note_job, note_progress
 from isoloss.training.checkpoint import Checkpoints, UnusableCheckpoint
 from isoloss.training.curve import heldout_marks
 from isoloss.training.data import HeldoutWindows, TrainingWindows
-from isoloss.training.events import Advanced, Note, Progress, Report
+from isoloss.training.events import Advanced, JobProgress, Note, Report
 from isoloss.training.job import CHECKPOINT_SECONDS, Stopped, TrunkJob, check_enough_windows
 from isoloss.training.loop import Diverged, Snapshot, Trainer
 from isoloss.training.recording import Recorder
@@ -74,7 +74,7 @@ class TrunkWork:
         )  # fmt: skip
         self.recorder = self.make_recorder(corpus)
         self.checkpoints = self.make_checkpoints(archive.checkpoint_folder(job.trunk), checkpoint_seconds)
-        self.progress = Progress(job, self.report_progress)
+        self.progress = JobProgress(job, self.report_progress)
         self.stepped = False
 
     def make_trainer(self, spec: RunSpec, corpus: Corpus) -> Trainer:

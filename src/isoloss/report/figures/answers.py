@@ -24,7 +24,7 @@ MARKERS = "oDs^vXP*"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
+class OneSplit:
     """One split: a budget, ln of its tokens per parameter, and its loss where that is known."""
 
     flops: float
@@ -32,7 +32,7 @@ class Answer:
     loss: Estimate | None = None
 
 
-Split = Answer | FrontierPoint
+Split = OneSplit | FrontierPoint
 
 
 def of_law(law: EstimatedLaw, *, flops: Sequence[float] = ()) -> Figure:
@@ -61,11 +61,11 @@ def of_laws(laws: Iterable[EstimatedLaw], *, flops: Sequence[float] = ()) -> Fig
 
 def of_optima(optima: Iterable[BestSize]) -> Figure:
     """Return the optima of every corpus that lie inside its runs. Raises InputError where none does."""
-    points: dict[str, list[Answer]] = {}
+    points: dict[str, list[OneSplit]] = {}
     for one in optima:
         if one.inside and one.tokens_per_param is not None:
             points.setdefault(one.corpus, []).append(
-                Answer(flops=one.flops, log_ratio=one.tokens_per_param.logarithm(), loss=one.loss)
+                OneSplit(flops=one.flops, log_ratio=one.tokens_per_param.logarithm(), loss=one.loss)
             )
     if not points:
         raise InputError("no optimum lies inside the runs: there is nothing to draw", place="--figure",
@@ -75,14 +75,14 @@ def of_optima(optima: Iterable[BestSize]) -> Figure:
 
 def of_plans(plans: Sequence[Plan]) -> Figure:
     """Return plans by their budgets, and what each form of the law says of the same budgets."""
-    points: dict[str, list[Answer]] = {}
+    points: dict[str, list[OneSplit]] = {}
     names = dict.fromkeys(name for one in plans for name in one.forms if name != "shift")
     if len(names) > 1 or any("shift" in one.forms for one in plans):
         for name in names:
             said = [(one.flops.value, one.forms[name]) for one in plans if name in one.forms]
-            points[name] = [Answer(flops=flops, log_ratio=ratio) for flops, ratio in said]
+            points[name] = [OneSplit(flops=flops, log_ratio=ratio) for flops, ratio in said]
     # Last, so that it lies on top of the form that decided it.
-    points["plan"] = [Answer(flops=one.flops.value, log_ratio=one.log_ratio, loss=one.loss) for one in plans]
+    points["plan"] = [OneSplit(flops=one.flops.value, log_ratio=one.log_ratio, loss=one.loss) for one in plans]
     return splits(curves={}, points=points, unit=plans[0].data_unit)
 
 
