@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from isoloss.core.progress import Live, Lines
+from isoloss.core.progress import Lines, Live
 from isoloss.runs.archive import Archive
 from isoloss.runs.events import read_events
 from isoloss.study.board import Board
