@@ -351,6 +351,23 @@ def test_a_table_of_windows_is_named_as_no_utf_8(tmp_path):
     assert "iconv" in refused.value.fix
 
 
+@pytest.mark.parametrize("commas", [("0,020", "0,160", "0,640"), ("0,651", "0,702", "1,280")])
+def test_a_leading_zero_says_that_the_comma_stands_before_decimals(tmp_path, commas):
+    (tmp_path / "runs.csv").write_text("params;tokens;loss\n" + "".join(f"2e7;{cell};3,5\n" for cell in commas))
+    table = read_runs(tmp_path / "runs.csv", loss="loss")
+    np.testing.assert_allclose(table.tokens, [float(cell.replace(",", ".")) for cell in commas])
+
+
+@pytest.mark.parametrize("formula", ["log(ppl)", "2 * LOG( ppl )", "log(abs(ppl))"])
+def test_a_logarithm_without_its_base_is_refused(tmp_path, formula):
+    (tmp_path / "runs.csv").write_text("params,tokens,ppl,catalog\n1e7,1e8,20.0,3.0\n")
+    with pytest.raises(BadTable, match="base 10") as found:
+        read_runs(tmp_path / "runs.csv", loss=formula)
+    assert "ln(" in found.value.fix
+    for clear, loss in (("ln(ppl)", np.log(20)), ("log10(ppl)", np.log10(20)), ("log(2, ppl)", np.log2(20))):
+        assert read_runs(tmp_path / "runs.csv", loss=clear).loss_nats == pytest.approx(loss)
+
+
 def test_a_formula_reads_text_with_suffixes_as_numbers(tmp_path):
     path = io_table(tmp_path, "params,active,tokens,loss\n7B,1B,20B tokens,3\n14B,2B,40B tokens,2.9\n")
     found = read_runs(path, loss="loss", flops="6 * active * tokens")

@@ -21,6 +21,9 @@ Floats = NDArray[np.float64]
 
 # Whatever holds none of these is a name, and a wrong one is answered with the nearest.
 _OPERATORS = re.compile(r"[-+*/()\"]")
+# A logarithm that does not say its base: SQL takes 10, and most languages e. With two arguments the first is the base.
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+_LOG_OF_ONE = re.compile(r"(?<![\w.])log\s*\((?=(?:[^(),]|\([^()]*\))*\))", re.IGNORECASE)
 LONGEST_NAME = 1_000
 NAMED_BY = {
     "params": "name the column of model sizes (on the command line: --params COLUMN)",
@@ -150,6 +153,9 @@ class Columns:
         """Return a SQL formula's value for every row, in the table's order."""
         for name in self._named_in(formula):
             self.refuse_doubt(name)
+        if _LOG_OF_ONE.search(_QUOTED.sub("x", formula)):
+            fix = "write ln(…) for the natural logarithm, log10(…) for the one to base 10"
+            raise self._refused(formula, "found log(…), which is to base 10 in SQL and natural elsewhere", fix)
         query = f"SELECT {ROW}, ({formula}) AS found FROM runs ORDER BY {ROW}"
         try:
             found = query_table(self.table, query, name="runs")

@@ -32,10 +32,10 @@ KEEP_FEW = "keep only the columns of parameters, tokens, losses and names"
 SAID_DELIMITER = re.compile(r"\ufeff?sep=([,;\t|])\r?\n")
 MISSING = ["", "NA", "N/A", "n/a", "#N/A", "<NA>", "null", "NULL", "None"]
 # Digits in groups of three, and a decimal comma: each unambiguous where there are two groups, or other than three
-# digits behind the comma.
-GROUPED_BY_DOTS = re.compile(r"[-+]?\d{1,3}(\.\d{3})+(,\d+)?")
-GROUPED_BY_COMMAS = re.compile(r"[-+]?\d{1,3}(,\d{3})+(\.\d+)?")
-GROUPED_BY_MARKS = re.compile(r"[-+]?\d{1,3}([ '’\u00a0\u2009\u202f]\d{3})+([.,]\d+)?")
+# digits behind the comma, or a leading 0, which no group of thousands has.
+GROUPED_BY_DOTS = re.compile(r"[-+]?[1-9]\d{0,2}(\.\d{3})+(,\d+)?")
+GROUPED_BY_COMMAS = re.compile(r"[-+]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?")
+GROUPED_BY_MARKS = re.compile(r"[-+]?[1-9]\d{0,2}([ '’\u00a0\u2009\u202f]\d{3})+([.,]\d+)?")
 DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+([eE][-+]?\d+)?")
 WHOLE = re.compile(r"[-+]?\d+")
 FORMS = (  # with what stands between groups, and before decimals
