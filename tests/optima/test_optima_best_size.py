@@ -8,7 +8,8 @@ import pytest
 
 from isoloss.core.errors import InputError
 from isoloss.laws.coupled import Coupled
-from isoloss.optima.best_size import Reach, best_sizes, usual_budgets
+from isoloss.optima.best_size import best_sizes
+from isoloss.optima.inside import Reach, usual_budgets
 from isoloss.runs.observations import observations
 
 STUDIES = Path(__file__).parents[2] / "studies"
@@ -77,6 +78,44 @@ def test_usual_budgets_lie_inside_the_runs():
     assert len(budgets) == 3
     reach = Reach.of(table)
     assert all(reach.covered(budget).sum() >= 3 for budget in budgets)
+
+
+@pytest.fixture
+def sparse():
+    """Sizes and tokens per parameter a factor of two apart: between some budgets only two sizes have runs around."""
+    n, each = (one.ravel() for one in np.meshgrid(2e7 * 2.0 ** np.arange(7), 4 * 2.0 ** np.arange(6)))
+    return planted(n, n * each)
+
+
+@pytest.fixture
+def equal_compute():
+    """Five budgets, each with seven sizes around its own optimum: no size has runs of two budgets."""
+    flops = np.repeat([1e18, 3e18, 1e19, 3e19, 1e20], 7)
+    n = np.sqrt(flops / 6 / 27) * np.tile(2.0 ** np.arange(-1.5, 2, 0.5), 5)
+    return planted(n, flops / 6 / n)
+
+
+def planted(n, d):
+    loss = (1.8 + 500 / n**0.35 + 900 / d**0.32) * np.exp(np.random.default_rng(0).normal(0, 0.002, len(n)))
+    return observations(params=n, tokens=d, loss_nats=loss)
+
+
+def test_usual_budgets_span_the_runs_where_budgets_inside_alternate_with_others(sparse, equal_compute):
+    assert max(usual_budgets(sparse)) > 100 * min(usual_budgets(sparse))
+    assert usual_budgets(equal_compute) == pytest.approx([1e18, 1e19, 1e20], rel=0.1)
+    for table in (sparse, equal_compute):
+        assert all(one.inside for one in best_sizes(table, draws=20))
+
+
+def test_a_budget_between_those_of_the_runs_is_told_what_it_lacks_itself(equal_compute):
+    (found,) = best_sizes(equal_compute, budgets=[5e18], draws=20)
+    assert "this budget" in found.reason
+
+
+def test_rows_that_stand_twice_count_once(sparse):
+    twice = sparse.select(np.tile(np.arange(len(sparse)), 2))
+    once, again = (best_sizes(table, budgets=[1e19], draws=50)[0] for table in (sparse, twice))
+    assert again.tokens_per_param == once.tokens_per_param
 
 
 def test_the_same_seed_gives_the_same_draws():

@@ -15,6 +15,8 @@ from isoloss.data_dependence.law_files import load_law
 from isoloss.data_dependence.storage import save_data_dependent
 from isoloss.fitting.fitting import fit
 from isoloss.laws.chinchilla import Chinchilla
+from isoloss.optima.best_size import best_sizes
+from isoloss.planning.beyond import look_beyond
 from isoloss.planning.corpus_statistics import CorpusStatistics, open_corpus
 from isoloss.planning.from_reference import plan_from_reference
 from isoloss.planning.laws import PlanLaw, with_repetition
@@ -26,6 +28,7 @@ from laws_tables import simulated
 
 SIZES, TOKENS = (1e4, 3e4, 1e5, 3e5, 1e6), (1e5, 3e5, 1e6, 3e6, 1e7)
 ENDLESS = CorpusStatistics(name="endless", vocab_size=256)
+ENDLESS_WORDS = CorpusStatistics(name="words")
 
 
 @pytest.fixture(scope="module")
@@ -274,6 +277,42 @@ def test_text_that_is_read_too_often_to_be_worth_compute_is_named_as_the_reason(
         plan(law, corpus=replace(ENDLESS, unique_tokens=100.0), flops=1e12)
     assert "100 tokens would be repeated so often" in refused.value.fix
     assert "--no-repeat" in refused.value.fix
+
+
+def test_inside_the_runs_split_and_loss_are_those_of_the_best_size(runs, law):
+    """FLOPs with an offset, as of attention, are no one multiple of 6ND: the plan counts them as the runs do."""
+    odd = observations(
+        params=runs.params, tokens=runs.tokens, loss_nats=runs.loss_nats, params_convention="with_head",
+        flops=(6 * runs.params + 3e5) * runs.tokens,
+    )  # fmt: skip
+    for table in (runs, odd):
+        (best,) = best_sizes(table, budgets=[1e12])
+        found = plan(fit(table, bootstrap=100), corpus=ENDLESS, flops=1e12, runs=table)
+        for name in ("params", "tokens", "tokens_per_param"):
+            assert getattr(found, name).value == pytest.approx(getattr(best, name).value, rel=1e-6)
+        assert found.loss == best.loss
+        assert found.run_loss.high - found.run_loss.low > best.loss.high - best.loss.low
+        assert found.regret.high > 0  # 20 tokens a parameter on the same FLOPs are no better
+        assert "unsteady_flops" not in codes(found)
+
+
+def test_beyond_the_runs_a_loss_comes_from_laws_that_they_have_tested_whatever_is_given(runs, law):
+    found = plan(law, corpus=ENDLESS, flops=3e14, params=1e7, runs=runs, extrapolate=True)
+    (run,) = look_beyond(runs, runs=[(1e7, 3e14 / 6e7)]).runs
+    assert found.loss == run.loss.mapped(lambda end: min(end, math.log(ENDLESS.vocab_size)))
+
+
+def test_a_loss_that_a_size_never_reaches_is_said_of_that_size(law):
+    least = float(law.predict(params=1e4, tokens=1e30))
+    with pytest.raises(Unidentified) as refused:
+        plan(law, corpus=ENDLESS, target_loss=least - 0.1, params=1e4)
+    assert f"{least:.4g}" in refused.value.fix
+
+
+def test_what_a_table_alone_gives_away_is_said_of_its_plan_too(runs):
+    perplexities = replace(runs, loss_nats=np.exp(runs.loss_nats) * 1000)
+    found = plan(fit(perplexities, bootstrap=20), corpus=ENDLESS_WORDS, flops=1e12, runs=perplexities)
+    assert "loss_above_uniform" in codes(found)
 
 
 def test_laws_of_other_runs_or_conventions_are_no_forms_of_one_law(runs, law):

@@ -145,17 +145,17 @@ def _without_any(table: "Observations", optima: "Sequence[BestSize]") -> list[st
 
 
 def _warnings(table: "Observations") -> list[str]:
-    """Return what a reader must know of each corpus: how its FLOPs differ from 6ND, and rows that are one curve."""
-    from isoloss.fitting.checkpoints import unnamed_curves
-    from isoloss.fitting.table_checks import flops_in_words
+    """Return what a reader must know of each corpus: how its FLOPs differ from 6ND, and what its table alone shows."""
+    from isoloss.fitting.table_checks import OF_FLOPS, flops_in_words, table_warnings
+    from isoloss.laws.chinchilla import Chinchilla
 
     said = []
     for name, own in table.by_corpus().items():
         whose = f"{name}: " if len(table.corpora) > 1 else ""
         if (words := flops_in_words(own)) is not None:
             said.append(f"{whose}{words} Budgets here are the table's own FLOPs, size by size.")
-        if (warning := unnamed_curves(own)) is not None:
-            said.append(f"{whose}{warning.message}")
+        found = table_warnings(own, law=Chinchilla)
+        said += [f"{whose}{warning.message}" for warning in found if warning.code not in OF_FLOPS]
     return said
 
 

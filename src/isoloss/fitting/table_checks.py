@@ -22,6 +22,8 @@ LARGEST_VOCABULARY = 300_000  # where the table does not say: published tokenize
 SAME_VOCABULARY = 1.1  # padding to round sizes changes a vocabulary by less
 # Embeddings and head make up to 98 % of a small model, attention doubles a long one: factors of up to 50.
 FLOPS_FACTOR = 50.0
+OF_FLOPS = ("unsteady_flops", "other_flops")
+"""Warnings that say how a law counts FLOPs. What counts them as the table does has no use for them."""
 OTHER_FLOPS = 1.1  # a multiple of 6ND, either way, that is worth saying
 # One narrow layer on bytes has more weights, and one batch more tokens: such numbers are millions of them.
 LEAST_COUNTS = {"params": 500.0, "tokens": 1000.0}

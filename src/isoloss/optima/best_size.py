@@ -27,7 +27,7 @@ from isoloss.fitting.noise import of_others
 from isoloss.fitting.unseen import whitened_squares
 from isoloss.laws.law import Floats
 from isoloss.laws.settings import EXCLUDED_FLAGS
-from isoloss.optima.inside import FEWEST_SIZES, POINTS, Reach, usual_budgets
+from isoloss.optima.inside import FEWEST_SIZES, POINTS, Reach, inside_range, usual_budgets
 from isoloss.optima.surfaces import (
     FEWEST_ROWS,
     LocalSurface,
@@ -169,7 +169,7 @@ def _fittings(observations: Observations, shifts: Floats | None, *, draws: int, 
     """Return the runs of every corpus, flagged ones left out, with what all the others say of trunks."""
     tables, moved = [], []
     for corpus in observations.corpora:
-        rows = np.flatnonzero(observations.corpus == corpus)
+        rows = _distinct(observations, np.flatnonzero(observations.corpus == corpus))
         own = observations.select(rows)
         used, _ = leave_out(own, flags=EXCLUDED_FLAGS)
         tables.append(with_curves(used))
@@ -180,6 +180,13 @@ def _fittings(observations: Observations, shifts: Floats | None, *, draws: int, 
         _Fitting(table=table, corpus=corpus, others=evidence, shifts=shift, draws=draws, seed=seed)
         for corpus, table, evidence, shift in zip(observations.corpora, tables, others, moved, strict=True)
     ]
+
+
+def _distinct(observations: Observations, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return those of `rows` that repeat no other exactly: its twin would predict a row that is left out."""
+    read = (observations.params, observations.tokens, observations.flops, observations.loss_nats)
+    _, first = np.unique(np.column_stack(read)[rows], axis=0, return_index=True)
+    return np.asarray(rows[np.sort(first)])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -234,7 +241,10 @@ def _of_corpus(fitting: _Fitting, budgets: Sequence[float] | None) -> "list[Best
     table = fitting.table
     asked = tuple(dict.fromkeys(usual_budgets(table))) if budgets is None else tuple(budgets)
     held = {budget: int(fitting.reach.covered(budget).sum()) if len(table) else 0 for budget in asked}
-    if not any(count >= FEWEST_SIZES for count in held.values()) or len(table) < FEWEST_ROWS:
+    none_held = not any(count >= FEWEST_SIZES for count in held.values())
+    if none_held and len(table) >= FEWEST_ROWS and inside_range(table) is not None:
+        return [_at(fitting, budget, held[budget], ()) for budget in asked]
+    if none_held or len(table) < FEWEST_ROWS:
         lack = "too few: three sizes need runs on both sides of a budget (fewer, more tokens)"
         reason = f"{len(table)} usable runs, {lack}"
         return [BestSize(corpus=fitting.corpus, flops=budget, inside=False, reason=reason) for budget in asked or ()]

@@ -19,10 +19,24 @@ NEAR_TOKENS = 1.1  # a size whose tokens end within a tenth of a budget's counts
 
 
 def usual_budgets(table: Observations) -> tuple[float, ...]:
-    """Return three budgets inside the runs of a corpus, lower, middle and upper; none where none is inside."""
-    if (found := inside_range(table)) is None:
+    """Return three budgets inside the runs of a corpus, lower, middle and upper; none where none is inside.
+
+    Where budgets inside alternate with others, as between the budgets of runs of equal compute, they are the nearest
+    ones that are inside, those of the runs themselves among them.
+    """
+    budgets, within = _tried(table)
+    places = np.flatnonzero(within)
+    if not len(places):
         return ()
-    return three_of(*found)
+    low, high = float(budgets[places[0]]), float(budgets[places[-1]])
+    if within[places[0] : places[-1]].all():
+        return three_of(low, high)
+    own = np.unique([float(f"{flops:.3g}") for flops in table.flops])
+    if len(own) <= BUDGETS_TRIED:
+        budgets, within = (np.concatenate(both) for both in zip((budgets, within), _tried(table, own), strict=True))
+    known = np.sort(budgets[within])
+    wanted = np.geomspace(known[0], known[-1], 3)
+    return tuple(sorted({float(known[np.abs(np.log(known / budget)).argmin()]) for budget in wanted}))
 
 
 def three_of(low: float, high: float, *, margin: float = 0.1) -> tuple[float, float, float]:
@@ -40,16 +54,27 @@ def inside_range(table: Observations) -> tuple[float, float] | None:
     Every budget between them is inside: three sizes have runs around it, and a plain quadratic of all rows has its
     optimum between them; where it never has, the first alone counts. Of several such ranges it is the widest.
     """
-    if len(table) < FEWEST_SIZES:
-        return None
-    budgets = np.geomspace(table.flops.min(), table.flops.max(), BUDGETS_TRIED)
-    reach, log_loss = Reach.of(table), plain_quadratic(table)
-    covered = [reach.covered(budget).sum() >= FEWEST_SIZES for budget in budgets.tolist()]
-    within = [
-        held and _seems_inside(reach, budget, log_loss) for budget, held in zip(budgets.tolist(), covered, strict=True)
-    ]
-    found = _longest_stretch(within if any(within) else covered)
+    budgets, within = _tried(table)
+    found = _longest_stretch(within.tolist())
     return None if found is None else (float(budgets[found[0]]), float(budgets[found[1]]))
+
+
+def _tried(table: Observations, budgets: Floats | None = None) -> tuple[Floats, NDArray[np.bool_]]:
+    """Return budgets, over the range of a table's runs if none are given, and which of them are inside its runs.
+
+    Where a quadratic of all rows never has its optimum between the sizes, those that have runs around them count.
+    """
+    if len(table) < FEWEST_SIZES:
+        return np.empty(0), np.empty(0, dtype=bool)
+    if budgets is None:
+        budgets = np.geomspace(table.flops.min(), table.flops.max(), BUDGETS_TRIED)
+    reach, log_loss = Reach.of(table), plain_quadratic(table)
+    covered = np.array([reach.covered(budget).sum() >= FEWEST_SIZES for budget in budgets.tolist()])
+    within = np.array([
+        bool(held) and _seems_inside(reach, budget, log_loss)
+        for budget, held in zip(budgets.tolist(), covered, strict=True)
+    ])  # fmt: skip
+    return budgets, within if within.any() else covered
 
 
 def _longest_stretch(held: Sequence[bool]) -> tuple[int, int] | None:

@@ -93,17 +93,32 @@ def _holding(
 def as_seen(drafted: Plan, seen: Beyond) -> Plan:
     """Return the plan with split and loss as the forms say that the runs themselves have tested."""
     (split,) = seen.splits
-    left = tuple(
-        LawWarning(code="form_left_out", message=f"{name} is left out: {reason}.")
-        for name, reason in seen.left_out.items()
-    )
-    heavy = ", ".join(f"{one.name} {percent(one.weight, 2)}" for one in seen.forms if one.weight >= 0.01)
     return replace(
         drafted, params=split.params, tokens=split.tokens, log_ratio=split.tokens_per_param.logarithm(),
         loss=split.loss, run_loss=split.loss,
-        warnings=(*drafted.warnings, *left), regret=None,
-        reason=f"several laws, weighted by how well each predicts the largest budgets from smaller ones ({heavy})",
+        warnings=(*drafted.warnings, *_left_out(seen)), regret=None, reason=_weighted(seen),
     )  # fmt: skip
+
+
+def loss_as_seen(drafted: Plan, seen: Beyond) -> Plan:
+    """Return the plan with the loss of its one run as the forms say that the runs themselves have tested."""
+    (run,) = seen.runs
+    return replace(
+        drafted, loss=run.loss, run_loss=run.loss, warnings=(*drafted.warnings, *_left_out(seen)), regret=None,
+        reason=f"{drafted.reason}; the loss is that of {_weighted(seen)}",
+    )  # fmt: skip
+
+
+def _left_out(seen: Beyond) -> tuple[LawWarning, ...]:
+    return tuple(
+        LawWarning(code="form_left_out", message=f"{name} is left out: {reason}.")
+        for name, reason in seen.left_out.items()
+    )
+
+
+def _weighted(seen: Beyond) -> str:
+    heavy = ", ".join(f"{one.name} {percent(one.weight, 2)}" for one in seen.forms if one.weight >= 0.01)
+    return f"several laws, weighted by how well each predicts the largest budgets from smaller ones ({heavy})"
 
 
 def refuse_absurd(drafted: Plan, corpus: CorpusStatistics, *, split_asked: bool) -> None:

@@ -75,11 +75,20 @@ class PlanLaw:
         return replace(cls.of_fit(law), pooled=pooled)
 
     def splitting_as(self, best: BestSize) -> "PlanLaw":
-        """Return the law with the split that several forms see inside its runs, at that budget alone."""
-        assert best.tokens_per_param is not None, "asked of optima inside the runs"
+        """Return the law with the split that several forms see inside its runs, at that budget alone.
+
+        FLOPs then count as those of the runs do at that size, which need not be one multiple of N · D everywhere.
+        """
+        assert best.params is not None, "asked of optima inside the runs"
+        assert best.tokens is not None, "asked of optima inside the runs"
         assert best.log_ratio_draws is not None, "an optimum inside has draws"
         drawn = np.resize(best.log_ratio_draws, len(self.base.draws))
-        return replace(self, pooled=_SeenDraws(np.concatenate([[np.log(best.tokens_per_param.value)], drawn])))
+        params, tokens = best.params.value, best.tokens.value
+        factor = best.flops * self.base.data_per_token / (6 * params * tokens)
+        return replace(
+            self, base=replace(self.base, flops_factor=factor),
+            pooled=_SeenDraws(np.concatenate([[np.log(tokens / params)], drawn])),
+        )  # fmt: skip
 
     def in_form(self, form: str) -> "PlanLaw":
         """Return the law of another form that agrees with this one where its runs are.

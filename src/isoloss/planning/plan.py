@@ -6,19 +6,23 @@ less that of the plan, negative under the draws by which the plan is the worse o
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
+from scipy.special import ndtri
 
 from isoloss.core.errors import InputError, Unidentified, identified
-from isoloss.core.estimate import Estimate
+from isoloss.core.estimate import LEVEL, Estimate
 from isoloss.data_dependence.data_dependent import FittedDataDependent
 from isoloss.fitting.domain import LawWarning, extrapolation_warnings
 from isoloss.fitting.estimated import EstimatedLaw
+from isoloss.fitting.table_checks import OF_FLOPS, table_warnings
 from isoloss.laws.law import Floats
-from isoloss.optima.best_size import best_sizes
+from isoloss.optima.best_size import BestSize, best_sizes
+from isoloss.optima.inside import flops_per_token
 from isoloss.planning.beyond import look_beyond
 from isoloss.planning.corpus_statistics import CorpusStatistics
-from isoloss.planning.farther import as_seen, refuse_absurd, sound_forms, widened, within_uniform
+from isoloss.planning.farther import as_seen, loss_as_seen, refuse_absurd, sound_forms, widened, within_uniform
 from isoloss.planning.laws import REPEATABLE, PlanLaw, with_repetition
 from isoloss.planning.passes import GOOD_AS_NEW, MOST_PASSES, refuse_too_many_passes, repeat_warning
 from isoloss.planning.plan_result import MAKING, Making, Plan, finished, sizes, with_interval
@@ -32,6 +36,7 @@ FARTHEST = 100.0  # times the law's largest budget: beyond it a plan is refused 
 FAR = 10.0  # from here on an insisted plan needs a second form of the law
 OTHER_FORM = "kaplan"  # has no floor, where Chinchilla's form has one: they part as far as two forms in use do
 RULE_OF_THUMB = 20.0  # tokens a parameter (Hoffmann et al. 2022)
+STEPS = 50  # to the size of a budget at that ratio
 
 
 def plan(
@@ -74,7 +79,8 @@ def plan(
     unsound: tuple[LawWarning, ...] = ()
     if extrapolate:
         forms, unsound = sound_forms(forms, flops, corpus)
-    deciding = _seen_inside(forms[0], question, runs)
+    seen = _seen_inside(question, runs)
+    deciding = forms[0] if seen is None else forms[0].splitting_as(seen)
     law, decided, said_of_repeats = _decide(deciding, question, corpus, repeat=repeat)
     if repeat:
         _refuse_too_many_passes(forms[0], decided, corpus)
@@ -85,33 +91,62 @@ def plan(
     drafted = Plan(
         corpus=corpus.name,
         **sizes(decided),
-        loss=with_interval(law.loss(law.constant(size), law.constant(length))),
-        run_loss=law.run_loss(size, length),
-        regret=_regret(law, decided),
+        **_losses(law, size, length, seen=seen if law is deciding else None),
+        regret=_regret(law, decided, runs if law is deciding and seen is not None else None),
         params_convention=law.base.params_convention,
         data_unit=law.base.data_unit,
         extrapolation=extrapolation,
         forms=said,
         reason=f"{law.base.definition.formula}, {_whose(asked[0], corpus)}{_split_by(deciding)}",
         warnings=(*extrapolation_warnings(law.base.domain, float(decided.flops[0])), *_outside(asked[0], corpus),
-                  *_without_interval(asked),
+                  *_without_interval(asked), *_of_table(runs, forms[0], by_own_flops=seen is not None),
                   *said_of_repeats, *unsaid, *unsound),
     )  # fmt: skip
     if extrapolate and extrapolation > 1:
-        if runs is not None and list(question.given()) == ["flops"] and law is forms[0]:
-            drafted = as_seen(drafted, look_beyond(runs, flops=[question.given()["flops"]]))
-        else:
+        if runs is None or law is not forms[0]:
             drafted = widened(drafted, forms, corpus)
+        elif flops is not None and params is None and tokens is None:
+            drafted = as_seen(drafted, look_beyond(runs, flops=[flops]))
+        else:
+            drafted = loss_as_seen(widened(drafted, forms, corpus), look_beyond(runs, runs=[(size, length)]))
     refuse_absurd(drafted, corpus, split_asked=params is None and tokens is None)
     return finished(within_uniform(drafted, corpus), corpus, making)
 
 
-def _seen_inside(law: PlanLaw, question: Question, runs: Observations | None) -> PlanLaw:
-    """Return the law with the split that several forms see at the budget, where it is asked for and inside the runs."""
+def _seen_inside(question: Question, runs: Observations | None) -> BestSize | None:
+    """Return the best size that several forms see at the budget, where it is asked for and inside the runs."""
     if runs is None or set(question.given()) != {"flops"} or question.flops is None:
-        return law
+        return None
     (best, *_) = best_sizes(runs, budgets=[question.flops])
-    return law.splitting_as(best) if best.inside else law
+    return best if best.inside else None
+
+
+def _losses(law: PlanLaw, params: float, tokens: float, *, seen: BestSize | None) -> dict[str, Estimate | None]:
+    """Return the loss at the planned point and that of one run there: by the law, or as several forms see it."""
+    one = law.run_loss(params, tokens)
+    own = with_interval(law.loss(law.constant(params), law.constant(tokens)))
+    if seen is None or seen.loss is None:
+        return {"loss": own, "run_loss": one}
+    return {"loss": seen.loss, "run_loss": seen.loss if one.low is None else _with_noise(seen.loss, law.base.noise)}
+
+
+def _with_noise(loss: Estimate, noise: Floats) -> Estimate:
+    """Return a loss's interval with the noise of one run in it; `noise` (draws, 2) as `EstimatedLaw` has it."""
+    half = float(ndtri((1 + LEVEL) / 2) * np.sqrt(np.median(noise**2, axis=0).sum()))
+
+    def further(end: float | None) -> float | None:
+        if end is None:
+            return None
+        reach = float(np.log(end / loss.value))
+        return loss.value * float(np.exp(np.copysign(np.hypot(reach, half), reach)))
+
+    return replace(loss, low=further(loss.low), high=further(loss.high))
+
+
+def _of_table(runs: Observations | None, law: PlanLaw, *, by_own_flops: bool) -> tuple[LawWarning, ...]:
+    """Return what the table of runs alone gives reason to warn of."""
+    found = () if runs is None else table_warnings(runs, law=law.base.definition)
+    return tuple(one for one in found if not (by_own_flops and one.code in OF_FLOPS))
 
 
 def plan_law(law: AnyLaw, corpus: CorpusStatistics) -> PlanLaw:
@@ -246,13 +281,20 @@ def _refuse_far(forms: Sequence[PlanLaw], extrapolation: float, extrapolate: boo
         )
 
 
-def _regret(law: PlanLaw, decided: Splits) -> Estimate:
-    """Return the loss of 20 tokens a parameter on the plan's FLOPs, less the plan's."""
+def _regret(law: PlanLaw, decided: Splits, runs: Observations | None) -> Estimate:
+    """Return the loss of 20 tokens a parameter on the plan's FLOPs, less the plan's; FLOPs as `runs` count them."""
 
     def losses(params: float, tokens: float) -> Floats:
         return law.loss(law.constant(params), law.constant(tokens))
 
     thumb = float(np.sqrt(decided.flops[0] / (6 * law.base.flops_factor * RULE_OF_THUMB)))
+    if runs is not None:
+        rate, log_flops = (
+            flops_per_token(runs),
+            float(np.log(decided.flops[0] / (RULE_OF_THUMB * law.base.data_per_token))),
+        )
+        for _ in range(STEPS):  # FLOPs grow about as N² here
+            thumb *= float(np.exp((log_flops - rate(np.log(thumb)) - np.log(thumb)) / 2))
     return with_interval(
         losses(thumb, RULE_OF_THUMB * thumb * law.base.data_per_token)
         - losses(float(decided.params[0]), float(decided.tokens[0]))

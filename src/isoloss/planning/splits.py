@@ -23,6 +23,7 @@ from isoloss.planning.laws import PlanLaw
 # Budgets and sizes are searched over all that is ever trained, and far beyond: e^0 to e^90 (1e39).
 LOG_LEAST, LOG_MOST = 0.0, 90.0
 GRID, HALVINGS = 46, 50  # first in steps of 2, then down to 1e-15
+UNLIMITED = 1e30  # parameters or tokens
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,8 +90,13 @@ def split(law: PlanLaw, question: Question) -> Splits:
 
 def _way_out(law: PlanLaw, question: Question) -> str:
     if question.target_loss is not None:
-        least = float(law.loss(law.constant(1e30), law.constant(1e30))[0])
-        return f"its lowest loss, with unlimited parameters and tokens, is {least:.4g}: give a higher target"
+        params, tokens = question.params or UNLIMITED, question.tokens or UNLIMITED
+        least = float(law.loss(law.constant(params), law.constant(tokens))[0])
+        of = " and ".join(
+            f"unlimited {name}" if value == UNLIMITED else f"{value:.3g} {name}"
+            for name, value in (("parameters", params), ("tokens", tokens))
+        )
+        return f"its lowest loss, with {of}, is {least:.4g}: give a higher target"
     if law.form == Repeated.name:
         return (
             f"its {law.given['unique_tokens']:,.0f} tokens would be repeated so often that more compute does not "
