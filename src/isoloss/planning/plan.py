@@ -87,11 +87,13 @@ def plan(
     extrapolation = max(1.0, float(decided.flops[0]) / law.base.domain.flops_high)
     _refuse_far(forms, extrapolation, extrapolate)
     size, length = float(decided.params[0]), float(decided.tokens[0])
+    loss, run_loss = _losses(law, size, length, seen=seen if law is deciding else None)
     said, unsaid = _forms(forms, question)
     drafted = Plan(
         corpus=corpus.name,
         **sizes(decided),
-        **_losses(law, size, length, seen=seen if law is deciding else None),
+        loss=loss,
+        run_loss=run_loss,
         regret=_regret(law, decided, runs if law is deciding and seen is not None else None),
         params_convention=law.base.params_convention,
         data_unit=law.base.data_unit,
@@ -121,13 +123,12 @@ def _seen_inside(question: Question, runs: Observations | None) -> BestSize | No
     return best if best.inside else None
 
 
-def _losses(law: PlanLaw, params: float, tokens: float, *, seen: BestSize | None) -> dict[str, Estimate | None]:
+def _losses(law: PlanLaw, params: float, tokens: float, *, seen: BestSize | None) -> tuple[Estimate, Estimate]:
     """Return the loss at the planned point and that of one run there: by the law, or as several forms see it."""
     one = law.run_loss(params, tokens)
-    own = with_interval(law.loss(law.constant(params), law.constant(tokens)))
     if seen is None or seen.loss is None:
-        return {"loss": own, "run_loss": one}
-    return {"loss": seen.loss, "run_loss": seen.loss if one.low is None else _with_noise(seen.loss, law.base.noise)}
+        return with_interval(law.loss(law.constant(params), law.constant(tokens))), one
+    return seen.loss, seen.loss if one.low is None else _with_noise(seen.loss, law.base.noise)
 
 
 def _with_noise(loss: Estimate, noise: Floats) -> Estimate:
