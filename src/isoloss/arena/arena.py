@@ -24,7 +24,7 @@ def all_tasks(*, repeats: int, seed: int, published: Iterable[tuple[str, Observa
     )  # fmt: skip
 
 
-def compete(sources: Sequence[Path], tasks: Sequence[Task], *, limits: Limits | None = None) -> Iterator[Entry]:
+def compete(sources: Sequence[Path], tasks: Sequence[Task], *, limits: Limits) -> Iterator[Entry]:
     """Yield the scores of every method, named by its file and in this order, each in one thread of its own process.
 
     Raises InputError for two files of one name: their rows could not be distinguished.

@@ -45,12 +45,11 @@ class Prediction:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RunIntervals:
-    """Where losses of new runs lie, a number a run: `value`, and `low` to `high` at `level`, in nats."""
+    """Where losses of new runs lie, a number a run: `value`, and the interval `low` to `high`, in nats."""
 
     value: Floats
     low: Floats
     high: Floats
-    level: float
 
     def hold(self, losses: Floats) -> Floats:
         """Return which of `losses` lie inside, as booleans."""
@@ -76,7 +75,7 @@ def run_intervals(
         np.exp(_mixture_quantile(np.log(drawn[answered]), spread, share))
         for share in ((1 - level) / 2, (1 + level) / 2)
     )
-    return RunIntervals(value=np.ravel(law.predict_unwarned(**columns)), low=low, high=high, level=level)
+    return RunIntervals(value=np.ravel(law.predict_unwarned(**columns)), low=low, high=high)
 
 
 def predict_run(law: "EstimatedLaw", columns: Mapping[str, Any], *, level: float = LEVEL) -> Prediction:

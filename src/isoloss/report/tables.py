@@ -20,7 +20,6 @@ from isoloss.report.splits import best_split
 
 SPLITS_ALONGSIDE = "best splits are by several forms of the loss"
 TWO, THREE, FOUR = (partial(fixed, decimals=decimals) for decimals in (2, 3, 4))
-DIGITS = partial(plain, trim=False)
 CORPUS = Column(title="corpus", numeric=False)
 
 
