@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import chdtrc, chdtri, ndtr, ndtri, stdtr, stdtrit
 
+from isoloss.core.bisection import bisected
 from isoloss.core.errors import InputError
 from isoloss.core.estimate import LEVEL, Estimate
 from isoloss.laws.law import Floats
@@ -187,11 +188,9 @@ def mixture_quantiles(
     """Return the quantiles of a mixture of normals, shares of sum 1, searched within `reach` of a value."""
     wanted = np.array(list(probabilities))
     low, high = np.full((2, len(wanted)), [[around - reach], [around + reach]])
-    for _ in range(HALVINGS):  # all at once, and without scipy.optimize, which takes a fifth of a second to import
-        middle = (low + high) / 2
-        below = ndtr((middle[:, None] - means) / sds) @ share < wanted
-        low, high = np.where(below, middle, low), np.where(below, high, middle)
-    return [float(value) for value in (low + high) / 2]
+    # Without scipy.optimize, which takes a fifth of a second to import.
+    found = bisected(lambda at: ndtr((at[:, None] - means) / sds) @ share < wanted, low, high, halvings=HALVINGS)
+    return [float(value) for value in found]
 
 
 class Weighted(NamedTuple):

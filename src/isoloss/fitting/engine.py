@@ -1,7 +1,6 @@
 """The fit engine: one problem, many starts, many resamples, both cores; and the proof that an optimum was reached."""
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
 from types import MappingProxyType
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isoloss.core.errors import InputError, did_you_mean
-from isoloss.core.machine import cores
+from isoloss.core.machine import cores, over_cores
 from isoloss.core.rng import stream
 from isoloss.fitting import _kernels
 from isoloss.fitting.evidence import Convergence
@@ -355,5 +354,4 @@ def _over_cores(run: Callable[[slice], None], jobs: int, *, rows: int) -> None:
         return
     # Eight parts a core: starts differ in how long they take.
     size = -(-jobs // (8 * workers))
-    with ThreadPoolExecutor(workers) as pool:
-        list(pool.map(run, [slice(first, first + size) for first in range(0, jobs, size)]))
+    list(over_cores(run, [slice(first, first + size) for first in range(0, jobs, size)]))

@@ -92,14 +92,14 @@ def score_floor(value: float, *, estimate: Estimate, draws: Floats, stderr: floa
     if len(draws) >= 2:
         stderr = float(draws.std(ddof=1))
     usable = bool(np.isfinite(stderr)) and stderr > 0
-    low, high = estimate.low, estimate.high
+    inside = estimate.holds(value)
     return KnownFloor(
         value=value,
         held=False,
-        E=estimate if low is not None or not usable else Estimate.from_stderr(estimate.value, stderr, level=LEVEL),
+        E=estimate if inside is not None or not usable else Estimate.from_stderr(estimate.value, stderr, level=LEVEL),
         stderr=stderr if usable else None,
         z=(estimate.value - value) / stderr if usable else None,
-        inside=None if low is None or high is None else low <= value <= high,
+        inside=inside,
     )
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from isoloss.core.bisection import bisected
 from isoloss.core.errors import InputError
 from isoloss.core.estimate import LEVEL, Estimate
 from isoloss.core.plain_json import fields_json
@@ -108,8 +109,6 @@ def _mixture_quantile(centres: Floats, spread: Floats, share: float) -> Floats:
 
     low = (centres - FARTHEST * spread[:, None]).min(axis=0)
     high = (centres + FARTHEST * spread[:, None]).max(axis=0)
-    for _ in range(BISECTIONS):
-        middle = (low + high) / 2
-        below = ndtr((middle - centres) / spread[:, None]).mean(axis=0) < share
-        low, high = np.where(below, middle, low), np.where(below, high, middle)
-    return np.asarray((low + high) / 2)
+    return bisected(
+        lambda at: ndtr((at - centres) / spread[:, None]).mean(axis=0) < share, low, high, halvings=BISECTIONS
+    )
