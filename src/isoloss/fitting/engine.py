@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isoloss.core.errors import InputError, did_you_mean
+from isoloss.core.errors import InputError, did_you_mean, require_known
 from isoloss.core.machine import cores, over_cores
 from isoloss.core.rng import stream
 from isoloss.fitting import _kernels
@@ -97,8 +97,7 @@ def pose(
     Raises InputError for an unknown objective or fixed parameter.
     """
     weights = np.ones(len(observations)) if weights is None else weights
-    if objective not in OBJECTIVES:
-        raise InputError(f"unknown objective {objective!r}", fix=did_you_mean(objective, OBJECTIVES))
+    require_known(objective, OBJECTIVES, what="objective")
     if not 0 < delta < np.inf:
         raise InputError(f"delta is {delta:g}", fix="give Huber's delta as a number above zero, such as 1e-3")
     raw = law.features(**{name: observations.column(name) for name in law.columns})
@@ -114,10 +113,9 @@ def pose(
 
 def row_weights(observations: Observations, weights: WeightsName) -> Floats:
     """Return the weight of each row. Raises InputError for an unknown name or a table without standard errors."""
+    require_known(weights, ("equal", "stderr"), what="weights")
     if weights == "equal":
         return np.ones(len(observations))
-    if weights != "stderr":
-        raise InputError(f"unknown weights {weights!r}", fix=did_you_mean(weights, ("equal", "stderr")))
     if observations.stderr is None:
         raise InputError("weights='stderr' needs standard errors; the table has none", fix="use weights='equal'")
     return np.asarray((observations.loss_nats / observations.stderr) ** 2)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from isoloss.core.errors import InputError, did_you_mean
+from isoloss.core.errors import InputError, require_known
 from isoloss.core.estimate import LEVEL, Estimate
 from isoloss.core.numbers import percent, some
 from isoloss.core.plain_json import fields_json
@@ -61,8 +61,7 @@ def floor_of(observations: Observations, *, law: type[Law], use: FloorUse) -> fl
     Raises InputError for an unknown use, for floors that differ or lie above every loss, and where a floor is to be
     held and cannot.
     """
-    if use not in USES:
-        raise InputError(f"unknown use of a floor {use!r}", fix=did_you_mean(use, USES))
+    require_known(use, USES, what="use of a floor")
     known = observations.floor
     if use == "hold" and IRREDUCIBLE not in law.fixable:
         raise InputError(f"{law.name} has no irreducible loss E to fix at a floor", fix="use a law with E")
