@@ -9,6 +9,7 @@ import numpy as np
 from scipy import stats
 
 from answer import verdicts
+from answer.between import holm
 from answer.estimates import SIX_ND_BUDGETS, Balance, Pair, mean_with_interval
 from answer.judged import (
     FEWEST,
@@ -24,7 +25,6 @@ from answer.judged import (
 from answer.words import probability
 from isoloss.core.numbers import fixed, listed
 from isoloss.data_dependence.coefficient_lines import frontier_log_tokens, regress_coefficients
-from isoloss.data_dependence.meta import holm
 
 if TYPE_CHECKING:
     from answer.page import Found

@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from answer.between import mean_between
 from answer.estimates import Balance
 from answer.readings import Floats
 from isoloss.core.estimate import Estimate
 from isoloss.core.rng import stream
-from isoloss.data_dependence.meta import mean_between, meta_regression
+from isoloss.data_dependence.meta import meta_regression
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.optima.best_size import BestSize
 

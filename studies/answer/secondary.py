@@ -7,11 +7,11 @@ import numpy as np
 from scipy import stats
 
 from answer import verdicts
+from answer.between import holm
 from answer.estimates import Balance
 from answer.readings import Counting
 from answer.verdicts import Slope
 from isoloss.core.estimate import Estimate
-from isoloss.data_dependence.meta import holm
 
 RISE = "dθ/d ln C"
 EVERY = "ngram, all texts"

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import stats
 
+from answer.between import holm, mean_between, scatter_between
 from answer.estimates import Balance, per_compute
 from answer.readings import Floats, Readings, as_observations, cell
 from isoloss.core.estimate import Estimate
-from isoloss.data_dependence.meta import MetaRegression, holm, mean_between, meta_regression, scatter_between
+from isoloss.data_dependence.meta import MetaRegression, meta_regression
 from isoloss.planning.beyond import look_beyond
 
 CONFIRMATORY = "ngram"

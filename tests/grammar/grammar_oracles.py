@@ -4,11 +4,15 @@ import math
 from collections import defaultdict
 from itertools import pairwise
 
+import numpy as np
 from hypothesis import strategies as st
 
 from isoloss.core.errors import BadGrammar
+from isoloss.grammar.automaton import compile_automaton
+from isoloss.grammar.floor import _score
 from isoloss.grammar.notation import parse_grammar
 from isoloss.grammar.pcfg import Grammar
+from isoloss.grammar.sampler import token_dtype
 from isoloss.grammar.transform import check_emits, without_empty
 
 SENTENCE = "sentence"
@@ -78,3 +82,11 @@ def small_grammars(draw, *, shortest: int = 1) -> Grammar:
         start=[float(weight) for weight in start],
         separator_is_terminal=False,
     )
+
+
+def next_token_probabilities(grammar: Grammar, prefix: list[int]) -> np.ndarray:
+    """p(token | prefix) of every token id, by the floor's own kernel: where a document begins with `prefix`."""
+    documents = np.empty((grammar.vocabulary_size, len(prefix) + 1), token_dtype(grammar.vocabulary_size))
+    documents[:, :-1] = prefix
+    documents[:, -1] = np.arange(grammar.vocabulary_size)
+    return np.exp(-_score(compile_automaton(grammar), documents)[:, -1])

@@ -5,14 +5,14 @@ import math
 import numpy as np
 import pytest
 from genlm.grammar import CFG, EOS, EarleyLM, Float
-from grammar_oracles import emits, losses_by_enumeration, small_grammars, written
+from grammar_oracles import emits, losses_by_enumeration, next_token_probabilities, small_grammars, written
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from isoloss.core.errors import BadCorpus, BadGrammar
 from isoloss.grammar import floor as floors
 from isoloss.grammar.families import grammar_spec
-from isoloss.grammar.floor import document_floor, estimate_floor, next_token_probabilities, scored_means
+from isoloss.grammar.floor import document_floor, estimate_floor, scored_means
 from isoloss.grammar.pcfg import Grammar
 from isoloss.grammar.sampler import sample_documents
 from isoloss.grammar.transform import condition_on_termination
@@ -173,8 +173,6 @@ def test_a_document_of_another_grammar_is_refused():
         document_floor(grammar, np.array([[7, 2, 0]], dtype=np.uint16))
     with pytest.raises(BadCorpus, match="token -1 is outside the grammar's 3 tokens"):
         document_floor(grammar, np.array([[-1, 2, 0]]))
-    with pytest.raises(BadCorpus, match=r"begins with \[2\]"):
-        next_token_probabilities(grammar, [2])
 
 
 def test_a_grammar_that_may_emit_nothing_for_ever_is_refused():

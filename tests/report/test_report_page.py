@@ -20,8 +20,9 @@ from isoloss.report.page import ReportFiles, markdown_text, write_report
 from isoloss.report.predictor_picture import predictor_picture
 from isoloss.report.predictor_tables import corpus_tables, predictor_tables
 from isoloss.report.sections import sections
-from isoloss.report.tables import bits_per_byte, fit_table, key_table, runs_table
+from isoloss.report.tables import fit_table, key_table, runs_table
 from isoloss.report.verdicts import NOT_JUDGED
+from isoloss.runs.evaluation import bits_per_byte
 
 MEGABYTE = 1e6
 

@@ -1,7 +1,6 @@
 """Methods against tables: every method on the same ones, as many at a time as there are cores."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from isoloss.arena.referee import Limits, run_method
 from isoloss.arena.scores import Entry, score
 from isoloss.arena.tasks import Task, bundled, held_out, simulated
 from isoloss.core.errors import InputError
-from isoloss.core.machine import cores
+from isoloss.core.machine import over_cores
 from isoloss.runs.observations import Observations
 
 REPEATS = 4
@@ -24,7 +23,7 @@ def all_tasks(*, repeats: int, seed: int, published: Iterable[tuple[str, Observa
     )  # fmt: skip
 
 
-def compete(sources: Sequence[Path], tasks: Sequence[Task], *, limits: Limits | None = None) -> Iterator[Entry]:
+def compete(sources: Sequence[Path], tasks: Sequence[Task], *, limits: Limits) -> Iterator[Entry]:
     """Yield the scores of every method, named by its file and in this order, each in one thread of its own process.
 
     Raises InputError for two files of one name: their rows could not be distinguished.
@@ -32,8 +31,6 @@ def compete(sources: Sequence[Path], tasks: Sequence[Task], *, limits: Limits | 
     names = [source.stem for source in sources]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise InputError(f"two methods called {twice[0]!r}", fix="give one of the files another name")
-    with ThreadPoolExecutor(cores()) as pool:
-        for source, answers in zip(
-            sources, pool.map(partial(run_method, tasks=tasks, limits=limits), sources), strict=True
-        ):
-            yield score(source.stem, tasks, answers)
+    found = over_cores(partial(run_method, tasks=tasks, limits=limits), sources)
+    for source, answers in zip(sources, found, strict=True):
+        yield score(source.stem, tasks, answers)

@@ -9,7 +9,6 @@ import numpy as np
 
 from isoloss.arena.referee import Answer, Status
 from isoloss.arena.tasks import AHEAD, Task, Track
-from isoloss.core.estimate import Estimate
 from isoloss.core.plain_json import Plain
 from isoloss.laws.law import Floats
 
@@ -117,7 +116,7 @@ def _of_floor(task: Task, answer: Answer) -> dict[str, Any]:
     if task.key.floor is None or answer.floor is None:
         return {}
     return {
-        "floor_error": abs(answer.floor.value - task.key.floor), "floor_held": _holds(answer.floor, task.key.floor),
+        "floor_error": abs(answer.floor.value - task.key.floor), "floor_held": answer.floor.holds(task.key.floor),
         "floor": answer.floor.value, "floor_low": answer.floor.low, "floor_high": answer.floor.high,
         "floor_true": task.key.floor,
     }  # fmt: skip
@@ -131,7 +130,7 @@ def _of_splits(task: Task, answer: Answer) -> dict[str, Any]:
             found["regret_10" if place else "regret"] = regret
             if not place:
                 found["split_error"] = abs(split.value - task.key.log_ratios[0])
-                found["split_held"] = _holds(split, task.key.log_ratios[0])
+                found["split_held"] = split.holds(task.key.log_ratios[0])
     return found
 
 
@@ -148,8 +147,3 @@ def _of_choice(task: Task, answer: Answer) -> dict[str, Any]:
     if task.key.next_runs is None or answer.chosen is None:
         return {}
     return {"next_error": task.key.next_runs.error(answer.chosen)}
-
-
-def _holds(found: Estimate, truth: float) -> bool | None:
-    """Whether an interval holds the truth, None where there is no interval."""
-    return None if found.low is None or found.high is None else found.low <= truth <= found.high

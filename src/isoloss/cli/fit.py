@@ -11,18 +11,15 @@ from isoloss.cli.columns import Best, CountedBy, Group, Loss, Params, Table, Tok
 from isoloss.cli.explore import Page
 from isoloss.cli.output import open_progress, warn
 from isoloss.core.bounds import MOST_DRAWS
+from isoloss.laws.settings import MethodName, Objective, StartsName, WeightsName
 
 if TYPE_CHECKING:
     from isoloss.data_dependence.table_fit import TableFit
     from isoloss.runs.observations import Observations
 
-Objective = Literal["huber", "lad", "gaussian"]
 Backtest = Literal["flops", "params", "corpus"]
-Starts = Literal["auto", "hoffmann"]
 Unit = Literal["tokens", "bytes"]
 FloorUse = Literal["hold", "score"]
-Weights = Literal["equal", "stderr"]
-Method = Literal["auto", "rows", "trunks", "parametric_trunks"]
 LAWS = (
     "Law to fit: auto (the law that best predicts left-out training curves), chinchilla, kaplan, kaplan_params, "
     "kaplan_tokens, kaplan_flops, offset_params, offset_tokens, offset_flops, repeated, critical_batch, "
@@ -94,13 +91,13 @@ def fit(
     objective: Annotated[Objective, typer.Option(help="How a residual of ln L is penalised.")] = "huber",
     delta: Annotated[float, typer.Option(help="Huber's threshold on ln L.")] = 1e-3,
     starts: Annotated[
-        Starts,
+        StartsName,
         typer.Option(
             help="hoffmann: the 4,500 starting points of Hoffmann et al.; auto: fewer, which find optima as good."
         ),
     ] = "auto",
     weights: Annotated[
-        Weights, typer.Option(help="How rows count: equal, or by 1/σ² of ln L from --stderr or a results folder.")
+        WeightsName, typer.Option(help="How rows count: equal, or by 1/σ² of ln L from --stderr or a results folder.")
     ] = "equal",
     stderr: Annotated[str | None, typer.Option(help="Column of standard errors of the losses, for --weights.")] = None,
     exclude_flags: Annotated[
@@ -108,7 +105,8 @@ def fit(
         typer.Option(help='Flags of a results folder whose runs are left out, comma-separated; "" leaves none out.'),
     ] = "unconverged,saturated",
     method: Annotated[
-        Method, typer.Option(help="What --bootstrap resamples; auto: trunks, rows or simulations, as the rows allow.")
+        MethodName,
+        typer.Option(help="What --bootstrap resamples; auto: trunks, rows or simulations, as the rows allow."),
     ] = "auto",
     bootstrap: Annotated[
         int, typer.Option(min=0, max=MOST_DRAWS, help="Number of resamples for the intervals; 0 gives no intervals.")

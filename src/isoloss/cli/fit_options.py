@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from isoloss.core.errors import InputError, did_you_mean
+from isoloss.core.errors import InputError, require_known
 
 if TYPE_CHECKING:
     from isoloss.laws.law import Law
@@ -46,8 +46,7 @@ def flags_of(text: str) -> tuple[str, ...]:
 
     found = tuple(name.strip() for name in text.split(",") if name.strip())
     for name in found:
-        if name not in MEANINGS:
-            raise InputError(f"unknown flag {name!r}", place="--exclude-flags", fix=did_you_mean(name, MEANINGS))
+        require_known(name, MEANINGS, what="flag", place="--exclude-flags")
     return found
 
 

@@ -69,8 +69,6 @@ def import_(
     if convention is not None and convention not in PARAMS_CONVENTIONS:
         raise InputError(f"no convention {convention!r}", place="--convention",
                          fix=did_you_mean(convention, PARAMS_CONVENTIONS))  # fmt: skip
-    if not source.exists():
-        raise InputError("no such file or folder", place=str(source), fix="check the path")
     mapped = Mapped(
         params=params, tokens=tokens, loss=loss, unit=unit, flops=flops, corpus=corpus, group=group,
         batch_tokens=batch_tokens, sample_tokens=sample_tokens, run=run, step=step, where=where, convention=convention,

@@ -8,7 +8,7 @@ import typer
 from isoloss.cli.app import Allow, Convention, Figure, Json, Seed, app, typed
 from isoloss.cli.explore import Page, check_page, write_planned
 from isoloss.cli.output import open_progress, print_json, say
-from isoloss.cli.study import Out, StudyFile
+from isoloss.cli.study import Out, StudyFile, results_of
 from isoloss.core.errors import InputError
 
 What = Literal["log_ratio", "exponent_a", "loss"]
@@ -52,7 +52,7 @@ def next_(
     from isoloss.study.spec import Study
 
     asked = Study.load(study)
-    folder = out or Path("results") / asked.name
+    folder = results_of(asked, out)
     Archive.reopen(folder)  # a folder that is not there is not made
     lab = Lab(folder, base=study.resolve().parent, progress=open_progress(folder, as_json=json))
     proposals = lab.next(asked, flops=flops, quantity=quantity, at_flops=at, corpus=corpus)

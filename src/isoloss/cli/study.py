@@ -52,7 +52,7 @@ def check(study: StudyFile, out: Out = None, allow: Allow = None, json: Json = F
     if isinstance(asked, EvaluateStudy):
         _check_evaluations(asked, base=study.resolve().parent, json=json)
         return
-    checked = check_study(asked, base=study.resolve().parent, results=_results(asked, out),
+    checked = check_study(asked, base=study.resolve().parent, results=results_of(asked, out),
                           progress=open_progress(as_json=json))  # fmt: skip
     if json:
         print_json(checked.to_json())
@@ -185,7 +185,7 @@ def _evaluate(study: "EvaluateStudy", *, base: Path, out: Path | None, json: boo
     from isoloss.study.evaluation import CSV_NAME
     from isoloss.study.lab import Lab
 
-    folder = out or Path("results") / study.name
+    folder = results_of(study, out)
     started = time.perf_counter()
     evaluated = Lab(folder, base=base, progress=open_progress(folder, as_json=json)).evaluate(study)
     assert evaluated is not None, "the study has [evaluate]"
@@ -200,7 +200,7 @@ def _evaluate(study: "EvaluateStudy", *, base: Path, out: Path | None, json: boo
 def _conduct(study: "Study", *, base: Path, out: Path | None, until: Until, json: bool, **where: Any) -> None:
     from isoloss.cli import study_output
 
-    folder = _results(study, out)
+    folder = results_of(study, out)
     progress = open_progress(folder, as_json=json)
     # Said before the laboratory loads: who reads a pipe sees at once that the study was understood.
     progress.note(f"study {study.name}: {len(study.corpus)} corpora, results in {folder}")
@@ -218,5 +218,6 @@ def _conduct(study: "Study", *, base: Path, out: Path | None, until: Until, json
         raise typer.Exit(1)
 
 
-def _results(study: "Study", out: Path | None) -> Path:
+def results_of(study: "Study | EvaluateStudy", out: Path | None) -> Path:
+    """Return the folder of a study's results: the one that was asked for, else results/NAME."""
     return out or Path("results") / study.name

@@ -56,15 +56,13 @@ def show_counts(
 
 def show_evaluated(evaluated: "Evaluated") -> None:
     """Print the matrix of models × corpora, the largest model of each origin, and the pairs it lacks."""
-    from isoloss.runs.evaluation import largest
+    from isoloss.runs.evaluation import matrix
 
     console = _console()
-    best = {(one.origin, one.corpus): one for one in largest(evaluated.evaluations)}
-    corpora = list(dict.fromkeys(corpus for _, corpus in best))
+    corpora, best = matrix(evaluated.evaluations)
     table = _table("trained on", *(f"on {corpus}" for corpus in corpora))
     table.caption = f"Nats per token ± standard error; of {len(evaluated.evaluations)} evaluations the largest models'."
-    for origin in dict.fromkeys(origin for origin, _ in best):
-        own = [best.get((origin, corpus)) for corpus in corpora]
+    for origin, own in best.items():
         table.add_row(origin, *("–" if one is None else f"{one.loss.nats:.3f} ± {one.loss.stderr:.3f}" for one in own))
     console.print(table)
     for one in evaluated.refused:

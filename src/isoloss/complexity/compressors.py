@@ -4,7 +4,6 @@ import bz2
 import lzma
 import zlib
 from abc import abstractmethod
-from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar
 
 import numpy as np
@@ -14,7 +13,7 @@ from isoloss.complexity.base import Floats, Measure, MeasureSettings, MeasureUni
 from isoloss.complexity.bootstrap import Summary
 from isoloss.complexity.sample import Sample
 from isoloss.core.errors import InputError
-from isoloss.core.machine import cores
+from isoloss.core.machine import over_cores
 from isoloss.core.optional import optional
 from isoloss.corpus.corpus import Tokens
 
@@ -44,9 +43,8 @@ class CompressionRatio(Measure):
     def ratios(self, raw: NDArray[np.uint8]) -> Floats:
         """Return the ratio of each row of bytes, on all cores."""
         piece = max(1, min(PIECE, PIECE_BYTES // raw.shape[1]))
-        with ThreadPoolExecutor(cores()) as pool:
-            pieces = pool.map(self.sizes, np.split(raw, range(piece, len(raw), piece)))
-            return np.asarray(np.array([size for found in pieces for size in found]) / raw.shape[1])
+        pieces = over_cores(self.sizes, np.split(raw, range(piece, len(raw), piece)))
+        return np.asarray(np.array([size for found in pieces for size in found]) / raw.shape[1])
 
     def sizes(self, raw: NDArray[np.uint8]) -> list[int]:
         """Return the compressed size of each row of bytes."""

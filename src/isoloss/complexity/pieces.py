@@ -12,11 +12,10 @@ from typing import IO
 
 import numpy as np
 
-from isoloss.core.errors import BadCorpus
 from isoloss.core.reading import LINES
 from isoloss.core.rng import stream
 from isoloss.corpus.compressed import LONGEST_DOCUMENT, compression, inner_suffix, too_long
-from isoloss.corpus.json_rows import BROKEN_ROW, FIX_BROKEN_ROWS, BrokenRow, line_text
+from isoloss.corpus.json_rows import BrokenRow, line_text, skip_or_raise
 from isoloss.corpus.readers import Document, is_plain
 
 PIECE_BYTES = 1 << 14
@@ -64,9 +63,7 @@ def _rows(
         try:
             text = line_text(line, text_field, place)
         except BrokenRow as problem:
-            if skipped is None:
-                raise BadCorpus(str(problem), place=place, fix=FIX_BROKEN_ROWS) from problem
-            skipped[BROKEN_ROW] += 1
+            skip_or_raise(problem, place, skipped)
             continue
         yield Document(text, place)
 

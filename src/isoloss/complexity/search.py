@@ -15,6 +15,7 @@ from pydantic import JsonValue, ValidationError
 
 from isoloss.complexity.base import MeasureSettings
 from isoloss.complexity.candidates import Candidate, Ruler, anywhere, nearby
+from isoloss.complexity.measure import DEFAULT
 from isoloss.complexity.wanted import CANDIDATES, Tolerances, Wanted
 from isoloss.core.errors import InputError, NothingFound
 from isoloss.core.estimate import Estimate
@@ -26,7 +27,6 @@ from isoloss.grammar.families import ZipfGrammar
 ELITE = 10  # the best so far, whose neighbours are tried
 FIRST = 60  # candidates from everywhere before the first neighbour
 WANDER = 0.1  # of the later ones, still from everywhere
-DEFAULT_SETTINGS = MeasureSettings()
 DEFAULT_TOLERANCES = Tolerances()
 
 
@@ -72,7 +72,7 @@ def search_grammars(
     tolerances: Tolerances = DEFAULT_TOLERANCES,
     candidates: int = CANDIDATES,
     context: int = 256,
-    settings: MeasureSettings = DEFAULT_SETTINGS,
+    settings: MeasureSettings = DEFAULT,
     seed: int = 0,
     progress: Progress = QUIET,
 ) -> list[FoundGrammar]:

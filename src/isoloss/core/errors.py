@@ -155,6 +155,21 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"{guess}known: {', '.join(map(_short, listed))} and {len(names) - len(listed):,} more"
 
 
+def require_known(name: str, known: Iterable[str], *, what: str, place: str | None = None) -> None:
+    """Raise InputError for a name that is not among the known ones: an unknown `what`."""
+    known = list(known)
+    if name not in known:
+        raise InputError(f"unknown {what} {name!r}", place=place, fix=did_you_mean(name, known))
+
+
+def require_columns(names: Iterable[str], known: Iterable[str], *, place: str | None = None) -> None:
+    """Raise BadTable for the first of the names that is no known column."""
+    known = list(known)
+    for name in names:
+        if name not in known:
+            raise BadTable(f"no column {name!r}", place=place, fix=did_you_mean(name, known))
+
+
 def _short(name: str) -> str:
     return name if len(name) <= MOST_LETTERS else f"{name[:MOST_LETTERS]}…"
 

@@ -63,6 +63,10 @@ class Estimate:
 
         return ((self.width or 0.0) / (2 * NormalDist().inv_cdf((1 + self.level) / 2))) ** 2
 
+    def holds(self, value: float) -> bool | None:
+        """Return whether the interval holds a value, None without an interval."""
+        return None if self.low is None or self.high is None else self.low <= value <= self.high
+
     def mapped(self, rule: Callable[[float], float]) -> "Estimate":
         """Return a monotone function of the estimate, its ends mapped too; of a falling one they change places."""
         ends = [None if end is None else rule(end) for end in (self.low, self.high)]

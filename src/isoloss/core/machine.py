@@ -1,11 +1,24 @@
 """What this process may use of the machine it runs on."""
 
 import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+Part = TypeVar("Part")
+Found = TypeVar("Found")
 
 
 def cores() -> int:
     """Return how many cores this process may use: fewer than there are, in a container or under taskset."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def over_cores(run: Callable[[Part], Found], parts: Sequence[Part]) -> Iterator[Found]:
+    """Yield what `run` returns of each part, in their order, from a thread for every core."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(cores()) as pool:
+        yield from pool.map(run, parts)
 
 
 def workers_for(threads: int) -> int:

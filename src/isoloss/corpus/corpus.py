@@ -242,7 +242,12 @@ class Corpus(Frozen):
         In a generated corpus a document is exactly one window: raises
         InputError where `context` differs from `document_tokens`.
         """
-        self._require_context(context)
+        if self.document_tokens is not None and context != self.document_tokens:
+            raise InputError(
+                f"corpus {self.name!r} was generated as documents of {self.document_tokens} tokens; "
+                f"windows of {context} were asked",
+                fix=f"use context {self.document_tokens}, or generate the corpus with document_tokens = {context}",
+            )
         return document_windows(self.documents(side), context)
 
     def token_budget(self, context: int) -> int:
@@ -252,14 +257,6 @@ class Corpus(Frozen):
     def scored_documents(self, context: int) -> int:
         """Return how many held-out documents hold a window of `context` tokens."""
         return len(np.unique(self.windows("heldout", context).document))
-
-    def _require_context(self, context: int) -> None:
-        if self.document_tokens is not None and context != self.document_tokens:
-            raise InputError(
-                f"corpus {self.name!r} was generated as documents of {self.document_tokens} tokens; "
-                f"windows of {context} were asked",
-                fix=f"use context {self.document_tokens}, or generate the corpus with document_tokens = {context}",
-            )
 
     def _array(self, name: str) -> Any:
         path = self.folder / name

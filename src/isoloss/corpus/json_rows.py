@@ -170,9 +170,14 @@ def _read_values(path: Path, name: str, skipped: Counter[str] | None) -> Iterato
                 known = True
                 yield text, place
             except BrokenRow as problem:
-                if skipped is None:
-                    raise BadCorpus(str(problem), place=place, fix=FIX_BROKEN_ROWS) from problem
-                skipped[BROKEN_ROW] += 1
+                skip_or_raise(problem, place, skipped)
+
+
+def skip_or_raise(problem: BrokenRow, place: str, skipped: Counter[str] | None) -> None:
+    """Count a broken row. Raises BadCorpus where none is to be skipped."""
+    if skipped is None:
+        raise BadCorpus(str(problem), place=place, fix=FIX_BROKEN_ROWS) from problem
+    skipped[BROKEN_ROW] += 1
 
 
 class _Values:

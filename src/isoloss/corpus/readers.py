@@ -30,8 +30,6 @@ from isoloss.corpus.compressed import (
     too_long,
 )
 from isoloss.corpus.json_rows import (
-    BROKEN_ROW,
-    FIX_BROKEN_ROWS,
     BrokenRow,
     NoRows,
     field_text,
@@ -40,6 +38,7 @@ from isoloss.corpus.json_rows import (
     read_json,
     read_lines,
     row_text,
+    skip_or_raise,
 )
 
 if TYPE_CHECKING:
@@ -289,9 +288,7 @@ def _column_documents(
         try:
             yield Document(field_text(_plain(value), text_field), place)
         except BrokenRow as problem:
-            if skipped is None:
-                raise BadCorpus(str(problem), place=place, fix=FIX_BROKEN_ROWS) from problem
-            skipped[BROKEN_ROW] += 1
+            skip_or_raise(problem, place, skipped)
 
 
 def _batch_rows(metadata: "pq.FileMetaData", column: str, path: Path) -> int:

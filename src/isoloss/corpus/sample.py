@@ -85,13 +85,10 @@ class Pool:
         self._held: dict[bytes, _Held] = {}
         self._worst_first: list[tuple[int, Piece]] = []
         self._bytes = 0
-        self.documents = self.bytes = 0
         self.whole = True
 
     def add(self, document: Document) -> None:
         """Take the pieces of a document that rank low enough so far."""
-        self.documents += 1
-        self.bytes += len(document.content)
         digest = sha256(document.content).digest()
         if digest in self._held:
             self._held[digest].copies += 1

@@ -42,19 +42,15 @@ def save(folder: Path, name: str, values: NDArray[Any]) -> None:
     np.save(folder / f"{name}.npy", values, allow_pickle=False)
 
 
-def create(folder: Path, name: str, dtype: np.dtype[Any], length: int) -> "np.memmap[Any, np.dtype[Any]]":
-    """Return an empty array of `length` in `name`.npy: filled piece by piece, it never stands in memory whole."""
-    return np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=dtype, shape=(length,))
-
-
 def save_side(
     folder: Path, side: Side, pieces: Iterable[Tokens], lengths: NDArray[np.int64], dtype: np.dtype[Any]
 ) -> None:
     """Write a side: pieces of `lengths` tokens one after another, and the offsets where each starts."""
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    start = create(folder, side, dtype, int(offsets[-1])).offset
+    path = folder / f"{side}.npy"
+    start = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=(int(offsets[-1]),)).offset
     # Written through a stream: what is mapped would count as memory of this process until it ends.
-    with (folder / f"{side}.npy").open("r+b") as stream:
+    with path.open("r+b") as stream:
         stream.seek(start)
         for piece in pieces:
             stream.write(np.ascontiguousarray(piece, dtype=dtype).data)

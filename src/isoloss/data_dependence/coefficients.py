@@ -16,7 +16,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from isoloss.core.errors import InputError, did_you_mean
+from isoloss.core.errors import InputError, did_you_mean, require_known
 
 Floats = NDArray[np.float64]
 Form = Literal["shared", "linear", "log_linear"]
@@ -76,8 +76,7 @@ def checked_forms(forms: Mapping[str, str]) -> dict[str, Form]:
     """Return a form for every coefficient, `shared` where none is named. Raises InputError for an unknown one."""
     found: dict[str, Form] = dict.fromkeys(COEFFICIENTS, "shared")
     for name, form in forms.items():
-        if name not in COEFFICIENTS:
-            raise InputError(f"unknown coefficient {name!r}", fix=did_you_mean(name, COEFFICIENTS))
+        require_known(name, COEFFICIENTS, what="coefficient")
         match = [known for known in FORMS if known == form]
         if not match:
             raise InputError(f"unknown form {form!r} of {name}", fix=did_you_mean(form, FORMS))

@@ -20,7 +20,7 @@ from typing import Any, Literal, Unpack, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from isoloss.core.errors import InputError, did_you_mean
+from isoloss.core.errors import InputError, did_you_mean, require_known
 from isoloss.core.estimate import Estimate
 from isoloss.core.rng import stream
 from isoloss.data_dependence.coefficients import (
@@ -275,10 +275,9 @@ class DataDependent:
         settings: FitSettings = USUAL,
         **options: Unpack[SharedOptions],
     ) -> None:
-        if method not in METHODS:
-            raise InputError(f"unknown method {method!r}", fix=did_you_mean(method, METHODS))
-        if isinstance(forms, str) and forms not in (CHOOSE, PUBLISHED):
-            raise InputError(f"unknown forms {forms!r}", fix=did_you_mean(forms, (CHOOSE, PUBLISHED)))
+        require_known(method, METHODS, what="method")
+        if isinstance(forms, str):
+            require_known(forms, (CHOOSE, PUBLISHED), what="forms")
         self.complexity = complexity
         self.method: Method = method
         self.forms = forms if isinstance(forms, str) else checked_forms(forms)

@@ -11,7 +11,6 @@ Everything is an array over jobs: resamples, folds without a corpus (weight 0) a
 Legend: B jobs, J corpora, n rows, q functions' parameters.
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -19,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isoloss.core.machine import cores
+from isoloss.core.machine import over_cores
 from isoloss.data_dependence import _joint_kernels, _joint_outer_kernels
 from isoloss.data_dependence.coefficients import BEND, COEFFICIENTS, Floats, Scale
 from isoloss.runs.observations import Observations
@@ -143,12 +142,7 @@ def fit_jointly(
         return [search.lowest(T[job], W[job]) for job in index]
 
     parts = np.array_split(np.arange(jobs), max(1, -(-jobs // JOBS_AT_ONCE)))
-    workers = min(cores(), len(parts))
-    if workers == 1:
-        found = [part(index) for index in parts]
-    else:
-        with ThreadPoolExecutor(workers) as pool:
-            found = list(pool.map(part, parts))
+    found = over_cores(part, parts) if len(parts) > 1 else map(part, parts)
     return _together(search, [end for each in found for end in each])
 
 

@@ -19,14 +19,13 @@ be taken for complexity.
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import permutations
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from isoloss.core.machine import cores
+from isoloss.core.machine import over_cores
 from isoloss.core.progress import QUIET, Progress
 from isoloss.core.rng import stream
 from isoloss.data_dependence._predictor_kernels import COEFFICIENTS as LAST
@@ -137,11 +136,10 @@ def _predict_all(stage: FirstStage, assigned: Floats, tick: Callable[[], None]) 
     def run(part: Floats) -> _Predictions:
         return _predict(stage, part, forms=None)
 
-    with ThreadPoolExecutor(cores()) as pool:
-        found = []
-        for one in pool.map(run, parts):
-            found.append(one)
-            tick()
+    found = []
+    for one in over_cores(run, parts):
+        found.append(one)
+        tick()
     return _Predictions(*map(np.concatenate, zip(*found, strict=True)))
 
 

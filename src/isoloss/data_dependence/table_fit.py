@@ -60,7 +60,9 @@ def fit_table(
     if measures:
         from isoloss.data_dependence.comparison_fit import compare_and_fit
 
-        comparison, joint = compare_and_fit(table, measures, settings=settings, bootstrap=bootstrap, seed=seed)
+        comparison, joint = compare_and_fit(
+            table, measures, settings=settings, bootstrap=bootstrap, seed=seed, progress=progress
+        )
     if holdout:
         from isoloss.diagnostics.backtest import DRAWS, backtest_groups
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from isoloss.core.errors import BadTable, InputError, did_you_mean
+from isoloss.core.errors import BadTable, InputError, require_known
 from isoloss.core.estimate import LEVEL
 from isoloss.core.numbers import percent
 from isoloss.core.plain_json import Plain, fields_json
@@ -155,8 +155,7 @@ def backtest_groups(observations: Observations, *, holdout: Holdout = "flops", *
 
 def _parts(used: Observations, holdout: Holdout, flops_above: float | None) -> Iterator[tuple[str, NDArray[np.bool_]]]:
     """Yield the name and the mask of every part to hold out."""
-    if holdout not in HOLDOUTS:
-        raise InputError(f"unknown holdout {holdout!r}", fix=did_you_mean(holdout, HOLDOUTS))
+    require_known(holdout, HOLDOUTS, what="holdout")
     if flops_above is not None and holdout != "flops":
         raise InputError(
             "--backtest-above (flops_above) works only with --backtest flops", fix="leave it out, or hold out 'flops'"

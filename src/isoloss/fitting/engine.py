@@ -1,7 +1,6 @@
 """The fit engine: one problem, many starts, many resamples, both cores; and the proof that an optimum was reached."""
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
 from types import MappingProxyType
@@ -10,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isoloss.core.errors import InputError, did_you_mean
-from isoloss.core.machine import cores
+from isoloss.core.errors import InputError, did_you_mean, require_known
+from isoloss.core.machine import cores, over_cores
 from isoloss.core.rng import stream
 from isoloss.fitting import _kernels
 from isoloss.fitting.evidence import Convergence
@@ -98,8 +97,7 @@ def pose(
     Raises InputError for an unknown objective or fixed parameter.
     """
     weights = np.ones(len(observations)) if weights is None else weights
-    if objective not in OBJECTIVES:
-        raise InputError(f"unknown objective {objective!r}", fix=did_you_mean(objective, OBJECTIVES))
+    require_known(objective, OBJECTIVES, what="objective")
     if not 0 < delta < np.inf:
         raise InputError(f"delta is {delta:g}", fix="give Huber's delta as a number above zero, such as 1e-3")
     raw = law.features(**{name: observations.column(name) for name in law.columns})
@@ -115,10 +113,9 @@ def pose(
 
 def row_weights(observations: Observations, weights: WeightsName) -> Floats:
     """Return the weight of each row. Raises InputError for an unknown name or a table without standard errors."""
+    require_known(weights, ("equal", "stderr"), what="weights")
     if weights == "equal":
         return np.ones(len(observations))
-    if weights != "stderr":
-        raise InputError(f"unknown weights {weights!r}", fix=did_you_mean(weights, ("equal", "stderr")))
     if observations.stderr is None:
         raise InputError("weights='stderr' needs standard errors; the table has none", fix="use weights='equal'")
     return np.asarray((observations.loss_nats / observations.stderr) ** 2)
@@ -355,5 +352,4 @@ def _over_cores(run: Callable[[slice], None], jobs: int, *, rows: int) -> None:
         return
     # Eight parts a core: starts differ in how long they take.
     size = -(-jobs // (8 * workers))
-    with ThreadPoolExecutor(workers) as pool:
-        list(pool.map(run, [slice(first, first + size) for first in range(0, jobs, size)]))
+    list(over_cores(run, [slice(first, first + size) for first in range(0, jobs, size)]))

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isoloss.core.errors import InputError, did_you_mean
+from isoloss.core.errors import require_known
 from isoloss.fitting.engine import Problem, linearise
 from isoloss.fitting.evidence import IntervalMethod
 from isoloss.fitting.noise import TrunkNoise, trunk_noise
@@ -49,8 +49,7 @@ class Resamples:
 
 def choose_method(observations: Observations, method: MethodName) -> IntervalMethod:
     """Return the method that `auto` stands for on this table, or the one asked for. Raises InputError for another."""
-    if method not in METHODS:
-        raise InputError(f"unknown interval method {method!r}", fix=did_you_mean(method, METHODS))
+    require_known(method, METHODS, what="interval method")
     if method != "auto":
         return method
     trunks = len(np.unique(observations.trunk))

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from isoloss.core.errors import InputError, did_you_mean
+from isoloss.core.errors import InputError, require_known
 from isoloss.core.estimate import LEVEL, Estimate
 from isoloss.core.numbers import percent, some
 from isoloss.core.plain_json import fields_json
@@ -61,8 +61,7 @@ def floor_of(observations: Observations, *, law: type[Law], use: FloorUse) -> fl
     Raises InputError for an unknown use, for floors that differ or lie above every loss, and where a floor is to be
     held and cannot.
     """
-    if use not in USES:
-        raise InputError(f"unknown use of a floor {use!r}", fix=did_you_mean(use, USES))
+    require_known(use, USES, what="use of a floor")
     known = observations.floor
     if use == "hold" and IRREDUCIBLE not in law.fixable:
         raise InputError(f"{law.name} has no irreducible loss E to fix at a floor", fix="use a law with E")
@@ -92,14 +91,14 @@ def score_floor(value: float, *, estimate: Estimate, draws: Floats, stderr: floa
     if len(draws) >= 2:
         stderr = float(draws.std(ddof=1))
     usable = bool(np.isfinite(stderr)) and stderr > 0
-    low, high = estimate.low, estimate.high
+    inside = estimate.holds(value)
     return KnownFloor(
         value=value,
         held=False,
-        E=estimate if low is not None or not usable else Estimate.from_stderr(estimate.value, stderr, level=LEVEL),
+        E=estimate if inside is not None or not usable else Estimate.from_stderr(estimate.value, stderr, level=LEVEL),
         stderr=stderr if usable else None,
         z=(estimate.value - value) / stderr if usable else None,
-        inside=None if low is None or high is None else low <= value <= high,
+        inside=inside,
     )
 
 

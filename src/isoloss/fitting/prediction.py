@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from isoloss.core.bisection import bisected
 from isoloss.core.errors import InputError
 from isoloss.core.estimate import LEVEL, Estimate
 from isoloss.core.plain_json import fields_json
@@ -45,12 +46,11 @@ class Prediction:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RunIntervals:
-    """Where losses of new runs lie, a number a run: `value`, and `low` to `high` at `level`, in nats."""
+    """Where losses of new runs lie, a number a run: `value`, and the interval `low` to `high`, in nats."""
 
     value: Floats
     low: Floats
     high: Floats
-    level: float
 
     def hold(self, losses: Floats) -> Floats:
         """Return which of `losses` lie inside, as booleans."""
@@ -76,7 +76,7 @@ def run_intervals(
         np.exp(_mixture_quantile(np.log(drawn[answered]), spread, share))
         for share in ((1 - level) / 2, (1 + level) / 2)
     )
-    return RunIntervals(value=np.ravel(law.predict_unwarned(**columns)), low=low, high=high, level=level)
+    return RunIntervals(value=np.ravel(law.predict_unwarned(**columns)), low=low, high=high)
 
 
 def predict_run(law: "EstimatedLaw", columns: Mapping[str, Any], *, level: float = LEVEL) -> Prediction:
@@ -109,8 +109,6 @@ def _mixture_quantile(centres: Floats, spread: Floats, share: float) -> Floats:
 
     low = (centres - FARTHEST * spread[:, None]).min(axis=0)
     high = (centres + FARTHEST * spread[:, None]).max(axis=0)
-    for _ in range(BISECTIONS):
-        middle = (low + high) / 2
-        below = ndtr((middle - centres) / spread[:, None]).mean(axis=0) < share
-        low, high = np.where(below, middle, low), np.where(below, high, middle)
-    return np.asarray((low + high) / 2)
+    return bisected(
+        lambda at: ndtr((at - centres) / spread[:, None]).mean(axis=0) < share, low, high, halvings=BISECTIONS
+    )

@@ -32,11 +32,6 @@ def reaches(matrix: Floats, targets: Mask) -> Mask:
     return reached
 
 
-def reached_from(matrix: Floats, sources: Mask) -> Mask:
-    """Return which nonterminals are reached from `sources` along positive entries of `matrix`, themselves included."""
-    return reaches(matrix.T, sources)
-
-
 def component_radii(matrix: Floats) -> Floats:
     """Return for each nonterminal the spectral radius of `matrix` on its strongly connected component.
 

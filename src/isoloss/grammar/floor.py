@@ -17,7 +17,6 @@ fast here, and exact to round-off:
 Grammars need not terminate: a prefix has a probability wherever every derivation goes on to emit tokens.
 """
 
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from math import ceil
@@ -83,20 +82,6 @@ def document_floor(grammar: Grammar, documents: Documents, *, workers: int = 1) 
             fix="score documents sampled from this grammar, with the same conditioning",
         )
     return losses
-
-
-def next_token_probabilities(grammar: Grammar, prefix: Sequence[int]) -> Floats:
-    """Return p(token | prefix) of every token id, shape (vocabulary,), where a document begins with `prefix`.
-
-    Raises BadGrammar where the grammar may emit no next token, BadCorpus where no document begins so.
-    """
-    documents = np.empty((grammar.vocabulary_size, len(prefix) + 1), token_dtype(grammar.vocabulary_size))
-    documents[:, :-1] = prefix
-    documents[:, -1] = np.arange(grammar.vocabulary_size)
-    losses = _score(compile_automaton(grammar), documents)
-    if np.all(np.isinf(losses[:, -1])):
-        raise BadCorpus(f"no document of the grammar begins with {list(prefix)}")
-    return np.exp(-losses[:, -1])
 
 
 def scored_means(losses: Floats) -> Floats:

@@ -19,7 +19,7 @@ from isoloss.grammar.branching import (
     Floats,
     Mask,
     component_radii,
-    reached_from,
+    reaches,
     termination_probabilities,
 )
 
@@ -171,7 +171,7 @@ class Grammar:
     @cached_property
     def reachable(self) -> Mask:
         """Which nonterminals occur in some derivation from the start, shape (|N|,)."""
-        return reached_from(self.mean_matrix, self.start > 0)
+        return reaches(self.mean_matrix.T, self.start > 0)
 
     @cached_property
     def reachable_tokens(self) -> Mask:

@@ -20,7 +20,7 @@ from isoloss.laws.law import Floats
 from isoloss.laws.starts import linear_terms
 
 # Below it the best N for U tokens, a power 1/α, leaves double precision.
-LEAST_EXPONENT, MOST_EXPONENT = 0.02, 5.0
+LEAST_EXPONENT = 0.02
 # Half-lives in repetitions: .01 (the first repeat is worthless) to 10,000 (repeats are as good as new).
 LEAST_HALF_LIFE, MOST_HALF_LIFE = 1e-2, 1e4
 START_EXPONENTS = (0.1, 0.2, 0.35, 0.55, 0.9)

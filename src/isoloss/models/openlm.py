@@ -4,7 +4,6 @@
 """
 
 import math
-from typing import cast
 
 import torch
 from torch import nn
@@ -54,5 +53,4 @@ class OpenLM(Llama):
 
     def weights(self) -> Weights:
         """Return the weights by name."""
-        blocks = tuple(cast(Block, block).weights() for block in self.blocks)
-        return Weights(self.embedding, self.norm, self.head, blocks, self.norm_bias)
+        return super().weights()._replace(norm_bias=self.norm_bias)

@@ -95,8 +95,8 @@ def area_under(curve: TrainingCurve) -> float:
     return float(np.trapezoid(curve.loss_nats, curve.tokens) / (curve.tokens[-1] - curve.tokens[0]))
 
 
-def still_falling(curve: TrainingCurve, *, exponent: float = FASTEST_EXPONENT, window: float = FALL_WINDOW) -> bool:
-    """Return whether the loss fell faster than D^-exponent over the last doubling of tokens, even were its limit 0.
+def still_falling(curve: TrainingCurve) -> bool:
+    """Return whether the loss fell faster than 1/√D over the last doubling of tokens, even were its limit 0.
 
     Means over a fifth of the tokens before the end and before the middle are compared; a curve that logs fewer than two
     points in either is not said to fall.
@@ -104,11 +104,11 @@ def still_falling(curve: TrainingCurve, *, exponent: float = FASTEST_EXPONENT, w
     end = curve.tokens[-1]
     means = []
     for stop in (end / 2, end):
-        inside = (curve.tokens > (1 - window) * stop) & (curve.tokens <= stop)
+        inside = (curve.tokens > (1 - FALL_WINDOW) * stop) & (curve.tokens <= stop)
         if inside.sum() < 2:
             return False
         means.append(float(curve.loss_nats[inside].mean()))
-    return means[0] - means[1] > (1 - 2**-exponent) * means[0]
+    return means[0] - means[1] > (1 - 2**-FASTEST_EXPONENT) * means[0]
 
 
 def points_at_budgets(

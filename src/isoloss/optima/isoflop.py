@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from isoloss.core.errors import BadTable, InputError, Unidentified, did_you_mean
+from isoloss.core.errors import BadTable, InputError, Unidentified, require_known
 from isoloss.core.estimate import Estimate
 from isoloss.core.plain_json import Plain
 from isoloss.core.rng import stream
@@ -152,9 +152,7 @@ def fit_isoflop(
     `floor` is the least standard deviation of ln N* in gaps between two sizes, by default that of a uniform grid step
     (Porian et al. use .33). Raises BadTable where no budget has three sizes.
     """
-    if interpolation not in ("akima", "parabola"):
-        known = ("akima", "parabola")
-        raise InputError(f"unknown interpolation {interpolation!r}", fix=did_you_mean(interpolation, known))
+    require_known(interpolation, ("akima", "parabola"), what="interpolation")
     if not 0 <= tolerance <= 1:
         raise InputError(f"the tolerance is {tolerance:g}", fix="give a share of a budget between 0 and 1")
     if isinstance(noise, int | float) and not 0 <= noise <= MOST_NOISE:

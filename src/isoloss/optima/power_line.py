@@ -45,12 +45,12 @@ class PowerLine:
         """Return y at one point with its interval."""
         return Estimate.from_draws(self.draws_at(x)[:, 0], value=float(self.values_at(x)))
 
-    def band(self, x: ArrayLike, *, level: float = LEVEL) -> tuple[Floats, Floats]:
+    def band(self, x: ArrayLike) -> tuple[Floats, Floats]:
         """Return the lower and the upper end of the pointwise interval at the points x; NaN without draws."""
         if not len(self.draws):
             missing = np.full(np.atleast_1d(np.asarray(x, dtype=np.float64)).shape, np.nan)
             return missing, missing
-        low, high = np.quantile(self.draws_at(x), [(1 - level) / 2, (1 + level) / 2], axis=0)
+        low, high = np.quantile(self.draws_at(x), [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
         return low, high
 
 

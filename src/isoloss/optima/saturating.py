@@ -42,10 +42,10 @@ class SaturatingFit:
         spent = np.atleast_1d(np.asarray(flops, dtype=np.float64))
         return np.asarray(_loss(np.array([[self.E, self.A, self.alpha]]), spent)[0])
 
-    def band(self, flops: ArrayLike, *, level: float = LEVEL) -> tuple[Floats, Floats]:
+    def band(self, flops: ArrayLike) -> tuple[Floats, Floats]:
         """Return both ends of the pointwise interval of the least loss at budgets. Needs draws."""
         losses = _loss(self.draws, np.atleast_1d(np.asarray(flops, dtype=np.float64)))
-        low, high = np.quantile(losses, [(1 - level) / 2, (1 + level) / 2], axis=0)
+        low, high = np.quantile(losses, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
         return low, high
 
 

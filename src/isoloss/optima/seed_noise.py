@@ -40,11 +40,10 @@ class SeedNoise:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SeedSpread:
-    """Mean and standard deviation between seeds of one size's loss, at tokens (k,) that every seed logged."""
+    """Mean and standard deviation (k,) between seeds of one size's loss, at the tokens that every seed logged."""
 
     params: float
     seeds: int
-    tokens: Floats
     mean: Floats
     std: Floats
 
@@ -67,9 +66,7 @@ def seed_spread(curves: Sequence[TrainingCurve]) -> list[SeedSpread]:
             continue
         losses = np.array([curve.loss_nats[np.isin(curve.tokens, shared)] for curve in own])
         found.append(
-            SeedSpread(
-                params=params, seeds=len(own), tokens=shared, mean=losses.mean(axis=0), std=losses.std(axis=0, ddof=1)
-            )
+            SeedSpread(params=params, seeds=len(own), mean=losses.mean(axis=0), std=losses.std(axis=0, ddof=1))
         )
     if not found:
         raise BadTable(

@@ -42,8 +42,7 @@ class _Shift:
     @property
     def may_be_none(self) -> bool:
         """Whether the interval holds zero."""
-        found = self.estimate
-        return found.low is not None and found.high is not None and found.low <= 0 <= found.high
+        return bool(self.estimate.holds(0))
 
 
 def plan_from_reference(

@@ -25,7 +25,7 @@ from isoloss.planning.corpus_statistics import CorpusStatistics
 from isoloss.planning.farther import as_seen, loss_as_seen, refuse_absurd, sound_forms, widened, within_uniform
 from isoloss.planning.laws import REPEATABLE, PlanLaw, with_repetition
 from isoloss.planning.passes import GOOD_AS_NEW, MOST_PASSES, refuse_too_many_passes, repeat_warning
-from isoloss.planning.plan_result import MAKING, Making, Plan, finished, sizes, with_interval
+from isoloss.planning.plan_result import MAKING, RULE_OF_THUMB, Making, Plan, finished, sizes, with_interval
 from isoloss.planning.shipped import shipped_law
 from isoloss.planning.splits import Question, Splits, split
 from isoloss.runs.observations import Observations
@@ -35,8 +35,7 @@ AnyLaw = EstimatedLaw | FittedDataDependent
 FARTHEST = 100.0  # times the law's largest budget: beyond it a plan is refused unless it is insisted on
 FAR = 10.0  # from here on an insisted plan needs a second form of the law
 OTHER_FORM = "kaplan"  # has no floor, where Chinchilla's form has one: they part as far as two forms in use do
-RULE_OF_THUMB = 20.0  # tokens a parameter (Hoffmann et al. 2022)
-STEPS = 50  # to the size of a budget at that ratio
+STEPS = 50  # to the size of a budget at the rule of thumb's ratio
 
 
 def plan(

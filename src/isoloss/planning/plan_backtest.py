@@ -27,7 +27,7 @@ from isoloss.fitting.fitting import fit
 from isoloss.laws.chinchilla import Chinchilla
 from isoloss.laws.law import Floats
 from isoloss.laws.settings import EXCLUDED_FLAGS
-from isoloss.planning.plan import RULE_OF_THUMB
+from isoloss.planning.plan_result import RULE_OF_THUMB
 from isoloss.runs.observations import Observations
 
 Strategy = Literal["plan", "rule_of_thumb", "pooled", "proxy"]

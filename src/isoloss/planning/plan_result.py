@@ -28,6 +28,7 @@ from isoloss.runs.spec import ModelSpec
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+RULE_OF_THUMB = 20.0  # tokens a parameter (Hoffmann et al. 2022)
 WIDEST = 200.0
 """High over low of D/N: from here on an interval is no answer."""
 

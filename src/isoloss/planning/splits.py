@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from isoloss.core.bisection import bisected
 from isoloss.core.errors import InputError, Unidentified
 from isoloss.laws.law import Floats
 from isoloss.laws.repeated import Repeated
@@ -121,12 +122,8 @@ def _solved(law: PlanLaw, rising: Callable[[Floats], Floats]) -> Floats:
         values = np.stack([rising(law.constant(point)) for point in grid])
         rises = (values[:-1] <= 0) & (values[1:] >= 0)
         first = rises.argmax(axis=0)
-        low, high = grid[first], grid[first + 1]
-        for _ in range(HALVINGS):
-            middle = (low + high) / 2
-            below = rising(middle) < 0
-            low, high = np.where(below, middle, low), np.where(below, high, middle)
-    return np.where(rises.any(axis=0), (low + high) / 2, np.nan)
+        found = bisected(lambda at: rising(at) < 0, grid[first], grid[first + 1], halvings=HALVINGS)
+    return np.where(rises.any(axis=0), found, np.nan)
 
 
 Pair = tuple[Floats, Floats]

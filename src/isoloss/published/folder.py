@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
-from isoloss.core.errors import BadTable, InputError, did_you_mean
+from isoloss.core.errors import BadTable, InputError, require_columns, require_known
 from isoloss.core.reading import packaged_toml
 from isoloss.published.fetch import PublicFile
 from isoloss.runs.read_runs import open_table
@@ -78,8 +78,7 @@ def origins() -> dict[str, Origin]:
 
 def origin_of(study: str) -> Origin:
     """Return where a study's data come from, by its name. Raises InputError for an unknown study."""
-    if study not in origins():
-        raise InputError(f"unknown study {study!r}", fix=did_you_mean(study, origins()))
+    require_known(study, origins(), what="study")
     return origins()[study]
 
 
@@ -105,9 +104,7 @@ def read_folder(origin: Origin, folder: Path | str) -> dict[str, Columns]:
 def _read(file: PublishedFile, path: Path, origin: Origin) -> Columns:
     table = open_table(path)
     known = [name for name in table.column_names if name != "__row__"]
-    for name in file.columns:
-        if name not in known:
-            raise BadTable(f"no column {name!r}", place=str(path), fix=did_you_mean(name, known))
+    require_columns(file.columns, known, place=str(path))
     columns = {name: _column(table[name]) for name in known}
     as_values = path.suffix == ".parquet"
     digest = _values_digest(columns, file, path) if as_values else hashlib.sha256(path.read_bytes()).hexdigest()

@@ -3,20 +3,18 @@
 from isoloss.core.numbers import MISSING, fixed, si
 from isoloss.report.blocks import Cell, Column, Table, number_cell, table_row
 from isoloss.report.data import ReportData
-from isoloss.runs.evaluation import Evaluation, largest
+from isoloss.runs.evaluation import Evaluation, matrix
 
 
 def evaluation_table(data: ReportData) -> Table:
     """Return the matrix of losses: a row a model, the largest and longest trained of its corpus; a column a corpus."""
-    best = {(one.origin, one.corpus): one for one in largest(data.evaluations)}
-    corpora = list(dict.fromkeys(corpus for _, corpus in best))
+    corpora, best = matrix(data.evaluations)
     columns = (
         Column(title="trained on", numeric=False), Column(title="N", unit="all weights"),
         Column(title="D", unit="tokens"), *(Column(title=f"on {name}", unit="nats/token") for name in corpora),
     )  # fmt: skip
     rows = []
-    for origin in dict.fromkeys(origin for origin, _ in best):
-        own = [best.get((origin, corpus)) for corpus in corpora]
+    for origin, own in best.items():
         model = next(one for one in own if one is not None)
         size = Cell(text=si(model.counts.total), sort=model.counts.total)
         rows.append(table_row(origin, size, number_cell(model.train_tokens, si), *map(_cell, own)))

@@ -17,10 +17,10 @@ from isoloss.report.data import CorpusSummary, ReportData, RunRow, by_alone
 from isoloss.report.figures.marks import anchor
 from isoloss.report.refusals import misfit
 from isoloss.report.splits import best_split
+from isoloss.runs.evaluation import bits_per_byte
 
 SPLITS_ALONGSIDE = "best splits are by several forms of the loss"
 TWO, THREE, FOUR = (partial(fixed, decimals=decimals) for decimals in (2, 3, 4))
-DIGITS = partial(plain, trim=False)
 CORPUS = Column(title="corpus", numeric=False)
 
 
@@ -314,13 +314,6 @@ def _run_columns(row: RunRow, corpus: CorpusSummary) -> dict[Column, Cell]:
         Cell(text=", ".join((row.status, *row.flags))),
     )
     return dict(zip(RUN_COLUMNS, cells, strict=True))
-
-
-def bits_per_byte(loss_nats: float | None, bytes_per_token: float | None) -> float | None:
-    """Return loss in bits per byte of text, or None where either is unknown. It alone compares tokenizers."""
-    if loss_nats is None or bytes_per_token is None:
-        return None
-    return loss_nats / (math.log(2) * bytes_per_token)
 
 
 def run_tip(row: RunRow) -> str:

@@ -240,7 +240,7 @@ class Archive:
 
         The query can reach nothing else.
         """
-        return query_table(self.table(), sql or ALL_RUNS, name="runs")
+        return query_table(self.table(), sql or ALL_RUNS)
 
 
 def read_record(path: Path) -> RunRecord:

@@ -158,10 +158,10 @@ class Columns:
             raise self._refused(formula, "found log(…), which is to base 10 in SQL and natural elsewhere", fix)
         query = f"SELECT {ROW}, ({formula}) AS found FROM runs ORDER BY {ROW}"
         try:
-            found = query_table(self.table, query, name="runs")
+            found = query_table(self.table, query)
         except BadTable as error:  # eval/loss may be a formula, and a misspelt name
             try:
-                found = query_table(self._with_numbers(formula), query, name="runs")
+                found = query_table(self._with_numbers(formula), query)
             except BadTable:
                 raise BadTable(
                     f"{formula!r} is neither a column nor a formula over columns: {error.message}", place=self.place,

@@ -34,7 +34,7 @@ class Evaluation(Frozen):
     @property
     def bits_per_byte(self) -> float | None:
         """The loss in bits per byte of text, which compares tokenizers; None where bytes are unknown."""
-        return None if self.bytes_per_token is None else self.loss.nats / (math.log(2) * self.bytes_per_token)
+        return bits_per_byte(self.loss.nats, self.bytes_per_token)
 
     @property
     def origin(self) -> str:
@@ -54,6 +54,20 @@ class Evaluation(Frozen):
             "loss_nats": self.loss.nats, "stderr": self.loss.stderr, "bits_per_byte": self.bits_per_byte,
             "excess_nats": self.loss.excess_nats,
         }  # fmt: skip
+
+
+def bits_per_byte(loss_nats: float | None, bytes_per_token: float | None) -> float | None:
+    """Return loss in bits per byte of text, or None where either is unknown. It alone compares tokenizers."""
+    if loss_nats is None or bytes_per_token is None:
+        return None
+    return loss_nats / (math.log(2) * bytes_per_token)
+
+
+def matrix(evaluations: Sequence[Evaluation]) -> tuple[list[str], dict[str, list[Evaluation | None]]]:
+    """Return the corpora, and for every origin its `largest` evaluations, one a corpus: None where there is none."""
+    best = {(one.origin, one.corpus): one for one in largest(evaluations)}
+    corpora = list(dict.fromkeys(corpus for _, corpus in best))
+    return corpora, {origin: [best.get((origin, corpus)) for corpus in corpora] for origin, _ in best}
 
 
 def largest(evaluations: Sequence[Evaluation]) -> list[Evaluation]:

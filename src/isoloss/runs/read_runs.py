@@ -117,7 +117,7 @@ def read_runs(
 
 def _satisfying(table: "pa.Table", where: str) -> "pa.Table":
     """Return the rows that satisfy a condition. Raises BadTable for text that is more or less than a condition."""
-    found = query_table(table, f"SELECT * FROM runs WHERE {where}", name="runs")
+    found = query_table(table, f"SELECT * FROM runs WHERE {where}")
     if found.column_names != table.column_names or found[ROW].null_count:
         raise BadTable("more than a condition", place=f"--where {where}", fix="write a condition on columns alone")
     if not found.num_rows:

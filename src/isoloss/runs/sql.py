@@ -15,20 +15,20 @@ def first_line(error: Exception) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__)
 
 
-def query_table(table: Any, sql: str, *, name: str) -> Any:
-    """Run one SQL query over `table` under `name`, with no access to files or network, and return an Arrow table."""
+def query_table(table: Any, sql: str) -> Any:
+    """Run one SQL query over `table` as `runs`, with no access to files or network, and return an Arrow table."""
     import duckdb
     import pyarrow as pa
 
     connection = duckdb.connect(":memory:")
     try:
-        connection.register(name, table)
+        connection.register("runs", table)
         connection.execute(
             f"SET memory_limit = '{MOST_MEMORY}'; SET enable_external_access = false; SET lock_configuration = true"
         )
         relation = connection.sql(sql)
         if relation is None:
-            raise BadTable("the statement returns no table", place="SQL", fix=f"write SELECT … FROM {name}")
+            raise BadTable("the statement returns no table", place="SQL", fix="write SELECT … FROM runs")
         found = relation.to_arrow_table()
         repeated = [column for column in found.column_names if found.column_names.count(column) > 1]
         if repeated:
@@ -39,6 +39,6 @@ def query_table(table: Any, sql: str, *, name: str) -> Any:
         more = f" and {len(known) - MOST_NAMES:,} more" if known[MOST_NAMES:] else ""
         asked = re.search(r'column "([^"]+)"', str(error))
         listed = ", ".join(nearest_few(asked[1] if asked else "", known) if more else known) + more
-        raise BadTable(first_line(error), place="SQL", fix=f"columns of {name}: {listed}") from error
+        raise BadTable(first_line(error), place="SQL", fix=f"columns of runs: {listed}") from error
     finally:
         connection.close()

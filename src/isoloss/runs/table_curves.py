@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isoloss.core.errors import BadTable, did_you_mean
+from isoloss.core.errors import BadTable, require_columns
 from isoloss.core.numbers import some
 from isoloss.runs.columns import Columns, is_formula, number_or_none, same_column, whole_step
 from isoloss.runs.logged import Curve, Logged, LoggedRun, Value, settled, without_dead_ends
@@ -68,9 +68,7 @@ def _column_of_steps(table: "pa.Table") -> str | None:
 
 def _require_columns(table: "pa.Table", mapped: Mapped, source: Path) -> None:
     known = [column for column in table.column_names if column != ROW]
-    for name in (mapped.run, mapped.step):
-        if name is not None and name not in known:
-            raise BadTable(f"no column {name!r}", place=str(source), fix=did_you_mean(name, known))
+    require_columns((name for name in (mapped.run, mapped.step) if name is not None), known, place=str(source))
 
 
 def _with_quantities(table: "pa.Table", mapped: Mapped, source: Path) -> tuple["pa.Table", set[str], set[str]]:

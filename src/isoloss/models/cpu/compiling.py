@@ -70,11 +70,7 @@ def run_all(operations: Compiled) -> None:
     model.token_nats(tokens_BT)
 
 
-def _compile_here(operations: Compiled) -> None:
-    """Compile all kernels and say so, next to them."""
-    run_all(operations)
-    files.write_text(_ready(operations), "")
-
-
 if __name__ == "__main__":
-    _compile_here({one.name: one for one in (FUSED, FUSED_BF16)}[sys.argv[1]])
+    asked = {one.name: one for one in (FUSED, FUSED_BF16)}[sys.argv[1]]
+    run_all(asked)
+    files.write_text(_ready(asked), "")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from isoloss.core.errors import BadTable, did_you_mean
+from isoloss.core.errors import BadTable, require_columns
 from isoloss.published.folder import Columns
 
 POINTS = "svg_extracted_data.csv"
@@ -31,10 +31,7 @@ def _rows(path: Path) -> list[tuple[float, ...]]:
     try:
         with path.open(encoding="utf-8", newline="") as stream:
             reader = csv.DictReader(stream)
-            for name in COLUMNS.values():
-                if name not in (reader.fieldnames or ()):
-                    raise BadTable(f"no column {name!r}", place=str(path),
-                                   fix=did_you_mean(name, reader.fieldnames or ()))  # fmt: skip
+            require_columns(COLUMNS.values(), reader.fieldnames or (), place=str(path))
             read = [[row[name] for name in COLUMNS.values()] for row in reader]
         return [tuple(map(float, row)) for row in read if all(row)]
     except (ValueError, TypeError, csv.Error) as error:

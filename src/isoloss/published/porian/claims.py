@@ -4,7 +4,6 @@ from functools import partial
 
 import numpy as np
 
-from isoloss.core.estimate import Estimate
 from isoloss.core.numbers import fixed, in_brackets, plain
 from isoloss.published.folder import Columns
 from isoloss.published.porian.analysis import Analysed, PorianAnalysis
@@ -32,12 +31,8 @@ def _interval(one: Analysed) -> str:
     return f"a = {in_brackets(a, partial(fixed, decimals=3))} on {DATASETS[one.config.dataset]}"
 
 
-def _within(estimate: Estimate, value: float) -> bool:
-    return estimate.low is not None and estimate.high is not None and estimate.low <= value <= estimate.high
-
-
 def _holds(one: Analysed, exponent: float) -> bool:
-    return _within(one.laws.params.exponent, exponent)
+    return bool(one.laws.params.exponent.holds(exponent))
 
 
 def _both(found: PorianAnalysis, step: int) -> tuple[Analysed, Analysed]:
@@ -94,7 +89,7 @@ def _ratio(found: PorianAnalysis) -> Claim:
     parts, inside = [], []
     for one in _both(found, 5):
         at = one.laws.ratio.at(CHINCHILLA_BUDGET)
-        inside.append(_within(at, RATIO))
+        inside.append(bool(at.holds(RATIO)))
         parts.append(f"{in_brackets(at, plain)} on {DATASETS[one.config.dataset]}")
     return Claim(
         claim="At Chinchilla's budget about 20 tokens per parameter are optimal",

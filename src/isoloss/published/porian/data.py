@@ -11,6 +11,7 @@ from isoloss.runs.observations import Observations, observations
 BUDGETS: tuple[float, ...] = tuple(1.25e16 * 2.0**i for i in range(12))
 LARGEST = BUDGETS[-1]
 CHINCHILLA_BUDGET = 5.88e23
+RANGE_POINTS = 20
 DRAWS = 1000
 FLOOR = 0.33  # the authors' least standard deviation, in gaps between two sizes
 LOSS_DRAWS = 200

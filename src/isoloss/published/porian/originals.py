@@ -15,14 +15,13 @@ from isoloss.core.errors import BadTable
 from isoloss.laws.law import Floats
 from isoloss.published.fetch import PublicFile
 from isoloss.published.folder import Columns, stacked
-from isoloss.published.porian.data import ORIGIN
+from isoloss.published.porian.data import ORIGIN, RANGE_POINTS
 from isoloss.published.unpickle import read_frame
 
 if TYPE_CHECKING:
     import pandas as pd
 
 ENDS = (0.025, 0.975)
-RANGE_POINTS = 20
 NOISE = {"rw": 0.002, "owt2": 0.01}  # standard deviation of a loss between seeds, as the released code takes it
 LOSS_KINDS = {"train": "smoothed training loss", "val": "validation loss"}
 CONFIGURATIONS = ORIGIN.configurations

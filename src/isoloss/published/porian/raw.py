@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isoloss.core.errors import BadTable, did_you_mean
+from isoloss.core.errors import BadTable, require_columns
 from isoloss.laws.law import Floats
 from isoloss.optima.curves import TrainingCurve, smoothed
 from isoloss.optima.power_line import PowerLine, fit_power_law
@@ -50,10 +50,9 @@ class RawRuns:
 
     def where(self, **wanted: str | float) -> NDArray[np.int64]:
         """Return the rows of runs whose settings are the wanted ones."""
+        require_columns(wanted, self.runs)
         keep = np.ones(len(self), dtype=bool)
         for name, value in wanted.items():
-            if name not in self.runs:
-                raise BadTable(f"no column {name!r}", fix=did_you_mean(name, self.runs))
             keep &= self.runs[name] == value
         return np.flatnonzero(keep)
 
@@ -88,9 +87,7 @@ def convert(source: Path | str) -> RawRuns:
 
 def tables_of(frame: "pd.DataFrame", *, place: str = "data frame") -> RawRuns:
     """Return runs and curves of a data frame. Raises BadTable for a column that is missing or holds no numbers."""
-    for name in NEEDED:
-        if name not in frame.columns:
-            raise BadTable(f"no column {name!r}", place=place, fix=did_you_mean(name, map(str, frame.columns)))
+    require_columns(NEEDED, map(str, frame.columns), place=place)
     runs: Columns = {"run": np.array([f"run {i}" for i in range(len(frame))])}
     for name in TEXTS:
         if name in frame.columns:

@@ -9,7 +9,7 @@ from isoloss.optima.curves import halfway_since_last, smooth_proportionally
 from isoloss.optima.isoflop_cost import CostPoint
 from isoloss.published.folder import Columns, only, where
 from isoloss.published.porian.analysis import Analysed, PorianAnalysis
-from isoloss.published.porian.data import BUDGETS, CHINCHILLA_BUDGET, LARGEST
+from isoloss.published.porian.data import BUDGETS, CHINCHILLA_BUDGET, LARGEST, RANGE_POINTS
 from isoloss.published.porian.printed import ACCURACY, PRINTED, SENSITIVITY
 from isoloss.published.reproduction import Row
 from isoloss.runs.observations import Floats
@@ -24,7 +24,6 @@ EARLY_STOP = "the authors' search stops at changes below 1e-6, ours goes on to t
 OTHER_STREAM = "another noise stream: twice the Monte-Carlo error of 1,000 draws"
 LOSS_TOLERANCE = 1e-3
 NOISE_TOLERANCE = 0.006
-RANGE_POINTS = 20
 SMOOTHED = "smoothing_example_rw_4_cosine_w128_d4_1040steps"
 
 

@@ -15,11 +15,10 @@ from isoloss.core.errors import InputError
 from isoloss.core.estimate import Estimate
 from isoloss.fitting.estimated import EstimatedLaw, FrontierPoint
 from isoloss.optima.best_size import BestSize
-from isoloss.planning.plan_result import WIDEST, Plan, span
+from isoloss.planning.plan_result import RULE_OF_THUMB, WIDEST, Plan, span
 from isoloss.report import theme
 
 CURVE_POINTS = 17
-RULE_OF_THUMB = 20.0
 MARKERS = "oDs^vXP*"
 
 

@@ -9,12 +9,11 @@ from matplotlib.figure import Figure
 
 from isoloss.core.estimate import Estimate
 from isoloss.core.numbers import si
+from isoloss.planning.plan_result import RULE_OF_THUMB
 from isoloss.report import theme
 from isoloss.report.figures.names import Named, name_marks
 from isoloss.runs.observations import Floats
 
-# Hoffmann et al. 2022, table 3: about 20 training tokens a parameter at every budget.
-CHINCHILLA_TOKENS_PER_PARAMETER = 20.0
 KIND_TITLE = {"text": "Real text", "generated": "Generated language"}
 
 
@@ -80,12 +79,12 @@ def _limits(estimates: Sequence[Estimate]) -> tuple[float, float]:
 
 
 def _shows_chinchilla(limits: tuple[float, float]) -> bool:
-    return limits[0] < float(np.log(CHINCHILLA_TOKENS_PER_PARAMETER)) < limits[1]
+    return limits[0] < float(np.log(RULE_OF_THUMB)) < limits[1]
 
 
 def _panel(axes: Axes, points: Sequence[BalancePoint], line: Line | None) -> None:
     if _shows_chinchilla(axes.get_ylim()):
-        axes.axhline(np.log(CHINCHILLA_TOKENS_PER_PARAMETER), color=theme.MUTED, linewidth=1, linestyle=(0, (1, 1.5)))
+        axes.axhline(np.log(RULE_OF_THUMB), color=theme.MUTED, linewidth=1, linestyle=(0, (1, 1.5)))
     colour, marker = theme.KIND_COLOUR[points[0].kind], theme.KIND_MARKER[points[0].kind]
     if line is not None:
         axes.plot(line.complexity, line.value, color=colour, linewidth=1.8)
