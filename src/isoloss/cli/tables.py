@@ -90,9 +90,9 @@ def show_grammar_score(found: "GrammarScore") -> None:
     _console().print(table)
 
 
-def show_frontier(points: "Sequence[FrontierPoint]") -> None:
-    """Print the best split of every budget."""
-    table = _table("FLOPs", "N* (params)", "D* (tokens)", "loss, nats", "tokens per parameter", "beyond the runs")
+def show_frontier(points: "Sequence[FrontierPoint]", *, unit: str = "tokens") -> None:
+    """Print the best split of every budget. `unit` is what the law's D counts."""
+    table = _table("FLOPs", "N* (params)", f"D* ({unit})", "loss, nats", f"{unit} per parameter", "beyond the runs")
     if any(point.params.low is not None for point in points):
         table.caption = "95 % intervals"
     for point in points:
@@ -103,9 +103,9 @@ def show_frontier(points: "Sequence[FrontierPoint]") -> None:
     _console().print(table)
 
 
-def show_predictions(runs: "Sequence[Prediction]") -> None:
-    """Print what runs that were not trained will score."""
-    names = {"params": "N (params)", "tokens": "D (tokens)", "flops": "C (FLOPs)"}
+def show_predictions(runs: "Sequence[Prediction]", *, unit: str = "tokens") -> None:
+    """Print what runs that were not trained will score. `unit` is what the law's D counts."""
+    names = {"params": "N (params)", "tokens": f"D ({unit})", "flops": "C (FLOPs)"}
     columns = list(dict.fromkeys(name for run in runs for name in run.columns))
     table = _table(*(names.get(name, name) for name in columns), "law, nats", "one run, nats", "beyond the runs")
     if any(run.loss.low is not None for run in runs):
