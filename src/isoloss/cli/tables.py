@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from isoloss.fitting.estimated import FrontierPoint
     from isoloss.fitting.prediction import Prediction
     from isoloss.published.reproduction import Reproduction
+    from isoloss.runs.imported import Imported
     from isoloss.runs.spec import ModelSpec
     from isoloss.study.check import Checked
     from isoloss.study.evaluation import Evaluated
@@ -353,20 +354,30 @@ def _aligned(cells: Sequence[str], *, left: bool) -> list[str]:
     return [cell + space if left else space + cell for cell, space in zip(cells, spaces, strict=True)]
 
 
-def show_imported(
-    rows: Sequence[Mapping[str, Any]], folder: "Path", table_file: "Path", warnings: Sequence[Mapping[str, str | None]]
-) -> None:
+def show_imported(imported: "Imported", folder: "Path") -> None:
     """Print the runs that an import brought, and what can be done with them."""
+    rows = imported.rows
     console, table = _console(), _table("corpus", "N (params)", "D (tokens)", "loss, nats", "status", "run")
     for row in rows:
         loss = "–" if row["loss_nats"] is None else f"{row['loss_nats']:.4f}"
         table.add_row(row["corpus"], f"{row['params']:,}", f"{row['tokens']:,}", loss, row["status"], row["name"])
     console.print(table)
-    for warning in warnings:
+    for warning in imported.warnings:
         about = f"{warning['run']}: " if warning["run"] else ""
         console.print(f"warning: {about}{warning['message']}")
-    console.print(f"{len(rows)} {'run is' if len(rows) == 1 else 'runs are'} in {folder}; next: isoloss fit {folder}")
-    console.print(f"to take them back, delete {table_file}", soft_wrap=True)
+    before = [
+        f"{count} {what}"
+        for count, what in (
+            (imported.replaced, "replaced that were imported before with other options"),
+            (imported.known, "of them there already"),
+        )
+        if count
+    ]
+    of_these = f" ({', '.join(before)})" if before else ""
+    now, total = (f"{count} {'run' if count == 1 else 'runs'}" for count in (len(rows), imported.in_folder))
+    console.print(f"imported now: {now}{of_these}; in {folder}: {total}", soft_wrap=True)
+    console.print(f"next: isoloss fit {folder}", soft_wrap=True)
+    console.print(f"to take them back, delete {imported.table}", soft_wrap=True)
 
 
 def show_pairs(content: Mapping[str, Any]) -> None:
