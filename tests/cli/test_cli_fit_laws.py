@@ -158,6 +158,8 @@ def test_wrong_options_are_answered_with_the_remedy(tmp_path, grid, isoloss, opt
     error = refused.json["error"]
     assert said in error["message"]
     assert error["fix"]
+    if "--weights" in options:
+        assert "--stderr" in error["fix"]
 
 
 def test_a_law_of_ones_own_reads_a_column_of_ones_own(tmp_path, monkeypatch, grid, fits):

@@ -120,7 +120,10 @@ def row_weights(observations: Observations, weights: WeightsName) -> Floats:
     if weights != "stderr":
         raise InputError(f"unknown weights {weights!r}", fix=did_you_mean(weights, ("equal", "stderr")))
     if observations.stderr is None:
-        raise InputError("weights='stderr' needs standard errors; the table has none", fix="use weights='equal'")
+        raise InputError(
+            "weights='stderr' needs standard errors; the table has none",
+            fix="name the column that holds them (on the command line: --stderr COLUMN), or use weights='equal'",
+        )
     return np.asarray((observations.loss_nats / observations.stderr) ** 2)
 
 
