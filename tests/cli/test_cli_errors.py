@@ -154,7 +154,11 @@ def test_imported_runs_are_listed_and_fitted(isoloss, tmp_path):
     assert output.code == 0
     assert len(output.json["runs"]) == 20
     assert {run["corpus"] for run in output.json["runs"]} == {"web"}
-    assert "20 runs are in out" in isoloss("import", "runs.csv", "--loss", "loss", "--out", "out").out
+    shown = isoloss("import", "runs.csv", "--loss", "loss", "--out", "out").out
+    assert "20 runs" in shown, "of this import"
+    assert "40 runs" in shown, "of the folder"
+    again = isoloss("import", "runs.csv", "--loss", "loss", "--out", "out", "--unit", "bits", "--json").json
+    assert (len(again["runs"]), again["replaced"], again["known"], again["runs_in_folder"]) == (20, 20, 0, 40)
     assert isoloss("fit", "out", "--where", "corpus = 'web'", "--json").json["fits"][0]["rows_used"] == 20
     assert isoloss("runs", "out", "--sql", "SELECT count(*) AS n FROM runs", "--json").json["runs"] == [{"n": 40}]
     assert "nearest" not in isoloss("import", "runs.csv", "--convention", "totl").err

@@ -122,6 +122,18 @@ def test_bytes_by_a_ratio(tmp_path, grid, fits):
     assert in_bytes["data_unit"] == "bytes"
     (one,), (other,) = in_tokens["frontier"], in_bytes["frontier"]
     assert other["tokens"]["value"] == pytest.approx(4 * one["tokens"]["value"], rel=1e-5)
+    assert (one["data_unit"], other["data_unit"]) == ("tokens", "bytes")
+
+
+def test_tables_of_a_law_in_bytes_are_headed_by_bytes(tmp_path, grid, isoloss):
+    n, d = grid
+    path = write(tmp_path / "runs.csv", params=n, tokens=d, loss=chinchilla(n, d), ratio=4.0)
+    common = ("fit", path, "--loss", "loss", "--frontier", "1e21", "--predict", "1e9,1e11")
+    for ratio, own, other in ((["--bytes-per-token", "ratio"], "bytes", "tokens"), ([], "tokens", "bytes")):
+        shown = isoloss(*common, *ratio).out
+        for heading in ("D* ({})", "{} per parameter", "D ({})"):
+            assert heading.format(own) in shown
+            assert heading.format(other) not in shown
 
 
 @pytest.mark.parametrize(
@@ -146,6 +158,8 @@ def test_wrong_options_are_answered_with_the_remedy(tmp_path, grid, isoloss, opt
     error = refused.json["error"]
     assert said in error["message"]
     assert error["fix"]
+    if "--weights" in options:
+        assert "--stderr" in error["fix"]
 
 
 def test_a_law_of_ones_own_reads_a_column_of_ones_own(tmp_path, monkeypatch, grid, fits):

@@ -190,6 +190,20 @@ def test_counts_in_millions_are_named_by_row():
     assert warned(changed(GRID, tokens=one))["small_units"].rows == (5,)
 
 
+def test_counts_that_were_multiplied_once_more_are_named_by_row():
+    published = chinchilla_rows()
+    for rows in (GRID, published):
+        assert "large_units" not in warned(rows)
+    scale = 2e14 / np.sort(GRID.params)[-3]  # of which the largest sizes alone lie above
+    found = warned(changed(GRID, params=GRID.params * scale))["large_units"]
+    assert found.rows == tuple((GRID.rows + 1)[GRID.params * scale > 1e14].tolist())
+    assert 0 < len(found.rows) < len(GRID)
+    assert "--params" in found.message
+    one = GRID.tokens.copy()
+    one[3] = 1e18
+    assert warned(changed(GRID, tokens=one))["large_units"].rows == (5,)
+
+
 def test_a_tables_own_columns_of_tokenizer_and_vocabulary_are_looked_at_unasked():
     table = pd.DataFrame({"params": GRID.params, "tokens": GRID.tokens, "loss_nats": GRID.loss_nats})
     mixed = read_runs(table.assign(tokenizer=["gpt2"] * 18 + ["llama"] * 2))

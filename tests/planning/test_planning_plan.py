@@ -22,6 +22,7 @@ from isoloss.planning.from_reference import plan_from_reference
 from isoloss.planning.laws import PlanLaw, with_repetition
 from isoloss.planning.plan import plan
 from isoloss.planning.plan_result import Making
+from isoloss.planning.recipe import recipes
 from isoloss.planning.reference_frontiers import reference_frontiers
 from isoloss.runs.observations import observations
 from laws_tables import simulated
@@ -341,3 +342,32 @@ def test_a_printed_plan_is_a_sentence_and_its_cautions(runs):
     printed = str(plan(fit(runs, bootstrap=20), flops=1e12))
     assert "tokens per parameter" in printed
     assert "Estimate(" not in printed
+
+
+def test_a_plan_in_bytes_is_that_in_tokens_but_for_its_unit(runs):
+    """A byte is a quarter of a token: batch, rate, passes and what is said of repeats do not depend on the unit."""
+    ratio = 4.0
+    in_bytes = fit(
+        observations(
+            params=runs.params, tokens=runs.tokens * ratio, loss_nats=runs.loss_nats, bytes_per_token=ratio,
+            data_unit="bytes", params_convention="with_head",
+        ),
+        bootstrap=20,
+    )  # fmt: skip
+    in_tokens = fit(runs, bootstrap=20)
+    corpus = CorpusStatistics(name="text", unique_tokens=2e6, vocab_size=50_000, bytes_per_token=ratio)
+    making = Making(recipe=recipes["step_law"])  # its batch and its rate follow the tokens
+    for repeat in (True, False):
+        one, other = (
+            plan(law, corpus=corpus, flops=1e13, making=making, repeat=repeat) for law in (in_tokens, in_bytes)
+        )
+        assert other.tokens.value == pytest.approx(ratio * one.tokens.value, rel=1e-3)
+        assert other.epochs.value == pytest.approx(one.epochs.value, rel=1e-3)
+        assert other.batch_tokens.value == pytest.approx(one.batch_tokens.value, rel=0.01)
+        assert other.peak_lr.value == pytest.approx(one.peak_lr.value, rel=1e-3)
+        assert codes(other) == codes(one)
+        assert "batch, tokens" in other.numbers()
+        assert {"training bytes D", "bytes per parameter, D/N"} <= set(other.numbers())
+    assert one.epochs.value > 1, "the text is read more than once"
+    marked = in_bytes.plot().axes[0].get_lines()[-1].get_ydata()
+    assert marked[0] == pytest.approx(20 * ratio)

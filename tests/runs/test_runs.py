@@ -17,7 +17,7 @@ from isoloss.runs.ladders import LADDER_TOLERANCE, ladder
 from isoloss.runs.mapping import Mapped
 from isoloss.runs.neighbours import with_neighbour_flags
 from isoloss.runs.presets import published
-from isoloss.runs.read_runs import read_runs
+from isoloss.runs.read_runs import open_table, read_runs
 from isoloss.runs.record import Loss, RunRecord
 from isoloss.runs.rules import PowerRule, branch_step, cooldown_steps, lr_fraction, round_tokens
 from isoloss.runs.shapes import count, openlm_ffn
@@ -395,6 +395,46 @@ def test_text_in_numbers_and_missing_columns(tmp_path):
         read_runs(path, params="n", tokens="d", loss="val", where="nn > 1e9")
     with pytest.raises(InputError, match="no such file"):
         read_runs(tmp_path / "none.csv")
+
+
+SUFFIXED = "params,tokens,loss,corpus\n" + "".join(
+    f"{n},{d},{loss},{corpus}\n"
+    for n, d, loss, corpus in (("20M", "1B", 4.0, "a"), ("160M", "2B", 3.5, "70M"), ("1.28B", "0.1B", 3.0, "b"))
+)
+
+
+@pytest.mark.parametrize(
+    ("where", "kept"),
+    [
+        ("params > 30e6", [1.6e8, 1.28e9]),
+        ("30e6 < params AND corpus <> 'b'", [1.6e8]),
+        ("params BETWEEN 30e6 AND 1e9", [1.6e8]),
+        ("tokens > params", [2e7, 1.6e8]),  # as text 20M lies above 1B
+        ("params = '160M'", [1.6e8]),
+        ("params IN ('20M', '1.28B') AND tokens < 5e8", [1.28e9]),
+        ("corpus >= 'b'", [1.28e9]),  # a column of words is compared as words
+        ("ln(params) < 18", [2e7]),
+        ("loss < 3.7", [1.6e8, 1.28e9]),
+    ],
+)
+def test_conditions_read_numbers_with_suffixes_as_formulas_do(tmp_path, where, kept):
+    (tmp_path / "runs.csv").write_text(SUFFIXED)
+    found = read_runs(tmp_path / "runs.csv", loss="loss", corpus="corpus", where=where)
+    assert found.params.tolist() == kept
+    assert open_table(tmp_path / "runs.csv", where=where)["params"].type == "string", "cells stay as they were"
+
+
+@pytest.mark.parametrize(
+    "where",
+    ["params >= '40M'", "'40M' < \"params\"", "params BETWEEN '40M' AND '1B'", "params NOT BETWEEN '40M' AND '1B'",
+     "log(loss) < 1", "corpus = 'a' OR log(params) < 8"],
+)  # fmt: skip
+def test_conditions_that_would_mean_something_else_are_refused(tmp_path, where):
+    (tmp_path / "runs.csv").write_text(SUFFIXED)
+    with pytest.raises(BadTable) as refused:
+        read_runs(tmp_path / "runs.csv", loss="loss", where=where)
+    assert where in refused.value.place
+    assert ("4e+07" if "40M" in where else "ln(") in refused.value.fix
 
 
 def test_flags_travel_with_their_rows():

@@ -5,6 +5,7 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from isoloss.core.errors import BadTable, InputError
@@ -172,6 +173,61 @@ def test_the_same_source_twice_is_there_once_and_another_joins_it(tmp_path, arch
     clash = write_lines(tmp_path / "c.jsonl", [{"params": 2e6, "tokens": 1e7, "loss_nats": 2.5, "lr": "high"}])
     with pytest.raises(BadTable, match="does not fit the runs in the folder"):
         import_runs(clash, archive, Mapped())
+
+
+def perplexities(path, losses=(20.0, 12.0, 8.0)):
+    rows = [f"{10**6 * (at + 1)},{10**7 * (at + 2)},{loss}" for at, loss in enumerate(losses)]
+    path.write_text("\n".join(["params,tokens,ppl", *rows]) + "\n")
+    return path
+
+
+def test_a_source_read_again_by_a_corrected_option_replaces_its_runs(tmp_path, archive):
+    source = perplexities(tmp_path / "runs.csv")
+    import_runs(source, archive, Mapped(loss="ppl"))
+    right = import_runs(source, archive, Mapped(loss="ppl", unit="perplexity"))
+    assert (right.replaced, right.known, right.in_folder) == (3, 0, 3)
+    assert read_runs(archive.folder).loss_nats == pytest.approx(np.log([20.0, 12.0, 8.0]))
+    same = import_runs(source, archive, Mapped(loss="ppl", unit="perplexity"))
+    assert (same.replaced, same.known, same.in_folder) == (0, 3, 3)
+    # Another option of some rows alone: the others stay as they are, and come back as they were.
+    part = import_runs(source, archive, Mapped(loss="ppl", unit="perplexity", flops="7 * params * tokens",
+                                               where="ppl < 10"))  # fmt: skip
+    assert (part.replaced, part.in_folder) == (1, 3)
+    ratios = archive.query("SELECT flops / params / tokens AS f FROM runs ORDER BY params")["f"].to_pylist()
+    assert ratios == pytest.approx([6, 6, 7])
+    back = import_runs(source, archive, Mapped(loss="ppl", unit="perplexity"))
+    assert (back.replaced, back.known, back.in_folder) == (1, 2, 3)
+    assert [path.name for path in (archive.folder / "imported").glob("*.parquet")] == [back.table.name]
+
+
+def test_curves_go_with_the_runs_that_are_replaced(tmp_path, archive):
+    rows = [{"run": run, "step": step, "n": 1e6, "d": 1e5 * step, "ppl": 30.0 - step + at}
+            for at, run in enumerate("ab") for step in (1, 2, 3)]  # fmt: skip
+    source = write_lines(tmp_path / "curves.jsonl", rows)
+    said = {"params": "n", "tokens": "d", "loss": "ppl", "run": "run", "step": "step"}
+    import_runs(source, archive, Mapped(**said))
+    right = import_runs(source, archive, Mapped(**said, unit="perplexity", where="run = 'a'"))
+    assert (right.replaced, right.in_folder) == (1, 2)
+    import pyarrow.parquet as pq
+
+    runs = {run for path in (archive.folder / "imported" / "curves").glob("*") for run in
+            pq.read_table(path)["run"].to_pylist()}  # fmt: skip
+    assert runs == set(archive.table()["run"].to_pylist())
+
+
+def test_runs_of_a_place_that_says_something_else_by_now_stay_and_are_named(tmp_path, archive):
+    import_runs(perplexities(tmp_path / "runs.csv"), archive, Mapped(loss="ppl"))
+    other = import_runs(perplexities(tmp_path / "runs.csv", (20.0, 12.0, 9.0)), archive, Mapped(loss="ppl"))
+    assert (other.replaced, other.known, other.in_folder) == (0, 2, 4)
+    (warning,) = other.warnings
+    assert warning["message"].startswith("1 of these places")
+
+
+def test_a_table_of_one_name_and_other_content_replaces_nothing(tmp_path, archive):
+    for folder, losses in (("a", (20.0, 12.0)), ("b", (19.0, 11.0))):
+        (tmp_path / folder).mkdir()
+        found = import_runs(perplexities(tmp_path / folder / "runs.csv", losses), archive, Mapped(loss="ppl"))
+    assert (found.replaced, found.in_folder, found.warnings) == (0, 4, [])
 
 
 def test_params_counted_by_two_conventions_are_not_fitted_together(tmp_path, archive):

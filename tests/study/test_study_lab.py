@@ -221,6 +221,21 @@ def test_sizes_that_come_to_one_shape_are_refused(base, tmp_path):
         Lab(tmp_path, base=base).run(twins, until="corpora")
 
 
+def test_a_seed_that_is_listed_twice_is_named(base):
+    twice = Study.parse(TOML.replace("context = 64\n", "context = 64\nseeds = [4, 0, 4]\n", 1), place="tiny.toml")
+    with pytest.raises(InputError, match="seed 4 ") as refused:
+        check_study(twice, base=base)
+    assert refused.value.place == "grid.seeds"
+
+
+@pytest.mark.parametrize(("above", "notes"), [(1e30, 1), (1.0, 1), (1e9, 0)])
+def test_a_holdout_that_parts_nothing_is_a_note_of_the_check(base, above, notes):
+    held = f"bootstrap = 50\nholdout = {{ flops_above = {above} }}"
+    checked = check_study(Study.parse(TOML.replace("bootstrap = 50", held), place="tiny.toml"), base=base)
+    assert min(run.flops for run in checked.runs) < 1e9 < max(run.flops for run in checked.runs)
+    assert len([said for said in checked.warnings if "fit.holdout" in said]) == notes
+
+
 def test_a_folder_without_a_study_is_no_results_folder(tmp_path):
     with pytest.raises(InputError, match="no results folder"):
         Lab.reopen(tmp_path)

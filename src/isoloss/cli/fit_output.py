@@ -128,7 +128,7 @@ def show(
         return
     for law, more in zip(found.laws, derived, strict=True):
         say(*law.summary().split("\n"))
-        show_derived(more)
+        show_derived(more, unit=law.data_unit)
         say("")
     for test in found.backtests:
         show_backtest(test)
@@ -140,23 +140,23 @@ def show(
         say("", " ".join(comparison.sentences()))
 
 
-def show_derived(derived: Derived) -> None:
-    """Print best splits and predicted runs as tables, and how far they extrapolate."""
+def show_derived(derived: Derived, *, unit: str = "tokens") -> None:
+    """Print best splits and predicted runs as tables, data in `unit`, and how far they extrapolate."""
     from isoloss.cli.planning_output import show_beyond
     from isoloss.cli.tables import show_frontier, show_predictions, show_profiles
 
     if derived.no_frontier:
         say(f"no frontier: {derived.no_frontier}")
     if derived.frontier:
-        show_frontier(derived.frontier)
+        show_frontier(derived.frontier, unit=unit)
     if derived.profiles:
         show_profiles(derived.profiles)
     if derived.predictions:
-        show_predictions(derived.predictions)
+        show_predictions(derived.predictions, unit=unit)
     if derived.outliers is not None:
         say(*outliers_in_words(derived.outliers))
     if derived.beyond is not None:
-        show_beyond(derived.beyond)
+        show_beyond(derived.beyond, unit=unit)
     warnings = [w for point in derived.frontier for w in point.warnings]
     warnings += [w for run in derived.predictions for w in run.warnings]
     for warning in dict.fromkeys(warnings):

@@ -59,7 +59,8 @@ def import_(
     Example: `isoloss import logs/ --params 124e6 --batch-tokens 524288 --loss eval/loss --corpus web`
 
     Everything else in the source becomes a column (`isoloss runs DIR --sql`), and training curves are kept. Importing a
-    source again adds nothing twice.
+    source again adds nothing twice: with other options, such as a corrected unit, its runs replace those imported
+    before for the same corpus.
     """
     from isoloss.cli import tables
     from isoloss.cli.rows import plain
@@ -77,7 +78,8 @@ def import_(
     if json:
         print_json({
             "runs": [plain(row) for row in imported.rows], "folder": str(out), "table": str(imported.table),
+            "replaced": imported.replaced, "known": imported.known, "runs_in_folder": imported.in_folder,
             "warnings": imported.warnings,
         })  # fmt: skip
     else:
-        tables.show_imported(imported.rows, out, imported.table, imported.warnings)
+        tables.show_imported(imported, out)

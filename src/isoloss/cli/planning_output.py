@@ -81,13 +81,11 @@ def show_plans(found: "Sequence[Plan]") -> None:
         out.print(sentence if budgets == everywhere else f"{sentence} (at {budgets} FLOPs)")
 
 
-def show_beyond(found: "Beyond") -> None:
-    """Print what several forms say beyond the runs, which they are, and which were left out."""
+def show_beyond(found: "Beyond", *, unit: str = "tokens") -> None:
+    """Print what several forms say beyond the runs, which they are, and which were left out. D counts `unit`."""
     out = console()
     if found.splits:
-        shown = table(
-            "beyond the runs, FLOPs", "times", "parameters", "tokens", "tokens per parameter", "loss of a run"
-        )
+        shown = table("beyond the runs, FLOPs", "times", "parameters", unit, f"{unit} per parameter", "loss of a run")
         for one in found.splits:
             cells = (one.params, one.tokens, one.tokens_per_param)
             shown.add_row(
@@ -97,7 +95,7 @@ def show_beyond(found: "Beyond") -> None:
         out.print(shown)
     for run in found.runs:
         out.print(
-            f"a run of {run.params:.3g} parameters and {run.tokens:.3g} tokens, {run.distance:.3g} times the compute: "
+            f"a run of {run.params:.3g} parameters and {run.tokens:.3g} {unit}, {run.distance:.3g} times the compute: "
             f"{_cell(run.loss, '.4f')} nats"
         )
     heavy = ", ".join(f"{one.name} {percent(one.weight, 2)}" for one in found.forms if one.weight >= LEAST_SHOWN)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from isoloss.fitting.estimated import FrontierPoint
     from isoloss.fitting.prediction import Prediction
     from isoloss.published.reproduction import Reproduction
+    from isoloss.runs.imported import Imported
     from isoloss.runs.spec import ModelSpec
     from isoloss.study.check import Checked
     from isoloss.study.evaluation import Evaluated
@@ -88,9 +89,9 @@ def show_grammar_score(found: "GrammarScore") -> None:
     _console().print(table)
 
 
-def show_frontier(points: "Sequence[FrontierPoint]") -> None:
-    """Print the best split of every budget."""
-    table = _table("FLOPs", "N* (params)", "D* (tokens)", "loss, nats", "tokens per parameter", "beyond the runs")
+def show_frontier(points: "Sequence[FrontierPoint]", *, unit: str = "tokens") -> None:
+    """Print the best split of every budget. `unit` is what the law's D counts."""
+    table = _table("FLOPs", "N* (params)", f"D* ({unit})", "loss, nats", f"{unit} per parameter", "beyond the runs")
     if any(point.params.low is not None for point in points):
         table.caption = "95 % intervals"
     for point in points:
@@ -101,9 +102,9 @@ def show_frontier(points: "Sequence[FrontierPoint]") -> None:
     _console().print(table)
 
 
-def show_predictions(runs: "Sequence[Prediction]") -> None:
-    """Print what runs that were not trained will score."""
-    names = {"params": "N (params)", "tokens": "D (tokens)", "flops": "C (FLOPs)"}
+def show_predictions(runs: "Sequence[Prediction]", *, unit: str = "tokens") -> None:
+    """Print what runs that were not trained will score. `unit` is what the law's D counts."""
+    names = {"params": "N (params)", "tokens": f"D ({unit})", "flops": "C (FLOPs)"}
     columns = list(dict.fromkeys(name for run in runs for name in run.columns))
     table = _table(*(names.get(name, name) for name in columns), "law, nats", "one run, nats", "beyond the runs")
     if any(run.loss.low is not None for run in runs):
@@ -351,20 +352,30 @@ def _aligned(cells: Sequence[str], *, left: bool) -> list[str]:
     return [cell + space if left else space + cell for cell, space in zip(cells, spaces, strict=True)]
 
 
-def show_imported(
-    rows: Sequence[Mapping[str, Any]], folder: "Path", table_file: "Path", warnings: Sequence[Mapping[str, str | None]]
-) -> None:
+def show_imported(imported: "Imported", folder: "Path") -> None:
     """Print the runs that an import brought, and what can be done with them."""
+    rows = imported.rows
     console, table = _console(), _table("corpus", "N (params)", "D (tokens)", "loss, nats", "status", "run")
     for row in rows:
         loss = "–" if row["loss_nats"] is None else f"{row['loss_nats']:.4f}"
         table.add_row(row["corpus"], f"{row['params']:,}", f"{row['tokens']:,}", loss, row["status"], row["name"])
     console.print(table)
-    for warning in warnings:
+    for warning in imported.warnings:
         about = f"{warning['run']}: " if warning["run"] else ""
         console.print(f"warning: {about}{warning['message']}")
-    console.print(f"{len(rows)} {'run is' if len(rows) == 1 else 'runs are'} in {folder}; next: isoloss fit {folder}")
-    console.print(f"to take them back, delete {table_file}", soft_wrap=True)
+    before = [
+        f"{count} {what}"
+        for count, what in (
+            (imported.replaced, "replaced that were imported before with other options"),
+            (imported.known, "of them there already"),
+        )
+        if count
+    ]
+    of_these = f" ({', '.join(before)})" if before else ""
+    now, total = (f"{count} {'run' if count == 1 else 'runs'}" for count in (len(rows), imported.in_folder))
+    console.print(f"imported now: {now}{of_these}; in {folder}: {total}", soft_wrap=True)
+    console.print(f"next: isoloss fit {folder}", soft_wrap=True)
+    console.print(f"to take them back, delete {imported.table}", soft_wrap=True)
 
 
 def show_pairs(content: Mapping[str, Any]) -> None:

@@ -162,17 +162,23 @@ def _parts(used: Observations, holdout: Holdout, flops_above: float | None) -> I
         )
     if holdout == "flops":
         threshold = _budget_of_the_largest(used) if flops_above is None else flops_above
-        yield _checked(f"budgets above {threshold:.3g} FLOPs", used.flops > threshold)
+        yield _checked(f"budgets above {threshold:.3g} FLOPs", used.flops > threshold, holdout)
     elif holdout == "params":
-        yield from (_checked(name, mask) for name, mask in _sizes(used))
+        yield from (_checked(name, mask, holdout) for name, mask in _sizes(used))
     else:
-        yield from (_checked(name, used.corpus == name) for name in used.corpora)
+        yield from (_checked(name, used.corpus == name, holdout) for name in used.corpora)
 
 
-def _checked(name: str, held: NDArray[np.bool_]) -> tuple[str, NDArray[np.bool_]]:
+def _checked(name: str, held: NDArray[np.bool_], holdout: Holdout) -> tuple[str, NDArray[np.bool_]]:
     if held.all() or not held.any():
         side = "nothing is left to fit" if held.all() else "no run is held out"
-        raise BadTable(f"{side} without {name}", fix="hold out another way: flops, params or corpus")
+        others = " or ".join(other for other in HOLDOUTS if other != holdout)
+        first = {
+            "flops": "give a budget between those of the runs (on the command line: --backtest-above), or ",
+            "params": "",
+            "corpus": "name the column of corpora, if there are several (on the command line: --group), or ",
+        }
+        raise BadTable(f"{side} without {name}", fix=f"{first[holdout]}hold out another way: {others}")
     return name, held
 
 

@@ -117,7 +117,10 @@ def row_weights(observations: Observations, weights: WeightsName) -> Floats:
     if weights == "equal":
         return np.ones(len(observations))
     if observations.stderr is None:
-        raise InputError("weights='stderr' needs standard errors; the table has none", fix="use weights='equal'")
+        raise InputError(
+            "weights='stderr' needs standard errors; the table has none",
+            fix="name the column that holds them (on the command line: --stderr COLUMN), or use weights='equal'",
+        )
     return np.asarray((observations.loss_nats / observations.stderr) ** 2)
 
 

@@ -29,7 +29,7 @@ class FrontierPoint(Plain):
     """The loss-minimising split of one budget. `log_ratio` is ln(tokens/params) there.
 
     `extrapolation` is the largest factor by which the budget, the parameters or the tokens lie outside the fitted
-    ranges; `interpolated` means that none does.
+    ranges; `interpolated` means that none does. `data_unit` is what `tokens` counts.
     """
 
     flops: float
@@ -39,13 +39,14 @@ class FrontierPoint(Plain):
     log_ratio: Estimate
     interpolated: bool
     extrapolation: float
+    data_unit: DataUnit = "tokens"
     warnings: tuple[LawWarning, ...] = ()
 
     def cells(self) -> dict[str, object]:
         """Return what a table shows of it, by column."""
         return {
-            "FLOPs": self.flops, "parameters": self.params, "tokens": self.tokens,
-            "tokens per parameter": self.log_ratio.exponential(), "loss, nats": self.loss,
+            "FLOPs": self.flops, "parameters": self.params, self.data_unit: self.tokens,
+            f"{self.data_unit} per parameter": self.log_ratio.exponential(), "loss, nats": self.loss,
             "inside the runs": "yes" if self.interpolated else f"×{self.extrapolation:.3g} beyond",
         }  # fmt: skip
 
@@ -208,6 +209,7 @@ class EstimatedLaw:
             log_ratio=self._estimate_head(log_ratio),
             interpolated=extrapolation == 1.0,
             extrapolation=extrapolation,
+            data_unit=self.data_unit,
             warnings=extrapolation_warnings(self.domain, flops),
         )
 

@@ -27,6 +27,8 @@ OF_FLOPS = ("unsteady_flops", "other_flops")
 OTHER_FLOPS = 1.1  # a multiple of 6ND, either way, that is worth saying
 # One narrow layer on bytes has more weights, and one batch more tokens: such numbers are millions of them.
 LEAST_COUNTS = {"params": 500.0, "tokens": 1000.0}
+# The largest models have some 1e13 weights, and all text ever written some 1e15 tokens.
+MOST_COUNTS = {"params": 1e14, "tokens": 1e17}
 
 
 def table_warnings(observations: Observations, *, law: type[Law]) -> tuple[LawWarning, ...]:
@@ -231,7 +233,23 @@ def _units(observations: Observations, law: type[Law]) -> Iterator[LawWarning]:
         )
 
 
+def _large_units(observations: Observations, law: type[Law]) -> Iterator[LawWarning]:
+    """Warn of sizes and lengths that no run reaches, such as counts that were multiplied once more."""
+    for name, most in MOST_COUNTS.items():
+        if name not in law.columns or not (large := observations.column(name) > most).any():
+            continue
+        rows = observations.rows[large]
+        yield LawWarning(
+            code="large_units",
+            message=f"the {in_words(name)} of {large.sum()} of {len(large)} rows (row {some(rows)}) are above "
+            f"{most:g}, the largest {observations.column(name).max():.3g}. No run is that large. Were plain counts "
+            "multiplied by a million or a billion? Text such as 70M is read as 7e7 already. Convert the column (on "
+            f'the command line: --{name} "… / 1e6", or name it without a factor).',
+            rows=tuple(rows.tolist()),
+        )
+
+
 _TABLE_CHECKS: tuple[Callable[[Observations, type[Law]], Iterator[LawWarning]], ...] = (
-    _duplicates, _narrow_grid, _swapped_columns, _units, _worse_than_guessing, _impossible_flops, _other_flops,
-    _mixed_tokenizers, checkpoints_as_runs,
+    _duplicates, _narrow_grid, _swapped_columns, _units, _large_units, _worse_than_guessing, _impossible_flops,
+    _other_flops, _mixed_tokenizers, checkpoints_as_runs,
 )  # fmt: skip

@@ -48,6 +48,13 @@ class CorpusStatistics:
             self, unique_tokens=unique, most_tokens=size, vocab_size=vocab_size, bytes_per_token=bytes_per_token
         )
 
+    def in_bytes(self, bytes_per_token: float | None) -> "CorpusStatistics":
+        """Return the corpus counted in bytes, by its own bytes a token, else by those given; as it is without any."""
+        ratio = self.bytes_per_token or bytes_per_token
+        if ratio is None or self.unique_tokens is None:
+            return self
+        return replace(self, unique_tokens=self.unique_tokens * ratio, bytes_per_token=1.0)
+
 
 def open_corpus(
     path: Path | str,

@@ -126,7 +126,7 @@ def refuse_absurd(drafted: Plan, corpus: CorpusStatistics, *, split_asked: bool)
 
     `split_asked`: neither N nor D was given, so that both are the law's.
     """
-    ratio = drafted.tokens_per_param.value / (_unit(drafted, corpus) or 1.0)
+    ratio = drafted.tokens_per_param.value / drafted.data_per_token
     fix = "fit the law to a wider grid, or use a published frontier: --anchor porian"
     if split_asked and not LEAST_RATIO <= ratio <= MOST_RATIO:
         raise Unidentified(
@@ -149,8 +149,3 @@ def within_uniform(drafted: Plan, corpus: CorpusStatistics) -> Plan:
         return loss and replace(loss.mapped(lambda end: min(end, ceiling)), value=loss.value)
 
     return replace(drafted, loss=cut(drafted.loss), run_loss=cut(drafted.run_loss))
-
-
-def _unit(drafted: Plan, corpus: CorpusStatistics) -> float | None:
-    """Return how many units of data a token is."""
-    return corpus.bytes_per_token if drafted.data_unit == "bytes" else 1.0

@@ -71,6 +71,8 @@ def plan(
     corpus = corpus or statistics_of_law(asked[0])
     forms = [plan_law(one, corpus) for one in asked]
     _refuse_mixed(forms)
+    if forms[0].base.data_unit == "bytes":
+        corpus = corpus.in_bytes(forms[0].base.bytes_per_token)  # what repeats are counted in
     if extrapolate and len(forms) == 1 and isinstance(asked[0], FittedDataDependent):
         forms.append(forms[0].in_form(OTHER_FORM))  # its runs are of many corpora: no other form is fitted to them
     if flops is not None:
@@ -96,6 +98,7 @@ def plan(
         regret=_regret(law, decided, runs if law is deciding and seen is not None else None),
         params_convention=law.base.params_convention,
         data_unit=law.base.data_unit,
+        data_per_token=law.base.data_per_token,
         extrapolation=extrapolation,
         forms=said,
         reason=f"{law.base.definition.formula}, {_whose(asked[0], corpus)}{_split_by(deciding)}",

@@ -66,7 +66,8 @@ class Plan:
     what 20 tokens a parameter would cost in loss on the same FLOPs; `epochs` how often the corpus is read; `forms` what
     each law or reference that was asked says of ln(D*/N*); `extrapolation` the factor beyond the largest fitted budget;
     `converted` N, the FLOPs and ln(D/N) by another convention, where one was asked for. `data_of` says what a unit of
-    data is, where it is not the corpus's own tokens.
+    data is, where it is not the corpus's own tokens; `data_per_token` how many units a token is. `batch_tokens` counts
+    tokens whatever the unit of data.
     """
 
     corpus: str
@@ -87,6 +88,7 @@ class Plan:
     params_convention: str
     data_unit: str
     data_of: str | None = None
+    data_per_token: float = 1.0
     extrapolation: float
     forms: Mapping[str, Estimate]
     reason: str
@@ -115,7 +117,7 @@ class Plan:
             }),
             "loss, nats per token": self.loss, "loss of one run, including its noise": self.run_loss,
             "20 tokens per parameter would lose": self.regret, "passes over the corpus": self.epochs,
-            f"batch, {unit}": self.batch_tokens, "peak rate": self.peak_lr, "device-hours": self.device_hours,
+            "batch, tokens": self.batch_tokens, "peak rate": self.peak_lr, "device-hours": self.device_hours,
         }  # fmt: skip
         return {name: one for name, one in known.items() if one is not None}
 
@@ -174,12 +176,15 @@ def sizes(decided: Splits) -> dict[str, Any]:
 
 
 def finished(drafted: Plan, corpus: CorpusStatistics, making: Making) -> Plan:
-    """Return the plan with a real shape, batch, rate, passes and device-hours."""
+    """Return the plan with a real shape, batch, rate, passes and device-hours.
+
+    `corpus` counts its text in the plan's unit of data.
+    """
     recipe = making.recipe or recipe_for(drafted.params.value)
     unique, speed = corpus.unique_tokens, making.throughput
     context = making.context or recipe.context
     shape, no_shape = _shape(drafted, corpus, context=context, tied=making.tied)
-    tokens = drafted.tokens.value
+    tokens = drafted.tokens.value / drafted.data_per_token  # what recipes count
     restated = _converted(drafted, corpus, making, context=context)
     return replace(
         drafted,

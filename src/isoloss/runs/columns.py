@@ -23,6 +23,9 @@ Floats = NDArray[np.float64]
 _OPERATORS = re.compile(r"[-+*/()\"]")
 # A logarithm that does not say its base: SQL takes 10, and most languages e. With two arguments the first is the base.
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+# What a condition compares by order, and what it takes as text, next to a column's name.
+_ORDER = r"(?:<=?(?!>)|(?<!<)>=?|\b(?:NOT\s+)?BETWEEN\b)"
+_TEXT_TEST = r"(?:=|==|!=|<>|(?:NOT\s+)?(?:IN\s*\(|I?LIKE\b|SIMILAR\s+TO\b))"
 _LOG_OF_ONE = re.compile(r"(?<![\w.])log\s*\((?=(?:[^(),]|\([^()]*\))*\))", re.IGNORECASE)
 LONGEST_NAME = 1_000
 NAMED_BY = {
@@ -153,15 +156,14 @@ class Columns:
         """Return a SQL formula's value for every row, in the table's order."""
         for name in self._named_in(formula):
             self.refuse_doubt(name)
-        if _LOG_OF_ONE.search(_QUOTED.sub("x", formula)):
-            fix = "write ln(…) for the natural logarithm, log10(…) for the one to base 10"
-            raise self._refused(formula, "found log(…), which is to base 10 in SQL and natural elsewhere", fix)
+        if _log_of_one(formula):
+            raise self._refused(formula, *_WHICH_LOG)
         query = f"SELECT {ROW}, ({formula}) AS found FROM runs ORDER BY {ROW}"
         try:
             found = query_table(self.table, query)
         except BadTable as error:  # eval/loss may be a formula, and a misspelt name
             try:
-                found = query_table(self._with_numbers(formula), query)
+                found = query_table(self._with_numbers(self._named_in(formula)), query)
             except BadTable:
                 raise BadTable(
                     f"{formula!r} is neither a column nor a formula over columns: {error.message}", place=self.place,
@@ -172,12 +174,50 @@ class Columns:
             raise self._refused(formula, f"{found.num_rows} values for {len(self.rows)} rows", fix)
         return found["found"].take(np.argsort(np.argsort(self.rows)))
 
-    def _with_numbers(self, formula: str) -> "pa.Table":
-        """Return the table with the columns of text such as `70M` that a formula names as numbers."""
+    def matching(self, condition: str) -> "pa.Table":
+        """Return what a SQL condition selects, with the column `__row__`; text such as `70M` is compared as a number.
+
+        Raises BadTable for text that is no condition, and for such text in order next to text in quotes.
+        """
+        if _log_of_one(condition):
+            raise BadTable(_WHICH_LOG[0], place=self.place, fix=_WHICH_LOG[1])
+        query = f"SELECT * FROM runs WHERE {condition}"
+        texts = [name for name in self._named_in(condition) if self._suffixed(name)]
+        for name in texts:
+            if quoted := _beside(name, _ORDER, r"'([^']*)'", condition):
+                number = number_or_none(quoted)
+                written = "30e6" if number is None else f"{number:g}"
+                raise BadTable(
+                    f"{name!r} holds numbers written as text, and {quoted!r} in quotes would be compared letter by "
+                    "letter", place=self.place, fix=f"write a number without quotes, such as {written}",
+                )  # fmt: skip
+        # What a column equals in quotes, it equals as text.
+        numbers = [name for name in texts if _beside(name, _TEXT_TEST, r"'([^']*)'", condition) is None]
+        if any(_beside(name, _ORDER, r"(.?)", condition) is not None for name in numbers):
+            return query_table(self._with_numbers(numbers), query)
+        try:
+            return query_table(self.table, query)
+        except BadTable as error:
+            try:
+                return query_table(self._with_numbers(numbers), query)
+            except BadTable:
+                raise error from None
+
+    def _suffixed(self, name: str) -> bool:
+        """Whether a column is text whose every cell is a number, and some are written as `70M` is."""
+        import pyarrow as pa
+
+        if not pa.types.is_string(self.table[name].type):
+            return False
+        cells = [cell for cell in self.table[name].unique().to_pylist() if cell is not None]
+        return all(number_or_none(cell) is not None for cell in cells) and not all(map(_is_plain_number, cells))
+
+    def _with_numbers(self, names: Sequence[str]) -> "pa.Table":
+        """Return the table with those of its columns that are text such as `70M` as numbers."""
         import pyarrow as pa
 
         table = self.table
-        for name in self._named_in(formula):
+        for name in names:
             if pa.types.is_string(table[name].type):
                 cells = table[name].to_pylist()
                 numbers = [number_or_none(cell) for cell in cells]
@@ -210,6 +250,34 @@ class Columns:
                 place = f"{name}, row {self.rows[i]}"
                 raise self._refused(place, f"found {value!r}, expected a number", fix) from None
         return numbers
+
+
+_WHICH_LOG = (
+    "found log(…), which is to base 10 in SQL and natural elsewhere",
+    "write ln(…) for the natural logarithm, log10(…) for the one to base 10",
+)
+
+
+def _log_of_one(formula: str) -> bool:
+    """Whether SQL takes a logarithm whose base is not said."""
+    return _LOG_OF_ONE.search(_QUOTED.sub("x", formula)) is not None
+
+
+def _beside(name: str, comparison: str, other: str, condition: str) -> str | None:
+    """Return what `other` captures where a condition compares a column with it, on either side; None where it never."""
+    own = rf'(?<!\w)"?{re.escape(name)}"?(?!\w)'
+    for pattern in (rf"{own}\s*{comparison}\s*{other}", rf"{other}\s*{comparison}\s*{own}"):
+        if found := re.search(pattern, condition, re.IGNORECASE):
+            return found[1]
+    return None
+
+
+def _is_plain_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
 
 
 def same_column(name: str, columns: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ from isoloss.core.errors import BadTable, InputError, did_you_mean
 from isoloss.core.files import require_regular
 from isoloss.runs.columns import Columns, Floats, same_column
 from isoloss.runs.observations import NO_GROUP, UNSTATED, DataUnit, Observations, observations
-from isoloss.runs.sql import PASSED_OVER, ROW, first_line, query_table
+from isoloss.runs.sql import PASSED_OVER, ROW, first_line
 from isoloss.runs.table_files import KEEP_FEW, READERS
 
 if TYPE_CHECKING:
@@ -117,12 +117,13 @@ def read_runs(
 
 def _satisfying(table: "pa.Table", where: str) -> "pa.Table":
     """Return the rows that satisfy a condition. Raises BadTable for text that is more or less than a condition."""
-    found = query_table(table, f"SELECT * FROM runs WHERE {where}")
+    found = Columns(table, place=f"--where {where}").matching(where)
     if found.column_names != table.column_names or found[ROW].null_count:
         raise BadTable("more than a condition", place=f"--where {where}", fix="write a condition on columns alone")
     if not found.num_rows:
         raise BadTable("no row satisfies the condition", place=f"--where {where}", fix="loosen the condition")
-    return found.replace_schema_metadata(table.schema.metadata)
+    kept = table.take(wholes([row - 1 for row in found[ROW].to_pylist()]))  # cells as they stand, whatever SQL compared
+    return kept.replace_schema_metadata(table.schema.metadata)
 
 
 def _sizes(columns: Columns, names: Mapping[str, str | None], needs: Sequence[str]) -> dict[str, Floats]:

@@ -56,7 +56,23 @@ class Checked:
         warnings = (poor_budgets(grid, self.budgets), not_to_be_found(grid, self.expected), unlike(kinds))
         design = [said for said in warnings if said]
         of_corpora = [f"{found.corpus}: {found.message}" for found in self.corpus_warnings]
-        return [*design, *arithmetic_warnings(self.study.training.numerics), *of_corpora]
+        said = [*design, *arithmetic_warnings(self.study.training.numerics), *of_corpora]
+        return [*said, *([nothing] if (nothing := self._held_out_in_vain()) else [])]
+
+    def _held_out_in_vain(self) -> str | None:
+        """Return what is to be said of a budget that holds out none of the runs, or all of them."""
+        held = self.study.fit.holdout
+        if held is None or self.study.tune is not None:
+            return None
+        budgets = [run.flops for run in self.runs]
+        above = sum(flops > held.flops_above for flops in budgets)
+        if 0 < above < len(budgets):
+            return None
+        what = "no run is held out" if not above else "every run is held out, and none is left to fit"
+        return (
+            f"{what}: fit.holdout keeps the runs above {held.flops_above:.3g} FLOPs from the fits, and those of this "
+            f"study have {min(budgets):.3g} to {max(budgets):.3g}. Set flops_above between them, or leave holdout out."
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return the keys of `isoloss check --json`."""

@@ -108,6 +108,7 @@ def plan_runs(
     """
     planned: list[PlannedRun] = []
     _refuse_many(study, len(corpora))
+    _refuse_seeds(study.grid.seeds)
     for name, corpus in corpora.items():
         runs = [
             point(study, name, corpus, model, seed, tokens, variant)
@@ -206,6 +207,16 @@ def _refuse_many(study: Study, corpora: int) -> None:
             place="grid",
             fix="divide the study into several studies",
         )
+
+
+def _refuse_seeds(seeds: Sequence[int]) -> None:
+    """Raise InputError for a seed that is listed twice: every run of it would be the same twice."""
+    repeated = next((seed for seed in seeds if seeds.count(seed) > 1), None)
+    if repeated is not None:
+        raise InputError(
+            f"seed {repeated} is listed {seeds.count(repeated)} times, and a run of one seed is one run",
+            place="grid.seeds", fix="list each seed once, such as seeds = [0, 1]",
+        )  # fmt: skip
 
 
 def _refuse_repeats(specs: Sequence[RunSpec], name: str) -> None:

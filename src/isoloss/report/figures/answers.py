@@ -43,7 +43,8 @@ def of_law(law: EstimatedLaw, *, flops: Sequence[float] = ()) -> Figure:
     along = law.frontier(flops=np.geomspace(min(budgets), max(budgets), CURVE_POINTS).tolist())
     marked = law.frontier(flops=list(flops))
     title = f"{law.law}, {law.whose}"
-    return splits(curves={title: along}, points={"asked": marked} if marked else {}, unit=law.data_unit)
+    return splits(curves={title: along}, points={"asked": marked} if marked else {}, unit=law.data_unit,
+                  per_token=law.data_per_token)  # fmt: skip
 
 
 def of_laws(laws: Iterable[EstimatedLaw], *, flops: Sequence[float] = ()) -> Figure:
@@ -55,7 +56,7 @@ def of_laws(laws: Iterable[EstimatedLaw], *, flops: Sequence[float] = ()) -> Fig
     for law in found:
         budgets = flops or np.geomspace(*law.domain.span("flops"), 5).tolist()
         points[law.group] = law.frontier(flops=budgets)
-    return splits(curves={}, points=points, unit=found[0].data_unit)
+    return splits(curves={}, points=points, unit=found[0].data_unit, per_token=found[0].data_per_token)
 
 
 def of_optima(optima: Iterable[BestSize]) -> Figure:
@@ -82,16 +83,22 @@ def of_plans(plans: Sequence[Plan]) -> Figure:
             points[name] = [OneSplit(flops=flops, log_ratio=ratio) for flops, ratio in said]
     # Last, so that it lies on top of the form that decided it.
     points["plan"] = [OneSplit(flops=one.flops.value, log_ratio=one.log_ratio, loss=one.loss) for one in plans]
-    return splits(curves={}, points=points, unit=plans[0].data_unit)
+    return splits(curves={}, points=points, unit=plans[0].data_unit, per_token=plans[0].data_per_token)
 
 
 @theme.drawn
 def splits(
-    *, curves: Mapping[str, Sequence[Split]], points: Mapping[str, Sequence[Split]], unit: str = "tokens"
+    *,
+    curves: Mapping[str, Sequence[Split]],
+    points: Mapping[str, Sequence[Split]],
+    unit: str = "tokens",
+    per_token: float = 1.0,
 ) -> Figure:
     """Return two panels, tokens per parameter and loss, against compute: curves with bands, points with bars.
 
-    Without any loss there is one. Intervals that span a factor of 200 are not drawn.
+    `unit` is what D counts, and `per_token` how many of it a token is.
+
+    Without any loss there is one panel. Intervals that span a factor of 200 are not drawn.
     """
     every = [one for group in (*curves.values(), *points.values()) for one in group]
     with_loss = any(one.loss is not None for one in every)
@@ -99,10 +106,10 @@ def splits(
     looks = dict(zip(points, zip(shades, cycle(MARKERS), strict=False), strict=False))
     panels = theme.Panels(width=3.6, height=2.7, columns=2, gap_x=0.85)
     figure, grid = panels.grid(2 if with_loss else 1, key=_key(curves, looks))
-    _panel(grid[0][0], curves, points, looks, ratio=True)
+    _panel(grid[0][0], curves, points, looks, thumb=RULE_OF_THUMB * per_token)
     grid[0][0].set_ylabel(f"{unit} per parameter")
     if with_loss:
-        _panel(grid[1][0], curves, points, looks, ratio=False)
+        _panel(grid[1][0], curves, points, looks, thumb=None)
         grid[1][0].set_ylabel("loss, nats per token")
     return figure
 
@@ -110,14 +117,16 @@ def splits(
 def _key(curves: Mapping[str, Sequence[Split]], looks: Mapping[str, tuple[str, str]]) -> list[theme.Entry]:
     entries: list[theme.Entry] = [(theme.line_sign(theme.FRONTIER, width=2), theme.short(name, 60)) for name in curves]
     entries += [(theme.mark_sign(marker, shade), theme.short(name)) for name, (shade, marker) in looks.items()]
-    return [*entries, (theme.line_sign(theme.MUTED, dashes=(0, (4, 2))), "20 a parameter")]
+    return [*entries, (theme.line_sign(theme.MUTED, dashes=(0, (4, 2))), "20 tokens a parameter")]
 
 
 def _panel(
     axes: Axes, curves: Mapping[str, Sequence[Split]], points: Mapping[str, Sequence[Split]],
-    looks: Mapping[str, tuple[str, str]], *, ratio: bool,
+    looks: Mapping[str, tuple[str, str]], *, thumb: float | None,
 ) -> None:  # fmt: skip
-    seen: list[float] = [RULE_OF_THUMB] if ratio else []
+    """Draw D/N with its rule of thumb, or the losses where `thumb` is None."""
+    ratio = thumb is not None
+    seen: list[float] = [] if thumb is None else [thumb]
     budgets: list[float] = []
     for name, answers in (*curves.items(), *points.items()):
         known = [(one.flops, found) for one in answers if (found := _quantity(one, ratio=ratio)) is not None]
@@ -135,8 +144,8 @@ def _panel(
             shade, marker = looks[name]
             axes.vlines(flops, low, high, color=shade, linewidth=1.6, alpha=0.75)
             axes.plot(flops, values, marker=marker, linestyle="none", markersize=5, color=shade)
-    if ratio:
-        axes.axhline(RULE_OF_THUMB, color=theme.MUTED, linewidth=1, linestyle=(0, (4, 2)), zorder=1)
+    if thumb is not None:
+        axes.axhline(thumb, color=theme.MUTED, linewidth=1, linestyle=(0, (4, 2)), zorder=1)
     # Limits first: one budget alone leaves a logarithmic axis without any of its own.
     axes.set(xlim=theme.padded_log(budgets), ylim=theme.padded_log(seen), xscale="log", yscale="log")
     axes.set_xlabel("training FLOPs C", fontsize=theme.KEY_POINTS)
