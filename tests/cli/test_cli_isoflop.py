@@ -46,6 +46,32 @@ def test_budgets_whose_lowest_loss_is_at_an_edge_give_no_law_and_exit_1(capsys, 
     assert "smallest or the largest size" in found["no_law"]
 
 
+def test_a_budget_without_an_optimum_shows_no_best_size(capsys, sweep):
+    where = "n > 1.3 * 1.32 * power(c / 6, .4516) or c < 9e19"  # of the largest budget only sizes above its best
+    assert run(["isoflop", sweep, *COLUMNS, "--where", where, "--noise", "0.001"]) == 0
+    second, third = capsys.readouterr().out.split("approach 2:")[1].split("by approach 2")
+    (edge,) = [line for line in second.splitlines() if line.startswith("1e+20")]
+    assert edge.split()[2:6] == ["–"] * 4
+    (edge,) = [line for line in third.splitlines() if line.startswith("1e+20")]
+    assert edge.split()[1] == "–"
+
+
+def test_flops_that_are_no_multiple_of_6nd_are_marked_at_approach_3(capsys, tmp_path, sweep):
+    rows = ["n,t,c,val"]
+    for c in np.geomspace(1e18, 1e20, 4):
+        for n in np.geomspace(2e7, 2e9, 9):
+            t = c / (6 * n + 3e8)
+            rows.append(f"{n},{t},{c},{1.7 + 400 * n**-0.34 + 410 * t**-0.28}")
+    (tmp_path / "own.csv").write_text("\n".join(rows))
+    run(["isoflop", str(tmp_path / "own.csv"), *COLUMNS])
+    output = capsys.readouterr().out
+    assert "it counts C = 6ND, not the table's FLOPs" in " ".join(output.split())
+    for table, counts in ((str(tmp_path / "own.csv"), "6ND"), (sweep, "table")):
+        run(["isoflop", table, *COLUMNS, "--json"])
+        (third,) = json.loads(capsys.readouterr().out)["approach_3"]
+        assert third["counts"] == counts
+
+
 def test_the_table_shows_a_person_what_was_found(capsys, sweep):
     assert run(["isoflop", sweep, *COLUMNS]) == 0
     output = capsys.readouterr().out

@@ -13,6 +13,7 @@ from isoloss.runs.observations import Observations, observations
 from laws_tables import read_csv
 
 TRUTH = np.array([1.7, 400.0, 900.0, 0.34, 0.28])
+OTHER_TRUTH = np.array([1.8, 500.0, 900.0, 0.35, 0.32])  # 29 tokens per parameter at 1e19
 BUDGETS = tuple(1e17 * 4.0**i for i in range(6))
 
 
@@ -72,6 +73,64 @@ def test_a_budget_whose_lowest_loss_is_at_an_edge_has_no_optimum_and_shapes_no_l
     found = fit_isoflop(cut, noise=0.001)
     assert [optimum.status for optimum in found.optima] == ["on_edge", *["ok"] * 5]
     assert found.laws().params.slope == pytest.approx(float(Chinchilla.exponent_a(TRUTH)), abs=0.01)
+
+
+def test_a_budget_without_an_optimum_shows_none() -> None:
+    """Of sizes all above the best one the smallest is lowest: its place is no best size."""
+    table = equal_compute()
+    best = np.exp([float(Chinchilla.log_optimum(TRUTH, log_flops=np.log(c))) for c in table.flops])
+    found = fit_isoflop(table.select(table.params > 1.2 * best), noise=0.001)
+    for optimum in found.optima:
+        shown = optimum.to_json()
+        assert shown["status"] == "on_edge"
+        assert [shown[key] for key in ("params", "tokens", "tokens_per_param", "loss")] == [None] * 4
+
+
+def checkpoints(count: int) -> Observations:
+    """Return five curves of evenly spaced checkpoints: rows of any compute have a neighbour within 2 %."""
+    sizes = np.repeat([1e8, 2e8, 4e8, 8e8, 1.6e9], count)
+    tokens = 6e10 * np.tile(np.arange(1, count + 1) / count, 5)
+    loss = Chinchilla.loss(OTHER_TRUTH, params=sizes, tokens=tokens)
+    return observations(params=sizes, tokens=tokens, loss_nats=loss)
+
+
+@pytest.mark.parametrize("count", [100, 300])
+def test_no_budget_is_a_chain_of_checkpoints_of_other_compute(count: int) -> None:
+    table = checkpoints(count)
+    found = fit_isoflop(table)
+    for optimum in found.found:
+        flops = 6 * optimum.params * optimum.tokens
+        assert flops.max() / flops.min() < 1.02**6
+        assert 6 * optimum.best_params.value * optimum.best_tokens.value == pytest.approx(optimum.flops, rel=0.1)
+    assert len(found.found) > 10
+    assert sum(len(optimum.params) == 5 for optimum in found.optima) >= 5
+
+
+def test_scattered_runs_of_one_budget_share_it() -> None:
+    """Of runs within 4 % of their budgets, as those of Hoffmann et al. 2022, every budget stays one."""
+    table = equal_compute(sizes=17)
+    off = np.tile(1.005 ** np.arange(-8, 9), len(BUDGETS))
+    scattered = observations(params=table.params, tokens=table.tokens * off, loss_nats=table.loss_nats)
+    assert [len(optimum.params) for optimum in fit_isoflop(scattered).optima] == [17] * len(BUDGETS)
+
+
+def test_tokens_at_the_best_size_go_by_the_tables_own_flops() -> None:
+    """C = (6·N + 3e8)·D is no multiple of N·D: D* and D*/N* of a budget follow from it, and agree."""
+    flops = np.repeat([1e18, 3e18, 1e19, 3e19], 13)
+    sizes = np.tile(np.geomspace(2e7, 1.28e9, 13), 4)
+    tokens = flops / (6 * sizes + 3e8)
+    loss = Chinchilla.loss(OTHER_TRUTH, params=sizes, tokens=tokens)
+    found = fit_isoflop(observations(params=sizes, tokens=tokens, loss_nats=loss, flops=flops), noise=0.001)
+    first = found.optima[0]
+    assert first.best_params.value == pytest.approx(1.15e8, rel=0.03)
+    assert first.best_tokens.value == pytest.approx(1.01e9, rel=0.03)
+    assert first.tokens_per_param.value == pytest.approx(8.76, rel=0.05)
+    for optimum in found.optima:
+        both = optimum.best_tokens.value / optimum.best_params.value
+        assert optimum.tokens_per_param.value == pytest.approx(both, rel=1e-2)
+    laws = found.laws()
+    assert laws.ratio.slope == pytest.approx(0.272, abs=0.012)
+    assert laws.tokens.slope - laws.params.slope == pytest.approx(laws.ratio.slope, abs=0.012)
 
 
 def test_noise_larger_than_the_valley_leaves_no_optimum() -> None:

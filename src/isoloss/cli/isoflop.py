@@ -146,14 +146,15 @@ def _without_any(table: "Observations", optima: "Sequence[BestSize]") -> list[st
 
 def _warnings(table: "Observations") -> list[str]:
     """Return what a reader must know of each corpus: how its FLOPs differ from 6ND, and what its table alone shows."""
-    from isoloss.fitting.table_checks import OF_FLOPS, flops_in_words, table_warnings
+    from isoloss.fitting.table_checks import OF_FLOPS, flops_in_words, table_warnings, unsteady_flops
     from isoloss.laws.chinchilla import Chinchilla
 
     said = []
     for name, own in table.by_corpus().items():
         whose = f"{name}: " if len(table.corpora) > 1 else ""
         if (words := flops_in_words(own)) is not None:
-            said.append(f"{whose}{words} Budgets here are the table's own FLOPs, size by size.")
+            third = " Approach 3 alone counts C = 6ND." if unsteady_flops(own) else ""
+            said.append(f"{whose}{words} Budgets here are the table's own FLOPs, size by size.{third}")
         found = table_warnings(own, law=Chinchilla)
         said += [f"{whose}{warning.message}" for warning in found if warning.code not in OF_FLOPS]
     return said
@@ -198,15 +199,25 @@ def _approach_3(
     """Return Chinchilla's form fitted to every group's runs, at the budgets that the other approaches answered."""
     from isoloss.cli.isoflop_output import ThirdApproach
     from isoloss.fitting.fitting import fit_groups
+    from isoloss.fitting.table_checks import unsteady_flops
 
     answers = []
     for name in table.corpora:
         budgets = {one.flops for one in optima if one.corpus == name}
         budgets |= {one.flops for one in found[name].optima} if name in found else set()
         try:
-            (law,) = fit_groups(table.where(corpus=name), bootstrap=THIRD_DRAWS, seed=seed)
+            own = table.where(corpus=name)
+            (law,) = fit_groups(own, bootstrap=THIRD_DRAWS, seed=seed)
             points = law.frontier(flops=sorted(budgets))
-            answers.append(ThirdApproach(group=name, exponent_a=law.exponent_a(), frontier=points, reason=None))
+            answers.append(
+                ThirdApproach(
+                    group=name,
+                    exponent_a=law.exponent_a(),
+                    frontier=points,
+                    reason=None,
+                    counts="6ND" if unsteady_flops(own) else "table",
+                )
+            )
         except (InputError, Unidentified) as error:
             answers.append(ThirdApproach(group=name, exponent_a=None, frontier=[], reason=error.reason))
     return answers

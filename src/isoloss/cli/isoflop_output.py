@@ -27,12 +27,17 @@ BY_ONE_LAW = "extrapolation by one law"
 
 @dataclass(frozen=True, kw_only=True)
 class ThirdApproach(Plain):
-    """Chinchilla's form on one group: a, and the best split of budgets; or the reason why there is none."""
+    """Chinchilla's form on one group: a, and the best split of budgets; or the reason why there is none.
+
+    `counts` is what a FLOP is here: `table`, or `6ND` where the table's are no fixed multiple of it and a law of two
+    exponents knows no other.
+    """
 
     group: str
     exponent_a: "Estimate | None"
     frontier: "list[FrontierPoint]"
     reason: str | None
+    counts: str = "table"
 
 
 def show_isoflop(
@@ -131,8 +136,8 @@ def _curves(optima: "Sequence[BudgetOptimum]") -> "RichTable":
 
     shown = output.table("FLOPs", "sizes", "N*", "D*", "tokens per parameter", "loss, nats", "optimum")
     for one in optima:
-        valleys = [valley and valley.estimate for valley in (one.over_params, one.over_tokens)]
-        best = [rounded(each, gap=" ") if each else "–" for each in (*valleys, one.tokens_per_param)]
+        answers = (one.best_params, one.best_tokens, one.tokens_per_param)
+        best = [rounded(each, gap=" ") if each else "–" for each in answers]
         loss = "–" if one.loss is None else f"{one.loss:.4f}"
         optimum = "inside" if one.status == "ok" else STATUS_WORDS[one.status]
         shown.add_row(f"{one.flops:.3g}", str(len(one.params)), *best, loss, optimum)
@@ -150,7 +155,8 @@ def _show_third(
 ) -> None:
     """Print approach 3 next to approach 2: the best sizes of each budget, and both exponents.
 
-    What Chinchilla's law alone says where several laws refuse a best size, or outside the runs, is marked.
+    What Chinchilla's law alone says where several laws refuse a best size, or outside the runs, is marked, and where
+    it counts other FLOPs than the table does.
     """
     from isoloss.cli.tables import rounded
 
@@ -158,21 +164,30 @@ def _show_third(
     if each.exponent_a is None:
         out.print(f"no approach 3{of_group(each.group)}: {each.reason}")
         return
+    six = each.counts == "6ND"
+    unlike = "; it counts C = 6ND, not the table's FLOPs" if six else ""
     out.print(
-        f"\nbest size N*{of_group(each.group)} by approach 2, and by approach 3 (Chinchilla's law fitted to all runs)"
+        f"\nbest size N*{of_group(each.group)} by approach 2, and by approach 3 (Chinchilla's law fitted to all "
+        f"runs{unlike})"
     )
     refused = {one.flops for one in optima if not one.inside}
-    valleys = [(one.flops, one.over_params) for one in found.optima] if found else []
-    shown = output.table("FLOPs", "approach 2", "approach 3", "tokens per parameter, approach 3", "")
+    third = "approach 3, C = 6ND" if six else "approach 3"
+    shown = output.table("FLOPs", "approach 2", third, f"tokens per parameter, {third}", "")
     for point in each.frontier:
         if asked and point.flops not in asked:
             continue
-        near = [valley for flops, valley in valleys if _near(flops, [point.flops], tolerance)]
+        second = _nearest(found, point.flops, tolerance)
         shown.add_row(
-            f"{point.flops:.3g}", rounded(near[0].estimate, gap=" ") if near and near[0] else "–",
+            f"{point.flops:.3g}", rounded(second, gap=" ") if second else "–",
             rounded(point.params, gap=" "), f"{point.tokens.value / point.params.value:.3g}",
             BY_ONE_LAW if point.flops in refused or not point.interpolated else "",
         )  # fmt: skip
     a = rounded(laws.params.exponent, gap=" ") if laws else "–"
     shown.add_row("exponent a", a, rounded(each.exponent_a, gap=" "), "", "")
     out.print(shown)
+
+
+def _nearest(found: "IsoFlop | None", flops: float, tolerance: float) -> "Estimate | None":
+    """Return approach 2's best size of the budget nearest to one, within the tolerance; None without an optimum."""
+    near = [one for one in found.optima if _near(one.flops, [flops], tolerance)] if found else []
+    return min(near, key=lambda one: abs(np.log(one.flops / flops))).best_params if near else None

@@ -97,6 +97,12 @@ def _impossible_flops(observations: Observations, law: type[Law]) -> Iterator[La
         )
 
 
+def unsteady_flops(observations: Observations) -> bool:
+    """Whether the table's FLOPs are no fixed multiple of 6 · params · tokens: laws of two exponents then use 6ND."""
+    ratios = observations.flops_ratios
+    return ratios is not None and len(ratios) > 0 and bool(ratios.max() > STEADY_SPAN * ratios.min())
+
+
 def flops_in_words(observations: Observations) -> str | None:
     """Return how the table's FLOPs differ from 6 · params · tokens, and why they may; None where they do not."""
     ratios = observations.flops_ratios

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from isoloss.laws.law import Floats
+from isoloss.optima.flops_rate import flops_per_token
 from isoloss.optima.surfaces import plain_quadratic
 from isoloss.runs.observations import Observations
 from isoloss.runs.sizes import distinct_sizes
@@ -120,15 +121,3 @@ class Reach:
         """Return ln of the smallest and of the largest size that has runs on both sides of the budget's tokens."""
         covered = self.sizes[self.covered(budget)]
         return float(np.log(covered[0])), float(np.log(covered[-1]))
-
-
-def flops_per_token(table: Observations) -> Callable[[Floats], Floats]:
-    """Return ln(C/D) as a smooth function of ln N: a quadratic through the sizes' own, as 6 N where C is 6 N D."""
-    sizes, member = distinct_sizes(table.params)
-    own = np.log(table.flops) - np.log(table.tokens)
-    rates = np.array([own[member == place].mean() for place in range(len(sizes))])
-    degree = min(2, len(sizes) - 1)
-    log_n = np.log(sizes)
-    middle = log_n.mean()
-    line = np.polynomial.Polynomial.fit(log_n - middle, rates - log_n, degree)
-    return lambda at: np.asarray(at + line(at - middle))

@@ -4,6 +4,7 @@ For each budget a curve is laid through loss against size, and its lowest point 
 optima gives N* ∝ C^a and D* ∝ C^b. The curve is a parabola in ln N (Hoffmann et al.), or Akima's interpolation of
 ln L on ln N (Porian et al. 2024, arXiv:2406.19146, appendix B), which needs no law of the valley's shape. Losses are
 redrawn with seed noise: an optimum is the median of its draws, and a budget whose draws end at the edge has none.
+Where the table's FLOPs are no constant multiple of N · D, D* is what the table's own FLOPs per token leave to N*.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ from isoloss.core.estimate import Estimate
 from isoloss.core.plain_json import Plain
 from isoloss.core.rng import stream
 from isoloss.laws.law import Floats
+from isoloss.optima.flops_rate import Rate, own_flops_per_token
 from isoloss.optima.isoflop_curves import PER_GAP, Valley, akima_valley, parabola_valley
 from isoloss.optima.power_line import PowerLine, fit_power_law
 from isoloss.optima.seed_noise import SeedNoise
@@ -31,6 +33,8 @@ Normals = Callable[[tuple[int, int]], Floats]
 
 FEWEST_SIZES = 3
 MOST_NOISE = 100.0  # nats: more than any loss
+MOST_SPAN = 6  # tolerances that runs around one budget may span: those of Hoffmann et al. 2022 span up to 11 %
+ROUNDING = 1e-9  # of ln C, by which equal budgets may differ
 STATUS_WORDS: dict[Status, str] = {
     "ok": "an optimum inside the sizes",
     "too_few_sizes": f"fewer than {FEWEST_SIZES} sizes, or token counts, that differ by more than 2 %",
@@ -47,8 +51,9 @@ class FewTokenCounts(BadTable):
 class BudgetOptimum:
     """The runs of one budget in ascending size (k,), and their valley over parameters and over data.
 
-    Valleys are None where `status` says why there is no optimum. `flops_factor` is what the table's FLOPs are of
-    6 · params · tokens.
+    Valleys are the curves as laid, None without enough sizes: their lowest points are an optimum only where `status` is
+    ok. `flops_factor` is what the table's FLOPs are of 6 · params · tokens, `rate` ln(C/D) at ln N where they are no
+    constant multiple of that.
     """
 
     flops: float
@@ -59,18 +64,35 @@ class BudgetOptimum:
     over_params: Valley | None = None
     over_tokens: Valley | None = None
     flops_factor: float = 1.0
+    rate: Rate | None = None
+
+    @property
+    def best_params(self) -> Estimate | None:
+        """The best size N*; None without an optimum."""
+        return self.over_params.estimate if self.over_params and self.status == "ok" else None
+
+    @property
+    def best_tokens(self) -> Estimate | None:
+        """The best tokens D*; None without an optimum."""
+        return self.over_tokens.estimate if self.over_tokens and self.status == "ok" else None
 
     @property
     def loss(self) -> float | None:
         """The loss at the optimum, never below the lowest run's: a curve through few losses may dip below them all."""
-        return max(self.over_params.best_loss, float(self.loss_nats.min())) if self.over_params else None
+        if self.over_params is None or self.status != "ok":
+            return None
+        return max(self.over_params.best_loss, float(self.loss_nats.min()))
 
     @property
     def tokens_per_param(self) -> Estimate | None:
-        """Tokens per parameter at the best size: the budget over 6 N*², with the interval of N*."""
-        if self.over_params is None:
-            return None
-        return self.over_params.estimate.mapped(lambda params: self.flops / (6 * self.flops_factor * params**2))
+        """Tokens per parameter at the best size, with the interval of N*: the budget over 6 N*² where C = 6 N D."""
+        return self.best_params and self.best_params.mapped(self.ratio_at)
+
+    def ratio_at(self, params: Any) -> Any:
+        """Return D/N of the budget at sizes, by the table's FLOPs."""
+        if self.rate is None:
+            return self.flops / (6 * self.flops_factor * params**2)
+        return self.flops / np.exp(self.rate(np.log(params))) / params
 
     def to_json(self) -> dict[str, Any]:
         """Return the optimum as plain data, or why there is none."""
@@ -79,8 +101,8 @@ class BudgetOptimum:
             "sizes": len(self.params),
             "status": self.status,
             "why": STATUS_WORDS[self.status],
-            "params": self.over_params.estimate.to_json() if self.over_params else None,
-            "tokens": self.over_tokens.estimate.to_json() if self.over_tokens else None,
+            "params": self.best_params.to_json() if self.best_params else None,
+            "tokens": self.best_tokens.to_json() if self.best_tokens else None,
             "tokens_per_param": self.tokens_per_param.to_json() if self.tokens_per_param else None,
             "loss": self.loss,
         }
@@ -119,7 +141,7 @@ class IsoFlop:
         return IsoFlopLaws(
             params=_through(flops, sizes, count, weighted),
             tokens=_through(flops, data, count, weighted),
-            ratio=_ratio_law(flops, sizes, count, 6 * self.flops_factor),
+            ratio=_ratio_law(found, count),
         )
 
 
@@ -148,7 +170,8 @@ def fit_isoflop(
 
     `noise` is the standard deviation of a loss between seeds, in nats or by loss; without it the table's standard
     errors serve, and without those nothing is redrawn. `budgets` names the FLOPs, each taking the rows within
-    `tolerance`; without it rows that near each other share one. Of several runs of a size the lowest counts.
+    `tolerance`; without it rows that near each other share one. A chain of them that spans more than `MOST_SPAN`
+    tolerances is cut into pieces within `tolerance` of their middles. Of several runs of a size the lowest counts.
     `floor` is the least standard deviation of ln N* in gaps between two sizes, by default that of a uniform grid step
     (Porian et al. use .33). Raises BadTable where no budget has three sizes.
     """
@@ -158,14 +181,14 @@ def fit_isoflop(
     if isinstance(noise, int | float) and not 0 <= noise <= MOST_NOISE:
         raise InputError(f"the noise is {noise:g}", fix=f"give a standard deviation in nats, 0 to {MOST_NOISE:g}")
     least = 1 / (PER_GAP * np.sqrt(12)) if floor is None else floor
-    groups = _budgets(observations, budgets, tolerance)
+    groups, rate = _budgets(observations, budgets, tolerance), own_flops_per_token(observations)
     optima = []
     for flops, rows in groups:
         runs = observations.select(rows)
         runs = runs.select(_lowest_of_each(runs.params, runs.loss_nats))
         source = normals or stream(seed, "isoflop", f"{flops:.6e}").standard_normal
         deviation = _deviation(runs, noise)
-        found = _optimum(runs, flops, interpolation, deviation, draws=draws, floor=least, normals=source)
+        found = _optimum(runs, flops, interpolation, deviation, rate, draws=draws, floor=least, normals=source)
         optima.append(replace(found, flops_factor=observations.flops_factor))
     if all(optimum.status == "too_few_sizes" for optimum in optima):
         if (alike := _too_few_token_counts(optima)) is not None:
@@ -196,13 +219,14 @@ def _optimum(
     flops: float,
     interpolation: Interpolation,
     deviation: Floats | None,
+    rate: Rate | None,
     *,
     draws: int,
     floor: float,
     normals: Normals,
 ) -> BudgetOptimum:
     bare = BudgetOptimum(
-        flops=flops, params=runs.params, tokens=runs.tokens, loss_nats=runs.loss_nats, status="too_few_sizes"
+        flops=flops, params=runs.params, tokens=runs.tokens, loss_nats=runs.loss_nats, status="too_few_sizes", rate=rate
     )
     if len(runs) < FEWEST_SIZES:
         return bare
@@ -218,8 +242,10 @@ def _optimum(
             redrawn = loss + deviation[order] * normals((draws, len(order)))
         valleys.append(lay(x[order], loss, redrawn, floor=floor))
     over_params, over_tokens = valleys
+    if rate is not None:
+        over_tokens = over_params.mapped(lambda params: flops / np.exp(rate(np.log(params))))
     status: Status = "ok"
-    if not over_params.interior:
+    if not (over_params.interior and over_tokens.interior):
         status = "on_edge"
     elif not (over_params.stable and over_tokens.stable):
         status = "unstable"
@@ -234,14 +260,13 @@ def _through(flops: Floats, valleys: Sequence[Valley], count: int, weighted: boo
     )  # fmt: skip
 
 
-def _ratio_law(flops: Floats, sizes: Sequence[Valley], count: int, each: float) -> PowerLine:
-    """Return ρ* = C/(6·N*²) over compute: tokens per parameter as C = 6·N·D has it from the size alone.
-
-    `each` is the FLOPs of a parameter and a token, 6 unless the table's FLOPs are others.
-    """
+def _ratio_law(found: Sequence[BudgetOptimum], count: int) -> PowerLine:
+    """Return ρ* over compute: tokens per parameter as the table's FLOPs have it from the size alone, C/(6·N*²)."""
+    sizes = [(one, one.over_params) for one in found if one.over_params is not None]
+    flops = np.array([one.flops for one, _ in sizes])
     if not count:
-        return fit_power_law(flops, [c / (each * valley.best**2) for c, valley in zip(flops, sizes, strict=True)])
-    ratios = [c / (each * valley.draws**2) for c, valley in zip(flops, sizes, strict=True)]
+        return fit_power_law(flops, [one.ratio_at(valley.best) for one, valley in sizes])
+    ratios = [one.ratio_at(valley.draws) for one, valley in sizes]
     return fit_power_law(
         flops, [np.median(ratio) for ratio in ratios], draws=np.array([ratio[:count] for ratio in ratios])
     )
@@ -251,16 +276,32 @@ def _budgets(
     observations: Observations, budgets: Sequence[float] | None, tolerance: float
 ) -> list[tuple[float, NDArray[np.int64]]]:
     """Return each budget, ascending, with its rows."""
-    log_flops = np.log(observations.flops)
+    log_flops, near = np.log(observations.flops), float(np.log1p(tolerance))
     if budgets is not None:
         return [
-            (float(budget), np.flatnonzero(np.abs(log_flops - np.log(budget)) <= np.log1p(tolerance)))
-            for budget in sorted(budgets)
+            (float(budget), np.flatnonzero(np.abs(log_flops - np.log(budget)) <= near)) for budget in sorted(budgets)
         ]
     order = np.argsort(log_flops, kind="stable")
-    starts = np.flatnonzero(np.diff(log_flops[order]) > np.log1p(tolerance)) + 1
-    groups = np.split(order, starts)
+    starts = np.flatnonzero(np.diff(log_flops[order]) > near) + 1
+    groups = [piece for chain in np.split(order, starts) for piece in np.split(chain, _cuts(log_flops[chain], near))]
     return [(float(np.exp(np.median(log_flops[rows]))), np.sort(rows)) for rows in groups]
+
+
+def _cuts(ascending: Floats, near: float) -> list[int]:
+    """Return where to cut ln C of a chain of neighbours that is too long for one budget: checkpoints are dense.
+
+    No piece spans more than twice `near`, and each ends at the widest gap of the second half of that.
+    """
+    cuts: list[int] = []
+    first, span = 0, 2 * near
+    if ascending[-1] - ascending[0] <= MOST_SPAN * near:
+        return cuts
+    while ascending[-1] - ascending[first] > span + ROUNDING:
+        half, end = np.searchsorted(ascending, ascending[first] + np.array([span / 2, span]) + ROUNDING, side="right")
+        gaps = np.diff(ascending[half - 1 : end + 1])
+        first = int(half + gaps.argmax())
+        cuts.append(first)
+    return cuts
 
 
 def _lowest_of_each(x: Floats, loss: Floats) -> NDArray[np.int64]:

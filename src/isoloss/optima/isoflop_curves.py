@@ -1,6 +1,7 @@
 """One budget's loss against size as a curve with a lowest point, and the same for many redrawn losses at once."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +50,18 @@ class Valley:
     def estimate(self) -> Estimate:
         """The median draw with the interval of all."""
         return Estimate.from_draws(self.draws, value=self.median)
+
+    def mapped(self, to: Callable[[Floats], Floats]) -> "Valley":
+        """Return the same valley along another variable, a monotone function of this one."""
+        grid, draws = to(self.grid), to(self.draws)
+        order = np.argsort(grid)
+        stretch = float(np.log(grid[order[-1]] / grid[order[0]]) / np.log(self.grid[-1] / self.grid[0]))
+        floor = stretch * self.log_std_floor
+        spread = max(float(np.std(np.log(draws))), floor) / self.share if len(draws) else float("nan")
+        return replace(
+            self, grid=grid[order], curve=self.curve[order], best=float(to(np.array(self.best))), draws=draws,
+            log_std=spread, log_std_floor=floor,
+        )  # fmt: skip
 
     @property
     def loss_log_std(self) -> float:

@@ -28,7 +28,7 @@ from isoloss.fitting.noise import orthonormal, without
 from isoloss.laws.law import Floats, Law
 from isoloss.laws.settings import EXCLUDED_FLAGS
 from isoloss.optima.best_size import BEYOND, BestSize, best_sizes
-from isoloss.optima.inside import flops_per_token
+from isoloss.optima.flops_rate import flops_per_token
 from isoloss.optima.surfaces import LOCAL, least_squares, noise_around_surface, third_order
 from isoloss.runs.observations import Observations
 
