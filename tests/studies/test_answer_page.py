@@ -13,7 +13,7 @@ from scipy import stats
 from answer_tables import planted_loss, write_planted
 from isoloss.core import files
 from isoloss.core.estimate import Estimate
-from isoloss.optima.inside import flops_per_token
+from isoloss.optima.flops_rate import flops_per_token
 from isoloss.optima.mean_split import MeanSplit
 from sampling import long
 

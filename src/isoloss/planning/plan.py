@@ -19,7 +19,7 @@ from isoloss.fitting.estimated import EstimatedLaw
 from isoloss.fitting.table_checks import OF_FLOPS, table_warnings
 from isoloss.laws.law import Floats
 from isoloss.optima.best_size import BestSize, best_sizes
-from isoloss.optima.inside import flops_per_token
+from isoloss.optima.flops_rate import flops_per_token
 from isoloss.planning.beyond import look_beyond
 from isoloss.planning.corpus_statistics import CorpusStatistics
 from isoloss.planning.farther import as_seen, loss_as_seen, refuse_absurd, sound_forms, widened, within_uniform
