@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     """Approach 2 on one group: its name, the optima, the laws through them or why there are none."""
 
 QUANTITIES = {"params": "N* ∝ C^a", "tokens": "D* ∝ C^b", "ratio": "D*/N* ∝ C^r"}
-BY_ONE_LAW = "extrapolation by one law"
+BY_ONE_LAW = {True: "by one law", False: "extrapolation by one law"}  # by whether the point is between the runs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,7 +180,7 @@ def _show_third(
         shown.add_row(
             f"{point.flops:.3g}", rounded(second, gap=" ") if second else "–",
             rounded(point.params, gap=" "), f"{point.tokens.value / point.params.value:.3g}",
-            BY_ONE_LAW if point.flops in refused or not point.interpolated else "",
+            BY_ONE_LAW[point.interpolated] if point.flops in refused or not point.interpolated else "",
         )  # fmt: skip
     a = rounded(laws.params.exponent, gap=" ") if laws else "–"
     shown.add_row("exponent a", a, rounded(each.exponent_a, gap=" "), "", "")
