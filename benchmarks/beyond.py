@@ -120,9 +120,8 @@ def missed(source: str, table: int, runs: Observations, forms: tuple[str, ...]) 
     """Return error and standard deviation of ln L of every run beyond every cut, and of ln(D*/N*) of budgets there."""
     found = []
     truth = TRUTHS.get(source.removeprefix("simulated "))
-    known = None if truth is None else {b: true_split(truth, b) for b in budgets_of(runs)}
-    if known is None:
-        known = splits_by(runs, budgets_of(runs), forms)
+    asked = budgets_of(runs)
+    known = splits_by(runs, asked, forms) if truth is None else {b: true_split(truth, b) for b in asked}
     for cut in CUTS[1:]:
         below = runs.flops <= runs.flops.max() / cut * (1 + 1e-9)
         if below.sum() < 10:

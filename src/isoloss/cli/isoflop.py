@@ -209,14 +209,9 @@ def _approach_3(
             own = table.where(corpus=name)
             (law,) = fit_groups(own, bootstrap=THIRD_DRAWS, seed=seed)
             points = law.frontier(flops=sorted(budgets))
+            counts = "6ND" if unsteady_flops(own) else "table"
             answers.append(
-                ThirdApproach(
-                    group=name,
-                    exponent_a=law.exponent_a(),
-                    frontier=points,
-                    reason=None,
-                    counts="6ND" if unsteady_flops(own) else "table",
-                )
+                ThirdApproach(group=name, exponent_a=law.exponent_a(), frontier=points, reason=None, counts=counts)
             )
         except (InputError, Unidentified) as error:
             answers.append(ThirdApproach(group=name, exponent_a=None, frontier=[], reason=error.reason))

@@ -110,7 +110,7 @@ def flops_in_words(observations: Observations) -> str | None:
         return None  # columns or units are wrong: `_impossible_flops` says so
     low, high, factor = float(ratios.min()), float(ratios.max()), observations.flops_factor
     span = f"{low:.3g} to {high:.3g}"
-    if high > STEADY_SPAN * low:
+    if unsteady_flops(observations):
         found = f"{span} times 6 · parameters · tokens, not one fixed multiple"
     elif max(factor, 1 / factor) > OTHER_FLOPS:
         found = f"{factor:.3g} times 6 · parameters · tokens" + (f" ({span})" if high > SAME_FLOPS * low else "")

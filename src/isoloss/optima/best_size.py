@@ -241,14 +241,12 @@ def _of_corpus(fitting: _Fitting, budgets: Sequence[float] | None) -> "list[Best
     table = fitting.table
     asked = tuple(dict.fromkeys(usual_budgets(table))) if budgets is None else tuple(budgets)
     held = {budget: int(fitting.reach.covered(budget).sum()) if len(table) else 0 for budget in asked}
-    none_held = not any(count >= FEWEST_SIZES for count in held.values())
-    if none_held and len(table) >= FEWEST_ROWS and inside_range(table) is not None:
-        return [_at(fitting, budget, held[budget], ()) for budget in asked]
-    if none_held or len(table) < FEWEST_ROWS:
+    any_held = any(count >= FEWEST_SIZES for count in held.values())
+    if len(table) < FEWEST_ROWS or not (any_held or inside_range(table)):
         lack = "too few: three sizes need runs on both sides of a budget (fewer, more tokens)"
         reason = f"{len(table)} usable runs, {lack}"
         return [BestSize(corpus=fitting.corpus, flops=budget, inside=False, reason=reason) for budget in asked or ()]
-    laws = fitting.laws()
+    laws = fitting.laws() if any_held else ()
     return [_at(fitting, budget, held[budget], laws) for budget in asked]
 
 

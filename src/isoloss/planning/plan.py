@@ -88,14 +88,15 @@ def plan(
     extrapolation = max(1.0, float(decided.flops[0]) / law.base.domain.flops_high)
     _refuse_far(forms, extrapolation, extrapolate)
     size, length = float(decided.params[0]), float(decided.tokens[0])
-    loss, run_loss = _losses(law, size, length, seen=seen if law is deciding else None)
+    at_best = seen if law is deciding else None  # repeated text has another best size than the runs show
+    loss, run_loss = _losses(law, size, length, seen=at_best)
     said, unsaid = _forms(forms, question)
     drafted = Plan(
         corpus=corpus.name,
         **sizes(decided),
         loss=loss,
         run_loss=run_loss,
-        regret=_regret(law, decided, runs if law is deciding and seen is not None else None),
+        regret=_regret(law, decided, None if at_best is None else runs),
         params_convention=law.base.params_convention,
         data_unit=law.base.data_unit,
         data_per_token=law.base.data_per_token,
@@ -290,15 +291,19 @@ def _regret(law: PlanLaw, decided: Splits, runs: Observations | None) -> Estimat
     def losses(params: float, tokens: float) -> Floats:
         return law.loss(law.constant(params), law.constant(tokens))
 
-    thumb = float(np.sqrt(decided.flops[0] / (6 * law.base.flops_factor * RULE_OF_THUMB)))
-    if runs is not None:
-        rate, log_flops = (
-            flops_per_token(runs),
-            float(np.log(decided.flops[0] / (RULE_OF_THUMB * law.base.data_per_token))),
-        )
-        for _ in range(STEPS):  # FLOPs grow about as N² here
-            thumb *= float(np.exp((log_flops - rate(np.log(thumb)) - np.log(thumb)) / 2))
+    thumb = _thumb_size(law, float(decided.flops[0]), runs)
     return with_interval(
         losses(thumb, RULE_OF_THUMB * thumb * law.base.data_per_token)
         - losses(float(decided.params[0]), float(decided.tokens[0]))
     )
+
+
+def _thumb_size(law: PlanLaw, flops: float, runs: Observations | None) -> float:
+    """Return the size that a budget trains on 20 tokens a parameter."""
+    size = float(np.sqrt(flops / (6 * law.base.flops_factor * RULE_OF_THUMB)))
+    if runs is None:
+        return size
+    rate, log_flops = flops_per_token(runs), float(np.log(flops / (RULE_OF_THUMB * law.base.data_per_token)))
+    for _ in range(STEPS):  # FLOPs grow about as N² here
+        size *= float(np.exp((log_flops - rate(np.log(size)) - np.log(size)) / 2))
+    return size

@@ -21,11 +21,11 @@ Floats = NDArray[np.float64]
 
 # Whatever holds none of these is a name, and a wrong one is answered with the nearest.
 _OPERATORS = re.compile(r"[-+*/()\"]")
-# A logarithm that does not say its base: SQL takes 10, and most languages e. With two arguments the first is the base.
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 # What a condition compares by order, and what it takes as text, next to a column's name.
 _ORDER = r"(?:<=?(?!>)|(?<!<)>=?|\b(?:NOT\s+)?BETWEEN\b)"
 _TEXT_TEST = r"(?:=|==|!=|<>|(?:NOT\s+)?(?:IN\s*\(|I?LIKE\b|SIMILAR\s+TO\b))"
+# A logarithm that does not say its base: SQL takes 10, and most languages e. With two arguments the first is the base.
 _LOG_OF_ONE = re.compile(r"(?<![\w.])log\s*\((?=(?:[^(),]|\([^()]*\))*\))", re.IGNORECASE)
 LONGEST_NAME = 1_000
 NAMED_BY = {
@@ -184,7 +184,7 @@ class Columns:
         query = f"SELECT * FROM runs WHERE {condition}"
         texts = [name for name in self._named_in(condition) if self._suffixed(name)]
         for name in texts:
-            if quoted := _beside(name, _ORDER, r"'([^']*)'", condition):
+            if quoted := _compared(name, _ORDER, r"'([^']*)'", condition):
                 number = number_or_none(quoted)
                 written = "30e6" if number is None else f"{number:g}"
                 raise BadTable(
@@ -192,8 +192,8 @@ class Columns:
                     "letter", place=self.place, fix=f"write a number without quotes, such as {written}",
                 )  # fmt: skip
         # What a column equals in quotes, it equals as text.
-        numbers = [name for name in texts if _beside(name, _TEXT_TEST, r"'([^']*)'", condition) is None]
-        if any(_beside(name, _ORDER, r"(.?)", condition) is not None for name in numbers):
+        numbers = [name for name in texts if _compared(name, _TEXT_TEST, r"'([^']*)'", condition) is None]
+        if any(_compared(name, _ORDER, r"(.?)", condition) is not None for name in numbers):
             return query_table(self._with_numbers(numbers), query)
         try:
             return query_table(self.table, query)
@@ -263,7 +263,7 @@ def _log_of_one(formula: str) -> bool:
     return _LOG_OF_ONE.search(_QUOTED.sub("x", formula)) is not None
 
 
-def _beside(name: str, comparison: str, other: str, condition: str) -> str | None:
+def _compared(name: str, comparison: str, other: str, condition: str) -> str | None:
     """Return what `other` captures where a condition compares a column with it, on either side; None where it never."""
     own = rf'(?<!\w)"?{re.escape(name)}"?(?!\w)'
     for pattern in (rf"{own}\s*{comparison}\s*{other}", rf"{other}\s*{comparison}\s*{own}"):

@@ -4,7 +4,7 @@
     imported/curves/<import>.parquet    run, tag, step, value
 
 A run is named by what its source says of it, an import by its runs: the same source twice is there once. What stands
-at a place of the source, whatever it was read as, is known too (the metadata `TOLD` of an import's table): imported
+at a place of the source, whatever it was read as, is known too (the metadata `ORIGINS` of an import's table): imported
 again by other options for the same corpus, it takes the place of what was there.
 """
 
@@ -29,9 +29,9 @@ from isoloss.runs.table_curves import table_runs
 from isoloss.runs.table_files import json_lines
 from isoloss.runs.tables import IMPORTED, REALS, TEXTS, WHOLES
 
-TOLD = b"isoloss.told"
+ORIGINS = b"isoloss.origins"
 """What an import's table says, in its metadata, of each row: from what, and at which place of a source, it was read."""
-TOLD_VERSION = 1
+ORIGIN_VERSION = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,8 +68,8 @@ def import_runs(source: Path, archive: Archive | Path, mapped: Mapped) -> Import
     repeated = [row["name"] for row in rows if times[row["run"]] > 1]
     if repeated:
         raise BadTable(f"run {repeated[0]!r} appears twice", place=str(source), fix="remove one, or name --run")
-    told = [_told(run, row["corpus"], source) for run, row in zip(logged.runs, rows, strict=True)]
-    table = _arrow(rows, source).replace_schema_metadata({TOLD: json.dumps(told)})
+    origins = [_origin(run, row["corpus"], source) for run, row in zip(logged.runs, rows, strict=True)]
+    table = _arrow(rows, source).replace_schema_metadata({ORIGINS: json.dumps(origins)})
     archive = archive if isinstance(archive, Archive) else Archive(archive)
     there = archive.table()
     _require_company(table, there, source)
@@ -77,7 +77,7 @@ def import_runs(source: Path, archive: Archive | Path, mapped: Mapped) -> Import
     path = archive.folder / IMPORTED / f"{identity}.parquet"
     files.write_table(path, table)
     _write_curves(rows, logged.runs, path.parent / "curves" / path.name)
-    _take_out(archive.folder / IMPORTED, told, keep=path)
+    _take_out(archive.folder / IMPORTED, origins, keep=path)
     before, now = _places(there), _places(archive.table())
     warnings: list[dict[str, str | None]] = [{"run": None, "message": note} for note in logged.notes]
     warnings += [{"run": str(row["name"]), "message": note} for row, notes in settled for note in notes]
@@ -95,7 +95,7 @@ def _places(table: Any) -> dict[str, str | None]:
     return dict(zip(table["run"].to_pylist(), table["source"].to_pylist(), strict=True))
 
 
-def _told(run: LoggedRun, corpus: str, source: Path) -> str:
+def _origin(run: LoggedRun, corpus: str, source: Path) -> str:
     """Return the identity of a place of a source and what stands there, however it is read: fields and curves.
 
     Of one place there may be a loss on each of several corpora.
@@ -114,20 +114,20 @@ def _told(run: LoggedRun, corpus: str, source: Path) -> str:
             if tag not in run.hidden
         },
     }
-    return fingerprint(content, kind="told", version=TOLD_VERSION)
+    return fingerprint(content, kind="origin", version=ORIGIN_VERSION)
 
 
-def _take_out(folder: Path, told: Collection[str], *, keep: Path) -> None:
+def _take_out(folder: Path, origins: Collection[str], *, keep: Path) -> None:
     """Remove the rows that other imports read from the same places, with their curves."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    places = set(told)
+    places = set(origins)
     for path in sorted(folder.glob("[!.]*.parquet")):
         if path == keep:
             continue
         table = pq.read_table(path)
-        known = json.loads((table.schema.metadata or {}).get(TOLD, b"[]"))
+        known = json.loads((table.schema.metadata or {}).get(ORIGINS, b"[]"))
         stays = [place not in places for place in known]
         if len(known) != table.num_rows or all(stays):
             continue
@@ -138,7 +138,7 @@ def _take_out(folder: Path, told: Collection[str], *, keep: Path) -> None:
             continue
         kept = table.filter(pa.array(stays))
         left = json.dumps([place for place, is_kept in zip(known, stays, strict=True) if is_kept])
-        files.write_table(path, kept.replace_schema_metadata({TOLD: left}))
+        files.write_table(path, kept.replace_schema_metadata({ORIGINS: left}))
         if curves.exists():
             points, runs = pq.read_table(curves), set(kept["run"].to_pylist())
             files.write_table(curves, points.filter(pa.array([run in runs for run in points["run"].to_pylist()])))

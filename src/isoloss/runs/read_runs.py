@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from isoloss.core.arrow import counted, wholes
+from isoloss.core.arrow import counted, values_of, wholes
 from isoloss.core.errors import BadTable, InputError, did_you_mean
 from isoloss.core.files import require_regular
 from isoloss.runs.columns import Columns, Floats, same_column
@@ -122,7 +122,7 @@ def _satisfying(table: "pa.Table", where: str) -> "pa.Table":
         raise BadTable("more than a condition", place=f"--where {where}", fix="write a condition on columns alone")
     if not found.num_rows:
         raise BadTable("no row satisfies the condition", place=f"--where {where}", fix="loosen the condition")
-    kept = table.take(wholes([row - 1 for row in found[ROW].to_pylist()]))  # cells as they stand, whatever SQL compared
+    kept = table.take(values_of(found[ROW]) - 1)  # cells as they stand, whatever SQL compared
     return kept.replace_schema_metadata(table.schema.metadata)
 
 

@@ -53,11 +53,13 @@ class Checked:
         """What may keep the study from an answer, or costs more here than it need, in sentences."""
         kinds = ((self.kinds[name], name, corpus.vocab_size) for name, corpus in self.corpora.items())
         grid = self.study.grid
-        warnings = (poor_budgets(grid, self.budgets), not_to_be_found(grid, self.expected), unlike(kinds))
+        warnings = (
+            poor_budgets(grid, self.budgets), not_to_be_found(grid, self.expected), unlike(kinds),
+            self._held_out_in_vain(),
+        )  # fmt: skip
         design = [said for said in warnings if said]
         of_corpora = [f"{found.corpus}: {found.message}" for found in self.corpus_warnings]
-        said = [*design, *arithmetic_warnings(self.study.training.numerics), *of_corpora]
-        return [*said, *([nothing] if (nothing := self._held_out_in_vain()) else [])]
+        return [*design, *arithmetic_warnings(self.study.training.numerics), *of_corpora]
 
     def _held_out_in_vain(self) -> str | None:
         """Return what is to be said of a budget that holds out none of the runs, or all of them."""
