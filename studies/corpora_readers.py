@@ -38,8 +38,9 @@ def unzipped(members: Iterable[Named]) -> Iterator[bytes]:
 
 def lines(members: Iterable[Named]) -> Iterator[bytes]:
     """Lines, joined until they hold 16 KiB."""
-    for _, content in members:
-        yield from joined(content.split(b"\n"), between=b"\n")
+    for name, content in members:
+        text = gzip.decompress(content) if name.endswith(".gz") else content
+        yield from joined(text.split(b"\n"), between=b"\n")
 
 
 def sword_prose(members: Iterable[Named]) -> Iterator[bytes]:
