@@ -6,7 +6,7 @@ torch:
     import isoloss as il
 
     runs = il.read_runs("runs.csv", params="n", tokens="d", loss="val_loss", corpus="data")
-    law = il.Chinchilla().fit(runs.where(corpus="python"), bootstrap=1000)
+    law = il.Chinchilla().fit(runs.where(corpus="python"))
     print(law.summary())
 """
 

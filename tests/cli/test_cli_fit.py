@@ -183,3 +183,16 @@ def test_an_outlier_is_named_on_a_line_of_its_own_by_its_row(isoloss, tmp_path):
     assert line.startswith("  row 13: +")
     (found,) = isoloss("fit", "sweep.csv", "--loss", "loss", "--outliers", "--json").json["fits"][0]["outliers"]
     assert found["row"] == 13
+
+
+def test_a_fit_has_intervals_unless_it_is_told_not_to_or_has_very_many_rows(isoloss, tmp_path):
+    generator = np.random.default_rng(0)
+    for rows, options, has in ((30, [], True), (30, ["--bootstrap", 0], False), (10_001, [], False)):
+        params, tokens = 10 ** generator.uniform(7, 9, rows), 10 ** generator.uniform(9, 11, rows)
+        loss = (1.7 + 400 / params**0.34 + 400 / tokens**0.28) * np.exp(0.01 * generator.normal(size=rows))
+        table = tmp_path / "runs.csv"
+        np.savetxt(table, np.c_[params, tokens, loss], delimiter=",", header="params,tokens,loss_nats", comments="")
+        (fit,) = isoloss("fit", table, *options, "--json").json["fits"]
+        alpha = fit["params"]["alpha"]
+        assert (alpha["low"] is not None) == has
+        assert not has or alpha["low"] < 0.34 < alpha["high"]

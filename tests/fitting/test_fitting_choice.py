@@ -65,7 +65,7 @@ def test_groups_of_one_table_get_one_law_and_say_what_was_tried():
 
 def test_a_law_that_was_chosen_is_the_one_named_and_keeps_the_choice_in_its_file(tmp_path):
     rows = table("ceiling", seed=0)
-    auto = il.fit(rows, law="auto")
+    auto = il.fit(rows, law="auto", bootstrap=0)
     assert auto.params == fit(rows, law=auto.law).params
     auto.save(tmp_path / "law.json")
     assert il.FittedLaw.load(tmp_path / "law.json").choice == auto.choice

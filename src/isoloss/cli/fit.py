@@ -109,8 +109,14 @@ def fit(
         typer.Option(help="What --bootstrap resamples; auto: trunks, rows or simulations, as the rows allow."),
     ] = "auto",
     bootstrap: Annotated[
-        int, typer.Option(min=0, max=MOST_DRAWS, help="Number of resamples for the intervals; 0 gives no intervals.")
-    ] = 0,
+        int | None,
+        typer.Option(
+            min=0,
+            max=MOST_DRAWS,
+            help="Number of resamples for the intervals; 0 gives no intervals. Default: 1000; 0 if there are more than "
+            "10,000 rows.",
+        ),
+    ] = None,
     trunk: Trunk = None,
     tokenizer: Annotated[
         str | None,
@@ -176,8 +182,7 @@ def fit(
 ) -> None:
     """Fit a scaling law to a table of runs from anywhere.
 
-    One law for each corpus, with intervals: `isoloss fit runs.csv --params n --tokens d --loss val_loss --group data
-    --bootstrap 1000`
+    One law for each corpus, with intervals: `isoloss fit runs.csv --params n --tokens d --loss val_loss --group data`
 
     Other units, and the best split of two budgets: `isoloss fit sweep.csv --params "size_m * 1e6" --tokens "tokens_b *
     1e9" --loss "bits * ln(2)" --frontier 1e20,1e21`
@@ -192,8 +197,8 @@ def fit(
     each source (`--source`, otherwise each group) in turn and predicts its losses from the measure alone. The rivals
     are one law for all, a single run, and the other measures.
 
-    Every fit reports its optimum, how many starting points agree on it, and warnings with remedies. With `--bootstrap`
-    it also gives intervals on everything. Exit 1 if a fit did not converge.
+    Every fit reports intervals on everything, how many starting points agree on its optimum, and warnings with
+    remedies. Exit 1 if a fit did not converge.
     """
     from isoloss.cli import fit_options, fit_output
     from isoloss.cli.explore import check_page

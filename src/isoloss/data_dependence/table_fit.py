@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from isoloss.core.progress import QUIET, Progress
 from isoloss.fitting.choice import AUTO
 from isoloss.fitting.fitted import FittedLaw
-from isoloss.fitting.fitting import fit_groups
+from isoloss.fitting.fitting import fit_groups, usual_draws
 from isoloss.laws.settings import USUAL, FitSettings
 from isoloss.optima.lack_of_fit import warned_of_misfit
 from isoloss.runs.observations import Observations
@@ -45,15 +45,17 @@ def fit_table(
     measures: Sequence[str] = (),
     holdout: "Holdout | None" = None,
     flops_above: float | None = None,
-    bootstrap: int = 0,
+    bootstrap: int | None = None,
     seed: int = 0,
     progress: Progress = QUIET,
 ) -> TableFit:
     """Return one law for each corpus; with `measures` their comparison, with `holdout` how laws predict unseen runs.
 
-    Raises what `fit_groups`, `compare_and_fit` and `backtest` raise.
+    By default a law has 1,000 draws, of more than 10,000 runs none, and the joint law of a comparison has none. Raises
+    what `fit_groups`, `compare_and_fit` and `backtest` raise.
     """
-    laws = fit_groups(table, law=law, settings=settings, bootstrap=bootstrap, seed=seed, progress=progress)
+    draws = usual_draws(len(table)) if bootstrap is None else bootstrap
+    laws = fit_groups(table, law=law, settings=settings, bootstrap=draws, seed=seed, progress=progress)
     laws = warned_of_misfit(laws, table, seed=seed)
     comparison, joint, tests = None, None, []
     # Each is imported where it is asked for: kernels of the comparison take long to load.
@@ -61,7 +63,7 @@ def fit_table(
         from isoloss.data_dependence.comparison_fit import compare_and_fit
 
         comparison, joint = compare_and_fit(
-            table, measures, settings=settings, bootstrap=bootstrap, seed=seed, progress=progress
+            table, measures, settings=settings, bootstrap=bootstrap or 0, seed=seed, progress=progress
         )
     if holdout:
         from isoloss.diagnostics.backtest import DRAWS, backtest_groups

@@ -47,6 +47,8 @@ from isoloss.laws.settings import USUAL, FitOptions, FitSettings, WeightsName
 from isoloss.runs.observations import Observations
 
 FEW_FAILED_REFITS = 0.05
+USUAL_DRAWS = 1000
+MOST_ROWS = 10_000  # that are resampled unless asked for: more take seconds
 FOLLOWS_FROM_LINE = ("bound_reached", "flat_direction", "flat_profile", "frontier_not_identified")
 
 
@@ -100,6 +102,11 @@ def fit(
     method = choose_method(used, settings.method)
     law_with_draws = _with_draws(point, used, problem, optimum, draws=bootstrap, method=method)
     return law_with_draws if known is None else _with_floor(law_with_draws, used, problem, optimum, known)
+
+
+def usual_draws(rows: int) -> int:
+    """Return how many bootstrap draws a table of so many rows gets where nobody says: 1,000, none of a large one."""
+    return USUAL_DRAWS if rows <= MOST_ROWS else 0
 
 
 class CorpusFits(NamedTuple):

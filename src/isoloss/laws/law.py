@@ -80,15 +80,19 @@ class Law(ABC):
     def __init__(self, **options: Unpack[FitOptions]) -> None:
         self.settings = FitSettings(**options)
 
-    def fit(self, runs: Observations | Source, *, bootstrap: int = 0, seed: int = 0, **columns: Any) -> "FittedLaw":
-        """Return this law fitted to one group of runs; see `isoloss.fitting.fitting.fit`.
+    def fit(
+        self, runs: Observations | Source, *, bootstrap: int | None = None, seed: int = 0, **columns: Any
+    ) -> "FittedLaw":
+        """Return this law fitted to one group of runs, with `bootstrap` draws; see `isoloss.fitting.fitting.fit`.
+
+        By default there are 1,000 draws; of more than 10,000 runs there are none.
 
         `runs` are observations, or whatever `read_runs` reads: a file, a data frame of pandas or polars, a mapping of
         columns, a structured array of NumPy. `columns` name its columns then, as for `read_runs`; those that the law
         does not read may be missing.
         """
         # Fitting builds on laws, so it is imported where it is used.
-        from isoloss.fitting.fitting import fit
+        from isoloss.fitting.fitting import fit, usual_draws
 
         if not isinstance(runs, Observations):
             further = {name: name for name in self.further_columns()} | columns.pop("extra", {})
@@ -98,7 +102,8 @@ class Law(ABC):
                 f"found {', '.join(columns)} together with observations, whose columns already have names",
                 fix="leave them out, or give the table itself",
             )
-        return fit(runs, law=type(self), settings=self.settings, bootstrap=bootstrap, seed=seed)
+        draws = usual_draws(len(runs)) if bootstrap is None else bootstrap
+        return fit(runs, law=type(self), settings=self.settings, bootstrap=draws, seed=seed)
 
     @classmethod
     def features(cls, *args: Any, **columns: Any) -> Floats:

@@ -4,6 +4,7 @@ from typing import Unpack
 
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.fitting.fitting import fit as fit_alone
+from isoloss.fitting.fitting import usual_draws
 from isoloss.laws.law import Law
 from isoloss.laws.settings import USUAL, FitOptions, FitSettings
 from isoloss.optima.lack_of_fit import warned_of_misfit
@@ -15,14 +16,17 @@ def fit(
     *,
     law: str | type[Law] = "chinchilla",
     settings: FitSettings = USUAL,
-    bootstrap: int = 0,
+    bootstrap: int | None = None,
     seed: int = 0,
     **options: Unpack[FitOptions],
 ) -> FittedLaw:
     """Return a law fitted to one group of runs, with `bootstrap` draws, and with the warning `lack_of_fit` if due.
 
+    By default there are 1,000 draws; of more than 10,000 runs there are none.
+
     `options` change single `settings`: `fit(runs, objective="lad")`. `law="auto"` chooses by how laws predict training
     curves left out (`isoloss.fitting.choice`). Raises BadTable where the rows cannot determine the law.
     """
+    bootstrap = usual_draws(len(observations)) if bootstrap is None else bootstrap
     fitted = fit_alone(observations, law=law, settings=settings, bootstrap=bootstrap, seed=seed, **options)
     return warned_of_misfit([fitted], observations, seed=seed)[0]
