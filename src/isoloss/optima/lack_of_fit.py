@@ -8,7 +8,8 @@ than .1 in ln(D*/N*) at one of the budgets: a misfit that moves nothing is no re
 named and sizes have many rows each, a form is refused only if the ratio is too large with a trunk a size as well.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -124,33 +125,28 @@ def lack_of_fit(
     Flagged runs are left out.
     """
     known = best_sizes(observations, seed=seed) if optima is None else optima
-    found = []
-    for corpus in observations.corpora:
-        used = with_curves(leave_out(observations.where(corpus=corpus), flags=EXCLUDED_FLAGS)[0])
-        try:
-            tested = _test(used, form, seed=seed)
-        except InputError:
-            continue  # too few rows for the form: `fit` says so
-        found.append(_judge(used, corpus, tested, [one for one in known if one.corpus == corpus], seed))
-    return found
+    return [_judge(tested, known, seed) for tested in _tests(observations, form, seed=seed)]
 
 
 def warned_of_misfit(laws: Sequence[FittedLaw], observations: Observations, *, seed: int = 0) -> list[FittedLaw]:
     """Return the laws, one a corpus of the table, those that the runs refuse with the warning `lack_of_fit`.
 
-    Tested are laws of parameters and tokens alone, with nothing held, of at most `MOST_ROWS` rows.
+    Tested are laws of parameters and tokens alone, with nothing held, of at most `MOST_ROWS` rows. Best sizes
+    are searched only where the noise does not explain what a law misses.
     """
     able = [law for law in laws if _may_be_tested(law)]
     if not able:
         return list(laws)
     table = observations.where(corpus=[law.group for law in able])
+    forms = dict.fromkeys(law.law for law in able)
+    suspects = [one for form in forms for one in _tests(table, form, seed=seed) if one.probability < REFUSAL]
+    if not suspects:
+        return list(laws)
     optima = best_sizes(table, draws=FEW_DRAWS, seed=seed)
     chosen = {(law.group, law.law) for law in able if law.choice is not None}
+    judged = [_judge(one, optima, seed) for one in suspects]
     refused = {
-        (one.corpus, one.form): [one.warning(chosen=(one.corpus, one.form) in chosen)]
-        for form in dict.fromkeys(law.law for law in able)
-        for one in lack_of_fit(table, form=form, optima=optima, seed=seed)
-        if one.refused
+        (one.corpus, one.form): [one.warning(chosen=(one.corpus, one.form) in chosen)] for one in judged if one.refused
     }
     return [replace(law, warnings=(*law.warnings, *refused.get((law.group, law.law), []))) for law in laws]
 
@@ -160,31 +156,30 @@ def _may_be_tested(law: FittedLaw) -> bool:
     return free and law.definition.has_frontier() and not law.definition.further_columns()
 
 
-def _judge(table: Observations, corpus: str, tested: "_Tested", optima: Sequence[BestSize], seed: int) -> LackOfFit:
-    shift, flops = _largest_shift(table, tested, optima)
+def _judge(tested: "_Tested", optima: Sequence[BestSize], seed: int) -> LackOfFit:
+    own = [one for one in optima if one.corpus == tested.corpus]
+    shift, flops = _largest_shift(tested, own)
     refused = bool(tested.probability < REFUSAL and shift is not None and abs(shift) > MOVED)
-    others = [form for form in _by_weight(optima) if form not in (tested.form, LOCAL)] if refused else []
+    others = [form for form in _by_weight(own) if form not in (tested.form, LOCAL)] if refused else []
     rivals: list[_Tested] = []
     for form in others:
-        rivals.append(_test(table, form, seed=seed))
+        rivals.append(_test(tested.table, form, seed=seed))
         if rivals[-1].probability >= REFUSAL:
             break
     fits = bool(rivals) and rivals[-1].probability >= REFUSAL
     closest = min(rivals, key=lambda one: one.misfit, default=None)
     return LackOfFit(
-        corpus=corpus, form=tested.form, misfit=tested.misfit, probability=tested.probability, shift=shift,
+        corpus=tested.corpus, form=tested.form, misfit=tested.misfit, probability=tested.probability, shift=shift,
         flops=flops, refused=refused, fitting=(rivals[-1].form if fits else None) if refused else tested.form,
         closest=None if closest is None else closest.form,
         closest_misfit=None if closest is None else closest.misfit,
     )  # fmt: skip
 
 
-def _largest_shift(
-    table: Observations, tested: "_Tested", optima: Sequence[BestSize]
-) -> tuple[float | None, float | None]:
+def _largest_shift(tested: "_Tested", optima: Sequence[BestSize]) -> tuple[float | None, float | None]:
     """Return the form's ln(D*/N*) less that of all forms where they differ most, and the budget."""
     found = [
-        (tested.log_ratio(table, one.flops) - float(np.log(one.tokens_per_param.value)), one.flops)
+        (tested.log_ratio(one.flops) - float(np.log(one.tokens_per_param.value)), one.flops)
         for one in optima
         if one.tokens_per_param is not None
     ]
@@ -202,22 +197,37 @@ def _by_weight(optima: Sequence[BestSize]) -> list[str]:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Tested:
-    """A form fitted to a corpus: what it misses, and the share of simulated F ratios that are as large."""
+    """A form fitted to a corpus's rows: what it misses, and the share of simulated F ratios that are as large."""
 
+    table: Observations
     form: str
     law: type[Law]
     values: Floats
     misfit: float
     probability: float
 
-    def log_ratio(self, table: Observations, flops: float) -> float:
+    @property
+    def corpus(self) -> str:
+        """The corpus of the rows."""
+        return self.table.corpora[0]
+
+    def log_ratio(self, flops: float) -> float:
         """Return the form's own ln(D*/N*) at a budget counted as the table does, near the sizes of the runs."""
+        table = self.table
         log_n = np.linspace(np.log(table.params.min()) - BEYOND, np.log(table.params.max()) + BEYOND, POINTS)
         log_d = np.log(flops) - flops_per_token(table)(log_n)
         with np.errstate(all="ignore"):
             loss = self.law.loss(self.values, params=np.exp(log_n), tokens=np.exp(log_d))
         best = int(np.argmin(np.where(np.isfinite(loss), loss, np.inf)))
         return float(log_d[best] - log_n[best])
+
+
+def _tests(observations: Observations, form: str, *, seed: int) -> Iterator[_Tested]:
+    """Yield a form tested on every corpus that it can be fitted to: of too few rows `fit` says so."""
+    for corpus in observations.corpora:
+        used = with_curves(leave_out(observations.where(corpus=corpus), flags=EXCLUDED_FLAGS)[0])
+        with suppress(InputError):
+            yield _test(used, form, seed=seed)
 
 
 def _test(table: Observations, form: str, *, seed: int) -> _Tested:
@@ -230,7 +240,7 @@ def _test(table: Observations, form: str, *, seed: int) -> _Tested:
         shared = _probability(curves, form, residuals, own, seed=seed)
         probability = shared if shared >= REFUSAL else probability
     return _Tested(
-        form=form, law=problem.law, values=problem.law.to_values(best, problem.origin),
+        table=table, form=form, law=problem.law, values=problem.law.to_values(best, problem.origin),
         misfit=root_mean_square(residuals), probability=probability,
     )  # fmt: skip
 
