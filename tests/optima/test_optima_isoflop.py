@@ -136,7 +136,7 @@ def test_tokens_at_the_best_size_go_by_the_tables_own_flops() -> None:
 def test_noise_larger_than_the_valley_leaves_no_optimum() -> None:
     found = fit_isoflop(equal_compute(sizes=3, reach=1.05), noise=0.5)
     assert {optimum.status for optimum in found.optima} == {"unstable"}
-    with pytest.raises(Unidentified, match="0 budgets have an optimum"):
+    with pytest.raises(Unidentified, match="^0 of"):
         found.laws()
 
 

@@ -7,6 +7,7 @@ redrawn with seed noise: an optimum is the median of its draws, and a budget who
 Where the table's FLOPs are no constant multiple of N · D, D* is what the table's own FLOPs per token leave to N*.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -132,8 +133,12 @@ class IsoFlop:
         """
         found = self.found
         if len(found) < 2:
-            reasons = "; ".join(f"{o.flops:.2e} FLOPs: {STATUS_WORDS[o.status]}" for o in self.optima)
-            raise Unidentified(f"{len(found)} budgets have an optimum ({reasons})", fix="train more sizes per budget")
+            without = Counter(optimum.status for optimum in self.optima if optimum.status != "ok")
+            reasons = "; ".join(f"{number} without: {STATUS_WORDS[status]}" for status, number in without.items())
+            raise Unidentified(
+                f"{len(found)} of {len(self.optima)} budgets have an optimum ({reasons})",
+                fix="train more sizes per budget",
+            )
         flops = np.array([o.flops for o in found])
         sizes = [o.over_params for o in found if o.over_params is not None]
         data = [o.over_tokens for o in found if o.over_tokens is not None]
