@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=DRAWS, help="of every balance, for its error")
     asked = parser.parse_args()
     beside = PAGE.with_suffix("")
-    readings = load(asked.runs, measures=[beside / "sealed-measures.csv", HERE / "answer" / "measures.csv"])
+    readings = load(asked.runs)
     found = analyse(readings, sealed_forms=beside / "sealed-forms.csv", draws=asked.draws)
     folder = asked.page.with_suffix("")
     folder.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import stats
 
 from answer.estimates import BUDGETS, Balance
-from answer.readings import TEXTS, Readings, Row, is_excluded, kinds
+from answer.readings import NEW, OLD, TEXTS, Readings, Row, is_excluded, kinds
 from isoloss.core.numbers import power_of_ten
 from isoloss.optima.inside import NEAR_TOKENS
 
@@ -145,7 +145,7 @@ def facts(found: "Found") -> dict[str, Any]:
         "sizes_around": [[around(readings, one, place) for one in texts] for place in range(len(BUDGETS))],
         "sizes": (min(params), max(params)) if params else None,
         "lone_kinds": lone_kinds(TEXTS),
-        "unsealed_texts": unsealed(TEXTS, found.sealed_forms),
+        "unsealed_texts": unsealed(NEW + OLD, found.sealed_forms),
         "lowest_losses": losses_at_best(texts),
     }
 

@@ -1,4 +1,4 @@
-"""Keep what measures say of interventions and grammars, for the page: the texts' own stand in sealed-measures.csv.
+"""Keep what measures say of interventions, grammars and later texts: the others stand in sealed-measures.csv.
 
     isoloss run studies/answer/noise-15.toml --out results/answer --until complexity --json > noise-15.json
     python studies/answer/measures.py noise-15.json …

@@ -36,14 +36,16 @@ from answer.excess import Excess
 from answer.laws import FORMS, laws_of
 from answer.pilots import WIDTH_AIM, Pilot, pilots
 from answer.plans import MEAN_AIM, MOST_AIM, LeftOut, left_out_plans
-from answer.readings import NEW, OLD, SERIES, TEXTS, Counting, Floats, Readings, as_observations, kinds, table
+from answer.readings import LATER, NEW, OLD, SERIES, TEXTS, Counting, Floats, Readings, as_observations, kinds, table
 from answer.secondary import EVERY, Tested, family
 from answer.verdicts import SealedLoss, Slope
 from answer.words import factor, measured_number, off, per_decade, percent, probability, value
 from isoloss.core.estimate import Estimate
 from isoloss.core.numbers import fixed, power_of_ten, si
+from isoloss.data_dependence.pooled_split import pool_splits
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.optima.best_size import best_sizes
+from isoloss.planning.shipped import LETTER_SPAN
 
 FEWEST_LEFT_OUT = 6  # texts: fewer say nothing of one more
 POINTS = {"small": (1.1e4, 9.6e5), "middle": (3e4, 1.41e6), "large": (1.0e5, 8.5e6)}  # of the first seal
@@ -95,6 +97,11 @@ class Found:
     def old(self) -> list[Balance]:
         """The texts of before, which the hypothesis came from."""
         return among(self.texts, OLD)
+
+    @cached_property
+    def later(self) -> list[Balance]:
+        """The texts added after the tests."""
+        return among(self.texts, LATER)
 
     @cached_property
     def kinds(self) -> dict[str, str]:
@@ -217,7 +224,31 @@ class Found:
         six = self.counted["6ND"]
         values = self.values(verdicts.CONFIRMATORY, six)
         measured = {one.corpus: float(x) for one, x in zip(six, values, strict=True)}
-        return left_out_plans(six, measured, self.laws["coupled"])
+        return left_out_plans(six, measured, self.laws["coupled"], outside=LATER)
+
+    @property
+    def error_of_tested(self) -> Floats:
+        """The errors of θ by n-gram entropy of the texts that were not added later, each left out in turn."""
+        return self.errors[verdicts.CONFIRMATORY][[one.corpus not in LATER for one in self.texts]]
+
+    @cached_property
+    def inside(self) -> list[LeftOut]:
+        """The plans of the texts that the bundled law knows."""
+        return [one for one in self.plans if one.corpus not in LATER]
+
+    @cached_property
+    def foreseen(self) -> dict[str, Estimate]:
+        """What the trend of the other texts gives for each later text: ln of the best tokens per parameter."""
+        tested = [one for one in self.texts if one.corpus not in LATER]
+        trend = pool_splits(
+            [one.split for one in tested],
+            measured={one.corpus: self.readings.measures[one.corpus][verdicts.CONFIRMATORY] for one in tested},
+        )
+        if trend is None:
+            return {}
+        of = {one.corpus: self.readings.measures[one.corpus][verdicts.CONFIRMATORY] for one in self.later}
+        ends = {name: trend.at(x).level.quantile(np.array([0.5, 0.025, 0.975])) for name, x in of.items()}
+        return {name: Estimate(value=float(x[0]), low=float(x[1]), high=float(x[2])) for name, x in ends.items()}
 
     @cached_property
     def pilots(self) -> list[Pilot]:
@@ -438,7 +469,8 @@ def score(losses: Sequence[SealedLoss], *, logarithms: bool = False) -> Score:
 
 # What the template calls by name: modules, functions and what is fixed beforehand.
 NAMES: dict[str, Any] = {
-    "NEW": NEW, "OLD": OLD, "TEXTS": TEXTS, "BUDGETS": BUDGETS, "CHEAP": CHEAP_BUDGETS, "BPE_BUDGETS": BPE_BUDGETS,
+    "NEW": NEW, "OLD": OLD, "LATER": LATER, "TEXTS": TEXTS, "letters": LETTER_SPAN,
+    "BUDGETS": BUDGETS, "CHEAP": CHEAP_BUDGETS, "BPE_BUDGETS": BPE_BUDGETS,
     "SIX": SIX_ND_BUDGETS, "INTERVENTIONS": INTERVENTIONS, "POINTS": POINTS, "FORMS": FORMS, "FLOOR": FLOOR, "ALL": ALL,
     "EVERY": EVERY, "ONE": left_out.ONE, "ONE_LAW": left_out.ONE_LAW, "MEAN_AIM": MEAN_AIM, "MOST_AIM": MOST_AIM,
     "WIDTH_AIM": WIDTH_AIM, "verdicts": verdicts, "excess": excess, "account": account, "gzip_paper": gzip_paper,

@@ -42,13 +42,15 @@ class LeftOut:
 
 
 def left_out_plans(
-    balances: Sequence[Balance], measured: Mapping[str, float], laws: Mapping[str, FittedLaw]
+    balances: Sequence[Balance], measured: Mapping[str, float], laws: Mapping[str, FittedLaw], *, outside: Sequence[str]
 ) -> list[LeftOut]:
-    """Return the plan of every text, left out in turn. Budgets are 6 · N · D; empty with fewer than five others."""
-    splits = [one.split for one in balances]
+    """Return the plan of every text, left out in turn. Budgets are 6 · N · D; empty with fewer than five others.
+
+    The runs of texts `outside` plan for no other text.
+    """
     found = []
-    for place, one in enumerate(balances):
-        others = splits[:place] + splits[place + 1 :]
+    for one in balances:
+        others = [other.split for other in balances if other is not one and other.corpus not in outside]
         line, mean = pool_splits(others, measured=measured), pool_splits(others)
         if line is None or mean is None or one.corpus not in laws:
             continue

@@ -1,6 +1,8 @@
 """`isoloss plan` from outside: keys of the contract, ways out of refusals, and a pilot that is really trained."""
 
 import json
+import random
+import string
 
 import numpy as np
 import pytest
@@ -104,6 +106,17 @@ def test_too_little_text_is_said(capsys, tmp_path):
     code, output = called(capsys, str(tmp_path / "little.txt"), "--flops", "1e12", "--no-repeat")
     assert code == 0
     assert "little_text" in {warning["code"] for warning in output["warnings"]}
+
+
+def test_a_text_whose_letters_are_unlike_those_of_all_bundled_texts_is_warned_of(capsys, tmp_path):
+    generator = random.Random(0)
+    for letters, unlike in (("ACGT", True), (string.ascii_lowercase, False)):
+        words = ["".join(generator.choices(letters, k=generator.randint(2, 9))) for _ in range(300)]
+        text = tmp_path / f"{len(letters)}.txt"
+        text.write_text(" ".join(generator.choices(words, weights=range(300), k=50_000)))
+        code, output = called(capsys, str(text), "--flops", "1e11", "--no-repeat")
+        assert code == 0
+        assert ("unlike_the_texts" in {warning["code"] for warning in output["warnings"]}) == unlike
 
 
 def test_far_beyond_it_prose_stands_for_the_text_of_a_reference_frontier(capsys, corpus):

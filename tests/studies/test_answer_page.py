@@ -159,7 +159,7 @@ def test_the_page_says_what_the_committed_runs_say(there):
 
 @pytest.fixture(scope="module")
 def there():
-    return readings.load(STUDIES / "answer", measures=MEASURED)
+    return readings.load(STUDIES / "answer")
 
 
 @pytest.fixture(scope="module")

@@ -31,10 +31,22 @@ def test_every_bundled_run_is_a_row_of_the_answers_table():
         assert [row[name] for name in SAME] == [there[name] for name in SAME]
 
 
-def test_every_bundled_text_has_its_sealed_measure():
-    sealed = {
+def test_every_bundled_text_has_its_committed_measure():
+    answer = ROOT / "docs" / "results" / "answer"
+    measured = {
         row["corpus"]: float(row[shipped.MEASURE])
-        for row in read(ROOT / "docs" / "results" / "answer" / "sealed-measures.csv")
+        for path in (ROOT / "studies" / "answer" / "measures.csv", answer / "sealed-measures.csv")
+        for row in read(path)
     }
     for row in read(shipped.TEXTS):
-        assert float(row[shipped.MEASURE]) == pytest.approx(sealed[row["corpus"]], rel=1e-5)
+        assert float(row[shipped.MEASURE]) == pytest.approx(measured[row["corpus"]], rel=1e-5)
+
+
+def test_letters_of_the_bundled_texts_span_what_the_plan_takes_for_known():
+    texts = set(shipped.shipped_law().corpora)
+    measured = read(ROOT / "docs" / "results" / "answer" / "sealed-measures.csv")
+    entropies = [float(row[shipped.LETTERS]) for row in measured if row["corpus"] in texts]
+    low, high = shipped.LETTER_SPAN
+    assert len(entropies) == len(texts)
+    assert (low, high) == pytest.approx((min(entropies), max(entropies)), abs=0.01)
+    assert low <= min(entropies) <= max(entropies) <= high

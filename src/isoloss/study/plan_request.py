@@ -138,6 +138,7 @@ def _remarks(request: Request, opened: Sequence[LawFile], statistics: CorpusStat
             f"models of {smallest:,.0f} to {largest:,.0f} parameters and up to "
             f"{law.domain.flops_high:.1e} FLOPs. A pilot on your corpus is more accurate: --pilot 10min.",
         )
+        yield from _unlike(statistics)
     counted = opened and request.corpus is not None and request.tokenizer is None and request.frontier is None
     if counted and all(one.tokenizer is None for one in opened):
         yield LawWarning(
@@ -151,8 +152,21 @@ def _remarks(request: Request, opened: Sequence[LawFile], statistics: CorpusStat
         yield LawWarning(
             code="little_text",
             message=f"{statistics.name} has {statistics.unique_tokens:,.0f} tokens, and the law's corpora were "
-            f"measured on {wanted:,} each: {', '.join(statistics.measures)} of less text has a different value "
-            "(n-gram models that learn less predict worse).",
+            f"measured on {wanted:,} each. Measures of less text have different values (n-gram models that learn less "
+            "predict worse).",
+        )
+
+
+def _unlike(statistics: CorpusStatistics) -> Iterator[LawWarning]:
+    """Yield that a corpus uses its bytes unlike every corpus behind the bundled law."""
+    low, high = shipped.LETTER_SPAN
+    letters = statistics.measures.get(shipped.LETTERS)
+    if letters is not None and not low <= letters.value <= high:
+        yield LawWarning(
+            code="unlike_the_texts",
+            message=f"the single bytes of {statistics.name} have an entropy of {letters.value:.2f} nats; those of the "
+            f"texts behind this law have {low:.2f} to {high:.2f}. Do not rely on this plan or its interval: on "
+            "molecules written as text (2.39 nats) it was off by a factor of 3. Train a pilot: --pilot 10min.",
         )
 
 
@@ -165,6 +179,8 @@ def _statistics(
     """
     joint = [one for one in laws if isinstance(one.law, FittedDataDependent)]
     measures = list(dict.fromkeys(one.law.measure for one in joint if isinstance(one.law, FittedDataDependent)))
+    if joint and not request.laws:
+        measures.append(shipped.LETTERS)
     settings = {name: value for one in joint for name, value in (one.settings or {}).items()}
     known = next((one.tokenizer for one in joint if one.tokenizer), None)
     if known and tokenizer not in (None, known):
