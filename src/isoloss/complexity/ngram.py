@@ -18,6 +18,7 @@ from isoloss.corpus.corpus import Tokens
 
 Codes = NDArray[np.int64]
 UNSEEN = -1
+LARGEST_TABLE = 2**22  # n-grams counted in a table instead of by sorting
 
 # A fixed amount, since a model that counted more predicts better: corpora are compared after equal learning.
 LEARNING_TOKENS = 1 << 20
@@ -143,14 +144,31 @@ def _count(learned: Tokens, *, order: int, vocab_size: int) -> list[_Level]:
     before, contexts = context, 1
     for length in range(min(order, learned.shape[1])):
         codes = context * vocab_size + learned[:, length:]
-        grams, first, place, count = np.unique(codes, return_index=True, return_inverse=True, return_counts=True)
+        grams, occurrence, place, count = _distinct(codes.reshape(-1), space=contexts * vocab_size)
         if levels:
-            suffix = before[:, 1:].reshape(-1)[first]
+            suffix = before[:, 1:].reshape(-1)[occurrence]
             levels[-1] = replace(levels[-1], count=np.bincount(suffix, minlength=contexts))
         levels.append(_Level(grams=grams, count=count, contexts=contexts, vocab_size=vocab_size))
         before, contexts = place.reshape(codes.shape), len(grams)
         context = before[:, :-1]
     return levels
+
+
+def _distinct(codes: Codes, *, space: int) -> tuple[Codes, Codes, Codes, Codes]:
+    """Return the different codes (k,), ascending, where each occurs, which each of `codes` (n,) is, and their counts.
+
+    Codes are below `space`: a table of all of them is quicker than sorting where it is small.
+    """
+    if space > LARGEST_TABLE:
+        return np.unique(codes, return_index=True, return_inverse=True, return_counts=True)
+    counts = np.bincount(codes, minlength=space)
+    grams = np.flatnonzero(counts)
+    numbers = np.zeros(space, dtype=np.int64)
+    numbers[grams] = np.arange(len(grams))
+    place = numbers[codes]
+    occurrence = np.zeros(len(grams), dtype=np.int64)
+    occurrence[place] = np.arange(len(codes))
+    return grams, occurrence, place, counts[grams]
 
 
 def _discounts(count: Codes) -> Floats:
