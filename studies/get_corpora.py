@@ -95,7 +95,7 @@ def fetched(package: dict[str, Any], downloads: Path) -> Path:
     if package["from"] == "debian":
         pattern, command = f"{name}_*.deb", ["apt-get", "download", "-qq", *AS_ROOT, f"{name}={version}"]
     elif package["from"] == "pypi":
-        pattern = f"{name}-{version}-*.whl"
+        pattern = f"{name.replace('-', '_')}-{version}-*.whl"
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
         command += [f"{name}=={version}"]
     else:
