@@ -148,6 +148,7 @@ def test_tables_of_a_law_in_bytes_are_headed_by_bytes(tmp_path, grid, isoloss):
         (("--floor", "lost"), "no column 'lost'"),
         (("--exclude-flags", "unconverge"), "unknown flag 'unconverge'"),
         (("--weights", "stderr"), "needs standard errors"),
+        (("--floor", "1.5", "--fix", "E=1.8"), "floor"),
     ],
 )
 def test_wrong_options_are_answered_with_the_remedy(tmp_path, grid, isoloss, options, said):
