@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import NamedTuple, Unpack
 
 import numpy as np
+from numpy.typing import NDArray
 
 from isoloss.core.errors import InputError
 from isoloss.core.estimate import LEVEL, Estimate
@@ -214,9 +215,14 @@ def _evidence(table: Observations, law: str | type[Law], settings: FitSettings) 
     return noise_around(used, problem, problem.law.to_free(fitted.values, problem.origin)).evidence
 
 
+def left_out_of(law: FittedLaw, observations: Observations) -> NDArray[np.bool_]:
+    """Return which rows of its table a law was not fitted to (n,)."""
+    return np.isin(observations.rows, [exclusion.row for exclusion in law.excluded])
+
+
 def posed_again(law: FittedLaw, observations: Observations) -> tuple[Observations, Problem]:
     """Return the rows that a law used and the problem they posed. Raises InputError where the table is another."""
-    used = observations.select(~np.isin(observations.rows, [exclusion.row for exclusion in law.excluded]))
+    used = observations.select(~left_out_of(law, observations))
     if used.fingerprint != law.observations:
         raise InputError(
             f"the law of {law.group!r} was fitted to table {law.observations}, not to this one ({used.fingerprint})",
