@@ -40,10 +40,11 @@ from isoloss.fitting.fitted import FittedLaw
 from isoloss.fitting.intervals import choose_method, noise_around, resample
 from isoloss.fitting.known_floor import IRREDUCIBLE, KnownFloor, floor_of, floor_warnings, score_floor
 from isoloss.fitting.noise import of_others
+from isoloss.fitting.rehearsal import check_own
 from isoloss.fitting.table_checks import table_warnings
-from isoloss.laws.formula import check_definition, check_kernel
+from isoloss.laws.formula import check_definition
 from isoloss.laws.law import Floats, Law
-from isoloss.laws.registry import laws, open_law
+from isoloss.laws.registry import open_law
 from isoloss.laws.settings import USUAL, FitOptions, FitSettings, WeightsName
 from isoloss.runs.observations import Observations
 
@@ -88,11 +89,7 @@ def fit(
         weights=row_weights(used, settings.weights), fixed=held,
     )  # fmt: skip
     points = starting_points(problem, settings.starts)
-    if definition not in map(laws.__getitem__, laws):
-        check_kernel(
-            definition, points, features=problem.features, origin=problem.origin,
-            columns={name: used.column(name) for name in definition.columns},
-        )  # fmt: skip
+    check_own(problem, points, used)
     optimum = find_optimum(problem, points)
     seconds = time.perf_counter() - started
     point = replace(
