@@ -136,6 +136,21 @@ def test_tables_of_a_law_in_bytes_are_headed_by_bytes(tmp_path, grid, isoloss):
             assert heading.format(other) not in shown
 
 
+def test_a_law_without_limits_is_named_before_the_table_is_read(tmp_path, monkeypatch, isoloss):
+    (tmp_path / "unlimited.py").write_text(
+        "from isoloss import Law\n"
+        "class Unlimited(Law):\n"
+        "    name = formula = 'unlimited'\n"
+        "    @staticmethod\n"
+        "    def loss_of_run(E, A, params): return E + A / params\n"
+    )
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+    refused = isoloss("fit", tmp_path / "no_such_table.csv", "--law", "unlimited:Unlimited", "--json")
+    assert refused.code == 2
+    assert "limits" in refused.json["error"]["fix"]
+    assert refused.json["error"]["place"] == "law unlimited:Unlimited"
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -148,6 +163,7 @@ def test_tables_of_a_law_in_bytes_are_headed_by_bytes(tmp_path, grid, isoloss):
         (("--floor", "lost"), "no column 'lost'"),
         (("--exclude-flags", "unconverge"), "unknown flag 'unconverge'"),
         (("--weights", "stderr"), "needs standard errors"),
+        (("--floor", "1.5", "--fix", "E=1.8"), "floor"),
     ],
 )
 def test_wrong_options_are_answered_with_the_remedy(tmp_path, grid, isoloss, options, said):

@@ -1,7 +1,12 @@
 """What the verdict on a form says of the others, and how it agrees with a law that was chosen."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
+import isoloss as il
+from isoloss.arena.truths import DESIGNS, runs, truth
 from isoloss.optima.lack_of_fit import LackOfFit
 
 
@@ -36,3 +41,25 @@ def test_a_chosen_law_is_not_exchanged_for_one_that_merely_misses_by_less():
     said = verdict().warning(chosen=True).message
     assert "ceiling was chosen because no other law predicts left-out training curves better" in said
     assert "--law" not in said
+
+
+def misfits(law):
+    return [one.message for one in law.warnings if one.code == "lack_of_fit"]
+
+
+def test_a_law_is_judged_on_the_rows_that_it_was_fitted_to():
+    design = DESIGNS["staircase"]
+    table = runs(truth("ceiling", design), design, trunk_sd=0.001, point_sd=0.001, seed=0)
+    flagged = replace(table, flags=tuple(("saturated",) if row % 2 else () for row in range(len(table))))
+    plain, kept, fewer = il.fit(table), il.fit(flagged, exclude_flags=()), il.fit(flagged)
+    assert misfits(plain)
+    assert misfits(kept) == misfits(plain)
+    assert misfits(fewer) != misfits(plain)
+    assert misfits(fewer) == misfits(il.fit(table.select(range(0, len(table), 2))))
+
+
+def test_a_law_of_all_corpora_together_is_not_tested_on_one():
+    design = DESIGNS["staircase"]
+    table = runs(truth("ceiling", design), design, trunk_sd=0.001, point_sd=0.001, seed=0)
+    two = replace(table, corpus=np.array([f"c{row % 2}" for row in range(len(table))]))
+    assert not misfits(il.fit(two, bootstrap=0))

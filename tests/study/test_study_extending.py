@@ -2,6 +2,7 @@
 
 import re
 import sys
+import tomllib
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from isoloss.core.errors import InputError
 from isoloss.execution import executor
 from isoloss.laws.registry import laws
 from isoloss.runs.archive import Archive
+from isoloss.study.run_plan import require_runnable
+from isoloss.study.spec import Fit, Study
 from isoloss.training.job import trunk_jobs
 from laws_tables import simulated
 from tiny_training import tiny_spec, write_corpus
@@ -106,6 +109,18 @@ KERNEL = "    kernel = _kernel\n"
         (KERNEL, '"alpha": (0, 3)', '"alpha": (3, 0)', "alpha"),
         (KERNEL, "return A /", "return A.mean() /", "loss_of_run"),
         (KERNEL, '    name = "fast_power"\n', "", "name"),
+        (KERNEL, '"alpha": (0, 3)', '"alpha": 3', "alpha"),
+        (KERNEL, '"alpha": (0, 3)', '"alpha": (0, 1, 2)', "alpha"),
+        (KERNEL, ', "beta": (0, 3)}', ', "beta": (0, 3)}.keys()', "limits"),
+        (
+            KERNEL,
+            "        return A /",
+            "        if params > 1e9:\n            return 2.0\n        return A /",
+            "np.where",
+        ),
+        (KERNEL, "        return A /", "        if alpha > 1:\n            return 2.0\n        return A /", "np.where"),
+        (KERNEL, "        return A /", "        import math\n        return A /", "import"),
+        (KERNEL, "        return A /", "        A /", "return"),
     ],
 )
 def test_a_fault_in_a_law_is_named(page, without, was, becomes, names):
@@ -115,6 +130,77 @@ def test_a_fault_in_a_law_is_named(page, without, was, becomes, names):
         il.fit(simulated(law=TRUTH), law=own(code.replace(without, "").replace(was, becomes)))
     assert names in f"{refused.value.message} {refused.value.fix}"
     assert "notebook:FastPower" in str(refused.value.place)
+
+
+def test_a_law_that_reads_no_column_of_a_run_is_named(page):
+    class Constant(il.Law):
+        name = "constant"
+        formula = "L = E"
+        limits = {"E": (0, 10)}  # noqa: RUF012
+
+        @staticmethod
+        def loss_of_run(E):
+            return E
+
+    with pytest.raises(InputError, match="column"):
+        il.fit(simulated(law=TRUTH), law=Constant)
+
+
+NO_STUDY = {
+    "wrong_kernel": ("page_kernel", "-size / loss * np.log(params)", "size / loss * np.log(params)"),
+    "no_limits": ("page_law", "    limits =", "    bounds ="),
+    "of_hours": ("page_law", "tokens):\n        return", "hours):\n        tokens = hours\n        return"),
+    "branching": ("page_law", "        return", "        if params > 1e9:\n            return 2.0\n        return"),
+    "importing": ("page_law", "        return", "        import math\n        return"),
+}
+
+
+def study_of(text):
+    study = Path(__file__).parents[1] / "helpers" / "earlier_demo.toml"
+    found = Study.parse(study.read_text(encoding="utf-8"), place="mine.toml")
+    return found.model_copy(update={"fit": Fit.model_validate(tomllib.loads(text))})
+
+
+@pytest.mark.parametrize("name", NO_STUDY)
+def test_a_law_of_ones_own_that_cannot_be_fitted_stops_a_study_before_it_trains(page, name):
+    source, was, becomes = NO_STUDY[name]
+    assert was in page[source]
+    Path(f"{name}.py").write_text(page[source].replace(was, becomes), encoding="utf-8")
+    allow(name)
+    own_name = f"{name}:{'FastPower' if source == 'page_kernel' else 'Power'}"
+    with pytest.raises(InputError) as refused:
+        require_runnable(study_of(f'laws = ["{own_name}"]'))
+    assert name in str(refused.value)
+    assert refused.value.fix
+
+
+@pytest.mark.parametrize(
+    ("fit", "named"),
+    [
+        ("fixed = { Q = 1.8 }", "'Q'"), ("fixed = { A = 400 }", "alpha"), ("fixed = { A = -1, alpha = 0.3 }", "A"),
+        ('laws = ["repeated"]', "unique_tokens"), ('laws = ["loss_to_loss"]', "other_loss"),
+        ('laws = ["chinchilla", "kaplan"]\nfixed = { E = 1.8 }', "kaplan"),
+        ('laws = ["offset_flops"]\nstarts = "hoffmann"', "offset_flops"),
+        ('fixed = { E = 1.8 }\nfloor = "hold"', "floor"),
+    ],
+)  # fmt: skip
+def test_a_study_whose_laws_cannot_be_fitted_is_refused_before_it_trains(fit, named):
+    with pytest.raises(InputError) as refused:
+        require_runnable(study_of(fit))
+    assert named in refused.value.message
+    assert refused.value.fix
+
+
+@pytest.mark.parametrize(
+    "fit",
+    [
+        "fixed = { E = 1.8 }", "fixed = { A = 400, alpha = 0.3 }", 'laws = ["auto"]\nfixed = { E = 1.8 }',
+        'laws = ["kaplan_flops", "farseer", "offset_tokens"]',
+        'laws = ["page_law:Power", "page_kernel:FastPower"]\nfixed = { alpha = 0.3 }',
+    ],
+)  # fmt: skip
+def test_a_study_whose_laws_can_be_fitted_is_not_refused(page, fit):
+    require_runnable(study_of(fit))
 
 
 def test_a_measure_of_ones_own_measures(page):

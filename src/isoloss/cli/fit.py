@@ -219,7 +219,11 @@ def fit(
     check_page(page, form=None if law == AUTO else law)
     extra = fit_options.extra_columns(definition, named, paired=pairing)
     needs = fit_options.needed_columns(definition, pairing=pairing or bool(measures))
-    held = fit_options.fixed_of(fix or [])
+    settings = FitSettings(
+        objective=objective, delta=delta, starts=starts, fixed=fit_options.fixed_of(fix or []),
+        floor=floor_use if floor else "ignore", weights=weights, method=method,
+        exclude_flags=_names(exclude_flags.strip(" ,")),
+    )  # fmt: skip
     table = read_runs(
         runs, params=params, tokens=tokens, loss=loss, flops=flops, corpus=group, trunk=trunk, complexity=measures,
         where=where, tokenizer=tokenizer, vocab=fit_output.column_or_number(vocab), extra=extra,
@@ -232,10 +236,6 @@ def fit(
     if best:
         table = table.best()
     written = fit_output.law_files(out, len(table.corpora))
-    settings = FitSettings(
-        objective=objective, delta=delta, starts=starts, fixed=held, floor=floor_use if floor else "ignore",
-        weights=weights, exclude_flags=fit_options.flags_of(exclude_flags), method=method,
-    )  # fmt: skip
     progress = open_progress(as_json=json)
     found = fit_table(
         table, law=law, settings=settings, measures=measures, holdout=backtest, flops_above=backtest_above,

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from isoloss.core.errors import InputError, require_known
+from isoloss.core.errors import InputError
 
 if TYPE_CHECKING:
     from isoloss.laws.law import Law
@@ -37,16 +37,6 @@ def fixed_of(texts: Sequence[str]) -> dict[str, float]:
         if not abs(found[name]) <= LARGEST:
             expected = f"expected a number of at most {LARGEST:.0e}"
             raise InputError(f"found {value!r} for {name}, {expected}", place="--fix", fix="write E=1.8")
-    return found
-
-
-def flags_of(text: str) -> tuple[str, ...]:
-    """Return comma-separated flags of runs. Raises InputError for one that no run earns."""
-    from isoloss.runs.flags import MEANINGS
-
-    found = tuple(name.strip() for name in text.split(",") if name.strip())
-    for name in found:
-        require_known(name, MEANINGS, what="flag", place="--exclude-flags")
     return found
 
 

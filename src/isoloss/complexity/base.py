@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from pydantic import Field, JsonValue
 
 from isoloss.complexity.bootstrap import Summary, Unit, estimate, resampled_unit
 from isoloss.complexity.sample import Sample
-from isoloss.core.errors import InputError
+from isoloss.core.errors import InputError, require_known
 from isoloss.core.estimate import Estimate
 from isoloss.core.frozen import Frozen
 
@@ -95,7 +95,8 @@ class Measure(BaseMeasure):
 
     def measure(self, sample: Sample, rng: np.random.Generator) -> Measured:
         """Return the median or mean of the values; its interval resamples documents."""
-        return summarised(self.values(sample), sample.document, self.summary, rng)
+        values = _one_each(self.values(sample), len(sample.sequences), place=place_of(type(self)))
+        return summarised(values, sample.document, self.summary, rng)
 
 
 class Floor(BaseMeasure):
@@ -115,6 +116,38 @@ class Floor(BaseMeasure):
                 fix="leave the measure out, or measure a corpus that a grammar generated",
             )  # fmt: skip
         return summarised(sample.floor, np.arange(len(sample.floor)), "mean", rng)
+
+
+def place_of(measure: type[BaseMeasure]) -> str:
+    """Return how errors name the class of a measure."""
+    return f"measure {measure.__module__}:{measure.__qualname__}"
+
+
+def check_definition(measure: type[BaseMeasure]) -> None:
+    """Raise InputError for a class of an unknown unit or summary."""
+    require_known(str(measure.unit), get_args(MeasureUnit), what="unit", place=place_of(measure))
+    if issubclass(measure, Measure):
+        require_known(str(measure.summary), get_args(Summary), what="summary", place=place_of(measure))
+
+
+def _one_each(values: object, sequences: int, *, place: str) -> Floats:
+    """Return the values of a measure as floats. Raises InputError unless they are one finite number a sequence."""
+    fix = "let values(sample) return an array of one finite number for each of sample.sequences"
+    try:
+        found = np.asarray(values)
+    except ValueError as error:  # rows of several lengths
+        raise InputError(f"values are no array: {error}", place=place, fix=fix) from error
+    if found.shape != (sequences,) or found.dtype.kind not in "biuf":
+        raise InputError(
+            f"values are of shape {found.shape} and type {found.dtype}, expected {sequences} numbers", place=place,
+            fix=fix,
+        )  # fmt: skip
+    if not (finite := np.isfinite(found)).all():
+        at = int(np.flatnonzero(~finite)[0])
+        raise InputError(
+            f"the value of sequence {at + 1} is {found[at]}, expected a finite number", place=place, fix=fix
+        )
+    return found.astype(np.float64)
 
 
 def summarised(values: Floats, document: NDArray[np.int64], summary: Summary, rng: np.random.Generator) -> Measured:

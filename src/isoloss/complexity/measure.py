@@ -5,7 +5,7 @@ import math
 import numpy as np
 from pydantic import JsonValue
 
-from isoloss.complexity.base import Curve, MeasureSettings, MeasureUnit
+from isoloss.complexity.base import Curve, Measured, MeasureSettings, MeasureUnit, place_of
 from isoloss.complexity.measures import BLOCKS, OpenedMeasure, open_measure
 from isoloss.complexity.sample import Sample, draw
 from isoloss.complexity.text import Text, too_short
@@ -86,6 +86,11 @@ def measure_text(text: Text, measure: str, *, settings: MeasureSettings = DEFAUL
         text = text.as_bytes()
     by = opened.by
     found = by.measure(_sample(text, opened, seed), stream(seed, "complexity bootstrap", opened.unlabelled))
+    if not isinstance(found, Measured) or not math.isfinite(found.value.value):
+        raise InputError(
+            f"measure(…) returned {found!r}, expected a Measured with a finite value", place=place_of(type(by)),
+            fix="return one, or raise isoloss.core.errors.Unidentified where the text does not determine it",
+        )  # fmt: skip
     return Complexity(
         corpus=text.name,
         measure=measure,

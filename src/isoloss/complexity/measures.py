@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from isoloss.complexity.base import BaseMeasure, Floor, Measure, MeasureSettings
+from isoloss.complexity.base import BaseMeasure, Floor, Measure, MeasureSettings, check_definition
 from isoloss.complexity.compressors import Brotli, Bz2, CompressionRatio, Gzip, Ppmd, Xz, Zstd
 from isoloss.complexity.curves import CompressionCurve, Heaps
 from isoloss.complexity.decay import CorrelationDecay, DataExponent, EntropyDecay
@@ -71,6 +71,7 @@ def open_measure(name: str, settings: MeasureSettings) -> OpenedMeasure:
             fix="-".join([base, *(e for e in ENDINGS if e in endings and (e != "blocks" or "curve" not in endings))]),
         )
     found = MEASURES[base]
+    check_definition(found)
     if "bytes" in endings:
         settings = settings.model_copy(
             update={

@@ -35,7 +35,7 @@ from isoloss.data_dependence.covariates import FEWEST_SOURCES, corpus_complexity
 from isoloss.data_dependence.folds import FirstStage, first_stage, published_forms
 from isoloss.data_dependence.predictor_comparison import Errors, PredictorComparison, PredictorResult, paired
 from isoloss.fitting.checks import leave_out
-from isoloss.laws.settings import EXCLUDED_FLAGS
+from isoloss.laws.settings import EXCLUDED_FLAGS, require_flags
 from isoloss.optima.best_size import BestSize, best_sizes
 from isoloss.optima.mean_split import middle_budget
 from isoloss.runs.observations import Observations
@@ -76,6 +76,7 @@ def compare_predictors(
     `exclude_flags` are left out; a best size never counts flagged runs. Raises InputError for fewer than three sources,
     or than three values of a measure.
     """
+    require_flags(exclude_flags)
     used, _ = leave_out(observations, flags=exclude_flags)
     values = {measure: corpus_complexity(used, measure) for measure in measures}
     refuse_few(used, values)

@@ -1,6 +1,6 @@
 """The fit engine: one problem, many starts, many resamples, both cores; and the proof that an optimum was reached."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from types import MappingProxyType
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from isoloss.core.errors import InputError, did_you_mean, require_known
+from isoloss.core.errors import InputError, did_you_mean
 from isoloss.core.machine import cores, over_cores
 from isoloss.core.rng import stream
 from isoloss.fitting import _kernels
@@ -34,7 +34,6 @@ RIVAL_OBJECTIVE = 2.0
 # Jobs times rows from which threads pay: 200 refits of 30 rows take 3 ms, which starting threads would cost again.
 FEWEST_PARALLEL = 20_000
 MANY_ROWS = 5_000  # starts descend on so many rows of a longer table, and their ends on all of them
-OBJECTIVES: tuple[Objective, ...] = ("huber", "lad", "gaussian")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -94,12 +93,9 @@ def pose(
 ) -> Problem:
     """Return the problem of fitting `law` to a table; without `weights` rows count alike.
 
-    Raises InputError for an unknown objective or fixed parameter.
+    Raises InputError for an unknown fixed parameter.
     """
     weights = np.ones(len(observations)) if weights is None else weights
-    require_known(objective, OBJECTIVES, what="objective")
-    if not 0 < delta < np.inf:
-        raise InputError(f"delta is {delta:g}", fix="give Huber's delta as a number above zero, such as 1e-3")
     raw = law.features(**{name: observations.column(name) for name in law.columns})
     origin = law.origin(raw)
     targets = np.log(observations.loss_nats)
@@ -112,8 +108,7 @@ def pose(
 
 
 def row_weights(observations: Observations, weights: WeightsName) -> Floats:
-    """Return the weight of each row. Raises InputError for an unknown name or a table without standard errors."""
-    require_known(weights, ("equal", "stderr"), what="weights")
+    """Return the weight of each row. Raises InputError for a table without the standard errors asked for."""
     if weights == "equal":
         return np.ones(len(observations))
     if observations.stderr is None:
@@ -124,8 +119,8 @@ def row_weights(observations: Observations, weights: WeightsName) -> Floats:
     return np.asarray((observations.loss_nats / observations.stderr) ** 2)
 
 
-def _hold(law: type[Law], fixed: Mapping[str, float], origin: Floats, low: Floats, high: Floats) -> None:
-    """Close the bounds of fixed parameters on their values, in place."""
+def require_fixable(law: type[Law], fixed: Collection[str]) -> None:
+    """Raise InputError for a parameter that a fit of the law cannot hold, or not without others."""
     for name in fixed:
         together = law.fixable_with.get(name, ())
         if name not in law.fixable and name not in law.fixable_with:
@@ -136,6 +131,11 @@ def _hold(law: type[Law], fixed: Mapping[str, float], origin: Floats, low: Float
                 f"{law.name} can fix {name!r} only together with {', '.join(together)}",
                 fix=f"fix {missing[0]} too",
             )
+
+
+def _hold(law: type[Law], fixed: Mapping[str, float], origin: Floats, low: Floats, high: Floats) -> None:
+    """Close the bounds of fixed parameters on their values, in place."""
+    require_fixable(law, fixed)
     values = np.array([fixed.get(name, 1.0) for name in law.parameters])
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         free = law.to_free(values, origin)
@@ -151,10 +151,8 @@ def starting_points(problem: Problem, starts: StartsName) -> Floats:
     """Return the named set of free starting points."""
     if starts == "hoffmann":
         return problem.law.published_starts(problem.origin)
-    if starts == "auto":
-        few = _thinned(problem)
-        return problem.law.automatic_starts(few.features.T, few.targets)
-    raise InputError(f"unknown starts {starts!r}", fix=did_you_mean(starts, ("auto", "hoffmann")))
+    few = _thinned(problem)
+    return problem.law.automatic_starts(few.features.T, few.targets)
 
 
 def solve(

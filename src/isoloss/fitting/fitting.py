@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import NamedTuple, Unpack
 
 import numpy as np
+from numpy.typing import NDArray
 
 from isoloss.core.errors import InputError
 from isoloss.core.estimate import LEVEL, Estimate
@@ -39,10 +40,11 @@ from isoloss.fitting.fitted import FittedLaw
 from isoloss.fitting.intervals import choose_method, noise_around, resample
 from isoloss.fitting.known_floor import IRREDUCIBLE, KnownFloor, floor_of, floor_warnings, score_floor
 from isoloss.fitting.noise import of_others
+from isoloss.fitting.rehearsal import check_own
 from isoloss.fitting.table_checks import table_warnings
-from isoloss.laws.formula import check_definition, check_kernel
+from isoloss.laws.formula import check_definition
 from isoloss.laws.law import Floats, Law
-from isoloss.laws.registry import laws, open_law
+from isoloss.laws.registry import open_law
 from isoloss.laws.settings import USUAL, FitOptions, FitSettings, WeightsName
 from isoloss.runs.observations import Observations
 
@@ -87,11 +89,7 @@ def fit(
         weights=row_weights(used, settings.weights), fixed=held,
     )  # fmt: skip
     points = starting_points(problem, settings.starts)
-    if definition not in map(laws.__getitem__, laws):
-        check_kernel(
-            definition, points, features=problem.features, origin=problem.origin,
-            columns={name: used.column(name) for name in definition.columns},
-        )  # fmt: skip
+    check_own(problem, points, used)
     optimum = find_optimum(problem, points)
     seconds = time.perf_counter() - started
     point = replace(
@@ -214,9 +212,14 @@ def _evidence(table: Observations, law: str | type[Law], settings: FitSettings) 
     return noise_around(used, problem, problem.law.to_free(fitted.values, problem.origin)).evidence
 
 
+def left_out_of(law: FittedLaw, observations: Observations) -> NDArray[np.bool_]:
+    """Return which rows of its table a law was not fitted to (n,)."""
+    return np.isin(observations.rows, [exclusion.row for exclusion in law.excluded])
+
+
 def posed_again(law: FittedLaw, observations: Observations) -> tuple[Observations, Problem]:
     """Return the rows that a law used and the problem they posed. Raises InputError where the table is another."""
-    used = observations.select(~np.isin(observations.rows, [exclusion.row for exclusion in law.excluded]))
+    used = observations.select(~left_out_of(law, observations))
     if used.fingerprint != law.observations:
         raise InputError(
             f"the law of {law.group!r} was fitted to table {law.observations}, not to this one ({used.fingerprint})",

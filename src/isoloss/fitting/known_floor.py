@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from isoloss.core.errors import InputError, require_known
+from isoloss.core.errors import InputError
 from isoloss.core.estimate import LEVEL, Estimate
 from isoloss.core.numbers import percent, some
 from isoloss.core.plain_json import fields_json
@@ -15,7 +15,6 @@ from isoloss.laws.law import Floats, Law
 from isoloss.laws.settings import FloorUse
 from isoloss.runs.observations import Observations
 
-USES: tuple[FloorUse, ...] = ("score", "hold", "ignore")
 IRREDUCIBLE = "E"
 SAME_FLOOR = 1e-6  # floors of one corpus may differ by rounding
 FAR = 3.0  # standard errors from the floor at which E is warned of
@@ -58,10 +57,8 @@ class KnownFloor:
 def floor_of(observations: Observations, *, law: type[Law], use: FloorUse) -> float | None:
     """Return the one floor of a group, or None where it is unknown, ignored, or means nothing to the law.
 
-    Raises InputError for an unknown use, for floors that differ or lie above every loss, and where a floor is to be
-    held and cannot.
+    Raises InputError for floors that differ or lie above every loss, and where a floor is to be held and cannot.
     """
-    require_known(use, USES, what="use of a floor")
     known = observations.floor
     if use == "hold" and IRREDUCIBLE not in law.fixable:
         raise InputError(f"{law.name} has no irreducible loss E to fix at a floor", fix="use a law with E")

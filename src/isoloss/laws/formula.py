@@ -1,12 +1,12 @@
 """What a law of a formula alone is fitted by: a kernel with numeric derivatives, and checks that name faults."""
 
 import inspect
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
 import numpy as np
 from numba import float64, njit
-from numba.core.errors import NumbaError
 from numba.extending import is_jitted
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
@@ -21,6 +21,7 @@ LEAST_LOG_LOSS = -700.0  # where the formula gives no positive loss: no start, a
 # A derivative that is off by more than this share of its size is wrong; central differences are good to 1e-8.
 WRONG = 1e-4
 CHECKED_STARTS = 3
+TRIED, TRIED_COLUMN = (0.25, 0.5), (1e6, 1e7, 1e8)  # between the limits, and of every column: a formula is tried there
 
 
 @cache
@@ -36,10 +37,17 @@ def check_definition(law: type[Law]) -> None:
     for name in ("name", "formula"):
         if not isinstance(getattr(law, name, None), str):
             raise InputError(f"the class has no {name}", place=place, fix=f'add {name} = "…"')
-    if not hasattr(law, "kernel") and not (hasattr(law, "loss_of_run") and hasattr(law, "limits")):
+    for name in ("loss_of_run", "limits"):
+        if not hasattr(law, "kernel") and not hasattr(law, name):
+            raise InputError(
+                f"the class has no {name}", place=place,
+                fix="define loss_of_run(…), the formula, and limits={…}, one pair per parameter",
+            )  # fmt: skip
+    if not law.columns:
         raise InputError(
-            "the class has no formula", place=place, fix="define loss_of_run(…) and limits={…}, one pair per parameter"
-        )
+            "the law reads no column of a run", place=place,
+            fix="let loss_of_run take columns after the parameters: params, tokens, flops, or others by name",
+        )  # fmt: skip
     for name, found in vars(law).items():
         inherited = inspect.getattr_static(Law, name, None)
         if isinstance(inherited, classmethod | staticmethod) and inspect.isfunction(found):
@@ -48,11 +56,14 @@ def check_definition(law: type[Law]) -> None:
             )
     if hasattr(law, "kernel") and not is_jitted(law.kernel):
         raise InputError("the kernel is a plain Python function", place=place, fix="write @isoloss.compiled above it")
-    if not hasattr(law, "kernel"):
+    if hasattr(law, "loss_of_run") and hasattr(law, "limits"):
         _check_limits(law, place)
+        _check_formula(law, place)
 
 
 def _check_limits(law: type[Law], place: str) -> None:
+    if not isinstance(law.limits, Mapping):
+        raise InputError(f"limits is {law.limits!r}", place=place, fix='write limits = {"A": (1e-3, 1e9), …}')
     wanted = (*law.parameters, *law.columns)
     found = tuple(inspect.signature(law.loss_of_run).parameters)
     if found != wanted:
@@ -60,12 +71,37 @@ def _check_limits(law: type[Law], place: str) -> None:
             f"loss_of_run takes ({', '.join(found)})", place=place,
             fix=f"take the parameters of limits, then the columns: ({', '.join(wanted)})",
         )  # fmt: skip
-    for name, (low, high) in law.limits.items():
+    for name, pair in law.limits.items():
+        try:
+            low, high = map(float, pair)
+        except (TypeError, ValueError):
+            low, high = np.nan, np.nan
         if not -np.inf < low < high < np.inf:
             raise InputError(
-                f"the limits of {name} are {low:g} and {high:g}", place=place,
-                fix="give two finite numbers, the lower first",
-            )  # fmt: skip
+                f"the limits of {name} are {pair!r}",
+                place=place,
+                fix="give two finite numbers, the lower first: (0, 3)",
+            )
+
+
+def _check_formula(law: type[Law], place: str) -> None:
+    """Raise InputError where the formula does not give a loss for each of several runs at each of several points."""
+    low, high = np.array([law.limits[name] for name in law.parameters], dtype=np.float64).T
+    points = low + np.outer(TRIED, high - low)
+    wanted = (len(points), len(TRIED_COLUMN))
+    try:
+        with np.errstate(all="ignore"):
+            found = law.loss(points[:, None, :], **{name: np.array(TRIED_COLUMN) for name in law.columns}).shape
+    except Exception as error:  # a user's formula may raise anything
+        raise InputError(
+            f"loss_of_run does not take arrays: {type(error).__name__}: {error}", place=place,
+            fix="use arithmetic, NumPy's functions, and np.where(condition, a, b) instead of if",
+        ) from error  # fmt: skip
+    if found != wanted:
+        raise InputError(
+            f"loss_of_run gives values of shape {found}, expected {wanted}: one for each run", place=place,
+            fix="return the loss, computed from the parameters and the columns",
+        )  # fmt: skip
 
 
 def _numeric_kernel(law: type[Law]) -> Any:
@@ -114,11 +150,12 @@ def _compiled_formula(law: type[Law], of_run: Any, numbers: int) -> Any:
     """Return `of_run` compiled for as many numbers. Raises InputError with what the compiler says of the formula."""
     try:
         of_run.compile((float64,) * numbers)
-    except NumbaError as error:
+    except Exception as error:  # what the compiler raises of a body that it cannot read has no base of its own
         said = [line for line in str(error).splitlines() if line.strip() and not line.startswith("Failed in")]
         raise InputError(
-            f"loss_of_run does not compile: {said[0]}", place=f"law {law.__module__}:{law.__qualname__}",
-            fix="use arithmetic and NumPy's functions of numbers",
+            f"loss_of_run does not compile: {[*said, type(error).__name__][0]}",
+            place=f"law {law.__module__}:{law.__qualname__}",
+            fix="use arithmetic and NumPy's functions of numbers, and import modules outside the function",
         ) from error  # fmt: skip
     return of_run
 

@@ -7,6 +7,7 @@ from isoloss.laws.chinchilla import Chinchilla
 from isoloss.laws.coupled import Coupled
 from isoloss.laws.critical_batch import CriticalBatch
 from isoloss.laws.farseer import Farseer
+from isoloss.laws.formula import check_definition
 from isoloss.laws.kaplan import Kaplan
 from isoloss.laws.law import Law
 from isoloss.laws.loss_to_loss import LossToLoss
@@ -36,7 +37,7 @@ def law_name(definition: type[Law]) -> str:
 def open_law(name: str) -> type[Law]:
     """Return the law called `name`.
 
-    Raises UnknownName with the nearest, InputError for what is no law or may not be imported.
+    Raises UnknownName with the nearest, InputError for what is no law, may not be imported or lacks something.
     """
     if name == "data_dependent":
         raise InputError(
@@ -48,4 +49,7 @@ def open_law(name: str) -> type[Law]:
             f"{name} uses the optima of budgets and does not fit the loss of every row",
             fix=f"call {APPROACHES[name]} on the table (approach 2 also by isoloss isoflop)",
         )
-    return laws[name]
+    definition = laws[name]
+    if name not in laws:
+        check_definition(definition)
+    return definition

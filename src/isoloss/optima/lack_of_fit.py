@@ -8,7 +8,7 @@ than .1 in ln(D*/N*) at one of the budgets: a misfit that moves nothing is no re
 named and sizes have many rows each, a form is refused only if the ratio is too large with a trunk a size as well.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -25,6 +25,7 @@ from isoloss.fitting.checks import leave_out, root_mean_square
 from isoloss.fitting.domain import LawWarning
 from isoloss.fitting.engine import linearise
 from isoloss.fitting.fitted import FittedLaw
+from isoloss.fitting.fitting import left_out_of
 from isoloss.fitting.noise import orthonormal, without
 from isoloss.laws.law import Floats, Law
 from isoloss.laws.settings import EXCLUDED_FLAGS
@@ -125,30 +126,43 @@ def lack_of_fit(
     Flagged runs are left out.
     """
     known = best_sizes(observations, seed=seed) if optima is None else optima
-    return [_judge(tested, known, seed) for tested in _tests(observations, form, seed=seed)]
+    found = []
+    for corpus in observations.corpora:
+        used, _ = leave_out(observations.where(corpus=corpus), flags=EXCLUDED_FLAGS)
+        with suppress(InputError):  # of too few rows `fit` says so
+            found.append(_test(with_curves(used), form, seed=seed))
+    return [_judge(tested, known, seed) for tested in found]
 
 
 def warned_of_misfit(laws: Sequence[FittedLaw], observations: Observations, *, seed: int = 0) -> list[FittedLaw]:
     """Return the laws, one a corpus of the table, those that the runs refuse with the warning `lack_of_fit`.
 
-    Tested are laws of parameters and tokens alone, with nothing held, of at most `MOST_ROWS` rows. Best sizes
-    are searched only where the noise does not explain what a law misses.
+    Tested are laws of parameters and tokens alone, with nothing held, of at most `MOST_ROWS` rows, each on the rows
+    that it was fitted to, whatever their flags. Best sizes are searched only where the noise does not explain what a
+    law misses.
     """
-    able = [law for law in laws if _may_be_tested(law)]
-    if not able:
-        return list(laws)
-    table = observations.where(corpus=[law.group for law in able])
-    forms = dict.fromkeys(law.law for law in able)
-    suspects = [one for form in forms for one in _tests(table, form, seed=seed) if one.probability < REFUSAL]
+    table = replace(observations, flags=None)
+    rows = {
+        place: (table.corpus == law.group) & ~left_out_of(law, table)
+        for place, law in enumerate(laws)
+        if law.group in table.corpora and _may_be_tested(law)
+    }
+    suspects: dict[int, _Tested] = {}
+    for place, own in rows.items():
+        with suppress(InputError):
+            tested = _test(with_curves(table.select(own)), laws[place].law, seed=seed)
+            if tested.probability < REFUSAL:
+                suspects[place] = tested
     if not suspects:
         return list(laws)
-    optima = best_sizes(table, draws=FEW_DRAWS, seed=seed)
-    chosen = {(law.group, law.law) for law in able if law.choice is not None}
-    judged = [_judge(one, optima, seed) for one in suspects]
-    refused = {
-        (one.corpus, one.form): [one.warning(chosen=(one.corpus, one.form) in chosen)] for one in judged if one.refused
-    }
-    return [replace(law, warnings=(*law.warnings, *refused.get((law.group, law.law), []))) for law in laws]
+    optima = best_sizes(table.select(np.any([*rows.values()], axis=0)), draws=FEW_DRAWS, seed=seed)
+    found = list(laws)
+    for place, tested in suspects.items():
+        law, verdict = laws[place], _judge(tested, optima, seed)
+        if verdict.refused:
+            warning = verdict.warning(chosen=law.choice is not None)
+            found[place] = replace(law, warnings=(*law.warnings, warning))
+    return found
 
 
 def _may_be_tested(law: FittedLaw) -> bool:
@@ -220,14 +234,6 @@ class _Tested:
             loss = self.law.loss(self.values, params=np.exp(log_n), tokens=np.exp(log_d))
         best = int(np.argmin(np.where(np.isfinite(loss), loss, np.inf)))
         return float(log_d[best] - log_n[best])
-
-
-def _tests(observations: Observations, form: str, *, seed: int) -> Iterator[_Tested]:
-    """Yield a form tested on every corpus that it can be fitted to: of too few rows `fit` says so."""
-    for corpus in observations.corpora:
-        used = with_curves(leave_out(observations.where(corpus=corpus), flags=EXCLUDED_FLAGS)[0])
-        with suppress(InputError):
-            yield _test(used, form, seed=seed)
 
 
 def _test(table: Observations, form: str, *, seed: int) -> _Tested:

@@ -16,7 +16,10 @@ from isoloss.corpus.corpus import Outline
 from isoloss.corpus.sources import PcfgSource
 from isoloss.execution import executor as open_executor
 from isoloss.fitting.choice import AUTO
+from isoloss.fitting.rehearsal import rehearse
 from isoloss.laws.registry import laws, open_law
+from isoloss.laws.settings import FitSettings
+from isoloss.runs.observations import RUN_COLUMNS
 from isoloss.runs.rules import HalfLife, PowerRule, Timescale, round_tokens, six_digits, whole_windows
 from isoloss.runs.shapes import Counts, ParamsConvention, count
 from isoloss.runs.spec import ModelSpec, Numerics, Optimiser, RunSpec, Schedule
@@ -73,13 +76,14 @@ class PlannedRun:
 
 
 def require_runnable(study: Study, *, executor: str = "local") -> None:
-    """Raise InputError for whatever can be seen to stop the study before anything is read: names and lengths."""
+    """Raise InputError for whatever can be seen to stop the study before anything is read: names, laws and lengths."""
     open_executor(executor)
     for measure in study.complexity.measures:
         open_measure(measure, study.complexity.settings)
+    settings = study.fit.settings
     for law in study.fit.corpus_laws:
         if law != AUTO:
-            _require_law(law)
+            _require_law(law, settings)
     generated = [source.name for source in study.corpus if isinstance(source, PcfgSource | DesignSource)]
     if generated and study.complexity.sequence_tokens > study.grid.context:
         raise InputError(
@@ -90,12 +94,22 @@ def require_runnable(study: Study, *, executor: str = "local") -> None:
         )
 
 
-def _require_law(name: str) -> None:
+def _require_law(name: str, settings: FitSettings) -> None:
+    """Raise InputError for a law that cannot be fitted to the runs of a study, whatever their losses are."""
     try:
-        open_law(name)
+        law = open_law(name)
     except UnknownName as error:
         known = (AUTO, *laws, DATA_DEPENDENT)
         raise UnknownName(error.message, place="fit.laws", fix=did_you_mean(name, known)) from error
+    if further := law.further_columns():
+        raise InputError(
+            f"{name} reads {', '.join(further)}, but runs of a study have only {', '.join(RUN_COLUMNS)}",
+            place="fit.laws", fix="leave it out, or fit it to a table that has the column: isoloss fit",
+        )  # fmt: skip
+    try:
+        rehearse(law, settings)
+    except InputError as error:
+        raise InputError(error.message, place=error.place or "fit", fix=error.fix) from error
 
 
 def plan_runs(
