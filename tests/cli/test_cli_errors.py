@@ -21,6 +21,26 @@ COLUMNS = ["--loss", "loss"]
 
 
 @pytest.mark.parametrize(
+    ("options", "place", "said"),
+    [
+        (["--backtest-above", "1e15"], "--backtest-above", "--backtest flops"),
+        (["--stderr", "loss"], "--stderr", "--weights stderr"),
+        (["--source", "params"], "--source", "--complexity"),
+        (["--floor-use", "score"], "--floor-use", "--floor"),
+        (["--beyond"], "--beyond", "--predict"),
+        (["--beyond", "--law", "kaplan_flops", "--predict", "1e21"], "--beyond", "params"),
+        (["--beyond", "--law", "kaplan_params", "--predict", "1e9"], "--beyond", "tokens"),
+    ],
+)
+def test_options_that_would_count_for_nothing_are_refused(tmp_path, isoloss, options, place, said):
+    (tmp_path / "runs.csv").write_text(RUNS)
+    done = isoloss("fit", "runs.csv", *COLUMNS, "--bootstrap", "0", *options, "--json")
+    assert done.code == 2
+    assert done.json["error"]["place"] == place
+    assert said in done.json["error"]["message"] + done.json["error"]["fix"]
+
+
+@pytest.mark.parametrize(
     ("name", "content", "options", "said"),
     [
         ("none.csv", None, [], "no such file"),

@@ -50,6 +50,25 @@ def flags_of(text: str) -> tuple[str, ...]:
     return found
 
 
+def refuse_unused(*pairs: tuple[str, object, str, object]) -> None:
+    """Raise InputError for the first option that was given without what makes it count.
+
+    Each of `pairs` is an option, its value (None: not given), what must be given with it, and whether that is.
+    """
+    for option, value, needed, there in pairs:
+        if value is not None and not there:
+            raise InputError(f"needs {needed}", place=option, fix=f"add {needed}, or leave {option} out")
+
+
+def refuse_beyond(law: "type[Law]") -> None:
+    """Raise InputError for a law whose runs cannot be asked of laws of N and D."""
+    if not {"params", "tokens"} <= set(law.columns):
+        raise InputError(
+            f"--beyond asks laws of N and D, and {law.name} reads {', '.join(law.columns)}", place="--beyond",
+            fix="fit a law that reads params and tokens, such as --law chinchilla, or leave --beyond out",
+        )  # fmt: skip
+
+
 def extra_columns(law: "type[Law] | None", named: Mapping[str, str | None], *, paired: bool) -> dict[str, str]:
     """Return which source column each further column of a law is: as named, else the one of that very name.
 

@@ -78,15 +78,9 @@ def _beyond(
     points: Sequence[Mapping[str, float]],
     settings: "FitSettings",
 ) -> "Beyond":
-    """Return what several forms say. Raises InputError where nothing was asked of them."""
+    """Return what several forms say."""
     from isoloss.planning.beyond import look_beyond
 
-    if not budgets and not points:
-        raise InputError(
-            "--beyond has nothing to answer",
-            place="--beyond",
-            fix="add --frontier 1e20 or --predict 7e9,1.4e11",
-        )
     runs = [(point["params"], point["tokens"]) for point in points]
     return look_beyond(rows, flops=budgets, runs=runs, settings=settings)
 
