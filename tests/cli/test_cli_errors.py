@@ -63,7 +63,7 @@ def test_options_that_would_count_for_nothing_are_refused(tmp_path, isoloss, opt
         ("where.csv", RUNS, ["--where", 'params = "code"'], "single quotes: 'code'"),
         ("where.csv", RUNS, ["--where", 'params = "code"'], "--where"),
         ("corpora.csv", RUNS, ["--bootstrap", "0", "--backtest", "corpus"], "--group"),
-        ("page.csv", RUNS, ["--law", "kaplan", "--page", "page.html"], "--page"),
+        ("page.csv", RUNS, ["--law", "kaplan_params", "--page", "page.html"], "--page"),
         ("kind.xlsx", "x", [], "unknown kind"),
         ("huge.csv", "params,tokens,loss\n" + "".join(f"1e{300 + i},1e2{i},2.{i}\n" for i in range(8)), [], "row 1"),
         ("mixed.csv", "a;b\n1,2;3\n4;5\n", [], "no column 'loss'"),

@@ -34,7 +34,7 @@ def show_proposals(proposals: "Sequence[Proposal]") -> None:
             model = run.planned.spec.model
             shown.add_row(
                 proposal.corpus, f"{run.params:,}", f"{run.planned.spec.train_tokens:,}", str(run.asked.seed),
-                f"{model.width} × {model.depth}", flops_text(run.planned.flops), f"{width:.3g}",
+                f"{model.width} × {model.depth}", f"{run.planned.flops:.2e}", f"{width:.3g}",
                 end_section=run is proposal.runs[-1],
             )  # fmt: skip
     out = console()
@@ -42,9 +42,9 @@ def show_proposals(proposals: "Sequence[Proposal]") -> None:
     for proposal in proposals:
         design = proposal.design
         out.print(
-            f"{proposal.corpus}: {len(proposal.runs)} runs for {flops_text(design.flops)} FLOPs (shared trunks once) "
+            f"{proposal.corpus}: {len(proposal.runs)} runs for {design.flops:.2e} FLOPs (shared trunks once) "
             f"are expected to narrow the 95 % interval of {NAMES[proposal.quantity]} at "
-            f"{flops_text(proposal.at_flops)} FLOPs from {design.present_width:.3g} to {design.expected_width:.3g}."
+            f"{proposal.at_flops:.1e} FLOPs from {design.present_width:.3g} to {design.expected_width:.3g}."
             + ("" if proposal.worth_it else " That is not worth the cost: give more FLOPs, or do not train them.")
             + (f" Both widths are those of one law, {proposal.basis}: {proposal.reason}." if proposal.reason else "")
         )

@@ -8,8 +8,8 @@ from pydantic import BaseModel, ValidationError
 from isoloss.core.errors import did_you_mean
 
 
-def explain(error: ValidationError, model: type[BaseModel]) -> tuple[str, str | None]:
-    """Return (message, fix) for the errors in `error`: all of them, the first one's fix, None where it says its own."""
+def explain(error: ValidationError, model: type[BaseModel]) -> tuple[str, str]:
+    """Return (message, fix) for the errors in `error`: all of them, the first one's fix."""
     # A misspelt key also leaves its namesake missing: the spelling is the news. A list without its wrong members may be
     # too short: the members are.
     found = error.errors(include_url=False)
@@ -32,10 +32,10 @@ _KINDS = {
 }  # fmt: skip
 
 
-def _one(detail: dict[str, Any], model: type[BaseModel]) -> tuple[str, str | None]:
+def _one(detail: dict[str, Any], model: type[BaseModel]) -> tuple[str, str]:
     location = detail["loc"]
     key = ".".join(str(part) for part in _without_tags(location, model))
-    of = f"{key}: " if key else ""
+    of, correct = f"{key}: " if key else "", f"correct {key or 'the study'}"
     match detail["type"]:
         case "extra_forbidden":
             known = _keys(_container(location[:-1], model))
@@ -54,12 +54,12 @@ def _one(detail: dict[str, Any], model: type[BaseModel]) -> tuple[str, str | Non
             names = sorted(str(name) for m in models for name in _literals(m.model_fields[tag].annotation))
             return f"{key}: {tag!r} is missing", "add " + " or ".join(f'{tag} = "{name}"' for name in names)
         case "value_error":
-            return f"{of}{detail['ctx']['error']}", None
+            return f"{of}{detail['ctx']['error']}", correct
         case kind if kind in _KINDS:
-            return f"{of}found {detail['input']!r}, expected {_KINDS[kind]}", f"write {_KINDS[kind]}"
+            return f"{of}found {detail['input']!r}, expected {_KINDS[kind]}", correct
         case _:
             said = detail["msg"].removeprefix("Input ")
-            return f"{of}{said[0].lower()}{said[1:]}, found {detail['input']!r}", None
+            return f"{of}{said[0].lower()}{said[1:]}, found {detail['input']!r}", correct
 
 
 def _container(location: tuple[int | str, ...], model: type[BaseModel]) -> list[type[BaseModel]]:
