@@ -49,7 +49,7 @@ def reproduce(
         raise InputError(
             f"the data of {source.title!r} are not shipped with isoloss ({source.licence})", place="--data",
             fix=f"isoloss reproduce {study} --fetch (downloads them from {source.source}), or --data FOLDER if "
-            "you have them (details: docs/reference/reproduce.md)",
+            "you have them (an error then names the files that FOLDER lacks)",
         )  # fmt: skip
     if raw is not None and study != "porian":
         raise InputError(f"{study} has no raw curves", place="--raw", fix="leave --raw out")
