@@ -121,7 +121,7 @@ def mean_with_interval(values: Floats) -> Estimate:
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """A corpus beside the one it was made from: the change of θ at the same budgets, and its error."""
+    """A corpus next to the one it was made from: the change of θ at the same budgets, and its error."""
 
     corpus: str
     source: str

@@ -129,7 +129,10 @@ def areas(readings: Readings, corpora: Sequence[str], *, params: int = 18_816) -
 
 @dataclass(frozen=True, kw_only=True)
 class SealedBalance:
-    """θ as sealed beside θ as measured. `shift` is the mean of measured less sealed, `held` how many intervals held."""
+    """θ as sealed next to θ as measured.
+
+    `shift` is the mean of measured less sealed, `held` how many intervals held.
+    """
 
     texts: tuple[str, ...]
     errors: Floats
@@ -159,7 +162,7 @@ def sealed_balances(readings: Readings, balances: Sequence[Balance]) -> SealedBa
 
 @dataclass(frozen=True, kw_only=True)
 class SealedLoss:
-    """One sealed loss beside the one measured (the mean of its runs); `low` and `high` where the seal had them."""
+    """One sealed loss next to the one measured (the mean of its runs); `low` and `high` where the seal had them."""
 
     corpus: str
     what: str
@@ -217,7 +220,7 @@ class MeasuredSplit:
 
 
 def sealed_splits(readings: Readings, path_rows: Sequence[Mapping[str, str]]) -> list[SealedLoss]:
-    """Return the second seal's best ln(D/N) of the texts whose sealed sizes are all there, beside what those show."""
+    """Return the second seal's best ln(D/N) of the texts whose sealed sizes are all there, next to what those show."""
     measured = measured_splits(readings, path_rows)
     return [
         SealedLoss(

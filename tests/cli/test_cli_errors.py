@@ -21,6 +21,31 @@ COLUMNS = ["--loss", "loss"]
 
 
 @pytest.mark.parametrize(
+    ("options", "place", "said"),
+    [
+        (["--backtest-above", "1e15"], "--backtest-above", "--backtest flops"),
+        (["--floor-use", "score"], "--floor-use", "--floor"),
+        (["--beyond"], "--beyond", "--predict"),
+        (["--beyond", "--law", "kaplan_flops", "--predict", "1e21"], "--beyond", "params"),
+        (["--beyond", "--law", "kaplan_params", "--predict", "1e9"], "--beyond", "tokens"),
+    ],
+)
+def test_options_that_would_count_for_nothing_are_refused(tmp_path, isoloss, options, place, said):
+    (tmp_path / "runs.csv").write_text(RUNS)
+    done = isoloss("fit", "runs.csv", *COLUMNS, "--bootstrap", "0", *options, "--json")
+    assert done.code == 2
+    assert done.json["error"]["place"] == place
+    assert said in done.json["error"]["message"] + done.json["error"]["fix"]
+
+
+@pytest.mark.parametrize("option", ["--stderr", "--source"])
+def test_a_column_that_nothing_reads_is_said(tmp_path, isoloss, option):
+    (tmp_path / "runs.csv").write_text(RUNS)
+    done = isoloss("fit", "runs.csv", *COLUMNS, "--bootstrap", "0", option, "params")
+    assert (done.code, option in done.err) == (0, True)
+
+
+@pytest.mark.parametrize(
     ("name", "content", "options", "said"),
     [
         ("none.csv", None, [], "no such file"),
@@ -40,6 +65,10 @@ COLUMNS = ["--loss", "loss"]
         ("starts.csv", RUNS, ["--starts", "hofmann"], "hoffmann"),
         ("binary.csv", bytes(range(256)) * 20, [], "cannot be read"),
         ("where.csv", RUNS, ["--where", "prams > 1"], "columns of runs"),
+        ("where.csv", RUNS, ["--where", 'params = "code"'], "single quotes: 'code'"),
+        ("where.csv", RUNS, ["--where", 'params = "code"'], "--where"),
+        ("corpora.csv", RUNS, ["--bootstrap", "0", "--backtest", "corpus"], "--group"),
+        ("page.csv", RUNS, ["--law", "kaplan_params", "--page", "page.html"], "--page"),
         ("kind.xlsx", "x", [], "unknown kind"),
         ("huge.csv", "params,tokens,loss\n" + "".join(f"1e{300 + i},1e2{i},2.{i}\n" for i in range(8)), [], "row 1"),
         ("mixed.csv", "a;b\n1,2;3\n4;5\n", [], "no column 'loss'"),
@@ -47,7 +76,7 @@ COLUMNS = ["--loss", "loss"]
         ("ragged.csv", RUNS + "1,2\n", [], "Expected 3 columns"),
         ("delta.csv", RUNS, ["--delta", "inf"], "above zero"),
         ("law.csv", RUNS, ["--law", "data_dependent"], "--complexity"),
-        ("law.csv", RUNS, ["--law", "json:loads"], "is no law"),
+        ("law.csv", RUNS, ["--law", "json:loads"], "not a law"),
         ("damaged.parquet", b"PAR1" + bytes(500) + b"PAR1", [], "cannot be read as parquet"),
     ],
 )  # fmt: skip

@@ -50,9 +50,9 @@ def test_a_budget_without_an_optimum_shows_no_best_size(capsys, sweep):
     where = "n > 1.3 * 1.32 * power(c / 6, .4516) or c < 9e19"  # of the largest budget only sizes above its best
     assert run(["isoflop", sweep, *COLUMNS, "--where", where, "--noise", "0.001"]) == 0
     second, third = capsys.readouterr().out.split("approach 2:")[1].split("by approach 2")
-    (edge,) = [line for line in second.splitlines() if line.startswith("1e+20")]
+    (edge,) = [line for line in second.splitlines() if line.startswith("10²⁰")]
     assert edge.split()[2:6] == ["–"] * 4
-    (edge,) = [line for line in third.splitlines() if line.startswith("1e+20")]
+    (edge,) = [line for line in third.splitlines() if line.startswith("10²⁰")]
     assert edge.split()[1] == "–"
 
 
@@ -122,14 +122,14 @@ def test_only_the_budgets_asked_for_are_listed_and_each_once(capsys, sweep):
     assert second.count("inside") == 1
     assert "4 other budgets of the runs are not listed" in second
     rows = [line.split()[0] for line in third.splitlines() if line[:1].isdigit()]
-    assert rows == ["1e+19", "1e+23"]
+    assert rows == ["10¹⁹", "10²³"]
 
 
 def test_what_one_law_says_where_best_sizes_are_refused_is_marked(capsys, sweep):
     assert run(["isoflop", sweep, *COLUMNS, "--budgets", "1e19,1e23"]) == 0
     third = capsys.readouterr().out.split("by approach 2")[1]
     marked = {line.split()[0]: "extrapolation by one law" in line for line in third.splitlines() if line[:1].isdigit()}
-    assert marked == {"1e+19": False, "1e+23": True}
+    assert marked == {"10¹⁹": False, "10²³": True}
 
 
 def test_checkpoints_without_a_trunk_are_said(capsys, tmp_path):

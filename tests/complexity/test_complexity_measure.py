@@ -186,7 +186,7 @@ def test_a_measure_of_one_s_own_is_named_by_module_and_class(monkeypatch):
     sequences = np.tile(np.arange(64, dtype=np.uint16), (20, 1))
     found = measure_tokens(sequences, "test_complexity_measure:Distinct")
     assert (found.value.value, found.settings["summary"]) == (64, "mean")
-    with pytest.raises(InputError, match="no measure"):
+    with pytest.raises(InputError, match="not a measure"):
         measure_tokens(sequences, "test_complexity_measure:words")
 
 

@@ -66,7 +66,7 @@ def test_a_module_nobody_allowed_is_not_imported(foreign, name):
 @pytest.mark.parametrize("allowed", ["foreign_module", "foreign_module.below"])
 def test_what_is_allowed_is_imported_and_nothing_above_it(foreign, allowed):
     allow(allowed)
-    with pytest.raises(InputError, match="has no attribute"):
+    with pytest.raises(InputError, match="has no class X"):
         OWN["foreign_module.below:X"]
     assert foreign.exists()
     if allowed == "foreign_module.below":
@@ -97,16 +97,23 @@ def test_an_entry_point_of_an_installed_package_is_allowed_by_its_whole_name(tmp
 
 @pytest.mark.parametrize("name", ["Base", "Partial", "Like", "function", "OWN", "pytest"])
 def test_what_is_no_class_of_the_right_base_is_refused_and_not_called(name):
-    with pytest.raises(InputError, match="is no thing") as caught:
+    with pytest.raises(InputError, match="not a thing") as caught:
         OWN[f"{__name__}:{name}"]
     assert "Base" in caught.value.fix
 
 
 @pytest.mark.parametrize("name", ["os:abort", "sys:exit", "os:_exit", "builtins:exec", "subprocess:Popen"])
 def test_functions_of_the_standard_library_are_not_called(name):
-    with pytest.raises(InputError, match="is no thing"):
+    with pytest.raises(InputError, match="not a thing"):
         OWN[name]
 
 
 def test_a_class_of_a_module_that_is_imported_already_is_found():
     assert OWN[f"{__name__}:Whole"]().say() == "whole"
+
+
+def test_a_misspelt_class_is_answered_with_the_nearest_of_its_module():
+    with pytest.raises(InputError) as caught:
+        OWN[f"{__name__}:Whol"]
+    assert "did you mean 'Whole'" in caught.value.fix
+    assert "pytest" not in caught.value.fix, "what the module imports is not its own"

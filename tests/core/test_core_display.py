@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from isoloss.core.display import rows_table, shown
+from isoloss.core.display import as_cell, rows_table
 from isoloss.core.estimate import Estimate
 from isoloss.fitting.fitting import fit
 from isoloss.optima.best_size import best_sizes
@@ -30,8 +30,8 @@ def test_a_table_without_rows_is_one_all_the_same():
 
 
 def test_an_estimate_is_shown_with_its_interval():
-    assert shown(Estimate(value=47.2, low=38.0, high=58.4)) == "47.2 [38, 58.4]"
-    assert shown(Estimate(value=47.2)) == "47.2"
+    assert as_cell(Estimate(value=47.2, low=38.0, high=58.4)) == "47.2 [38, 58.4]"
+    assert as_cell(Estimate(value=47.2)) == "47.2"
     assert Estimate(value=0.0, low=None, high=1.0).exponential().high == pytest.approx(2.718281828)
     assert Estimate(value=0.0, low=0.0, high=1e4).exponential().high == float("inf")
 

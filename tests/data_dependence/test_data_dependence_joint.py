@@ -121,7 +121,7 @@ def test_above_two_per_cent_no_interval_is_given_and_the_reason_is(law):
     assert law.draws_converged.all()
     assert _with_unconverged(law, 0.02).at(0.3).log_ratio(1e11) == law.at(0.3).log_ratio(1e11)
     without = _with_unconverged(law, 0.03)
-    assert "3.0% of 100" in without.no_interval
+    assert "3 % of 100" in without.no_interval
     assert without.no_interval in without.summary()
     content = json.loads(json.dumps(without.to_json()))
     assert content["no_interval"] == without.no_interval

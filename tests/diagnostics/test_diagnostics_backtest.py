@@ -88,7 +88,7 @@ def test_a_part_that_leaves_too_little_is_said_and_not_scored():
     assert [score.law for score in test.scores] == [NEAREST]
     with pytest.raises(BadTable, match="nothing is left to fit"):
         backtest(rows, flops_above=1.0)
-    with pytest.raises(BadTable, match="nothing is left to fit") as refused:
+    with pytest.raises(BadTable, match="two corpora") as refused:
         backtest(rows, holdout="corpus")
     assert "--group" in refused.value.fix
     assert "params or corpus" not in refused.value.fix, "what was asked for is no way out"

@@ -145,7 +145,7 @@ def test_damaged_and_foreign_files_are_refused(law, tmp_path):
 def test_summary_shows_everything_in_88_columns(law):
     text = law.summary()
     assert max(len(line) for line in text.splitlines()) <= 88
-    for said in ("L = E + A/N^α + B/D^β", "agreeing", "alpha", "a (N* ∝ C^a)", "ln D*/N*"):
+    for said in ("L = E + A/N^α + B/D^β", "agreeing", "alpha", "a (N* ∝ C^a)", "ln D/N"):
         assert said in text
     assert "std err" in text
     assert "noise of a run's loss" in text

@@ -41,7 +41,7 @@ def test_a_loss_at_a_fixed_size_or_length_is_met_exactly_by_every_draw(law, fixe
 
 
 def test_a_loss_below_the_laws_floor_is_never_reached(law):
-    with pytest.raises(Unidentified, match="no answer"):
+    with pytest.raises(Unidentified, match="cannot reach"):
         split(PlanLaw.of_fit(law), Question(target_loss=0.9 * law.params["E"].value))
 
 

@@ -83,6 +83,6 @@ def test_no_folder_and_an_unknown_study_say_what_to_do(tmp_path: Path) -> None:
         read_folder(origin_of("porian"), tmp_path / "none")
     with pytest.raises(InputError) as caught:
         studies.reproduce("porian", None)
-    assert "isoflop_points.csv" in str(caught.value.fix)
+    assert "--fetch" in str(caught.value.fix)
     with pytest.raises(InputError, match="unknown study"):
         origin_of("porrian")

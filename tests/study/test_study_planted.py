@@ -279,8 +279,8 @@ def test_a_law_of_ones_own_alone_carries_the_table(capsys):
     [
         ("chinchila", "did you mean 'chinchilla'"),
         ("data_dependant", "did you mean 'data_dependent'"),
-        ("own_law:NoFlor", "has no attribute 'NoFlor'"),
-        ("own_law:NotALaw", "is no law"),
+        ("own_law:NoFlor", "did you mean 'NoFloor'"),
+        ("own_law:NotALaw", "not a law"),
         ("no_such_module:Law", "cannot import law"),
     ],
 )

@@ -38,6 +38,9 @@ def test_shipped_studies_load_and_state_their_question(name):
         ("seed = 17", 'seed = "many"', "seed: .*found 'many'"),
         ("seeds = [0]", "seeds = []", "grid.seeds"),
         ("context = 256", "context = nan", "grid.context"),
+        ("context = 256", "context = 300", r"mine.toml: training.batch_tokens .* not a multiple .*: give"),
+        ("seeds = [0]", "seeds = 0", "grid.seeds: found 0, expected a list"),
+        ("bootstrap = ", "fixed = 3\nbootstrap = ", "fit.fixed: found 3, expected a table"),
     ],
 )
 def test_a_mistake_is_named_with_its_place_and_remedy(old, new, said):

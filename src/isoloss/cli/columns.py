@@ -21,7 +21,10 @@ Group = Annotated[
     str | None,
     typer.Option(help="Column that names the corpus, or several columns (a,b). Each group is analysed by itself."),
 ]
-Where = Annotated[str | None, typer.Option(help="SQL condition that selects the rows to use.")]
+Where = Annotated[
+    str | None,
+    typer.Option(help="SQL condition that selects the rows to use, with text in single quotes: \"dataset = 'code'\"."),
+]
 Trunk = Annotated[
     str | None,
     typer.Option(help="Column that names the training curve of a row. Rows of one curve are not independent."),

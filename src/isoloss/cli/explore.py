@@ -104,7 +104,7 @@ def check_page(page: Path | None, *, form: str | None = None) -> None:
     from isoloss.explorer.sources import require_drawn
 
     if form is not None:
-        require_drawn(form)
+        require_drawn(form, place="--page")
     if page.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"found {page.name!r}, expected an .html file", place="--page", fix="name it page.html")
 

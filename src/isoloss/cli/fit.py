@@ -77,12 +77,12 @@ def fit(
         str | None, typer.Option(help="Exact lowest possible loss: a number, a column or a formula. E is fixed at it.")
     ] = None,
     floor_use: Annotated[
-        FloorUse,
+        FloorUse | None,
         typer.Option(
             help="hold: fix E at the floor; score: fit E and compare it with the floor, as Python and studies "
-            "do unless told to hold."
+            "do unless told to hold. Default: hold."
         ),
-    ] = "hold",
+    ] = None,
     data_unit: Annotated[Unit, typer.Option(help="What --tokens counts.")] = "tokens",
     bytes_per_token: Annotated[
         str | None,
@@ -211,17 +211,24 @@ def fit(
     from isoloss.runs.read_runs import read_runs
 
     require_drawable(figure)
+    fit_options.refuse_unused(
+        ("--backtest-above", backtest_above, "--backtest flops", backtest),
+        ("--floor-use", floor_use, "--floor", floor),
+        ("--beyond", beyond or None, "--frontier or --predict", frontier or predict),
+    )
     budgets = fit_output.numbers_of(frontier)
     measures = _names(complexity)
     named = {"unique_tokens": unique_tokens, "batch_tokens": batch_tokens, "other_loss": other_loss}
     named |= fit_options.pairs_of(column or [], option="--column")
     definition, pairing = None if law == AUTO else open_law(law), pair_with is not None
+    if beyond and definition is not None:
+        fit_options.refuse_beyond(definition)
     check_page(page, form=None if law == AUTO else law)
     extra = fit_options.extra_columns(definition, named, paired=pairing)
     needs = fit_options.needed_columns(definition, pairing=pairing or bool(measures))
     settings = FitSettings(
         objective=objective, delta=delta, starts=starts, fixed=fit_options.fixed_of(fix or []),
-        floor=floor_use if floor else "ignore", weights=weights, method=method,
+        floor=(floor_use or "hold") if floor else "ignore", weights=weights, method=method,
         exclude_flags=_names(exclude_flags.strip(" ,")),
     )  # fmt: skip
     table = read_runs(
@@ -255,7 +262,11 @@ def fit(
         written.append(_write_page(found, table, page, name=runs.stem))
     if figure is not None:
         written.append(_draw(found, budgets, figure))
-    warn(table.passed_over, as_json=json)
+    idle = fit_options.unused(
+        ("--stderr", stderr, "--weights stderr", weights == "stderr" or page),
+        ("--source", source, "--complexity", complexity),
+    )
+    warn([*table.passed_over, *idle], as_json=json)
     fit_output.show(found, derived, written, table.passed_over, as_json=json)
     if not found.converged:
         raise typer.Exit(1)

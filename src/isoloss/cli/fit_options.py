@@ -40,6 +40,35 @@ def fixed_of(texts: Sequence[str]) -> dict[str, float]:
     return found
 
 
+Needing = tuple[str, object, str, object]
+"""An option, its value (None: not given), what must be given with it to count, and whether that is."""
+
+
+def refuse_unused(*options: Needing) -> None:
+    """Raise InputError for the first option that was given without what makes it count."""
+    for option, value, needed, there in options:
+        if value is not None and not there:
+            raise InputError(f"needs {needed}", place=option, fix=f"add {needed}, or leave {option} out")
+
+
+def unused(*options: Needing) -> list[str]:
+    """Return a sentence for each option that names a column which nothing reads."""
+    return [
+        f"{option} counts only with {needed}"
+        for option, value, needed, there in options
+        if value is not None and not there
+    ]
+
+
+def refuse_beyond(law: "type[Law]") -> None:
+    """Raise InputError for a law whose runs cannot be asked of laws of N and D."""
+    if not {"params", "tokens"} <= set(law.columns):
+        raise InputError(
+            f"--beyond asks laws of N and D, and {law.name} reads {', '.join(law.columns)}", place="--beyond",
+            fix="fit a law that reads params and tokens, such as --law chinchilla, or leave --beyond out",
+        )  # fmt: skip
+
+
 def extra_columns(law: "type[Law] | None", named: Mapping[str, str | None], *, paired: bool) -> dict[str, str]:
     """Return which source column each further column of a law is: as named, else the one of that very name.
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,26 +78,21 @@ def _beyond(
     points: Sequence[Mapping[str, float]],
     settings: "FitSettings",
 ) -> "Beyond":
-    """Return what several forms say. Raises InputError where nothing was asked of them."""
+    """Return what several forms say."""
     from isoloss.planning.beyond import look_beyond
 
-    if not budgets and not points:
-        raise InputError(
-            "--beyond has nothing to answer",
-            place="--beyond",
-            fix="add --frontier 1e20 or --predict 7e9,1.4e11",
-        )
     runs = [(point["params"], point["tokens"]) for point in points]
     return look_beyond(rows, flops=budgets, runs=runs, settings=settings)
 
 
 def _profiles(law: "FittedLaw", rows: "Observations", names: Sequence[str], progress: "Progress") -> list["Profile"]:
     from isoloss.diagnostics.profile import profile
+    from isoloss.runs.observations import of_group
 
     found = []
     with progress.task("profiles", total=len(names)) as task:
         for name in names:
-            task.advance(0, detail=f"{name} of {law.group}")
+            task.advance(0, detail=f"{name}{of_group(law.group)}")
             found.append(profile(law, rows, name))
             task.advance(1)
     return found
@@ -113,6 +108,7 @@ def show(
 ) -> None:
     """Print the fits: one JSON object, or a page of text each."""
     from isoloss.cli.tables import show_backtest
+    from isoloss.fitting.summary import no_frontier
 
     comparison, joint = found.comparison, found.joint
     if as_json:
@@ -128,7 +124,8 @@ def show(
         return
     for law, more in zip(found.laws, derived, strict=True):
         say(*law.summary().split("\n"))
-        show_derived(more, unit=law.data_unit)
+        in_summary = more.no_frontier == no_frontier(law)
+        show_derived(replace(more, no_frontier=None) if in_summary else more, unit=law.data_unit)
         say("")
     for test in found.backtests:
         show_backtest(test)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from isoloss.cli import output
+from isoloss.core.numbers import flops_text, grouped
 from isoloss.core.plain_json import Plain
 
 if TYPE_CHECKING:
@@ -51,7 +52,6 @@ def show_isoflop(
     tolerance: float,
 ) -> None:
     """Print all that was found. Of the two approaches only the budgets `asked` for are listed, where there are any."""
-    from isoloss.core.numbers import grouped
 
     _show_best(optima)
     for verdict in misfits:
@@ -70,9 +70,9 @@ def show_isoflop(
 
 def of_group(group: str) -> str:
     """Return whose runs these are, to follow a heading; nothing where the table names no corpus."""
-    from isoloss.runs.observations import NO_GROUP
+    from isoloss.runs import observations
 
-    return "" if group == NO_GROUP else f" on {group}"
+    return observations.of_group(group, word="on")
 
 
 def _near(flops: float, asked: Sequence[float], tolerance: float) -> bool:
@@ -82,7 +82,6 @@ def _near(flops: float, asked: Sequence[float], tolerance: float) -> bool:
 
 def _show_best(optima: "Sequence[BestSize]") -> None:
     from isoloss.cli.tables import rounded
-    from isoloss.core.numbers import grouped
 
     if not optima:
         return
@@ -94,11 +93,11 @@ def _show_best(optima: "Sequence[BestSize]") -> None:
             cells = ["–"] * 4
             if one.params and one.tokens and one.tokens_per_param and one.loss:
                 cells = [rounded(each, gap=gap) for each in (one.params, one.tokens, one.tokens_per_param, one.loss)]
-            shown.add_row(one.corpus, f"{one.flops:.3g}", *cells)
+            shown.add_row(one.corpus, flops_text(one.flops), *cells)
         if output.natural_width(shown) <= out.width:
             break
     out.print(shown)
-    outside = [(one.corpus, f"{one.flops:.3g} FLOPs: {one.reason}") for one in optima if not one.inside]
+    outside = [(one.corpus, f"{flops_text(one.flops)} FLOPs: {one.reason}") for one in optima if not one.inside]
     for words, names in grouped(outside).items():
         output.console().print(f"{names} at {words}")
 
@@ -140,7 +139,7 @@ def _curves(optima: "Sequence[BudgetOptimum]") -> "RichTable":
         best = [rounded(each, gap=" ") if each else "–" for each in answers]
         loss = "–" if one.loss is None else f"{one.loss:.4f}"
         optimum = "inside" if one.status == "ok" else STATUS_WORDS[one.status]
-        shown.add_row(f"{one.flops:.3g}", str(len(one.params)), *best, loss, optimum)
+        shown.add_row(flops_text(one.flops), str(len(one.params)), *best, loss, optimum)
     return shown
 
 
@@ -178,7 +177,7 @@ def _show_third(
             continue
         second = _nearest(found, point.flops, tolerance)
         shown.add_row(
-            f"{point.flops:.3g}", rounded(second, gap=" ") if second else "–",
+            flops_text(point.flops), rounded(second, gap=" ") if second else "–",
             rounded(point.params, gap=" "), f"{point.tokens.value / point.params.value:.3g}",
             BY_ONE_LAW[point.interpolated] if point.flops in refused or not point.interpolated else "",
         )  # fmt: skip

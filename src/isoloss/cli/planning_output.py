@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from isoloss.cli.output import console, table
-from isoloss.core.numbers import grouped, in_brackets, listed, percent
-from isoloss.runs.observations import NO_GROUP, bracketed
+from isoloss.core.numbers import flops_text, grouped, in_brackets, listed, percent
+from isoloss.runs.observations import NO_GROUP, bracketed, of_group
 
 if TYPE_CHECKING:
     from isoloss.core.estimate import Estimate
@@ -42,9 +42,9 @@ def show_proposals(proposals: "Sequence[Proposal]") -> None:
     for proposal in proposals:
         design = proposal.design
         out.print(
-            f"{proposal.corpus}: {len(proposal.runs)} runs for {design.flops:.2e} FLOPs (shared trunks once) are "
-            f"expected to narrow the 95 % interval of {NAMES[proposal.quantity]} at {proposal.at_flops:.1e} FLOPs from "
-            f"{design.present_width:.3g} to {design.expected_width:.3g}."
+            f"{proposal.corpus}: {len(proposal.runs)} runs for {design.flops:.2e} FLOPs (shared trunks once) "
+            f"are expected to narrow the 95 % interval of {NAMES[proposal.quantity]} at "
+            f"{proposal.at_flops:.1e} FLOPs from {design.present_width:.3g} to {design.expected_width:.3g}."
             + ("" if proposal.worth_it else " That is not worth the cost: give more FLOPs, or do not train them.")
             + (f" Both widths are those of one law, {proposal.basis}: {proposal.reason}." if proposal.reason else "")
         )
@@ -61,22 +61,22 @@ def show_plans(found: "Sequence[Plan]") -> None:
     reads = any(one.epochs for one in found)  # a plan without a corpus has no text to pass over
     shown = table("FLOPs", *headings, *(["passes over the corpus"] if reads else []))
     for one in found:
-        alone = (one.flops, one.params, one.tokens)
         passes = ["–" if one.epochs is None else f"{one.epochs.value:.3g}"] if reads else []
         shown.add_row(
-            *(f"{each.value:.3g}" for each in alone), _cell(one.tokens_per_param, ".3g", hidden=one.is_wide),
+            flops_text(one.flops.value), f"{one.params.value:.3g}", f"{one.tokens.value:.3g}",
+            _cell(one.tokens_per_param, ".3g", hidden=one.is_wide),
             "–" if one.loss is None else _cell(one.loss, ".3f"), *passes,
         )  # fmt: skip
     out.print(shown)
-    reasons = grouped((f"{one.flops.value:.3g}", one.reason) for one in found)
+    reasons = grouped((flops_text(one.flops.value), one.reason) for one in found)
     for reason, budgets in reasons.items():
         out.print(f"why{f', at {budgets} FLOPs' if len(reasons) > 1 else ''}: {reason}")
     said = grouped(
-        (f"{one.flops.value:.3g}", f"[{warning.code}] {warning.message}")
+        (flops_text(one.flops.value), f"[{warning.code}] {warning.message}")
         for one in found
         for warning in sorted(one.warnings, key=_comes_later)
     )
-    everywhere = listed([f"{one.flops.value:.3g}" for one in found])
+    everywhere = listed([flops_text(one.flops.value) for one in found])
     for sentence, budgets in said.items():
         out.print(sentence if budgets == everywhere else f"{sentence} (at {budgets} FLOPs)")
 
@@ -89,7 +89,7 @@ def show_beyond(found: "Beyond", *, unit: str = "tokens") -> None:
         for one in found.splits:
             cells = (one.params, one.tokens, one.tokens_per_param)
             shown.add_row(
-                f"{one.flops:.3g}", f"{one.distance:.3g}", *(_cell(each, ".3g") for each in cells),
+                flops_text(one.flops), f"{one.distance:.3g}", *(_cell(each, ".3g") for each in cells),
                 _cell(one.loss, ".3f"),
             )  # fmt: skip
         out.print(shown)
@@ -99,7 +99,7 @@ def show_beyond(found: "Beyond", *, unit: str = "tokens") -> None:
             f"{_cell(run.loss, '.4f')} nats"
         )
     heavy = ", ".join(f"{one.name} {percent(one.weight, 2)}" for one in found.forms if one.weight >= LEAST_SHOWN)
-    out.print(f"laws, weighted by how well each predicts the largest budgets of {found.group}: {heavy}")
+    out.print(f"laws, weighted by how well each predicts the largest budgets{of_group(found.group)}: {heavy}")
     for name, reason in found.left_out.items():
         out.print(f"left out, {name}: {reason}")
 
@@ -119,16 +119,17 @@ def _show_plan(found: "Plan") -> None:
     unit = found.data_unit
     out = console()
     whose = "" if found.corpus == NO_GROUP else f"{found.corpus}, "
-    out.print(f"{whose}{found.flops.value:.3g} FLOPs: {found.sentence()}")
+    out.print(f"{whose}{flops_text(found.flops.value)} FLOPs: {found.sentence()}")
     for warning in found.warnings:
         if not _comes_later(warning):
             out.print(warning.message)
     out.print()
     shown = table("", "plan", "95 % low", "95 % high")
     for name, estimate in found.numbers().items():
-        style, hidden = STYLES.get(name, ".3g"), found.is_wide and name not in KNOWN_ANYWAY
-        ends = ["–" if end is None or hidden else f"{end:{style}}" for end in (estimate.low, estimate.high)]
-        shown.add_row(name, f"{estimate.value:{style}}", *ends)
+        write = flops_text if name.startswith("FLOPs") else f"{{:{STYLES.get(name, '.3g')}}}".format
+        hidden = found.is_wide and name not in KNOWN_ANYWAY
+        ends = ["–" if end is None or hidden else write(end) for end in (estimate.low, estimate.high)]
+        shown.add_row(name, write(estimate.value), *ends)
     out.print(shown)
     if found.data_of is not None:
         out.print(f"{unit} are {found.data_of}")

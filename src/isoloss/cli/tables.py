@@ -8,7 +8,7 @@ from isoloss.cli.output import Lines
 from isoloss.cli.output import console as _console
 from isoloss.cli.output import table as _table
 from isoloss.cli.rows import plain_rows
-from isoloss.core.numbers import in_brackets, percent
+from isoloss.core.numbers import flops_text, in_brackets, percent
 from isoloss.core.shown import shown
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def show_frontier(points: "Sequence[FrontierPoint]", *, unit: str = "tokens") ->
         table.caption = "95 % intervals"
     for point in points:
         table.add_row(
-            f"{point.flops:.3g}", rounded(point.params), rounded(point.tokens), interval(point.loss, digits=4),
+            flops_text(point.flops), rounded(point.params), rounded(point.tokens), interval(point.loss, digits=4),
             rounded(point.log_ratio.exponential()), _beyond(point.extrapolation),
         )  # fmt: skip
     _console().print(table)
@@ -135,8 +135,10 @@ def rise_picture(one: "Profile") -> str:
 
 def show_backtest(test: "Backtest") -> None:
     """Print how every law predicted the runs that its fit did not see."""
+    from isoloss.runs.observations import of_group
+
     table = _table("predictor", "runs held out", "error of ln L", "bias of ln L", "intervals held", "half width")
-    table.caption = f"{test.group}: {test.holdout} held out; {percent(test.level)} prediction intervals"
+    table.caption = f"{test.holdout} held out{of_group(test.group)}; {percent(test.level)} prediction intervals"
     for score in test.scores:
         table.add_row(
             score.law, str(score.runs), percent(score.rmse), percent(score.bias, signed=True),

@@ -22,7 +22,7 @@ from isoloss.complexity.spectrum import SpectrumTail
 from isoloss.core.errors import InputError, UnknownName, did_you_mean
 from isoloss.core.registry import Registry
 
-MEASURES: Registry[type[BaseMeasure]] = Registry("measure", own=BaseMeasure)
+MEASURES: Registry[type[BaseMeasure]] = Registry("measure", own=BaseMeasure, derive_from="isoloss.Measure")
 ENDINGS = ("bytes", "blocks", "curve", "placebo")
 BLOCKS = 16  # blocks that a measure over blocks reads: of 65,536 tokens, a million tokens
 

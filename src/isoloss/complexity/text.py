@@ -100,11 +100,11 @@ def _windows(offsets: Ints, length: int, *, seed: int) -> Windows:
 
 def too_short(longest: int, wanted: int, *, place: str, unit: str = "tokens") -> InputError:
     """Return the error for a text none of whose documents holds a sequence."""
-    shorter = f"sequences of {longest} tokens or fewer with sequence_tokens"
+    shorter = f"--sequence-tokens {longest}, in a study or in Python sequence_tokens"
     if unit == "bytes":
-        shorter = "shorter sequences: they have sequence_tokens × token_bytes bytes"
+        shorter = "a sequence has sequence_tokens × token_bytes bytes"
     return InputError(
         f"no sequence of {wanted} {unit}: the longest document has {longest}",
         place=place,
-        fix=f"measure more text, or {shorter}" if longest > 1 else "measure more text",
+        fix="use more text" + (f", or shorter sequences in isoloss measure ({shorter})" if longest > 1 else ""),
     )

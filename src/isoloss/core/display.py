@@ -29,7 +29,7 @@ def rows_table(rows: Sequence[Mapping[str, object]], *, note: str = "") -> str:
     """Return rows of values by column as an HTML table; the columns are those of the first row. `note` stands below."""
     columns = list(rows[0]) if rows else []
     paragraph = f"<p>{escape(note)}</p>" if note else ""
-    return html_table(columns, [[shown(row.get(column)) for column in columns] for row in rows]) + paragraph
+    return html_table(columns, [[as_cell(row.get(column)) for column in columns] for row in rows]) + paragraph
 
 
 def html_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -42,7 +42,7 @@ def html_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return f"<table>{f'<thead><tr>{head}</tr></thead>' if titles else ''}<tbody>{''.join(body)}</tbody></table>"
 
 
-def shown(value: object) -> str:
+def as_cell(value: object) -> str:
     """Return a value as a table shows it: an estimate with its interval, a number to four digits, None as a dash."""
     match value:
         case None:

@@ -51,6 +51,11 @@ def power_of_ten(value: float, digits: int = 2) -> str:
     return f"{head.replace('-', '−')}×{power}"
 
 
+def flops_text(value: float) -> str:
+    """Return a budget of FLOPs to three digits: `6×10¹⁷`, `1.52×10²¹`."""
+    return power_of_ten(value, 3)
+
+
 def fixed(value: float, decimals: int) -> str:
     """Return `value` with `decimals` decimals and a true minus sign."""
     text = f"{value:.{decimals}f}"

@@ -16,12 +16,14 @@ T = TypeVar("T")
 class Registry(Generic[T]):
     """Names to things of one kind. Where there is an `own` base, a user's class that derives from it is `module:Name`.
 
+    `derive_from` is what users call the base, by default its bare name.
     Its module is imported on demand, if that is allowed (`isoloss.core.consent`).
     """
 
-    def __init__(self, what: str, *, own: type | None = None) -> None:
+    def __init__(self, what: str, *, own: type | None = None, derive_from: str = "") -> None:
         self.what = what
         self._own = own
+        self._derive_from = derive_from or (own.__qualname__ if own else "")
         self._items: dict[str, T] = {}
 
     def add(self, name: str, item: T) -> T:
@@ -55,8 +57,8 @@ class Registry(Generic[T]):
         found = self._imported(name)
         if not isinstance(found, type) or base not in found.__mro__ or found is base or inspect.isabstract(found):
             raise InputError(
-                f"{name!r} is no {self.what}",
-                fix=f"derive a class from {base.__module__}.{base.__qualname__}, with all its methods",
+                f"{name!r} is not {'an' if self.what[0] in 'aeiou' else 'a'} {self.what}",
+                fix=f"derive the class from {self._derive_from}, and give it all methods that this base asks for",
             )
         return found
 
@@ -66,9 +68,13 @@ class Registry(Generic[T]):
         if here not in sys.path:
             sys.path.append(here)  # last: a file here never takes the place of an installed module
         try:
-            return getattr(import_module(module), attribute)
+            imported = import_module(module)
         except Exception as error:  # a user's module may raise anything while it is imported
             raise InputError(
                 f"cannot import {self.what} {name!r}: {type(error).__name__}: {error}",
                 fix="write module:Name, with the module importable from the current folder",
             ) from error
+        if not hasattr(imported, attribute):
+            known = [key for key, value in vars(imported).items() if getattr(value, "__module__", None) == module]
+            raise InputError(f"{module} has no class {attribute}", fix=did_you_mean(attribute, known))
+        return getattr(imported, attribute)

@@ -191,7 +191,7 @@ def _raise_empty(path: Path, root: Path, written: str, passed_over: dict[Path, s
         raise BadCorpus(f"no files in {root}{reasons}", place=written, fix=fix)
     if not glob.has_magic(str(path)):
         guess = guess_of(path.name, (entry.name for entry in root.iterdir()))
-        raise BadCorpus("no such file or folder", place=written, fix=f"{guess}searched in {root}")
+        raise BadCorpus("no such file or folder", place=written, fix=f"{guess}check the path (searched in {root})")
     raise BadCorpus(
         f"matches no file; searched in {root}{reasons}", place=written, fix="correct the pattern, or the folder"
     )

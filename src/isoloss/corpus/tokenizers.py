@@ -54,7 +54,9 @@ class ByteTokenizer:
         return ids.astype(np.uint8).tobytes()
 
 
-tokenizers: Registry[Callable[[], Tokenizer]] = Registry("tokenizer", own=Tokenizer)
+tokenizers: Registry[Callable[[], Tokenizer]] = Registry(
+    "tokenizer", own=Tokenizer, derive_from="isoloss.corpus.tokenizers.Tokenizer"
+)
 tokenizers.add("bytes", ByteTokenizer)
 
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from isoloss.core.errors import InputError, did_you_mean, require_known
 from isoloss.core.estimate import Estimate
+from isoloss.core.numbers import percent, rounded
 from isoloss.core.rng import stream
 from isoloss.data_dependence.coefficients import (
     COEFFICIENTS,
@@ -108,9 +109,9 @@ class FittedDataDependent:
         if ended is None or (~ended).sum() <= MOST_UNCONVERGED * len(ended):
             return None
         return (
-            f"{(~ended).mean():.1%} of {len(ended)} resampled fits did not converge to one optimum; at most "
-            f"{MOST_UNCONVERGED:.0%} may fail, because the failures vary most and an interval without them would be "
-            "too narrow. Add corpora, or use a wider grid of sizes and token counts"
+            f"{percent((~ended).mean())} of {len(ended)} resampled fits did not converge to one optimum; at most "
+            f"{percent(MOST_UNCONVERGED)} may fail, because the failures vary most and an interval without them would "
+            "be too narrow. Add corpora, or use a wider grid of sizes and token counts"
         )
 
     def coefficients(self) -> dict[str, tuple[Estimate, Estimate]]:
@@ -202,9 +203,9 @@ class FittedDataDependent:
                  f"{self.method.replace('_', '-')} fit" + ("" if self.converged else ": NOT CONVERGED")]  # fmt: skip
         for i, (name, (intercept, slope)) in enumerate(self.coefficients().items()):
             left = f"ln {name}" if self.scale.logarithmic[i] else name
-            follows = "" if self.forms[name] == "shared" else f" + {_shown(slope)} H"
+            follows = "" if self.forms[name] == "shared" else f" + {rounded(slope, 4)} H"
             scatter = f"(corpora scatter by {self.scatter[i]:.2g})"
-            lines.append(f"  {left:<9} = {_shown(intercept)}{follows}   {scatter}")
+            lines.append(f"  {left:<9} = {rounded(intercept, 4)}{follows}   {scatter}")
         if self.no_interval:
             lines.append(f"  no intervals: {self.no_interval}.")
         return "\n".join(lines)
@@ -239,12 +240,6 @@ class FittedDataDependent:
 
     def _own_draws(self) -> Floats:
         return self.draws[:0] if self.no_interval else self.draws
-
-
-def _shown(estimate: Estimate) -> str:
-    if estimate.low is None or estimate.high is None:
-        return f"{estimate.value:.4g}"
-    return f"{estimate.value:.4g} [{estimate.low:.3g}, {estimate.high:.3g}]"
 
 
 def refuse_unused(settings: FitSettings) -> None:

@@ -24,7 +24,7 @@ from isoloss.fitting.prediction import run_intervals
 from isoloss.laws.law import Floats
 from isoloss.laws.registry import laws as registry
 from isoloss.laws.settings import USUAL, FitSettings
-from isoloss.runs.observations import Observations
+from isoloss.runs.observations import Observations, of_group
 from isoloss.runs.sizes import SAME_SIZE
 
 Holdout = Literal["flops", "params", "corpus"]
@@ -92,22 +92,20 @@ class Backtest:
 
     def sentences(self) -> tuple[str, ...]:
         """Return in plain English which law predicted best, and whether its intervals kept their promise."""
+        whose = of_group(self.group)
         if not self.scores:
-            return (f"No law could be fitted to the remaining runs of {self.group!r}, so there is nothing to compare.",)
+            return (f"No law could be fitted to the remaining runs{whose}, so there is nothing to compare.",)
         best = self.scores[0]
         beyond = max(part.beyond for part in self.parts)
         far = f", up to {beyond:.3g} times the compute that the fits saw" if beyond > 1.01 else ""
         said = (
-            f"Of {len(self.scores)} predictors of {best.runs} held-out runs of {self.group!r} "
+            f"Of {len(self.scores)} predictors of {best.runs} held-out runs{whose} "
             f"({HOLDOUTS[self.holdout]}{far}), {best.law} is best: it misses ln L by {percent(best.rmse)} (root mean "
             "square)."
         )
-        kept = [
-            f"{score.law}'s {percent(self.level)} intervals contain {percent(score.held, 2)} of these runs"
-            for score in self.scores
-            if score.held is not None
-        ]
-        return (said, *([f"{'; '.join(kept)}."] if kept else []))
+        if best.held is None:
+            return (said,)
+        return said, f"Its {percent(self.level)} intervals contain {percent(best.held, 2)} of these runs."
 
 
 def backtest(
@@ -171,12 +169,16 @@ def _parts(used: Observations, holdout: Holdout, flops_above: float | None) -> I
 
 def _checked(name: str, held: NDArray[np.bool_], holdout: Holdout) -> tuple[str, NDArray[np.bool_]]:
     if held.all() or not held.any():
+        if holdout == "corpus":
+            raise BadTable(
+                "--backtest corpus needs at least two corpora", fix="name their column (on the command line: --group), "
+                "or hold out another way: flops or params",
+            )  # fmt: skip
         side = "nothing is left to fit" if held.all() else "no run is held out"
         others = " or ".join(other for other in HOLDOUTS if other != holdout)
         first = {
             "flops": "give a budget between those of the runs (on the command line: --backtest-above), or ",
             "params": "",
-            "corpus": "name the column of corpora, if there are several (on the command line: --group), or ",
         }
         raise BadTable(f"{side} without {name}", fix=f"{first[holdout]}hold out another way: {others}")
     return name, held

@@ -10,7 +10,7 @@ from isoloss.execution.local import LocalExecutor
 from isoloss.execution.ray_cluster import RayExecutor
 from isoloss.execution.torchrun import TorchrunExecutor
 
-EXECUTORS: Registry[Callable[[Where], Executor]] = Registry("executor", own=Executor)
+EXECUTORS: Registry[Callable[[Where], Executor]] = Registry("executor", own=Executor, derive_from="isoloss.Executor")
 EXECUTORS.add("local", LocalExecutor)
 EXECUTORS.add("ray", RayExecutor)
 EXECUTORS.add("torchrun", TorchrunExecutor)

@@ -55,10 +55,10 @@ class Source:
     weighted: Mapping[str, Sequence[BestSize]] = field(default_factory=dict)
 
 
-def require_drawn(form: str) -> None:
+def require_drawn(form: str, *, place: str | None = None) -> None:
     """Raise InputError for a form whose formula the page does not have."""
     if form not in DRAWN:
-        raise InputError(f"the page cannot show the law {form}", place="explore", fix=f"use one of {', '.join(DRAWN)}")
+        raise InputError(f"the page cannot show the law {form}", place=place, fix=f"use one of {', '.join(DRAWN)}")
 
 
 def _is_array(path: Path) -> bool:
@@ -85,7 +85,7 @@ def open_source(
     for what is none of these, and for forms that the page does not have.
     """
     for form in forms:
-        require_drawn(form)
+        require_drawn(form, place="--law")
     if path.suffix == ".json" and not _is_array(path):
         return of_laws([load_law(path).law], name=path.stem)
     own, joint = _stored(path / LAWS_FOLDER) if path.is_dir() else ([], [])

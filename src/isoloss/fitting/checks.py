@@ -14,7 +14,7 @@ from isoloss.fitting.engine import CONVERGED, Optimum, Problem, linearise, solve
 from isoloss.fitting.evidence import Exclusion
 from isoloss.fitting.table_checks import in_words
 from isoloss.laws.law import Floats, Law
-from isoloss.runs.observations import Observations
+from isoloss.runs.observations import NO_GROUP, Observations
 
 # Runs with these flags say more about their training than about the law: left out, and listed.
 
@@ -53,7 +53,7 @@ def refuse_unfittable(
     read = {name: observations.column(name) for name in law.columns}
     needed = len(law.parameters) - len(fixed) + 1
     left_out = f" ({len(excluded)} flagged runs are left out)" if excluded else ""
-    group = f"group {_group(observations)}"
+    group = _group(observations)
     if len(observations) < needed:
         raise BadTable(
             f"{len(observations)} rows{left_out}, expected at least {needed}: one more than the {needed - 1} "
@@ -91,8 +91,11 @@ def fit_warnings(observations: Observations, problem: Problem, optimum: Optimum)
 
 
 def _group(observations: Observations) -> str:
+    """Return what the rows are, as the place of an error."""
     names = observations.corpora
-    return repr(names[0]) if len(names) == 1 else f"of {len(names)} corpora" if names else "without rows"
+    if len(names) > 1:
+        return f"{len(names)} corpora"
+    return "the table" if names in ([], [NO_GROUP]) else f"group {names[0]!r}"
 
 
 def _not_converged(observations: Observations, problem: Problem, optimum: Optimum) -> Iterator[LawWarning]:

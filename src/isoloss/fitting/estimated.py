@@ -16,7 +16,7 @@ from isoloss.core.warned import IsolossWarning
 from isoloss.fitting.domain import BELOW_OWN_LEAST, Domain, LawWarning, extrapolation_warnings, off_line_warnings
 from isoloss.laws.law import Floats, Law
 from isoloss.laws.registry import law_name
-from isoloss.runs.observations import NO_GROUP, RUN_COLUMNS, DataUnit
+from isoloss.runs.observations import NO_GROUP, RUN_COLUMNS, DataUnit, of_group
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -78,7 +78,12 @@ class EstimatedLaw:
     @property
     def whose(self) -> str:
         """What the law was fitted to, in words: "24 runs of code", or "24 runs" of a table that names no corpus."""
-        return f"{self.rows_used} runs{'' if self.group == NO_GROUP else f' of {self.group}'}"
+        return f"{self.rows_used} runs{of_group(self.group)}"
+
+    @property
+    def title(self) -> str:
+        """The law in words: "chinchilla law of code", or "chinchilla law" of a table that names no corpus."""
+        return f"{self.law} law{of_group(self.group)}"
 
     @property
     def values(self) -> Floats:
@@ -305,8 +310,7 @@ class EstimatedLaw:
         """
         if self.data_unit == "bytes" and self.bytes_per_token is None:
             raise NotApplicable(
-                f"the law of {self.group!r} counts data in bytes but FLOPs count tokens, and the bytes per token "
-                "are unknown",
+                f"the {self.title} counts data in bytes but FLOPs count tokens, and the bytes per token are unknown",
                 fix="fit it with bytes_per_token (on the command line: --bytes-per-token 4.2, or a column)",
             )
         return self.data_per_token / self.flops_factor
@@ -340,7 +344,7 @@ class EstimatedLaw:
     def _unidentified(self) -> Unidentified:
         shown = ", ".join(f"{name} = {estimate.value:.4g}" for name, estimate in self.params.items())
         return Unidentified(
-            f"the {self.law} law fitted to {self.group!r} has no optimum inside the grid ({shown})",
+            f"the {self.title} has no optimum inside the grid ({shown})",
             fix="widen the grid in parameters and in tokens, and leave out unconverged or saturated runs",
         )
 

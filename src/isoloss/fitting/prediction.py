@@ -69,7 +69,7 @@ def run_intervals(
     drawn = law.predict_draws(**columns)
     answered = np.isfinite(drawn).all(axis=1)
     if answered.sum() < 2:
-        raise InputError(f"the law of {law.group!r} has no draws", fix="fit it with bootstrap=1000")
+        raise InputError(f"the {law.title} has no draws", fix="fit it with bootstrap=1000")
     noise = law.noise[answered] if trunk else law.noise[answered] * (1.0, 0.0)
     spread = np.maximum(np.sqrt(noise[:, 0] ** 2 + noise[:, 1] ** 2), np.finfo(float).tiny)
     low, high = (

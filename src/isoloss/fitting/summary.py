@@ -9,7 +9,7 @@ import numpy as np
 from isoloss.core.display import html_table
 from isoloss.core.errors import Unidentified
 from isoloss.core.estimate import Estimate
-from isoloss.core.numbers import percent
+from isoloss.core.numbers import percent, power_of_ten
 from isoloss.laws.law import Floats
 from isoloss.runs.observations import bracketed
 
@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from isoloss.fitting.fitted import FittedLaw
 
 WIDTH = 88
-NAME_WIDTH, NUMBER_WIDTH = 20, 17
+NAME_WIDTH, NUMBER_WIDTH = 28, 15
 METHODS = {
     "rows": "rows resampled",
     "trunks": "training curves resampled",
     "parametric_trunks": "simulated from the law with the noise of points and of training curves, refitted",
-    "none": "none; request them with bootstrap=1000 in Python or --bootstrap 1000 in a shell",
+    "none": "none, because there are no resamples; give bootstrap=1000 in Python. On the command line leave out "
+    "--bootstrap 0, or give --bootstrap 1000 for a table of more than 10,000 rows",
 }
 
 Pair = tuple[str, str]
@@ -121,11 +122,12 @@ def _rows(law: "FittedLaw") -> list[tuple[str, ...]]:
         exponent, budget = law.exponent_a(), law.middle_flops
         ratio, ratio_draws = law.log_ratio(budget), law.log_ratio_draws(budget)
         exponents = law.definition.exponent_a(law.draws, log_flops=np.log(budget / law.flops_factor))
+        at = f"{power_of_ten(budget)} FLOPs"
         return [
             *rows,
             _row("a (N* ∝ C^a)", exponent, exponents),
-            _row(f"D*/N* {budget:.1e}", ratio.exponential(), np.exp(ratio_draws)),
-            _row(f"ln D*/N* {budget:.1e}", ratio, ratio_draws),
+            _row(f"best D/N at {at}", ratio.exponential(), np.exp(ratio_draws)),
+            _row(f"ln D/N at {at}", ratio, ratio_draws),
         ]
     except Unidentified:
         return rows
@@ -137,14 +139,21 @@ def _row(name: str, estimate: Estimate, draws: Floats) -> tuple[str, ...]:
     return name, f"{estimate.value:.6g}", error, low, high
 
 
-def _notes(law: "FittedLaw") -> list[str]:
-    """Return why there is no frontier, the known floor, how intervals were made, and the noise of a run."""
-    notes = [law.choice.sentence()] if law.choice else []
+def no_frontier(law: "FittedLaw") -> str | None:
+    """Return why the law has no best split of a middle budget; None where it has one."""
     try:
         law.require_frontier({})
         law.log_ratio(law.middle_flops)  # asks more than a does: that D can be given in tokens
     except Unidentified as error:
-        notes.append(f"no frontier: {error.message}")
+        return error.message
+    return None
+
+
+def _notes(law: "FittedLaw") -> list[str]:
+    """Return why there is no frontier, the known floor, how intervals were made, and the noise of a run."""
+    notes = [law.choice.sentence()] if law.choice else []
+    if reason := no_frontier(law):
+        notes.append(f"no frontier: {reason}")
     if law.floor:
         notes.append(law.floor.sentence())
     drawn = f" ({len(law.draws)} draws)" if len(law.draws) else ""

@@ -14,7 +14,7 @@ from isoloss.laws.loss_to_loss import LossToLoss
 from isoloss.laws.power import KaplanFlops, KaplanParams, KaplanTokens, OffsetFlops, OffsetParams, OffsetTokens
 from isoloss.laws.repeated import Repeated
 
-laws: Registry[type[Law]] = Registry("law", own=Law)
+laws: Registry[type[Law]] = Registry("law", own=Law, derive_from="isoloss.Law")
 _LAWS: tuple[type[Law], ...] = (
     Chinchilla, Kaplan, KaplanParams, KaplanTokens, KaplanFlops, OffsetParams, OffsetTokens, OffsetFlops,
     Repeated, CriticalBatch, Farseer, LossToLoss, Coupled, Ceiling,

@@ -32,7 +32,7 @@ from isoloss.laws.settings import EXCLUDED_FLAGS
 from isoloss.optima.best_size import BEYOND, BestSize, best_sizes
 from isoloss.optima.flops_rate import flops_per_token
 from isoloss.optima.surfaces import LOCAL, least_squares, noise_around_surface, third_order
-from isoloss.runs.observations import Observations
+from isoloss.runs.observations import Observations, of_group
 
 REFUSAL = 0.05  # the share of true forms that is refused, at most
 MOVED = 0.1  # of ln(D*/N*)
@@ -74,11 +74,18 @@ class LackOfFit:
     def sentence(self) -> str:
         """Return the verdict in plain English."""
         if not self.refused or self.shift is None or self.flops is None:
-            return f"{self.form} is not rejected on {self.corpus} (p = {self.probability:.2g})."
+            return f"{self.form} is not rejected{of_group(self.corpus, word='on')} (p = {self.probability:.2g})."
+        return f"{self._misfit()} {self._of_others()}"
+
+    def _misfit(self) -> str:
+        """Return by how much the form is off, in losses and in the split, where it is refused."""
+        assert self.shift is not None
+        assert self.flops is not None
         return (
-            f"{self.form} does not fit the runs of {self.corpus}: it misses their losses by {percent(self.misfit)}, "
-            f"more than noise explains (p = {self.probability:.2g}). At {power_of_ten(self.flops)} FLOPs its best "
-            f"tokens per parameter are {np.exp(self.shift):.2g} times those of all laws together. {self._of_others()}"
+            f"{self.form} does not fit the runs{of_group(self.corpus)}: it misses their losses by "
+            f"{percent(self.misfit)}, more than noise explains (p = {self.probability:.2g}). At "
+            f"{power_of_ten(self.flops)} FLOPs its best tokens per parameter are {np.exp(self.shift):.2g} times those "
+            "of all laws together."
         )
 
     def _of_others(self) -> str:
@@ -97,16 +104,17 @@ class LackOfFit:
         A form that was `chosen` among all predicts curves that it has not seen as well as any: then none is to be
         fitted instead because it merely misses the same runs by less.
         """
-        better = self.fitting if chosen else self.better
         why = (
             f" {self.form} was chosen because no other law predicts left-out training curves better beyond chance."
             if chosen
             else ""
         )
-        instead = f"Fit {better} (on the command line: --law {better}), or weigh" if better else "Weigh"
-        return LawWarning(
-            code="lack_of_fit", message=f"{self.sentence()}{why} {instead} several laws with isoloss isoflop.",
-        )  # fmt: skip
+        better, several = self.fitting if chosen else self.better, "several laws with isoloss isoflop."
+        use = f"The law {better} fits: use it" if self.fitting else f"{self._of_others()} Use {better}"
+        remedy = f"{use} (on the command line: --law {better}), or weigh {several}"
+        if not better:
+            remedy = f"{self._of_others()} Weigh {several}"
+        return LawWarning(code="lack_of_fit", message=f"{self._misfit()}{why} {remedy}")
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON data."""

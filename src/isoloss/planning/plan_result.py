@@ -13,6 +13,7 @@ import numpy as np
 from isoloss.core.display import rows_table
 from isoloss.core.errors import InputError, Unidentified
 from isoloss.core.estimate import Estimate, exponential
+from isoloss.core.numbers import flops_text
 from isoloss.core.plain_json import fields_json
 from isoloss.fitting.domain import LawWarning
 from isoloss.laws.law import Floats
@@ -133,7 +134,7 @@ class Plan:
     def __str__(self) -> str:
         """Return the plan in a sentence, why, and what to be careful about: what `print` shows."""
         cautions = (f"[{warning.code}] {warning.message}" for warning in self.warnings)
-        return "\n".join([f"{self.flops.value:.3g} FLOPs: {self.sentence()}", f"why: {self.reason}", *cautions])
+        return "\n".join([f"{flops_text(self.flops.value)} FLOPs: {self.sentence()}", f"why: {self.reason}", *cautions])
 
     def plot(self) -> "Figure":
         """Return the plan drawn next to what each form of its law says: tokens per parameter and loss."""

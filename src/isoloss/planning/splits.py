@@ -20,6 +20,7 @@ from isoloss.core.errors import InputError, Unidentified
 from isoloss.laws.law import Floats
 from isoloss.laws.repeated import Repeated
 from isoloss.planning.laws import PlanLaw
+from isoloss.runs.observations import of_group
 
 # Budgets and sizes are searched over all that is ever trained, and far beyond: e^0 to e^90 (1e39).
 LOG_LEAST, LOG_MOST = 0.0, 90.0
@@ -83,7 +84,7 @@ def split(law: PlanLaw, question: Question) -> Splits:
         flops = 6 * params * tokens / law.base.data_per_flop()
     if not (np.isfinite(params[0]) and np.isfinite(tokens[0])):
         raise Unidentified(
-            f"under the {law.form} law of {law.base.group!r} {_what(question)} has no answer",
+            f"the {law.form} law{of_group(law.base.group)} {_cannot(question)}",
             fix=_way_out(law, question),
         )
     return Splits(params=params, tokens=tokens, flops=flops)
@@ -106,10 +107,10 @@ def _way_out(law: PlanLaw, question: Question) -> str:
     return "fit the law to a wider grid"
 
 
-def _what(question: Question) -> str:
+def _cannot(question: Question) -> str:
     if question.target_loss is not None:
-        return f"a loss of {question.target_loss:g} nats"
-    return "the best split"
+        return f"cannot reach a loss of {question.target_loss:g} nats"
+    return "has no best split"
 
 
 def _solved(law: PlanLaw, rising: Callable[[Floats], Floats]) -> Floats:

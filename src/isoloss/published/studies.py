@@ -48,8 +48,8 @@ def reproduce(
     if folder is None:
         raise InputError(
             f"the data of {source.title!r} are not shipped with isoloss ({source.licence})", place="--data",
-            fix=f"add --fetch to get them from their public origin, or give --data, {source.wanted()}; they come from "
-            f"{source.sentence()}",
+            fix=f"isoloss reproduce {study} --fetch (downloads them from {source.source}), or --data FOLDER if "
+            "you have them (an error then names the files that FOLDER lacks)",
         )  # fmt: skip
     if raw is not None and study != "porian":
         raise InputError(f"{study} has no raw curves", place="--raw", fix="leave --raw out")

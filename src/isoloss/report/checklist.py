@@ -57,7 +57,7 @@ def _hypothesis(data: ReportData) -> dict[str, str]:
         return {"form of the law": "no law was fitted"}
     definition = law.definition
     return {
-        "form of the law": f"{definition.formula} ({definition.source}), one a corpus",
+        "form of the law": f"{definition.formula} ({definition.source}), one law per corpus",
         "variables": f"{', '.join(definition.columns)}; loss in nats per token",
         "fitted parameters": ", ".join(definition.parameters)
         + (f"; held: {', '.join(law.fixed)}" if law.fixed else "; none is held"),

@@ -86,7 +86,7 @@ def law_names(laws: Mapping[str, FittedLaw]) -> str:
 
 
 def by_alone(law: str) -> str:
-    """Return by what a best split is that no other law had a part in."""
+    """Return the words for a best split that rests on one law alone."""
     return f"by {law} alone"
 
 

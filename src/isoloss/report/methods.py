@@ -101,7 +101,8 @@ def _law_notes(data: ReportData) -> list[Note]:
     objective = OBJECTIVES[law.objective].format(delta=plain(law.delta))
     definition = law.definition
     law_text = (
-        f"{definition.formula} ({definition.source}), one a corpus, at the least of {objective}, from many starts."
+        f"{definition.formula} ({definition.source}), one law per corpus, fitted by minimising {objective}, from many "
+        "starts."
     )
     methods = {INTERVAL_METHOD[each.interval_method] for each in data.laws.values()} - {INTERVAL_METHOD["none"]}
     if not methods:

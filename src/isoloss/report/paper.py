@@ -43,7 +43,7 @@ def methods_paragraph(data: ReportData) -> str:
         f"Compute C is {'6ND' if counted(runs) else 'as recorded with every run'}.",
         data.training,
         "Loss is cross-entropy in nats per token on held-out documents.",
-        f"To each corpus we fitted {law.definition.formula}{_cited(_of_laws([law]))}, at the least of "
+        f"To each corpus we fitted {law.definition.formula}{_cited(_of_laws([law]))} by minimising "
         f"{OBJECTIVES[law.objective].format(delta=plain(law.delta))} ({algorithm(law)}; {law.convergence.starts} "
         "starts).",
         _intervals(data),

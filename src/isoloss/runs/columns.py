@@ -29,10 +29,12 @@ _TEXT_TEST = r"(?:=|==|!=|<>|(?:NOT\s+)?(?:IN\s*\(|I?LIKE\b|SIMILAR\s+TO\b))"
 _LOG_OF_ONE = re.compile(r"(?<![\w.])log\s*\((?=(?:[^(),]|\([^()]*\))*\))", re.IGNORECASE)
 LONGEST_NAME = 1_000
 NAMED_BY = {
-    "params": "name the column of model sizes (on the command line: --params COLUMN)",
-    "tokens": "name the column of training tokens (on the command line: --tokens COLUMN)",
-    "loss_nats": "name the column of losses in nats per token (on the command line: --loss COLUMN)",
-}
+    name: f"name the column of {what} (on the command line: --{option} COLUMN; in plan: --column {option}=COLUMN)"
+    for name, option, what in (
+        ("params", "params", "model sizes"), ("tokens", "tokens", "training tokens"),
+        ("loss_nats", "loss", "losses in nats per token"),
+    )
+}  # fmt: skip
 """What to do where a column is missing that is looked for by our own name."""
 NO_NUMBERS = frozenset({"nan", "+nan", "-nan", "inf", "+inf", "-inf", "infinity", "+infinity", "-infinity"})
 """What stands for a number that is none, in lower case."""
@@ -194,9 +196,9 @@ class Columns:
         # What a column equals in quotes, it equals as text.
         numbers = [name for name in texts if _compared(name, _TEXT_TEST, r"'([^']*)'", condition) is None]
         if any(_compared(name, _ORDER, r"(.?)", condition) is not None for name in numbers):
-            return query_table(self._with_numbers(numbers), query)
+            return query_table(self._with_numbers(numbers), query, place=self.place)
         try:
-            return query_table(self.table, query)
+            return query_table(self.table, query, place=self.place)
         except BadTable as error:
             try:
                 return query_table(self._with_numbers(numbers), query)

@@ -23,6 +23,13 @@ OBSERVATIONS_VERSION = 1
 RUN_COLUMNS = ("params", "tokens", "flops")
 NO_GROUP = "all"
 """The corpus of rows whose table names none."""
+
+
+def of_group(group: str, *, word: str = "of") -> str:
+    """Return " of code" for a sentence about a corpus; nothing where the table names none."""
+    return "" if group == NO_GROUP else f" {word} {group}"
+
+
 UNSTATED = "unstated"
 """The way of counting parameters of a table that does not say it."""
 # No run has sizes, tokens, FLOPs or losses outside these, and their powers stay finite.

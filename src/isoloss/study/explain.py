@@ -24,9 +24,18 @@ def explain(error: ValidationError, model: type[BaseModel]) -> tuple[str, str]:
     return message, explained[0][1]
 
 
+# What a value of the wrong kind should have been; what pydantic calls them, a study's author need not know.
+_KINDS = {
+    "tuple_type": "a list such as [1, 2]", "list_type": "a list such as [1, 2]",
+    "dict_type": "a table such as { E = 1.8 }", "model_type": "a table such as { E = 1.8 }",
+    "model_attributes_type": "a table such as { E = 1.8 }",
+}  # fmt: skip
+
+
 def _one(detail: dict[str, Any], model: type[BaseModel]) -> tuple[str, str]:
     location = detail["loc"]
-    key = ".".join(str(part) for part in _without_tags(location, model)) or "the file"
+    key = ".".join(str(part) for part in _without_tags(location, model))
+    of, correct = f"{key}: " if key else "", f"correct {key or 'the study'}"
     match detail["type"]:
         case "extra_forbidden":
             known = _keys(_container(location[:-1], model))
@@ -45,12 +54,12 @@ def _one(detail: dict[str, Any], model: type[BaseModel]) -> tuple[str, str]:
             names = sorted(str(name) for m in models for name in _literals(m.model_fields[tag].annotation))
             return f"{key}: {tag!r} is missing", "add " + " or ".join(f'{tag} = "{name}"' for name in names)
         case "value_error":
-            return f"{key}: {detail['ctx']['error']}", "change the value"
+            return f"{of}{detail['ctx']['error']}", correct
+        case kind if kind in _KINDS:
+            return f"{of}found {detail['input']!r}, expected {_KINDS[kind]}", correct
         case _:
-            return (
-                f"{key}: {detail['msg'][0].lower()}{detail['msg'][1:]}, found {detail['input']!r}",
-                "change the value",
-            )
+            said = detail["msg"].removeprefix("Input ")
+            return f"{of}{said[0].lower()}{said[1:]}, found {detail['input']!r}", correct
 
 
 def _container(location: tuple[int | str, ...], model: type[BaseModel]) -> list[type[BaseModel]]:

@@ -301,7 +301,8 @@ class Study(OnCorpora):
         is_number = not (batch.exponent or batch.tokens_exponent)
         if is_number and batch.value % self.grid.context:
             raise ValueError(
-                f"training.batch_tokens {batch.value:g} is not a multiple of grid.context {self.grid.context}"
+                f"training.batch_tokens {batch.value:g} is not a multiple of grid.context {self.grid.context}: "
+                f"give {max(1, round(batch.value / self.grid.context)) * self.grid.context}"
             )
         if 1.0 in self.training.rate_arms:
             raise ValueError("training.rate_arms: 1 is the grid itself; name other factors, such as 0.5 and 2")

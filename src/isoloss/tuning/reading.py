@@ -38,8 +38,8 @@ def read_sweep(
     losses = _losses(columns, same_column(loss, columns.names))
     if batch_tokens == "batch_tokens" and batch_tokens not in columns.names:
         remedy = (
-            "name the column of tokens a batch (on the command line: --batch-tokens), or say none where there was "
-            "one batch throughout"
+            "name the column of tokens per batch (on the command line: --batch-tokens COLUMN), or say that all runs "
+            "have one batch size (--batch-tokens none)"
         )
         raise columns.no_column(batch_tokens, remedy=remedy)
     read = {name: _positive(columns, name) for name in (params, tokens, rate)}
