@@ -1,7 +1,7 @@
 """What the bundled plan would have told each text, had it been left out: its split, its interval, and its regret."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,7 +42,11 @@ class LeftOut:
 
 
 def left_out_plans(
-    balances: Sequence[Balance], measured: Mapping[str, float], laws: Mapping[str, FittedLaw], *, outside: Sequence[str]
+    balances: Sequence[Balance],
+    measured: Mapping[str, float],
+    laws: Mapping[str, FittedLaw],
+    *,
+    outside: Collection[str],
 ) -> list[LeftOut]:
     """Return the plan of every text, left out in turn. Budgets are 6 · N · D; empty with fewer than five others.
 

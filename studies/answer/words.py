@@ -4,7 +4,7 @@ import math
 from functools import partial
 
 from isoloss.core.estimate import Estimate
-from isoloss.core.numbers import fixed, in_brackets
+from isoloss.core.numbers import fixed, in_brackets, si
 
 
 def value(estimate: Estimate | None, decimals: int = 2) -> str:
@@ -15,6 +15,12 @@ def value(estimate: Estimate | None, decimals: int = 2) -> str:
 def factor(estimate: Estimate) -> str:
     """Return exp of an estimate, whole numbers above ten."""
     first, *rest = [f"{end:.0f}" if end >= 10 else f"{end:.2f}" for end in map(math.exp, ends_of(estimate))]
+    return f"{first} [{'–'.join(rest)}]" if rest else first
+
+
+def with_ends(estimate: Estimate) -> str:
+    """Return an estimate of a ratio, two digits, with its interval."""
+    first, *rest = [si(end, 2) for end in ends_of(estimate)]
     return f"{first} [{'–'.join(rest)}]" if rest else first
 
 
