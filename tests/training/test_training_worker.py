@@ -296,7 +296,7 @@ def test_jobs_order_their_runs_by_branch_and_count_shared_steps_once():
     ("numerics", "tolerance"),
     [
         (Numerics(threads=2), 1e-5),
-        (Numerics(dtype="bfloat16"), 2e-3),
+        pytest.param(Numerics(dtype="bfloat16"), 2e-3, marks=long),
         pytest.param(Numerics(compile=True), 1e-5, marks=long),
     ],
     ids=["threads", "bfloat16", "compiler"],
