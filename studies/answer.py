@@ -30,9 +30,8 @@ def main() -> None:
     parser.add_argument("--page", type=Path, default=PAGE, help="the page; figures go into a folder of its name")
     parser.add_argument("--draws", type=int, default=DRAWS, help="of every balance, for its error")
     asked = parser.parse_args()
-    beside = PAGE.with_suffix("")
     readings = load(asked.runs)
-    found = analyse(readings, sealed_forms=beside / "sealed-forms.csv", draws=asked.draws)
+    found = analyse(readings, sealed_forms=PAGE.with_suffix("") / "sealed-forms.csv", draws=asked.draws)
     folder = asked.page.with_suffix("")
     folder.mkdir(parents=True, exist_ok=True)
     for name, figure in pictures(found).items():

@@ -92,7 +92,7 @@ def trained(rows: Sequence[Row]) -> Trained:
 
 
 def seeds(readings: Readings, corpus: str) -> list[list[Row]]:
-    """Return a text's runs by seed; the one run beside the grid, which may have a seed of its own, is none."""
+    """Return a text's runs by seed; the one run next to the grid, which may have a seed of its own, is none."""
     by_seed: dict[str, list[Row]] = {}
     for row in readings.own(corpus):
         by_seed.setdefault(row["seed"], []).append(row)
@@ -132,7 +132,7 @@ def shown_correlation(texts: int) -> float:
     return math.tanh(float(stats.norm.ppf(0.975) + stats.norm.ppf(POWER)) / math.sqrt(texts - 3))
 
 
-def facts(found: "Found") -> dict[str, Any]:
+def counts(found: "Found") -> dict[str, Any]:
     """Return what the page says of the tables, by the names that its template uses."""
     readings, texts = found.readings, found.texts
     names = [one.corpus for one in texts]

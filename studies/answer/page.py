@@ -411,7 +411,7 @@ def written(found: Found) -> str:
         "sort_by_error": sort_by_error,
         "form_of_widest": form_of_widest, "others_of": most_of_others, "middle_and_ends": account.middle_and_ends,
     }  # fmt: skip
-    return environment.get_template("page.md.j2").render(**NAMES, **account.facts(found), **said_of(found))
+    return environment.get_template("page.md.j2").render(**NAMES, **account.counts(found), **said_of(found))
 
 
 def said_of(found: Found) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What the bundled plan would have told each text, had it been left out: its split, its interval, and its regret."""
+"""What the bundled law would have planned for each text, had the text been left out: split, interval, regret."""
 
 import math
 from collections.abc import Collection, Mapping, Sequence

@@ -100,7 +100,7 @@ class Readings:
 
     @cached_property
     def cells(self) -> dict[str, set[Cell]]:
-        """The cells of every corpus's grids, and of the runs that its studies name beside them."""
+        """The cells of every corpus's grids, and of the runs that its studies name next to them."""
         return {name: set(planned) for name, planned in self.planned.items() if planned is not None}
 
     def finished(self, names: Iterable[str]) -> list[str]:
@@ -187,7 +187,7 @@ def grid_runs(study: Study, *, vocab_size: int) -> Counter[Cell]:
 
 
 def named_runs(study: Study, corpus: str, *, vocab_size: int) -> Counter[Cell]:
-    """Return the runs that a study names for a corpus beside its grid, by place."""
+    """Return the runs that a study names for a corpus next to its grid, by place."""
     batch = int(study.training.batch_tokens.value)
     found: Counter[Cell] = Counter()
     for run in study.further_runs(corpus):

@@ -46,7 +46,7 @@ from isoloss.laws.formula import check_definition
 from isoloss.laws.law import Floats, Law
 from isoloss.laws.registry import open_law
 from isoloss.laws.settings import USUAL, FitOptions, FitSettings, WeightsName
-from isoloss.runs.observations import Observations
+from isoloss.runs.observations import Observations, of_group
 
 FEW_FAILED_REFITS = 0.05
 USUAL_DRAWS = 1000
@@ -222,7 +222,7 @@ def posed_again(law: FittedLaw, observations: Observations) -> tuple[Observation
     used = observations.select(~left_out_of(law, observations))
     if used.fingerprint != law.observations:
         raise InputError(
-            f"the law of {law.group!r} was fitted to table {law.observations}, not to this one ({used.fingerprint})",
+            f"the law{of_group(law.group)} was fitted to table {law.observations}, not to this ({used.fingerprint})",
             fix="give exactly the rows that it was fitted to",
         )
     fixed = {name: law.params[name].value for name in law.fixed}

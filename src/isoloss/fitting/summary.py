@@ -11,7 +11,7 @@ from isoloss.core.errors import Unidentified
 from isoloss.core.estimate import Estimate
 from isoloss.core.numbers import percent, power_of_ten
 from isoloss.laws.law import Floats
-from isoloss.runs.observations import bracketed
+from isoloss.runs.observations import NO_GROUP, bracketed, of_group
 
 if TYPE_CHECKING:
     from isoloss.fitting.fitted import FittedLaw
@@ -50,7 +50,8 @@ class Summary(str):
 def summary_text(law: "FittedLaw") -> str:
     """Return header, parameters, frontier, and warnings with their remedies, at most 88 columns wide."""
     pairs = [f"{a + ':':<14}{b:<38}{c + ':':<11}{d}" for (a, b), (c, d) in _key_numbers(law)]
-    titles = [f"{'law:':<14}{law.definition.formula}", f"{'group:':<14}{law.group}"]
+    groups = [] if law.group == NO_GROUP else [law.group]
+    titles = [f"{'law:':<14}{law.definition.formula}", *(f"{'group:':<14}{group}" for group in groups)]
     rows = [f"{first:<{NAME_WIDTH}}" + "".join(f"{cell:>{NUMBER_WIDTH}}" for cell in rest)
             for first, *rest in (_columns(law), *_rows(law))]  # fmt: skip
     parameters = 1 + len(law.params)
@@ -68,7 +69,7 @@ def summary_text(law: "FittedLaw") -> str:
 def summary_html(law: "FittedLaw") -> str:
     """Return the same as HTML tables, every text escaped."""
     warnings = [f"[{warning.code}] {warning.message}" for warning in law.warnings]
-    caption = f"<b>{html.escape(law.definition.formula)}</b>, fitted to {html.escape(law.group)}"
+    caption = f"<b>{html.escape(law.definition.formula)}</b>, fitted to the runs{html.escape(of_group(law.group))}"
     return "".join([
         f"<div><p>{caption}</p>",
         html_table((), [(*left, *right) for left, right in _key_numbers(law)]),
