@@ -222,7 +222,8 @@ def posed_again(law: FittedLaw, observations: Observations) -> tuple[Observation
     used = observations.select(~left_out_of(law, observations))
     if used.fingerprint != law.observations:
         raise InputError(
-            f"the law{of_group(law.group)} was fitted to table {law.observations}, not to this ({used.fingerprint})",
+            f"the law{of_group(law.group)} was fitted to table {law.observations}, not to this one "
+            f"({used.fingerprint})",
             fix="give exactly the rows that it was fitted to",
         )
     fixed = {name: law.params[name].value for name in law.fixed}
