@@ -35,14 +35,13 @@ from answer.estimates import (
 from answer.excess import Excess
 from answer.laws import FORMS, laws_of
 from answer.pilots import WIDTH_AIM, Pilot, pilots
-from answer.plans import MEAN_AIM, MOST_AIM, LeftOut, left_out_plans
+from answer.plans import MEAN_AIM, MOST_AIM, LeftOut, Unlike, left_out_plans, unlike_texts
 from answer.readings import LATER, NEW, OLD, SERIES, TEXTS, Counting, Floats, Readings, as_observations, kinds, table
 from answer.secondary import EVERY, Tested, family
 from answer.verdicts import SealedLoss, Slope
-from answer.words import factor, measured_number, off, per_decade, percent, probability, value, with_ends
+from answer.words import begun, factor, measured_number, off, per_decade, percent, probability, value, with_ends
 from isoloss.core.estimate import Estimate
 from isoloss.core.numbers import fixed, power_of_ten, si
-from isoloss.data_dependence.pooled_split import PooledSplit, pool_splits
 from isoloss.fitting.fitted import FittedLaw
 from isoloss.optima.best_size import best_sizes
 from isoloss.planning.shipped import LETTER_SPAN
@@ -72,33 +71,6 @@ OTHER_SOURCES = 4
 FLOOR = "floor"  # the exact entropy of a grammar's language
 ALL = "all grammars"
 FRONTIER_BUDGETS = tuple(float(f"{budget:.3g}") for budget in np.geomspace(6e10, 1e12, 5))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Unlike:
-    """Best tokens per parameter of a later text at a budget, and what the trend of the other texts gives there."""
-
-    corpus: str
-    flops: float
-    foreseen: Estimate
-    best: Estimate
-
-    @property
-    def far(self) -> bool:
-        """Whether the best split lies outside the interval foreseen."""
-        return not (self.foreseen.low or 0) < self.best.value < (self.foreseen.high or 0)
-
-
-def foreseen(one: Balance, trend: PooledSplit) -> Unlike:
-    """Return a later text at the middle budget."""
-    middle = one.split.budgets[len(BUDGETS) // 2]
-    assert middle.tokens_per_param is not None
-    steps = np.array([[0.5, 0.5], [0.025, 0.5], [0.975, 0.5]])
-    value, low, high = np.exp(trend.log_ratio(np.full(3, np.log(middle.flops)), steps)).tolist()
-    return Unlike(
-        corpus=one.corpus, flops=middle.flops, foreseen=Estimate(value=value, low=low, high=high),
-        best=middle.tokens_per_param,
-    )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -267,12 +239,10 @@ class Found:
     def unlike(self) -> list[Unlike]:
         """The texts added later: what the trend of the other texts gives for each, and what its runs say."""
         tested = [one for one in self.texts if one.corpus not in LATER]
-        measured = {name: own[verdicts.CONFIRMATORY] for name, own in self.readings.measures.items()
-                    if verdicts.CONFIRMATORY in own}  # fmt: skip
-        trend = pool_splits([one.split for one in tested], measured=measured)
-        return [] if trend is None else [
-            foreseen(one, trend.at(measured[one.corpus])) for one in among([*self.texts, *self.outside], LATER)
-        ]  # fmt: skip
+        later = among([*self.texts, *self.outside], LATER)
+        values = self.values(verdicts.CONFIRMATORY, [*tested, *later])
+        measured = {one.corpus: float(x) for one, x in zip([*tested, *later], values, strict=True)}
+        return unlike_texts(tested, later, measured)
 
     @cached_property
     def pilots(self) -> list[Pilot]:
@@ -408,8 +378,8 @@ def written(found: Found) -> str:
         "value": value, "factor": factor, "p": probability, "si": si, "fixed": fixed, "power": power_of_ten,
         "percent": percent, "off": off, "per_decade": per_decade, "measured": measured_number,
         "named": named_measure, "sentence": begun, "numbers": with_ends, "median": statistics.median,
-        "sort_by_error": sort_by_error,
-        "form_of_widest": form_of_widest, "others_of": most_of_others, "middle_and_ends": account.middle_and_ends,
+        "sort_by_error": sort_by_error, "form_of_widest": form_of_widest, "others_of": most_of_others,
+        "middle_and_ends": account.middle_and_ends,
     }  # fmt: skip
     return environment.get_template("page.md.j2").render(**NAMES, **account.counts(found), **said_of(found))
 
@@ -460,11 +430,6 @@ def why_without(one: Balance, readings: Readings) -> str:
     share = "all" if one.flagged == one.runs else f"{one.flagged} of"
     most = max(WHY_LEFT_OUT, key=flags.__getitem__)
     return f"{share} {one.runs} runs are left out, most because {WHY_LEFT_OUT[most]}"
-
-
-def begun(text: str) -> str:
-    """Return a text with a capital letter."""
-    return text[:1].upper() + text[1:]
 
 
 def named_measure(name: str) -> str:

@@ -62,6 +62,39 @@ def left_out_plans(
     return found
 
 
+@dataclass(frozen=True, kw_only=True)
+class Unlike:
+    """Best tokens per parameter of a later text at a budget, and what the trend of the other texts predicts there."""
+
+    corpus: str
+    flops: float
+    predicted: Estimate
+    best: Estimate
+
+    @property
+    def far(self) -> bool:
+        """Whether the best split lies outside the predicted interval."""
+        _, low, high = ends_of(self.predicted)
+        return not low < self.best.value < high
+
+
+def unlike_texts(tested: Sequence[Balance], later: Sequence[Balance], measured: Mapping[str, float]) -> list[Unlike]:
+    """Return what the tested texts predict for each later one, at the middle budget, and what its own runs say."""
+    trend = pool_splits([one.split for one in tested], measured=measured)
+    return [] if trend is None else [_unlike(one, trend.at(measured[one.corpus])) for one in later]
+
+
+def _unlike(one: Balance, trend: PooledSplit) -> Unlike:
+    middle = one.split.budgets[len(one.split.budgets) // 2]
+    assert middle.tokens_per_param is not None
+    steps = np.array([[0.5, 0.5], [0.025, 0.5], [0.975, 0.5]])
+    value, low, high = np.exp(trend.log_ratio(np.full(3, np.log(middle.flops)), steps)).tolist()
+    return Unlike(
+        corpus=one.corpus, flops=middle.flops, predicted=Estimate(value=value, low=low, high=high),
+        best=middle.tokens_per_param,
+    )  # fmt: skip
+
+
 def _planned(one: Balance, pooled: PooledSplit, mean: PooledSplit, law: FittedLaw) -> LeftOut:
     generator = stream(0, "plans left out", one.corpus)
     steps = pooled.steps(DRAWS, generator)

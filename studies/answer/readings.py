@@ -35,8 +35,7 @@ OLD = ("c", "python", "go", "javascript", "html", "json", "english", "dictionary
 # Added after the tests, unlike the other texts: they test nothing.
 LATER = {"molecules": "molecules written as text (SMILES, one a line)", "tables": "tables of numbers (Earth rotation)"}
 TEXTS = NEW + OLD + tuple(LATER)
-SEALED = STUDIES.parents[1] / "docs" / "results" / "answer" / "sealed-measures.csv"
-MEASURED = (SEALED, STUDIES / "measures.csv")
+MEASURED = (STUDIES.parents[1] / "docs" / "results" / "answer" / "sealed-measures.csv", STUDIES / "measures.csv")
 GENERATED = ("pcfg-", "equal-")
 # The middle point of both series asks for the same grammars: they were trained once, under the first name.
 SAME = {"equal-gzip-2a": "equal-floor-2a", "equal-gzip-2b": "equal-floor-2b"}

@@ -24,6 +24,11 @@ def with_ends(estimate: Estimate) -> str:
     return f"{first} [{'–'.join(rest)}]" if rest else first
 
 
+def begun(text: str) -> str:
+    """Return a text with a capital letter."""
+    return text[:1].upper() + text[1:]
+
+
 def percent(estimate: Estimate, step: float) -> str:
     """Return the change in per cent that a slope of a logarithm gives for a step of the measure."""
     first, *rest = [fixed(100 * math.expm1(step * end), 1) for end in ends_of(estimate)]

@@ -5,6 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from isoloss.complexity import ngram
 from isoloss.complexity.measure import measure_corpus, measure_tokens
 from isoloss.complexity.ngram import interpolated
 from isoloss.core.errors import InputError
@@ -42,8 +43,10 @@ class KneserNey:
         return (count - self.discount(n, count) + saved * shorter) / sum(follow.values())
 
 
+@pytest.mark.parametrize("largest_table", [0, ngram.LARGEST_TABLE])
 @pytest.mark.parametrize("order", [1, 2, 3, 5])
-def test_probabilities_are_those_of_the_equations(order):
+def test_probabilities_are_those_of_the_equations(monkeypatch, order, largest_table):
+    monkeypatch.setattr(ngram, "LARGEST_TABLE", largest_table)  # 0: all n-grams are counted by sorting
     rng = np.random.default_rng(0)
     learned, scored = rng.integers(0, 3, (12, 11)), rng.integers(0, 4, (5, 8))
     model = KneserNey(learned.tolist(), order, vocab_size=4)

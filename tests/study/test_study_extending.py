@@ -200,7 +200,7 @@ def test_a_study_whose_laws_cannot_be_fitted_is_refused_before_it_trains(fit, na
     ],
 )  # fmt: skip
 def test_a_study_whose_laws_can_be_fitted_is_not_refused(page, fit):
-    require_runnable(study_of(fit))
+    assert require_runnable(study_of(fit)) is None
 
 
 def test_a_measure_of_ones_own_measures(page):

@@ -266,7 +266,7 @@ def fit(
         ("--stderr", stderr, "--weights stderr", weights == "stderr" or page),
         ("--source", source, "--complexity", complexity),
     )
-    warn([*table.passed_over, *idle], as_json=json)
+    warn([*table.passed_over, *(f"{option} counts only with {needed}" for option, needed in idle)], as_json=json)
     fit_output.show(found, derived, written, table.passed_over, as_json=json)
     if not found.converged:
         raise typer.Exit(1)

@@ -46,18 +46,13 @@ Needing = tuple[str, object, str, object]
 
 def refuse_unused(*options: Needing) -> None:
     """Raise InputError for the first option that was given without what makes it count."""
-    for option, value, needed, there in options:
-        if value is not None and not there:
-            raise InputError(f"needs {needed}", place=option, fix=f"add {needed}, or leave {option} out")
+    for option, needed in unused(*options):
+        raise InputError(f"needs {needed}", place=option, fix=f"add {needed}, or leave {option} out")
 
 
-def unused(*options: Needing) -> list[str]:
-    """Return a sentence for each option that names a column which nothing reads."""
-    return [
-        f"{option} counts only with {needed}"
-        for option, value, needed, there in options
-        if value is not None and not there
-    ]
+def unused(*options: Needing) -> list[tuple[str, str]]:
+    """Return the options that were given without what makes them count, each with what that is."""
+    return [(option, needed) for option, value, needed, there in options if value is not None and not there]
 
 
 def refuse_beyond(law: "type[Law]") -> None:

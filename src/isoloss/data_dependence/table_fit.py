@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from isoloss.core.progress import QUIET, Progress
 from isoloss.fitting.choice import AUTO
 from isoloss.fitting.fitted import FittedLaw
-from isoloss.fitting.fitting import fit_groups, usual_draws
+from isoloss.fitting.fitting import draws_or_usual, fit_groups
 from isoloss.laws.settings import USUAL, FitSettings
 from isoloss.optima.lack_of_fit import warned_of_misfit
 from isoloss.runs.observations import Observations
@@ -54,7 +54,7 @@ def fit_table(
     By default a law has 1,000 draws, of more than 10,000 runs none, and the joint law of a comparison has none. Raises
     what `fit_groups`, `compare_and_fit` and `backtest` raise.
     """
-    draws = usual_draws(len(table)) if bootstrap is None else bootstrap
+    draws = draws_or_usual(bootstrap, rows=len(table))
     laws = fit_groups(table, law=law, settings=settings, bootstrap=draws, seed=seed, progress=progress)
     laws = warned_of_misfit(laws, table, seed=seed)
     comparison, joint, tests = None, None, []

@@ -102,8 +102,10 @@ def fit(
     return law_with_draws if known is None else _with_floor(law_with_draws, used, problem, optimum, known)
 
 
-def usual_draws(rows: int) -> int:
-    """Return how many bootstrap draws a table of so many rows gets where nobody says: 1,000, none of a large one."""
+def draws_or_usual(asked: int | None, *, rows: int) -> int:
+    """Return how many bootstrap draws a table of so many rows gets: as asked, else 1,000, and none of a large one."""
+    if asked is not None:
+        return asked
     return USUAL_DRAWS if rows <= MOST_ROWS else 0
 
 

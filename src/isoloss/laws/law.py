@@ -92,7 +92,7 @@ class Law(ABC):
         does not read may be missing.
         """
         # Fitting builds on laws, so it is imported where it is used.
-        from isoloss.fitting.fitting import fit, usual_draws
+        from isoloss.fitting.fitting import draws_or_usual, fit
 
         if not isinstance(runs, Observations):
             further = {name: name for name in self.further_columns()} | columns.pop("extra", {})
@@ -102,7 +102,7 @@ class Law(ABC):
                 f"found {', '.join(columns)} together with observations, whose columns already have names",
                 fix="leave them out, or give the table itself",
             )
-        draws = usual_draws(len(runs)) if bootstrap is None else bootstrap
+        draws = draws_or_usual(bootstrap, rows=len(runs))
         return fit(runs, law=type(self), settings=self.settings, bootstrap=draws, seed=seed)
 
     @classmethod

@@ -3,8 +3,8 @@
 from typing import Unpack
 
 from isoloss.fitting.fitted import FittedLaw
+from isoloss.fitting.fitting import draws_or_usual
 from isoloss.fitting.fitting import fit as fit_alone
-from isoloss.fitting.fitting import usual_draws
 from isoloss.laws.law import Law
 from isoloss.laws.settings import USUAL, FitOptions, FitSettings
 from isoloss.optima.lack_of_fit import warned_of_misfit
@@ -27,6 +27,6 @@ def fit(
     `options` change single `settings`: `fit(runs, objective="lad")`. `law="auto"` chooses by how laws predict training
     curves left out (`isoloss.fitting.choice`). Raises BadTable where the rows cannot determine the law.
     """
-    bootstrap = usual_draws(len(observations)) if bootstrap is None else bootstrap
-    fitted = fit_alone(observations, law=law, settings=settings, bootstrap=bootstrap, seed=seed, **options)
+    draws = draws_or_usual(bootstrap, rows=len(observations))
+    fitted = fit_alone(observations, law=law, settings=settings, bootstrap=draws, seed=seed, **options)
     return warned_of_misfit([fitted], observations, seed=seed)[0]
